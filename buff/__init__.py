@@ -1,0 +1,30 @@
+"""Tables of physics events, and any other table, from gradient-boosted flow matching.
+
+A path and a coupling make targets; boosters fit them node by node into a field; a solver carries noise along the
+field over a grid. ``BUFF().fit(X).sample(n)`` does all of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from buff.estimators import BUFF, PublishedBUFF, load
+    from buff.preprocessing import RankSpace
+
+__all__ = ["BUFF", "PublishedBUFF", "RankSpace", "datasets", "load", "metrics", "plotting", "solvers"]
+
+_HOMES = {"BUFF": "estimators", "PublishedBUFF": "estimators", "load": "estimators", "RankSpace": "preprocessing"}
+_MODULES = ("datasets", "estimators", "fields", "grids", "metrics", "paths", "plotting", "preprocessing", "solvers")
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when they are used: ``import buff`` costs nothing."""
+    if name in _HOMES:
+        return getattr(import_module(f"buff.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"buff.{name}")
+    raise AttributeError(f"module 'buff' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

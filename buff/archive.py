@@ -1,0 +1,124 @@
+"""A model as one file: a zip of JSON, arrays and boosters, without pickle, so that loading runs no code."""
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from buff.errors import ArchiveError
+from buff.protocols import Array
+
+__all__ = ["FORMAT", "Archive", "nested", "read_archive", "write_archive"]
+
+#: Raised by one whenever files of the version before cannot be read as they are.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a model's file holds.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the estimator.
+    record : dict
+        JSON-serialisable facts.
+    arrays : mapping from name to array
+    blobs : mapping from name to bytes
+        Boosters in UBJSON.
+    """
+
+    kind: str
+    record: dict[str, Any]
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def nested(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """The arrays whose names start with ``prefix/``, without it.
+
+    Examples
+    --------
+    >>> nested({"a/b": 1, "c/d": 2}, "a")
+    {'b': 1}
+    """
+    return {key.removeprefix(f"{prefix}/"): a for key, a in arrays.items() if key.startswith(f"{prefix}/")}
+
+
+def write_archive(path: str | os.PathLike[str], archive: Archive) -> None:
+    """Write a model; the file appears under its name only when it is whole."""
+    path = Path(path)
+    manifest = {"buff": _version(), "format": FORMAT, "kind": archive.kind, "record": archive.record}
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.writestr("manifest.json", json.dumps(manifest, allow_nan=False))
+            for key, array in archive.arrays.items():
+                buffer = io.BytesIO()
+                np.save(buffer, array, allow_pickle=False)
+                zipped.writestr(f"arrays/{key}.npy", buffer.getvalue())
+            for key, blob in archive.blobs.items():
+                zipped.writestr(f"blobs/{key}", blob)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def read_archive(path: str | os.PathLike[str]) -> Archive:
+    """Read a model.
+
+    Raises
+    ------
+    FileNotFoundError
+    ArchiveError
+        The file is no model, is cut short or damaged, or has a format that this version does not read.
+    """
+    try:
+        with zipfile.ZipFile(path) as zipped:
+            manifest = _manifest(zipped, path)
+            names = zipped.namelist()
+            arrays = {
+                name.removeprefix("arrays/").removesuffix(".npy"): np.load(io.BytesIO(zipped.read(name)))
+                for name in names
+                if name.startswith("arrays/")
+            }
+            blobs = {name.removeprefix("blobs/"): zipped.read(name) for name in names if name.startswith("blobs/")}
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError) as error:
+        raise ArchiveError(f"{path} is not a buff model, or is cut short or damaged: {error}") from error
+    return Archive(manifest["kind"], manifest["record"], arrays, blobs)
+
+
+def _manifest(zipped: zipfile.ZipFile, path: str | os.PathLike[str]) -> dict[str, Any]:
+    if "manifest.json" not in zipped.namelist():
+        raise ArchiveError(f"{path} is a zip file, but not a buff model: it has no manifest.json")
+    manifest: dict[str, Any] = json.loads(zipped.read("manifest.json"))
+    if manifest.get("format") != FORMAT:
+        raise ArchiveError(
+            f"{path} has format {manifest.get('format')} of buff {manifest.get('buff')}, and buff {_version()} reads "
+            f"format {FORMAT}: use the version that wrote it, or fit again"
+        )
+    return manifest
+
+
+def _version() -> str:
+    try:
+        return version("buff-flow")
+    except PackageNotFoundError:  # run from a source tree
+        return "0+source"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,82 @@
+"""What is checked at the door of an estimator."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from buff.boosters import cuda_is_available
+from buff.boosters.xgboost import LAYOUTS
+from buff.protocols import Array
+
+__all__ = ["check_parameters", "check_sample_size", "check_weights", "resolve_device"]
+
+_WHOLE = {"n_steps": 1, "n_estimators": 0, "max_depth": 1, "noise_budget": 1}
+
+
+def check_parameters(model: Any) -> None:
+    """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
+    for name, least in _WHOLE.items():
+        _check_whole(name, getattr(model, name), least)
+    for name in ("early_stopping", "max_memory"):
+        if getattr(model, name) is not None:
+            _check_whole(name, getattr(model, name), 1)
+    rate = model.learning_rate
+    if not isinstance(rate, Real) or not 0 < rate <= 2:
+        raise ValueError(f"learning_rate must lie in (0, 2], found {rate!r}")
+    if model.layout not in ("auto", *LAYOUTS):
+        raise ValueError(f"layout must be one of {['auto', *LAYOUTS]}, found {model.layout!r}")
+
+
+def check_sample_size(n_samples: Any, first_event: Any, batch_size: Any) -> int:
+    """Number of events to draw."""
+    _check_whole("n_samples", n_samples, 0)
+    _check_whole("first_event", first_event, 0)
+    if batch_size is not None:
+        _check_whole("batch_size", batch_size, 1)
+    return int(n_samples)
+
+
+def check_weights(sample_weight: Any) -> Array | None:
+    """Event weights as an array; shape and finiteness are checked where their rows are known.
+
+    Raises
+    ------
+    ValueError
+        For negative weights.
+    """
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight)
+    negative = weights < 0 if weights.dtype.kind in "if" else np.zeros(1, bool)
+    if negative.any():
+        raise ValueError(
+            f"sample_weight has {negative.sum()} negative values, the first {weights[negative][0]!r}: the policy for "
+            f'them is "error"; "smooth", which learns the local mean weight and uses that, is to come'
+        )
+    return weights
+
+
+def resolve_device(device: Any) -> str:
+    """``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    ValueError
+        Unknown device, or no GPU where one is asked for.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
+    if device == "cuda" and not cuda_is_available():
+        raise ValueError(
+            "device='cuda' needs an NVIDIA GPU, an XGBoost built for CUDA and CuPy (pip install \"buff-flow[gpu]\"): "
+            "one of them is missing; use device='cpu' or 'auto'"
+        )
+    return device if device != "auto" else "cuda" if cuda_is_available() else "cpu"
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, found {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, found {value!r}")

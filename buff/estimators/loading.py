@@ -1,0 +1,33 @@
+"""Models back from their files."""
+
+import os
+from typing import Any
+
+from buff.archive import read_archive
+from buff.errors import ArchiveError
+from buff.estimators.buff import BUFF
+
+__all__ = ["load"]
+
+_KINDS = {"BUFF": BUFF}
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """A model that ``save`` wrote, ready to sample on this machine, with or without a GPU.
+
+    Loading runs no code from the file: it holds JSON, arrays and trees, and no pickle.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    FileNotFoundError
+    ArchiveError
+        The file is no model, is cut short, or has a format that this version does not read.
+    """
+    archive = read_archive(path)
+    if archive.kind not in _KINDS:
+        raise ArchiveError(f"{path} holds a model of kind {archive.kind!r}, this version knows {sorted(_KINDS)}")
+    return _KINDS[archive.kind].from_archive(archive)

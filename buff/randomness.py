@@ -1,0 +1,100 @@
+"""Random numbers that belong to an event: event i of a seed is the same whoever computes it, and when.
+
+Philox is a counter-based generator (Salmon, Moraes, Dror, Shaw, 2011, doi:10.1145/2063384.2063405): the
+words of event i start at a counter that is known without drawing the events before it. Normal numbers come
+from the inverse distribution function, which uses one word each whatever its value.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from buff.protocols import Array
+
+__all__ = ["EventNoise", "entropy_of"]
+
+#: 64-bit words that one tick of Philox' counter yields.
+_WORDS = 4
+#: A midpoint of 2^53 equal cells, so that 0 and 1 never occur.
+_CELL = 2.0**-53
+
+
+def entropy_of(random_state: Any) -> int:
+    """A seed of 128 bits or less from what scikit-learn calls a random state.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState, numpy.random.Generator or numpy.random.SeedSequence
+        None asks the operating system.
+
+    Raises
+    ------
+    ValueError
+        For anything else, and for negative integers.
+
+    Examples
+    --------
+    >>> entropy_of(7), entropy_of(np.random.default_rng(0)) == entropy_of(np.random.default_rng(0))
+    (7, True)
+    """
+    if random_state is None:
+        return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
+    if isinstance(random_state, np.random.SeedSequence):
+        return int.from_bytes(random_state.generate_state(4, np.uint32).tobytes(), "little")
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    if isinstance(random_state, int | np.integer) and random_state >= 0:
+        return int(random_state)
+    raise ValueError(
+        f"random_state must be None, a nonnegative integer or a NumPy generator, found {random_state!r}"
+    )
+
+
+@dataclass
+class EventNoise:
+    """Standard normal numbers of events ``first_event``, ``first_event + 1``, ...
+
+    Called like a :data:`~buff.protocols.Noise`; each call is a new, independent stream of the same events.
+
+    Parameters
+    ----------
+    entropy : int
+        Seed.
+    first_event : int
+        Number of the first event.
+    stream : int
+        First stream to draw from.
+
+    Examples
+    --------
+    >>> noise = EventNoise(7).normal(5, 3)
+    >>> bool((EventNoise(7, first_event=2).normal(3, 3) == noise[2:]).all())
+    True
+    """
+
+    entropy: int
+    first_event: int = 0
+    stream: int = 0
+    _calls: int = field(default=0, repr=False)
+
+    def normal(self, n: int, d: int) -> Array:
+        """Float32 array of shape (n, d) from the current stream."""
+        ticks = -(-d // _WORDS)
+        seed = np.random.SeedSequence(self.entropy, spawn_key=(self.stream + self._calls,))
+        generator = np.random.Philox(key=seed.generate_state(2, np.uint64)).advance(self.first_event * ticks)
+        words = generator.random_raw(n * ticks * _WORDS).reshape(n, ticks * _WORDS)[:, :d]
+        u = (words >> np.uint64(11)).astype(np.float64) * _CELL + 0.5 * _CELL
+        return ndtri(u).astype(np.float32)
+
+    def __call__(self, x: Array) -> Array:
+        z = self.normal(*x.shape)
+        self._calls += 1
+        if isinstance(x, np.ndarray):
+            return z.astype(x.dtype)
+        import cupy
+
+        return cupy.asarray(z, x.dtype)

@@ -1,0 +1,22 @@
+"""From a table in unit space to a field: one regression problem a node."""
+
+from buff.training.base import LinearBase
+from buff.training.cache import NodeCache
+from buff.training.nodes import NodeModel, NodeRecord, Nodes, fit_node, is_exact
+from buff.training.plan import Plan, make_plan
+from buff.training.run import train_field
+from buff.training.targets import TrainingSet
+
+__all__ = [
+    "LinearBase",
+    "NodeCache",
+    "NodeModel",
+    "NodeRecord",
+    "Nodes",
+    "Plan",
+    "TrainingSet",
+    "fit_node",
+    "is_exact",
+    "make_plan",
+    "train_field",
+]

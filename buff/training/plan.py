@@ -1,0 +1,134 @@
+"""What a fit will cost, before it starts."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from buff.boosters import BoosterSettings
+from buff.training.base import LinearBase
+from buff.training.nodes import fit_node, is_exact
+from buff.training.targets import TrainingSet
+
+__all__ = ["Plan", "make_plan"]
+
+#: Bytes of a process with NumPy, SciPy, scikit-learn and XGBoost loaded, measured on Linux.
+_PROCESS = 300 * 2**20
+#: Draws a row beyond which more noise has shown no gain.
+_MOST_DRAWS = 100
+#: Size of the trial that tells how fast this machine is.
+_TRIAL_ROWS, _TRIAL_ROUNDS = 20_000, 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cost of a fit.
+
+    Attributes
+    ----------
+    n_rows, n_dims, n_conditions : int
+        Size of the table in unit space.
+    n_draws : int
+        Noise draws a row.
+    times : tuple of float
+        Nodes with a model to train.
+    n_workers : int
+        Processes at a time.
+    memory : int
+        Bytes that all processes hold together at most.
+    disk : int
+        Bytes of the saved model, at most.
+    cpu_seconds : float or None
+        Training time on one core, extrapolated from a trial of a second; None if it was not asked for.
+    """
+
+    n_rows: int
+    n_dims: int
+    n_conditions: int
+    n_draws: int
+    times: tuple[float, ...]
+    n_workers: int
+    memory: int
+    disk: int
+    cpu_seconds: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall-clock time with ``n_workers`` cores free."""
+        if self.cpu_seconds is None:
+            return None
+        rounds = -(-len(self.times) // self.n_workers)
+        return self.cpu_seconds * rounds / max(len(self.times), 1)
+
+    def __str__(self) -> str:
+        lines = [
+            f"table      {self.n_rows:,} rows, {self.n_dims} dimensions, {self.n_conditions} of condition",
+            f"training   {len(self.times)} nodes x {self.n_rows * self.n_draws:,} rows "
+            f"({self.n_draws} noise draws a row), {self.n_workers} at a time",
+            f"memory     {self.memory / 2**20:,.0f} MiB",
+            f"model      at most {self.disk / 2**20:,.1f} MiB",
+        ]
+        if self.seconds is not None:
+            lines.append(f"time       {self.seconds / 60:.1f} min ({self.cpu_seconds or 0:.0f} s of CPU time)")
+        return "\n".join(lines)
+
+
+def make_plan(
+    data: TrainingSet,
+    times: tuple[float, ...],
+    settings: BoosterSettings,
+    *,
+    noise_budget: int,
+    n_workers: int,
+    max_memory: int | None,
+    trial: bool = False,
+) -> Plan:
+    """Choose noise draws and workers within the memory.
+
+    Raises
+    ------
+    MemoryError
+        If even one worker needs more than ``max_memory``.
+    """
+    n, d, c = len(data), data.n_dims, data.n_conditions
+    times = tuple(t for t in times if settings.n_estimators and not is_exact(t, c) and d)
+    n_draws = int(np.clip(round(noise_budget / n), 1, _MOST_DRAWS))
+    worker = _PROCESS + _node_bytes(n * n_draws, d, c, settings)
+    shared = _PROCESS + 2 * n * (2 * d + c + 1) * 4
+    # a single worker is the process itself
+    total = lambda k: shared + (k * worker if k > 1 else worker - _PROCESS)  # noqa: E731
+    n_workers = max(1, min(n_workers, len(times)))
+    while max_memory is not None and n_workers > 1 and total(n_workers) > max_memory:
+        n_workers -= 1
+    if max_memory is not None and total(n_workers) > max_memory:
+        raise MemoryError(
+            f"the fit needs {total(n_workers) / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: "
+            f"lower noise_budget (now {noise_budget:,} rows a node), fit fewer rows, or raise max_memory"
+        )
+    plan = Plan(n, d, c, n_draws, times, n_workers, total(n_workers), _disk_bytes(len(times), d, settings))
+    return replace(plan, cpu_seconds=_trial_seconds(data, plan, settings)) if trial and times else plan
+
+
+def _node_bytes(rows: int, d: int, c: int, settings: BoosterSettings) -> int:
+    """Peak of a node: float32 features and targets while the quantised matrix is made, or gradients while training."""
+    quantised, labels = rows * (d + c), rows * d * 4
+    building = rows * 4 * (d + c) + 2 * rows * 4 * d + quantised
+    growing = rows * 4 * (2 * d + c) + quantised + labels + rows * d * (8 + 4)
+    return max(building, growing)
+
+
+def _disk_bytes(n_nodes: int, d: int, settings: BoosterSettings) -> int:
+    shared = settings.layout_for(d) != "scalar"
+    per_split = 24 + (4 * d if shared else 0)
+    trees = settings.n_estimators * (1 if shared else d)
+    return n_nodes * trees * 2 ** (settings.max_depth + 1) * per_split
+
+
+def _trial_seconds(data: TrainingSet, plan: Plan, settings: BoosterSettings) -> float:
+    few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
+    base = LinearBase.fit(few.scores(np.random.default_rng(0)), few.condition, few.weights)
+    short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu")
+    start = time.process_time()
+    fit_node(few, base, plan.times[len(plan.times) // 2], short, plan.n_draws, [0])
+    spent = time.process_time() - start
+    return spent * settings.n_estimators / _TRIAL_ROUNDS * len(data) / len(few) * len(plan.times)

@@ -1,0 +1,117 @@
+"""The rows in unit space, and the regression problems that noise makes of them."""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from buff.preprocessing import RankSpace, read
+from buff.protocols import Array
+
+__all__ = ["TrainingSet", "device_arrays"]
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """Stands in for a random generator to place values at the edge of the levels that they own."""
+
+    place: float
+
+    def random(self, n: int) -> Array:
+        return np.full(n, self.place)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Rows as the levels they own, conditions and weights: arrays only, so that processes can share them.
+
+    Attributes
+    ----------
+    low, high : float32 arrays of shape (n, d)
+        Levels that the values own; equal for values that do not repeat.
+    condition : float32 array of shape (n, c) or None
+    weights : float32 array of shape (n,) or None
+    """
+
+    low: Array
+    high: Array
+    condition: Array | None = None
+    weights: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    @property
+    def n_dims(self) -> int:
+        """Width d of unit space."""
+        return int(self.low.shape[1])
+
+    @property
+    def n_conditions(self) -> int:
+        """Width c of the condition."""
+        return 0 if self.condition is None else int(self.condition.shape[1])
+
+    @classmethod
+    def of(
+        cls, space: RankSpace, X: Any, condition: Array | None = None, weights: Array | None = None
+    ) -> "TrainingSet":
+        """The rows of a table in its unit space."""
+        columns = read(X)
+        low, high = (ndtr(space.encode(columns, _Edge(place))) for place in (0.0, 1.0))  # type: ignore[arg-type]
+        return cls(low, high, condition, weights)
+
+    def to_device(self, device: str) -> "TrainingSet":
+        """The same rows where the arithmetic is done."""
+        xp, _ = device_arrays(device)
+        parts = (self.low, self.high, self.condition, self.weights)
+        return TrainingSet(*(None if part is None else xp.asarray(part) for part in parts))  # type: ignore[arg-type]
+
+    def scores(self, rng: Any, device: str = "cpu") -> Array:
+        """Normal scores x1 of shape (n, d), each value at random inside the levels it owns."""
+        xp, ndtri = device_arrays(device)
+        place = rng.random(self.low.shape, dtype=xp.float32)
+        u = self.low + (self.high - self.low) * place
+        return ndtri(xp.clip(u, xp.float32(1e-7), xp.float32(1 - 1e-7)))
+
+    def problem(self, t: float, n_draws: int, rng: Any, device: str = "cpu") -> tuple[Array, Array, Array | None]:
+        """Features ``[x_t, condition]``, targets ``x1 - x0`` and weights of ``n_draws`` noise draws a row.
+
+        ``x_t = t x1 + (1 - t) x0`` with x0 standard normal and independent of x1 (conditional flow matching,
+        Lipman et al., 2022, arXiv:2210.02747; Tong et al., 2023, arXiv:2302.00482).
+        """
+        xp, _ = device_arrays(device)
+        n, d = self.low.shape
+        features = xp.empty((n * n_draws, d + self.n_conditions), xp.float32)
+        targets = xp.empty((n * n_draws, d), xp.float32)
+        for k in range(n_draws):
+            rows = slice(k * n, (k + 1) * n)
+            x1 = self.scores(rng, device)
+            x0 = rng.standard_normal((n, d), dtype=xp.float32)
+            features[rows, :d] = t * x1 + (1 - t) * x0
+            targets[rows] = x1 - x0
+            if self.condition is not None:
+                features[rows, d:] = self.condition
+        weights = None if self.weights is None else xp.tile(self.weights, n_draws)
+        return features, targets, weights
+
+    def subset(self, n: int, rng: np.random.Generator) -> "TrainingSet":
+        """At most ``n`` rows, drawn without replacement."""
+        if n >= len(self):
+            return self
+        rows = np.sort(rng.choice(len(self), n, replace=False))
+        parts = (self.low, self.high, self.condition, self.weights)
+        return TrainingSet(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
+
+
+def device_arrays(device: str) -> tuple[ModuleType, Any]:
+    """Array library of a device and its inverse normal distribution function."""
+    if device == "cuda":
+        import cupy
+        from cupyx.scipy.special import ndtri as cuda_ndtri
+
+        return cupy, cuda_ndtri
+    from scipy.special import ndtri
+
+    return np, ndtri
