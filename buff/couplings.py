@@ -1,0 +1,138 @@
+"""Which noise goes with which datum: couplings return rows of x0 and rows of x1.
+
+Row numbers, not arrays: conditions, weights and labels follow the same rows.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from buff.errors import MissingExtraError
+from buff.protocols import Array, Indices
+
+__all__ = ["MinibatchTransport", "independent"]
+
+
+def independent(x0: Array, x1: Array, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    """Every row of x0 once, with rows of x1 in random order, each equally often (give or take one).
+
+    Parameters
+    ----------
+    x0 : array of shape (m, d)
+        Noise.
+    x1 : array of shape (n, d)
+        Data.
+    rng : numpy.random.Generator
+        Source of the order.
+
+    Returns
+    -------
+    rows of x0, rows of x1 : arrays of m integers
+        Pairs.
+
+    Examples
+    --------
+    >>> i, j = independent(np.zeros((4, 1)), np.zeros((2, 1)), np.random.default_rng(0))
+    >>> i.tolist(), sorted(j.tolist())
+    ([0, 1, 2, 3], [0, 0, 1, 1])
+    """
+    m, n = len(x0), len(x1)
+    if not m or not n:
+        raise ValueError(f"a coupling needs rows on both sides: found {m} of noise and {n} of data")
+    rounds = [rng.permutation(n) for _ in range(-(-m // n))]
+    return np.arange(m), np.concatenate(rounds)[:m]
+
+
+@dataclass(frozen=True)
+class MinibatchTransport:
+    """Optimal transport inside random batches: within a batch, noise goes to near data.
+
+    Starts from :func:`independent` pairs and re-pairs each batch, so that both marginals stay as they were.
+
+    Parameters
+    ----------
+    batch_size : int
+        Rows a batch; cost grows with its cube, flows straighten slowly beyond a few hundred.
+    labels : array of shape (n,), optional
+        A label for every row of x1 (a class, or a bin of a continuous condition). Pairs are exchanged among
+        equal labels only; otherwise the noise would tell the condition, and a conditional model would be
+        sampled with noise that it has never seen with that condition.
+    method : {"exact", "sinkhorn"}
+        ``"exact"``: the least total squared distance, a permutation of the batch. ``"sinkhorn"``: the
+        entropic plan of a Schroedinger bridge, from which a partner is drawn for every row of x0 (needs
+        POT, extra ``ot``); rows of x1 may then repeat within a batch.
+    regularization : float
+        Entropic weight of ``"sinkhorn"``, in units of squared distance; 2 sigma^2 for a bridge of noise
+        sigma.
+
+    References
+    ----------
+    Tong et al., "Improving and generalizing flow-based generative models with minibatch optimal transport",
+    2023, arXiv:2302.00482; Pooladian et al., 2023, arXiv:2304.14772.
+
+    Examples
+    --------
+    >>> x0, x1 = np.array([[0.0], [1.0]]), np.array([[1.1], [0.1]])
+    >>> i, j = MinibatchTransport()(x0, x1, np.random.default_rng(0))
+    >>> x0[i].ravel().tolist(), x1[j].ravel().tolist()
+    ([0.0, 1.0], [0.1, 1.1])
+    """
+
+    batch_size: int = 256
+    labels: Array | None = None
+    method: Literal["exact", "sinkhorn"] = "exact"
+    regularization: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2: found {self.batch_size!r}")
+        if self.method not in ("exact", "sinkhorn"):
+            raise ValueError(f"unknown method {self.method!r}: choose exact or sinkhorn")
+        if not self.regularization > 0:
+            raise ValueError(f"regularization must be positive: found {self.regularization!r}")
+
+    def __call__(self, x0: Array, x1: Array, rng: np.random.Generator) -> tuple[Indices, Indices]:
+        """Pairs of rows; see :func:`independent` for the arguments."""
+        i, j = independent(x0, x1, rng)
+        for rows in self._groups(x1, j):
+            order = rng.permutation(rows)
+            for start in range(0, len(order), self.batch_size):
+                batch = order[start : start + self.batch_size]
+                j[batch] = j[batch][self._partners(x0[i[batch]], x1[j[batch]], rng)]
+        return i, j
+
+    def _groups(self, x1: Array, j: Indices) -> list[Indices]:
+        """Pairs whose data share a label."""
+        if self.labels is None:
+            return [np.arange(len(j))]
+        labels = np.asarray(self.labels)
+        if labels.shape != (len(x1),):
+            raise ValueError(
+                f"labels must have one entry a row of x1: found {labels.shape} for {len(x1)} rows"
+            )
+        _, codes = np.unique(labels, return_inverse=True)
+        return [np.flatnonzero(codes[j] == code) for code in range(codes.max() + 1)]
+
+    def _partners(self, x0: Array, x1: Array, rng: np.random.Generator) -> Indices:
+        cost = cdist(x0, x1, "sqeuclidean")
+        if self.method == "exact":
+            partners: Indices = linear_sum_assignment(cost)[1]
+            return partners
+        plan = _sinkhorn(cost, self.regularization)
+        cumulative = np.cumsum(plan, axis=1)
+        drawn = rng.random((len(x0), 1)) * cumulative[:, -1:]
+        chosen: Indices = np.minimum((cumulative < drawn).sum(axis=1), len(x1) - 1)
+        return chosen
+
+
+def _sinkhorn(cost: np.ndarray[Any, Any], regularization: float) -> np.ndarray[Any, Any]:
+    try:
+        import ot
+    except ImportError as error:
+        raise MissingExtraError("POT", "ot") from error
+    # logarithms: exp(-cost / regularization) underflows for outlying rows
+    plan: np.ndarray[Any, Any] = ot.sinkhorn([], [], cost, regularization, method="sinkhorn_log", warn=False)
+    return plan

@@ -1,0 +1,210 @@
+"""Views of a field: its velocities counted, scaled, guided, clipped, reversed or moved to another path."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from buff.fields.sources import AbstractField
+from buff.grids import nearest
+from buff.paths import Path
+from buff.protocols import Array
+from buff.schedules import Backward
+
+__all__ = ["Clipped", "Counted", "Guided", "Retimed", "Reversed", "Scaled"]
+
+
+class _View(AbstractField):
+    """A field seen through another: path and nodes are those of the field inside."""
+
+    field: AbstractField
+
+    @property
+    def path(self) -> Path:  # type: ignore[override]
+        return self.field.path
+
+    @property
+    def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
+        return self.field.times
+
+    @property
+    def at_every_time(self) -> bool:
+        return self.field.at_every_time
+
+    @property
+    def piecewise_constant(self) -> bool:
+        """Whether the field inside is constant by pieces."""
+        return bool(getattr(self.field, "piecewise_constant", False))
+
+
+@dataclass
+class Counted(_View):
+    """Counts how often the field is called: its nfe.
+
+    Examples
+    --------
+    >>> from buff.grids import TimeGrid
+    >>> from buff.solvers import get_solver, integrate
+    >>> import numpy as np
+    >>> from buff.fields import TimeField
+    >>> counted = Counted(TimeField(lambda x, t, condition: -x))
+    >>> x1 = integrate(get_solver("heun"), counted, np.ones((5, 2)), TimeGrid.uniform(10))
+    >>> counted.nfe
+    20
+    """
+
+    field: AbstractField
+    nfe: int = 0
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        self.nfe += 1
+        return self.field(x, t, condition)
+
+
+@dataclass(frozen=True)
+class Scaled(_View):
+    """Each node's velocity multiplied by a factor of its own.
+
+    Parameters
+    ----------
+    field : AbstractField
+        A field with nodes.
+    scales : sequence of float
+        One factor a node.
+    """
+
+    field: AbstractField
+    scales: Sequence[float]
+
+    def __post_init__(self) -> None:
+        times = self.field.times
+        if times is None:
+            raise ValueError("Scaled needs a field with nodes: this one exists at every time")
+        if len(times) != len(self.scales):
+            raise ValueError(f"one scale a node: found {len(self.scales)} scales for {len(times)} nodes")
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        return float(self.scales[nearest(self.times or (), t)]) * self.field(x, t, condition)
+
+
+@dataclass(frozen=True)
+class Guided(_View):
+    """Classifier-free guidance: ``u = u_free + weight (u_conditional - u_free)``.
+
+    Parameters
+    ----------
+    field : AbstractField
+        Field trained with conditions.
+    weight : float
+        1 follows the condition as learned, 0 ignores it, above 1 overstates it (useful: 1 to 5).
+    unconditional : AbstractField, optional
+        The field without condition; by default ``field`` called with ``condition=None``.
+
+    References
+    ----------
+    Ho, Salimans, "Classifier-free diffusion guidance", 2022, arXiv:2207.12598 (their w is weight - 1).
+    """
+
+    field: AbstractField
+    weight: float
+    unconditional: AbstractField | None = None
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        free = (self.unconditional or self.field)(x, t, None)
+        return free + self.weight * (self.field(x, t, condition) - free)
+
+
+@dataclass(frozen=True)
+class Clipped(_View):
+    """Denoised data cut to a range (thresholding), for example that of the training data.
+
+    Parameters
+    ----------
+    field : AbstractField
+        Any field.
+    low, high : array of shape (d,) or float
+        Range of each column, of the states' library.
+
+    References
+    ----------
+    Saharia et al., 2022, arXiv:2205.11487 (static thresholding).
+    """
+
+    field: AbstractField
+    low: Array
+    high: Array
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        here, u = self.path.at(t), self.field(x, t, condition)
+        if not here.sigma:
+            return u
+        return here.velocity(x, here.denoised(x, u).clip(self.low, self.high), "denoised")
+
+
+@dataclass(frozen=True)
+class Reversed(_View):
+    """The flow run from data to noise: ``-u(x, 1 - t)``, on the path read backwards.
+
+    Examples
+    --------
+    >>> from buff.fields import TimeField
+    >>> forth = TimeField(lambda x, t, condition: 2 * t * x)
+    >>> Reversed(forth)(1.0, 0.25)
+    -1.5
+    """
+
+    field: AbstractField
+
+    @property
+    def path(self) -> Path:  # type: ignore[override]
+        return Path(Backward(self.field.path.schedule))
+
+    @property
+    def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
+        return self.field.times and tuple(1 - t for t in reversed(self.field.times))
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        return -self.field(x, 1 - t, condition)
+
+
+@dataclass(frozen=True)
+class Retimed(AbstractField):
+    """A field moved to another path.
+
+    Denoised data D and noise e are the same at equal ``sigma / alpha`` once states are rescaled; velocities
+    are not, so they are rebuilt: ``u = alpha' D + sigma' e`` with the new path's derivatives.
+
+    Parameters
+    ----------
+    field : AbstractField
+        Field on its own path.
+    path : Path
+        Where to move it, for example ``REDUCED`` for a solver in sigma.
+
+    References
+    ----------
+    Karras et al., 2022, arXiv:2206.00364, appendix B; Kingma, Gao, 2023, arXiv:2303.00848.
+
+    Examples
+    --------
+    >>> from buff.fields import TimeField
+    >>> from buff.paths import REDUCED
+    >>> point = TimeField(lambda x, t, condition: 0 * x + 3.0, predicts="denoised")
+    >>> Retimed(point, REDUCED)(43.0, 0.5)
+    -80.0
+    """
+
+    field: AbstractField
+    path: Path
+
+    @property
+    def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
+        own, inner = self.path.schedule, self.field.path.schedule
+        return self.field.times and tuple(own.time(inner.ratio(t)) for t in self.field.times)
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        outer = self.path.at(t)
+        inner = self.field.path.at(self.field.path.time(outer.ratio))
+        # the ratio of the signals and that of the noises are equal; their sums are never 0
+        scale = (outer.alpha + outer.sigma) / (inner.alpha + inner.sigma)
+        y = x / scale
+        u = self.field(y, inner.t, condition)
+        return outer.alpha_dot * inner.denoised(y, u) + outer.sigma_dot * inner.noise(y, u)

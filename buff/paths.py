@@ -1,0 +1,253 @@
+"""The path from noise to data, and what can be known along it.
+
+``x_t = alpha x1 + sigma eps``. Five quantities say the same thing about a state x at a time t:
+
+==========  ==============================  ============================================
+velocity    u = dx/dt of the flow           ``u = alpha' D + sigma' e``
+denoised    D = E[x1 | x_t = x]             ``x = alpha D + sigma e``
+noise       e = E[eps | x_t = x]
+score       s = grad log p_t(x)             ``s = -e / sigma``
+v           alpha e - sigma D
+==========  ==============================  ============================================
+
+:class:`Marginal` converts between them at one time; :class:`Path` makes marginals.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from buff.grids import TimeGrid
+from buff.protocols import Array
+from buff.schedules import Linear, Schedule, Time, VarianceExploding, get_schedule
+
+__all__ = [
+    "LINEAR",
+    "REDUCED",
+    "Marginal",
+    "Path",
+    "PathSample",
+    "Prediction",
+    "check_prediction",
+    "get_path",
+    "renoise",
+]
+
+Prediction: TypeAlias = Literal["velocity", "denoised", "noise", "score", "v"]
+
+
+def check_prediction(kind: str) -> None:
+    """Refuse a name that is none of the five predictions."""
+    if kind not in get_args(Prediction):
+        raise ValueError(f"unknown prediction {kind!r}: choose one of {', '.join(get_args(Prediction))}")
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """The law of x_t at one time (or, for training, at a column of times).
+
+    Attributes
+    ----------
+    t, alpha, sigma : float or array
+        Time, signal and noise.
+    schedule : Schedule
+        Where they come from.
+    """
+
+    t: Time
+    alpha: Any
+    sigma: Any
+    schedule: Schedule
+
+    @property
+    def alpha_dot(self) -> Any:
+        """d alpha / dt."""
+        return self.schedule.alpha_dot(self.t)
+
+    @property
+    def sigma_dot(self) -> Any:
+        """d sigma / dt."""
+        return self.schedule.sigma_dot(self.t)
+
+    @property
+    def delta(self) -> Any:
+        """``alpha' sigma - alpha sigma'``, the determinant of (D, e) -> (x, u)."""
+        return self.alpha_dot * self.sigma - self.alpha * self.sigma_dot
+
+    @property
+    def ratio(self) -> float:
+        """``sigma / alpha``; infinite where there is no signal."""
+        return self.sigma / self.alpha if self.alpha else math.inf
+
+    @property
+    def log_snr(self) -> float:
+        """``ln(alpha / sigma)``, lambda in the literature; infinite at a pure end."""
+        return -math.log(self.ratio) if self.ratio else math.inf
+
+    @property
+    def pure(self) -> bool:
+        """Whether there is no signal or no noise at all, so that lambda is infinite."""
+        return not (self.alpha and self.sigma)
+
+    def combine(self, denoised: Array, noise: Array) -> Array:
+        """``alpha D + sigma e``: the state that D and e make, exact at both ends."""
+        return self.alpha * denoised + self.sigma * noise
+
+    def denoised(self, x: Array, u: Array) -> Array:
+        """D from the velocity; ``x + (1 - t) u`` on the linear path, so good at both ends."""
+        return (self.sigma / self.delta) * u - (self.sigma_dot / self.delta) * x
+
+    def noise(self, x: Array, u: Array) -> Array:
+        """e from the velocity; ``x - t u`` on the linear path."""
+        return (self.alpha_dot / self.delta) * x - (self.alpha / self.delta) * u
+
+    def score(self, x: Array, u: Array) -> Array:
+        """s from the velocity; undefined where there is no noise."""
+        if isinstance(self.sigma, float) and self.sigma == 0:
+            raise ValueError(f"there is no noise at t = {self.t:g}, hence no score: use noise or denoised")
+        return -self.noise(x, u) / self.sigma
+
+    def v(self, x: Array, u: Array) -> Array:
+        """``alpha e - sigma D`` from the velocity."""
+        return self.alpha * self.noise(x, u) - self.sigma * self.denoised(x, u)
+
+    def velocity(self, x: Array, prediction: Array, kind: Prediction = "denoised") -> Array:
+        """The velocity from any of the five quantities.
+
+        Parameters
+        ----------
+        x : array of shape (n, d)
+            State.
+        prediction : array of shape (n, d)
+            The quantity named by ``kind`` at x.
+        kind : {"velocity", "denoised", "noise", "score", "v"}
+            What is given.
+
+        Raises
+        ------
+        ValueError
+            Unknown ``kind``; noise or score where alpha = 0, which say nothing about the data there.
+
+        Examples
+        --------
+        >>> Path().at(0.25).velocity(x=1.0, prediction=4.0, kind="denoised")
+        4.0
+        """
+        check_prediction(kind)
+        if kind == "velocity":
+            return prediction
+        denoised, noise = self._split(x, prediction, kind)
+        return self.alpha_dot * denoised + self.sigma_dot * noise
+
+    def _split(self, x: Array, prediction: Array, kind: Prediction) -> tuple[Array, Array]:
+        alpha, sigma = self.alpha, self.sigma
+        if kind == "denoised":
+            # without noise x is the datum, and the independent eps has mean zero
+            clean = isinstance(sigma, float) and sigma == 0
+            return prediction, 0.0 * x if clean else (x - alpha * prediction) / sigma
+        if kind == "v":
+            norm = alpha**2 + sigma**2
+            return (alpha * x - sigma * prediction) / norm, (sigma * x + alpha * prediction) / norm
+        if isinstance(alpha, float) and alpha == 0:
+            raise ValueError(
+                f"x is pure noise at t = {self.t:g}: a {kind} gives no velocity there; start later"
+            )
+        noise = prediction if kind == "noise" else -sigma * prediction
+        return (x - sigma * noise) / alpha, noise
+
+
+@dataclass(frozen=True)
+class PathSample:
+    """A pair carried to time t: what a booster or a network is trained on.
+
+    Attributes
+    ----------
+    x_t, v_t : array of shape (n, d)
+        State and target velocity.
+    x0, x1 : array of shape (n, d)
+        Noise and data.
+    t : float or array of shape (n, 1)
+        Time.
+    """
+
+    x_t: Array
+    v_t: Array
+    x0: Array
+    x1: Array
+    t: Time
+
+
+@dataclass(frozen=True)
+class Path:
+    """A path ``x_t = alpha(t) x1 + sigma(t) x0`` along a schedule.
+
+    Examples
+    --------
+    >>> path = Path()
+    >>> path.sample(x0=2.0, x1=6.0, t=0.25)
+    PathSample(x_t=3.0, v_t=4.0, x0=2.0, x1=6.0, t=0.25)
+    """
+
+    schedule: Schedule = field(default_factory=Linear)
+
+    def at(self, t: Time) -> Marginal:
+        """The marginal at time t."""
+        return Marginal(t, self.schedule.alpha(t), self.schedule.sigma(t), self.schedule)
+
+    def time(self, ratio: float) -> float:
+        """The time at which ``sigma / alpha`` equals ``ratio``."""
+        return self.schedule.time(ratio)
+
+    def sample(self, x0: Array, x1: Array, t: Time) -> PathSample:
+        """State and velocity of each pair at time t."""
+        now = self.at(t)
+        x_t = now.alpha * x1 + now.sigma * x0
+        v_t = now.alpha_dot * x1 + now.sigma_dot * x0
+        return PathSample(x_t, v_t, x0, x1, t)
+
+    def grid(self, ratios: Iterable[float]) -> TimeGrid:
+        """The grid of times of decreasing noise-to-signal ratios (a grid in sigma).
+
+        Examples
+        --------
+        >>> LINEAR.grid([float("inf"), 3.0, 1.0, 0.0]).times
+        (0.0, 0.25, 0.5, 1.0)
+        """
+        return TimeGrid(tuple(self.time(ratio) for ratio in ratios), partial=True)
+
+
+#: Flow matching's path, the default everywhere.
+LINEAR = Path(Linear())
+#: Reduced coordinates x / alpha with sigma from 80 down to 0: the path of EDM.
+REDUCED = Path(VarianceExploding())
+
+
+def get_path(name: str, **parameters: float) -> Path:
+    """A path by the name of its schedule: linear, trigonometric, vp, subvp or ve.
+
+    Examples
+    --------
+    >>> get_path("linear") == LINEAR
+    True
+    """
+    return Path(get_schedule(name, **parameters))
+
+
+def renoise(x: Array, here: Marginal, there: Marginal, z: Array) -> Array:
+    """Carry states back to an earlier, noisier time of the same path.
+
+    ``x_there = c x + sqrt(sigma_there^2 - c^2 sigma^2) z`` with ``c = alpha_there / alpha``: the law of
+    x_there given x_here under the forward process, on any path.
+
+    Parameters
+    ----------
+    x : array of shape (n, d)
+        States at ``here``.
+    here, there : Marginal
+        Marginals at the two times; ``there`` is the noisier one.
+    z : array of shape (n, d)
+        Standard normal numbers.
+    """
+    c = there.alpha / here.alpha
+    return c * x + math.sqrt(max(there.sigma**2 - (c * here.sigma) ** 2, 0.0)) * z

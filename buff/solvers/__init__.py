@@ -1,0 +1,66 @@
+"""Solvers: rules that carry states along a field, and the one loop that applies them over a grid."""
+
+from buff.solvers.adaptive import Adaptive, ScipyAdaptive
+from buff.solvers.ancestral import Ancestral, Consistency, DpmSde
+from buff.solvers.base import Solver
+from buff.solvers.excursions import RESTARTS, Churned, Interval, Restart
+from buff.solvers.exponential import DenoisedEnd, ExponentialMultistep, ExponentialSinglestep
+from buff.solvers.flow import Flow
+from buff.solvers.langevin import EulerMaruyama, PredictorCorrector
+from buff.solvers.loop import integrate, trajectory
+from buff.solvers.multistep import AdamsBashforth
+from buff.solvers.noise_multistep import NoiseMultistep, PseudoNumerical
+from buff.solvers.registry import SOLVERS, SamplerRecord, describe_samplers, get_solver
+from buff.solvers.runge_kutta import ReducedRungeKutta, RungeKutta
+from buff.solvers.tableaus import (
+    BOGACKI_SHAMPINE,
+    DORMAND_PRINCE,
+    EULER,
+    HEUN,
+    MIDPOINT,
+    RALSTON,
+    RK4,
+    RK38,
+    Tableau,
+)
+from buff.solvers.unipc import UniPC
+
+__all__ = [
+    "BOGACKI_SHAMPINE",
+    "DORMAND_PRINCE",
+    "EULER",
+    "HEUN",
+    "MIDPOINT",
+    "RALSTON",
+    "RESTARTS",
+    "RK4",
+    "RK38",
+    "SOLVERS",
+    "AdamsBashforth",
+    "Adaptive",
+    "Ancestral",
+    "Churned",
+    "Consistency",
+    "DenoisedEnd",
+    "DpmSde",
+    "EulerMaruyama",
+    "ExponentialMultistep",
+    "ExponentialSinglestep",
+    "Flow",
+    "Interval",
+    "NoiseMultistep",
+    "PredictorCorrector",
+    "PseudoNumerical",
+    "ReducedRungeKutta",
+    "Restart",
+    "RungeKutta",
+    "SamplerRecord",
+    "ScipyAdaptive",
+    "Solver",
+    "Tableau",
+    "UniPC",
+    "describe_samplers",
+    "get_solver",
+    "integrate",
+    "trajectory",
+]

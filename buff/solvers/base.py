@@ -1,0 +1,127 @@
+"""What a solver is: a rule for one step, from which everything else about it follows."""
+
+from abc import ABC, abstractmethod
+from typing import Any, final
+
+import numpy as np
+
+from buff.grids import TimeGrid
+from buff.paths import LINEAR, Path
+from buff.protocols import Array, Field, Noise
+from buff.solvers.flow import Flow
+
+__all__ = ["Solver"]
+
+
+class Solver(ABC):
+    """A rule that carries states over one step. Immutable: one solver may serve many fields at once.
+
+    A new solver writes :meth:`advance`; nodes and nfe are read off it.
+
+    Attributes
+    ----------
+    order : int
+        Order of the global error (weak order for a stochastic solver).
+    stochastic : bool
+        Whether it draws noise.
+    adaptive : bool
+        Whether it chooses times of its own, so that the field must exist at every time.
+    """
+
+    order: int
+    stochastic: bool = False
+    adaptive: bool = False
+
+    @abstractmethod
+    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+        """Carry x from t to s along a flow; see :meth:`step`."""
+
+    @final
+    def step(
+        self,
+        field: Field,
+        x: Array,
+        t: float,
+        s: float,
+        *,
+        condition: Array | None = None,
+        memory: Any = None,
+        noise: Noise | None = None,
+    ) -> tuple[Array, Any]:
+        """Carry x from t to s.
+
+        Parameters
+        ----------
+        field : Field
+            Velocity.
+        x : array of shape (n, d)
+            States at t.
+        t, s : float
+            Ends of the step.
+        condition : array of shape (n, c), optional
+            Passed to the field.
+        memory : object
+            What the step before returned; None at the start.
+        noise : Noise, optional
+            Standard normal numbers like its argument; needed by stochastic solvers.
+
+        Returns
+        -------
+        x : array of shape (n, d)
+            States at s.
+        memory : object
+            To hand to the next step.
+        """
+        return self.advance(Flow(field, condition, noise), x, t, s, memory)
+
+    def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
+        """The steps (t, s) taken over a grid: its intervals, unless the solver groups or repeats them."""
+        return grid.steps
+
+    @final
+    def calls(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[float, ...]:
+        """The times of all field calls over a grid, in the order they are made.
+
+        Found by walking the grid with one number for a state: there is no second list of times that could
+        disagree with what a step does.
+        """
+        if self.adaptive:
+            raise ValueError(f"{self} chooses its times as it goes: it has no fixed nodes and no fixed nfe")
+        recorder, x, memory = _Recorder(path), np.ones((1, 1)), None
+        for t, s in self.steps(grid, path):
+            x, memory = self.advance(Flow(recorder, noise=np.ones_like), x, t, s, memory)
+        return tuple(recorder.calls)
+
+    @final
+    def nodes(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[float, ...]:
+        """The times at which the field is called over a grid, sorted: where a tree field needs its models.
+
+        Examples
+        --------
+        >>> from buff.solvers import get_solver
+        >>> get_solver("rk4").nodes(TimeGrid.uniform(2))
+        (0.0, 0.25, 0.5, 0.75, 1.0)
+        """
+        nodes: list[float] = []
+        for t in sorted(self.calls(grid, path)):
+            if not nodes or t - nodes[-1] > 1e-9:
+                nodes.append(t)
+        # a stage that lands on a time of the grid takes its exact value
+        return tuple(grid.times[grid.index_of(t)] if grid.has(t) else t for t in nodes)
+
+    @final
+    def nfe(self, grid: TimeGrid, path: Path = LINEAR) -> int:
+        """Number of field evaluations over a grid."""
+        return len(self.calls(grid, path))
+
+
+class _Recorder:
+    """A field that notes when it is called."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.calls: list[float] = []
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        self.calls.append(t)
+        return 0.5 * x

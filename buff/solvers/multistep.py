@@ -1,0 +1,73 @@
+"""Adams-Bashforth: past slopes instead of more field calls."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from buff.protocols import Array
+from buff.solvers.base import Solver
+from buff.solvers.flow import Flow
+from buff.solvers.runge_kutta import combine, runge_kutta_step
+from buff.solvers.tableaus import EULER, HEUN, RK4
+
+__all__ = ["STARTS", "AdamsBashforth", "Start", "check_multistep", "lagrange_weights"]
+
+Start = Literal["euler", "heun", "rk4"]
+STARTS = {"euler": EULER, "heun": HEUN, "rk4": RK4}
+
+
+def check_multistep(order: int, start: str) -> None:
+    """Refuse orders above 4 and unknown starting methods."""
+    if order not in (1, 2, 3, 4):
+        raise ValueError(f"a multistep method takes 1 to 4 values: found {order!r}")
+    if start not in STARTS:
+        raise ValueError(f"unknown start {start!r}: choose one of {', '.join(STARTS)}")
+
+
+def lagrange_weights(nodes: Sequence[float], t: float, s: float) -> tuple[float, ...]:
+    """``w_j``, the integral over [t, s] of the j-th Lagrange polynomial through ``nodes``.
+
+    Examples
+    --------
+    >>> [round(w, 6) for w in lagrange_weights([0, -1], 0, 1)]
+    [1.5, -0.5]
+    """
+    z = (np.array(nodes, dtype=np.float64) - t) / (s - t)
+    powers = np.arange(len(nodes))
+    return tuple(((s - t) * np.linalg.solve(z ** powers[:, None], 1 / (powers + 1))).tolist())
+
+
+@dataclass(frozen=True)
+class AdamsBashforth(Solver):
+    """``x_s = x_t + sum_j w_j u_j`` over the last k slopes, on any grid: one field call a step.
+
+    The weights integrate the polynomial through the last k slopes exactly, so steps may vary.
+
+    Parameters
+    ----------
+    order : int
+        k, 1 to 4.
+    start : {"euler", "heun", "rk4"}
+        How to make the first k - 1 steps. ``"euler"`` takes lower orders while slopes are missing
+        (1, 2, ...): no extra call, but the error of the first step limits the asymptotic order to 2.
+
+    References
+    ----------
+    Bashforth, Adams, 1883; Hairer, Norsett, Wanner, "Solving ordinary differential equations I", III.5.
+    """
+
+    order: int = 2
+    start: Start = "euler"
+
+    def __post_init__(self) -> None:
+        check_multistep(self.order, self.start)
+
+    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+        u = flow.velocity(x, t)
+        past = ((t, u), *(memory or ()))[: self.order]
+        if len(past) < self.order and self.start != "euler":
+            return runge_kutta_step(STARTS[self.start], flow.velocity, x, t, s, first=u), past
+        weights = lagrange_weights([time for time, _ in past], t, s)
+        return x + combine(weights, [slope for _, slope in past]), past

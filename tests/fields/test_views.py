@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+
+from buff.fields import Clipped, Counted, Guided, NodeField, Retimed, Reversed, Scaled, TimeField
+from buff.grids import TimeGrid
+from buff.paths import LINEAR, REDUCED, get_path
+from buff.solvers import get_solver, integrate
+from tests.problems import P1, P2
+
+X = np.array([[-0.5], [0.3], [1.4]])
+NODES = NodeField((0.0, 0.25, 1.0), [lambda x, condition, k=k: k * x for k in (1, 2, 4)], off_node="nearest")
+
+
+def test_views_keep_path_and_nodes():
+    for view in (Counted(NODES), Scaled(NODES, (1, 1, 1)), Guided(NODES, 2.0), Clipped(NODES, -1, 1)):
+        assert view.path == NODES.path
+        assert view.times == NODES.times
+        assert view.at_every_time
+        assert view.piecewise_constant
+    assert not Counted(P1.field()).piecewise_constant
+
+
+def test_counting():
+    counted = Counted(P1.field())
+    integrate(get_solver("rk4"), counted, X, TimeGrid.uniform(5))
+    assert counted.nfe == 20
+    integrate(get_solver("euler"), counted, X, TimeGrid.uniform(5))
+    assert counted.nfe == 25
+
+
+def test_scale_of_each_node():
+    scaled = Scaled(NODES, (1.0, 0.5, 2.0))
+    for t, factor in ((0.0, 1.0), (0.25, 1.0), (1.0, 8.0)):
+        assert (scaled(X, t) == factor * X).all()
+    with pytest.raises(ValueError, match="one scale a node: found 2 scales for 3 nodes"):
+        Scaled(NODES, (1.0, 2.0))
+    with pytest.raises(ValueError, match="needs a field with nodes"):
+        Scaled(P1.field(), (1.0,))
+
+
+def test_guidance():
+    def field(x, t, condition):
+        return 0 * x if condition is None else condition - x
+
+    guided = [Guided(TimeField(field), w)(X, 0.5, np.ones((3, 1))) for w in (0, 1, 3)]
+    np.testing.assert_allclose(guided[0], 0)
+    np.testing.assert_allclose(guided[1], 1 - X)
+    np.testing.assert_allclose(guided[2], 3 * (1 - X))
+    free = TimeField(lambda x, t, condition: x)
+    np.testing.assert_allclose(Guided(TimeField(field), 2.0, free)(X, 0.5, np.ones((3, 1))), 2 * (1 - X) - X)
+
+
+def test_guidance_of_gaussians_tilts_the_score():
+    """On densities p and p_c the guided score is that of p^(1 - w) p_c^w."""
+    w, t = 2.5, 0.6
+    now = LINEAR.at(t)
+    conditional, free = P1.field(), P2.field()
+    u = Guided(conditional, w, free)(X, t)
+    tilted = w * now.score(X, conditional(X, t)) + (1 - w) * now.score(X, free(X, t))
+    np.testing.assert_allclose(now.score(X, u), tilted)
+
+
+def test_clipping_acts_on_the_data_that_is_seen():
+    t, low, high = 0.4, -0.8, 0.5
+    now = LINEAR.at(t)
+    u = P2.field()(X, t)
+    clipped = Clipped(P2.field(), low, high)
+    np.testing.assert_allclose(now.denoised(X, clipped(X, t)), np.clip(now.denoised(X, u), low, high))
+    wide = Clipped(P2.field(), -10, 10)
+    np.testing.assert_allclose(wide(X, t), u, atol=1e-12)
+    assert (wide(X, 1.0) == P2.field()(X, 1.0)).all()
+    x = integrate(get_solver("dpmpp_2m"), clipped, 3 * X, TimeGrid.uniform(10))
+    assert low <= x.min() <= x.max() <= high
+
+
+def test_reversed_flow_goes_back():
+    field, grid = P2.field(), TimeGrid.uniform(200)
+    there = integrate(get_solver("rk4"), field, X, grid)
+    np.testing.assert_allclose(integrate(get_solver("rk4"), Reversed(field), there, grid), X, atol=1e-6)
+    assert Reversed(NODES).times == (0.0, 0.75, 1.0)
+    assert (Reversed(NODES)(X, 0.75) == -2 * X).all()
+
+
+def test_reversed_path_reads_data_and_noise_right():
+    t, field = 0.3, P2.field()
+    back = Reversed(field)
+    now, then = back.path.at(t), field.path.at(1 - t)
+    assert (now.alpha, now.sigma) == (then.alpha, then.sigma)
+    np.testing.assert_allclose(now.denoised(X, back(X, t)), then.denoised(X, field(X, 1 - t)))
+    np.testing.assert_allclose(now.noise(X, back(X, t)), then.noise(X, field(X, 1 - t)))
+
+
+@pytest.mark.parametrize("path", [LINEAR, REDUCED, get_path("vp"), get_path("trigonometric")], ids=str)
+def test_a_field_on_another_path_is_the_field_of_that_path(path):
+    for source in (LINEAR, get_path("vp"), REDUCED):
+        moved = Retimed(P2.field(source), path)
+        for ratio in (5.0, 0.7, 0.01):
+            t = path.time(ratio)
+            np.testing.assert_allclose(moved(X, t), P2.field(path)(X, t), rtol=1e-7, atol=1e-9)
+        assert moved.at_every_time
+
+
+def test_nodes_move_with_the_path():
+    nodes = NodeField((0.1, 0.5, 0.9), [lambda x, condition: x] * 3)
+    moved = Retimed(nodes, REDUCED)
+    assert moved.times == pytest.approx((1 - 9 / 80, 1 - 1 / 80, 1 - (1 / 9) / 80))
+    assert not moved.at_every_time
+
+
+def test_from_pure_noise_to_data_on_another_path():
+    """Both ends, where one of alpha and sigma is zero."""
+    trigonometric = get_path("trigonometric")
+    moved, exact = Retimed(P2.field(), trigonometric), P2.field(trigonometric)
+    for t in (0.0, 1.0):
+        np.testing.assert_allclose(moved(X, t), exact(X, t), atol=1e-12)

@@ -1,0 +1,112 @@
+"""The loop, and what it refuses."""
+
+import numpy as np
+import pytest
+
+from buff.fields import NodeField, TimeField
+from buff.grids import TimeGrid
+from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
+from tests.problems import nonlinear, nonlinear_solution
+
+GRID = TimeGrid.uniform(4)
+
+
+def test_trajectory_passes_through_every_time_of_the_grid():
+    x0 = np.array([[1.0], [2.0]])
+    grid = TimeGrid.uniform(40)
+    states = list(trajectory(get_solver("rk4"), nonlinear, x0, grid))
+    assert len(states) == 41
+    assert states[0] is x0
+    for t, x in zip(grid.times, states, strict=True):
+        np.testing.assert_allclose(x, nonlinear_solution(x0, t), atol=1e-6)
+    assert (integrate(get_solver("rk4"), nonlinear, x0, grid) == states[-1]).all()
+
+
+def test_the_start_is_left_as_it_was():
+    for solver in SOLVERS.values():
+        if solver is SOLVERS["pc_0165_em250"]:
+            continue
+        x0 = np.full((3, 2), 0.5)
+        integrate(solver, nonlinear, x0, TimeGrid.uniform(12), noise=np.ones_like)
+        assert (x0 == 0.5).all()
+
+
+def test_condition_reaches_the_field():
+    def pull(x, t, condition):
+        return condition - x
+
+    condition = np.array([[0.0], [4.0]])
+    for name in ("euler", "dpmpp_2m", "unipc3", "dopri5_adaptive", "scipy_rk45"):
+        x = integrate(get_solver(name), pull, np.zeros((2, 1)), TimeGrid.uniform(300), condition)
+        np.testing.assert_allclose(x, condition * (1 - np.exp(-1)), rtol=4e-3)
+
+
+def test_wrong_shape_is_named():
+    with pytest.raises(
+        ValueError, match=r"at t = 0 the field returned shape \(3,\) for states of shape \(3, 2\)"
+    ):
+        integrate(get_solver("euler"), lambda x, t, c: x[:, 0], np.ones((3, 2)), GRID)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_named_by_time_and_rows(bad):
+    def field(x, t, condition):
+        u = x.copy()
+        u[:1] = bad if t >= 0.5 else 0
+        return u
+
+    with pytest.raises(
+        ValueError, match=r"at t = 0.5 the field returned non-finite values in 12.5 % of 8 rows"
+    ):
+        integrate(get_solver("heun"), field, np.ones((8, 2)), GRID)
+
+
+def test_a_start_that_is_not_finite_is_refused():
+    with pytest.raises(
+        ValueError, match=r"the states to start from have non-finite values in 50 % of 2 rows"
+    ):
+        integrate(get_solver("euler"), nonlinear, np.array([[1.0], [np.nan]]), GRID)
+
+
+@pytest.mark.parametrize("name", [n for n, s in SOLVERS.items() if s.stochastic])
+def test_missing_noise_is_refused(name):
+    with pytest.raises(ValueError, match=r"draws noise: pass noise=\.\.\."):
+        integrate(SOLVERS[name], nonlinear, np.ones((1, 1)), TimeGrid.uniform(12))
+
+
+def test_step_alone_asks_for_noise_too():
+    with pytest.raises(ValueError, match="this solver draws noise"):
+        get_solver("ddpm").step(nonlinear, np.ones((1, 1)), 0.2, 0.5)
+
+
+def test_a_tolerance_that_trees_cannot_meet():
+    steps = TimeField(lambda x, t, c: np.round(4 * x) / 4, piecewise_constant=True)
+    nearest = NodeField((0.0, 1.0), [lambda x, c: x] * 2, off_node="nearest")
+    for field in (steps, nearest):
+        with pytest.raises(
+            ValueError, match="rtol = 1e-05 cannot be met on a field that is constant by pieces"
+        ):
+            integrate(get_solver("dopri5_adaptive"), field, np.ones((3, 1)), GRID)
+    x = integrate(get_solver("dopri5_adaptive", rtol=0.1, atol=0.1), steps, np.ones((3, 1)), GRID)
+    assert np.isfinite(x).all()
+
+
+def test_no_state_is_kept_between_runs():
+    """One solver serves two fields in turn, step by step."""
+    solver = get_solver("unipc3")
+    one = trajectory(solver, nonlinear, np.ones((1, 1)), GRID)
+    two = trajectory(solver, lambda x, t, c: -x, np.ones((1, 1)), GRID)
+    mixed = [(next(one), next(two)) for _ in range(5)][-1]
+    assert mixed[0] == integrate(solver, nonlinear, np.ones((1, 1)), GRID)
+    assert mixed[1] == integrate(solver, lambda x, t, c: -x, np.ones((1, 1)), GRID)
+
+
+def test_a_solver_of_ones_own():
+    class Leap(Solver):
+        order = 0
+
+        def advance(self, flow, x, t, s, memory):
+            return x + (s - t) * flow.velocity(x, (t + s) / 2), None
+
+    assert Leap().nodes(TimeGrid.uniform(2)) == (0.25, 0.75)
+    assert integrate(Leap(), lambda x, t, c: 0 * x + 2 * t, np.zeros((1, 1)), GRID) == 1
