@@ -1,0 +1,34 @@
+"""Data: jets that ship with buff, loaders of public files, toys and unfolding problems with exact answers."""
+
+from buff.datasets.calorimeter import Showers, load_calochallenge
+from buff.datasets.gaussians import GaussianMixture
+from buff.datasets.jetnet import JetClouds, load_jetnet
+from buff.datasets.jets import INDEPENDENT_OBSERVABLES, load_jets
+from buff.datasets.observables import jet_observables
+from buff.datasets.table import Column, Table
+from buff.datasets.toys import TOYS, Toy
+from buff.datasets.unfolding import SignedWeights, SmearedMixture, gaussian_1d, gaussian_2d, mixture_1d
+from buff.datasets.zjets import OMNIFOLD_OBSERVABLES, PairedEvents, load_omnifold
+
+__all__ = [
+    "INDEPENDENT_OBSERVABLES",
+    "OMNIFOLD_OBSERVABLES",
+    "TOYS",
+    "Column",
+    "GaussianMixture",
+    "JetClouds",
+    "PairedEvents",
+    "Showers",
+    "SignedWeights",
+    "SmearedMixture",
+    "Table",
+    "Toy",
+    "gaussian_1d",
+    "gaussian_2d",
+    "jet_observables",
+    "load_calochallenge",
+    "load_jetnet",
+    "load_jets",
+    "load_omnifold",
+    "mixture_1d",
+]

@@ -1,0 +1,168 @@
+"""Calorimeter showers in the layout of the Fast Calorimeter Simulation Challenge."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from buff.datasets.hdf5 import read_hdf5
+
+__all__ = [
+    "ELECTRONS_2",
+    "ELECTRONS_3",
+    "GEOMETRIES",
+    "PHOTONS",
+    "PIONS",
+    "Layer",
+    "Showers",
+    "load_calochallenge",
+]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Voxels of a layer: rings in r, cut into equal angles; voxel ``alpha * n_r + r`` of the layer.
+
+    Attributes
+    ----------
+    number : int
+        Number of the layer in the detector.
+    r_edges : tuple of float
+        Radii of the rings, mm.
+    n_alpha : int
+        Angles.
+    """
+
+    number: int
+    r_edges: tuple[float, ...]
+    n_alpha: int = 1
+
+    @property
+    def n_r(self) -> int:
+        """Rings."""
+        return len(self.r_edges) - 1
+
+    @property
+    def n_voxels(self) -> int:
+        """Voxels of the layer."""
+        return self.n_r * self.n_alpha
+
+
+#: Dataset 1, photons: 368 voxels.
+PHOTONS = (
+    Layer(0, (0, 5, 10, 30, 50, 100, 200, 400, 600)),
+    Layer(1, (0, 2, 4, 6, 8, 10, 12, 15, 20, 30, 40, 50, 70, 90, 120, 150, 200), 10),
+    Layer(2, (0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400), 10),
+    Layer(3, (0, 50, 100, 200, 400, 600)),
+    Layer(12, (0, 100, 200, 400, 1000, 2000)),
+)
+#: Dataset 1, charged pions: 533 voxels.
+PIONS = (
+    Layer(0, (0, 5, 10, 30, 50, 100, 200, 400, 600)),
+    Layer(1, (0, 1, 4, 7, 10, 15, 30, 50, 90, 150, 200), 10),
+    Layer(2, (0, 5, 10, 20, 30, 50, 80, 130, 200, 300, 400), 10),
+    Layer(3, (0, 50, 100, 200, 400, 600)),
+    Layer(12, (0, 10, 20, 30, 50, 80, 100, 130, 160, 200, 250, 300, 350, 400, 1000, 2000), 10),
+    Layer(13, (0, 10, 20, 30, 50, 80, 100, 130, 160, 200, 250, 300, 350, 400, 600, 1000, 2000), 10),
+    Layer(14, (0, 50, 100, 150, 200, 250, 300, 400, 600, 1000, 2000)),
+)
+#: Dataset 2, electrons: 45 layers of 16 x 9 voxels.
+ELECTRONS_2 = tuple(Layer(i, tuple(4.65 * r for r in range(10)), 16) for i in range(45))
+#: Dataset 3, electrons: 45 layers of 50 x 18 voxels.
+ELECTRONS_3 = tuple(Layer(i, tuple(2.325 * r for r in range(19)), 50) for i in range(45))
+#: The geometries by their number of voxels.
+GEOMETRIES = {sum(layer.n_voxels for layer in g): g for g in (PHOTONS, PIONS, ELECTRONS_2, ELECTRONS_3)}
+
+
+@dataclass(frozen=True, eq=False)
+class Showers:
+    """Energies in the voxels of a calorimeter.
+
+    Attributes
+    ----------
+    incident_energies : array of shape (n,), MeV
+    showers : array of shape (n, voxels), MeV
+    layer_bounds : array of shape (layers + 1,)
+        Layer i has the voxels ``layer_bounds[i]:layer_bounds[i + 1]``.
+    layers : tuple of Layer
+        Their geometry; empty where it is not one of the challenge's.
+    unit : str
+    """
+
+    incident_energies: NDArray[np.floating]
+    showers: NDArray[np.floating]
+    layer_bounds: NDArray[np.int64]
+    layers: tuple[Layer, ...]
+    unit: str = "MeV"
+
+    def __len__(self) -> int:
+        return len(self.showers)
+
+    @property
+    def layer_energies(self) -> NDArray[np.floating]:
+        """Energy in each layer, shape (n, layers), MeV."""
+        return np.add.reduceat(self.showers, self.layer_bounds[:-1], axis=1)
+
+
+def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
+    """Showers of an HDF5 file of the challenge, or of the same layout.
+
+    The layers are those of the attribute ``layer_bounds`` of the file, or else follow from the number of
+    voxels: 368 photons and 533 pions (dataset 1), 6480 and 40500 electrons (datasets 2 and 3).
+
+    Parameters
+    ----------
+    path : path
+        File with ``incident_energies`` (N, 1) and ``showers`` (N, voxels), in MeV.
+    n : int, optional
+        The first ``n`` showers only.
+
+    Returns
+    -------
+    Showers
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When it is cut short, lacks a dataset or holds another shape.
+    MissingExtraError
+        Without h5py (extra ``hep``).
+
+    References
+    ----------
+    C. Krause et al. (2024), arXiv:2410.21611; doi:10.5281/zenodo.8099322, 6366271 and 6366324.
+    """
+    content = read_hdf5(path, ("incident_energies", "showers"), rows=slice(n))
+    energies, showers = content.arrays["incident_energies"], content.arrays["showers"]
+    if showers.ndim != 2:
+        raise ValueError(f"showers of {path} has the shape (N, voxels), got {showers.shape}")
+    if energies.shape not in ((len(showers),), (len(showers), 1)):
+        raise ValueError(
+            f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}"
+        )
+    bounds = _layer_bounds(content.attributes, showers.shape[1], path)
+    layers = GEOMETRIES.get(showers.shape[1], ())
+    known = np.array_equal(bounds, _bounds(layers))
+    return Showers(energies.reshape(-1), showers, bounds, layers if known else ())
+
+
+def _bounds(layers: tuple[Layer, ...]) -> NDArray[np.int64]:
+    return np.cumsum([0, *(layer.n_voxels for layer in layers)], dtype=np.int64)
+
+
+def _layer_bounds(attributes: dict[str, Any], voxels: int, path: str | Path) -> NDArray[np.int64]:
+    if "layer_bounds" not in attributes:
+        if voxels not in GEOMETRIES:
+            raise ValueError(
+                f"showers of {path} have {voxels} voxels; without the attribute layer_bounds they have "
+                f"{', '.join(map(str, GEOMETRIES))}"
+            )
+        return _bounds(GEOMETRIES[voxels])
+    bounds = np.asarray(attributes["layer_bounds"], dtype=np.int64)
+    if bounds.ndim != 1 or bounds[0] != 0 or bounds[-1] != voxels or (np.diff(bounds) <= 0).any():
+        raise ValueError(f"layer_bounds of {path} rise from 0 to {voxels}, got {bounds.tolist()}")
+    return bounds
