@@ -1,0 +1,207 @@
+"""Conditions: from any table or labels to features for boosters, and draws like those seen in training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from buff.preprocessing.categories import factorize
+from buff.preprocessing.copula import MixedCopula
+from buff.preprocessing.schema import Schema, infer_schema
+from buff.preprocessing.tables import Columns, read
+from buff.preprocessing.template import Template
+from buff.preprocessing.transformer import RankSpace, checked_weights, with_weight
+from buff.protocols import Array
+
+__all__ = ["ConditionEncoder"]
+
+
+class ConditionEncoder:
+    """Features of conditions, and conditions drawn like those it was fitted to.
+
+    Numbers become normal scores, so features are of unit scale whatever the units and outliers; values beyond
+    those of the fit get the outermost score. Labels (strings, categories, and integers of at most
+    ``max_levels`` values) become one indicator a level, or above ``max_levels`` one score in an order that
+    follows the other columns; two labels need one score only. Missing values are welcome where the fit had
+    some.
+
+    Draws come from the exact joint distribution of the discrete columns and, in each of their classes, a
+    Gaussian copula of the continuous ones: see :mod:`buff.preprocessing.copula`. No row of the fit is kept.
+
+    Parameters
+    ----------
+    schema : mapping, optional
+        As for :class:`~buff.preprocessing.RankSpace`; the columns of arrays are called c0, c1, ..., a single
+        one ``condition``. ``{"condition": "integer"}`` makes numbers of integer labels.
+    max_levels : int
+
+    Attributes
+    ----------
+    schema : Schema
+    names : tuple of str
+        Columns of the condition.
+    n_dims : int
+        Width of the features.
+    n_normals : int
+        Normal numbers that one draw takes.
+
+    Examples
+    --------
+    >>> encoder = ConditionEncoder().fit(["top", "w", "z", "top"])
+    >>> encoder.transform("w")
+    array([[-1.,  1., -1.]], dtype=float32)
+    >>> encoder.draw(np.array([[-1.0], [0.1], [1.0]]))
+    ['top', 'w', 'z']
+    """
+
+    def __init__(self, schema: Mapping[str, Any] | None = None, *, max_levels: int = 20) -> None:
+        self.overrides = dict(schema or {})
+        self.max_levels = max_levels
+
+    def fit(self, condition: Any, sample_weight: Array | None = None) -> "ConditionEncoder":
+        """Learn the levels and the distribution of ``condition``, a table of shape (n, c) or an array of
+        shape (n,).
+
+        Raises
+        ------
+        ValueError, TypeError
+            See :func:`~buff.preprocessing.read` and :func:`~buff.preprocessing.infer_schema`.
+        """
+        columns, self._one_column = _read(condition)
+        if sample_weight is not None:
+            columns, sample_weight = with_weight(columns, checked_weights(sample_weight, len(columns)))
+        settings = _layout(columns, infer_schema(columns, self.overrides), self.overrides, self.max_levels)
+        self._space = RankSpace(schema=settings).fit(columns, sample_weight=sample_weight)
+        self._copula = MixedCopula.fit(columns, self.schema, self.overrides, sample_weight)
+        return self
+
+    @property
+    def schema(self) -> Schema:
+        return self._space.schema_
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._template.names
+
+    @property
+    def n_dims(self) -> int:
+        return self._space.n_dims_
+
+    @property
+    def n_normals(self) -> int:
+        return self._copula.n_normals
+
+    def transform(self, condition: Any) -> Array:
+        """Features, float32 of shape (n, n_dims).
+
+        Parameters
+        ----------
+        condition : table, array of shape (n,), or one value for a single column
+            Tables with names may have their columns in any order.
+
+        Raises
+        ------
+        ValueError
+            Without a condition, for missing or additional columns, unknown labels (naming column, value and
+            the known labels), and values missing where the fit had all.
+        """
+        if condition is None:
+            raise ValueError(f"the model is conditional: pass condition= with the columns {list(self.names)}")
+        return self._space.transform(self._aligned(_read(condition)[0]))
+
+    def draw(self, normals: Array) -> Any:
+        """Conditions in the container that was fitted; row i depends on row i of ``normals`` alone.
+
+        Parameters
+        ----------
+        normals : array of shape (n, n_normals)
+            Independent standard normal numbers.
+        """
+        if np.ndim(normals) != 2 or np.shape(normals)[1] != self.n_normals:
+            raise ValueError(f"normals must have shape (n, {self.n_normals}), found {np.shape(normals)}")
+        table = self._template.restore(self._copula.draw(np.asarray(normals, np.float64)))
+        return _single_column(table) if self._one_column else table
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """A JSON-serialisable record and named arrays, without pickle."""
+        parts = {"space": self._space.to_arrays(), "copula": self._copula.to_arrays()}
+        record: dict[str, Any] = {key: part for key, (part, _) in parts.items()}
+        record |= {"one_column": self._one_column, "max_levels": self.max_levels}
+        return record, {f"{key}/{name}": a for key, (_, part) in parts.items() for name, a in part.items()}
+
+    @classmethod
+    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "ConditionEncoder":
+        """Inverse of :meth:`to_arrays`."""
+
+        def part(key: str) -> dict[str, Array]:
+            return {name.split("/", 1)[1]: a for name, a in arrays.items() if name.startswith(f"{key}/")}
+
+        encoder = cls(max_levels=record["max_levels"])
+        encoder._one_column = record["one_column"]
+        encoder._space = RankSpace.from_arrays(record["space"], part("space"))
+        encoder._copula = MixedCopula.from_arrays(record["copula"], part("copula"))
+        return encoder
+
+    @property
+    def _template(self) -> Template:
+        return self._space.template_
+
+    def _aligned(self, columns: Columns) -> Columns:
+        """Columns in the order of the fit: by name where both have names, else by position."""
+        if len(columns.names) != len(self.names):
+            raise ValueError(
+                f"condition has {len(columns.names)} columns, expected {len(self.names)}: {list(self.names)}"
+            )
+        named = columns.template.is_frame and self._template.is_frame
+        if not named or columns.names == self.names:
+            return columns
+        absent = [name for name in self.names if name not in columns.names]
+        if absent:
+            raise ValueError(f"condition lacks the columns {absent}, found {list(columns.names)}")
+        return columns.select([columns.names.index(name) for name in self.names])
+
+
+def _read(condition: Any) -> tuple[Columns, bool]:
+    """Columns of a condition, and whether it is one column without a table around it."""
+    series = nw.from_native(condition, allow_series=True, pass_through=True)
+    if isinstance(series, nw.Series):
+        name = series.name or "condition"
+        return read(series.alias(name).to_frame().to_native()), True
+    if (
+        isinstance(series, nw.DataFrame | nw.LazyFrame)
+        or np.ndim(condition) >= 2
+        or hasattr(condition, "tocsr")
+    ):
+        return read(condition, prefix="c"), False
+    if isinstance(condition, list | tuple):
+        return read([[value] for value in condition], names=("condition",)), True
+    return read(np.reshape(condition, (-1, 1)), names=("condition",)), True
+
+
+def _single_column(table: Any) -> Any:
+    if isinstance(table, np.ndarray):
+        return table[:, 0]
+    if isinstance(table, list):
+        return [row[0] for row in table]
+    frame = nw.from_native(table, eager_only=True)
+    return frame.get_column(frame.columns[0]).to_native()
+
+
+def _layout(
+    columns: Columns, schema: Schema, overrides: Mapping[str, Any], max_levels: int
+) -> dict[str, Any]:
+    """Overrides that give labels one indicator a level, or one score where there are only two or too many."""
+    settings = {}
+    for column, values in zip(schema, columns.arrays, strict=True):
+        own = overrides.get(column.name, {})
+        own = {"kind": own} if isinstance(own, str) else dict(own)
+        label = column.kind in ("categorical", "boolean")
+        if column.kind == "integer" and "kind" not in own and values.dtype.kind in "iu":
+            label = len(np.unique(values)) <= max_levels
+        if label and "order" not in own:
+            n_levels = len(factorize(values)[0])
+            order = "lexical" if n_levels <= 2 else "onehot" if n_levels <= max_levels else "similar"
+            own |= {"kind": column.kind if column.kind != "integer" else "categorical", "order": order}
+        settings[column.name] = own
+    return settings
