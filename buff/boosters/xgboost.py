@@ -22,7 +22,7 @@ class BoosterSettings:
 
     Attributes
     ----------
-    n_estimators, max_depth, learning_rate
+    n_estimators, max_depth, learning_rate, reg_lambda
         As in XGBoost. Without estimators there are no trees at all.
     early_stopping : int or None
         Stop when the error on fresh noise has not fallen for so many rounds.
@@ -37,9 +37,10 @@ class BoosterSettings:
         Anything else that XGBoost knows; wins over the above.
     """
 
-    n_estimators: int = 25
-    max_depth: int = 7
-    learning_rate: float = 0.5
+    n_estimators: int = 12
+    max_depth: int = 8
+    learning_rate: float = 0.7
+    reg_lambda: float = 30.0
     early_stopping: int | None = None
     layout: str = "auto"
     n_sketch: int = 8
@@ -61,6 +62,7 @@ class BoosterSettings:
             "base_score": 0.0,
             "max_depth": self.max_depth,
             "learning_rate": self.learning_rate,
+            "reg_lambda": self.reg_lambda,
             "multi_strategy": "multi_output_tree" if shared else "one_output_per_tree",
             # one process a node and one thread a process: threads that share cores wait for each other
             "nthread": 1,

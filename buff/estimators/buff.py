@@ -46,6 +46,8 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Of the trees.
     learning_rate : float
         Of the boosting.
+    reg_lambda : float
+        Rows by which leaves are drawn towards 0: near noise, where a leaf's mean is mostly noise, it calms them.
     noise_budget : int
         Rows a node is trained on: each row of the table is used with so many noise draws that this is reached.
     early_stopping : int or None
@@ -106,13 +108,14 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        n_steps: int = 10,
+        n_steps: int = 12,
         solver: str = "ab2",
         *,
         grid: str = "uniform",
-        n_estimators: int = 25,
-        max_depth: int = 7,
-        learning_rate: float = 0.5,
+        n_estimators: int = 12,
+        max_depth: int = 8,
+        learning_rate: float = 0.7,
+        reg_lambda: float = 30.0,
         noise_budget: int = 150_000,
         early_stopping: int | None = None,
         layout: str = "auto",
@@ -133,6 +136,7 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.n_estimators = n_estimators
         self.max_depth = max_depth
         self.learning_rate = learning_rate
+        self.reg_lambda = reg_lambda
         self.noise_budget = noise_budget
         self.early_stopping = early_stopping
         self.layout = layout
@@ -326,6 +330,7 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
             n_estimators=int(self.n_estimators),
             max_depth=int(self.max_depth),
             learning_rate=float(self.learning_rate),
+            reg_lambda=float(self.reg_lambda),
             early_stopping=self.early_stopping,
             layout=self.layout,
             device=resolve_device(self.device),

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from buff.boosters import Booster, BoosterSettings
 from buff.protocols import Array
 
 __all__ = ["PublishedBUFF"]
@@ -44,7 +45,7 @@ class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
     ----------
     low_, high_ : array of shape (d,)
         Range of each column in the training table, in its own unit.
-    boosters_ : list of list of xgboost.Booster
+    boosters_ : list of list of Booster
         A list a node, in it a booster a column.
 
     References
@@ -115,7 +116,7 @@ class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
         x1 = (2 * (X - self.low_) / self._span() - 1).astype(np.float32)
         seeds = np.random.default_rng(self.random_state).integers(2**63, size=self.n_nodes)
         self.boosters_ = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_node)(x1, t, self.noise_draws, self._tree_params(), self.n_estimators, seed)
+            delayed(_fit_node)(x1, t, self.noise_draws, self._settings(), seed)
             for t, seed in zip(np.linspace(FIRST_NODE, 1, self.n_nodes), seeds, strict=True)
         )
         return self
@@ -152,22 +153,19 @@ class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
 
     def _velocity(self, x: Array, t: float) -> Array:
         nearest = self.boosters_[round(t * (len(self.boosters_) - 1))]
-        return np.stack([booster.inplace_predict(x) for booster in nearest], axis=1)
+        return np.hstack([booster(x) for booster in nearest])
 
     def _span(self) -> Array:
         span = self.high_.astype(float) - self.low_
         return np.where(span > 0, span, 1)
 
-    def _tree_params(self) -> dict[str, Any]:
-        return {
-            "objective": "reg:squarederror",
-            "tree_method": "hist",
-            "max_depth": self.max_depth,
-            "learning_rate": self.learning_rate,
-            "reg_lambda": self.reg_lambda,
-            "reg_alpha": self.reg_alpha,
-            "nthread": 1,
-        }
+    def _settings(self) -> BoosterSettings:
+        return BoosterSettings(
+            n_estimators=self.n_estimators,
+            max_depth=self.max_depth,
+            learning_rate=self.learning_rate,
+            tree_params={"reg_lambda": self.reg_lambda, "reg_alpha": self.reg_alpha},
+        )
 
     def _check_parameters(self) -> None:
         for name in ("n_nodes", "n_steps"):
@@ -181,18 +179,10 @@ def _check_least(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def _fit_node(
-    x1: Array, t: float, noise_draws: int, params: dict[str, Any], n_estimators: int, seed: int
-) -> list[Any]:
-    """Boosters of all columns at time t; the quantised matrix is made once and serves every column."""
-    import xgboost
-
+def _fit_node(x1: Array, t: float, noise_draws: int, settings: BoosterSettings, seed: int) -> list[Booster]:
+    """The boosters of all columns at time t."""
     x1 = np.tile(x1, (noise_draws, 1))
     x0 = np.random.default_rng(seed).standard_normal(x1.shape, dtype=np.float32)
     x_t = np.float32(t) * x1 + np.float32(1 - t) * x0
-    data = xgboost.QuantileDMatrix(x_t, nthread=1)
-    boosters = []
-    for v in (x1 - x0).T:
-        data.set_label(v)
-        boosters.append(xgboost.train(params, data, num_boost_round=n_estimators))
-    return boosters
+    v = x1 - x0
+    return [Booster.fit(x_t, v[:, [j]], settings) for j in range(v.shape[1])]

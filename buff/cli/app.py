@@ -1,0 +1,74 @@
+"""The application that the verbs are added to, and what becomes of errors."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+__all__ = ["new_app"]
+
+_HELP = """Learn a table of events and generate new ones, with gradient-boosted flow matching.
+
+Tables are parquet, CSV, TSV (also .gz), feather, HDF5, NPZ or ROOT files (file.root:tree).
+
+\b
+Examples:
+  buff demo --report demo.html
+  buff fit jets.parquet -o jets.buff
+  buff sample jets.buff -n 1000000 -o generated.parquet
+  buff evaluate jets.parquet generated.parquet --report quality.html
+"""
+
+
+class _Verbs(TyperGroup):
+    """Turns what a user can put right into one line and exit status 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+            if ctx.params.get("traceback"):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            typer.echo(f"buff: {reason}", err=True)
+            raise typer.Exit(1) from error
+
+
+def new_app() -> typer.Typer:
+    """The command without verbs."""
+    app = typer.Typer(
+        cls=_Verbs,
+        help=_HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    return app
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda asked: _say_version(asked), is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the code an error arose.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _say_version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        typer.echo(f"buff {version('buff-flow')}")
+    except PackageNotFoundError:
+        typer.echo("buff, from a source tree")
+    raise typer.Exit

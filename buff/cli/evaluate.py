@@ -1,0 +1,105 @@
+"""``buff evaluate``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from buff.cli.options import Columns, MaxRows, Quiet, listed
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    real: Annotated[Path, typer.Argument(metavar="REAL", help="Events that the model has not seen.")],
+    generated: Annotated[Path, typer.Argument(metavar="GENERATED", help="Events of the model.")],
+    train: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="Events of the training, to look for copies of them.")
+    ] = None,
+    columns: Columns = None,
+    weight_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of event weights in REAL.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with tables and plots.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers.")] = None,
+    unit: Annotated[list[str] | None, typer.Option(metavar="NAME=UNIT", help="Units for the plots.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+    max_rows: MaxRows = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of classifiers and bootstrap.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Compare generated with real events.
+
+    Prints distances, correlations and classifier tests, each beside the floor that real events set.
+
+    \b
+    Examples:
+      buff evaluate test.parquet generated.parquet
+      buff evaluate test.parquet generated.parquet --train train.parquet --report quality.html
+      buff evaluate test.csv generated.csv --columns mass,pt --unit mass=GeV,pt=GeV --json quality.json
+    """
+    from buff.io import read_table, units_of
+    from buff.metrics import report as measure
+
+    units = _units(unit)
+    for path in (report, json):
+        if path is not None and not path.parent.is_dir():
+            raise FileNotFoundError(f"{path.parent}: no such folder for {path.name}")
+    chosen = listed(columns) or _common(real, generated, weight_column)
+    paths = {"real": real, "generated": generated} | ({} if train is None else {"train": train})
+    tables = {name: read_table(path, chosen, max_rows) for name, path in paths.items()}
+    weights = read_table(real, [weight_column], max_rows)[0].to_numpy() if weight_column else None
+    if not quiet:
+        sizes = " and ".join(f"{table.num_rows:,}" for table in (tables["real"], tables["generated"]))
+        typer.echo(f"comparing {sizes} events; classifiers take a minute or two", err=True)
+    arrays: dict[str, Any] = {name: _arrays(table) for name, table in tables.items()}
+    measured = measure(**arrays, real_weights=weights, random_state=seed)
+    typer.echo(str(measured))
+    if json is not None:
+        measured.save(json)
+    if report is not None:
+        from buff.report import html_report
+
+        html_report(
+            measured,
+            tables["real"],
+            tables["generated"],
+            report,
+            title=title or f"{generated.name} against {real.name}",
+            units=units_of(tables["real"]) | units,
+            real_weights=weights,
+        )
+
+
+def _common(real: Path, generated: Path, weight_column: str | None) -> list[str]:
+    """Columns of both files; what is left out is said."""
+    from buff.io import column_names
+
+    left, right = column_names(real), column_names(generated)
+    common = [name for name in left if name in right and name != weight_column]
+    if not common:
+        raise ValueError(f"no common column: {real} has {' '.join(left)}, {generated} has {' '.join(right)}")
+    omitted = [name for name in dict.fromkeys(left + right) if name not in common and name != weight_column]
+    if omitted:
+        typer.echo(f"in one file only, left out: {' '.join(omitted)}", err=True)
+    return common
+
+
+def _arrays(table: Any) -> dict[str, Any]:
+    """Columns as arrays, with None or NaN where a value is missing."""
+    import pyarrow as pa
+
+    kinds = {field.name: field.type for field in table.schema}
+    # categories are decoded first: chunks may number them differently
+    plain = {name: k.value_type if pa.types.is_dictionary(k) else k for name, k in kinds.items()}
+    return {name: table[name].cast(kind).to_numpy() for name, kind in plain.items()}
+
+
+def _units(entries: list[str] | None) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in listed(entries) or []]
+    for name, sign, value in pairs:
+        if not (name and sign):
+            raise ValueError(f"--unit {name}{sign}{value}: write it as NAME=UNIT")
+    return {name: value for name, _, value in pairs}

@@ -1,0 +1,183 @@
+"""``buff fit`` and ``buff plan``."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from buff.cli.options import (
+    Columns,
+    Condition,
+    Jobs,
+    MaxMemory,
+    MaxRows,
+    Quiet,
+    Seed,
+    Source,
+    WeightColumn,
+    bytes_of,
+    listed,
+)
+
+__all__ = ["fit", "plan"]
+
+Steps = Annotated[int | None, typer.Option(help="Steps from noise to data.")]
+Solver = Annotated[str | None, typer.Option(help="Solver; `buff samplers` lists them.")]
+Rounds = Annotated[int | None, typer.Option(help="Boosting rounds at each node, at most.")]
+Depth = Annotated[int | None, typer.Option(help="Depth of the trees.")]
+LearningRate = Annotated[float | None, typer.Option(help="Learning rate of the boosting.")]
+NoiseBudget = Annotated[int | None, typer.Option(help="Rows that each node is trained on.")]
+EarlyStopping = Annotated[
+    int | None, typer.Option(help="Stop a node when its error has not fallen for so many rounds.")
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
+SchemaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema", metavar="FILE", help='JSON of columns known better: {"pt": {"lower": 0}, "n": "integer"}.'
+    ),
+]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What a generator is fitted to."""
+
+    events: Any
+    condition: Any
+    weight: Any
+
+
+def fit(
+    events: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File for the model.")],
+    columns: Columns = None,
+    condition: Condition = None,
+    weight_column: WeightColumn = None,
+    max_rows: MaxRows = None,
+    steps: Steps = None,
+    solver: Solver = None,
+    rounds: Rounds = None,
+    depth: Depth = None,
+    learning_rate: LearningRate = None,
+    noise_budget: NoiseBudget = None,
+    early_stopping: EarlyStopping = None,
+    schema: SchemaFile = None,
+    device: Device = None,
+    jobs: Jobs = None,
+    max_memory: MaxMemory = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep finished nodes here; a killed fit goes on from them."),
+    ] = None,
+    seed: Seed = None,
+    quiet: Quiet = False,
+) -> None:
+    """Learn a table and save the model.
+
+    Options that are left out keep the defaults of buff.BUFF.
+
+    \b
+    Examples:
+      buff fit jets.parquet -o jets.buff
+      buff fit jets.parquet -o jets.buff --columns mass,tau21,flavour --condition flavour
+      buff fit events.root:Events -o model.buff --weight-column weight --max-memory 4GB -j 2
+    """
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"{output.parent}: no such folder for the model")
+    data = _read(events, columns, condition, weight_column, max_rows)
+    generator = _generator(
+        n_steps=steps,
+        solver=solver,
+        n_estimators=rounds,
+        max_depth=depth,
+        learning_rate=learning_rate,
+        noise_budget=noise_budget,
+        early_stopping=early_stopping,
+        schema=_read_schema(schema),
+        device=device,
+        n_jobs=jobs,
+        max_memory=bytes_of(max_memory),
+        cache_dir=cache,
+        random_state=seed,
+        verbose=0 if quiet else 1,
+    )
+    generator.fit(data.events, condition=data.condition, sample_weight=data.weight)
+    generator.save(output)
+    typer.echo(f"{output}: {data.events.num_rows:,} events learned, {output.stat().st_size / 1e6:.1f} MB")
+
+
+def plan(
+    events: Source,
+    columns: Columns = None,
+    condition: Condition = None,
+    weight_column: WeightColumn = None,
+    max_rows: MaxRows = None,
+    steps: Steps = None,
+    solver: Solver = None,
+    rounds: Rounds = None,
+    depth: Depth = None,
+    noise_budget: NoiseBudget = None,
+    jobs: Jobs = None,
+    max_memory: MaxMemory = None,
+) -> None:
+    """Say what a fit would cost.
+
+    Rows, memory, disk and time, without doing it.
+
+    \b
+    Examples:
+      buff plan jets.parquet
+      buff plan jets.parquet --steps 20 --max-memory 2GB
+    """
+    data = _read(events, columns, condition, weight_column, max_rows)
+    generator = _generator(
+        n_steps=steps,
+        solver=solver,
+        n_estimators=rounds,
+        max_depth=depth,
+        noise_budget=noise_budget,
+        n_jobs=jobs,
+        max_memory=bytes_of(max_memory),
+    )
+    typer.echo(str(generator.plan(data.events, condition=data.condition, sample_weight=data.weight)))
+
+
+def _generator(**chosen: Any) -> Any:
+    """A generator with its own defaults for what was not chosen."""
+    from buff.estimators import BUFF
+
+    return BUFF(**{name: value for name, value in chosen.items() if value is not None})
+
+
+def _read(
+    path: Path,
+    columns: list[str] | None,
+    condition: list[str] | None,
+    weight_column: str | None,
+    max_rows: int | None,
+) -> _Training:
+    from buff.io import column_names, read_table
+
+    conditions = listed(condition) or []
+    aside = [*conditions, *([weight_column] if weight_column else [])]
+    chosen = [name for name in listed(columns) or column_names(path) if name not in aside]
+    if not chosen:
+        raise ValueError(f"{path}: no column is left to learn beside {' '.join(aside)}")
+    table = read_table(path, [*chosen, *aside], max_rows)
+    return _Training(
+        table.select(chosen),
+        table.select(conditions) if conditions else None,
+        table[weight_column].to_numpy() if weight_column else None,
+    )
+
+
+def _read_schema(path: Path | None) -> Any:
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from error

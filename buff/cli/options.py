@@ -1,0 +1,79 @@
+"""Options that several verbs share, and how their values are written."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Columns",
+    "Condition",
+    "Jobs",
+    "MaxMemory",
+    "MaxRows",
+    "Quiet",
+    "Seed",
+    "Source",
+    "WeightColumn",
+    "bytes_of",
+    "listed",
+]
+
+Source = Annotated[Path, typer.Argument(metavar="EVENTS", help="Table of events.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns", "-c", metavar="NAMES", help="Columns to use, separated by commas; all unless told."
+    ),
+]
+Condition = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--condition", metavar="NAMES", help="Columns that events are generated for, separated by commas."
+    ),
+]
+WeightColumn = Annotated[
+    str | None, typer.Option("--weight-column", metavar="NAME", help="Column of event weights.")
+]
+MaxRows = Annotated[int | None, typer.Option(min=1, help="Read only the first rows.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed: the same one gives the same result.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Cores to use; -1 for all.")]
+MaxMemory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Memory that a fit may take, such as 800MB or 4GB.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def listed(names: Sequence[str] | None) -> list[str] | None:
+    """Names of a repeated option, each of which may hold several.
+
+    Examples
+    --------
+    >>> listed(["pt,eta", "mass"])
+    ['pt', 'eta', 'mass']
+    """
+    if names is None:
+        return None
+    return [name.strip() for entry in names for name in entry.split(",") if name.strip()] or None
+
+
+def bytes_of(size: str | None) -> int | None:
+    """A size in bytes.
+
+    Examples
+    --------
+    >>> bytes_of("1.5GB"), bytes_of("64MiB"), bytes_of(None)
+    (1500000000, 67108864, None)
+    """
+    if size is None:
+        return None
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([KMGT]?)(I?)B?", size.strip().upper())
+    if not found:
+        raise ValueError(f"--max-memory {size!r} is not a size; write it like 800MB or 4GB")
+    number, unit, binary = found.groups()
+    factor = 1024 ** "_KMGT".index(unit) if binary and unit else _UNITS[unit]
+    return int(float(number) * factor)

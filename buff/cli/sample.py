@@ -1,0 +1,130 @@
+"""``buff sample``."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from buff.cli.options import Jobs, Quiet, Seed, listed
+
+__all__ = ["sample"]
+
+
+def sample(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `buff fit` wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Table to write.")],
+    number: Annotated[
+        int | None,
+        typer.Option("--number", "-n", min=1, help="Events; 1000, or one for each given condition."),
+    ] = None,
+    condition: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="Conditions, a row an event.")
+    ] = None,
+    given: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="One condition for all events, by commas.")
+    ] = None,
+    chunk: Annotated[
+        int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")
+    ] = 100_000,
+    first_event: Annotated[
+        int, typer.Option(min=0, help="Number of the first event, to go on with a sample.")
+    ] = 0,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """Generate events into a file.
+
+    However many they are, memory is that of a chunk. Event i depends on the seed and on i alone. A model with
+    conditions that is given none draws them as they were in training; they are written beside the events.
+
+    \b
+    Examples:
+      buff sample jets.buff -n 1000000 -o generated.parquet
+      buff sample jets.buff -n 500 -o more.csv --seed 7 --first-event 1000000
+      buff sample jets.buff -n 10000 -o tops.h5 --given flavour=t,pt=500
+      buff sample jets.buff -o matched.root --condition conditions.parquet
+    """
+    from tqdm import tqdm
+
+    from buff.estimators import load
+    from buff.io import TableWriter
+
+    if condition is not None and given:
+        raise ValueError("--condition and --given exclude each other")
+    generator = load(model)
+    if jobs is not None:
+        generator.set_params(n_jobs=jobs)
+    state = secrets.randbits(32) if seed is None else seed
+    fixed = _fixed(given)
+    with (
+        TableWriter(output) as out,
+        tqdm(total=number, unit=" events", unit_scale=True, disable=quiet) as bar,
+    ):
+        for start, conditions, n in _chunks(number, chunk, condition, fixed):
+            first = first_event + start
+            events, conditions = generator.sample(
+                n, condition=conditions, random_state=state, first_event=first, return_condition=True
+            )
+            out.write(_beside(events, conditions))
+            bar.update(len(events))
+    typer.echo(f"{output}: {out.n_rows:,} events, seed {state}")
+
+
+def _chunks(number: int | None, chunk: int, path: Path | None, fixed: Any) -> Iterator[tuple[int, Any, int]]:
+    """First event, conditions and ``n_samples`` of every chunk."""
+    from buff.io import iter_table
+
+    if path is None:
+        total = 1000 if number is None else number
+        yield from ((start, fixed, min(chunk, total - start)) for start in range(0, total, chunk))
+        return
+    start = 0
+    for table in iter_table(path, chunk):
+        head = table.slice(0, table.num_rows if number is None else max(number - start, 0))
+        if head.num_rows:
+            yield start, head, 1
+        start += head.num_rows
+    if number is not None and start < number:
+        raise ValueError(f"{path} has {start} conditions, --number asks for {number}")
+
+
+def _fixed(given: list[str] | None) -> Any:
+    """A table of one row from NAME=VALUE."""
+    import pyarrow as pa
+
+    pairs = [entry.partition("=") for entry in listed(given) or []]
+    for name, sign, value in pairs:
+        if not (name and sign and value):
+            raise ValueError(f"--given {name}{sign}{value}: write it as NAME=VALUE")
+    return pa.table({name: [_value(text)] for name, _, text in pairs}) if pairs else None
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _beside(events: Any, conditions: Any) -> Any:
+    """One table of events and, if there are any, their conditions."""
+    import numpy as np
+
+    from buff.io import to_table
+
+    table = to_table(events)
+    if conditions is None:
+        return table
+    alone = np.ndim(conditions) == 1
+    extra = to_table(np.asarray(conditions), ["condition"]) if alone else to_table(conditions)
+    if extra.num_rows < table.num_rows:  # one condition for all
+        extra = extra.take(np.zeros(table.num_rows, dtype=np.intp))
+    for name in extra.column_names:
+        free = name if name not in table.column_names else f"condition_{name}"
+        table = table.append_column(free, extra[name])
+    return table

@@ -1,0 +1,97 @@
+"""ROOT trees and RNTuples through uproot; ``file.root:tree`` names one of several."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from buff.errors import MissingExtraError
+from buff.io.tables import TableError, from_numpy, to_numpy
+
+__all__ = ["RootSink", "RootSource"]
+
+_TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
+
+
+def _uproot() -> Any:
+    try:
+        import uproot
+    except ImportError as error:
+        raise MissingExtraError("uproot", "hep") from error
+    return uproot
+
+
+class RootSource:
+    """A tree of flat branches; jagged ones are listed, and refused when they are asked for."""
+
+    def __init__(self, path: Path, inner: str = "") -> None:
+        self._file = _uproot().open(path)
+        self._tree = self._file[inner or self._only_tree()]
+        self.names = list(dict.fromkeys(self._tree.keys()))
+
+    def _only_tree(self) -> str:
+        trees: list[str] = [
+            name for name, kind in self._file.classnames(cycle=False).items() if kind in _TREES
+        ]
+        if len(trees) != 1:
+            raise TableError(f"choose a tree as file.root:tree; the file has {' '.join(trees) or 'none'}")
+        return trees[0]
+
+    def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
+        """See :class:`buff.io.formats.Source`."""
+        yield _table(names, self._tree.arrays(names, entry_stop=0, library="np"))
+        for arrays in self._tree.iterate(names, step_size=rows, library="np"):
+            yield _table(names, arrays)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _table(names: list[str], arrays: Mapping[str, np.ndarray[Any, Any]]) -> pa.Table:
+    return pa.table({name: _column(name, np.asarray(arrays[name])) for name in names})
+
+
+def _column(name: str, values: np.ndarray[Any, Any]) -> pa.Array:
+    text = values.dtype == object and all(isinstance(value, str) for value in values)
+    if values.ndim > 1 or (values.dtype == object and not text):
+        raise TableError(f"branch {name!r} has several values an event; choose flat branches")
+    return from_numpy(values)
+
+
+class RootSink:
+    """A TTree of numbers and strings; a missing number is NaN."""
+
+    def __init__(self, path: Path, schema: pa.Schema, inner: str = "") -> None:
+        self._file = _uproot().recreate(path)
+        self._tree = self._file.mktree(inner or "events", {field.name: _branch(field) for field in schema})
+
+    def write(self, piece: pa.Table) -> None:
+        """Append rows."""
+        self._tree.extend({name: _values(name, piece[name]) for name in piece.column_names})
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+
+def _branch(field: pa.Field) -> Any:
+    empty, _ = to_numpy(pa.chunked_array([], field.type))
+    if empty.dtype.kind == "M" or empty.dtype == np.float16:
+        raise TableError(f"column {field.name!r} is {field.type}, which ROOT has no branch for: cast it")
+    return "string" if empty.dtype == object else empty.dtype
+
+
+def _values(name: str, column: pa.ChunkedArray) -> Any:
+    values, valid = to_numpy(column)
+    if valid is not None and values.dtype.kind != "f":
+        raise TableError(f"column {name!r} has empty cells, which ROOT has for floats only: cast it")
+    if values.dtype != object:
+        return values
+    try:
+        import awkward
+    except ImportError as error:
+        raise MissingExtraError("awkward", "hep") from error
+    return awkward.Array(values.tolist())

@@ -1,0 +1,77 @@
+"""Metrics: arrays in, :class:`Estimate` (value and error) out, each beside its floor.
+
+Two samples: :func:`wasserstein`, :func:`sliced_wasserstein`, :func:`energy_distance`, :func:`mmd`,
+:func:`separation_power`, :func:`correlation_distance`, :func:`c2st`, :func:`frechet_distance`, :func:`fpd`,
+:func:`kpd`, :func:`precision_recall`. Copies of training rows: :func:`memorisation`. Use of a synthetic
+table: :func:`utility`. Posterior draws: :func:`interval_coverage`, :func:`sbc`, :func:`tarp`. Everything
+that applies to a table, in one record: :func:`report`.
+"""
+
+from buff.metrics.calibration import Ranks, Tarp, interval_coverage, posterior_places, sbc, tarp
+from buff.metrics.classifier import ClassifierTest, c2st
+from buff.metrics.correlations import correlation_distance, correlation_matrix
+from buff.metrics.distances import sliced_wasserstein, wasserstein, wasserstein_columns
+from buff.metrics.downstream import Scores, Utility, utility
+from buff.metrics.estimate import Estimate
+from buff.metrics.floor import real_floor
+from buff.metrics.frechet import fpd, frechet_distance, kpd
+from buff.metrics.histograms import (
+    CALO_BINS,
+    ZJETS_BINS,
+    Separation,
+    automatic_bins,
+    effective_sample_size,
+    separation_power,
+    total_variation,
+    triangular_discriminator,
+)
+from buff.metrics.kernels import energy_distance, mmd
+from buff.metrics.migration import Migration, migration_matrix
+from buff.metrics.neighbours import Manifold, Memorisation, memorisation, precision_recall
+from buff.metrics.record import Report
+from buff.metrics.reports import report
+from buff.metrics.scores import ColumnScore, TableScores
+
+__all__ = [
+    "CALO_BINS",
+    "ZJETS_BINS",
+    "ClassifierTest",
+    "ColumnScore",
+    "Estimate",
+    "Manifold",
+    "Memorisation",
+    "Migration",
+    "Ranks",
+    "Report",
+    "Scores",
+    "Separation",
+    "TableScores",
+    "Tarp",
+    "Utility",
+    "automatic_bins",
+    "c2st",
+    "correlation_distance",
+    "correlation_matrix",
+    "effective_sample_size",
+    "energy_distance",
+    "fpd",
+    "frechet_distance",
+    "interval_coverage",
+    "kpd",
+    "memorisation",
+    "migration_matrix",
+    "mmd",
+    "posterior_places",
+    "precision_recall",
+    "real_floor",
+    "report",
+    "sbc",
+    "separation_power",
+    "sliced_wasserstein",
+    "tarp",
+    "total_variation",
+    "triangular_discriminator",
+    "utility",
+    "wasserstein",
+    "wasserstein_columns",
+]

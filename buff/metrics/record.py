@@ -1,0 +1,151 @@
+"""The record of all metrics of a generated table: it prints, and saves as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isnan, nan
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from buff.errors import ArchiveError
+from buff.metrics.classifier import ClassifierTest
+from buff.metrics.estimate import Estimate
+from buff.metrics.layout import as_html, as_text
+from buff.metrics.neighbours import Memorisation
+from buff.metrics.scores import ColumnScore, TableScores
+
+__all__ = ["Report"]
+
+_FORMAT = "buff report 1"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Quality of a generated table.
+
+    Parameters
+    ----------
+    n_real, n_generated : int
+        Rows compared.
+    scores : TableScores
+        Generated against real rows.
+    floor : TableScores or None
+        Real against real rows, for as many: what a perfect generator reaches.
+    memorisation : Memorisation or None
+        Generated rows beside the training rows, where these were given.
+    """
+
+    n_real: int
+    n_generated: int
+    scores: TableScores
+    floor: TableScores | None = None
+    memorisation: Memorisation | None = None
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dictionaries of numbers and names, None for what is not defined."""
+        return {"format": _FORMAT, **_without_nan(asdict(self))}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Report:
+        """The report that :meth:`to_dict` describes.
+
+        Raises
+        ------
+        ArchiveError
+            If the record is not a report, or one of another version.
+        """
+        if record.get("format") != _FORMAT:
+            raise ArchiveError(f"a record of format {_FORMAT!r} expected, found {record.get('format')!r}")
+        floor, copies = record["floor"], record["memorisation"]
+        return cls(
+            record["n_real"],
+            record["n_generated"],
+            _scores(record["scores"]),
+            None if floor is None else _scores(floor),
+            None if copies is None else _memorisation(copies),
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the report as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Report:
+        """Read a report written by :meth:`save`.
+
+        Raises
+        ------
+        ArchiveError
+            If the file is not a report, is cut short, or is of another version.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArchiveError(f"{path} is not a buff report, or is cut short: {error}") from error
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def _estimate(record: Mapping[str, float | None]) -> Estimate:
+    return Estimate(_number(record["value"]), _number(record["error"]))
+
+
+def _number(entry: float | None) -> float:
+    return nan if entry is None else float(entry)
+
+
+def _optional(record: Mapping[str, float | None] | None) -> Estimate | None:
+    return None if record is None else _estimate(record)
+
+
+def _test(record: Mapping[str, Any] | None) -> ClassifierTest | None:
+    if record is None:
+        return None
+    return ClassifierTest(
+        _number(record["value"]),
+        _number(record["error"]),
+        _number(record["p_value"]),
+        tuple(record["per_seed"]),
+        record["classifier"],
+    )
+
+
+def _column(record: Mapping[str, Any]) -> ColumnScore:
+    distances = _estimate(record["distance"]), _estimate(record["separation"])
+    return ColumnScore(record["name"], record["kind"], *distances, _number(record["outside"]))
+
+
+def _scores(record: Mapping[str, Any]) -> TableScores:
+    return TableScores(
+        tuple(_column(column) for column in record["columns"]),
+        _optional(record["wasserstein"]),
+        _optional(record["variation"]),
+        _estimate(record["sliced"]),
+        _optional(record["correlation"]),
+        _test(record["trees"]),
+        _test(record["mlp"]),
+    )
+
+
+def _memorisation(record: Mapping[str, Any]) -> Memorisation:
+    return Memorisation(
+        _estimate(record["share_closer"]),
+        _estimate(record["distance_ratio"]),
+        record["copies"],
+        record["expected_copies"],
+    )

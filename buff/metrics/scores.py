@@ -1,0 +1,247 @@
+"""Every distance between two tables at once: column by column, and of the whole."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+from typing import Literal, cast
+
+import numpy as np
+
+from buff.metrics.classifier import ClassifierTest, c2st
+from buff.metrics.columns import Columns
+from buff.metrics.correlations import correlation_distance
+from buff.metrics.distances import sliced_wasserstein, w1_replicas
+from buff.metrics.estimate import Estimate, replicate
+from buff.metrics.histograms import automatic_bins, separation_power, variation_replicas
+from buff.metrics.indicators import indicator_features
+from buff.metrics.samples import Rows, centre_and_scale
+from buff.protocols import Indices
+
+__all__ = ["ColumnScore", "Scoring", "TableScores", "WeightedTable", "joint_features", "score_tables"]
+
+_UNDEFINED = Estimate(nan, nan)
+
+
+@dataclass(frozen=True)
+class ColumnScore:
+    """One column of two tables compared.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    kind : str
+        ``"number"``, ``"category"``, or ``"missing"`` for the indicator of a column's missing values.
+    distance : Estimate
+        Wasserstein-1 in real standard deviations for numbers, total variation else.
+    separation : Estimate
+        Separation power in 30 equal bins over the central 99.8 percent of the real values; nan if no number.
+    outside : float
+        Share of generated values outside these bins; nan if no number.
+    """
+
+    name: str
+    kind: str
+    distance: Estimate
+    separation: Estimate = _UNDEFINED
+    outside: float = nan
+
+
+@dataclass(frozen=True)
+class TableScores:
+    """All scores of one table against another; None where the columns or the call leave one out.
+
+    Parameters
+    ----------
+    columns : tuple of ColumnScore
+        The columns.
+    wasserstein : Estimate or None
+        Mean Wasserstein-1 distance of the numeric columns, in real standard deviations.
+    variation : Estimate or None
+        Mean total variation distance of categories and of missing values.
+    sliced : Estimate
+        Sliced Wasserstein distance of all columns, categories and missing values as indicators.
+    correlation : Estimate or None
+        Largest difference between Pearson correlations of numeric columns and of missing values.
+    trees, mlp : ClassifierTest or None
+        Classifier two-sample tests.
+    """
+
+    columns: tuple[ColumnScore, ...]
+    wasserstein: Estimate | None
+    variation: Estimate | None
+    sliced: Estimate
+    correlation: Estimate | None
+    trees: ClassifierTest | None
+    mlp: ClassifierTest | None
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedTable:
+    """A table read into columns, with its weights."""
+
+    columns: Columns
+    weights: Rows
+
+    def take(self, rows: Indices) -> "WeightedTable":
+        return WeightedTable(self.columns.take(rows), self.weights[rows])
+
+    def thinned(self, max_rows: int, rng: np.random.Generator) -> "WeightedTable":
+        n = len(self.weights)
+        return self if n <= max_rows else self.take(rng.choice(n, max_rows, replace=False))
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How to score: which classifiers, on how many seeds and rows, replicas, and the seed of directions."""
+
+    classifiers: tuple[str, ...]
+    seeds: int
+    max_rows: int
+    n_bootstrap: int
+    directions: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """One column of both tables, without its missing values, and the rows it keeps."""
+
+    name: str
+    kind: str
+    x: Rows
+    y: Rows
+    kept_x: Indices
+    kept_y: Indices
+
+    def replicas(self, w_b: Rows, v_b: Rows) -> Rows:
+        """Distance for every replica of the weights; nan where one table has no value."""
+        w_b, v_b = w_b[:, self.kept_x], v_b[:, self.kept_y]
+        if self.kind != "number":
+            return variation_replicas(self.x, self.y, w_b, v_b)
+        if not self.defined(w_b[0], v_b[0]):
+            return np.full(len(w_b), nan)
+        _, scale = centre_and_scale(self.x[:, None], w_b[0])
+        return w1_replicas(self.x / scale, self.y / scale, w_b, v_b)
+
+    def score(self, distance: Rows, w: Rows, v: Rows, n_bootstrap: int, seed: int) -> ColumnScore:
+        estimate = Estimate.from_replicas(distance)
+        w, v = w[self.kept_x], v[self.kept_y]
+        if self.kind != "number" or not self.defined(w, v):
+            return ColumnScore(self.name, self.kind, estimate)
+        edges = automatic_bins(self.x, weights=w)
+        inside = (edges[0] <= self.y) & (self.y <= edges[-1])
+        outside = float(1 - v[inside].sum() / v.sum())
+        if v[inside].sum() <= 0:
+            return ColumnScore(self.name, self.kind, estimate, Estimate(1.0, 0.0), outside)
+        s = separation_power(
+            self.x,
+            self.y,
+            edges,
+            real_weights=w,
+            generated_weights=v,
+            n_bootstrap=n_bootstrap,
+            random_state=seed,
+        )
+        return ColumnScore(self.name, self.kind, estimate, Estimate(s.value, s.error), outside)
+
+    @staticmethod
+    def defined(w: Rows, v: Rows) -> bool:
+        return bool(w.sum() > 0 and v.sum() > 0)
+
+
+def score_tables(
+    real: WeightedTable, generated: WeightedTable, scoring: Scoring, rng: np.random.Generator
+) -> TableScores:
+    """Score a generated table against a real one."""
+    w, v = real.weights, generated.weights
+    w_b, v_b = replicate(w, scoring.n_bootstrap, rng), replicate(v, scoring.n_bootstrap, rng)
+    seed = int(rng.integers(2**31))
+    pairs = list(_pairs(real.columns, generated.columns))
+    distances = [pair.replicas(w_b, v_b) for pair in pairs]
+    of_number = np.array([pair.kind == "number" for pair in pairs])
+    tests = {name: _test(real, generated, name, scoring, rng) for name in scoring.classifiers}
+    return TableScores(
+        tuple(p.score(d, w, v, scoring.n_bootstrap, seed) for p, d in zip(pairs, distances, strict=True)),
+        _mean(np.array(distances)[of_number]),
+        _mean(np.array(distances)[~of_number]),
+        _sliced(real, generated, scoring, rng),
+        _correlation(real, generated, scoring, seed),
+        tests.get("trees"),
+        tests.get("mlp"),
+    )
+
+
+def joint_features(*tables: Columns) -> list[Rows]:
+    """All columns as standardised numbers and indicators, in one space for all tables."""
+    stacked = np.concatenate([table.values for table in tables])
+    features = indicator_features(stacked, tables[0].categorical, spike_share=1)
+    return np.split(features, np.cumsum([len(table.values) for table in tables])[:-1])
+
+
+def _pairs(real: Columns, generated: Columns) -> Iterator[_Pair]:
+    for k, name in enumerate(real.names):
+        x, y = real.values[:, k], generated.values[:, k]
+        kept_x, kept_y = np.flatnonzero(~np.isnan(x)), np.flatnonzero(~np.isnan(y))
+        kind = "category" if k in real.categorical else "number"
+        yield _Pair(name, kind, x[kept_x], y[kept_y], kept_x, kept_y)
+        if k in real.incomplete:
+            missing = np.isnan(x).astype(float), np.isnan(y).astype(float)
+            yield _Pair(name, "missing", *missing, np.arange(len(x)), np.arange(len(y)))
+
+
+def _mean(distances: Rows) -> Estimate | None:
+    defined = distances[~np.isnan(distances).any(axis=1)] if len(distances) else distances
+    return Estimate.from_replicas(defined.mean(axis=0)) if len(defined) else None
+
+
+def _sliced(
+    real: WeightedTable, generated: WeightedTable, scoring: Scoring, rng: np.random.Generator
+) -> Estimate:
+    real, generated = real.thinned(scoring.max_rows, rng), generated.thinned(scoring.max_rows, rng)
+    x, y = joint_features(real.columns, generated.columns)
+    few = min(scoring.n_bootstrap, 20)
+    return sliced_wasserstein(
+        x,
+        y,
+        real_weights=real.weights,
+        generated_weights=generated.weights,
+        n_bootstrap=few,
+        random_state=scoring.directions,
+    )
+
+
+def _correlation(
+    real: WeightedTable, generated: WeightedTable, scoring: Scoring, seed: int
+) -> Estimate | None:
+    numeric = real.columns.numeric
+    if not numeric:
+        return None
+    x, y = joint_features(real.columns.select(numeric), generated.columns.select(numeric))
+    if x.shape[1] < 2:
+        return None
+    return correlation_distance(
+        x,
+        y,
+        real_weights=real.weights,
+        generated_weights=generated.weights,
+        n_bootstrap=scoring.n_bootstrap,
+        random_state=seed,
+    )
+
+
+def _test(
+    real: WeightedTable, generated: WeightedTable, name: str, scoring: Scoring, rng: np.random.Generator
+) -> ClassifierTest:
+    real, generated = real.thinned(scoring.max_rows, rng), generated.thinned(scoring.max_rows, rng)
+    # equal weights are none: they cost time, and older networks take none
+    weights = [None if np.ptp(table.weights) == 0 else table.weights for table in (real, generated)]
+    return c2st(
+        real.columns.values,
+        generated.columns.values,
+        cast(Literal["trees", "mlp"], name),
+        seeds=scoring.seeds,
+        categorical=real.columns.categorical,
+        real_weights=weights[0],
+        generated_weights=weights[1],
+        random_state=int(rng.integers(2**31)),
+    )

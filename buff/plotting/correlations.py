@@ -1,0 +1,180 @@
+"""How columns hang together, and where the generated ones do so differently."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from buff.metrics.samples import as_weights
+from buff.plotting.columns import Observable, Values, observables
+from buff.plotting.style import drawing, new_figure, two_digits
+
+__all__ = ["associations", "correlation_difference"]
+
+
+def associations(
+    drawn: Sequence[Observable],
+    real_weights: npt.ArrayLike | None = None,
+    generated_weights: npt.ArrayLike | None = None,
+) -> tuple[Values, Values]:
+    """Association of every pair of columns, in the real and in the generated sample.
+
+    Two numbers: Pearson's correlation in [-1, 1]. A category and a number: the correlation ratio
+    sqrt(Var E[x | c] / Var x) in [0, 1] (K. Pearson, 1905). Two categories: V in [0, 1] (H. Cramér, 1946).
+    Rows in which either is missing are left out; a constant column has association 0.
+
+    Parameters
+    ----------
+    drawn : sequence of Observable
+        From :func:`observables`.
+    real_weights, generated_weights : array of shape (n,), optional
+        Event weights.
+
+    Returns
+    -------
+    real, generated : array of shape (d, d)
+        Symmetric, with ones on the diagonal.
+
+    Examples
+    --------
+    >>> x = np.array([0.1, 1.0, 2.0, 3.0])
+    >>> pair = observables(np.column_stack([x, -x]), np.column_stack([x, x**2]))
+    >>> real, generated = associations(pair)
+    >>> real[0, 1].round(3), generated[0, 1].round(3)
+    (np.float64(-1.0), np.float64(0.964))
+    """
+    w = as_weights(real_weights, len(drawn[0].real), "real_weights")
+    v = as_weights(generated_weights, len(drawn[0].generated), "generated_weights")
+    grouped = [o.kind == "category" for o in drawn]
+    return _matrix([o.real for o in drawn], w, grouped), _matrix([o.generated for o in drawn], v, grouped)
+
+
+def _matrix(values: Sequence[Values], w: Values, grouped: Sequence[bool]) -> Values:
+    matrix = np.eye(len(values))
+    for i, j in combinations(range(len(values)), 2):
+        known = np.isfinite(values[i]) & np.isfinite(values[j])
+        x, y = values[i][known], values[j][known]
+        matrix[i, j] = matrix[j, i] = _association(x, y, grouped[i], grouped[j], w[known])
+    return matrix
+
+
+def _association(x: Values, y: Values, x_grouped: bool, y_grouped: bool, w: Values) -> float:
+    if not len(x) or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    if x_grouped and y_grouped:
+        return _cramer(x, y, w)
+    if x_grouped:
+        return _ratio(x, y, w)
+    if y_grouped:
+        return _ratio(y, x, w)
+    dx, dy = _centred(x, w), _centred(y, w)
+    return float(np.sum(w * dx * dy) / np.sqrt(np.sum(w * dx**2) * np.sum(w * dy**2)))
+
+
+def _centred(x: Values, w: Values) -> Values:
+    """Deviations from the mean in units of the largest value, whose squares do not overflow."""
+    x = x / np.abs(x).max()
+    deviations: Values = x - np.average(x, weights=w)
+    return deviations
+
+
+def _ratio(groups: Values, x: Values, w: Values) -> float:
+    codes, dx = groups.astype(int), _centred(x, w)
+    size, total = np.bincount(codes, w), np.bincount(codes, w * dx)
+    between = np.sum(np.divide(total**2, size, out=np.zeros_like(total), where=size > 0))
+    return float(np.sqrt(between / np.sum(w * dx**2)))
+
+
+def _cramer(x: Values, y: Values, w: Values) -> float:
+    codes = [np.unique(values, return_inverse=True)[1] for values in (x, y)]
+    table = np.zeros((codes[0].max() + 1, codes[1].max() + 1))
+    np.add.at(table, (codes[0], codes[1]), w / w.sum())
+    expected = np.outer(table.sum(1), table.sum(0))
+    return float(np.sqrt(np.sum((table - expected) ** 2 / expected) / (min(table.shape) - 1)))
+
+
+def correlation_difference(
+    real: Any,
+    generated: Any,
+    columns: Sequence[str] | None = None,
+    *,
+    real_weights: npt.ArrayLike | None = None,
+    generated_weights: npt.ArrayLike | None = None,
+    labels: tuple[str, str] = ("real", "generated"),
+    style: str | None = None,
+) -> Any:
+    """Associations of the real columns, and beside them generated minus real.
+
+    Numbers in grey are within two standard deviations of zero, with (1 - r^2) / sqrt(n) for each sample.
+
+    Parameters
+    ----------
+    real, generated, columns, real_weights, generated_weights, labels, style
+        As in :func:`marginals`. What an association is for columns of each kind: :func:`associations`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> figure = correlation_difference(rng.normal(size=(500, 3)), rng.normal(size=(300, 3)), ["a", "b", "c"])
+    >>> [axes.get_title() for axes in figure.axes if axes.get_title()]
+    ['real', 'generated − real']
+    """
+    drawn = observables(real, generated, columns)
+    if len(drawn) < 2:
+        raise ValueError(f"at least two columns are needed, found {drawn[0].name}")
+    before, after = associations(drawn, real_weights, generated_weights)
+    n = _effective(as_weights(real_weights, len(drawn[0].real), "real_weights"))
+    m = _effective(as_weights(generated_weights, len(drawn[0].generated), "generated_weights"))
+    sigma = (1 - before**2) * np.sqrt(1 / n + 1 / m)
+    change = after - before
+    side = max(2.2, 0.42 * len(drawn))
+    with drawing(style):
+        figure = new_figure(2 * side + 2.4, side + 1.0)
+        left, right = figure.subplots(1, 2)
+        muted = np.abs(change) < 2 * sigma
+        limit = max(0.05, np.abs(change).max())
+        kind = "association" if any(o.kind == "category" for o in drawn) else "correlation"
+        _draw(figure, left, drawn, before, 1.0, np.zeros_like(muted), kind, labels[0])
+        _draw(figure, right, drawn, change, limit, muted, "difference", f"{labels[1]} − {labels[0]}")
+        right.set_yticklabels([])
+    return figure
+
+
+def _effective(w: Values) -> float:
+    """Number of unweighted events with the same statistical error."""
+    return float(w.sum() ** 2 / np.sum(w**2))
+
+
+def _draw(
+    figure: Any,
+    axes: Any,
+    drawn: Sequence[Observable],
+    matrix: Values,
+    limit: float,
+    muted: npt.NDArray[np.bool_],
+    label: str,
+    title: str,
+) -> None:
+    """The lower triangle, with numbers in the cells."""
+    n = len(drawn)
+    shown = np.ma.masked_where(np.triu(np.ones((n, n), dtype=bool)), matrix)[1:, :-1]
+    image = axes.imshow(shown, cmap="PuOr", vmin=-limit, vmax=limit)
+    for i, j in zip(*np.tril_indices(n, -1), strict=True):
+        dark = abs(matrix[i, j]) > 0.7 * limit
+        colour = "white" if dark else ("0.55" if muted[i, j] else "black")
+        text = two_digits(matrix[i, j])
+        axes.text(j, i - 1, text, ha="center", va="center", color=colour, fontsize="x-small")
+    names = [observable.name for observable in drawn]
+    axes.set_xticks(range(n - 1), names[:-1], rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(n - 1), names[1:])
+    axes.tick_params(which="both", length=0)
+    axes.minorticks_off()
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)
+    figure.colorbar(image, ax=axes, label=label, shrink=0.8, pad=0.02)

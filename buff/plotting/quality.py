@@ -1,0 +1,116 @@
+"""Quality against the number of field evaluations."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buff.plotting.style import PALETTE, drawing, new_figure
+
+__all__ = ["Quality", "quality_against_nfe"]
+
+_MARKERS = "osD^vPX"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One measurement.
+
+    Parameters
+    ----------
+    name : str
+        Which line it belongs to: a solver, a model.
+    nfe : int
+        Field evaluations an event.
+    value : float
+        The metric.
+    error : float
+        One standard deviation of it.
+    """
+
+    name: str
+    nfe: int
+    value: float
+    error: float = 0.0
+
+
+def quality_against_nfe(
+    records: Iterable[Quality],
+    *,
+    metric: str = "distance",
+    floor: Iterable[float] | None = None,
+    log: bool = True,
+    style: str | None = None,
+) -> Any:
+    """A line with its band for each name, and the floor that real data set.
+
+    Parameters
+    ----------
+    records : iterable of Quality
+        Measurements, in any order.
+    metric : str
+        Label of the vertical axis, with unit.
+    floor : pair of float, optional
+        Value and error of the same metric for real against real; an Estimate will do.
+    log : bool
+        Logarithmic metric.
+    style : str, optional
+        A style of mplhep, such as "CMS".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there are no records.
+
+    Examples
+    --------
+    >>> records = [Quality("heun", nfe, 1 / nfe**2, 0.1 / nfe**2) for nfe in (4, 8, 16)]
+    >>> quality_against_nfe(records, metric="sliced $W_1$", floor=(0.004, 0.001)).axes[0].get_ylabel()
+    'sliced $W_1$'
+    """
+    lines: dict[str, list[Quality]] = {}
+    for record in records:
+        lines.setdefault(record.name, []).append(record)
+    if not lines:
+        raise ValueError("records is empty: at least one measurement is needed")
+    with drawing(style):
+        figure = new_figure(4.8, 3.4)
+        axes = figure.subplots()
+        axes.set_xscale("log", base=2)
+        if log:
+            axes.set_yscale("log")
+        for i, (name, points) in enumerate(lines.items()):
+            _draw_line(axes, name, sorted(points, key=lambda point: point.nfe), i)
+        if floor is not None:
+            value, error = floor
+            axes.axhspan(value - error, value + error, color="0.85", linewidth=0, zorder=0)
+            axes.axhline(
+                value, color="0.4", linestyle="--", linewidth=0.9, label="real against real", zorder=0
+            )
+        _name_counts(axes, sorted({point.nfe for points in lines.values() for point in points}))
+        axes.set_xlabel("field evaluations an event")
+        axes.set_ylabel(metric)
+        axes.legend()
+    return figure
+
+
+def _draw_line(axes: Any, name: str, points: Sequence[Quality], i: int) -> None:
+    nfe, value, error = (
+        np.array([getattr(point, key) for point in points]) for key in ("nfe", "value", "error")
+    )
+    colour = PALETTE[i % len(PALETTE)]
+    axes.plot(nfe, value, marker=_MARKERS[i % len(_MARKERS)], markersize=4, color=colour, label=name)
+    axes.fill_between(nfe, value - error, value + error, color=colour, alpha=0.2, linewidth=0)
+
+
+def _name_counts(axes: Any, counts: Sequence[int]) -> None:
+    from matplotlib.ticker import NullLocator
+
+    spaced = [n for k, n in enumerate(counts) if k == 0 or n >= 1.25 * counts[k - 1]]
+    axes.set_xticks(spaced, [str(n) for n in spaced])
+    axes.xaxis.set_minor_locator(NullLocator())

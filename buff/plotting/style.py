@@ -1,0 +1,81 @@
+"""Colours, fonts and frames: one look, readable in black and white and by the colour-blind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+from buff.errors import MissingExtraError
+
+__all__ = ["GENERATED", "PALETTE", "REAL", "SHADE", "as_png", "drawing", "new_figure", "two_digits"]
+
+#: M. Okabe and K. Ito, Color Universal Design (2008).
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+REAL, GENERATED = "#555555", "#D55E00"
+SHADE = "#BDBDBD"
+
+_LOOK = {
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.2,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "xtick.minor.visible": True,
+    "ytick.minor.visible": True,
+    "axes.formatter.limits": (-3, 5),
+    "axes.formatter.use_mathtext": True,
+    "savefig.dpi": 150,
+}
+
+
+@contextmanager
+def drawing(style: str | None = None) -> Iterator[None]:
+    """The look of buff, or a style of mplhep such as "CMS", "ATLAS", "LHCb2"; the user's own stays."""
+    try:
+        import matplotlib
+        import mplhep
+    except ImportError as error:
+        raise MissingExtraError(error.name or "matplotlib", "plot") from error
+    if style is not None and not isinstance(getattr(mplhep.style, style, None), dict):
+        known = " ".join(
+            name for name, look in vars(mplhep.style).items() if isinstance(look, dict) and name[0] != "_"
+        )
+        raise ValueError(f"no style {style!r}; mplhep has {known}")
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_LOOK if style is None else getattr(mplhep.style, style))
+        yield
+
+
+def new_figure(width: float, height: float, layout: Any = "constrained") -> Any:
+    """An empty figure for text of 9 points; a style with larger letters gets a larger sheet."""
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+
+    scale = rcParams["font.size"] / 9
+    figure: Any = Figure(figsize=(width * scale, height * scale), layout=layout)
+    figure._repr_png_ = partial(as_png, figure)  # notebooks show figures of pyplot only
+    return figure
+
+
+def as_png(figure: Any, dpi: float = 110) -> bytes:
+    """The picture as the content of a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = BytesIO()
+    FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def two_digits(value: float) -> str:
+    """A number with a proper minus sign, and none before zero."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")

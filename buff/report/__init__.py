@@ -1,0 +1,5 @@
+"""A page of tables and plots on generated events: one HTML file that needs nothing else."""
+
+from buff.report.sections import Cost, html_report
+
+__all__ = ["Cost", "html_report"]

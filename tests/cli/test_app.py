@@ -1,0 +1,89 @@
+"""The command as a whole: help, versions, exit states, and what it costs to ask."""
+
+import subprocess
+import sys
+
+import pytest
+
+VERBS = ["demo", "fit", "sample", "evaluate", "inspect", "plan", "samplers"]
+
+
+def run(*words):
+    return subprocess.run([sys.executable, "-m", "buff", *words], capture_output=True, text=True, check=False)
+
+
+def test_python_m_buff_is_the_command():
+    result = run("--help")
+    assert result.returncode == 0
+    assert all(f"\n  {verb}" in result.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_an_example(buff, verb):
+    result = buff(verb, "--help")
+    assert result.exit_code == 0
+    assert f"\n    buff {verb}" in result.stdout
+    assert max(len(line) for line in result.stdout.splitlines()) < 125
+
+
+def test_asking_for_help_loads_nothing_heavy():
+    code = (
+        "import sys; from buff.cli import app\n"
+        "app(['fit', '--help'], standalone_mode=False)\n"
+        "heavy = {'xgboost', 'sklearn', 'pyarrow', 'matplotlib', 'pandas', 'torch'}\n"
+        "print(heavy & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["fit"], ["fit", "x.csv"], ["sample", "m.buff", "-n", "0", "-o", "x"]]
+)
+def test_a_command_line_that_makes_no_sense_is_status_2(buff, words):
+    result = buff(*words)
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+
+
+def test_version(buff):
+    result = buff("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("buff")
+
+
+def test_a_traceback_is_there_for_who_asks(buff, tmp_path):
+    quiet = buff("inspect", tmp_path / "no.buff")
+    loud = buff("--traceback", "inspect", tmp_path / "no.buff")
+    assert quiet.exit_code == 1
+    assert isinstance(quiet.exception, SystemExit)
+    assert isinstance(loud.exception, FileNotFoundError)
+
+
+def test_inspect_shows_columns_settings_and_nodes(buff, folder):
+    result = buff("inspect", folder / "conditional.buff")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{folder}/conditional.buff: BUFF, 0.")
+    assert any(line.split()[:3] == ["n", "integer", "Int64"] for line in lines)
+    assert any(line.split() == ["n_steps", "3"] for line in lines)
+    assert any(line.split()[:2] == ["t", "rounds"] for line in lines)
+
+
+def test_samplers_are_listed_in_columns(buff):
+    from buff.solvers import SOLVERS
+
+    lines = buff("samplers").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(SOLVERS)
+    place = lines[0].index("reference")
+    assert all(line[place - 1] == " " != line[place] for line in lines[1:])
+
+
+def test_demo_hands_its_options_to_the_library(buff, monkeypatch, tmp_path):
+    import types
+
+    taken = {}
+    fake = types.SimpleNamespace(run_demo=lambda **options: taken.update(options))
+    monkeypatch.setitem(sys.modules, "buff.demo", fake)
+    assert buff("demo", "--report", tmp_path / "demo.html", "--seed", 4, "-j", 2).exit_code == 0
+    assert taken == {"report": tmp_path / "demo.html", "random_state": 4, "n_jobs": 2}

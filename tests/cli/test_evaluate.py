@@ -1,0 +1,90 @@
+"""``buff evaluate``: the library's numbers, printed and written."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from buff.io import TableWriter, read_table
+from buff.metrics import Report, report
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Numbers without the classifiers, which take most of the time."""
+    import buff.metrics
+
+    monkeypatch.setattr(
+        buff.metrics,
+        "report",
+        lambda *args, **options: report(*args, **options, classifiers=(), n_bootstrap=5),
+    )
+
+
+def test_numbers_are_printed_and_saved(buff, folder, tmp_path, quick):
+    words = ("evaluate", folder / "test.parquet", folder / "train.parquet", "--json", tmp_path / "q.json")
+    result = buff(*words, "--seed", 3, "--columns", "mass,flavour")
+    assert result.exit_code == 0, result.stderr
+    saved = Report.load(tmp_path / "q.json")
+    assert result.stdout == f"{saved}\n"
+    real, generated = (
+        {name: read_table(folder / f"{file}.parquet")[name].to_numpy() for name in ("mass", "flavour")}
+        for file in ("test", "train")
+    )
+    again = report(real, generated, random_state=3, classifiers=(), n_bootstrap=5)
+    assert saved.scores.wasserstein == again.scores.wasserstein
+    assert [column.kind for column in saved.scores.columns] == ["number", "category"]
+
+
+def test_a_page_with_units_is_written(buff, folder, tmp_path, quick):
+    pytest.importorskip("matplotlib")
+    words = (
+        "evaluate",
+        folder / "test.parquet",
+        folder / "train.parquet",
+        "--train",
+        folder / "train.parquet",
+    )
+    result = buff(
+        *words, "--report", tmp_path / "q.html", "--title", "Tops", "--unit", "n=1", "--max-rows", 300
+    )
+    assert result.exit_code == 0, result.stderr
+    page = (tmp_path / "q.html").read_text(encoding="utf-8")
+    assert "<h1>Tops</h1><p>300 generated" in page.replace("\n", "")
+    assert "mass [GeV]" in page  # the unit comes with the file
+    assert "exact copies" in page
+
+
+def test_columns_of_one_file_only_are_told(buff, folder, tmp_path, quick):
+    with TableWriter(tmp_path / "g.csv") as out:
+        out.write(
+            read_table(folder / "test.parquet", ["mass", "n"]).append_column("new", pa.array(np.arange(600)))
+        )
+    result = buff("evaluate", folder / "test.parquet", tmp_path / "g.csv", "--weight-column", "weight", "-q")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == "in one file only, left out: flavour new\n"
+    result = buff("evaluate", folder / "test.parquet", folder / "labels.csv", "-c", "mass")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "labels.csv: no column 'mass'; it has flavour" in result.stderr
+
+
+def test_categories_with_gaps_stay_what_they_are():
+    from buff.cli.evaluate import _arrays
+
+    pieces = [pa.array(["a", None, "b"]).dictionary_encode(), pa.array(["c"]).dictionary_encode()]
+    assert _arrays(pa.table({"k": pa.chunked_array(pieces)}))["k"].tolist() == ["a", None, "b", "c"]
+
+
+def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path):
+    (tmp_path / "other.csv").write_text("x\n1\n")
+    result = buff("evaluate", folder / "test.parquet", tmp_path / "other.csv")
+    assert result.exit_code == 1
+    assert "no common column" in result.stderr
+    result = buff(
+        "evaluate", folder / "test.parquet", folder / "train.parquet", "--unit", "GeV", "--report", "x.html"
+    )
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "write it as NAME=UNIT" in result.stderr
+    result = buff(
+        "evaluate", folder / "test.parquet", folder / "train.parquet", "--json", tmp_path / "no" / "q"
+    )
+    assert (result.exit_code, result.stderr) == (1, f"buff: {tmp_path}/no: no such folder for q\n")

@@ -1,0 +1,86 @@
+"""``buff fit`` and ``buff plan``: options reach the estimator, and nothing but them."""
+
+import json
+
+import numpy as np
+import pytest
+
+import buff as library
+from buff.io import read_table
+
+
+def test_options_become_parameters(buff, folder, tmp_path):
+    (tmp_path / "schema.json").write_text(json.dumps({"mass": {"lower": 0}}))
+    result = buff(
+        *("fit", folder / "train.parquet", "-o", tmp_path / "m.buff", "-c", "mass", "-c", "n"),
+        *("--steps", 4, "--solver", "heun", "--rounds", 2, "--depth", 2, "--learning-rate", 0.4),
+        *("--noise-budget", 1500, "--early-stopping", 1, "--seed", 5, "--quiet", "--device", "cpu"),
+        *("--schema", tmp_path / "schema.json", "--max-rows", 200),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(f"{tmp_path}/m.buff: 200 events learned")
+    assert result.stderr == ""
+    model = library.load(tmp_path / "m.buff")
+    expected = {"n_steps": 4, "solver": "heun", "n_estimators": 2, "max_depth": 2, "learning_rate": 0.4}
+    expected |= {
+        "noise_budget": 1500,
+        "early_stopping": 1,
+        "random_state": 5,
+        "schema": {"mass": {"lower": 0}},
+    }
+    assert {name: model.get_params()[name] for name in expected} == expected
+    assert [column.name for column in model.schema_] == ["mass", "n"]
+
+
+def test_the_command_does_what_the_library_does(folder):
+    table = read_table(folder / "train.parquet", ["mass", "n"])
+    settings = {"n_steps": 3, "n_estimators": 3, "max_depth": 3, "noise_budget": 2000, "random_state": 1}
+    model = library.BUFF(**settings).fit(table)
+    assert library.load(folder / "plain.buff").sample(20).equals(model.sample(20))
+
+
+def test_conditions_and_weights_are_set_aside(folder):
+    model = library.load(folder / "conditional.buff")
+    assert [column.name for column in model.schema_] == ["mass", "n"]
+    means = [np.mean(model.sample(300, condition=[label], random_state=0)["mass"]) for label in "qt"]
+    assert means[0] < 120 < 140 < means[1]
+
+
+def test_plan_prints_and_trains_nothing(buff, folder):
+    result = buff("plan", folder / "train.parquet", "--condition", "flavour", "--steps", 5, "--rounds", 10)
+    assert result.exit_code == 0, result.stderr
+    assert "600 rows, 3 dimensions, " in result.stdout
+    assert "memory" in result.stdout
+
+
+def test_too_little_memory_is_told_before_the_fit(buff, folder):
+    result = buff("plan", folder / "train.parquet", "--max-memory", "1MB")
+    assert result.exit_code == 1
+    assert "max_memory allows 1 MiB" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no.parquet"], "no.parquet: no such file"),
+        (["{folder}/train.parquet", "--condition", "nope"], "no column 'nope'; it has mass n flavour weight"),
+        (["{folder}/train.parquet", "--solver", "nope"], "nope"),
+        (["{folder}/train.parquet", "--max-memory", "much"], "--max-memory 'much' is not a size"),
+        (["{folder}/train.parquet", "--schema", "{folder}/train.parquet"], "not JSON"),
+        (["{folder}/train.parquet", "-c", "mass", "--condition", "mass"], "no column is left to learn"),
+        (["{folder}/plain.buff"], "unknown format"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path, words, message):
+    result = buff("fit", *(word.format(folder=folder) for word in words), "-o", tmp_path / "m.buff", "-q")
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.startswith("buff: ")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_a_place_is_refused_before_the_fit(buff, folder, tmp_path):
+    result = buff("fit", folder / "train.parquet", "-o", tmp_path / "no" / "m.buff")
+    assert (result.exit_code, result.stderr) == (1, f"buff: {tmp_path}/no: no such folder for the model\n")

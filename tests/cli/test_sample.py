@@ -1,0 +1,100 @@
+"""``buff sample``: the same events however they are cut, with their conditions, or one line why not."""
+
+import pyarrow as pa
+import pytest
+
+from buff.io import TableWriter, read_table, units_of
+
+
+def test_chunks_change_nothing(buff, folder, tmp_path):
+    for chunk in (1000, 70):
+        words = ("sample", folder / "plain.buff", "-n", 200, "--seed", 3, "--chunk", chunk, "-q")
+        result = buff(*words, "-o", tmp_path / f"{chunk}.parquet")
+        assert result.stdout == f"{tmp_path}/{chunk}.parquet: 200 events, seed 3\n"
+    whole = read_table(tmp_path / "1000.parquet")
+    assert whole.equals(read_table(tmp_path / "70.parquet"))
+    assert whole.num_rows == 200
+    assert units_of(whole) == {"mass": "GeV"}
+
+
+def test_a_sample_goes_on_where_it_stopped(buff, folder, tmp_path):
+    for name, n, first in (("all", 50, 0), ("rest", 20, 30)):
+        words = ("-n", n, "--first-event", first, "--seed", 3, "-q")
+        assert (
+            buff("sample", folder / "plain.buff", "-o", tmp_path / f"{name}.feather", *words).exit_code == 0
+        )
+    assert read_table(tmp_path / "all.feather").slice(30).equals(read_table(tmp_path / "rest.feather"))
+
+
+def test_without_a_seed_events_are_new_and_the_seed_is_told(buff, folder, tmp_path):
+    first, second = (
+        buff("sample", folder / "plain.buff", "-n", 20, "-o", tmp_path / f"{name}.csv", "-q") for name in "ab"
+    )
+    assert (tmp_path / "a.csv").read_text() != (tmp_path / "b.csv").read_text()
+    seed = first.stdout.split()[-1]
+    buff("sample", folder / "plain.buff", "-n", 20, "-o", tmp_path / "b.csv", "-q", "--seed", seed)
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    assert second.exit_code == 0
+
+
+def test_conditions_stand_beside_the_events(buff, folder, tmp_path):
+    model = folder / "conditional.buff"
+    assert buff("sample", model, "-n", 300, "-o", tmp_path / "drawn.parquet", "-q").exit_code == 0
+    drawn = read_table(tmp_path / "drawn.parquet")
+    assert drawn.column_names == ["mass", "n", "flavour"]
+    assert 0.3 < drawn["flavour"].to_pylist().count("t") / 300 < 0.7
+    words = ("-n", 30, "--chunk", 20, "--given", "flavour=t", "-q")
+    assert buff("sample", model, "-o", tmp_path / "tops.parquet", *words).exit_code == 0
+    assert read_table(tmp_path / "tops.parquet")["flavour"].to_pylist() == ["t"] * 30
+
+
+def test_a_table_of_conditions_is_followed_row_by_row(buff, folder, tmp_path):
+    labels = ["t", "q", "q", "t", "t"] * 20
+    with TableWriter(tmp_path / "labels.csv") as out:
+        out.write(pa.table({"flavour": labels}))
+    for name, words in (("all", ["--chunk", 30]), ("some", ["--chunk", 1000, "-n", 70])):
+        given = ("--condition", tmp_path / "labels.csv", "--seed", 2, "-q", *words)
+        result = buff("sample", folder / "conditional.buff", "-o", tmp_path / f"{name}.parquet", *given)
+        assert result.exit_code == 0, result.stderr
+    everything, some = read_table(tmp_path / "all.parquet"), read_table(tmp_path / "some.parquet")
+    assert everything["flavour"].to_pylist() == labels
+    assert everything.slice(0, 70).equals(some)
+
+
+def test_progress_goes_to_standard_error(buff, folder, tmp_path):
+    result = buff("sample", folder / "plain.buff", "-n", 40, "-o", tmp_path / "x.csv")
+    assert "40.0/40.0" in result.stderr
+    assert result.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{folder}/train.parquet"], "not a buff model"),
+        (["no.buff"], "no.buff"),
+        (["{folder}/plain.buff", "--given", "flavour=t"], "fitted without condition"),
+        (["{folder}/conditional.buff", "--given", "flavour=zz"], "unknown value 'zz'"),
+        (["{folder}/conditional.buff", "--given", "flavour"], "write it as NAME=VALUE"),
+        (["{folder}/conditional.buff", "--condition", "{folder}/test.parquet", "--given", "a=1"], "exclude"),
+        (
+            ["{folder}/conditional.buff", "--condition", "{folder}/labels.csv", "-n", "4"],
+            "labels.csv has 3 conditions, --number asks for 4",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path, words, message):
+    result = buff(
+        "sample", *(word.format(folder=folder) for word in words), "-o", tmp_path / "x.parquet", "-q"
+    )
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_cut_short_is_told(buff, folder, tmp_path):
+    whole = (folder / "plain.buff").read_bytes()
+    (tmp_path / "m.buff").write_bytes(whole[: len(whole) // 2])
+    result = buff("sample", tmp_path / "m.buff", "-o", tmp_path / "x.csv")
+    assert result.exit_code == 1
+    assert "cut short" in result.stderr

@@ -1,0 +1,186 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from buff.errors import ArchiveError
+from buff.metrics import Report, correlation_distance, report, wasserstein
+from buff.metrics.columns import read_tables
+from buff.metrics.floor import floor_scores
+from buff.metrics.scores import Scoring, WeightedTable
+
+
+def jets(n, seed, width=1.0):
+    rng = np.random.default_rng(seed)
+    x = rng.multivariate_normal(np.zeros(3), 0.5 + 0.5 * np.eye(3), size=n)
+    x[:, 0] *= width
+    return x
+
+
+def mixed(n, seed, share=0.5):
+    rng = np.random.default_rng(seed)
+    pt = rng.exponential(size=n)
+    pt[rng.random(n) < 0.1] = np.nan
+    return {"pt": pt, "tag": rng.choice(["b", "light"], p=[share, 1 - share], size=n)}
+
+
+@pytest.fixture(scope="module")
+def full():
+    names = ["m", "pt", "eta"]
+    return report(jets(600, 0), jets(600, 1, width=1.3), train=jets(900, 2), columns=names, seeds=1)
+
+
+def test_scores_are_those_of_the_single_metrics(full):
+    x, y = jets(600, 0), jets(600, 1, width=1.3)
+    assert full.scores.wasserstein.value == pytest.approx(wasserstein(x, y).value)
+    assert full.scores.correlation.value == pytest.approx(correlation_distance(x, y).value)
+    assert [column.name for column in full.scores.columns] == ["m", "pt", "eta"]
+
+
+def test_floor_is_below_a_wrong_model_and_equal_to_a_right_one(full):
+    wrong, floor = full.scores.columns[0], full.floor.columns[0]
+    assert wrong.distance.value > 2 * floor.distance.value
+    assert full.scores.trees.value > full.floor.trees.value
+    right = report(jets(600, 0), jets(600, 3), train=jets(900, 2), classifiers=(), floor=full)
+    assert right.floor is full.floor
+    assert right.scores.wasserstein.value == pytest.approx(full.floor.wasserstein.value, rel=0.6)
+
+
+def test_memorisation_is_checked_where_training_rows_are_given(full):
+    assert full.memorisation.share_closer.value == pytest.approx(0.5, abs=0.1)
+    train = jets(600, 2)
+    copied = report(jets(600, 0), train, train=train, classifiers=(), floor=False)
+    assert copied.memorisation.copies == 600
+    assert report(jets(50, 0), train, classifiers=(), floor=False).memorisation is None
+
+
+def test_text_is_aligned_and_complete(full):
+    text = str(full)
+    blocks = text.split("\n\n")
+    assert blocks[0] == "600 generated against 600 real rows"
+    for block in blocks[1:]:
+        head, rule, *rows = block.split("\n")
+        assert set(rule) == {"-"}
+        assert all(len(row) <= len(rule) for row in rows)
+        # the floors end in one column
+        ends = {match.end() for row in rows[:3] for match in [list(re.finditer(r"± \S+", row))[1]]}
+        assert len(ends) == 1, block
+        assert head.index("floor") < max(ends)
+    assert re.search(r"AUC, MLP +0\.\d+ ± 0\.\d+ .* p 0\.\d+", text)
+
+
+def test_html_holds_every_cell_and_escapes(full):
+    html = full._repr_html_()
+    assert html.count("<tr>") == 2 + 3 + 8
+    assert str(full.scores.wasserstein) in html
+    named = report(jets(20, 0), jets(20, 1), columns=["<m>", "a&b", "c"], classifiers=(), floor=False)
+    assert "&lt;m&gt;" in named._repr_html_()
+    assert "<m>" not in named._repr_html_()
+
+
+def test_saved_report_comes_back(full, tmp_path):
+    full.save(tmp_path / "report.json")
+    assert Report.load(tmp_path / "report.json") == full
+    part = report(mixed(80, 0), mixed(80, 1), classifiers=(), floor=False)
+    part.save(tmp_path / "part.json")
+    loaded = Report.load(tmp_path / "part.json")
+    # nan differs from itself
+    assert repr(loaded) == repr(part)
+    record = json.loads((tmp_path / "part.json").read_text())
+    assert record["scores"]["columns"][1]["separation"]["value"] is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '"text"', '{"format": "buff report 9"}', '{"format": "buff report 1"}'],
+)
+def test_files_that_are_no_report(tmp_path, content):
+    path = tmp_path / "report.json"
+    path.write_text(content)
+    with pytest.raises(ArchiveError, match=r"report\.json is not a buff report"):
+        Report.load(path)
+
+
+def test_mixed_tables():
+    wrong = mixed(500, 1, share=0.8)
+    result = report(mixed(500, 0), wrong, train=mixed(500, 2), seeds=1, classifiers=["trees"])
+    assert [(column.name, column.kind) for column in result.scores.columns] == [
+        ("pt", "number"),
+        ("pt", "missing"),
+        ("tag", "category"),
+    ]
+    pt, missing, tag = result.scores.columns
+    assert tag.distance.value == pytest.approx(0.3, abs=0.1)
+    assert missing.distance.value < 0.05
+    assert np.isnan(tag.separation.value)
+    assert pt.separation.value < 0.1
+    assert result.scores.trees.value == pytest.approx(0.65, abs=0.06)
+    assert result.scores.mlp is None
+    assert len(result.floor.columns) == 3
+    assert result.scores.variation.value == pytest.approx((tag.distance.value + missing.distance.value) / 2)
+
+
+def test_a_column_missing_on_one_side_is_no_error():
+    real = {"a": np.arange(9.0), "b": np.arange(9.0)}
+    generated = real | {"b": np.full(9, np.nan)}
+    scores = report(real, generated, classifiers=(), floor=False).scores
+    assert np.isnan(scores.columns[1].distance.value)
+    assert scores.columns[2].distance.value == 1.0
+    assert scores.wasserstein.value == 0.0
+
+
+def test_values_all_outside_are_fully_separated():
+    scores = report(np.arange(9.0), np.arange(9.0) + 100, classifiers=(), floor=False).scores
+    assert (scores.columns[0].separation.value, scores.columns[0].outside) == (1.0, 1.0)
+    assert scores.correlation is None
+
+
+def test_weights_reach_every_score():
+    # half of the generated rows are wrong, and have no weight
+    x, y = jets(300, 0), np.concatenate([jets(300, 1), jets(300, 2) + 5])
+    weights = np.repeat([1.0, 0.0], 300)
+    weighted = report(x, y, generated_weights=weights, seeds=1, floor=False, classifiers=["trees"]).scores
+    plain = report(x, y[:300], seeds=1, floor=False, classifiers=["trees"]).scores
+    for name in ("wasserstein", "sliced", "correlation"):
+        assert getattr(weighted, name).value == pytest.approx(getattr(plain, name).value)
+    assert weighted.columns[0].separation.value == pytest.approx(plain.columns[0].separation.value)
+    assert weighted.trees.value == pytest.approx(0.5, abs=5 * weighted.trees.error)
+
+
+def test_signed_weights_leave_the_classifiers_out():
+    w = np.where(np.arange(60) % 3 == 0, -1.0, 1.0)
+    result = report(jets(60, 0), jets(60, 1), real_weights=w)
+    assert result.scores.trees is None
+    assert result.floor.wasserstein.value > 0
+    with pytest.raises(ValueError, match="classifiers have no meaning for negative weights"):
+        report(jets(60, 0), jets(60, 1), real_weights=w, classifiers=["trees"])
+
+
+def test_floor_from_halves_is_scaled_to_the_sizes_compared():
+    rng = np.random.default_rng(5)
+    scoring = Scoring((), 1, 10_000, 0, directions=0)
+
+    def floor(n_pool, n):
+        columns = WeightedTable(*_read(jets(n_pool, 6)))
+        return floor_scores(columns, n, n, scoring, rng, n_repeats=10).wasserstein.value
+
+    assert floor(1000, 1000) == pytest.approx(floor(4000, 1000), rel=0.25)
+
+
+def _read(x):
+    return read_tables({"real": x})[0], np.ones(len(x))
+
+
+def test_one_seed_one_report():
+    first, again, other = (
+        report(jets(80, 0), jets(80, 1), classifiers=(), random_state=seed) for seed in (1, 1, 2)
+    )
+    assert repr(first) == repr(again)
+    assert repr(first) != repr(other)
+    assert first.scores.wasserstein.value == other.scores.wasserstein.value
+
+
+def test_unknown_classifier():
+    with pytest.raises(ValueError, match="classifiers must be among trees, mlp; found 'svm'"):
+        report(jets(20, 0), jets(20, 1), classifiers=["svm"])

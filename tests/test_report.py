@@ -1,0 +1,171 @@
+"""The page: it holds the numbers it was given, and needs nothing outside itself."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from buff.metrics import Estimate, report
+from buff.plotting import Quality, quality_against_nfe
+from buff.report import Cost, html_report
+
+pytest.importorskip("matplotlib")
+
+
+def events(seed, shift=0.0, n=250):
+    rng = np.random.default_rng(seed)
+    return {
+        "mass": rng.normal(shift, 1, n),
+        "n": rng.poisson(20, n),
+        "flavour": rng.choice(["t", "q<b>"], n),
+    }
+
+
+@pytest.fixture(scope="module")
+def measured():
+    settings = {"classifiers": ("trees",), "seeds": 1, "n_bootstrap": 5}
+    good = report(events(0), events(1), train=events(2), **settings)
+    poor = report(events(0), events(1, shift=2.0), floor=good, **settings)
+    return good, poor
+
+
+class Page(HTMLParser):
+    """Tables as lists of rows of text, headings, pictures, and tags left open."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self.headings, self.images, self.open, self.addresses = [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in {"meta", "img"}:
+            self.open.append(tag)
+        self.addresses += [value for key, value in attributes if key in {"src", "href"}]
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in {"td", "th"}:
+            self.tables[-1][-1].append("")
+        elif tag in {"h1", "h2"}:
+            self.headings.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if {"td", "th"} & set(self.open):
+            self.tables[-1][-1][-1] += data
+        elif self.open and self.open[-1] in {"h1", "h2"}:
+            self.headings[-1] += data
+
+
+@pytest.fixture(scope="module")
+def page(measured, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "page.html"
+    html_report(
+        measured[0],
+        pa.table(events(0)),
+        pa.table(events(1)),
+        path,
+        title="Jets & <more>",
+        name="buff",
+        units={"mass": "GeV"},
+        others={"shifted": measured[1]},
+        costs=[Cost("buff", 12.345, 4e-6), Cost("shifted", 1234.5, 2e-3)],
+        schema="name kind\nmass <number>",
+        figures={"Steps": quality_against_nfe([Quality("heun", 4, 0.1), Quality("heun", 8, 0.05)])},
+    )
+    return path.read_text(encoding="utf-8")
+
+
+def test_everything_is_on_the_page_in_order(page):
+    parsed = Page(page)
+    assert parsed.open == []
+    assert parsed.headings == [
+        *("Jets & <more>", "Quality", "Cost", "Columns", "Copies of training events"),
+        *("Distributions", "Correlations", "Pairs", "Steps", "Schema"),
+    ]
+    assert "mass &lt;number&gt;" in page
+
+
+def test_the_page_needs_nothing_else(page):
+    parsed = Page(page)
+    pictures = [address for address in parsed.addresses if address.startswith("data:image/png;base64,")]
+    assert pictures == parsed.addresses
+    assert len(pictures) == 4
+    assert all(base64.b64decode(p.partition(",")[2])[:4] == b"\x89PNG" for p in pictures)
+    assert not re.search(r"https?://|<script|<link|@import|url\(", page)
+
+
+def test_numbers_stand_beside_their_floor(page, measured):
+    quality = Page(page).tables[0]
+    assert quality[0] == ["", "real against real", "buff", "shifted"]
+    rows = {row[0]: row[1:] for row in quality[1:]}
+    good, poor = measured
+    key = "mean Wasserstein distance of numbers [σ]"
+    assert rows[key][0] == str(good.floor.wasserstein)
+    ratio = poor.scores.wasserstein.value / good.floor.wasserstein.value
+    assert rows[key][2] == f"{poor.scores.wasserstein} {ratio:.2f} ×"
+    assert rows["AUC of boosted trees, real against generated"][1:] == [
+        *(str(good.scores.trees), str(poor.scores.trees)),
+    ]
+    assert "AUC of a neural network, real against generated" not in rows
+
+
+def test_costs_and_columns_have_units(page, measured):
+    _, costs, columns, copies = Page(page).tables
+    assert costs[0] == ["", "training [s]", "sampling [µs an event]"]
+    assert costs[1:] == [["buff", "12.3", "4.0"], ["shifted", "1,234.5", "2,000.0"]]
+    assert [row[0] for row in columns[1:]] == ["mass [GeV]", "n", "flavour"]
+    assert columns[1][2] == str(measured[0].floor.columns[0].distance)
+    assert copies[1][0] == "buff"
+    assert len(copies) == 2
+
+
+def test_far_and_near_look_different(page):
+    assert re.search(r'class="poor">0\.9', page)  # the AUC of the shifted sample
+    assert re.search(r'class="card (good|fair)"', page)
+
+
+def test_what_is_not_known_is_left_out(tmp_path):
+    plain = report(events(0), events(1), classifiers=(), floor=False, n_bootstrap=5)
+    html_report(plain, pa.table(events(0)), pa.table(events(1)), tmp_path / "page.html", columns=["mass"])
+    parsed = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert parsed.headings == ["Generated against real events", "Quality", "Columns", "Distributions"]
+
+
+def test_long_tables_are_thinned_with_their_weights(monkeypatch, tmp_path):
+    import buff.plotting
+
+    seen = {}
+    monkeypatch.setattr("buff.report.sections._SHOWN", 100)
+    monkeypatch.setattr(
+        buff.plotting, "marginals", lambda x, y, *_, **options: seen.update(x=x, y=y, **options)
+    )
+    monkeypatch.setattr("buff.report.sections.figure_html", lambda *_: "")
+    plain = report(events(0), events(1), classifiers=(), floor=False, n_bootstrap=5)
+    weights = np.arange(1.0, 251)
+    table = pa.table({"mass": weights})
+    html_report(plain, table, table.slice(0, 50), tmp_path / "page.html", real_weights=weights)
+    assert (seen["x"].num_rows, seen["y"].num_rows) == (100, 50)
+    np.testing.assert_array_equal(seen["x"]["mass"], seen["real_weights"])
+    assert seen["real_weights"][-1] == 250
+
+
+def test_a_page_is_whole_or_not_there(tmp_path, measured):
+    with pytest.raises(ValueError, match="no common column"):
+        html_report(measured[0], pa.table({"a": [1.0]}), pa.table({"b": [1.0]}), tmp_path / "page.html")
+    with pytest.raises(FileNotFoundError, match="no such folder for the report"):
+        html_report(measured[0], events(0), events(1), tmp_path / "no" / "page.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_undefined_numbers_are_blank():
+    from buff.report.sections import _against
+
+    assert _against(Estimate(float("nan"), 0.1), None) == ""
+    assert _against(None, None) == ""
