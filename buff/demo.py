@@ -20,8 +20,8 @@ __all__ = ["Contestant", "run_demo"]
 
 #: Noise draws of the paper's recipe: half of the published 20, so that the demo stays within minutes.
 _RECIPE_DRAWS = 10
-#: Jets that are learned: as many again judge.
-_JETS = 5_000
+#: Jets that are learned, half of those that come with buff; the other half judges.
+_JETS = 6_000
 
 
 @dataclass(frozen=True)

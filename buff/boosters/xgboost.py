@@ -48,10 +48,13 @@ class BoosterSettings:
     tree_params: Mapping[str, Any] = field(default_factory=dict)
 
     def layout_for(self, d: int) -> str:
-        """The layout for ``d`` outputs."""
-        if self.layout != "auto":
-            return self.layout if d > 1 else "scalar"
-        return "scalar" if d <= _SCALAR_UP_TO else "sketch"
+        """The layout for ``d`` outputs; sketches need an XGBoost that can, and are vectors otherwise."""
+        layout = self.layout
+        if layout == "auto":
+            layout = "scalar" if d <= _SCALAR_UP_TO else "sketch"
+        if d == 1:
+            return "scalar"
+        return "vector" if layout == "sketch" and not _can_sketch() else layout
 
     def parameters(self, d: int, seed: int) -> dict[str, Any]:
         """XGBoost's parameters for ``d`` outputs."""
@@ -119,7 +122,8 @@ class Booster:
         stopping: dict[str, Any] = {}
         if settings.early_stopping and fresh is not None:
             held = xgb.QuantileDMatrix(fresh[0], fresh[1], weight=fresh[2], ref=data, **options)
-            stopping = {"evals": [(held, "fresh")], "early_stopping_rounds": settings.early_stopping, "verbose_eval": False}
+            stopping = {"evals": [(held, "fresh")], "early_stopping_rounds": settings.early_stopping}
+            stopping["verbose_eval"] = False
         if settings.layout_for(d) == "sketch":
             stopping["obj"] = _sketched_squares(d, settings.n_sketch, seed)
         model = xgb.train(parameters, data, settings.n_estimators, **stopping)
@@ -162,6 +166,15 @@ def cuda_is_available() -> bool:
         return bool(xgb.build_info().get("USE_CUDA")) and cupy.cuda.runtime.getDeviceCount() > 0
     except Exception:  # CuPy raises errors of its own where a driver is missing or too old
         return False
+
+
+def _can_sketch() -> bool:
+    """Whether this XGBoost lets splits see a gradient of their own: experimental since 3.2."""
+    try:
+        from xgboost.objective import TreeObjective
+    except ImportError:
+        return False
+    return hasattr(TreeObjective, "split_grad")
 
 
 def _sketched_squares(d: int, k: int, seed: int) -> Any:

@@ -10,10 +10,11 @@ from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
+from buff.archive import write_archive
 from buff.boosters import Booster, BoosterSettings
 from buff.estimators.checks import check_parameters, check_sample_size, check_weights, resolve_device
 from buff.estimators.generation import Flow, condition_normals
+from buff.estimators.persistence import to_archive
 from buff.grids import get_grid
 from buff.preprocessing import ConditionEncoder, RankSpace
 from buff.protocols import Array
@@ -175,7 +176,8 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
         problem, plan, times = self._prepare(X, condition, sample_weight, trial=False)
         settings = self._settings()
         cache, entropy = self._cache(problem, settings, plan, times)
-        base = LinearBase.fit(problem.scores(np.random.default_rng([entropy & 0xFFFFFFFF, 0])), problem.condition, problem.weights)
+        placed = problem.scores(np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(0,))))
+        base = LinearBase.fit(placed, problem.condition, problem.weights)
         fitted = train_field(
             problem, base, times, settings, plan, entropy=entropy, cache=cache, verbose=self.verbose
         )
@@ -255,64 +257,21 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
-        write_archive(path, self.to_archive())
-
-    def to_archive(self) -> Archive:
-        """Everything that makes the fitted model."""
         check_is_fitted(self)
-        space_record, space_arrays = self.space_.to_arrays()
-        arrays = {f"space/{key}": a for key, a in space_arrays.items()}
-        record = {
-            "parameters": _portable(self.get_params()),
-            "space": space_record,
-            "condition": None,
-            "nodes": self.nodes_.to_list(),
-            "times": list(self._flow.times),
-            "entropy": str(self._entropy),
-        }
-        if self._encoder is not None:
-            record["condition"], condition_arrays = self._encoder.to_arrays()
-            arrays |= {f"condition/{key}": a for key, a in condition_arrays.items()}
-        base = self._flow.base
-        arrays |= {"base/mean": base.mean, "base/covariance": base.covariance}
-        blobs = {f"{i}.ubj": m.booster.to_bytes() for i, m in enumerate(self._flow.models) if m.booster}
-        return Archive("BUFF", record, arrays, blobs)
-
-    @classmethod
-    def from_archive(cls, archive: Archive) -> "BUFF":
-        """Inverse of :meth:`to_archive`."""
-        record = archive.record
-        model = cls(**record["parameters"])
-        model.space_ = RankSpace.from_arrays(record["space"], nested(archive.arrays, "space"))
-        model._copy_feature_facts()
-        model._encoder = None
-        if record["condition"] is not None:
-            model._encoder = ConditionEncoder.from_arrays(record["condition"], nested(archive.arrays, "condition"))
-        model.nodes_ = Nodes.from_list(record["nodes"])
-        model._entropy = int(record["entropy"])
-        base = LinearBase(archive.arrays["base/mean"], archive.arrays["base/covariance"], model.space_.n_dims_)
-        device = resolve_device(model.device)
-        boosters = [
-            Booster.from_bytes(archive.blobs[f"{i}.ubj"], base.n_dims, device) if f"{i}.ubj" in archive.blobs else None
-            for i in range(len(record["times"]))
-        ]
-        model._set_flow(base, tuple(record["times"]), boosters, device)
-        return model
+        write_archive(path, to_archive(self))
 
     def _prepare(
         self, X: Any, condition: Any, sample_weight: Any, *, trial: bool
     ) -> tuple[TrainingSet, Plan, tuple[float, ...]]:
         """Validate everything, learn the maps to unit space, and plan."""
         check_parameters(self)
+        check_weights(sample_weight)
         space = RankSpace(self.schema, categories=self.categories, tails=self.tails)
-        self.space_ = space.fit(X, sample_weight=check_weights(sample_weight))
+        self.space_ = space.fit(X, sample_weight=sample_weight)
         self._copy_feature_facts()
-        weights = None if sample_weight is None else np.asarray(sample_weight, np.float32)
-        self._encoder = None if condition is None else ConditionEncoder().fit(condition, weights)
+        self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)
         features = None if self._encoder is None else self._encoder.transform(condition)
-        problem = TrainingSet.of(space, X, features, weights)
-        if features is not None and len(features) != len(problem):
-            raise ValueError(f"condition has {len(features)} rows, X has {len(problem)}: they must agree")
+        problem = TrainingSet.of(space, X, features, sample_weight)
         times = get_solver(self.solver).nodes(get_grid(self.grid, self.n_steps))
         plan = make_plan(
             problem,
@@ -397,11 +356,3 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.string = True
         return tags
 
-
-def _portable(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters that mean something on another machine, as JSON can hold them."""
-    kept = {key: value for key, value in parameters.items() if key not in ("cache_dir", "max_memory", "n_jobs")}
-    state = kept["random_state"]
-    kept["random_state"] = int(state) if isinstance(state, int | np.integer) else None
-    kept["device"] = "auto"
-    return kept

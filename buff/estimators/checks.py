@@ -7,7 +7,6 @@ import numpy as np
 
 from buff.boosters import cuda_is_available
 from buff.boosters.xgboost import LAYOUTS
-from buff.protocols import Array
 
 __all__ = ["check_parameters", "check_sample_size", "check_weights", "resolve_device"]
 
@@ -22,8 +21,11 @@ def check_parameters(model: Any) -> None:
         if getattr(model, name) is not None:
             _check_whole(name, getattr(model, name), 1)
     rate = model.learning_rate
-    if not isinstance(rate, Real) or not 0 < rate <= 2:
+    if not isinstance(rate, Real) or not 0 < float(rate) <= 2:
         raise ValueError(f"learning_rate must lie in (0, 2], found {rate!r}")
+    calm = model.reg_lambda
+    if not isinstance(calm, Real) or not 0 <= float(calm) < float("inf"):
+        raise ValueError(f"reg_lambda must be finite and not negative, found {calm!r}")
     if model.layout not in ("auto", *LAYOUTS):
         raise ValueError(f"layout must be one of {['auto', *LAYOUTS]}, found {model.layout!r}")
 
@@ -37,8 +39,8 @@ def check_sample_size(n_samples: Any, first_event: Any, batch_size: Any) -> int:
     return int(n_samples)
 
 
-def check_weights(sample_weight: Any) -> Array | None:
-    """Event weights as an array; shape and finiteness are checked where their rows are known.
+def check_weights(sample_weight: Any) -> None:
+    """Refuse negative event weights; shape and finiteness are checked where their rows are known.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def check_weights(sample_weight: Any) -> Array | None:
         For negative weights.
     """
     if sample_weight is None:
-        return None
+        return
     weights = np.asarray(sample_weight)
     negative = weights < 0 if weights.dtype.kind in "if" else np.zeros(1, bool)
     if negative.any():
@@ -54,7 +56,6 @@ def check_weights(sample_weight: Any) -> Array | None:
             f"sample_weight has {negative.sum()} negative values, the first {weights[negative][0]!r}: the policy for "
             f'them is "error"; "smooth", which learns the local mean weight and uses that, is to come'
         )
-    return weights
 
 
 def resolve_device(device: Any) -> str:
@@ -76,7 +77,7 @@ def resolve_device(device: Any) -> str:
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, found {value!r}")
-    if value < least:
+    if int(value) < least:
         raise ValueError(f"{name} must be at least {least}, found {value!r}")

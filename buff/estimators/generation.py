@@ -56,7 +56,13 @@ class Flow:
         return self.base.n_dims
 
     def batches(
-        self, n: int, entropy: int, first_event: int, condition: Array | None, batch_size: int | None, n_jobs: int | None
+        self,
+        n: int,
+        entropy: int,
+        first_event: int,
+        condition: Array | None,
+        batch_size: int | None,
+        n_jobs: int | None,
     ) -> Iterator[Array]:
         """Scores of ``n`` events, float32, in order."""
         size = batch_size or _BATCH

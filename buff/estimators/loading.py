@@ -6,6 +6,7 @@ from typing import Any
 from buff.archive import read_archive
 from buff.errors import ArchiveError
 from buff.estimators.buff import BUFF
+from buff.estimators.persistence import restore
 
 __all__ = ["load"]
 
@@ -30,4 +31,4 @@ def load(path: str | os.PathLike[str]) -> Any:
     archive = read_archive(path)
     if archive.kind not in _KINDS:
         raise ArchiveError(f"{path} holds a model of kind {archive.kind!r}, this version knows {sorted(_KINDS)}")
-    return _KINDS[archive.kind].from_archive(archive)
+    return restore(_KINDS[archive.kind](**archive.record["parameters"]), archive)

@@ -54,9 +54,6 @@ class ClassifierTest(Estimate):
     per_seed: tuple[float, ...]
     classifier: str
 
-    def __str__(self) -> str:
-        return super().__str__()
-
 
 @dataclass(frozen=True)
 class _Problem:
@@ -295,7 +292,8 @@ def _trees(problem: _Problem, categorical: tuple[int, ...]) -> Scorer:
         trees = HistGradientBoostingClassifier(
             max_iter=100, early_stopping=False, categorical_features=few or None, random_state=seed
         )
-        trees.fit(fill_empty_columns(problem.x[train]), problem.generated[train], problem.train_weights(train))
+        x = fill_empty_columns(problem.x[train])
+        trees.fit(x, problem.generated[train], problem.train_weights(train))
         return np.asarray(trees.decision_function(problem.x[test]))
 
     return fit_and_score

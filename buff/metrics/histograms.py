@@ -78,9 +78,6 @@ class Separation(Estimate):
     generated_overflow: float
     edges: tuple[float, ...]
 
-    def __str__(self) -> str:
-        return super().__str__()
-
 
 def separation_power(
     real: npt.ArrayLike,

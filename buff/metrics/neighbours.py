@@ -200,8 +200,9 @@ def precision_recall(
 
 def _nearest(x: Rows, of: Rows) -> Rows:
     """Distance of each row of ``of`` to the nearest row of x."""
-    distance, _ = NearestNeighbors(n_neighbors=1).fit(x).kneighbors(of)
-    return np.asarray(distance[:, 0])
+    nearest = NearestNeighbors(n_neighbors=1).fit(x).kneighbors(of, return_distance=False)[:, 0]
+    # the search may round the distance of a copy to something above 0
+    return np.asarray(np.linalg.norm(x[nearest] - of, axis=1))
 
 
 def _radii(x: Rows, k: int) -> Rows:

@@ -11,7 +11,8 @@ from buff.metrics.floor import floor_scores
 from buff.metrics.neighbours import Memorisation, memorisation
 from buff.metrics.record import Report
 from buff.metrics.samples import Seed, as_weights
-from buff.metrics.scores import Scoring, WeightedTable, joint_features, score_tables
+from buff.metrics.scores import Scoring, TableScores, WeightedTable, joint_features, score_tables
+from buff.metrics.threads import modest_threads
 
 __all__ = ["report"]
 
@@ -88,15 +89,24 @@ def report(
     rng = np.random.default_rng(random_state)
     scoring = Scoring(tests, seeds, max_rows, n_bootstrap, directions=int(rng.integers(2**31)))
     a, b = (WeightedTable(*table).thinned(10 * max_rows, rng) for table in ((x, w), (y, v)))
-    scores = score_tables(a, b, scoring, rng)
-    lowest = floor.floor if isinstance(floor, Report) else None
-    if floor is True:
-        # training rows carry no weights to go with weighted real ones
-        pool = x if train is None or real_weights is not None else x.join(tables[2])
-        every = WeightedTable(pool, w if pool is x else np.ones(len(pool.values)))
-        lowest = floor_scores(every, len(a.weights), len(b.weights), scoring, rng)
-    copies = None if train is None else _memorised(tables, scoring, rng)
+    # training rows carry no weights to go with weighted real ones
+    pool = x if train is None or real_weights is not None else x.join(tables[2])
+    every = WeightedTable(pool, w if pool is x else np.ones(len(pool.values)))
+    with modest_threads(len(a.weights)):
+        scores = score_tables(a, b, scoring, rng)
+        lowest = _lent(floor, scores) if isinstance(floor, Report) else None
+        if floor is True:
+            lowest = floor_scores(every, len(a.weights), len(b.weights), scoring, rng)
+        copies = None if train is None else _memorised(tables, scoring, rng)
     return Report(len(w), len(v), scores, lowest, copies)
+
+
+def _lent(other: Report, scores: TableScores) -> TableScores | None:
+    theirs, ours = ({column.name for column in s.columns} for s in (other.scores, scores))
+    if theirs != ours:
+        difference = ", ".join(sorted(theirs ^ ours))
+        raise ValueError(f"floor: a report of the same columns expected; {difference} differ")
+    return other.floor
 
 
 def _classifiers(asked: Sequence[str] | None, signed: bool) -> tuple[str, ...]:

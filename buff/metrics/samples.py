@@ -146,7 +146,7 @@ separation_power or correlation_distance, or unweight the sample first
     return w
 
 
-def centre_and_scale(x: Rows, w: Rows) -> tuple[Rows, Rows]:
+def centre_and_scale(x: Rows, w: Rows, names: Sequence[object] | None = None) -> tuple[Rows, Rows]:
     """Weighted mean and standard deviation of every column; a constant column has scale 1.
 
     Raises
@@ -161,10 +161,10 @@ def centre_and_scale(x: Rows, w: Rows) -> tuple[Rows, Rows]:
     """
     mean = w @ x / w.sum()
     variance = w @ (x - mean) ** 2 / w.sum()
-    for column in np.flatnonzero(variance < 0):
+    for column in np.flatnonzero(variance < 0).tolist():
         raise ValueError(
-            f"column {column} has variance {variance[column]:g} and so no standard deviation: its negative "
-            "weights are too many where it is far from its mean; use standardise=False"
+            f"column {names[column] if names else column} has variance {variance[column]:g} and so no "
+            "standard deviation: too many negative weights far from its mean; use standardise=False"
         )
     # a mean is rounded to one part in 2^52, which must not turn a constant into a scale
     constant = np.ptp(x, axis=0) == 0

@@ -120,7 +120,7 @@ class _Pair:
             return variation_replicas(self.x, self.y, w_b, v_b)
         if not self.defined(w_b[0], v_b[0]):
             return np.full(len(w_b), nan)
-        _, scale = centre_and_scale(self.x[:, None], w_b[0])
+        _, scale = centre_and_scale(self.x[:, None], w_b[0], [self.name])
         return w1_replicas(self.x / scale, self.y / scale, w_b, v_b)
 
     def score(self, distance: Rows, w: Rows, v: Rows, n_bootstrap: int, seed: int) -> ColumnScore:
@@ -190,7 +190,7 @@ def _pairs(real: Columns, generated: Columns) -> Iterator[_Pair]:
 
 
 def _mean(distances: Rows) -> Estimate | None:
-    defined = distances[~np.isnan(distances).any(axis=1)] if len(distances) else distances
+    defined = distances[~np.isnan(distances[:, 0])] if len(distances) else distances
     return Estimate.from_replicas(defined.mean(axis=0)) if len(defined) else None
 
 
@@ -233,7 +233,7 @@ def _test(
     real: WeightedTable, generated: WeightedTable, name: str, scoring: Scoring, rng: np.random.Generator
 ) -> ClassifierTest:
     real, generated = real.thinned(scoring.max_rows, rng), generated.thinned(scoring.max_rows, rng)
-    # equal weights are none: they cost time, and older networks take none
+    # equal weights change nothing and cost time
     weights = [None if np.ptp(table.weights) == 0 else table.weights for table in (real, generated)]
     return c2st(
         real.columns.values,

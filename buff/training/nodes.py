@@ -58,8 +58,10 @@ class Nodes(tuple[NodeRecord, ...]):
     def from_list(cls, records: Iterable[dict[str, Any]]) -> "Nodes":
         """Inverse of :meth:`to_list`."""
         keys = [f.name for f in fields(NodeRecord)]
-        rows = [{key: record[key] for key in keys} for record in records]
-        return cls(NodeRecord(**row | {"explained": np.nan if row["explained"] is None else row["explained"]}) for row in rows)
+        rows: list[dict[str, Any]] = [
+            {key: np.nan if record[key] is None else record[key] for key in keys} for record in records
+        ]
+        return cls(NodeRecord(**row) for row in rows)
 
 
 @dataclass(frozen=True)
@@ -155,5 +157,6 @@ def _generators(seed: Any, device: str) -> tuple[Any, Any]:
     if device == "cuda":
         import cupy
 
-        return tuple(cupy.random.default_rng(int(child.generate_state(1, np.uint64)[0])) for child in children)  # type: ignore[return-value]
+        on_device = [cupy.random.default_rng(int(child.generate_state(1, np.uint64)[0])) for child in children]
+        return on_device[0], on_device[1]
     return np.random.default_rng(children[0]), np.random.default_rng(children[1])

@@ -95,8 +95,10 @@ def make_plan(
     n_draws = int(np.clip(round(noise_budget / n), 1, _MOST_DRAWS))
     worker = _PROCESS + _node_bytes(n * n_draws, d, c, settings)
     shared = _PROCESS + 2 * n * (2 * d + c + 1) * 4
-    # a single worker is the process itself
-    total = lambda k: shared + (k * worker if k > 1 else worker - _PROCESS)  # noqa: E731
+
+    def total(k: int) -> int:
+        return shared + (k * worker if k > 1 else worker - _PROCESS)  # a single worker is the process itself
+
     n_workers = max(1, min(n_workers, len(times)))
     while max_memory is not None and n_workers > 1 and total(n_workers) > max_memory:
         n_workers -= 1
@@ -121,7 +123,7 @@ def _disk_bytes(n_nodes: int, d: int, settings: BoosterSettings) -> int:
     shared = settings.layout_for(d) != "scalar"
     per_split = 24 + (4 * d if shared else 0)
     trees = settings.n_estimators * (1 if shared else d)
-    return n_nodes * trees * 2 ** (settings.max_depth + 1) * per_split
+    return n_nodes * trees * (2 << settings.max_depth) * per_split
 
 
 def _trial_seconds(data: TrainingSet, plan: Plan, settings: BoosterSettings) -> float:

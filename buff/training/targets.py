@@ -14,16 +14,6 @@ __all__ = ["TrainingSet", "device_arrays"]
 
 
 @dataclass(frozen=True)
-class _Edge:
-    """Stands in for a random generator to place values at the edge of the levels that they own."""
-
-    place: float
-
-    def random(self, n: int) -> Array:
-        return np.full(n, self.place)
-
-
-@dataclass(frozen=True)
 class TrainingSet:
     """Rows as the levels they own, conditions and weights: arrays only, so that processes can share them.
 
@@ -54,19 +44,30 @@ class TrainingSet:
         return 0 if self.condition is None else int(self.condition.shape[1])
 
     @classmethod
-    def of(
-        cls, space: RankSpace, X: Any, condition: Array | None = None, weights: Array | None = None
-    ) -> "TrainingSet":
-        """The rows of a table in its unit space."""
-        columns = read(X)
-        low, high = (ndtr(space.encode(columns, _Edge(place))) for place in (0.0, 1.0))  # type: ignore[arg-type]
+    def of(cls, space: RankSpace, X: Any, condition: Array | None = None, sample_weight: Any = None) -> "TrainingSet":
+        """The rows of a table in its unit space; rows without weight are left out.
+
+        Raises
+        ------
+        ValueError
+            ``condition`` has another number of rows.
+        """
+        columns, weights = read(X), None
+        if condition is not None and len(condition) != len(columns):
+            raise ValueError(f"condition has {len(condition)} rows, X has {len(columns)}: they must agree")
+        if sample_weight is not None:
+            weights = np.asarray(sample_weight, np.float32)
+            kept = weights > 0
+            columns, weights = columns.take(kept), weights[kept]
+            condition = None if condition is None else condition[kept]
+        low, high = (ndtr(space.encode(columns, place)) for place in (0.0, 1.0))
         return cls(low, high, condition, weights)
 
     def to_device(self, device: str) -> "TrainingSet":
         """The same rows where the arithmetic is done."""
         xp, _ = device_arrays(device)
         parts = (self.low, self.high, self.condition, self.weights)
-        return TrainingSet(*(None if part is None else xp.asarray(part) for part in parts))  # type: ignore[arg-type]
+        return TrainingSet(*(None if part is None else xp.asarray(part) for part in parts))
 
     def scores(self, rng: Any, device: str = "cpu") -> Array:
         """Normal scores x1 of shape (n, d), each value at random inside the levels it owns."""
@@ -102,7 +103,7 @@ class TrainingSet:
             return self
         rows = np.sort(rng.choice(len(self), n, replace=False))
         parts = (self.low, self.high, self.condition, self.weights)
-        return TrainingSet(*(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
+        return TrainingSet(*(None if part is None else part[rows] for part in parts))
 
 
 def device_arrays(device: str) -> tuple[ModuleType, Any]:

@@ -11,7 +11,8 @@ def table(n, seed, noise=0.3):
     colour = rng.choice(["red", "blue"], size=n)
     y = x + (colour == "red") + noise * rng.normal(size=n)
     x[rng.random(n) < 0.05] = np.nan
-    return {"x": x, "empty": np.full(n, np.nan), "colour": colour, "y": y, "kind": np.where(y > 0.5, "high", "low")}
+    kind = np.where(y > 0.5, "high", "low")
+    return {"x": x, "empty": np.full(n, np.nan), "colour": colour, "y": y, "kind": kind}
 
 
 @pytest.fixture

@@ -39,6 +39,11 @@ def test_copies_are_counted_and_compared_with_those_by_chance(rng):
     assert np.isnan(check.distance_ratio.value)
 
 
+def test_copies_of_wide_rows_are_at_distance_zero(rng):
+    train, held_out = 1e3 + rng.normal(size=(2, 200, 40))
+    assert memorisation(train, held_out, train, standardise=False).copies == 200
+
+
 def test_memorisation_weights(rng):
     train, held_out, fresh = rng.normal(size=(3, 300, 2))
     both = np.concatenate([train, fresh])

@@ -42,8 +42,11 @@ def test_floor_is_below_a_wrong_model_and_equal_to_a_right_one(full):
     wrong, floor = full.scores.columns[0], full.floor.columns[0]
     assert wrong.distance.value > 2 * floor.distance.value
     assert full.scores.trees.value > full.floor.trees.value
-    right = report(jets(600, 0), jets(600, 3), train=jets(900, 2), classifiers=(), floor=full)
+    names = ["m", "pt", "eta"]
+    right = report(jets(600, 0), jets(600, 3), columns=names, classifiers=(), floor=full)
     assert right.floor is full.floor
+    with pytest.raises(ValueError, match="floor: a report of the same columns expected; eta, m, pt, x0"):
+        report(jets(600, 0), jets(600, 3), classifiers=(), floor=full)
     assert right.scores.wasserstein.value == pytest.approx(full.floor.wasserstein.value, rel=0.6)
 
 

@@ -1,0 +1,40 @@
+"""The demo, with few jets and few trees: what it prints, returns and writes."""
+
+import pytest
+
+from buff.demo import run_demo
+
+TINY = {"n_nodes": 4, "n_steps": 4, "noise_draws": 1, "n_estimators": 2}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    page, lines = tmp_path_factory.mktemp("demo") / "page.html", []
+    field = run_demo(page, n_jobs=1, n_jets=250, echo=lines.append, recipe=TINY)
+    return field, page.read_text(), "\n".join(lines)
+
+
+def test_compares_the_three_generators(demo):
+    field, _, _ = demo
+    assert [c.name for c in field] == ["BUFF paper's recipe", "Gaussian copula", "buff"]
+    assert all(len(c.events) == 250 and c.train_seconds >= 0 and c.sample_seconds > 0 for c in field)
+
+
+def test_trees_beat_the_copula(demo):
+    field, _, _ = demo
+    copula, buff = field[1].report.scores, field[2].report.scores
+    assert buff.trees.value < copula.trees.value
+
+
+def test_prints_the_floor_first(demo):
+    _, _, text = demo
+    rows = [line.split("  ")[0] for line in text.splitlines()]
+    assert rows.index("floor (real jets)") < rows.index("BUFF paper's recipe") < rows.index("buff")
+
+
+def test_page_needs_nothing_else(demo):
+    field, page, _ = demo
+    assert "Top jets, real and generated" in page
+    assert "src=\"data:image/png;base64," in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert all(c.name.replace("'", "&#x27;") in page for c in field)
