@@ -5,11 +5,12 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def write_archive(path: str | os.PathLike[str], archive: Archive) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as zipped:
-            zipped.writestr("manifest.json", json.dumps(manifest, allow_nan=False))
+            zipped.writestr("manifest.json", json.dumps(manifest, allow_nan=False, default=_plain))
             for key, array in archive.arrays.items():
                 buffer = io.BytesIO()
                 np.save(buffer, array, allow_pickle=False)
@@ -84,31 +85,47 @@ def read_archive(path: str | os.PathLike[str]) -> Archive:
     ArchiveError
         The file is no model, is cut short or damaged, or has a format that this version does not read.
     """
-    try:
-        with zipfile.ZipFile(path) as zipped:
-            manifest = _manifest(zipped, path)
-            names = zipped.namelist()
-            arrays = {
-                name.removeprefix("arrays/").removesuffix(".npy"): np.load(io.BytesIO(zipped.read(name)))
-                for name in names
-                if name.startswith("arrays/")
-            }
-            blobs = {name.removeprefix("blobs/"): zipped.read(name) for name in names if name.startswith("blobs/")}
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError) as error:
-        raise ArchiveError(f"{path} is not a buff model, or is cut short or damaged: {error}") from error
+    with open(path, "rb") as file:
+        try:
+            return _read(file, path)
+        except ArchiveError:
+            raise
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, NotImplementedError) as error:
+            raise ArchiveError(f"{path} is not a buff model, or is cut short or damaged: {error}") from error
+
+
+def _read(file: BinaryIO, path: str | os.PathLike[str]) -> Archive:
+    with zipfile.ZipFile(file) as zipped:
+        manifest = _manifest(zipped, path)
+        names = zipped.namelist()
+        arrays = {
+            name.removeprefix("arrays/").removesuffix(".npy"): np.load(io.BytesIO(zipped.read(name)))
+            for name in names
+            if name.startswith("arrays/")
+        }
+        blobs = {name.removeprefix("blobs/"): zipped.read(name) for name in names if name.startswith("blobs/")}
     return Archive(manifest["kind"], manifest["record"], arrays, blobs)
 
 
 def _manifest(zipped: zipfile.ZipFile, path: str | os.PathLike[str]) -> dict[str, Any]:
     if "manifest.json" not in zipped.namelist():
         raise ArchiveError(f"{path} is a zip file, but not a buff model: it has no manifest.json")
-    manifest: dict[str, Any] = json.loads(zipped.read("manifest.json"))
+    manifest = json.loads(zipped.read("manifest.json"))
+    if not isinstance(manifest, dict) or not {"format", "kind", "record"} <= set(manifest):
+        raise ArchiveError(f"{path} is a zip file, but not a buff model: its manifest.json is of something else")
     if manifest.get("format") != FORMAT:
         raise ArchiveError(
             f"{path} has format {manifest.get('format')} of buff {manifest.get('buff')}, and buff {_version()} reads "
             f"format {FORMAT}: use the version that wrote it, or fit again"
         )
     return manifest
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers, which parameters may be, as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a model's file cannot hold {value!r}: give plain numbers, strings, lists and mappings")
 
 
 def _version() -> str:

@@ -13,10 +13,12 @@ from scipy.special import ndtri
 
 from buff.protocols import Array
 
-__all__ = ["EventNoise", "entropy_of"]
+__all__ = ["EventNoise", "entropy_of", "training_seed"]
 
 #: 64-bit words that one tick of Philox' counter yields.
 _WORDS = 4
+#: First word of the spawn keys of training, where events have the number of their stream: far from any.
+_TRAINING = 2**32 - 1
 #: A midpoint of 2^53 equal cells, so that 0 and 1 never occur.
 _CELL = 2.0**-53
 
@@ -52,6 +54,18 @@ def entropy_of(random_state: Any) -> int:
     raise ValueError(
         f"random_state must be None, a nonnegative integer or a NumPy generator, found {random_state!r}"
     )
+
+
+def training_seed(entropy: int, i: int | None = None) -> np.random.SeedSequence:
+    """Seed of node ``i``, or of what is drawn before all nodes; never that of an event.
+
+    Examples
+    --------
+    >>> bool(training_seed(7, 0).generate_state(1) == training_seed(7).generate_state(1))
+    False
+    """
+    # NumPy pads with zeros, so that a trailing 0 would not always tell two keys apart
+    return np.random.SeedSequence(entropy, spawn_key=(_TRAINING, 0 if i is None else i + 1))
 
 
 @dataclass

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import write_archive
 from buff.boosters import Booster, BoosterSettings
-from buff.estimators.checks import check_parameters, check_sample_size, check_weights, resolve_device
+from buff.estimators.checks import booster_settings, check_parameters, check_sample_size, check_weights, fixed_nodes
 from buff.estimators.generation import Flow, condition_normals
 from buff.estimators.persistence import to_archive
 from buff.grids import get_grid
 from buff.preprocessing import ConditionEncoder, RankSpace
 from buff.protocols import Array
-from buff.randomness import entropy_of
+from buff.randomness import entropy_of, training_seed
 from buff.solvers import get_solver
 from buff.training import LinearBase, NodeCache, NodeModel, Nodes, Plan, TrainingSet, make_plan, train_field
 from buff.training.cache import fingerprint
@@ -26,7 +26,7 @@ from buff.training.cache import fingerprint
 __all__ = ["BUFF"]
 
 
-class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class BUFF(BaseEstimator):  # type: ignore[misc]
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.preprocessing.RankSpace`), where x1 is data and x0 standard normal
@@ -174,9 +174,9 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
             The fit needs more than ``max_memory``.
         """
         problem, plan, times = self._prepare(X, condition, sample_weight, trial=False)
-        settings = self._settings()
+        settings = booster_settings(self)
         cache, entropy = self._cache(problem, settings, plan, times)
-        placed = problem.scores(np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(0,))))
+        placed = problem.scores(np.random.default_rng(training_seed(entropy)))
         base = LinearBase.fit(placed, problem.condition, problem.weights)
         fitted = train_field(
             problem, base, times, settings, plan, entropy=entropy, cache=cache, verbose=self.verbose
@@ -266,35 +266,23 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Validate everything, learn the maps to unit space, and plan."""
         check_parameters(self)
         check_weights(sample_weight)
+        times = fixed_nodes(self.solver, self.grid, self.n_steps)
         space = RankSpace(self.schema, categories=self.categories, tails=self.tails)
         self.space_ = space.fit(X, sample_weight=sample_weight)
         self._copy_feature_facts()
         self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)
         features = None if self._encoder is None else self._encoder.transform(condition)
         problem = TrainingSet.of(space, X, features, sample_weight)
-        times = get_solver(self.solver).nodes(get_grid(self.grid, self.n_steps))
         plan = make_plan(
             problem,
             times,
-            self._settings(),
+            booster_settings(self),
             noise_budget=self.noise_budget,
             n_workers=effective_n_jobs(self.n_jobs),
             max_memory=self.max_memory,
             trial=trial,
         )
         return problem, plan, times
-
-    def _settings(self) -> BoosterSettings:
-        return BoosterSettings(
-            n_estimators=int(self.n_estimators),
-            max_depth=int(self.max_depth),
-            learning_rate=float(self.learning_rate),
-            reg_lambda=float(self.reg_lambda),
-            early_stopping=self.early_stopping,
-            layout=self.layout,
-            device=resolve_device(self.device),
-            tree_params=dict(self.tree_params or {}),
-        )
 
     def _cache(
         self, problem: TrainingSet, settings: BoosterSettings, plan: Plan, times: tuple[float, ...]
@@ -337,7 +325,8 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
             return None, None, n
         if condition is None:
             condition = self._encoder.draw(condition_normals(entropy, first_event, n, self._encoder.n_normals))
-            return condition, self._encoder.transform(condition), n
+            features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
+            return condition, features, n
         features = self._encoder.transform(condition)
         if len(features) != 1 and n not in (1, len(features)):
             raise ValueError(
@@ -351,6 +340,7 @@ class BUFF(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.estimator_type = "density_estimator"
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True

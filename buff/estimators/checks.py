@@ -1,14 +1,24 @@
 """What is checked at the door of an estimator."""
 
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from buff.boosters import cuda_is_available
+from buff.boosters import BoosterSettings, cuda_is_available
 from buff.boosters.xgboost import LAYOUTS
+from buff.grids import get_grid
+from buff.solvers import SOLVERS, get_solver
 
-__all__ = ["check_parameters", "check_sample_size", "check_weights", "resolve_device"]
+__all__ = [
+    "booster_settings",
+    "check_parameters",
+    "check_sample_size",
+    "check_weights",
+    "fixed_nodes",
+    "resolve_device",
+]
 
 _WHOLE = {"n_steps": 1, "n_estimators": 0, "max_depth": 1, "noise_budget": 1}
 
@@ -28,6 +38,40 @@ def check_parameters(model: Any) -> None:
         raise ValueError(f"reg_lambda must be finite and not negative, found {calm!r}")
     if model.layout not in ("auto", *LAYOUTS):
         raise ValueError(f"layout must be one of {['auto', *LAYOUTS]}, found {model.layout!r}")
+    if model.tree_params is not None and not isinstance(model.tree_params, Mapping):
+        raise TypeError(f"tree_params must be a mapping of XGBoost's parameters or None, found {model.tree_params!r}")
+
+
+def fixed_nodes(solver: Any, grid: str, n_steps: int) -> tuple[float, ...]:
+    """The times at which a solver calls the field: where trees are needed.
+
+    Raises
+    ------
+    ValueError
+        The solver chooses its times as it goes.
+    """
+    rule = get_solver(solver)
+    if rule.adaptive:
+        fixed = [name for name, other in SOLVERS.items() if not other.adaptive]
+        raise ValueError(
+            f"solver={solver!r} chooses its times as it goes, and trees exist at the nodes of a grid only: "
+            f"choose one of {', '.join(fixed)}"
+        )
+    return rule.nodes(get_grid(grid, int(n_steps)))
+
+
+def booster_settings(model: Any) -> BoosterSettings:
+    """How the trees of a model with checked parameters are grown."""
+    return BoosterSettings(
+        n_estimators=int(model.n_estimators),
+        max_depth=int(model.max_depth),
+        learning_rate=float(model.learning_rate),
+        reg_lambda=float(model.reg_lambda),
+        early_stopping=model.early_stopping,
+        layout=model.layout,
+        device=resolve_device(model.device),
+        tree_params=dict(model.tree_params or {}),
+    )
 
 
 def check_sample_size(n_samples: Any, first_event: Any, batch_size: Any) -> int:
@@ -53,7 +97,7 @@ def check_weights(sample_weight: Any) -> None:
     negative = weights < 0 if weights.dtype.kind in "if" else np.zeros(1, bool)
     if negative.any():
         raise ValueError(
-            f"sample_weight has {negative.sum()} negative values, the first {weights[negative][0]!r}: the policy for "
+            f"sample_weight has {negative.sum()} negative values, the first {weights[negative][0]}: the policy for "
             f'them is "error"; "smooth", which learns the local mean weight and uses that, is to come'
         )
 

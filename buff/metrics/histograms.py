@@ -291,6 +291,7 @@ def effective_sample_size(weights: npt.ArrayLike) -> float:
 
 
 def one_column(x: npt.ArrayLike, name: str) -> Rows:
+    """A sample of a single column as floats of shape (n,)."""
     rows = as_rows(x, name)
     if rows.shape[1] != 1:
         raise ValueError(f"{name}: one column expected, found {rows.shape[1]}; bin them one at a time")
@@ -298,6 +299,7 @@ def one_column(x: npt.ArrayLike, name: str) -> Rows:
 
 
 def checked_edges(bins: npt.ArrayLike) -> Rows:
+    """Edges of bins, which must rise."""
     edges = np.asarray(bins, dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise ValueError(f"bins: at least two rising edges expected, found {bins!r}")

@@ -16,6 +16,10 @@ __all__ = ["NodeModel", "NodeRecord", "Nodes", "fit_node", "is_exact"]
 
 #: Rows on which a node is judged, and early stopping decides.
 _FRESH_ROWS = 20_000
+#: Features are rounded to multiples of 2^-22, as fine as single precision; scores stay below 2^4.
+_UNIT, _LARGEST = 2.0**-22, 2.0**4
+#: Rows multiplied at a time.
+_BLOCK = 8192
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,15 @@ class Nodes(tuple[NodeRecord, ...]):
 class NodeModel:
     """Velocity at a node: the linear base and the trees' correction to it.
 
+    BLAS adds in an order that depends on the number of rows and of threads. Features and weights are therefore
+    rounded to grids on which all products and sums fit into the 53 bits of a double: they are exact in any order,
+    and an event has the same velocity in whatever batch it is.
+
     Attributes
     ----------
-    weights, bias : float32 arrays of shape (d + c, d) and (d,)
+    weights : float64 array of shape (d + c, d)
+        On its grid, in units of that of the features.
+    bias : float32 array of shape (d,)
     booster : Booster or None
     """
 
@@ -83,12 +93,25 @@ class NodeModel:
         """The model at time t."""
         xp, _ = device_arrays(device)
         weights, bias = base.at(t)
-        return cls(xp.asarray(weights, xp.float32), xp.asarray(bias, xp.float32), booster)
+        largest_sum = np.abs(weights).sum(axis=0).max(initial=1.0) * _LARGEST
+        unit = 2.0 ** np.ceil(np.log2(largest_sum / _UNIT / 2.0**53))
+        weights = np.rint(weights / unit) * (unit * _UNIT)
+        return cls(xp.asarray(weights), xp.asarray(bias, xp.float32), booster)
+
+    def linear(self, features: Array) -> Array:
+        """The linear part, float32 of shape (n, d)."""
+        xp, _ = device_arrays("cpu" if isinstance(features, np.ndarray) else "cuda")
+        velocity = xp.empty((len(features), len(self.bias)), xp.float32)
+        for start in range(0, len(features), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            velocity[rows] = xp.rint(features[rows].astype(xp.float64) / _UNIT) @ self.weights
+        velocity += self.bias
+        return velocity
 
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
         features = x if condition is None else xp.concatenate([x, condition], axis=1)
-        velocity = features @ self.weights + self.bias
+        velocity = self.linear(features)
         return velocity if self.booster is None else velocity + self.booster(features)
 
 
@@ -98,7 +121,7 @@ def is_exact(t: float, n_conditions: int) -> bool:
 
 
 def fit_node(
-    data: TrainingSet, base: LinearBase, t: float, settings: BoosterSettings, n_draws: int, seed: Any
+    data: TrainingSet, base: LinearBase, t: float, settings: BoosterSettings, n_draws: int, seed: np.random.SeedSequence
 ) -> tuple[Booster | None, NodeRecord]:
     """Train the model at time t.
 
@@ -110,7 +133,7 @@ def fit_node(
     settings : BoosterSettings
     n_draws : int
         Noise draws a row.
-    seed : sequence of int
+    seed : numpy.random.SeedSequence
         Of the node: noise depends on nothing else.
 
     Returns
@@ -120,14 +143,16 @@ def fit_node(
     record : NodeRecord
     """
     start = time.process_time()
-    if is_exact(t, data.n_conditions) or not settings.n_estimators:
+    if is_exact(t, data.n_conditions) or not settings.n_estimators or not data.n_dims:
         return None, NodeRecord(t, 0, np.nan, 0.0)
-    rng, fresh_rng = _generators(seed, settings.device)
-    data, chosen = data.to_device(settings.device), np.random.default_rng([*seed, 1])
-    judge = data.subset(_FRESH_ROWS, chosen)
+    training, judging, choosing, growing = seed.spawn(4)
+    rng, fresh_rng = _generator(training, settings.device), _generator(judging, settings.device)
+    data = data.to_device(settings.device)
+    judge = data.subset(_FRESH_ROWS, np.random.default_rng(choosing))
     fresh = _residual_problem(judge, base, t, 1, fresh_rng, settings.device)
     problem = _residual_problem(data, base, t, n_draws, rng, settings.device)
-    booster = Booster.fit(*problem[:2], settings, weights=problem[2], fresh=fresh, seed=seed[-1])
+    number = int(growing.generate_state(1)[0]) >> 1  # XGBoost takes 31 bits
+    booster = Booster.fit(*problem[:2], settings, weights=problem[2], fresh=fresh, seed=number)
     record = NodeRecord(t, booster.rounds, _explained(booster, *fresh), time.process_time() - start)
     return booster, record
 
@@ -137,8 +162,7 @@ def _residual_problem(
 ) -> tuple[Array, Array, Array | None]:
     """Features, what the linear base leaves of the targets, weights."""
     features, targets, weights = data.problem(t, n_draws, rng, device)
-    linear = NodeModel.of(base, t, None, device)
-    targets -= features @ linear.weights + linear.bias
+    targets -= NodeModel.of(base, t, None, device).linear(features)
     if t == 0:  # x_0 says nothing about x1: only the condition may be used
         features[:, : data.n_dims] = 0
     return features, targets, weights
@@ -151,12 +175,9 @@ def _explained(booster: Booster, features: Array, targets: Array, weights: Array
     return float(1 - error / (w[:, None] * targets**2).sum())
 
 
-def _generators(seed: Any, device: str) -> tuple[Any, Any]:
-    """Two independent streams: for training and for judging."""
-    children = np.random.SeedSequence(list(seed)).spawn(2)
+def _generator(seed: np.random.SeedSequence, device: str) -> Any:
     if device == "cuda":
         import cupy
 
-        on_device = [cupy.random.default_rng(int(child.generate_state(1, np.uint64)[0])) for child in children]
-        return on_device[0], on_device[1]
-    return np.random.default_rng(children[0]), np.random.default_rng(children[1])
+        return cupy.random.default_rng(int(seed.generate_state(1, np.uint64)[0]))
+    return np.random.default_rng(seed)

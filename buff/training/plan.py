@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from buff.boosters import BoosterSettings
+from buff.randomness import training_seed
 from buff.training.base import LinearBase
 from buff.training.nodes import fit_node, is_exact
 from buff.training.targets import TrainingSet
@@ -131,6 +132,6 @@ def _trial_seconds(data: TrainingSet, plan: Plan, settings: BoosterSettings) -> 
     base = LinearBase.fit(few.scores(np.random.default_rng(0)), few.condition, few.weights)
     short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu")
     start = time.process_time()
-    fit_node(few, base, plan.times[len(plan.times) // 2], short, plan.n_draws, [0])
+    fit_node(few, base, plan.times[len(plan.times) // 2], short, plan.n_draws, training_seed(0))
     spent = time.process_time() - start
     return spent * settings.n_estimators / _TRIAL_ROUNDS * len(data) / len(few) * len(plan.times)

@@ -6,9 +6,10 @@ from typing import Any
 
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from buff.boosters import Booster, BoosterSettings
+from buff.randomness import training_seed
 from buff.training.base import LinearBase
 from buff.training.cache import NodeCache
 from buff.training.nodes import NodeRecord, fit_node
@@ -42,7 +43,9 @@ def train_field(
         if kept:
             fitted[i] = kept
     missing = [i for i in range(len(times)) if i not in fitted]
-    jobs = [(i, (data, base, times[i], settings, plan.n_draws, [*_words(entropy), i]), cache) for i in missing]
+    jobs = [
+        (i, (data, base, times[i], settings, plan.n_draws, training_seed(entropy, i)), cache) for i in missing
+    ]
     bar = tqdm(total=len(times), initial=len(fitted), desc="nodes", unit="node", disable=not verbose)
     with bar:
         for i, booster, record in _run(jobs, plan.n_workers, settings.device):
@@ -73,11 +76,3 @@ def _fit_apart(parent: int, i: int, task: tuple[Any, ...], cache: NodeCache | No
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     with threadpool_limits(1):
         return _fit_one(i, task, cache)
-
-
-def _words(entropy: int) -> list[int]:
-    """A seed of any size as 32-bit words, which a node's number can be appended to."""
-    words = [entropy & 0xFFFFFFFF]
-    while entropy := entropy >> 32:
-        words.append(entropy & 0xFFFFFFFF)
-    return words

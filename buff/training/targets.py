@@ -56,9 +56,11 @@ class TrainingSet:
         if condition is not None and len(condition) != len(columns):
             raise ValueError(f"condition has {len(condition)} rows, X has {len(columns)}: they must agree")
         if sample_weight is not None:
-            weights = np.asarray(sample_weight, np.float32)
+            weights = np.asarray(sample_weight, np.float64)
             kept = weights > 0
             columns, weights = columns.take(kept), weights[kept]
+            # mean 1, so that leaves are drawn towards 0 by rows whatever the unit of the weights
+            weights = (weights / weights.max() / np.mean(weights / weights.max())).astype(np.float32)
             condition = None if condition is None else condition[kept]
         low, high = (ndtr(space.encode(columns, place)) for place in (0.0, 1.0))
         return cls(low, high, condition, weights)

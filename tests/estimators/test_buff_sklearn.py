@@ -2,20 +2,40 @@ import pickle
 
 import numpy as np
 import pytest
-from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.base import clone
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import check_is_fitted
 
 from buff import BUFF, PublishedBUFF
 
+ESTIMATORS = [
+    BUFF(n_steps=3, n_estimators=3, noise_budget=300),
+    PublishedBUFF(n_nodes=2, n_steps=2, noise_draws=1, n_estimators=2),
+]
 
-@parametrize_with_checks(
-    [
-        BUFF(n_steps=3, n_estimators=3, noise_budget=300),
-        PublishedBUFF(n_nodes=2, n_steps=2, noise_draws=1, n_estimators=2),
-    ]
-)
+
+@parametrize_with_checks(ESTIMATORS)
 def test_scikit_learn(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_tags(estimator):
+    assert get_tags(estimator).estimator_type == "density_estimator"
+    assert not get_tags(estimator).target_tags.required
+
+
+def test_clone_and_pickle(model, conditional):
+    copy = clone(model)
+    assert copy.get_params() == model.get_params()
+    with pytest.raises(ValueError, match="not fitted"):
+        check_is_fitted(copy)
+    for fitted in (model, conditional):
+        twin = pickle.loads(pickle.dumps(fitted))
+        assert np.array_equal(twin.sample(20, random_state=3), fitted.sample(20, random_state=3))
+
+
+def test_y_is_ignored(small, table):
+    plain, labelled = small().fit(table[0]), small().fit(table[0], table[1])
+    assert np.array_equal(plain.sample(10), labelled.sample(10))

@@ -1,0 +1,144 @@
+"""The shape of the code: who may import whom, how long things may get, what stays optional."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "buff").rglob("*.py"))
+#: From the bottom up; a part imports itself and what stands in lines above it.
+LAYERS = [
+    {"errors", "protocols"},
+    {"randomness", "archive", "schedules"},
+    {"grids"},
+    {"paths", "couplings"},
+    {"fields", "solvers"},
+    {"boosters", "preprocessing"},
+    {"training"},
+    {"estimators"},
+]
+#: Side branches and front ends with all they may import.
+SIDES = {
+    "metrics": {"errors", "protocols"},
+    "datasets": {"errors", "protocols"},
+    "io": {"errors", "protocols"},
+    "plotting": {"errors", "protocols", "io", "metrics"},
+    "report": {"errors", "protocols", "io", "metrics", "plotting"},
+    "demo": {"protocols", "datasets", "estimators", "metrics", "report"},
+    "cli": {"*"},
+    "__init__": {"estimators", "preprocessing"},
+    "__main__": {"cli"},
+}
+#: The only importers of a heavy package.
+OWNERS = {"xgboost": {"boosters", "training"}, "torch": set(), "matplotlib": {"plotting", "report", "demo"}}
+PURE = {"grids", "schedules", "paths", "couplings", "fields", "solvers"}
+
+
+def allowed(part):
+    if part in SIDES:
+        return SIDES[part]
+    below = set()
+    for layer in LAYERS:
+        below |= layer
+        if part in layer:
+            return below
+    raise AssertionError(f"buff/{part} stands in no layer: say where it belongs")
+
+
+def part_of(path):
+    return path.relative_to(ROOT / "buff").parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """(module, whether it is imported when the file is) of every import."""
+    tree = ast.parse(path.read_text())
+    lazy = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) not in lazy) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module, id(node) not in lazy
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    part = part_of(path)
+    others = {name.split(".")[1] for name, _ in imports(path) if name.startswith("buff.")} - {part}
+    permitted = allowed(part)
+    assert "*" in permitted or others <= permitted, f"{part} may not import {sorted(others - permitted)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_heavy_packages_have_owners_and_come_late(path):
+    for name, at_import in imports(path):
+        package = name.split(".")[0]
+        if package in OWNERS:
+            assert part_of(path) in OWNERS[package], f"only {sorted(OWNERS[package])} may import {package}"
+            assert not at_import, f"{package} must be imported where it is used"
+        if part_of(path) in PURE:
+            assert package not in ("sklearn", "pandas", "xgboost", "torch"), f"{package} in the numerical heart"
+
+
+def test_import_buff_is_light():
+    code = "import sys, buff; print(*sorted(m.split('.')[0] for m in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "matplotlib", "pandas", "polars", "xgboost", "sklearn"} & set(loaded.split())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 350
+
+
+def functions(path):
+    return [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
+
+
+def code_lines(function):
+    body = function.body
+    docstring = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    first = body[1 if docstring and len(body) > 1 else 0]
+    return function.end_lineno - first.lineno + 1
+
+
+def test_functions_are_short():
+    lengths = sorted(code_lines(f) for path in FILES for f in functions(path))
+    assert lengths[len(lengths) // 2] <= 7
+    assert lengths[int(0.95 * len(lengths))] <= 35
+    assert lengths[-1] <= 60
+
+
+def test_public_functions_are_annotated_and_described():
+    bare = []
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        if not ast.get_docstring(tree):
+            bare.append(str(path))
+        for node in tree.body:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if public and not ast.get_docstring(node):
+                bare.append(f"{path}: {node.name}")
+    assert not bare
+
+
+def test_nothing_names_a_place_that_users_do_not_have():
+    hosts = ("files.python" + "hosted", "registry." + "npmjs", "/work" + "/", "/home" + "/")
+    texts = [p for p in ROOT.rglob("*") if p.suffix in {".py", ".md", ".toml", ".ipynb", ".cff", ".yaml"}]
+    found = [
+        str(p)
+        for p in texts
+        if not any(part.startswith((".", "venv", "build")) for part in p.relative_to(ROOT).parts)
+        and any(host in p.read_text() for host in hosts)
+    ]
+    assert not found
+
+
+def test_version_is_one():
+    project = (ROOT / "pyproject.toml").read_text()
+    version = re.search(r'^version = "(.+)"', project, re.M).group(1)
+    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text()
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()

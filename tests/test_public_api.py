@@ -1,0 +1,69 @@
+"""What users see: the names, and the README that they copy from."""
+
+import re
+from inspect import signature
+from pathlib import Path
+
+import pytest
+
+import buff
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", buff.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(buff, name) is not None
+    assert name in dir(buff)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'Buff'"):
+        _ = buff.Buff
+
+
+def test_signatures_of_the_estimator():
+    assert list(signature(buff.BUFF.fit).parameters) == ["self", "X", "y", "condition", "sample_weight"]
+    assert list(signature(buff.BUFF.sample).parameters) == [
+        "self",
+        "n_samples",
+        "condition",
+        "random_state",
+        "first_event",
+        "batch_size",
+        "return_condition",
+    ]
+
+
+def test_every_parameter_is_described():
+    described = buff.BUFF.__doc__
+    assert all(re.search(rf"^    {name} : ", described, re.M) for name in signature(buff.BUFF).parameters)
+
+
+def test_readme_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    examples = re.findall(r"```python\n(.*?)```", README, re.S)
+    assert examples
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), {})
+    assert "mass" in capsys.readouterr().out
+
+
+def test_readme_map_names_what_there_is():
+    root = Path(__file__).parents[1]
+    for folder in re.findall(r"^\| (`.+?) \|", README, re.M):
+        for name in re.findall(r"`(.+?)`", folder):
+            home = root / name if "/" in name or (root / name).exists() else root / "buff" / name
+            assert home.exists() or home.with_suffix(".py").exists(), name
+
+
+def test_readme_commands_exist():
+    from typer.testing import CliRunner
+
+    from buff.cli import app
+
+    names = set(re.findall(r"^buff (\w+) \S+\.parquet|^buff (sample)", README, re.M))
+    names = {name for pair in names for name in pair if name}
+    assert {"fit", "sample", "evaluate", "plan"} <= names
+    for name in names:
+        assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
