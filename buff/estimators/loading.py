@@ -31,4 +31,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     archive = read_archive(path)
     if archive.kind not in _KINDS:
         raise ArchiveError(f"{path} holds a model of kind {archive.kind!r}, this version knows {sorted(_KINDS)}")
-    return restore(_KINDS[archive.kind](**archive.record["parameters"]), archive)
+    try:
+        return restore(_KINDS[archive.kind](**archive.record["parameters"]), archive)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ArchiveError(f"{path} does not hold what a {archive.kind} of this version needs: {reason}") from error

@@ -6,8 +6,8 @@ from buff import BUFF
 
 def small(**changes):
     """A BUFF that trains in a moment."""
-    options = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 3000, "random_state": 0, "device": "cpu"}
-    return BUFF(**options | changes)
+    options = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 3000}
+    return BUFF(**options | {"random_state": 0, "device": "cpu"} | changes)
 
 
 @pytest.fixture(name="small")

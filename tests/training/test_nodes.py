@@ -53,7 +53,9 @@ def test_subset_keeps_rows_whole():
     assert data.subset(10, np.random.default_rng(0)) is data
 
 
-@pytest.mark.parametrize(("t", "conditions", "exact"), [(0, False, True), (0, True, False), (1, True, True), (0.5, False, False)])
+@pytest.mark.parametrize(
+    ("t", "conditions", "exact"), [(0, False, True), (0, True, False), (1, True, True), (0.5, False, False)]
+)
 def test_nothing_is_trained_where_the_velocity_is_known(t, conditions, exact):
     data = training_set(500, conditions)
     booster, record = fit_node(data, base_of(data), t, BoosterSettings(n_estimators=2), 1, training_seed(0, 0))

@@ -1,0 +1,98 @@
+"""Events for given conditions."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+N = 300
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 2))
+CONDITIONS = {
+    "1 and 2": RNG.choice([1, 2], N),
+    "a and b": RNG.choice(["a", "b"], N),
+    "-1 and 0.5": RNG.choice([-1, 0.5], N),
+    "booleans": RNG.random(N) < 0.5,
+    "three labels": RNG.choice(["q", "g", "t"], N).tolist(),
+    "one label": np.full(N, "q"),
+    "numbers": RNG.exponential(size=N),
+    "two columns": RNG.normal(size=(N, 2)),
+    "pandas": pd.DataFrame({"energy": RNG.exponential(size=N), "kind": RNG.choice(["e", "mu"], N)}),
+    "polars series": pl.Series("kind", RNG.choice(["e", "mu"], N)),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_every_kind_of_condition(small, name):
+    condition = CONDITIONS[name]
+    model = small(n_estimators=2).fit(X, condition=condition)
+    ask = condition.iloc[:20] if isinstance(condition, pd.DataFrame) else condition[:20]
+    assert model.sample(condition=ask).shape == (20, 2)
+    assert model.sample(20, condition=ask).shape == (20, 2)
+    events, drawn = model.sample(50, return_condition=True)
+    assert events.shape == (50, 2)
+    assert type(drawn) is type(condition)
+    assert len(drawn) == 50
+    assert np.array_equal(model.sample(condition=drawn), events)
+    events, returned = model.sample(condition=ask, return_condition=True)
+    assert returned is ask
+
+
+@pytest.mark.parametrize("name", ["1 and 2", "numbers", "two columns", "pandas", "polars series"])
+def test_no_events_at_all(small, name):
+    none, empty = small(n_estimators=1).fit(X, condition=CONDITIONS[name]).sample(0, return_condition=True)
+    assert (none.shape, len(empty)) == ((0, 2), 0)
+    assert type(empty) is type(CONDITIONS[name])
+
+
+def test_conditions_are_drawn_like_those_of_the_training(small):
+    condition = pd.DataFrame({"energy": RNG.exponential(size=N)})
+    condition["high"] = condition["energy"] > 1
+    drawn = small(n_estimators=1).fit(X, condition=condition).sample(3000, return_condition=True)[1]
+    assert abs(drawn["high"].mean() - condition["high"].mean()) < 0.05
+    assert abs(drawn["energy"].mean() - condition["energy"].mean()) < 0.15
+    assert (drawn["energy"] > 1)[drawn["high"]].mean() > 0.97
+
+
+def test_one_row_is_everybodys(conditional):
+    events = conditional.sample(30, condition=2, random_state=1)
+    assert np.array_equal(events, conditional.sample(condition=np.full(30, 2), random_state=1))
+    assert np.array_equal(events, conditional.sample(30, condition=[2], random_state=1, batch_size=7))
+    assert events.shape == (30, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_samples": 5, "condition": [0, 1, 2]}, "condition has 3 rows and n_samples is 5"),
+        ({"condition": [[0, 1]]}, "condition has 2 columns, expected 1"),
+        ({"condition": [7]}, "unknown value 7; known values: 0, 1, 2"),
+        ({"condition": ["a"]}, "condition"),
+        ({"condition": np.zeros((2, 2, 2))}, "dim"),
+    ],
+)
+def test_bad_conditions(conditional, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        conditional.sample(**options)
+
+
+def test_bad_conditions_of_tables(small):
+    condition = CONDITIONS["pandas"]
+    model = small(n_estimators=1).fit(X, condition=condition)
+    with pytest.raises(ValueError, match=r"lacks the columns \['kind'\]"):
+        model.sample(condition=condition.rename(columns={"kind": "type"}))
+    with pytest.raises(ValueError, match="column 'kind' holds the unknown value 'tau'"):
+        model.sample(condition=condition.assign(kind="tau"))
+    swapped = condition[["kind", "energy"]]
+    assert np.array_equal(model.sample(condition=swapped), model.sample(condition=condition))
+
+
+@pytest.mark.parametrize("n", [2, N - 1, N + 1])
+def test_one_condition_a_row(small, n):
+    with pytest.raises(ValueError, match=f"condition has {n} rows, X has {N}: they must agree"):
+        small().fit(X, condition=np.arange(n) % 2)
+
+
+def test_infinite_conditions_are_refused(small):
+    with pytest.raises(ValueError, match="infinity"):
+        small().fit(X, condition=np.r_[np.inf, np.ones(N - 1)])
