@@ -10,8 +10,8 @@ import pytest
 import buff.training.run as run
 from buff import BUFF
 from buff.fields import NodeField
+from buff.randomness import training_seed
 from buff.solvers import SOLVERS
-
 
 #: One of them asks for 250 steps.
 STOCHASTIC = {name for name, solver in SOLVERS.items() if solver.stochastic} - {"pc_0165_em250"}
@@ -79,6 +79,15 @@ def test_workers_change_nothing_and_use_one_thread_each(small, table, monkeypatc
     assert shared.plan_.n_workers == 2
     assert trees(shared) == trees(alone)
     assert np.array_equal(shared.sample(50), alone.sample(50))
+
+
+def test_every_node_has_noise_of_its_own(small, table, monkeypatch):
+    fit_node, seeds = run.fit_node, []
+    monkeypatch.setattr(run, "fit_node", lambda *task: seeds.append(task[-1]) or fit_node(*task))
+    small(random_state=7).fit(table[0])
+    states = [seed.generate_state(4).tolist() for seed in seeds]
+    assert states == [training_seed(7, i).generate_state(4).tolist() for i in range(4)]
+    assert len({tuple(state) for state in states}) == 4
 
 
 def test_workers_hide_the_gpu(monkeypatch):
