@@ -127,7 +127,7 @@ def test_public_functions_are_annotated_and_described():
 
 def test_nothing_names_a_place_that_users_do_not_have():
     hosts = ("files.python" + "hosted", "registry." + "npmjs", "/work" + "/", "/home" + "/")
-    texts = [p for p in ROOT.rglob("*") if p.suffix in {".py", ".md", ".toml", ".ipynb", ".cff", ".yaml"}]
+    texts = [p for p in ROOT.rglob("*") if p.suffix in {".py", ".md", ".toml", ".ipynb", ".cff", ".yaml", ".json"}]
     found = [
         str(p)
         for p in texts

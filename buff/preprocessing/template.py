@@ -110,7 +110,8 @@ class Template:
 
     def _object_array(self, rows: list[tuple[Any, ...]]) -> Array:
         out = np.empty((len(rows), len(self.names)), object)
-        out[:] = rows
+        if rows:
+            out[:] = rows
         return out.astype(self.dtypes[0])
 
     def _frame(self, table: pa.Table) -> Any:

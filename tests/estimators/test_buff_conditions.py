@@ -38,7 +38,7 @@ def test_every_kind_of_condition(small, name):
     assert returned is ask
 
 
-@pytest.mark.parametrize("name", ["1 and 2", "numbers", "two columns", "pandas", "polars series"])
+@pytest.mark.parametrize("name", ["1 and 2", "a and b", "numbers", "two columns", "pandas", "polars series"])
 def test_no_events_at_all(small, name):
     none, empty = small(n_estimators=1).fit(X, condition=CONDITIONS[name]).sample(0, return_condition=True)
     assert (none.shape, len(empty)) == ((0, 2), 0)
