@@ -250,8 +250,6 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
         n = check_sample_size(n_samples, 0, None)
         entropy = self._sampling_entropy(random_state)
         _, features, n = self._conditions(n, condition, entropy, 0)
-        if features is not None and len(features) == 1:
-            features = np.repeat(features, n, axis=0)
         for state in self._flow.path(n, entropy, features):
             yield self.space_.inverse_transform(state)
 

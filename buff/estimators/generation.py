@@ -77,7 +77,7 @@ class Flow:
 
     def path(self, n: int, entropy: int, condition: Array | None) -> Iterator[Array]:
         """States of ``n`` events at the start and after every step."""
-        x, condition, noise = self._start(EventNoise(entropy), condition, n)
+        x, condition, noise = self._start(EventNoise(entropy), _rows(condition, 0, n), n)
         for state in trajectory(self.solver, self.field, x, self.grid, condition, noise):
             yield _to_numpy(state)
 
