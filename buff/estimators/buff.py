@@ -20,7 +20,18 @@ from buff.preprocessing import ConditionEncoder, RankSpace
 from buff.protocols import Array
 from buff.randomness import entropy_of, training_seed
 from buff.solvers import get_solver
-from buff.training import LinearBase, NodeCache, NodeModel, Nodes, Plan, TrainingSet, make_plan, train_field
+from buff.training import (
+    Frame,
+    LinearBase,
+    NodeCache,
+    NodeModel,
+    Nodes,
+    Plan,
+    TrainingSet,
+    make_plan,
+    suited_to_conditions,
+    train_field,
+)
 from buff.training.cache import fingerprint
 
 __all__ = ["BUFF"]
@@ -109,7 +120,7 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        n_steps: int = 12,
+        n_steps: int = 10,
         solver: str = "ab2",
         *,
         grid: str = "uniform",
@@ -174,17 +185,18 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
             The fit needs more than ``max_memory``.
         """
         problem, plan, times = self._prepare(X, condition, sample_weight, trial=False)
-        settings = booster_settings(self)
+        settings = suited_to_conditions(booster_settings(self), problem, plan.n_draws)
         cache, entropy = self._cache(problem, settings, plan, times)
-        placed = problem.scores(np.random.default_rng(training_seed(entropy)))
-        base = LinearBase.fit(placed, problem.condition, problem.weights)
+        rng = np.random.default_rng(training_seed(entropy))
+        problem = problem.framed(rng)
+        base = LinearBase.fit(problem.scores(rng), problem.condition, problem.weights)
         fitted = train_field(
             problem, base, times, settings, plan, entropy=entropy, cache=cache, verbose=self.verbose
         )
         self.nodes_ = Nodes(record for _, record in fitted)
         self.plan_ = plan
         self._entropy = entropy
-        self._set_flow(base, times, [booster for booster, _ in fitted], settings.device)
+        self._set_flow(base, problem.frame, times, [booster for booster, _ in fitted], settings.device)
         return self
 
     def plan(self, X: Any, *, condition: Any = None, sample_weight: Any = None) -> Plan:
@@ -294,11 +306,16 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
         return NodeCache(Path(self.cache_dir) / key), entropy
 
     def _set_flow(
-        self, base: LinearBase, times: tuple[float, ...], boosters: list[Booster | None], device: str
+        self,
+        base: LinearBase,
+        frame: Frame | None,
+        times: tuple[float, ...],
+        boosters: list[Booster | None],
+        device: str,
     ) -> None:
         models = tuple(NodeModel.of(base, t, booster, device) for t, booster in zip(times, boosters, strict=True))
         solver, grid = get_solver(self.solver), get_grid(self.grid, self.n_steps)
-        self._flow = Flow(models, base, times, solver, grid, device)
+        self._flow = Flow(models, base, frame and frame.to_device(device), times, solver, grid, device)
 
     def _copy_feature_facts(self) -> None:
         self.schema_ = self.space_.schema_

@@ -12,8 +12,8 @@ from buff.grids import TimeGrid
 from buff.protocols import Array
 from buff.randomness import EventNoise
 from buff.solvers import Solver, integrate, trajectory
-from buff.training import LinearBase, NodeModel
-from buff.training.targets import device_arrays
+from buff.training import Frame, LinearBase, NodeModel
+from buff.training.devices import device_arrays
 
 __all__ = ["Flow"]
 
@@ -31,6 +31,8 @@ class Flow:
     ----------
     models : tuple of NodeModel
     base : LinearBase
+    frame : Frame or None
+        Coordinates that the field lives in, where there is a condition.
     times : tuple of float
         Node of each model.
     solver : Solver
@@ -40,6 +42,7 @@ class Flow:
 
     models: tuple[NodeModel, ...]
     base: LinearBase
+    frame: Frame | None
     times: tuple[float, ...]
     solver: Solver
     grid: TimeGrid
@@ -79,11 +82,14 @@ class Flow:
         """States of ``n`` events at the start and after every step."""
         x, condition, noise = self._start(EventNoise(entropy), _rows(condition, 0, n), n)
         for state in trajectory(self.solver, self.field, x, self.grid, condition, noise):
-            yield _to_numpy(state)
+            yield self._scores(state, condition)
 
     def _batch(self, noise: EventNoise, condition: Array | None, n: int) -> Array:
         x, condition, noise = self._start(noise, condition, n)
-        return _to_numpy(integrate(self.solver, self.field, x, self.grid, condition, noise))
+        return self._scores(integrate(self.solver, self.field, x, self.grid, condition, noise), condition)
+
+    def _scores(self, x: Any, condition: Any) -> Array:
+        return _to_numpy(x if self.frame is None else self.frame.leave(x, condition))
 
     def _start(
         self, noise: EventNoise, condition: Array | None, n: int

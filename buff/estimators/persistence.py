@@ -8,7 +8,7 @@ from buff.archive import Archive, nested
 from buff.boosters import Booster
 from buff.estimators.checks import resolve_device
 from buff.preprocessing import ConditionEncoder, RankSpace
-from buff.training import LinearBase, Nodes
+from buff.training import ExactLinear, Frame, LinearBase, Nodes
 
 __all__ = ["restore", "to_archive"]
 
@@ -23,6 +23,9 @@ def to_archive(model: Any) -> Archive:
     for part, encoder in (("space", model.space_), ("condition", model._encoder)):
         record[part], part_arrays = (None, {}) if encoder is None else encoder.to_arrays()
         arrays |= {f"{part}/{key}": a for key, a in part_arrays.items()}
+    if flow.frame:
+        shift = flow.frame.shift
+        arrays |= {"frame/weights": shift.weights, "frame/bias": shift.bias, "frame/scale": flow.frame.scale}
     record |= {
         "parameters": _portable(model.get_params()),
         "nodes": model.nodes_.to_list(),
@@ -48,8 +51,14 @@ def restore(model: Any, archive: Archive) -> Any:
     device = resolve_device(model.device)
     blobs = [archive.blobs.get(f"{i}.ubj") for i in range(len(record["times"]))]
     boosters = [None if blob is None else Booster.from_bytes(blob, base.n_dims, device) for blob in blobs]
-    model._set_flow(base, tuple(record["times"]), boosters, device)
+    frame = _frame(nested(arrays, "frame"), device) if conditional else None
+    model._set_flow(base, frame, tuple(record["times"]), boosters, device)
     return model
+
+
+def _frame(arrays: dict[str, Any], device: str) -> Frame:
+    shift = ExactLinear(arrays["weights"], arrays["bias"])
+    return Frame(shift, arrays["scale"]).to_device(device)
 
 
 def _portable(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from buff.training.base import LinearBase
 from buff.training.cache import NodeCache
-from buff.training.nodes import NodeModel, NodeRecord, Nodes, fit_node, is_exact
+from buff.training.frame import Frame
+from buff.training.linear import ExactLinear
+from buff.training.nodes import NodeModel, NodeRecord, Nodes, fit_node, is_exact, suited_to_conditions
 from buff.training.plan import Plan, make_plan
 from buff.training.run import train_field
 from buff.training.targets import TrainingSet
 
 __all__ = [
+    "ExactLinear",
+    "Frame",
     "LinearBase",
     "NodeCache",
     "NodeModel",
@@ -18,5 +22,6 @@ __all__ = [
     "fit_node",
     "is_exact",
     "make_plan",
+    "suited_to_conditions",
     "train_field",
 ]

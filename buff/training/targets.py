@@ -1,7 +1,6 @@
 """The rows in unit space, and the regression problems that noise makes of them."""
 
-from dataclasses import dataclass
-from types import ModuleType
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,11 @@ from scipy.special import ndtr
 
 from buff.preprocessing import RankSpace, read
 from buff.protocols import Array
+from buff.training.base import LinearBase
+from buff.training.devices import device_arrays
+from buff.training.frame import Frame
 
-__all__ = ["TrainingSet", "device_arrays"]
+__all__ = ["TrainingSet"]
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,15 @@ class TrainingSet:
         Levels that the values own; equal for values that do not repeat.
     condition : float32 array of shape (n, c) or None
     weights : float32 array of shape (n,) or None
+    frame : Frame or None
+        Coordinates of the scores, where there is a condition.
     """
 
     low: Array
     high: Array
     condition: Array | None = None
     weights: Array | None = None
+    frame: Frame | None = None
 
     def __len__(self) -> int:
         return len(self.low)
@@ -69,14 +74,16 @@ class TrainingSet:
         """The same rows where the arithmetic is done."""
         xp, _ = device_arrays(device)
         parts = (self.low, self.high, self.condition, self.weights)
-        return TrainingSet(*(None if part is None else xp.asarray(part) for part in parts))
+        frame = self.frame and self.frame.to_device(device)
+        return TrainingSet(*(None if part is None else xp.asarray(part) for part in parts), frame=frame)
 
     def scores(self, rng: Any, device: str = "cpu") -> Array:
-        """Normal scores x1 of shape (n, d), each value at random inside the levels it owns."""
+        """Normal scores x1 of shape (n, d), each value at random inside the levels it owns, in the frame."""
         xp, ndtri = device_arrays(device)
         place = rng.random(self.low.shape, dtype=xp.float32)
         u = self.low + (self.high - self.low) * place
-        return ndtri(xp.clip(u, xp.float32(1e-7), xp.float32(1 - 1e-7)))
+        x1 = ndtri(xp.clip(u, xp.float32(1e-7), xp.float32(1 - 1e-7)))
+        return x1 if self.frame is None else self.frame.enter(x1, self.condition)
 
     def problem(self, t: float, n_draws: int, rng: Any, device: str = "cpu") -> tuple[Array, Array, Array | None]:
         """Features ``[x_t, condition]``, targets ``x1 - x0`` and weights of ``n_draws`` noise draws a row.
@@ -105,16 +112,18 @@ class TrainingSet:
             return self
         rows = np.sort(rng.choice(len(self), n, replace=False))
         parts = (self.low, self.high, self.condition, self.weights)
-        return TrainingSet(*(None if part is None else part[rows] for part in parts))
+        return TrainingSet(*(None if part is None else part[rows] for part in parts), frame=self.frame)
 
+    def framed(self, rng: np.random.Generator) -> "TrainingSet":
+        """The same rows, with scores counted from what is linear in the condition."""
+        if self.condition is None:
+            return self
+        moments = LinearBase.fit(self.scores(rng), self.condition, self.weights)
+        return replace(self, frame=Frame.of(moments))
 
-def device_arrays(device: str) -> tuple[ModuleType, Any]:
-    """Array library of a device and its inverse normal distribution function."""
-    if device == "cuda":
-        import cupy
-        from cupyx.scipy.special import ndtri as cuda_ndtri
-
-        return cupy, cuda_ndtri
-    from scipy.special import ndtri
-
-    return np, ndtri
+    @property
+    def named_by_condition(self) -> float:
+        """Share of distinct rows among the conditions: 1 where a condition tells which row it came with."""
+        if self.condition is None:
+            return 0.0
+        return len(np.unique(self.condition, axis=0)) / max(len(self), 1)

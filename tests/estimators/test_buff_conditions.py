@@ -96,3 +96,15 @@ def test_one_condition_a_row(small, n):
 def test_infinite_conditions_are_refused(small):
     with pytest.raises(ValueError, match="infinity"):
         small().fit(X, condition=np.r_[np.inf, np.ones(N - 1)])
+
+
+@pytest.mark.parametrize("width", [1.0, 0.1])
+def test_conditionals_are_as_wide_as_they_are(width):
+    """One event a condition: neither learned by heart (too narrow) nor blurred (too wide)."""
+    rng = np.random.default_rng(5)
+    c = rng.standard_normal(4000)
+    gen = BUFF(random_state=0).fit((c + width * rng.standard_normal(4000))[:, None], condition=c)
+    asked = np.linspace(-1.5, 1.5, 5)
+    draws = np.stack([gen.sample(4000, condition=[value], random_state=1)[:, 0] for value in asked])
+    assert np.allclose(draws.std(axis=1) / width, 1, atol=0.1)
+    assert np.sqrt(np.mean(((draws.mean(axis=1) - asked) / width) ** 2)) < 0.15

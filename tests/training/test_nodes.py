@@ -108,7 +108,7 @@ def test_linear_part_is_exact_in_any_batch(d):
             assert np.array_equal(model(x[first : first + size]), whole[first : first + size])
         # sums in reverse order round differently unless they are exact
         terms = np.rint(x.astype(np.float64) * 2**22)
-        backwards = (terms[:, ::-1] @ model.weights[::-1]).astype(np.float32) + model.bias
+        backwards = (terms[:, ::-1] @ model.linear.weights[::-1]).astype(np.float32) + model.linear.bias
         assert np.array_equal(backwards, whole)
 
 

@@ -1,0 +1,20 @@
+"""Arrays where the arithmetic is done."""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["device_arrays"]
+
+
+def device_arrays(device: str) -> tuple[ModuleType, Any]:
+    """Array library of a device and its inverse normal distribution function."""
+    if device == "cuda":
+        import cupy
+        from cupyx.scipy.special import ndtri as cuda_ndtri
+
+        return cupy, cuda_ndtri
+    from scipy.special import ndtri
+
+    return np, ndtri
