@@ -1,5 +1,6 @@
 """The rows in unit space, and the regression problems that noise makes of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,9 +74,8 @@ class TrainingSet:
     def to_device(self, device: str) -> "TrainingSet":
         """The same rows where the arithmetic is done."""
         xp, _ = device_arrays(device)
-        parts = (self.low, self.high, self.condition, self.weights)
-        frame = self.frame and self.frame.to_device(device)
-        return TrainingSet(*(None if part is None else xp.asarray(part) for part in parts), frame=frame)
+        moved = self._each(xp.asarray)
+        return moved if self.frame is None else replace(moved, frame=self.frame.to_device(device))
 
     def scores(self, rng: Any, device: str = "cpu") -> Array:
         """Normal scores x1 of shape (n, d), each value at random inside the levels it owns, in the frame."""
@@ -111,8 +111,13 @@ class TrainingSet:
         if n >= len(self):
             return self
         rows = np.sort(rng.choice(len(self), n, replace=False))
-        parts = (self.low, self.high, self.condition, self.weights)
-        return TrainingSet(*(None if part is None else part[rows] for part in parts), frame=self.frame)
+        return self._each(lambda part: part[rows])
+
+    def _each(self, change: Callable[[Array], Array]) -> "TrainingSet":
+        """All arrays changed in the same way."""
+        condition = None if self.condition is None else change(self.condition)
+        weights = None if self.weights is None else change(self.weights)
+        return replace(self, low=change(self.low), high=change(self.high), condition=condition, weights=weights)
 
     def framed(self, rng: np.random.Generator) -> "TrainingSet":
         """The same rows, with scores counted from what is linear in the condition."""
