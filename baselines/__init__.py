@@ -1,0 +1,18 @@
+"""Neural flows and diffusions on tables, sharing buff's paths, grids, samplers, preprocessing and metrics.
+
+A comparison with :class:`buff.BUFF` then differs in the field only. PyTorch lives here and nowhere else.
+"""
+
+from buff.errors import MissingExtraError
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("torch", "torch") from error
+
+from baselines.estimators import NeuralDiffusion, NeuralFlow
+from baselines.fields import TorchField
+from baselines.networks import make_network, parameter_count
+from baselines.persistence import load
+
+__all__ = ["NeuralDiffusion", "NeuralFlow", "TorchField", "load", "make_network", "parameter_count"]

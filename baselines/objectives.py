@@ -1,0 +1,184 @@
+"""Training problems: pairs of noise and data, times, targets, weights."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from baselines.parametrisations import HIGHEST, LOWEST, Parametrisation, ratio
+from baselines.weights import SPACES, get_loss_weight
+
+__all__ = ["DENSITIES", "BridgeMatching", "Diffusion", "FlowMatching", "Objective"]
+
+Loss = Callable[[nn.Module, Tensor, Tensor, Tensor | None, torch.Generator], Tensor]
+
+
+class Objective:
+    """A loss for each row of a batch.
+
+    Attributes
+    ----------
+    parametrisation : Parametrisation
+        How the network's output becomes a velocity.
+    """
+
+    parametrisation: Parametrisation
+    #: Outputs of the network, in units of the width of the data.
+    n_outputs: int = 1
+
+    def loss(
+        self, network: nn.Module, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator
+    ) -> Tensor:
+        """Losses of shape (n,)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FlowMatching(Objective):
+    """``|F(x_t, t) - (x1 - x0)|^2`` at uniform times (Lipman et al., 2022, arXiv:2210.02747; Tong et al., 2023,
+    arXiv:2302.00482).
+
+    Attributes
+    ----------
+    curved : bool
+        ``x_t = cos(pi t / 2) x0 + sin(pi t / 2) x1`` (Albergo, Vanden-Eijnden, 2022, arXiv:2209.15571), trained at
+        times uniform in the angle and read on the linear path.
+    blur : float
+        Standard deviation of noise added to x_t.
+    """
+
+    curved: bool = False
+    blur: float = 0.0
+    parametrisation: Parametrisation = field(default_factory=lambda: Parametrisation("velocity"))
+
+    def loss(
+        self, network: nn.Module, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator
+    ) -> Tensor:
+        r = torch.rand(len(x1), 1, generator=rng)
+        if self.curved:
+            cos, sin = torch.cos(math.pi / 2 * r), torch.sin(math.pi / 2 * r)
+            t = sin / (sin + cos)
+        else:
+            t = r
+        x_t = t * x1 + (1 - t) * x0
+        if self.blur:
+            x_t = x_t + self.blur * torch.randn(x_t.shape, generator=rng)
+        F = self.parametrisation.raw(network, x_t, t, condition)
+        error = (F - self.parametrisation.target(x0, x1, t)).square().mean(1)
+        if not self.curved:
+            return error
+        # |u_curved - target|^2: both velocities follow from the denoised data
+        weight = SPACES["v"](ratio(t), 1.0) / SPACES["velocity"](ratio(t), 1.0)
+        return weight[:, 0] * error
+
+
+@dataclass(frozen=True)
+class BridgeMatching(Objective):
+    r"""Schroedinger-bridge flow matching: a bridge of noise between paired ends.
+
+    .. math:: x_t = t x_1 + (1 - t) x_0 + \sigma \sqrt{t (1 - t)}\, z, \qquad
+              u = \frac{1 - 2t}{2 t (1 - t)} (x_t - t x_1 - (1 - t) x_0) + x_1 - x_0
+
+    The second half of the output g learns :math:`(\sigma^2 / 2) \nabla \log p_t` by
+    :math:`|\lambda g + z|^2, \lambda = 2 \sqrt{t (1 - t)} / \sigma`, for sampling the bridge as a diffusion
+    (Tong et al., 2023, arXiv:2307.03672).
+
+    Attributes
+    ----------
+    noise : float
+        sigma.
+    """
+
+    noise: float = 1.0
+    parametrisation: Parametrisation = field(default_factory=lambda: Parametrisation("velocity"))
+    n_outputs: int = 2
+
+    def loss(
+        self, network: nn.Module, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator
+    ) -> Tensor:
+        d = x1.shape[1]
+        t = torch.rand(len(x1), 1, generator=rng).clamp(1e-3, 1 - 1e-3)
+        z = torch.randn(x1.shape, generator=rng)
+        spread = self.noise * torch.sqrt(t * (1 - t))
+        x_t = t * x1 + (1 - t) * x0 + spread * z
+        u = (1 - 2 * t) / (2 * t * (1 - t)) * spread * z + x1 - x0
+        F = self.parametrisation.raw(network, x_t, t, condition)
+        scale = 2 * torch.sqrt(t * (1 - t)) / self.noise
+        return (F[:, :d] - u).square().mean(1) + (scale * F[:, d:] + z).square().mean(1)
+
+
+def _lognormal(n: int, rng: torch.Generator) -> Tensor:
+    return torch.exp(-1.2 + 1.2 * torch.randn(n, 1, generator=rng))
+
+
+def _vp(n: int, rng: torch.Generator) -> Tensor:
+    tau = 1e-3 + (1 - 1e-3) * torch.rand(n, 1, generator=rng)
+    return torch.sqrt(torch.expm1(0.1 * tau + (20.0 - 0.1) / 2 * tau**2))
+
+
+def _cosine(n: int, rng: torch.Generator) -> Tensor:
+    return torch.tan(math.pi / 2 * torch.rand(n, 1, generator=rng).clamp(1e-3, 1 - 4e-3))
+
+
+def _ddpm(n: int, rng: torch.Generator) -> Tensor:
+    from buff.grids.discrete import alpha_bar, ratios
+
+    table = torch.tensor(ratios(alpha_bar("ddpm")), dtype=torch.float32)
+    return table[torch.randint(len(table), (n, 1), generator=rng)]
+
+
+def _uniform(n: int, rng: torch.Generator) -> Tensor:
+    t = torch.rand(n, 1, generator=rng).clamp(1e-3, 1 - 1e-3)
+    return (1 - t) / t
+
+
+#: Densities of the noise-to-signal ratio in training: EDM's log-normal, the times of VP, the angles of the cosine
+#: schedule, the thousand steps of DDPM, the uniform times of flow matching.
+DENSITIES = {"lognormal": _lognormal, "vp": _vp, "cosine": _cosine, "ddpm": _ddpm, "uniform": _uniform}
+
+
+@dataclass(frozen=True)
+class Diffusion(Objective):
+    """A weighted squared error of the network's own target over a density of noise levels.
+
+    Attributes
+    ----------
+    parametrisation : Parametrisation
+    density : {"lognormal", "vp", "cosine", "ddpm", "uniform"}
+    loss_weight : str
+        See :mod:`baselines.weights`.
+    scale : float
+        Divides the weights, so that their mean over the density is 1.
+    """
+
+    parametrisation: Parametrisation
+    density: str
+    loss_weight: str
+    scale: float = 1.0
+
+    @classmethod
+    def normalised(cls, parametrisation: Parametrisation, density: str, loss_weight: str) -> "Diffusion":
+        """With weights of the network's own error that have mean 1 over the density."""
+        if density not in DENSITIES:
+            raise ValueError(f"unknown density {density!r}: choose one of {', '.join(DENSITIES)}")
+        bare = cls(parametrisation, density, loss_weight)
+        rng = torch.Generator().manual_seed(0)
+        sigma = DENSITIES[density](100_000, rng).clamp(LOWEST, HIGHEST)
+        return cls(parametrisation, density, loss_weight, float(bare.weight(sigma).mean()))
+
+    def weight(self, sigma: Tensor) -> Tensor:
+        """The weight of the network's own squared error."""
+        s = self.parametrisation.width
+        of_data = get_loss_weight(self.loss_weight).of_data(sigma, s)
+        return of_data / SPACES[self.parametrisation.predicts](sigma, s) / self.scale
+
+    def loss(
+        self, network: nn.Module, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator
+    ) -> Tensor:
+        sigma = DENSITIES[self.density](len(x1), rng).clamp(LOWEST, HIGHEST)
+        t = 1 / (1 + sigma)
+        F = self.parametrisation.raw(network, t * x1 + (1 - t) * x0, t, condition)
+        error = (F - self.parametrisation.target(x0, x1, t)).square().mean(1)
+        return self.weight(sigma)[:, 0] * error
