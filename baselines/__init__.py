@@ -10,9 +10,10 @@ try:
 except ImportError as error:
     raise MissingExtraError("torch", "torch") from error
 
+from baselines.distillation import distill
 from baselines.estimators import NeuralDiffusion, NeuralFlow
 from baselines.fields import TorchField
 from baselines.networks import make_network, parameter_count
 from baselines.persistence import load
 
-__all__ = ["NeuralDiffusion", "NeuralFlow", "TorchField", "load", "make_network", "parameter_count"]
+__all__ = ["NeuralDiffusion", "NeuralFlow", "TorchField", "distill", "load", "make_network", "parameter_count"]

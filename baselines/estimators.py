@@ -89,10 +89,10 @@ class NeuralGenerator(BaseEstimator):  # type: ignore[misc]
         Event i depends on the random state and on i alone, to single precision.
         """
         check_is_fitted(self, "network_")
-        rule = get_solver(solver or self.solver)
-        times = get_grid(grid or self.grid, int(n_steps or self.n_steps))
         entropy = self._entropy if random_state is None and self.random_state is not None else entropy_of(random_state)
         drawn, features, n = self._conditions(int(n_samples), condition, entropy, first_event)
+        rule = get_solver(solver or self.solver)
+        times = get_grid(grid or self.grid, int(n_steps or self.n_steps))
         parts = [np.empty((0, self.space_.n_dims_), np.float32)]
         for start in range(0, n, batch_size or _BATCH):
             size = min(batch_size or _BATCH, n - start)
@@ -103,6 +103,14 @@ class NeuralGenerator(BaseEstimator):  # type: ignore[misc]
             parts.append(integrate(rule, self.field_, x0, times, given, noise))
         events = self.space_.inverse_transform(np.concatenate(parts))
         return (events, drawn) if return_condition else events
+
+    def draw_scores(self, n: int, seed: int) -> tuple[Array, Array | None]:
+        """``n`` events in the space of the model, and the features of their conditions."""
+        features = self._conditions(n, None, seed, 0)[1]
+        noise = EventNoise(seed)
+        x0 = noise(np.empty((n, self.space_.n_dims_), np.float32))
+        times = get_grid(self.grid, int(self.n_steps))
+        return integrate(get_solver(self.solver), self.field_, x0, times, features, noise), features
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file that :func:`baselines.load` reads: no pickle, no training rows."""

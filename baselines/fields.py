@@ -40,6 +40,5 @@ class TorchField(AbstractField):
             given: Any = np.array(condition) if numpy and condition is not None else condition
             given = None if given is None else torch.as_tensor(given).to(first)
             times = torch.full((len(state), 1), float(t), dtype=first.dtype, device=first.device)
-            F = self.parametrisation.raw(self.network, state, times, given)[:, : state.shape[1]]
-            u = self.parametrisation.velocity(F, state, float(t)).to(tensor)
+            u = self.parametrisation.field(self.network, state, times, given).to(tensor)
         return u.numpy() if numpy else u

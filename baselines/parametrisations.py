@@ -18,6 +18,8 @@ PREDICTIONS = ("velocity", "edm", "noise", "v", "data")
 LOWEST, HIGHEST = 2e-3, 152.0
 #: Before this time a prediction of the noise says next to nothing about the data: it is read as if made then.
 _EARLIEST = 1 / 21
+#: So close to the data ``u(x, 1) = x``: the noise that made x is independent of it, and has mean 0.
+_LATEST = 1e-5
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,21 @@ class Parametrisation:
         }
         return targets[self.predicts]()
 
-    def velocity(self, F: Tensor, x: Tensor, t: float) -> Tensor:
-        """u of an output F at states x and one time t; ``u(x, 1) = x`` where the formula has no end."""
-        n2, s = (1 - t) ** 2 + (self.width * t) ** 2, self.width
-        if self.predicts == "velocity":
-            return F
-        if self.predicts == "edm":
-            return ((s**2 * t - (1 - t)) * x + s * n2**0.5 * F) / n2
-        if self.predicts == "v":
-            n2 = (1 - t) ** 2 + t**2
-            return ((2 * t - 1) * x - n2**0.5 * F) / n2
-        if self.predicts == "noise":
-            return (x - F) / max(t, _EARLIEST)
-        return (F - x) / (1 - t) if t < 1 - 1e-6 else x
+    def velocity(self, F: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """u of outputs F at states x (n, d) and times t, one or (n, 1)."""
+        n, s = self._norm(t), self.width
+        formulas = {
+            "velocity": lambda: F,
+            "edm": lambda: ((s**2 * t - (1 - t)) * x + s * n * F) / n**2,
+            "v": lambda: ((2 * t - 1) * x - n * F) / n**2,
+            "noise": lambda: (x - F) / t.clamp(min=_EARLIEST),
+            "data": lambda: torch.where(t < 1 - _LATEST, (F - x) / (1 - t).clamp(min=_LATEST), x),
+        }
+        return formulas[self.predicts]()
+
+    def field(self, network: nn.Module, x: Tensor, t: Tensor, condition: Tensor | None) -> Tensor:
+        """u of a network."""
+        return self.velocity(self.raw(network, x, t, condition)[:, : x.shape[1]], x, t)
 
     def _norm(self, t: Tensor) -> Tensor:
         return _norm(t, self.width if self.predicts == "edm" else 1.0)

@@ -174,7 +174,7 @@ class Trainer:
         with torch.no_grad():
             for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
-        return float(loss)
+        return float(loss.detach())
 
     def _progress(self) -> float:
         done = self.iteration / self.settings.n_iterations
