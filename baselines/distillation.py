@@ -40,8 +40,8 @@ def distill(
     .. math:: \tfrac12 \left[u(x, t) + u(x + h\,u(x, t),\, t + h)\right]
 
     ``"consistency"`` learns :math:`f(x, t) = x + (1 - t) F(x, t)` that is the same all along a path of the teacher,
-    found by a Heun step; ``"consistency_training"`` takes x_t and x_{t+h} of the same pair of noise and data instead. Both
-    are sampled with the solver ``consistency``.
+    found by a Heun step; ``"consistency_training"`` takes x_t and x_{t+h} of the same pair of noise and data instead.
+    Both are sampled with the solver ``consistency``.
 
     No data are needed: the teacher generates them.
 

@@ -1,0 +1,157 @@
+"""Neural generators: the surface of BUFF, closed forms, and files."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+torch = pytest.importorskip("torch")
+
+from baselines import NeuralDiffusion, NeuralFlow, distill, load  # noqa: E402
+from buff.errors import ArchiveError  # noqa: E402
+from buff.solvers import SOLVERS  # noqa: E402
+
+RNG = np.random.default_rng(0)
+C = np.array([[1.0, 0.8], [0.8, 1.5]])
+X = RNG.multivariate_normal([1, -2], C, 3000)
+SMALL = {"hidden": (32, 32), "n_iterations": 500, "batch_size": 256, "learning_rate": 5e-3, "random_state": 0}
+TINY = {"hidden": (8,), "n_iterations": 3, "batch_size": 8, "n_steps": 2, "random_state": 0}
+MODELS = {
+    "icfm": NeuralFlow("icfm", **SMALL),
+    "otcfm": NeuralFlow("otcfm", **SMALL),
+    "sbcfm": NeuralFlow("sbcfm", bridge_noise=0.5, **SMALL),
+    "vpcfm": NeuralFlow("vpcfm", **SMALL),
+    "edm": NeuralDiffusion("edm", **SMALL),
+    "cosine": NeuralDiffusion("cosine", loss_weight="min_snr_v", **SMALL),
+    "ddpm v": NeuralDiffusion("ddpm", predicts="v", **SMALL),
+}
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return NeuralFlow(**SMALL).fit(X)
+
+
+@parametrize_with_checks([NeuralFlow(**TINY), NeuralDiffusion(**TINY)])
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_gaussian_is_learned(name):
+    events = clone(MODELS[name]).fit(X).sample(6000, n_steps=20)
+    assert np.allclose(events.mean(axis=0), [1, -2], atol=0.15)
+    assert np.allclose(np.cov(events.T), C, atol=0.25)
+
+
+def test_the_velocity_is_that_of_the_gaussian():
+    """u(x, t) = (t s^2 - (1 - t)) / (t^2 s^2 + (1 - t)^2) x for scores of unit width, here s = 1."""
+    flow = NeuralFlow(**SMALL | {"n_iterations": 1500}).fit(RNG.normal(size=(4000, 1)))
+    x = np.linspace(-1.5, 1.5, 7, dtype=np.float32)[:, None]
+    for t in (0.2, 0.5, 0.8):
+        exact = (2 * t - 1) / (t**2 + (1 - t) ** 2) * x
+        assert np.allclose(flow.field_(x, t), exact, atol=0.2)
+
+
+def test_numpy_and_tensors_agree(flow):
+    x = RNG.normal(size=(100, 2)).astype(np.float32)
+    assert np.allclose(flow.field_(x, 0.3), flow.field_(torch.from_numpy(x), 0.3).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "rk4", "dpmpp_2m", "unipc3", "edm", "ddpm", "dopri5_adaptive"])
+def test_any_sampler_may_be_chosen_after_the_fit(flow, solver):
+    steps = 40 if SOLVERS[solver].stochastic or solver == "euler" else 16
+    events = flow.sample(4000, solver=solver, n_steps=steps)
+    assert np.allclose(np.cov(events.T), C, atol=0.35)
+
+
+def test_an_event_depends_on_its_number_alone(flow):
+    everything = flow.sample(100, random_state=7)
+    assert np.allclose(flow.sample(100, random_state=7, batch_size=13), everything, atol=1e-5)
+    assert np.allclose(flow.sample(10, random_state=7, first_event=90), everything[90:], atol=1e-5)
+
+
+def test_labels_are_conditions_and_transport_keeps_them():
+    label = RNG.choice(["a", "b"], 2000)
+    table = RNG.normal(size=(2000, 1)) + np.where(label == "a", -1, 1)[:, None]
+    flow = NeuralFlow("otcfm", **SMALL).fit(table, condition=label)
+    for name, mean in (("a", -1), ("b", 1)):
+        events = flow.sample(2000, condition=name)
+        assert events.mean() == pytest.approx(mean, abs=0.25)
+        assert events.std() == pytest.approx(1, abs=0.25)
+    events, drawn = flow.sample(500, return_condition=True)
+    assert (np.sign(events[:, 0]) == np.where(np.asarray(drawn) == "a", -1, 1)).mean() == pytest.approx(0.84, abs=0.07)
+
+
+def test_frames_mixed_columns_and_missing_entries_come_back():
+    table = pd.DataFrame({"m": RNG.exponential(size=400), "n": RNG.integers(0, 4, 400), "k": RNG.choice(["x", "y"], 400)})
+    table.loc[::7, "m"] = np.nan
+    events = NeuralFlow(**TINY).fit(table).sample(50)
+    assert list(events.columns) == ["m", "n", "k"]
+    assert set(events["n"]) <= {0, 1, 2, 3}
+    assert set(events["k"]) <= {"x", "y"}
+
+
+def test_standardised_columns():
+    flow = NeuralFlow(preprocessing="standard", **SMALL).fit(X)
+    assert np.allclose(flow.sample(4000).mean(axis=0), [1, -2], atol=0.2)
+    with pytest.raises(ValueError, match="'k' holds no numbers"):
+        NeuralFlow(preprocessing="standard", **TINY).fit(pd.DataFrame({"k": ["a", "b"] * 5}))
+
+
+@pytest.mark.parametrize("model", [NeuralFlow(**TINY), NeuralDiffusion(predicts="v", **TINY)], ids=["flow", "diffusion"])
+def test_files(model, tmp_path):
+    label = np.array(["a", "b"])[np.arange(60) % 2]
+    fitted = clone(model).fit(X[:60], condition=label)
+    fitted.save(tmp_path / "m.buff")
+    again = load(tmp_path / "m.buff")
+    assert np.array_equal(again.sample(20, random_state=1), fitted.sample(20, random_state=1))
+    (tmp_path / "cut.buff").write_bytes((tmp_path / "m.buff").read_bytes()[:-200])
+    with pytest.raises(ArchiveError):
+        load(tmp_path / "cut.buff")
+
+
+def test_weights_choose_the_population():
+    far = np.vstack([X[:1000], X[:1000] + 50])
+    flow = NeuralFlow(**SMALL).fit(far, sample_weight=np.repeat([1.0, 0.0], 1000))
+    assert flow.sample(500).max() < 20
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "diffusion"}, "icfm, otcfm"),
+        ({"network": "cnn"}, "mlp, torchcfm"),
+        ({"n_iterations": 0}, "n_iterations must be at least 1"),
+        ({"ema": 1.0}, "ema must lie"),
+        ({"solver": "eule"}, "euler"),
+        ({"preprocessing": "minmax"}, "rank, standard"),
+    ],
+)
+def test_bad_settings(options, message):
+    with pytest.raises(ValueError, match=message):
+        NeuralFlow(**TINY | options).fit(X[:50])
+
+
+def test_bad_rows():
+    with pytest.raises(ValueError, match="condition has 3 rows, X has 50"):
+        NeuralFlow(**TINY).fit(X[:50], condition=[1, 2, 3])
+    with pytest.raises(ValueError, match="sample_weight"):
+        NeuralFlow(**TINY).fit(X[:50], sample_weight=-np.ones(50))
+
+
+@pytest.mark.parametrize("method", ["progressive", "consistency", "consistency_training"])
+def test_students_need_few_evaluations(flow, method):
+    student = distill(flow, 1, method, n_iterations=200, batch_size=256, learning_rate=2e-3, random_state=0)
+    one_step = flow.sample(4000, solver="euler", n_steps=1)
+    assert np.cov(one_step.T)[0, 0] < 0.2  # the teacher's first step goes to the mean
+    tolerance = 0.6 if method == "consistency_training" else 0.4  # steps between pairs stand in for a teacher's
+    assert np.allclose(np.cov(student.sample(4000).T), C, atol=tolerance)
+
+
+def test_students_are_asked_for_sensibly(flow):
+    with pytest.raises(ValueError, match="progressive, consistency"):
+        distill(flow, 2, "reflow")
+    with pytest.raises(ValueError, match="power of 2"):
+        distill(flow, 3)
