@@ -9,8 +9,8 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from baselines.estimators import NeuralGenerator
 from baselines.fields import TorchField
+from baselines.generator import NeuralGenerator
 from baselines.parametrisations import Parametrisation
 from baselines.training import Rows, Trainer, TrainingSettings
 from buff.randomness import entropy_of
