@@ -3,12 +3,14 @@
 Two samples: :func:`wasserstein`, :func:`sliced_wasserstein`, :func:`energy_distance`, :func:`mmd`,
 :func:`separation_power`, :func:`correlation_distance`, :func:`c2st`, :func:`frechet_distance`, :func:`fpd`,
 :func:`kpd`, :func:`precision_recall`. Copies of training rows: :func:`memorisation`. Use of a synthetic
-table: :func:`utility`. Posterior draws: :func:`interval_coverage`, :func:`sbc`, :func:`tarp`. Everything
-that applies to a table, in one record: :func:`report`.
+table: :func:`utility`. Posterior draws: :func:`interval_coverage`, :func:`sbc`, :func:`tarp`, :func:`pair_test`.
+Unfolding: :func:`migration_matrix`, :func:`conditional_means`, :func:`triangular_discriminator`,
+:func:`prior_bias`. Everything that applies to a table, in one record: :func:`report`.
 """
 
 from buff.metrics.calibration import Ranks, Tarp, interval_coverage, posterior_places, sbc, tarp
 from buff.metrics.classifier import ClassifierTest, c2st
+from buff.metrics.conditional_means import ConditionalMeans, conditional_means
 from buff.metrics.correlations import correlation_distance, correlation_matrix
 from buff.metrics.distances import sliced_wasserstein, wasserstein, wasserstein_columns
 from buff.metrics.downstream import Scores, Utility, utility
@@ -28,6 +30,8 @@ from buff.metrics.histograms import (
 from buff.metrics.kernels import energy_distance, mmd
 from buff.metrics.migration import Migration, migration_matrix
 from buff.metrics.neighbours import Manifold, Memorisation, memorisation, precision_recall
+from buff.metrics.pairs import pair_test
+from buff.metrics.prior import prior_bias
 from buff.metrics.record import Report
 from buff.metrics.reports import report
 from buff.metrics.scores import ColumnScore, TableScores
@@ -37,6 +41,7 @@ __all__ = [
     "ZJETS_BINS",
     "ClassifierTest",
     "ColumnScore",
+    "ConditionalMeans",
     "Estimate",
     "Manifold",
     "Memorisation",
@@ -50,6 +55,7 @@ __all__ = [
     "Utility",
     "automatic_bins",
     "c2st",
+    "conditional_means",
     "correlation_distance",
     "correlation_matrix",
     "effective_sample_size",
@@ -61,8 +67,10 @@ __all__ = [
     "memorisation",
     "migration_matrix",
     "mmd",
+    "pair_test",
     "posterior_places",
     "precision_recall",
+    "prior_bias",
     "real_floor",
     "report",
     "sbc",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import nan, sqrt
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -69,11 +69,19 @@ class _Problem:
         return np.ones(len(self.x)) if self.given_weights is None else self.given_weights
 
     def train_weights(self, rows: Indices) -> Rows | None:
-        return None if self.given_weights is None else self.given_weights[rows]
+        return None if self.given_weights is None else np.abs(self.given_weights[rows])
+
+    def train_labels(self, rows: Indices) -> Labels:
+        """Which rows count for the generated sample: a negative weight counts for the other one.
+
+        Where p and q are differences of positive parts, the score (q - p) / (|q| + |p|) is learned.
+        """
+        return self.generated[rows] ^ (self.weights[rows] < 0)
 
     def take(self, rows: Indices) -> _Problem:
         groups = None if self.groups is None else np.unique(self.groups[rows], return_inverse=True)[1]
-        return _Problem(self.x[rows], self.generated[rows], self.train_weights(rows), groups)
+        weights = None if self.given_weights is None else self.given_weights[rows]
+        return _Problem(self.x[rows], self.generated[rows], weights, groups)
 
     def folds(self, n_splits: int, seed: int) -> list[Indices]:
         """Rows of each fold, both samples in proportion, no group split."""
@@ -137,7 +145,8 @@ def c2st(
     seeds : int
         Number of repetitions, each with its own folds and classifiers.
     real_weights, generated_weights : array-like of shape (n,) and (m,), optional
-        Event weights, none negative; each sample is normalised to the same total.
+        Event weights of either sign, with a positive sum; each sample is normalised to the same total. A row of
+        negative weight trains for the other sample, and counts with its sign in the area.
     groups : (array-like of shape (n,), array-like of shape (m,)), optional
         Labels of rows that are not independent (jets of an event, draws for one measurement): a group is
         never split between folds, is permuted as one, and counts once in the error.
@@ -155,7 +164,7 @@ def c2st(
     Raises
     ------
     ValueError
-        If the classifier is unknown, weights are negative, or a sample is smaller than the number of folds.
+        If the classifier is unknown, or a sample, or what its weights leave of it in a fold, is too small.
 
     Notes
     -----
@@ -204,8 +213,8 @@ def _stack(
     for name, rows in (("real", x), ("generated", y)):
         if len(rows) < 2 * n_splits:
             raise ValueError(f"{name}: {n_splits} folds need {2 * n_splits} rows, found {len(rows)}")
-    w = as_weights(real_weights, len(x), "real_weights", signed=False)
-    v = as_weights(generated_weights, len(y), "generated_weights", signed=False)
+    w = as_weights(real_weights, len(x), "real_weights")
+    v = as_weights(generated_weights, len(y), "generated_weights")
     is_generated = np.repeat([False, True], [len(x), len(y)])
     weighted = real_weights is not None or generated_weights is not None
     weights = np.concatenate([w / w.mean(), v / v.mean()]) if weighted else None
@@ -231,7 +240,9 @@ def _run(
         score = fit_and_score(train, test, int(rng.integers(2**31)))
         fold = problem.take(test)
         if not all(fold.weights[fold.generated == kind].sum() > 0 for kind in (False, True)):
-            raise ValueError("a fold holds rows of one sample only; give smaller groups, or fewer folds")
+            raise ValueError(
+                "a fold has no positive weight of one of the samples; give smaller groups, fewer folds, or more rows"
+            )
         level = np.unique(score, return_inverse=True)[1]
         places[test] = _places(level, fold.generated, fold.weights)
         p_values.append(_permutation_p_value(fold, level, n_permutations, rng))
@@ -248,9 +259,9 @@ def _places(level: Indices, generated: Labels, weights: Rows) -> Rows:
 
 def _masses(level: Indices, generated: Labels, weights: Rows) -> tuple[Rows, Rows]:
     """Share of the real and of the generated weight at each level of the score."""
-    real_mass = np.bincount(level, weights * ~generated)
-    generated_mass = np.bincount(level, weights * generated)
-    return real_mass / real_mass.sum(), generated_mass / generated_mass.sum()
+    masses = (np.bincount(level, weights * kind) for kind in (~generated, generated))
+    real_mass, generated_mass = (mass / (mass.sum() if mass.sum() > 0 else nan) for mass in masses)
+    return real_mass, generated_mass
 
 
 def roc_area(level: Indices, positive: Labels, weights: Rows) -> float:
@@ -270,8 +281,8 @@ def _permutation_p_value(
 ) -> float:
     observed = roc_area(level, fold.generated, fold.weights)
     shuffled = (roc_area(level, fold.shuffled_labels(rng), fold.weights) for _ in range(n_permutations))
-    # areas that differ by rounding alone are ties
-    return (1 + sum(area >= observed - 1e-12 for area in shuffled)) / (1 + n_permutations)
+    # areas that differ by rounding alone are ties; one that signed weights leave undefined is no evidence
+    return (1 + sum(not area < observed - 1e-12 for area in shuffled)) / (1 + n_permutations)
 
 
 def _delong_variance(problem: _Problem, places: Rows) -> float:
@@ -293,7 +304,7 @@ def _trees(problem: _Problem, categorical: tuple[int, ...]) -> Scorer:
             max_iter=100, early_stopping=False, categorical_features=few or None, random_state=seed
         )
         x = fill_empty_columns(problem.x[train])
-        trees.fit(x, problem.generated[train], problem.train_weights(train))
+        trees.fit(x, problem.train_labels(train), problem.train_weights(train))
         return np.asarray(trees.decision_function(problem.x[test]))
 
     return fit_and_score
@@ -318,7 +329,7 @@ def _mlp(problem: _Problem, categorical: tuple[int, ...]) -> Scorer:
         weights = problem.train_weights(train)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            network.fit(features[train], problem.generated[train], *(() if weights is None else (weights,)))
+            network.fit(features[train], problem.train_labels(train), *(() if weights is None else (weights,)))
         return np.asarray(network.predict_proba(features[test])[:, 1])
 
     return fit_and_score

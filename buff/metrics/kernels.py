@@ -1,6 +1,7 @@
 """Distances between two samples by their pairs of rows: energy distance and maximum mean discrepancy."""
 
 from collections.abc import Callable, Iterator
+from math import nan
 
 import numpy as np
 import numpy.typing as npt
@@ -159,4 +160,6 @@ def _expectation(kernel: Kernel, x: Rows, y: Rows, w_b: Rows, v_b: Rows, *, apar
 def _expectation_apart(kernel: Kernel, x: Rows, w_b: Rows) -> Rows:
     """Mean of k(x_i, x_j) over pairs i != j with weights w_i w_j, for every replica."""
     pairs = _expectation(kernel, x, x, w_b, w_b, apart=True)
-    return np.asarray(pairs / (w_b.sum(axis=1) ** 2 - (w_b**2).sum(axis=1)))
+    weight = w_b.sum(axis=1) ** 2 - (w_b**2).sum(axis=1)
+    # signed weights worth less than one event say nothing of pairs
+    return np.asarray(pairs / np.where(weight > 0, weight, nan))

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from buff.metrics.classifier import CLASSIFIERS
 from buff.metrics.columns import Columns, TableLike, read_tables
 from buff.metrics.floor import floor_scores
+from buff.metrics.histograms import effective_sample_size
 from buff.metrics.neighbours import Memorisation, memorisation
 from buff.metrics.record import Report
 from buff.metrics.samples import Seed, as_weights
@@ -49,7 +50,8 @@ def report(
     real_weights, generated_weights : array-like of shape (n,) and (m,), optional
         Event weights of either sign, with a positive sum.
     classifiers : sequence of {"trees", "mlp"}, optional
-        Classifier two-sample tests to run: by default both, or none where weights are negative.
+        Classifier two-sample tests to run: by default both, or none where negative weights leave an effective sample
+        size below 200.
     seeds : int
         Repetitions of the classifier tests.
     floor : bool or Report
@@ -85,7 +87,7 @@ def report(
     x, y = tables[:2]
     w = as_weights(real_weights, len(x.values), "real_weights")
     v = as_weights(generated_weights, len(y.values), "generated_weights")
-    tests = _classifiers(classifiers, signed=bool((w < 0).any() or (v < 0).any()))
+    tests = _classifiers(classifiers, small=any((u < 0).any() and effective_sample_size(u) < 200 for u in (w, v)))
     rng = np.random.default_rng(random_state)
     scoring = Scoring(tests, seeds, max_rows, n_bootstrap, directions=int(rng.integers(2**31)))
     a, b = (WeightedTable(*table).thinned(10 * max_rows, rng) for table in ((x, w), (y, v)))
@@ -109,14 +111,12 @@ def _lent(other: Report, scores: TableScores) -> TableScores | None:
     return other.floor
 
 
-def _classifiers(asked: Sequence[str] | None, signed: bool) -> tuple[str, ...]:
+def _classifiers(asked: Sequence[str] | None, small: bool) -> tuple[str, ...]:
     if asked is None:
-        return () if signed else tuple(CLASSIFIERS)
+        return () if small else tuple(CLASSIFIERS)
     unknown = [name for name in asked if name not in CLASSIFIERS]
     if unknown:
         raise ValueError(f"classifiers must be among {', '.join(CLASSIFIERS)}; found {unknown[0]!r}")
-    if asked and signed:
-        raise ValueError("classifiers have no meaning for negative weights; leave them out")
     return tuple(asked)
 
 

@@ -127,7 +127,7 @@ def as_weights(weights: npt.ArrayLike | None, n: int, name: str, *, signed: bool
     >>> as_weights([1.0, -0.5], 2, "real_weights", signed=False)
     Traceback (most recent call last):
     ValueError: real_weights: 1 of 2 are negative, which has no meaning here; use wasserstein, \
-separation_power or correlation_distance, or unweight the sample first
+separation_power or correlation_distance, or buff.weights.positive_weights first
     """
     if weights is None:
         return np.ones(n)
@@ -141,7 +141,7 @@ separation_power or correlation_distance, or unweight the sample first
     if not signed and (w < 0).any():
         raise ValueError(
             f"{name}: {(w < 0).sum()} of {n} are negative, which has no meaning here; use wasserstein, "
-            "separation_power or correlation_distance, or unweight the sample first"
+            "separation_power or correlation_distance, or buff.weights.positive_weights first"
         )
     return w
 

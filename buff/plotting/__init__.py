@@ -1,4 +1,4 @@
-"""Figures of real against generated tables, of the flow, and of quality against cost.
+"""Figures of real against generated tables, of unfolded distributions, of the flow, and of quality against cost.
 
 Every function takes arrays or tables and returns a :class:`matplotlib.figure.Figure` that belongs to nobody:
 ``figure.savefig("name.pdf")`` writes it, no state of pyplot is touched.
@@ -8,17 +8,26 @@ from buff.plotting.columns import Observable, observables
 from buff.plotting.corner import corner
 from buff.plotting.correlations import associations, correlation_difference
 from buff.plotting.marginals import marginals
+from buff.plotting.posteriors import calibration, mean_truth
 from buff.plotting.quality import Quality, quality_against_nfe
+from buff.plotting.spectrum import unfolded_spectrum
 from buff.plotting.trajectories import flow_trajectory
+from buff.plotting.unfolding import bin_correlations, convergence, migration
 
 __all__ = [
     "Observable",
     "Quality",
     "associations",
+    "bin_correlations",
+    "calibration",
+    "convergence",
     "corner",
     "correlation_difference",
     "flow_trajectory",
     "marginals",
+    "mean_truth",
+    "migration",
     "observables",
     "quality_against_nfe",
+    "unfolded_spectrum",
 ]

@@ -23,7 +23,8 @@ def associations(
 
     Two numbers: Pearson's correlation in [-1, 1]. A category and a number: the correlation ratio
     sqrt(Var E[x | c] / Var x) in [0, 1] (K. Pearson, 1905). Two categories: V in [0, 1] (H. Cramér, 1946).
-    Rows in which either is missing are left out; a constant column has association 0.
+    Rows in which either is missing are left out; a column that is constant, or to which weights of both signs give no
+    positive variance, has association 0.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def _matrix(values: Sequence[Values], w: Values, grouped: Sequence[bool]) -> Val
 
 
 def _association(x: Values, y: Values, x_grouped: bool, y_grouped: bool, w: Values) -> float:
-    if not len(x) or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if not w.sum() > 0 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
     if x_grouped and y_grouped:
         return _cramer(x, y, w)
@@ -70,7 +71,8 @@ def _association(x: Values, y: Values, x_grouped: bool, y_grouped: bool, w: Valu
     if y_grouped:
         return _ratio(y, x, w)
     dx, dy = _centred(x, w), _centred(y, w)
-    return float(np.sum(w * dx * dy) / np.sqrt(np.sum(w * dx**2) * np.sum(w * dy**2)))
+    variances = np.sum(w * dx**2), np.sum(w * dy**2)
+    return float(np.sum(w * dx * dy) / np.sqrt(variances[0] * variances[1])) if min(variances) > 0 else 0.0
 
 
 def _centred(x: Values, w: Values) -> Values:
@@ -83,8 +85,9 @@ def _centred(x: Values, w: Values) -> Values:
 def _ratio(groups: Values, x: Values, w: Values) -> float:
     codes, dx = groups.astype(int), _centred(x, w)
     size, total = np.bincount(codes, w), np.bincount(codes, w * dx)
-    between = np.sum(np.divide(total**2, size, out=np.zeros_like(total), where=size > 0))
-    return float(np.sqrt(between / np.sum(w * dx**2)))
+    between = np.sum(np.divide(total**2, size, out=np.zeros_like(total), where=size != 0))
+    variance = np.sum(w * dx**2)
+    return float(np.sqrt(between / variance)) if between > 0 and variance > 0 else 0.0
 
 
 def _cramer(x: Values, y: Values, w: Values) -> float:
@@ -92,7 +95,8 @@ def _cramer(x: Values, y: Values, w: Values) -> float:
     table = np.zeros((codes[0].max() + 1, codes[1].max() + 1))
     np.add.at(table, (codes[0], codes[1]), w / w.sum())
     expected = np.outer(table.sum(1), table.sum(0))
-    return float(np.sqrt(np.sum((table - expected) ** 2 / expected) / (min(table.shape) - 1)))
+    parts = np.divide((table - expected) ** 2, expected, out=np.zeros_like(table), where=expected != 0)
+    return float(np.sqrt(max(parts.sum(), 0.0) / (min(table.shape) - 1)))
 
 
 def correlation_difference(
@@ -131,7 +135,7 @@ def correlation_difference(
     before, after = associations(drawn, real_weights, generated_weights)
     n = _effective(as_weights(real_weights, len(drawn[0].real), "real_weights"))
     m = _effective(as_weights(generated_weights, len(drawn[0].generated), "generated_weights"))
-    sigma = (1 - before**2) * np.sqrt(1 / n + 1 / m)
+    sigma = np.abs(1 - before**2) * np.sqrt(1 / n + 1 / m)
     change = after - before
     side = max(2.2, 0.42 * len(drawn))
     with drawing(style):

@@ -60,6 +60,8 @@ def shares(values: Values, edges: Values, weights: npt.ArrayLike | None = None) 
     histogram.fill(values[known], weight=w[known])
     view: Any = histogram.view(flow=True)
     total = view["value"].sum() or 1.0
+    if total < 0:
+        raise ValueError(f"the weights of the values that are not missing sum to {total:g}: no shares can be drawn")
     return Shares(edges, view["value"] / total, np.sqrt(view["variance"]) / total)
 
 
@@ -176,7 +178,8 @@ def _draw_counts(axes: Any, observable: Observable, p: Shares, q: Shares, log: b
         axes.set_yscale("log")
         axes.set_ylim(0.4 * min(positive.min(), np.min(y[y > 0], initial=np.inf)), 4 * max(x.max(), y.max()))
     else:
-        axes.set_ylim(0, 1.25 * max((x + dx).max(), (y + dy).max()) or 1.0)
+        # a bin in which negative weights prevail reaches below zero
+        axes.set_ylim(1.25 * min(0, x.min(), y.min()), 1.25 * max((x + dx).max(), (y + dy).max()) or 1.0)
     per_unit = f" [1/{observable.unit}]" if observable.unit else ""
     axes.set_ylabel(f"density{per_unit}" if observable.kind == "number" else "share of events")
     axes.text(
@@ -206,8 +209,10 @@ def _mark_beyond(axes: Any, edges: Values, p: Shares) -> None:
 
 def _draw_ratio(axes: Any, observable: Observable, p: Shares, q: Shares, reach: float) -> None:
     edges, bins = _outer(p, q)
+    # no ratio to a bin in which negative weights prevail
+    below = np.where(p.value[bins] < 0, np.nan, p.value[bins])
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio, bar, band = (array[bins] / p.value[bins] for array in (q.value, q.error, p.error))
+        ratio, bar, band = (array[bins] / below for array in (q.value, q.error, p.error))
     band = np.nan_to_num(band, posinf=0.0)
     axes.stairs(1 + band, edges, baseline=1 - band, fill=True, color=SHADE, linewidth=0)
     axes.axhline(1, color=REAL, linewidth=0.8)

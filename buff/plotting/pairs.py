@@ -38,7 +38,7 @@ class Pair:
         known = np.isfinite(self.x) & np.isfinite(self.y)
         edges = (self.x_edges, self.y_edges)
         counts: Values = np.histogram2d(self.x[known], self.y[known], edges, weights=self.weights[known])[0]
-        return np.maximum(counts, 0)
+        return counts
 
 
 def level_of(density: Values, inside: float) -> float:
@@ -58,7 +58,8 @@ def draw_contours(axes: Any, pair: Pair, inside: Sequence[float]) -> None:
     """Lines that hold the shares ``inside``, of a histogram smoothed by one bin."""
     from scipy.ndimage import gaussian_filter
 
-    density = np.pad(gaussian_filter(pair.counts(), 1.0), 1)  # a rim of zeros closes the contours
+    # weights of both signs compensate before what is below zero is cut; a rim of zeros closes the contours
+    density = np.pad(np.maximum(gaussian_filter(pair.counts(), 1.0), 0), 1)
     levels = [*(level_of(density, share) for share in reversed(inside)), float(density.max())]
     if not 0 < levels[0] < levels[1] < levels[2]:  # all events in one or two bins
         return
@@ -80,7 +81,7 @@ def draw_bars(axes: Any, pair: Pair, upright: bool, inside: Sequence[float]) -> 
     levels = [level for share in reversed(inside) for level in ((1 - share) / 2, (1 + share) / 2)]
     for value in (edges[1:] + edges[:-1]) / 2:
         members = (np.abs(groups - value) < 0.5) & np.isfinite(numbers)
-        if not members.any():
+        if pair.weights[members].sum() <= 0:
             continue
         outer_low, outer_high, low, high, middle = _quantiles(
             numbers[members], pair.weights[members], [*levels, 0.5]
@@ -97,7 +98,7 @@ def draw_squares(axes: Any, pair: Pair) -> None:
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
-    counts = pair.counts()
+    counts = np.maximum(pair.counts(), 0)
     wide, high = pair.x_edges[1] - pair.x_edges[0], pair.y_edges[1] - pair.y_edges[0]
     boxes = []
     for (i, j), side in np.ndenumerate(0.95 * np.sqrt(counts / (counts.max() or 1.0))):
@@ -108,7 +109,10 @@ def draw_squares(axes: Any, pair: Pair) -> None:
 
 
 def _quantiles(values: Values, weights: Values, levels: Sequence[float]) -> Values:
+    """Values at which the share of the weight reaches the levels."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order]) - weights[order] / 2
-    found: Values = np.interp(np.multiply(levels, weights.sum()), reached, values[order])
+    # with weights of both signs it falls in places: halfway between the rising curves above and below it
+    above, below = np.maximum.accumulate(reached), np.minimum.accumulate(reached[::-1])[::-1]
+    found: Values = np.interp(np.multiply(levels, weights.sum()), (above + below) / 2, values[order])
     return found

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import buff.metrics.classifier as classifier_module
+from buff.datasets import SignedWeights
 from buff.metrics import c2st
 from buff.metrics.classifier import roc_area
 
@@ -129,6 +130,21 @@ def test_paired_groups_are_permuted_inside():
     assert test.p_value < 0.01
 
 
+def test_signed_weights_cancel():
+    # a third of the rows are negative; the weighted density is that of the other sample, the density of rows is not
+    signed = SignedWeights().sample(2400, 0)
+    same, other = (density.sample(1500, 1) for density in (SignedWeights().target, SignedWeights().counterterm))
+    settings = {"seeds": 1, "n_permutations": 60}
+    null = c2st(signed.x, same, real_weights=signed.weight, **settings)
+    assert abs(null.value - 0.5) < 4 * null.error < 0.2
+    assert null.p_value > 0.1
+    naive = c2st(signed.x, same, **settings)
+    assert naive.value - 0.5 > 5 * naive.error
+    found = c2st(signed.x, other, real_weights=signed.weight, **settings)
+    assert found.value - 0.5 > 4 * found.error
+    assert found.p_value < 0.05
+
+
 def test_seed_decides():
     x, y = gaussians(200, 0.2, 14)
     first, again, other = (c2st(x, y, seeds=2, n_permutations=20, random_state=seed) for seed in (4, 4, 5))
@@ -143,9 +159,9 @@ def test_seed_decides():
         ({"classifier": "svm"}, "trees, mlp; found 'svm'"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"n_splits": 30}, "real: 30 folds need 60 rows, found 50"),
-        ({"real_weights": np.append(np.ones(49), -1)}, "real_weights: 1 of 50 are negative"),
+        ({"real_weights": np.append(np.ones(26), -np.ones(24))}, "a fold has no positive weight of one of the samples"),
         ({"groups": (np.zeros(3), np.zeros(50))}, r"groups: shapes \(50,\) and \(50,\) expected"),
-        ({"groups": (np.zeros(50), 1 + np.arange(50))}, "a fold holds rows of one sample only"),
+        ({"groups": (np.zeros(50), 1 + np.arange(50))}, "a fold has no positive weight of one of the samples"),
     ],
 )
 def test_bad_arguments(arguments, message):

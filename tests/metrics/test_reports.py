@@ -151,13 +151,25 @@ def test_weights_reach_every_score():
     assert weighted.trees.value == pytest.approx(0.5, abs=5 * weighted.trees.error)
 
 
-def test_signed_weights_leave_the_classifiers_out():
+def test_few_signed_weights_leave_the_classifiers_out():
     w = np.where(np.arange(60) % 3 == 0, -1.0, 1.0)
     result = report(jets(60, 0), jets(60, 1), real_weights=w)
     assert result.scores.trees is None
     assert result.floor.wasserstein.value > 0
-    with pytest.raises(ValueError, match="classifiers have no meaning for negative weights"):
-        report(jets(60, 0), jets(60, 1), real_weights=w, classifiers=["trees"])
+
+
+def test_signed_weights_reach_every_score():
+    # rows of a wrong kind, half of them with weight 1 and half with weight -1, are not there
+    x, wrong = jets(400, 0), jets(200, 2) + 5
+    y, w = np.concatenate([jets(400, 1), wrong, wrong]), np.repeat([1.0, 1.0, -1.0], [400, 200, 200])
+    signed = report(x, y, generated_weights=w, floor=False, classifiers=()).scores
+    plain = report(x, y[:400], floor=False, classifiers=()).scores
+    for name in ("wasserstein", "sliced", "correlation"):
+        assert getattr(signed, name).value == pytest.approx(getattr(plain, name).value)
+    assert signed.columns[0].separation.value == pytest.approx(plain.columns[0].separation.value)
+    apart = np.concatenate([jets(400, 1), wrong, jets(200, 3) + 5])
+    test = report(x, apart, generated_weights=w, seeds=1, floor=False, classifiers=["trees"]).scores.trees
+    assert test.value == pytest.approx(0.5, abs=4 * test.error)
 
 
 def test_floor_from_halves_is_scaled_to_the_sizes_compared():

@@ -1,0 +1,210 @@
+"""Unfolded distribution, what it should be, and the ratio of the two."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from buff.metrics.histograms import checked_edges
+from buff.plotting.columns import Values
+from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, new_figure
+from buff.plotting.unfolding import checked_covariance
+
+__all__ = ["unfolded_spectrum"]
+
+_LABELS = {"unfolded": "unfolded", "truth": "truth", "prior": "simulated truth", "reco": "measured"}
+_LINES: Mapping[str, dict[str, Any]] = {
+    "truth": {"fill": True, "color": "#DDDDDD"},
+    "prior": {"color": PALETTE[0], "linestyle": "--"},
+    "reco": {"color": PALETTE[2], "linestyle": ":"},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Bins:
+    """Contents of bins with their statistical errors, 0 where not known."""
+
+    value: Values
+    error: Values
+
+    def per(self, width: Values) -> "_Bins":
+        return _Bins(self.value / width, self.error / width)
+
+
+def unfolded_spectrum(
+    edges: npt.ArrayLike,
+    unfolded: npt.ArrayLike,
+    *,
+    error: npt.ArrayLike | None = None,
+    covariance: npt.ArrayLike | None = None,
+    truth: npt.ArrayLike | None = None,
+    truth_error: npt.ArrayLike | None = None,
+    prior: npt.ArrayLike | None = None,
+    reco: npt.ArrayLike | None = None,
+    name: str = "x",
+    unit: str = "",
+    normalise: bool = False,
+    log: bool | None = None,
+    labels: Mapping[str, str] | None = None,
+    style: str | None = None,
+) -> Any:
+    r"""Unfolded distribution over the truth it should have, with their ratio below.
+
+    Bars are statistical errors, the band around the points the total ones of ``covariance``. Written are chi-squared
+    against truth, with the covariance if there is one, and the number of bins.
+
+    Parameters
+    ----------
+    edges : array-like of shape (b + 1,)
+        Bin edges, rising, in ``unit``.
+    unfolded : array-like of shape (b,)
+        Events in each bin.
+    error : array-like of shape (b,), optional
+        Their statistical errors.
+    covariance : array-like of shape (b, b), optional
+        Their total covariance.
+    truth, truth_error : array-like of shape (b,), optional
+        What they are compared with, and its errors.
+    prior, reco : array-like of shape (b,), optional
+        Truth of the simulation, and the measured events before unfolding.
+    name, unit : str
+        Observable and its unit, "" for none.
+    normalise : bool
+        Whether to divide each distribution by its sum.
+    log : bool, optional
+        Logarithmic axis; where the content spans more than a factor 300 unless told.
+    labels : mapping, optional
+        Other names for ``"unfolded"``, ``"truth"``, ``"prior"``, ``"reco"``.
+    style : str, optional
+        A style of mplhep, such as "CMS".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+    MissingExtraError
+        If the extra ``plot`` is not installed.
+
+    Examples
+    --------
+    >>> figure = unfolded_spectrum([0, 10, 20, 40], [90, 210, 80], error=[10, 15, 9], truth=[100, 200, 80],
+    ...                            name="mass", unit="GeV")
+    >>> figure.axes[0].get_ylabel(), figure.axes[1].get_xlabel()
+    ('events / GeV', 'mass [GeV]')
+    """
+    e = checked_edges(edges)
+    names = {**_LABELS, **(labels or {})}
+    given = (("unfolded", unfolded, error), ("truth", truth, truth_error), ("prior", prior, None), ("reco", reco, None))
+    bins = {key: _checked(key, x, s, len(e) - 1) for key, x, s in given if x is not None}
+    matrix = None if covariance is None else checked_covariance(covariance, len(e) - 1)
+    if normalise:
+        matrix = None if matrix is None else matrix / bins["unfolded"].value.sum() ** 2
+        bins = {key: b.per(b.value.sum()) for key, b in bins.items()}
+    reference = next((key for key in ("truth", "prior") if key in bins), None)
+    density = {key: b.per(np.diff(e)) for key, b in bins.items()}
+    total = None if matrix is None else np.sqrt(np.diag(matrix)) / np.diff(e)
+    with drawing(style):
+        figure = new_figure(4.8, 4.2)
+        heights = (2.6, 1) if reference else (1,)
+        panels = np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
+        figure.get_layout_engine().set(hspace=0, h_pad=0.02)
+        note = _chi2(bins["unfolded"], bins["truth"], matrix) if "truth" in bins else None
+        _draw_spectrum(panels[0], e, density, total, names, note)
+        _scale(panels[0], density, log)
+        panels[0].set_ylabel(("density" if normalise else "events") + f" / {unit or 'unit'}")
+        if reference:
+            _draw_ratio(panels[1], e, density, reference, total)
+            panels[1].set_ylabel(f"ratio to\n{names[reference]}")
+        panels[-1].set_xlabel(f"{name} [{unit}]" if unit else name)
+        panels[-1].set_xlim(e[0], e[-1])
+    return figure
+
+
+def _checked(key: str, contents: npt.ArrayLike, error: npt.ArrayLike | None, n_bins: int) -> _Bins:
+    arrays = (np.asarray(x, dtype=np.float64) for x in (contents, np.zeros(n_bins) if error is None else error))
+    value, sigma = arrays
+    if value.shape != (n_bins,) or sigma.shape != (n_bins,):
+        shapes = f"{value.shape} and errors {sigma.shape}"
+        raise ValueError(f"{key}: {n_bins} values expected, one a bin of the edges; found {shapes}")
+    return _Bins(value, sigma)
+
+
+def _draw_spectrum(
+    axes: Any,
+    edges: Values,
+    bins: Mapping[str, _Bins],
+    total: Values | None,
+    names: Mapping[str, str],
+    note: str | None,
+) -> None:
+    for key, look in _LINES.items():
+        if key in bins:
+            axes.stairs(bins[key].value, edges, label=names[key], **look)
+    if "truth" in bins:
+        axes.stairs(bins["truth"].value, edges, color=REAL, linewidth=0.8)
+    u = bins["unfolded"]
+    if total is not None:
+        band = {"fill": True, "color": GENERATED, "alpha": 0.25, "linewidth": 0}
+        axes.stairs(u.value + total, edges, baseline=u.value - total, label="total error", **band)
+    centres = (edges[1:] + edges[:-1]) / 2
+    axes.errorbar(centres, u.value, u.error, fmt="o", markersize=3, color=GENERATED, label=names["unfolded"])
+    axes.legend(title=note)
+
+
+def _scale(axes: Any, bins: Mapping[str, _Bins], log: bool | None) -> None:
+    """Room for the legend above, nothing cut off below."""
+    values = np.concatenate([b.value for b in bins.values()])
+    top = max((b.value + b.error).max() for b in bins.values())
+    positive = values[values > 0]
+    if len(positive) and (log if log is not None else top > 300 * positive.min()):
+        axes.set_yscale("log")
+        axes.set_ylim(0.4 * positive.min(), 12 * top)
+    else:
+        axes.set_ylim(1.2 * min(0.0, values.min()), 1.45 * top or 1.0)
+
+
+def _draw_ratio(
+    axes: Any, edges: Values, bins: Mapping[str, _Bins], reference: str, total: Values | None
+) -> None:
+    b, u = bins[reference], bins["unfolded"]
+    below = np.where(b.value > 0, b.value, np.nan)
+    ratio, bar, band = u.value / below, u.error / below, (u.error if total is None else total) / below
+    axes.stairs(1 + b.error / below, edges, baseline=1 - b.error / below, fill=True, color=SHADE, linewidth=0)
+    axes.axhline(1, color=REAL, linewidth=0.8)
+    if total is not None:
+        high, low = ratio + band, ratio - band
+        axes.stairs(high, edges, baseline=low, fill=True, color=GENERATED, alpha=0.25, linewidth=0)
+    if reference == "truth" and "prior" in bins:
+        axes.stairs(bins["prior"].value / below, edges, baseline=None, **_LINES["prior"])
+    centres, reach = (edges[1:] + edges[:-1]) / 2, _reach(np.abs(ratio - 1) + band)
+    axes.errorbar(centres, ratio, bar, fmt="o", markersize=3, color=GENERATED)
+    for side, marker in ((1, "^"), (-1, "v")):
+        x = centres[side * (ratio - 1) > reach]
+        axes.plot(x, np.full(len(x), 1 + 0.9 * side * reach), marker, markersize=3.5, color=GENERATED)
+    axes.set_ylim(1 - reach, 1 + reach)
+
+
+def _reach(off: Values) -> float:
+    """Half the height of the ratio panel: rare bins fluctuate out of any frame that shows the others."""
+    known = off[np.isfinite(off)]
+    return float(np.clip(1.3 * np.quantile(known, 0.9), 0.05, 1.0)) if len(known) else 1.0
+
+
+def _chi2(unfolded: _Bins, truth: _Bins, matrix: Values | None) -> str | None:
+    """Chi-squared of the contents, with what is known of their errors."""
+    errors = (np.diag(unfolded.error**2) if matrix is None else matrix) + np.diag(truth.error**2)
+    known = np.diag(errors) > 0
+    if not known.any():
+        return None
+    difference = (unfolded.value - truth.value)[known]
+    # as many terms as the matrix has directions: that of few replicas has fewer than bins
+    variance, directions = np.linalg.eigh(errors[np.ix_(known, known)])
+    terms = variance > 1e-9 * variance.max()
+    chi2 = np.sum((directions.T @ difference)[terms] ** 2 / variance[terms])
+    return rf"$\chi^2/n$ = {chi2:.1f}/{terms.sum()}"

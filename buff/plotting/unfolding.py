@@ -1,0 +1,202 @@
+"""The detector that was unfolded, how unfolded bins hang together, and how iterations got there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from buff.metrics.histograms import checked_edges
+from buff.plotting.columns import Values
+from buff.plotting.style import PALETTE, drawing, new_figure, two_digits
+
+__all__ = ["bin_correlations", "checked_covariance", "convergence", "migration"]
+
+#: Bins up to which matrices have numbers in their cells.
+_WRITTEN = 12
+
+
+def migration(
+    probability: npt.ArrayLike,
+    truth_edges: npt.ArrayLike,
+    reco_edges: npt.ArrayLike | None = None,
+    *,
+    name: str = "x",
+    unit: str = "",
+    style: str | None = None,
+) -> Any:
+    """Migration matrix: where the detector finds the events of each truth bin.
+
+    Parameters
+    ----------
+    probability : array-like of shape (truth bins, reco bins)
+        P(reco bin | truth bin), as in :class:`buff.metrics.Migration`; written in percent where bins are few.
+    truth_edges, reco_edges : array-like
+        Bin edges, rising; without ``reco_edges`` both share the first.
+    name, unit : str
+        Observable and its unit, "" for none.
+    style : str, optional
+        A style of mplhep, such as "CMS".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = migration([[0.9, 0.1], [0.2, 0.8]], [0, 10, 20], name="mass", unit="GeV")
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+    ('true mass [GeV]', 'measured mass [GeV]')
+    """
+    rows = checked_edges(truth_edges)
+    columns = rows if reco_edges is None else checked_edges(reco_edges)
+    p = np.asarray(probability, dtype=np.float64)
+    shape = (len(rows) - 1, len(columns) - 1)
+    if p.shape != shape:
+        raise ValueError(f"probability: shape {shape} expected by the edges, found {p.shape}")
+    with drawing(style):
+        figure = new_figure(4.4, 3.7)
+        axes = figure.subplots()
+        mesh = axes.pcolormesh(rows, columns, np.ma.masked_equal(p.T, 0), cmap="Blues", vmin=0, vmax=max(p.max(), 1e-9))
+        figure.colorbar(mesh, ax=axes, label="P(measured bin | true bin)", pad=0.02)
+        if max(p.shape) <= _WRITTEN:
+            _write_cells(axes, rows, columns, np.where(p == 0, np.nan, 100 * p), "{:.0f}", 60 * p.max())
+        suffix = f" [{unit}]" if unit else ""
+        axes.set_xlabel(f"true {name}{suffix}")
+        axes.set_ylabel(f"measured {name}{suffix}")
+    return figure
+
+
+def bin_correlations(
+    covariance: npt.ArrayLike,
+    edges: npt.ArrayLike,
+    *,
+    name: str = "x",
+    unit: str = "",
+    style: str | None = None,
+) -> Any:
+    """Correlations of the bins of an unfolded distribution.
+
+    Parameters
+    ----------
+    covariance : array-like of shape (b, b)
+        Covariance, or correlations. A bin that does not fluctuate is left white.
+    edges : array-like of shape (b + 1,)
+        Bin edges, rising.
+    name, unit : str
+        Observable and its unit, "" for none.
+    style : str, optional
+        A style of mplhep, such as "CMS".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = bin_correlations([[4.0, -1.0], [-1.0, 1.0]], [0, 10, 20], name="mass", unit="GeV")
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['1.00', '−0.50', '−0.50', '1.00']
+    """
+    e = checked_edges(edges)
+    matrix = checked_covariance(covariance, len(e) - 1)
+    sigma = np.sqrt(np.diag(matrix))
+    product = np.outer(sigma, sigma)
+    rho = np.divide(matrix, product, out=np.full_like(matrix, np.nan), where=product > 0)
+    with drawing(style):
+        figure = new_figure(4.4, 3.7)
+        axes = figure.subplots()
+        mesh = axes.pcolormesh(e, e, np.ma.masked_invalid(rho.T), cmap="PuOr", vmin=-1, vmax=1)
+        figure.colorbar(mesh, ax=axes, label="correlation", pad=0.02)
+        if len(rho) <= _WRITTEN:
+            _write_cells(axes, e, e, rho, None, 0.7)
+        label = f"{name} [{unit}]" if unit else name
+        axes.set_xlabel(label)
+        axes.set_ylabel(label)
+    return figure
+
+
+def convergence(
+    lines: Mapping[str, npt.ArrayLike],
+    *,
+    errors: Mapping[str, npt.ArrayLike] | None = None,
+    metric: str = "change of the unfolded density",
+    floor: float | None = None,
+    first: int = 1,
+    log: bool = True,
+    style: str | None = None,
+) -> Any:
+    """A number after each iteration: a change, or a distance to truth, for one or more observables.
+
+    Parameters
+    ----------
+    lines : mapping from name to array-like of shape (iterations,)
+        Values; NaN where an iteration has none.
+    errors : mapping from name to array-like of shape (iterations,), optional
+        One standard deviation, drawn as a band.
+    metric : str
+        Label of the vertical axis, with unit.
+    floor : float, optional
+        What two samples of the same distribution would give.
+    first : int
+        Number of the first iteration: 0 if that is the simulation itself.
+    log : bool
+        Logarithmic metric.
+    style : str, optional
+        A style of mplhep, such as "CMS".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there are no lines.
+
+    Examples
+    --------
+    >>> convergence({"mass": [0.2, 0.05, 0.02]}, metric="$W_1$ [GeV]").axes[0].get_xlabel()
+    'iteration'
+    """
+    if not lines:
+        raise ValueError("lines is empty: the values of at least one observable are needed")
+    with drawing(style):
+        from matplotlib.ticker import MaxNLocator, NullLocator
+
+        figure = new_figure(4.8, 3.2)
+        axes = figure.subplots()
+        for i, (name, line) in enumerate(lines.items()):
+            value = np.asarray(line, dtype=np.float64)
+            number, colour = first + np.arange(len(value)), PALETTE[i % len(PALETTE)]
+            axes.plot(number, value, marker="osD^vPX"[i % 7], markersize=3.5, color=colour, label=name)
+            if errors and name in errors:
+                s = np.asarray(errors[name], dtype=np.float64)
+                axes.fill_between(number, value - s, value + s, color=colour, alpha=0.2, linewidth=0)
+        if floor is not None:
+            axes.axhline(floor, color="0.4", linestyle="--", linewidth=0.9, label="floor", zorder=0)
+        if log:
+            axes.set_yscale("log")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("iteration")
+        axes.set_ylabel(metric)
+        axes.legend(ncols=1 + (len(lines) > 4))
+    return figure
+
+
+def checked_covariance(covariance: npt.ArrayLike, n_bins: int) -> Values:
+    """Covariance matrix of so many bins."""
+    matrix = np.asarray(covariance, dtype=np.float64)
+    if matrix.shape != (n_bins, n_bins):
+        raise ValueError(f"covariance: shape {(n_bins, n_bins)} expected by the edges, found {matrix.shape}")
+    return matrix
+
+
+def _write_cells(axes: Any, x_edges: Values, y_edges: Values, values: Values, form: str | None, dark: float) -> None:
+    x, y = ((edges[1:] + edges[:-1]) / 2 for edges in (x_edges, y_edges))
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            text = two_digits(value) if form is None else form.format(value)
+            colour = "white" if abs(value) > dark else "black"
+            axes.text(x[i], y[j], text, ha="center", va="center", color=colour, fontsize="x-small")
