@@ -1,4 +1,4 @@
-"""Data: jets that ship with buff, loaders of public files, toys and unfolding problems with exact answers."""
+"""Data: jets and Z + jets that ship with buff, loaders of public files, toys and problems with exact answers."""
 
 from buff.datasets.calorimeter import Showers, load_calochallenge
 from buff.datasets.gaussians import GaussianMixture
@@ -8,7 +8,7 @@ from buff.datasets.observables import jet_observables
 from buff.datasets.table import Column, Table
 from buff.datasets.toys import TOYS, Toy
 from buff.datasets.unfolding import SignedWeights, SmearedMixture, gaussian_1d, gaussian_2d, mixture_1d
-from buff.datasets.zjets import OMNIFOLD_OBSERVABLES, PairedEvents, load_omnifold
+from buff.datasets.zjets import OMNIFOLD_OBSERVABLES, PairedEvents, load_omnifold, load_zjets
 
 __all__ = [
     "INDEPENDENT_OBSERVABLES",
@@ -30,5 +30,6 @@ __all__ = [
     "load_jetnet",
     "load_jets",
     "load_omnifold",
+    "load_zjets",
     "mixture_1d",
 ]

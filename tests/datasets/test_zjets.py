@@ -3,7 +3,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from buff.datasets import load_omnifold
+from buff.datasets import load_omnifold, load_zjets
 
 NAMES = ("mass", "width", "mult", "ln_rho", "z_g", "tau21")
 
@@ -127,3 +127,27 @@ def test_nothing_there(tmp_path):
         load_omnifold(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="npz files of the generators"):
         load_omnifold(tmp_path)
+
+
+def test_shipped_pairs_are_what_their_description_says():
+    nominal, alternative = load_zjets(), load_zjets("alternative")
+    assert len(nominal) == len(alternative) == 12_000
+    for events, mult, mass in ((nominal, 28.0, 22.7), (alternative, 23.6, 20.5)):
+        assert events.pass_truth.all()
+        assert events.pass_reco.all()
+        truth = events.truth
+        assert truth["mult"].mean() == pytest.approx(mult, abs=0.4)
+        assert truth["mass"].mean() == pytest.approx(mass, abs=0.4)
+        assert truth["mult"].dtype.kind == "i"
+        assert events.truth.units["mass"] == "GeV"
+        # row by row one jet: reco follows truth, and loses constituents
+        assert np.corrcoef(truth["width"], events.reco["width"])[0, 1] > 0.9
+        assert events.reco["mult"].mean() < truth["mult"].mean()
+        assert ((truth["z_g"] == 0) | ((truth["z_g"] > 0.1 - 1e-6) & (truth["z_g"] <= 0.5))).all()
+
+
+def test_shipped_pairs_refuse_what_there_is_not():
+    with pytest.raises(ValueError, match="setting is one of nominal, alternative, got 'herwig'"):
+        load_zjets("herwig")
+    with pytest.raises(ValueError, match="between 1 and 12000"):
+        load_zjets(n=12_001)
