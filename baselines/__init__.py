@@ -12,8 +12,17 @@ except ImportError as error:
 
 from baselines.distillation import distill
 from baselines.estimators import NeuralDiffusion, NeuralFlow
-from baselines.fields import TorchField
+from baselines.fields import BridgeSolver, TorchField
 from baselines.networks import make_network, parameter_count
 from baselines.persistence import load
 
-__all__ = ["NeuralDiffusion", "NeuralFlow", "TorchField", "distill", "load", "make_network", "parameter_count"]
+__all__ = [
+    "BridgeSolver",
+    "NeuralDiffusion",
+    "NeuralFlow",
+    "TorchField",
+    "distill",
+    "load",
+    "make_network",
+    "parameter_count",
+]

@@ -9,7 +9,6 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from baselines.fields import TorchField
 from baselines.generator import NeuralGenerator
 from baselines.parametrisations import Parametrisation
 from baselines.training import Rows, Trainer, TrainingSettings
@@ -73,7 +72,7 @@ def distill(
     >>> from baselines import NeuralFlow
     >>> X = np.random.default_rng(0).normal(3, 2, size=(500, 2))
     >>> flow = NeuralFlow(hidden=(32, 32), n_iterations=300, learning_rate=5e-3, random_state=0).fit(X)
-    >>> student = distill(flow, 1, n_iterations=50, random_state=0)
+    >>> student = distill(flow, 1, n_iterations=50, learning_rate=3e-3, random_state=0)
     >>> student.n_steps, bool(abs(student.sample(2000).std() - 2) < 0.4)
     (1, True)
     """
@@ -100,7 +99,7 @@ def distill(
         network = _consistency(network, guide, parametrisation, data, settings)
         solver = "consistency"
     student.network_ = network.requires_grad_(False).eval()
-    student.field_ = TorchField(student.network_, parametrisation)
+    student.field_ = replace(model.field_, network=student.network_)
     student.set_params(solver=solver, grid="uniform", n_steps=n_steps)
     return student
 
@@ -116,13 +115,14 @@ class _Generated:
     @classmethod
     def by(cls, model: NeuralGenerator, seed: int) -> "_Generated":
         scores, features = model.draw_scores(_ROWS, seed)
-        condition = None if features is None else torch.as_tensor(features.copy())
-        return cls(torch.as_tensor(scores), condition, Rows.split(_ROWS, 0.0, seed))
+        device = next(model.network_.parameters()).device
+        condition = None if features is None else torch.as_tensor(features.copy()).to(device)
+        return cls(torch.as_tensor(scores).to(device), condition, Rows.split(_ROWS, 0.0, seed))
 
     def loss(self, target: Callable[..., Tensor]) -> Any:
         def loss(network: nn.Module, rows: Tensor, rng: torch.Generator) -> Tensor:
             x1 = self.x1[rows]
-            x0 = torch.randn(x1.shape, generator=rng)
+            x0 = torch.randn(x1.shape, generator=rng, device=rng.device)
             return target(network, x0, x1, None if self.condition is None else self.condition[rows], rng)
 
         return loss
@@ -137,7 +137,7 @@ def _progressive(teacher: nn.Module, parametrisation: Parametrisation, n: int) -
     h = 1 / (2 * n)
 
     def loss(network: nn.Module, x0: Tensor, x1: Tensor, c: Tensor | None, rng: torch.Generator) -> Tensor:
-        t = torch.randint(n, (len(x1), 1), generator=rng) / n
+        t = torch.randint(n, (len(x1), 1), generator=rng, device=rng.device) / n
         x = t * x1 + (1 - t) * x0
         with torch.no_grad():
             first = parametrisation.field(teacher, x, t, c)
@@ -159,7 +159,7 @@ def _consistency(
         return x + (1 - t) * parametrisation.field(net, x, t, c)
 
     def loss(net: nn.Module, x0: Tensor, x1: Tensor, c: Tensor | None, rng: torch.Generator) -> Tensor:
-        t = torch.randint(n, (len(x1), 1), generator=rng) / n
+        t = torch.randint(n, (len(x1), 1), generator=rng, device=rng.device) / n
         s = t + 1 / n
         x = t * x1 + (1 - t) * x0
         with torch.no_grad():

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from baselines.generator import NeuralGenerator, TrainingData
+from baselines.generator import NeuralGenerator
 from baselines.objectives import BridgeMatching, Diffusion, FlowMatching, Objective
 from baselines.parametrisations import Parametrisation
 
@@ -15,15 +15,17 @@ class NeuralFlow(NeuralGenerator):
 
     Parameters
     ----------
-    method : {"icfm", "otcfm", "sbcfm", "vpcfm"}
-        Independent pairs; pairs by optimal transport inside batches; these with a bridge of noise between them
-        (Schroedinger bridge); independent pairs on the trigonometric path.
+    method : {"icfm", "fm", "otcfm", "sbcfm", "vpcfm"}
+        Independent pairs; these with a little noise left on the data; pairs by optimal transport inside batches; these
+        with a bridge of noise between them (Schroedinger bridge); independent pairs on the trigonometric path.
     network : {"mlp", "torchcfm", "tabddpm"}
         See :mod:`baselines.networks`.
     hidden : tuple of int, optional
         Widths of the layers, those of the network's authors by default.
     solver, grid, n_steps
-        How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS`.
+        How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS`, and for ``"sbcfm"`` also ``"bridge"``,
+        its diffusion. Other samplers that add noise take pairs to be independent, which those of ``"otcfm"`` and
+        ``"sbcfm"`` are not.
     n_iterations, batch_size, learning_rate, weight_decay, ema
         See :class:`baselines.training.TrainingSettings`.
     early_stopping : int or None
@@ -34,11 +36,13 @@ class NeuralFlow(NeuralGenerator):
         CPU time of training.
     preprocessing : {"rank", "standard"}
         Normal scores as in BUFF, or standardised columns.
-    bridge_noise : float
-        Of ``"sbcfm"``.
+    noise : float, optional
+        Of the bridge (1 by default), or left on the data by ``"fm"`` (0.001).
     checkpoint : path, optional
-        File from which an interrupted training goes on.
+        File, written at every check, from which an interrupted training goes on.
     bf16, compile : bool
+        Arithmetic in half the bits, a compiled network: for GPUs.
+    device : {"auto", "cpu", "cuda"}
     random_state : None, int or NumPy generator
     verbose : int
 
@@ -51,6 +55,7 @@ class NeuralFlow(NeuralGenerator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(3, 2, size=(500, 2))
     >>> flow = NeuralFlow(hidden=(32, 32), n_iterations=300, learning_rate=5e-3, random_state=0).fit(X)
     >>> bool(abs(flow.sample(2000).mean() - 3) < 0.3)
@@ -75,10 +80,11 @@ class NeuralFlow(NeuralGenerator):
         held_out: float = 0.1,
         max_seconds: float | None = None,
         preprocessing: str = "rank",
-        bridge_noise: float = 1.0,
+        noise: float | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         bf16: bool = False,
         compile: bool = False,
+        device: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -97,26 +103,31 @@ class NeuralFlow(NeuralGenerator):
         self.held_out = held_out
         self.max_seconds = max_seconds
         self.preprocessing = preprocessing
-        self.bridge_noise = bridge_noise
+        self.noise = noise
         self.checkpoint = checkpoint
         self.bf16 = bf16
         self.compile = compile
+        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
     def _objective(self, width: float) -> Objective:
         objectives: dict[str, Objective] = {
             "icfm": FlowMatching(),
+            "fm": FlowMatching(floor=self._noise(1e-3)),
             "otcfm": FlowMatching(),
             "vpcfm": FlowMatching(curved=True),
-            "sbcfm": BridgeMatching(float(self.bridge_noise)),
+            "sbcfm": BridgeMatching(self._noise(1.0)),
         }
         if self.method not in objectives:
             raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(objectives)}")
         return objectives[self.method]
 
-    def _coupling(self, data: "TrainingData") -> str | None:
+    def _coupling(self) -> str | None:
         return "transport" if self.method in ("otcfm", "sbcfm") else None
+
+    def _noise(self, usual: float) -> float:
+        return usual if self.noise is None else float(self.noise)
 
 
 class NeuralDiffusion(NeuralGenerator):
@@ -138,6 +149,7 @@ class NeuralDiffusion(NeuralGenerator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(3, 2, size=(500, 2))
     >>> diffusion = NeuralDiffusion(hidden=(32, 32), n_iterations=300, learning_rate=5e-3, random_state=0).fit(X)
     >>> bool(abs(diffusion.sample(2000).std() - 2) < 0.3)
@@ -167,6 +179,7 @@ class NeuralDiffusion(NeuralGenerator):
         checkpoint: str | os.PathLike[str] | None = None,
         bf16: bool = False,
         compile: bool = False,
+        device: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -190,6 +203,7 @@ class NeuralDiffusion(NeuralGenerator):
         self.checkpoint = checkpoint
         self.bf16 = bf16
         self.compile = compile
+        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from baselines.fields import BridgeField, TorchField
 from baselines.parametrisations import HIGHEST, LOWEST, Parametrisation, ratio
 from baselines.weights import SPACES, get_loss_weight
+from buff.grids.discrete import alpha_bar, ratios
 
 __all__ = ["DENSITIES", "BridgeMatching", "Diffusion", "FlowMatching", "Objective"]
 
@@ -28,6 +30,10 @@ class Objective:
     #: Outputs of the network, in units of the width of the data.
     n_outputs: int = 1
 
+    def field(self, network: nn.Module) -> TorchField:
+        """The velocity that a trained network stands for."""
+        return TorchField(network, self.parametrisation)
+
     def loss(
         self, network: nn.Module, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator
     ) -> Tensor:
@@ -37,41 +43,42 @@ class Objective:
 
 @dataclass(frozen=True)
 class FlowMatching(Objective):
-    """``|F(x_t, t) - (x1 - x0)|^2`` at uniform times (Lipman et al., 2022, arXiv:2210.02747; Tong et al., 2023,
-    arXiv:2302.00482).
+    r"""Regression of the velocity :math:`x_1 - x_0` at :math:`x_t = t x_1 + (1 - t) x_0` (Lipman et al., 2022,
+    arXiv:2210.02747; Tong et al., 2023, arXiv:2302.00482).
+
+    Other paths are scaled to the linear one; which times are trained how often, and what their errors count, is theirs.
 
     Attributes
     ----------
+    floor : float
+        m, the noise left on the data: ``tau x1 + (1 - (1 - m) tau) x0`` at uniform tau.
     curved : bool
-        ``x_t = cos(pi t / 2) x0 + sin(pi t / 2) x1`` (Albergo, Vanden-Eijnden, 2022, arXiv:2209.15571), trained at
-        times uniform in the angle and read on the linear path.
-    blur : float
-        Standard deviation of noise added to x_t.
+        ``cos(pi tau / 2) x0 + sin(pi tau / 2) x1`` at uniform tau (Albergo, Vanden-Eijnden, 2022, arXiv:2209.15571).
     """
 
+    floor: float = 0.0
     curved: bool = False
-    blur: float = 0.0
     parametrisation: Parametrisation = field(default_factory=lambda: Parametrisation("velocity"))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.floor < 1:
+            raise ValueError(f"the noise left on the data must lie in [0, 1): found {self.floor!r}")
 
     def loss(
         self, network: nn.Module, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator
     ) -> Tensor:
-        r = torch.rand(len(x1), 1, generator=rng)
+        t, weight = self._times(torch.rand(len(x1), 1, generator=rng, device=rng.device))
+        F = self.parametrisation.raw(network, t * x1 + (1 - t) * x0, t, condition)
+        return weight[:, 0] * (F - (x1 - x0)).square().mean(1)
+
+    def _times(self, tau: Tensor) -> tuple[Tensor, Tensor]:
+        """Times with the noise-to-signal ratio of tau, and what a squared error of the linear velocity counts there."""
         if self.curved:
-            cos, sin = torch.cos(math.pi / 2 * r), torch.sin(math.pi / 2 * r)
+            cos, sin = torch.cos(math.pi / 2 * tau), torch.sin(math.pi / 2 * tau)
             t = sin / (sin + cos)
-        else:
-            t = r
-        x_t = t * x1 + (1 - t) * x0
-        if self.blur:
-            x_t = x_t + self.blur * torch.randn(x_t.shape, generator=rng)
-        F = self.parametrisation.raw(network, x_t, t, condition)
-        error = (F - self.parametrisation.target(x0, x1, t)).square().mean(1)
-        if not self.curved:
-            return error
-        # |u_curved - target|^2: both velocities follow from the denoised data
-        weight = SPACES["v"](ratio(t), 1.0) / SPACES["velocity"](ratio(t), 1.0)
-        return weight[:, 0] * error
+            return t, SPACES["v"](ratio(t), 1.0) / SPACES["velocity"](ratio(t), 1.0)
+        scale = 1 + self.floor * tau
+        return tau / scale, 1 / scale**2
 
 
 @dataclass(frozen=True)
@@ -95,12 +102,19 @@ class BridgeMatching(Objective):
     parametrisation: Parametrisation = field(default_factory=lambda: Parametrisation("velocity"))
     n_outputs: int = 2
 
+    def __post_init__(self) -> None:
+        if not self.noise > 0:
+            raise ValueError(f"the noise of a bridge must be positive: found {self.noise!r}")
+
+    def field(self, network: nn.Module) -> TorchField:
+        return BridgeField(network, self.parametrisation, noise=self.noise)
+
     def loss(
         self, network: nn.Module, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator
     ) -> Tensor:
         d = x1.shape[1]
-        t = torch.rand(len(x1), 1, generator=rng).clamp(1e-3, 1 - 1e-3)
-        z = torch.randn(x1.shape, generator=rng)
+        t = torch.rand(len(x1), 1, generator=rng, device=rng.device).clamp(1e-3, 1 - 1e-3)
+        z = torch.randn(x1.shape, generator=rng, device=rng.device)
         spread = self.noise * torch.sqrt(t * (1 - t))
         x_t = t * x1 + (1 - t) * x0 + spread * z
         u = (1 - 2 * t) / (2 * t * (1 - t)) * spread * z + x1 - x0
@@ -110,27 +124,25 @@ class BridgeMatching(Objective):
 
 
 def _lognormal(n: int, rng: torch.Generator) -> Tensor:
-    return torch.exp(-1.2 + 1.2 * torch.randn(n, 1, generator=rng))
+    return torch.exp(-1.2 + 1.2 * torch.randn(n, 1, generator=rng, device=rng.device))
 
 
 def _vp(n: int, rng: torch.Generator) -> Tensor:
-    tau = 1e-3 + (1 - 1e-3) * torch.rand(n, 1, generator=rng)
+    tau = 1e-3 + (1 - 1e-3) * torch.rand(n, 1, generator=rng, device=rng.device)
     return torch.sqrt(torch.expm1(0.1 * tau + (20.0 - 0.1) / 2 * tau**2))
 
 
 def _cosine(n: int, rng: torch.Generator) -> Tensor:
-    return torch.tan(math.pi / 2 * torch.rand(n, 1, generator=rng).clamp(1e-3, 1 - 4e-3))
+    return torch.tan(math.pi / 2 * torch.rand(n, 1, generator=rng, device=rng.device).clamp(1e-3, 1 - 4e-3))
 
 
 def _ddpm(n: int, rng: torch.Generator) -> Tensor:
-    from buff.grids.discrete import alpha_bar, ratios
-
-    table = torch.tensor(ratios(alpha_bar("ddpm")), dtype=torch.float32)
-    return table[torch.randint(len(table), (n, 1), generator=rng)]
+    table = torch.tensor(ratios(alpha_bar("ddpm")), dtype=torch.float32, device=rng.device)
+    return table[torch.randint(len(table), (n, 1), generator=rng, device=rng.device)]
 
 
 def _uniform(n: int, rng: torch.Generator) -> Tensor:
-    t = torch.rand(n, 1, generator=rng).clamp(1e-3, 1 - 1e-3)
+    t = torch.rand(n, 1, generator=rng, device=rng.device).clamp(1e-3, 1 - 1e-3)
     return (1 - t) / t
 
 

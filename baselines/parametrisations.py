@@ -16,10 +16,10 @@ __all__ = ["PREDICTIONS", "Parametrisation"]
 PREDICTIONS = ("velocity", "edm", "noise", "v", "data")
 #: Noise-to-signal ratios outside of which the level a network is told stays as it is.
 LOWEST, HIGHEST = 2e-3, 152.0
-#: Before this time a prediction of the noise says next to nothing about the data: it is read as if made then.
+#: Nearly pure noise, a prediction of the noise says next to nothing about the data: denoised data are those of then.
 _EARLIEST = 1 / 21
-#: So close to the data ``u(x, 1) = x``: the noise that made x is independent of it, and has mean 0.
-_LATEST = 1e-5
+#: Nearly pure data, a prediction of the data says next to nothing about the noise: it falls to 0 as 1 - t from then.
+_LATEST = 0.99
 
 
 @dataclass(frozen=True)
@@ -73,20 +73,29 @@ class Parametrisation:
         return targets[self.predicts]()
 
     def velocity(self, F: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        """u of outputs F at states x (n, d) and times t, one or (n, 1)."""
+        """u of outputs F at states x (n, d) and times t (n, 1), not 0 to read from noise, not 1 from data."""
         n, s = self._norm(t), self.width
         formulas = {
             "velocity": lambda: F,
             "edm": lambda: ((s**2 * t - (1 - t)) * x + s * n * F) / n**2,
             "v": lambda: ((2 * t - 1) * x - n * F) / n**2,
-            "noise": lambda: (x - F) / t.clamp(min=_EARLIEST),
-            "data": lambda: torch.where(t < 1 - _LATEST, (F - x) / (1 - t).clamp(min=_LATEST), x),
+            "noise": lambda: (x - F) / t,
+            "data": lambda: (F - x) / (1 - t),
         }
         return formulas[self.predicts]()
 
     def field(self, network: nn.Module, x: Tensor, t: Tensor, condition: Tensor | None) -> Tensor:
-        """u of a network."""
-        return self.velocity(self.raw(network, x, t, condition)[:, : x.shape[1]], x, t)
+        """u of a network at states x (n, d) and times t (n, 1), finite at both ends."""
+        s = t.clamp(_EARLIEST if self.predicts == "noise" else 0.0, _LATEST if self.predicts == "data" else 1.0)
+        y = x * (self._norm(s) / self._norm(t))
+        u = self.velocity(self.raw(network, y, s, condition)[:, : x.shape[1]], y, s)
+        if self.predicts == "noise":
+            denoised = y + (1 - s) * u
+            return torch.where(t < s, (denoised - x) / (1 - t).clamp(min=1 - _EARLIEST), u)
+        if self.predicts == "data":
+            noise = (y - s * u) * (1 - t) / (1 - s)
+            return torch.where(t > s, (x - noise) / t.clamp(min=_LATEST), u)
+        return u
 
     def _norm(self, t: Tensor) -> Tensor:
         return _norm(t, self.width if self.predicts == "edm" else 1.0)

@@ -7,8 +7,8 @@ import numpy as np
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from baselines.checks import get_device
 from baselines.estimators import NeuralDiffusion, NeuralFlow
-from baselines.fields import TorchField
 from baselines.networks import parameter_count
 from baselines.spaces import SPACES
 from buff.archive import Archive, nested, read_archive, write_archive
@@ -19,7 +19,7 @@ __all__ = ["load", "save"]
 
 _KINDS = {"NeuralFlow": NeuralFlow, "NeuralDiffusion": NeuralDiffusion}
 #: Parameters that mean something on one machine, or in training, only.
-_LOCAL = ("checkpoint", "compile", "verbose")
+_LOCAL = ("checkpoint", "compile", "device", "verbose")
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -34,7 +34,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     parameters["random_state"] = int(state) if isinstance(state, int | np.integer) else None
     record |= {"parameters": parameters, "entropy": str(model._entropy)}
     record["width"] = model.field_.parametrisation.width
-    weights = save_tensors({k: v.contiguous() for k, v in model.network_.state_dict().items()})
+    weights = save_tensors({k: v.cpu().contiguous() for k, v in model.network_.state_dict().items()})
     write_archive(path, Archive(type(model).__name__, record, arrays, {"network.safetensors": weights}))
 
 
@@ -61,8 +61,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     objective = model._objective(record["width"])
     model.network_ = model._network(objective)
     model.network_.load_state_dict(load_tensors(archive.blobs["network.safetensors"]))
-    model.network_.requires_grad_(False).eval()
-    model.field_ = TorchField(model.network_, objective.parametrisation)
+    model.network_.requires_grad_(False).eval().to(get_device(model.device))
+    model.field_ = objective.field(model.network_)
     model.n_parameters_, model.history_ = parameter_count(model.network_), ()
     model._entropy = int(record["entropy"])
     return model

@@ -99,10 +99,14 @@ class Levels:
         z = torch.from_numpy(space.encode(columns))
         return cls(z, z, False)
 
+    def to(self, device: torch.device) -> "Levels":
+        """The same on a device."""
+        return Levels(self.low.to(device), self.high.to(device), self.ranked)
+
     def batch(self, rows: Tensor, rng: torch.Generator) -> Tensor:
         """x1 of shape (len(rows), d)."""
         low = self.low[rows]
         if not self.ranked:
             return low
-        u = low + (self.high[rows] - low) * torch.rand(low.shape, generator=rng)
+        u = low + (self.high[rows] - low) * torch.rand(low.shape, generator=rng, device=rng.device)
         return torch.special.ndtri(u.clamp(1e-7, 1 - 1e-7))

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class TrainingSettings:
         Arithmetic in half the bits; a compiled network. Both pay on GPUs.
     checkpoint : path or None
         File from which an interrupted training goes on.
+    problem : str
+        What is learned, so that a checkpoint of something else is noticed.
     seed : int
     """
 
@@ -61,6 +63,7 @@ class TrainingSettings:
     bf16: bool = False
     compile: bool = False
     checkpoint: Path | None = None
+    problem: str = ""
     seed: int = 0
 
 
@@ -95,16 +98,29 @@ class Rows:
 
     @classmethod
     def split(cls, n: int, share: float, seed: int, weights: np.ndarray | None = None) -> "Rows":
-        """``share`` of n rows left out at random."""
-        order = np.random.default_rng(seed).permutation(n)
-        k = int(share * n)
+        """``share`` of n rows left out at random, at least one unless it is 0; rows without weight are in neither."""
+        kept = np.arange(n) if weights is None else np.flatnonzero(weights)
+        order = np.random.default_rng(seed).permutation(kept)
+        k = min(max(1, int(share * len(order))), len(order) - 1) if share else 0
         tensor = None if weights is None else torch.as_tensor(weights, dtype=torch.float64)
         return cls(torch.as_tensor(order[k:]), torch.as_tensor(order[:k]), tensor)
+
+    def to(self, device: torch.device) -> "Rows":
+        """The same on a device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return Rows(self.train.to(device), self.held_out.to(device), weights)
+
+    def mean(self, losses: Tensor) -> float:
+        """Mean of the losses of the rows left out, by weight."""
+        if self.weights is None:
+            return float(losses.mean())
+        weights = self.weights[self.held_out]
+        return float((weights * losses).sum() / weights.sum())
 
     def batch(self, size: int, rng: torch.Generator) -> Tensor:
         """Rows of a batch, with replacement; by weight if there are weights."""
         if self.weights is None:
-            return self.train[torch.randint(len(self.train), (size,), generator=rng)]
+            return self.train[torch.randint(len(self.train), (size,), generator=rng, device=rng.device)]
         return self.train[torch.multinomial(self.weights[self.train], size, replacement=True, generator=rng)]
 
 
@@ -114,6 +130,7 @@ class Trainer:
     Parameters
     ----------
     network : torch.nn.Module
+        On the device where it is to be trained; the loss draws its noise there.
     loss : callable
         ``loss(network, rows, rng)``: losses of the rows of a batch.
     rows : Rows
@@ -123,15 +140,19 @@ class Trainer:
     ----------
     averaged : torch.nn.Module
         The moving average of the network.
+    history : list of StepRecord
+        From the first iteration on, also of a training that was resumed.
     """
 
     def __init__(self, network: nn.Module, loss: BatchLoss, rows: Rows, settings: TrainingSettings) -> None:
-        self.network, self.loss, self.rows, self.settings = network, loss, rows, settings
+        self.device = next(network.parameters()).device
+        self.network, self.loss, self.rows, self.settings = network, loss, rows.to(self.device), settings
         self.averaged = copy.deepcopy(network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.rng = torch.Generator().manual_seed(settings.seed)
+        self.rng = torch.Generator(self.device).manual_seed(settings.seed)
+        self.history: list[StepRecord] = []
         self.iteration, self.spent, self.best, self.worse = 0, 0.0, math.inf, 0
         self.best_state: dict[str, Tensor] | None = None
 
@@ -158,7 +179,7 @@ class Trainer:
         s = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = s.learning_rate * self._rate()
-        with torch.autocast("cpu", torch.bfloat16, enabled=s.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=s.bf16):
             loss = self.loss(run, self.rows.batch(s.batch_size, self.rng), self.rng).mean()
         if not torch.isfinite(loss):
             raise FloatingPointError(
@@ -192,20 +213,22 @@ class Trainer:
 
     def _record(self, losses: list[float]) -> StepRecord:
         held_out = self._held_out()
+        record = StepRecord(self.iteration, float(np.mean(losses)), held_out, self.spent)
+        self.history.append(record)
         if self.settings.early_stopping is not None:
             self.worse = 0 if held_out < self.best else self.worse + 1
             if held_out < self.best:
                 self.best, self.best_state = held_out, copy.deepcopy(self.averaged.state_dict())
         if self.settings.checkpoint is not None:
             self._save(Path(self.settings.checkpoint))
-        return StepRecord(self.iteration, float(np.mean(losses)), held_out, self.spent)
+        return record
 
     def _held_out(self) -> float:
         if not len(self.rows.held_out):
             return math.nan
         with torch.no_grad():  # always with the same noise, so that checks can be compared
-            rng = torch.Generator().manual_seed(self.settings.seed + 1)
-            return float(self.loss(self.averaged, self.rows.held_out, rng).mean())
+            rng = torch.Generator(self.device).manual_seed(self.settings.seed + 1)
+            return self.rows.mean(self.loss(self.averaged, self.rows.held_out, rng))
 
     def _save(self, path: Path) -> None:
         state = {
@@ -215,16 +238,27 @@ class Trainer:
             "rng": self.rng.get_state(),
             "best_state": self.best_state,
             "numbers": (self.iteration, self.spent, self.best, self.worse),
+            "history": [astuple(record) for record in self.history],
+            "training": self._training,
         }
         partial = path.with_suffix(path.suffix + ".part")
         torch.save(state, partial)
         os.replace(partial, path)
 
     def _resume(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state.get("training") != self._training:
+            raise ValueError(f"checkpoint {path} is of another training: remove it, or name another file")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.rng.set_state(state["rng"])
+        self.rng.set_state(state["rng"].cpu())
         self.best_state = state["best_state"]
         self.iteration, self.spent, self.best, self.worse = state["numbers"]
+        self.history = [StepRecord(*record) for record in state["history"]]
+
+    @property
+    def _training(self) -> str:
+        """Everything that must be the same for a training to be the same."""
+        shapes = [tuple(p.shape) for p in self.network.parameters()]
+        return f"{replace(self.settings, checkpoint=None, compile=False)} {shapes}"

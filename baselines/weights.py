@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LOSS_WEIGHTS", "SPACES", "LossWeight", "get_loss_weight"]
+__all__ = ["LOSS_WEIGHTS", "SPACES", "LossWeight", "get_loss_weight", "soft_min_snr", "soft_min_snr_poster"]
 
 #: Squared errors of each space, as multiples of that of the denoised data.
 SPACES: dict[str, Callable[[Any, float], Any]] = {
@@ -35,6 +35,16 @@ SPACES: dict[str, Callable[[Any, float], Any]] = {
 def _min_snr(sigma: Any, gamma: float = 5.0) -> Any:
     snr = 1 / sigma**2
     return snr * (snr < gamma) + gamma * (snr >= gamma)
+
+
+def soft_min_snr(sigma: Any, s: float, k: float = 2.0) -> Any:
+    r""":math:`(\sigma s)^2 / (\sigma^2 + s^k)^2`; for k = 2, :math:`1 / (\sigma^2 + s^2)` in the space of the data."""
+    return (sigma * s) ** 2 / (sigma**2 + s**k) ** 2
+
+
+def soft_min_snr_poster(sigma: Any, s: float, k: float = 2.0) -> Any:
+    r""":math:`\sigma s / (\sigma^2 + s^k)^2`, as printed: without the square, low noise counts far more."""
+    return sigma * s / (sigma**2 + s**k) ** 2
 
 
 @dataclass(frozen=True)
@@ -74,15 +84,8 @@ LOSS_WEIGHTS = {
     "min_snr_v": LossWeight(
         "v", lambda sigma, s: _min_snr(sigma) / (1 + 1 / sigma**2), "Hang et al., 2023, arXiv:2303.09556"
     ),
-    "soft_min_snr": LossWeight(
-        "edm",
-        lambda sigma, s: (sigma * s) ** 2 / (sigma**2 + s**2) ** 2,
-        "Crowson et al., 2024, arXiv:2401.11605",
-    ),
-    # as printed: without the square of the numerator, low noise counts far more
-    "soft_min_snr_poster": LossWeight(
-        "edm", lambda sigma, s: sigma * s / (sigma**2 + s**2) ** 2, "poster of Jiang et al. on arXiv:2401.13162"
-    ),
+    "soft_min_snr": LossWeight("edm", soft_min_snr, "Crowson et al., 2024, arXiv:2401.11605"),
+    "soft_min_snr_poster": LossWeight("edm", soft_min_snr_poster, "poster of Jiang et al. on arXiv:2401.13162"),
 }
 for _space in ("data", "noise", "v", "velocity"):
     LOSS_WEIGHTS[f"uniform_{_space}"] = LossWeight(_space, lambda sigma, s: sigma * 0 + 1.0, "plain squared error")

@@ -62,13 +62,17 @@ def draw_front(record: Record, quantity: str = "auc_trees") -> Any:
             axes.scatter([p.nfe for p in points], [p.value for p in points], s=8, color=colour, alpha=0.35)
             best = front(points)
             axes.step([p.nfe for p in best], [p.value for p in best], where="post", color=colour, label=source)
+            beside = {"fontsize": 6, "rotation": 30, "xytext": (2, 2), "textcoords": "offset points"}
             for p in best:
-                axes.annotate(p.name, (p.nfe, p.value), fontsize=6, rotation=30, xytext=(2, 2), textcoords="offset points")
+                axes.annotate(p.name, (p.nfe, p.value), color=colour, clip_on=True, **beside)
         floor = fmean(record.values("", FLOOR, quantity).values())
         axes.axhline(floor, color="0.4", linestyle="--", linewidth=0.9, label="real against real")
         axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
         if quantity == "w1":
             axes.set_yscale("log")
+        else:
+            axes.set_ylim(0.49, 0.7)  # beyond, nobody would mistake them for real
         axes.set_xlabel("field evaluations an event")
         axes.set_ylabel(LABELS[quantity])
         axes.legend()

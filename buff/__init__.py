@@ -8,12 +8,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from buff.estimators import BUFF, PublishedBUFF, load
+    from buff.estimators import BUFF, BUFFTransport, PublishedBUFF, load
     from buff.preprocessing import RankSpace
+    from buff.unfolding import Unfolder, UnfoldingResult
 
-__all__ = ["BUFF", "PublishedBUFF", "RankSpace", "datasets", "load", "metrics", "plotting", "solvers"]
+__all__ = [
+    "BUFF",
+    "BUFFTransport",
+    "PublishedBUFF",
+    "RankSpace",
+    "Unfolder",
+    "UnfoldingResult",
+    "datasets",
+    "load",
+    "metrics",
+    "plotting",
+    "solvers",
+]
 
-_HOMES = {"BUFF": "estimators", "PublishedBUFF": "estimators", "load": "estimators", "RankSpace": "preprocessing"}
+_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "PublishedBUFF", "load"), "estimators")
+_HOMES |= {"RankSpace": "preprocessing"}
+_HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = ("datasets", "estimators", "fields", "grids", "metrics", "paths", "plotting", "preprocessing", "solvers")
 
 

@@ -18,6 +18,7 @@ LAYERS = [
     {"paths", "couplings"},
     {"fields", "solvers"},
     {"boosters", "preprocessing"},
+    {"weights"},
     {"training"},
     {"estimators"},
 ]
@@ -28,14 +29,32 @@ SIDES = {
     "io": {"errors", "protocols"},
     "plotting": {"errors", "protocols", "io", "metrics"},
     "report": {"errors", "protocols", "io", "metrics", "plotting"},
+    "unfolding": {
+        "errors",
+        "protocols",
+        "randomness",
+        "boosters",
+        "preprocessing",
+        "estimators",
+        "metrics",
+        "plotting",
+    },
     "demo": {"protocols", "datasets", "estimators", "metrics", "report"},
     "cli": {"*"},
-    "__init__": {"estimators", "preprocessing"},
+    "__init__": {"estimators", "preprocessing", "unfolding"},
     "__main__": {"cli"},
 }
 #: The only importers of a heavy package.
 OWNERS = {"xgboost": {"boosters", "training"}, "torch": set(), "matplotlib": {"plotting", "report", "demo"}}
 PURE = {"grids", "schedules", "paths", "couplings", "fields", "solvers"}
+
+
+#: What the neural baselines may use of buff; nothing of buff uses them.
+BASELINE_FILES = sorted((ROOT / "baselines").rglob("*.py"))
+SHARED = {
+    *("errors", "protocols", "randomness", "archive", "grids", "schedules", "paths", "couplings", "solvers", "fields"),
+    *("preprocessing", "metrics", "datasets"),
+}
 
 
 def allowed(part):
@@ -81,6 +100,18 @@ def test_heavy_packages_have_owners_and_come_late(path):
             assert not at_import, f"{package} must be imported where it is used"
         if part_of(path) in PURE:
             assert package not in ("sklearn", "pandas", "xgboost", "torch"), f"{package} in the numerical heart"
+
+
+@pytest.mark.parametrize("path", BASELINE_FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_baselines_share_the_numerical_heart_and_no_more(path):
+    used = {name.split(".")[1] for name, _ in imports(path) if name.startswith("buff.")}
+    assert used <= SHARED
+    assert len(path.read_text().splitlines()) <= 350
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_buff_knows_no_baselines(path):
+    assert not any(name.split(".")[0] in ("baselines", "torch") for name, _ in imports(path))
 
 
 def test_import_buff_is_light():

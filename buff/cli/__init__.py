@@ -10,11 +10,12 @@ from buff.cli.evaluate import evaluate
 from buff.cli.fit import fit, plan
 from buff.cli.inspect import inspect, samplers
 from buff.cli.sample import sample
+from buff.cli.unfold import unfold
 
 __all__ = ["app", "main"]
 
 app = new_app()
-for _verb in (demo, fit, sample, evaluate, inspect, plan, samplers):
+for _verb in (demo, fit, sample, evaluate, unfold, inspect, plan, samplers):
     app.command()(_verb)
 
 

@@ -18,6 +18,7 @@ Examples:
   buff fit jets.parquet -o jets.buff
   buff sample jets.buff -n 1000000 -o generated.parquet
   buff evaluate jets.parquet generated.parquet --report quality.html
+  buff unfold --template > unfold.toml
 """
 
 

@@ -3,5 +3,6 @@
 from buff.estimators.buff import BUFF
 from buff.estimators.loading import load
 from buff.estimators.published import PublishedBUFF
+from buff.estimators.transport import BUFFTransport
 
-__all__ = ["BUFF", "PublishedBUFF", "load"]
+__all__ = ["BUFF", "BUFFTransport", "PublishedBUFF", "load"]

@@ -1,43 +1,24 @@
 """BUFF: learn a table, draw new rows."""
 
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from buff.archive import write_archive
-from buff.boosters import Booster, BoosterSettings
-from buff.estimators.checks import booster_settings, check_parameters, check_sample_size, check_weights, fixed_nodes
-from buff.estimators.generation import Flow, condition_normals
-from buff.estimators.persistence import to_archive
-from buff.grids import get_grid
-from buff.preprocessing import ConditionEncoder, RankSpace
+from buff.estimators.base import FlowEstimator
+from buff.estimators.checks import check_sample_size, get_coupling, positive
+from buff.estimators.distillation import distilled
+from buff.estimators.generation import condition_normals
+from buff.preprocessing import read
 from buff.protocols import Array
-from buff.randomness import entropy_of, training_seed
-from buff.solvers import get_solver
-from buff.training import (
-    Frame,
-    LinearBase,
-    NodeCache,
-    NodeModel,
-    Nodes,
-    Plan,
-    TrainingSet,
-    make_plan,
-    suited_to_conditions,
-    train_field,
-)
-from buff.training.cache import fingerprint
+from buff.training import Plan, Starts, TrainingSet, strata
 
 __all__ = ["BUFF"]
 
 
-class BUFF(BaseEstimator):  # type: ignore[misc]
+class BUFF(FlowEstimator):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.preprocessing.RankSpace`), where x1 is data and x0 standard normal
@@ -62,6 +43,12 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
         Rows by which leaves are drawn towards 0: near noise, where a leaf's mean is mostly noise, it calms them.
     noise_budget : int
         Rows a node is trained on: each row of the table is used with so many noise draws that this is reached.
+    coupling : {"independent", "transport"} or MinibatchTransport
+        Which noise the rows are paired with: any, or within batches the nearest (:mod:`buff.couplings`), among rows
+        of the same labels or, where conditions are continuous, of similar ones.
+    negative_weights : {"error", "smooth", "cancel"}
+        What becomes of event weights below 0: refused, replaced by the local mean weight, or cancelled with those
+        nearby: see :func:`buff.weights.positive_weights`.
     early_stopping : int or None
         Stop a node when its error on fresh noise has not fallen for so many rounds.
     layout : {"auto", "scalar", "vector", "sketch"}
@@ -93,6 +80,8 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
     ----------
     schema_ : Schema
         Kinds and bounds of the columns; prints as a table.
+    condition_schema_ : Schema or None
+        Likewise of the condition.
     nodes_ : Nodes
         Time, rounds, variance explained and seconds of every node; prints as a table.
     plan_ : Plan
@@ -118,51 +107,6 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
     True
     """
 
-    def __init__(
-        self,
-        n_steps: int = 10,
-        solver: str = "ab2",
-        *,
-        grid: str = "uniform",
-        n_estimators: int = 12,
-        max_depth: int = 8,
-        learning_rate: float = 0.7,
-        reg_lambda: float = 30.0,
-        noise_budget: int = 150_000,
-        early_stopping: int | None = None,
-        layout: str = "auto",
-        schema: Mapping[str, Any] | None = None,
-        categories: str = "similar",
-        tails: str = "clip",
-        tree_params: Mapping[str, Any] | None = None,
-        device: str = "auto",
-        n_jobs: int | None = None,
-        max_memory: int | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_steps = n_steps
-        self.solver = solver
-        self.grid = grid
-        self.n_estimators = n_estimators
-        self.max_depth = max_depth
-        self.learning_rate = learning_rate
-        self.reg_lambda = reg_lambda
-        self.noise_budget = noise_budget
-        self.early_stopping = early_stopping
-        self.layout = layout
-        self.schema = schema
-        self.categories = categories
-        self.tails = tails
-        self.tree_params = tree_params
-        self.device = device
-        self.n_jobs = n_jobs
-        self.max_memory = max_memory
-        self.cache_dir = cache_dir
-        self.random_state = random_state
-        self.verbose = verbose
-
     def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> "BUFF":
         """Learn the distribution of the rows of X, given their conditions.
 
@@ -175,7 +119,7 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
         condition : table of shape (n, c) or array of shape (n,), optional
             Numbers or labels that rows will be asked for.
         sample_weight : array of shape (n,), optional
-            Event weights, not negative.
+            Event weights; see ``negative_weights`` for those of both signs.
 
         Raises
         ------
@@ -184,19 +128,7 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
         MemoryError
             The fit needs more than ``max_memory``.
         """
-        problem, plan, times = self._prepare(X, condition, sample_weight, trial=False)
-        settings = suited_to_conditions(booster_settings(self), problem, plan.n_draws)
-        cache, entropy = self._cache(problem, settings, plan, times)
-        rng = np.random.default_rng(training_seed(entropy))
-        problem = problem.framed(rng)
-        base = LinearBase.fit(problem.scores(rng), problem.condition, problem.weights)
-        fitted = train_field(
-            problem, base, times, settings, plan, entropy=entropy, cache=cache, verbose=self.verbose
-        )
-        self.nodes_ = Nodes(record for _, record in fitted)
-        self.plan_ = plan
-        self._entropy = entropy
-        self._set_flow(base, problem.frame, times, [booster for booster, _ in fitted], settings.device)
+        self._train(self._prepare(X, condition, sample_weight))
         return self
 
     def plan(self, X: Any, *, condition: Any = None, sample_weight: Any = None) -> Plan:
@@ -208,7 +140,7 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
             The fit would need more than ``max_memory``.
         """
         twin = type(self)(**self.get_params())
-        return twin._prepare(X, condition, sample_weight, trial=True)[1]
+        return twin._plan(twin._prepare(X, condition, sample_weight), trial=True)
 
     def sample(
         self,
@@ -251,9 +183,7 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
         entropy = self._sampling_entropy(random_state)
         drawn, features, n = self._conditions(n, condition, entropy, first_event)
         batches = self._flow.batches(n, entropy, first_event, features, batch_size, self.n_jobs)
-        decoded = [self.space_.decode(batch) for batch in batches] or [self._nothing()]
-        columns = tuple(np.concatenate(parts) for parts in zip(*decoded, strict=True))
-        events = self.space_.template_.restore(columns)
+        events = self._restore(batches)
         return (events, drawn) if return_condition else events
 
     def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
@@ -265,79 +195,83 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
         for state in self._flow.path(n, entropy, features):
             yield self.space_.inverse_transform(state)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
-        check_is_fitted(self)
-        write_archive(path, to_archive(self))
-
-    def _prepare(
-        self, X: Any, condition: Any, sample_weight: Any, *, trial: bool
-    ) -> tuple[TrainingSet, Plan, tuple[float, ...]]:
-        """Validate everything, learn the maps to unit space, and plan."""
-        check_parameters(self)
-        check_weights(sample_weight)
-        times = fixed_nodes(self.solver, self.grid, self.n_steps)
-        space = RankSpace(self.schema, categories=self.categories, tails=self.tails)
-        self.space_ = space.fit(X, sample_weight=sample_weight)
-        self._copy_feature_facts()
-        self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)
-        features = None if self._encoder is None else self._encoder.transform(condition)
-        problem = TrainingSet.of(space, X, features, sample_weight)
-        plan = make_plan(
-            problem,
-            times,
-            booster_settings(self),
-            noise_budget=self.noise_budget,
-            n_workers=effective_n_jobs(self.n_jobs),
-            max_memory=self.max_memory,
-            trial=trial,
-        )
-        return problem, plan, times
-
-    def _cache(
-        self, problem: TrainingSet, settings: BoosterSettings, plan: Plan, times: tuple[float, ...]
-    ) -> tuple[NodeCache | None, int]:
-        """Where finished nodes are kept, and the seed: a fit that is to be resumed must not draw a new one."""
-        if self.cache_dir is None:
-            return None, entropy_of(self.random_state)
-        seed = "none" if self.random_state is None else entropy_of(self.random_state)
-        key = fingerprint(problem, settings, plan.n_draws, times=times, seed=seed)
-        entropy = int(key, 16) if self.random_state is None else int(seed)
-        return NodeCache(Path(self.cache_dir) / key), entropy
-
-    def _set_flow(
+    def distill(
         self,
-        base: LinearBase,
-        frame: Frame | None,
-        times: tuple[float, ...],
-        boosters: list[Booster | None],
-        device: str,
-    ) -> None:
-        models = tuple(NodeModel.of(base, t, booster, device) for t, booster in zip(times, boosters, strict=True))
-        solver, grid = get_solver(self.solver), get_grid(self.grid, self.n_steps)
-        self._flow = Flow(models, base, frame and frame.to_device(device), times, solver, grid, device)
+        n_steps: int = 2,
+        *,
+        method: str = "velocity",
+        n_samples: int = 300_000,
+        random_state: Any = None,
+        **parameters: Any,
+    ) -> Any:
+        r"""A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
 
-    def _copy_feature_facts(self) -> None:
-        self.schema_ = self.space_.schema_
-        self.n_features_in_ = self.space_.n_features_in_
-        if hasattr(self.space_, "feature_names_in_"):
-            self.feature_names_in_ = self.space_.feature_names_in_
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        With x_t the state of the teacher at time t and h a step of the student, a node learns
 
-    def _sampling_entropy(self, random_state: Any) -> int:
-        if random_state is None and self.random_state is not None:
-            return self._entropy
-        return entropy_of(random_state)
+        .. math:: v(x_t, t) = E[(x_{t+h} - x_t) / h \mid x_t],
+
+        with which Euler's step is the teacher's map from t to t + h. ``"velocity"`` follows the teacher's curve: the
+        student's steps are flow maps that compose (Salimans, Ho, 2022, arXiv:2202.00512, without their halving).
+        ``"reflow"`` draws the curve straight, ``x_t = (1 - t) x_0 + t x_1`` with x_1 where the teacher takes x_0 (Liu,
+        Gong, Liu, 2022, arXiv:2209.03003). In one step they are the same.
+
+        The teacher's map is a function, so that targets carry no noise: students take large trees and learn from as
+        many trajectories as wished. Fewer evaluations save time only where a tree is cheap beside an evaluation: the
+        student's trees are larger and more. On nine observables of top jets, teacher with an AUC of 0.545, students of
+        4, 2 and 1 steps come to FOUR, TWO and ONE.
+
+        Parameters
+        ----------
+        n_steps : int
+            Field evaluations of the student.
+        method : {"velocity", "reflow"}
+        n_samples : int
+            Trajectories to learn from; conditional models draw conditions like those of their training.
+        random_state : None, int or NumPy generator
+            Of the trajectories and of the student; None takes that of the teacher.
+        **parameters
+            In which the student differs from its default: ``n_estimators=100``, ``max_depth=9``,
+            ``learning_rate=0.3``, ``reg_lambda=1.0`` and what else the teacher has.
+
+        Returns
+        -------
+        BUFF
+            Fitted: same schema, conditions, ``sample`` and ``save``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Unknown method or parameter, too few samples, a solver other than Euler's.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
+        >>> teacher = BUFF(noise_budget=5_000, random_state=0).fit(X)
+        >>> student = teacher.distill(1, n_samples=2_000, n_estimators=20)
+        >>> len(student.nodes_), student.sample(3).shape
+        (1, (3, 2))
+        """
+        check_is_fitted(self)
+        return distilled(self, method, n_samples, random_state, {"n_steps": n_steps} | parameters)
+
+    def _prepare(self, X: Any, condition: Any, sample_weight: Any) -> TrainingSet:
+        """Validate everything, and bring the rows to unit space."""
+        self._times()
+        sample_weight = positive(sample_weight, self, X, condition)
+        columns = read(X, min_rows=2)
+        validate_data(self, X, skip_check_array=True)
+        space, features = self._fit_space(columns, sample_weight), self._fit_encoder(condition, sample_weight)
+        problem = TrainingSet.of(space, columns, features, sample_weight)
+        coupling = get_coupling(self)
+        labels = None if coupling is None or problem.condition is None else strata(problem.condition)
+        return replace(problem, starts=Starts(coupling=coupling, labels=labels))
 
     def _conditions(
         self, n: int, condition: Any, entropy: int, first_event: int
     ) -> tuple[Any, Array | None, int]:
         """Conditions in the user's container, as features, and the number of events they ask for."""
         if self._encoder is None:
-            if condition is not None:
-                raise ValueError("the model was fitted without condition: fit it with one, or sample without")
-            return None, None, n
+            return None, self._condition_features(condition), n
         if condition is None:
             condition = self._encoder.draw(condition_normals(entropy, first_event, n, self._encoder.n_normals))
             features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
@@ -350,14 +284,7 @@ class BUFF(BaseEstimator):  # type: ignore[misc]
             )
         return condition, features, n if len(features) == 1 else len(features)
 
-    def _nothing(self) -> tuple[Array, ...]:
-        return self.space_.decode(np.empty((0, self.space_.n_dims_), np.float32))
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.estimator_type = "density_estimator"
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
         return tags
-

@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy.special import ndtr
 
 from buff.fields import NodeField
 from buff.grids import TimeGrid
 from buff.protocols import Array
 from buff.randomness import EventNoise
 from buff.solvers import Solver, integrate, trajectory
-from buff.training import Frame, LinearBase, NodeModel
-from buff.training.devices import device_arrays
+from buff.training import Frame, NodeModel
+from buff.training.devices import device_arrays, to_numpy
 
-__all__ = ["Flow"]
+__all__ = ["Flow", "condition_normals", "uniform_places"]
 
-#: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition.
-_START, _CONDITION = 0, 2**31
+#: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition, the
+#: place of its values inside the ranks that they own.
+_START, _CONDITION, _PLACE = 0, 2**31, 2**31 + 1
 #: Events a batch: their states and leaves stay in the cache.
 _BATCH = 8192
 
@@ -30,22 +32,23 @@ class Flow:
     Attributes
     ----------
     models : tuple of NodeModel
-    base : LinearBase
     frame : Frame or None
         Coordinates that the field lives in, where there is a condition.
     times : tuple of float
         Node of each model.
     solver : Solver
     grid : TimeGrid
+    noise : float
+        Standard deviation of the noise that a flow starts from.
     device : {"cpu", "cuda"}
     """
 
     models: tuple[NodeModel, ...]
-    base: LinearBase
     frame: Frame | None
     times: tuple[float, ...]
     solver: Solver
     grid: TimeGrid
+    noise: float = 1.0
     device: str = "cpu"
 
     @property
@@ -56,7 +59,7 @@ class Flow:
     @property
     def n_dims(self) -> int:
         """Width of unit space."""
-        return self.base.n_dims
+        return len(self.models[0].linear.bias)
 
     def batches(
         self,
@@ -66,36 +69,49 @@ class Flow:
         condition: Array | None,
         batch_size: int | None,
         n_jobs: int | None,
+        points: Array | None = None,
     ) -> Iterator[Array]:
-        """Scores of ``n`` events, float32, in order."""
+        """Scores of ``n`` events, float32, in order; flows start at ``points`` (n, d) or 0, plus noise."""
         size = batch_size or _BATCH
-        starts = range(0, n, size)
         jobs = (
-            (EventNoise(entropy, first_event + i, _START), _rows(condition, i, min(size, n - i)), min(size, n - i))
-            for i in starts
+            (EventNoise(entropy, first_event + i, _START), m, _rows(condition, i, m), _rows(points, i, m))
+            for i in range(0, n, size)
+            for m in (min(size, n - i),)
         )
         # trees release the interpreter's lock while they predict, so threads are enough
         run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(self._batch)(*job) for job in jobs)  # type: ignore[no-any-return]
 
     def path(self, n: int, entropy: int, condition: Array | None) -> Iterator[Array]:
-        """States of ``n`` events at the start and after every step."""
-        x, condition, noise = self._start(EventNoise(entropy), _rows(condition, 0, n), n)
-        for state in trajectory(self.solver, self.field, x, self.grid, condition, noise):
-            yield self._scores(state, condition)
+        """Scores of ``n`` events at the start and after every step."""
+        for state, own in self._walk(EventNoise(entropy), n, _rows(condition, 0, n)):
+            yield self._scores(state, own)
 
-    def _batch(self, noise: EventNoise, condition: Array | None, n: int) -> Array:
-        x, condition, noise = self._start(noise, condition, n)
+    def states(self, noise: EventNoise, n: int, condition: Array | None) -> Iterator[Array]:
+        """The same in the coordinates that the field lives in."""
+        return (to_numpy(state) for state, _ in self._walk(noise, n, condition))
+
+    def _walk(self, noise: EventNoise, n: int, condition: Array | None) -> Iterator[tuple[Array, Array | None]]:
+        x, condition, noise = self._start(noise, n, condition, None)
+        for state in trajectory(self.solver, self.field, x, self.grid, condition, noise):
+            yield state, condition
+
+    def _batch(self, noise: EventNoise, n: int, condition: Array | None, points: Array | None) -> Array:
+        x, condition, noise = self._start(noise, n, condition, points)
         return self._scores(integrate(self.solver, self.field, x, self.grid, condition, noise), condition)
 
     def _scores(self, x: Any, condition: Any) -> Array:
-        return _to_numpy(x if self.frame is None else self.frame.leave(x, condition))
+        return to_numpy(x if self.frame is None else self.frame.leave(x, condition))
 
     def _start(
-        self, noise: EventNoise, condition: Array | None, n: int
+        self, noise: EventNoise, n: int, condition: Array | None, points: Array | None
     ) -> tuple[Array, Array | None, EventNoise]:
         xp, _ = device_arrays(self.device)
         x = noise(np.empty((n, self.n_dims), np.float32))
+        if self.noise != 1:
+            x *= np.float32(self.noise)
+        if points is not None:
+            x += points
         return xp.asarray(x), None if condition is None else xp.asarray(condition), noise
 
 
@@ -104,12 +120,13 @@ def condition_normals(entropy: int, first_event: int, n: int, d: int) -> Array:
     return EventNoise(entropy, first_event, _CONDITION).normal(n, d)
 
 
+def uniform_places(entropy: int, first_event: int, n: int, d: int) -> Array:
+    """Where the values of events lie inside the ranks that they own, uniform in (0, 1)."""
+    return ndtr(EventNoise(entropy, first_event, _PLACE).normal(n, d))
+
+
 def _rows(condition: Array | None, start: int, n: int) -> Array | None:
     """The conditions of a batch; a single one is everybody's."""
     if condition is None:
         return None
     return np.broadcast_to(condition, (n, condition.shape[1])) if len(condition) == 1 else condition[start : start + n]
-
-
-def _to_numpy(x: Any) -> Array:
-    return x if isinstance(x, np.ndarray) else x.get()

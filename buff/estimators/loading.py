@@ -7,10 +7,11 @@ from buff.archive import read_archive
 from buff.errors import ArchiveError
 from buff.estimators.buff import BUFF
 from buff.estimators.persistence import restore
+from buff.estimators.transport import BUFFTransport
 
 __all__ = ["load"]
 
-_KINDS = {"BUFF": BUFF}
+_KINDS = {"BUFF": BUFF, "BUFFTransport": BUFFTransport}
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -32,7 +33,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     if archive.kind not in _KINDS:
         raise ArchiveError(f"{path} holds a model of kind {archive.kind!r}, this version knows {sorted(_KINDS)}")
     try:
-        return restore(_KINDS[archive.kind](**archive.record["parameters"]), archive)
+        return restore(_KINDS[archive.kind], archive)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ArchiveError(f"{path} does not hold what a {archive.kind} of this version needs: {reason}") from error

@@ -1,14 +1,17 @@
-"""A fitted BUFF to the parts of an archive, and back."""
+"""A fitted model to the parts of an archive, and back."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from buff.archive import Archive, nested
 from buff.boosters import Booster
+from buff.couplings import MinibatchTransport
 from buff.estimators.checks import resolve_device
-from buff.preprocessing import ConditionEncoder, RankSpace
-from buff.training import ExactLinear, Frame, LinearBase, Nodes
+from buff.training import ExactLinear, Frame, NodeModel, Nodes
+from buff.training.devices import to_numpy
 
 __all__ = ["restore", "to_archive"]
 
@@ -19,46 +22,63 @@ _LOCAL = ("cache_dir", "max_memory", "n_jobs")
 def to_archive(model: Any) -> Archive:
     """Everything that makes the fitted model."""
     flow = model._flow
-    record, arrays = {}, {"base/mean": flow.base.mean, "base/covariance": flow.base.covariance}
-    for part, encoder in (("space", model.space_), ("condition", model._encoder)):
+    record: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for part, (attribute, _) in model._parts.items():
+        encoder = getattr(model, attribute)
         record[part], part_arrays = (None, {}) if encoder is None else encoder.to_arrays()
         arrays |= {f"{part}/{key}": a for key, a in part_arrays.items()}
+    linears = {f"linear/{i}": node.linear for i, node in enumerate(flow.models)}
+    linears |= {name: linear for name in model._linears if (linear := getattr(model, name)) is not None}
     if flow.frame:
-        shift = flow.frame.shift
-        arrays |= {"frame/weights": shift.weights, "frame/bias": shift.bias, "frame/scale": flow.frame.scale}
+        arrays["frame/scale"] = to_numpy(flow.frame.scale)
+        linears["frame"] = flow.frame.shift
+    for name, linear in linears.items():
+        arrays |= {f"{name}/weights": to_numpy(linear.weights), f"{name}/bias": to_numpy(linear.bias)}
+    names = getattr(model, "feature_names_in_", None)
     record |= {
         "parameters": _portable(model.get_params()),
         "nodes": model.nodes_.to_list(),
         "times": list(flow.times),
+        "noise": flow.noise,
         "entropy": str(model._entropy),
+        "features": [model.n_features_in_, None if names is None else list(names)],
+        "facts": {name: getattr(model, name) for name in model._facts},
     }
     blobs = {f"{i}.ubj": m.booster.to_bytes() for i, m in enumerate(flow.models) if m.booster}
-    return Archive("BUFF", record, arrays, blobs)
+    return Archive(type(model).__name__, record, arrays, blobs)
 
 
-def restore(model: Any, archive: Archive) -> Any:
-    """Fill a new ``model``, made with the parameters of the archive, with what was learned."""
+def restore(kind: type, archive: Archive) -> Any:
+    """A model of this kind with what was learned."""
     record, arrays = archive.record, archive.arrays
-    model.space_ = RankSpace.from_arrays(record["space"], nested(arrays, "space"))
-    conditional = record["condition"] is not None
-    model._encoder = (
-        ConditionEncoder.from_arrays(record["condition"], nested(arrays, "condition")) if conditional else None
-    )
-    model._copy_feature_facts()
+    model = kind(**_parameters(record["parameters"]))
+    for part, (attribute, encoder) in model._parts.items():
+        there = record[part] is not None
+        setattr(model, attribute, encoder.from_arrays(record[part], nested(arrays, part)) if there else None)
+    for name in model._linears:
+        setattr(model, name, _linear(arrays, name) if f"{name}/weights" in arrays else None)
+    for name in model._facts:
+        setattr(model, name, record["facts"][name])
+    model.n_features_in_, names = record["features"]
+    if names is not None:
+        model.feature_names_in_ = np.array(names, dtype=object)
     model.nodes_ = Nodes.from_list(record["nodes"])
     model._entropy = int(record["entropy"])
-    base = LinearBase(arrays["base/mean"], arrays["base/covariance"], model.space_.n_dims_)
     device = resolve_device(model.device)
-    blobs = [archive.blobs.get(f"{i}.ubj") for i in range(len(record["times"]))]
-    boosters = [None if blob is None else Booster.from_bytes(blob, base.n_dims, device) for blob in blobs]
-    frame = _frame(nested(arrays, "frame"), device) if conditional else None
-    model._set_flow(base, frame, tuple(record["times"]), boosters, device)
+    models = tuple(_node(i, archive, device) for i in range(len(record["times"])))
+    frame = Frame(_linear(arrays, "frame"), arrays["frame/scale"]) if "frame/scale" in arrays else None
+    model._set_flow(models, frame, record["noise"], device)
     return model
 
 
-def _frame(arrays: dict[str, Any], device: str) -> Frame:
-    shift = ExactLinear(arrays["weights"], arrays["bias"])
-    return Frame(shift, arrays["scale"]).to_device(device)
+def _node(i: int, archive: Archive, device: str) -> NodeModel:
+    linear, blob = _linear(archive.arrays, f"linear/{i}").to_device(device), archive.blobs.get(f"{i}.ubj")
+    return NodeModel(linear, None if blob is None else Booster.from_bytes(blob, len(linear.bias), device))
+
+
+def _linear(arrays: Mapping[str, Any], name: str) -> ExactLinear:
+    return ExactLinear(arrays[f"{name}/weights"], arrays[f"{name}/bias"])
 
 
 def _portable(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -66,4 +86,12 @@ def _portable(parameters: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in parameters.items() if key not in _LOCAL}
     state = kept["random_state"]
     kept["random_state"] = int(state) if isinstance(state, int | np.integer) else None
+    if isinstance(kept["coupling"], MinibatchTransport):
+        kept["coupling"] = asdict(kept["coupling"])
     return kept | {"device": "auto"}
+
+
+def _parameters(kept: dict[str, Any]) -> dict[str, Any]:
+    """Inverse of :func:`_portable`."""
+    coupling = kept.get("coupling")
+    return kept | {"coupling": MinibatchTransport(**coupling)} if isinstance(coupling, dict) else kept

@@ -14,7 +14,7 @@ from buff.preprocessing.template import Template
 from buff.preprocessing.transformer import RankSpace, checked_weights, with_weight
 from buff.protocols import Array
 
-__all__ = ["ConditionEncoder"]
+__all__ = ["ConditionEncoder", "read_any", "single_column"]
 
 
 class ConditionEncoder:
@@ -68,7 +68,7 @@ class ConditionEncoder:
         ValueError, TypeError
             See :func:`~buff.preprocessing.read` and :func:`~buff.preprocessing.infer_schema`.
         """
-        columns, self._one_column = _read(condition)
+        columns, self._one_column = read_any(condition)
         if sample_weight is not None:
             columns, sample_weight = with_weight(columns, checked_weights(sample_weight, len(columns)))
         settings = _layout(columns, infer_schema(columns, self.overrides), self.overrides, self.max_levels)
@@ -108,7 +108,7 @@ class ConditionEncoder:
         """
         if condition is None:
             raise ValueError(f"the model is conditional: pass condition= with the columns {list(self.names)}")
-        return self._space.transform(self._aligned(_read(condition)[0]))
+        return self._space.transform(self._aligned(read_any(condition)[0]))
 
     def draw(self, normals: Array) -> Any:
         """Conditions in the container that was fitted; row i depends on row i of ``normals`` alone.
@@ -121,7 +121,7 @@ class ConditionEncoder:
         if np.ndim(normals) != 2 or np.shape(normals)[1] != self.n_normals:
             raise ValueError(f"normals must have shape (n, {self.n_normals}), found {np.shape(normals)}")
         table = self._template.restore(self._copula.draw(np.asarray(normals, np.float64)))
-        return _single_column(table) if self._one_column else table
+        return single_column(table) if self._one_column else table
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and named arrays, without pickle."""
@@ -162,24 +162,29 @@ class ConditionEncoder:
         return columns.select([columns.names.index(name) for name in self.names])
 
 
-def _read(condition: Any) -> tuple[Columns, bool]:
-    """Columns of a condition, and whether it is one column without a table around it."""
-    series = nw.from_native(condition, allow_series=True, pass_through=True)
+def read_any(X: Any, prefix: str = "c", name: str = "condition") -> tuple[Columns, bool]:
+    """Columns of a table or of an array of shape (n,), and whether there is one column without a table around it.
+
+    Columns without names are called prefix0, prefix1, ..., a single one ``name``.
+    """
+    if isinstance(X, Columns):
+        return X, False
+    series = nw.from_native(X, allow_series=True, pass_through=True)
     if isinstance(series, nw.Series):
-        name = series.name or "condition"
-        return read(series.alias(name).to_frame().to_native()), True
-    if (
-        isinstance(series, nw.DataFrame | nw.LazyFrame)
-        or np.ndim(condition) >= 2
-        or hasattr(condition, "tocsr")
-    ):
-        return read(condition, prefix="c"), False
-    if isinstance(condition, list | tuple):
-        return read([[value] for value in condition], names=("condition",)), True
-    return read(np.reshape(condition, (-1, 1)), names=("condition",)), True
+        return read(series.alias(series.name or name).to_frame().to_native()), True
+    if isinstance(series, nw.DataFrame | nw.LazyFrame) or hasattr(X, "tocsr"):
+        return read(X, prefix=prefix), False
+    if not isinstance(X, list | tuple):
+        X = np.asarray(X)
+    if np.ndim(X) >= 2:
+        return read(X, prefix=prefix), False
+    if isinstance(X, list | tuple):
+        return read([[value] for value in X], names=(name,)), True
+    return read(np.reshape(X, (-1, 1)), names=(name,)), True
 
 
-def _single_column(table: Any) -> Any:
+def single_column(table: Any) -> Any:
+    """The only column of a table, as an array, list or series."""
     if isinstance(table, np.ndarray):
         return table[:, 0]
     if isinstance(table, list):

@@ -4,10 +4,12 @@ from buff.training.base import LinearBase
 from buff.training.cache import NodeCache
 from buff.training.frame import Frame
 from buff.training.linear import ExactLinear
-from buff.training.nodes import NodeModel, NodeRecord, Nodes, fit_node, is_exact, suited_to_conditions
+from buff.training.nodes import NodeModel, NodeRecord, Nodes, fit_node, suited_to_rows
 from buff.training.plan import Plan, make_plan
 from buff.training.run import train_field
-from buff.training.targets import TrainingSet
+from buff.training.starts import Starts, strata
+from buff.training.steps import Steps
+from buff.training.targets import Rows, TrainingSet
 
 __all__ = [
     "ExactLinear",
@@ -18,10 +20,13 @@ __all__ = [
     "NodeRecord",
     "Nodes",
     "Plan",
+    "Rows",
+    "Starts",
+    "Steps",
     "TrainingSet",
     "fit_node",
-    "is_exact",
     "make_plan",
-    "suited_to_conditions",
+    "strata",
+    "suited_to_rows",
     "train_field",
 ]

@@ -14,28 +14,30 @@ _RIDGE = 1e-6
 
 @dataclass(frozen=True)
 class LinearBase:
-    """Best linear velocity given ``[x_t, c]``, from the moments of data and condition.
+    r"""Best linear velocity given ``[x_t, c]``, from the joint moments of both ends of a path and the condition.
 
-    With x0 standard normal and independent of (x1, c), for every t
+    With m and S the mean and covariance of (x0, x1, c), the features are f = A (x0, x1, c) for the matrix A of
+    ``x_t = (1 - t) x0 + t x1``, and the far end e of the path is predicted best by
 
-    ``Cov(x_t) = t^2 C + (1 - t)^2 I``, ``Cov(v, x_t) = t C - (1 - t) I``, ``Cov(v, c) = B``, ``Cov(x_t, c) = t B``,
+    .. math:: E_{lin}[e \mid f] = m_e + S_{e, \cdot} A^T (A S A^T)^{-1} (f - A m),
 
-    where C is the covariance of x1, B that of x1 with c. Without condition this is the exact velocity of Gaussian
-    data, ``u(x, t) = mu + (t C - (1 - t) I) (t^2 C + (1 - t)^2 I)^-1 (x - t mu)``.
+    which is the velocity ``(x1 - x_t) / (1 - t)`` or ``(x_t - x0) / t``. For jointly Gaussian ends and conditions it
+    is exact. With independent standard normal noise and no condition it is
+    ``u(x, t) = mu + (t C - (1 - t) I) (t^2 C + (1 - t)^2 I)^-1 (x - t mu)``, C the covariance of x1.
 
     Attributes
     ----------
-    mean : array of shape (d + c,)
-        Means of x1 and c.
-    covariance : array of shape (d + c, d + c)
+    mean : array of shape (2 d + c,)
+        Means of x0, x1 and c.
+    covariance : array of shape (2 d + c, 2 d + c)
     n_dims : int
         d.
 
     Examples
     --------
-    >>> base = LinearBase(np.zeros(1), np.ones((1, 1)), 1)
+    >>> base = LinearBase.from_noise(np.array([[-1.0], [1.0]]))
     >>> weights, bias = base.at(0.5)
-    >>> float(weights[0, 0]), float(bias[0])
+    >>> abs(round(float(weights[0, 0]), 5)), float(bias[0])
     (0.0, 0.0)
     """
 
@@ -44,25 +46,41 @@ class LinearBase:
     n_dims: int
 
     @classmethod
-    def fit(cls, x1: Array, condition: Array | None = None, weights: Array | None = None) -> "LinearBase":
-        """Moments of rows ``x1`` (n, d) and ``condition`` (n, c)."""
-        joint = x1 if condition is None else np.hstack([x1, condition])
-        joint = joint.astype(np.float64)
+    def of_pairs(
+        cls, x0: Array, x1: Array, condition: Array | None = None, weights: Array | None = None
+    ) -> "LinearBase":
+        """Moments of pairs ``x0`` (n, d), ``x1`` (n, d) with ``condition`` (n, c)."""
+        joint = np.hstack([x0, x1] if condition is None else [x0, x1, condition]).astype(np.float64)
         w = np.full(len(joint), 1 / len(joint)) if weights is None else weights / weights.sum(dtype=np.float64)
         mean = w @ joint
         centred = joint - mean
         return cls(mean, (centred * w[:, None]).T @ centred, x1.shape[1])
 
+    @classmethod
+    def from_noise(
+        cls, x1: Array, condition: Array | None = None, weights: Array | None = None, noise: float = 1.0
+    ) -> "LinearBase":
+        """Moments of rows ``x1`` and ``condition``, and those of independent normal x0 with deviation ``noise``."""
+        base = cls.of_pairs(np.zeros_like(x1), x1, condition, weights)
+        d = base.n_dims
+        base.covariance[:d, :d] = noise**2 * np.eye(d)
+        return base
+
+    @property
+    def spread(self) -> float:
+        """Variance of x1 - x0, mean over the columns."""
+        d, unit = self.n_dims, np.eye(len(self.mean))
+        velocity = unit[d : 2 * d] - unit[:d]
+        return float(np.trace(velocity @ self.covariance @ velocity.T) / max(d, 1))
+
     def at(self, t: float) -> tuple[Array, Array]:
         """``weights`` (d + c, d) and ``bias`` (d,) of the velocity ``[x, c] @ weights + bias`` at time t."""
-        d, full = self.n_dims, len(self.mean)
-        if t == 1:  # u(x, 1) = x - E[x0 | x1 = x] = x, whatever the data
-            return np.eye(full, d), np.zeros(d)
-        C, B = self.covariance[:d, :d], self.covariance[:d, d:]
-        inputs = self.covariance.copy()
-        inputs[:d, :d] = t**2 * C + (1 - t) ** 2 * np.eye(d)
-        inputs[:d, d:], inputs[d:, :d] = t * B, t * B.T
-        outputs = np.vstack([t * C - (1 - t) * np.eye(d), B.T])
-        weights = np.linalg.solve(inputs + _RIDGE * np.eye(full), outputs)
-        centre = np.concatenate([t * self.mean[:d], self.mean[d:]])
-        return weights, self.mean[:d] - centre @ weights
+        d, unit = self.n_dims, np.eye(len(self.mean))
+        x0, x1, c = unit[:d], unit[d : 2 * d], unit[2 * d :]
+        features = np.vstack([(1 - t) * x0 + t * x1, c])
+        # the end that is further away in time: its prediction is divided by a number that is not small
+        end, sign, time = (x0, -1.0, t) if t > 0.5 else (x1, 1.0, 1 - t)
+        inputs = features @ self.covariance @ features.T + _RIDGE * np.eye(len(features))
+        gain = np.linalg.solve(inputs, features @ self.covariance @ end.T)
+        bias = end @ self.mean - (features @ self.mean) @ gain
+        return sign * (gain - np.eye(len(features), d)) / time, sign * bias / time

@@ -21,10 +21,12 @@ def fingerprint(data: TrainingSet, settings: BoosterSettings, n_draws: int, **mo
     """Hash of everything that decides about the trees: data, settings and versions."""
     import xgboost
 
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (data.low, data.high, data.condition, data.weights):
+    digest, starts = hashlib.blake2b(digest_size=16), data.starts
+    rows = (data.low, data.high, data.condition, data.weights)
+    for part in (*rows, starts.points, starts.weights, starts.labels, starts.point_labels):
         digest.update(b"none" if part is None else str(part.shape).encode() + np.ascontiguousarray(part).tobytes())
     facts = {**asdict(settings), "tree_params": dict(settings.tree_params), "n_draws": n_draws, **more}
+    facts |= {"noise": starts.noise, "coupling": repr(starts.coupling)}
     facts["xgboost"] = xgboost.__version__
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     return digest.hexdigest()

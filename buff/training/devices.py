@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["device_arrays"]
+__all__ = ["device_arrays", "to_numpy"]
 
 
 def device_arrays(device: str) -> tuple[ModuleType, Any]:
@@ -18,3 +18,8 @@ def device_arrays(device: str) -> tuple[ModuleType, Any]:
     from scipy.special import ndtri
 
     return np, ndtri
+
+
+def to_numpy(x: Any) -> Any:
+    """The array in the memory of the processor."""
+    return x if isinstance(x, np.ndarray) else x.get()

@@ -37,8 +37,9 @@ class Frame:
     def of(cls, moments: LinearBase) -> "Frame":
         """The frame for moments of scores and conditions."""
         d = moments.n_dims
-        mean, C, B = moments.mean, moments.covariance[:d, :d], moments.covariance[:d, d:]
-        weights = np.linalg.lstsq(moments.covariance[d:, d:], B.T, rcond=1e-6)[0]
+        mean, S = moments.mean[d:], moments.covariance[d:, d:]  # of x1 and c
+        C, B = S[:d, :d], S[:d, d:]
+        weights = np.linalg.lstsq(S[d:, d:], B.T, rcond=1e-6)[0]
         residual = np.sqrt(np.clip(np.diag(C - B @ weights), 0, None))
         shift = ExactLinear.of(weights, mean[:d] - mean[d:] @ weights)
         return cls(shift, np.maximum(residual, _NARROWEST).astype(np.float32))
@@ -46,8 +47,7 @@ class Frame:
     def to_device(self, device: str) -> "Frame":
         """The same frame where the arithmetic is done."""
         xp, _ = device_arrays(device)
-        shift = ExactLinear(xp.asarray(self.shift.weights), xp.asarray(self.shift.bias))
-        return Frame(shift, xp.asarray(self.scale))
+        return Frame(self.shift.to_device(device), xp.asarray(self.scale))
 
     def enter(self, x1: Array, condition: Array) -> Array:
         """z of scores x1 (n, d) with conditions (n, c)."""

@@ -47,6 +47,11 @@ class ExactLinear:
         rounded = np.rint(weights / unit) * (unit * _UNIT)
         return cls(xp.asarray(rounded), xp.asarray(bias, xp.float32))
 
+    def to_device(self, device: str) -> "ExactLinear":
+        """The same map where the arithmetic is done."""
+        xp, _ = device_arrays(device)
+        return ExactLinear(xp.asarray(self.weights), xp.asarray(self.bias))
+
     def __call__(self, features: Array) -> Array:
         xp, _ = device_arrays("cpu" if isinstance(features, np.ndarray) else "cuda")
         values = xp.empty((len(features), len(self.bias)), xp.float32)

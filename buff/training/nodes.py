@@ -12,9 +12,9 @@ from buff.protocols import Array
 from buff.training.base import LinearBase
 from buff.training.devices import device_arrays
 from buff.training.linear import ExactLinear
-from buff.training.targets import TrainingSet
+from buff.training.targets import Base, Rows, TrainingSet
 
-__all__ = ["NodeModel", "NodeRecord", "Nodes", "fit_node", "is_exact", "suited_to_conditions"]
+__all__ = ["NodeModel", "NodeRecord", "Nodes", "fit_node", "suited_to_rows"]
 
 #: Rows on which a node is judged, and early stopping decides.
 _FRESH_ROWS = 20_000
@@ -85,7 +85,7 @@ class NodeModel:
     booster: Booster | None = None
 
     @classmethod
-    def of(cls, base: LinearBase, t: float, booster: Booster | None, device: str = "cpu") -> "NodeModel":
+    def of(cls, base: Base, t: float, booster: Booster | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
         return cls(ExactLinear.of(*base.at(t), device), booster)
 
@@ -96,20 +96,18 @@ class NodeModel:
         return velocity if self.booster is None else velocity + self.booster(features)
 
 
-def is_exact(t: float, n_conditions: int) -> bool:
-    """Whether the velocity at t is known: ``u(x, 1) = x`` always, ``u(x, 0) = E[x1] - x`` without condition."""
-    return t == 1 or (t == 0 and not n_conditions)
-
-
-def suited_to_conditions(settings: BoosterSettings, data: TrainingSet, n_draws: int) -> BoosterSettings:
-    """Settings under which trees do not learn by heart which row came with which condition.
+def suited_to_rows(settings: BoosterSettings, data: TrainingSet, base: LinearBase, n_draws: int) -> BoosterSettings:
+    """Settings under which trees do not learn by heart which row came with which condition or start.
 
     All noise draws of a row share its condition. Where conditions tell rows apart, a split that isolates one row
     fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. On problems
     with known posteriors this brings widths from 0.85-1.08 of the truth to 0.97-1.02, and 68 percent intervals of
     unfolded jets from covering 61-69 percent to 65-69. Finer bins follow conditions that shift the mean steeply.
-    Conditions shared by many rows, such as classes, change nothing.
+    Conditions shared by many rows, such as classes, change nothing. Rows that start at points of their own, without
+    noise, are single events likewise, in units of the variance of their targets.
     """
+    if not data.random:
+        return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread, max_bin=_FINE_BINS)
     named = data.named_by_condition
     if named < _NAMED:
         return settings
@@ -117,14 +115,14 @@ def suited_to_conditions(settings: BoosterSettings, data: TrainingSet, n_draws: 
 
 
 def fit_node(
-    data: TrainingSet, base: LinearBase, t: float, settings: BoosterSettings, n_draws: int, seed: np.random.SeedSequence
+    data: Rows, base: Base, t: float, settings: BoosterSettings, n_draws: int, seed: np.random.SeedSequence
 ) -> tuple[Booster | None, NodeRecord]:
     """Train the model at time t.
 
     Parameters
     ----------
-    data : TrainingSet
-    base : LinearBase
+    data : TrainingSet or Steps
+    base : LinearBase or StepBase
     t : float
     settings : BoosterSettings
     n_draws : int
@@ -139,12 +137,12 @@ def fit_node(
     record : NodeRecord
     """
     start = time.process_time()
-    if is_exact(t, data.n_conditions) or not settings.n_estimators or not data.n_dims:
+    if data.is_known(t) or not settings.n_estimators or not data.n_dims:
         return None, NodeRecord(t, 0, np.nan, 0.0)
     training, judging, choosing, growing = seed.spawn(4)
     rng, fresh_rng = _generator(training, settings.device), _generator(judging, settings.device)
     data = data.to_device(settings.device)
-    judge = data.subset(_FRESH_ROWS, np.random.default_rng(choosing))
+    judge = data.fresh(_FRESH_ROWS, np.random.default_rng(choosing))
     fresh = _residual_problem(judge, base, t, 1, fresh_rng, settings.device)
     problem = _residual_problem(data, base, t, n_draws, rng, settings.device)
     number = int(growing.generate_state(1)[0]) >> 1  # XGBoost takes 31 bits
@@ -154,12 +152,12 @@ def fit_node(
 
 
 def _residual_problem(
-    data: TrainingSet, base: LinearBase, t: float, n_draws: int, rng: Any, device: str
+    data: Rows, base: Base, t: float, n_draws: int, rng: Any, device: str
 ) -> tuple[Array, Array, Array | None]:
     """Features, what the linear base leaves of the targets, weights."""
     features, targets, weights = data.problem(t, n_draws, rng, device)
     targets -= NodeModel.of(base, t, None, device).linear(features)
-    if t == 0:  # x_0 says nothing about x1: only the condition may be used
+    if data.is_blind(t):  # only the condition may be used
         features[:, : data.n_dims] = 0
     return features, targets, weights
 

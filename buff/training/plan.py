@@ -7,9 +7,8 @@ import numpy as np
 
 from buff.boosters import BoosterSettings
 from buff.randomness import training_seed
-from buff.training.base import LinearBase
-from buff.training.nodes import fit_node, is_exact
-from buff.training.targets import TrainingSet
+from buff.training.nodes import fit_node
+from buff.training.targets import Rows
 
 __all__ = ["Plan", "make_plan"]
 
@@ -75,7 +74,7 @@ class Plan:
 
 
 def make_plan(
-    data: TrainingSet,
+    data: Rows,
     times: tuple[float, ...],
     settings: BoosterSettings,
     *,
@@ -92,8 +91,8 @@ def make_plan(
         If even one worker needs more than ``max_memory``.
     """
     n, d, c = len(data), data.n_dims, data.n_conditions
-    times = tuple(t for t in times if settings.n_estimators and not is_exact(t, c) and d)
-    n_draws = int(np.clip(round(noise_budget / n), 1, _MOST_DRAWS))
+    times = tuple(t for t in times if settings.n_estimators and not data.is_known(t) and d)
+    n_draws = int(np.clip(round(noise_budget / n), 1, _MOST_DRAWS if data.random else 1))
     worker = _PROCESS + _node_bytes(n * n_draws, d, c, settings)
     shared = _PROCESS + 2 * n * (2 * d + c + 1) * 4
 
@@ -127,9 +126,9 @@ def _disk_bytes(n_nodes: int, d: int, settings: BoosterSettings) -> int:
     return n_nodes * trees * (2 << settings.max_depth) * per_split
 
 
-def _trial_seconds(data: TrainingSet, plan: Plan, settings: BoosterSettings) -> float:
+def _trial_seconds(data: Rows, plan: Plan, settings: BoosterSettings) -> float:
     few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
-    base = LinearBase.fit(few.scores(np.random.default_rng(0)), few.condition, few.weights)
+    base = few.base(np.random.default_rng(0))
     short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu")
     start = time.process_time()
     fit_node(few, base, plan.times[len(plan.times) // 2], short, plan.n_draws, training_seed(0))

@@ -10,11 +10,10 @@ from tqdm import tqdm
 
 from buff.boosters import Booster, BoosterSettings
 from buff.randomness import training_seed
-from buff.training.base import LinearBase
 from buff.training.cache import NodeCache
 from buff.training.nodes import NodeRecord, fit_node
 from buff.training.plan import Plan
-from buff.training.targets import TrainingSet
+from buff.training.targets import Base, Rows
 
 __all__ = ["train_field"]
 
@@ -22,8 +21,8 @@ Fitted = tuple[int, Booster | None, NodeRecord]
 
 
 def train_field(
-    data: TrainingSet,
-    base: LinearBase,
+    data: Rows,
+    base: Base,
     times: tuple[float, ...],
     settings: BoosterSettings,
     plan: Plan,

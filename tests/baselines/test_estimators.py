@@ -1,5 +1,7 @@
 """Neural generators: the surface of BUFF, closed forms, and files."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,19 +10,23 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 torch = pytest.importorskip("torch")
 
-from baselines import NeuralDiffusion, NeuralFlow, distill, load  # noqa: E402
+from baselines import BridgeSolver, NeuralDiffusion, NeuralFlow, distill, load  # noqa: E402
 from buff.errors import ArchiveError  # noqa: E402
-from buff.solvers import SOLVERS  # noqa: E402
+from buff.grids import get_grid  # noqa: E402
+from buff.randomness import EventNoise  # noqa: E402
+from buff.solvers import SOLVERS, integrate  # noqa: E402
 
 RNG = np.random.default_rng(0)
 C = np.array([[1.0, 0.8], [0.8, 1.5]])
 X = RNG.multivariate_normal([1, -2], C, 3000)
 SMALL = {"hidden": (32, 32), "n_iterations": 500, "batch_size": 256, "learning_rate": 5e-3, "random_state": 0}
+PAIRED = {"n_iterations": 300, "batch_size": 128}  # transport is dear
 TINY = {"hidden": (8,), "n_iterations": 3, "batch_size": 8, "n_steps": 2, "random_state": 0}
 MODELS = {
     "icfm": NeuralFlow("icfm", **SMALL),
-    "otcfm": NeuralFlow("otcfm", **SMALL),
-    "sbcfm": NeuralFlow("sbcfm", bridge_noise=0.5, **SMALL),
+    "fm": NeuralFlow("fm", **SMALL),
+    "otcfm": NeuralFlow("otcfm", **SMALL | PAIRED),
+    "sbcfm": NeuralFlow("sbcfm", noise=0.5, **SMALL | PAIRED),
     "vpcfm": NeuralFlow("vpcfm", **SMALL),
     "edm": NeuralDiffusion("edm", **SMALL),
     "cosine": NeuralDiffusion("cosine", loss_weight="min_snr_v", **SMALL),
@@ -28,9 +34,14 @@ MODELS = {
 }
 
 
+@functools.cache
+def fitted(name):
+    return clone(MODELS[name]).fit(X)
+
+
 @pytest.fixture(scope="module")
 def flow():
-    return NeuralFlow(**SMALL).fit(X)
+    return fitted("icfm")
 
 
 @parametrize_with_checks([NeuralFlow(**TINY), NeuralDiffusion(**TINY)])
@@ -40,18 +51,33 @@ def test_scikit_learn(estimator, check):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_gaussian_is_learned(name):
-    events = clone(MODELS[name]).fit(X).sample(6000, n_steps=20)
+    events = fitted(name).sample(6000, n_steps=20)
     assert np.allclose(events.mean(axis=0), [1, -2], atol=0.15)
     assert np.allclose(np.cov(events.T), C, atol=0.25)
 
 
-def test_the_velocity_is_that_of_the_gaussian():
-    """u(x, t) = (t s^2 - (1 - t)) / (t^2 s^2 + (1 - t)^2) x for scores of unit width, here s = 1."""
-    flow = NeuralFlow(**SMALL | {"n_iterations": 1500}).fit(RNG.normal(size=(4000, 1)))
+def test_the_diffusion_of_a_bridge_ends_in_the_data():
+    bridge = fitted("sbcfm")
+    events = bridge.sample(6000, solver="bridge", n_steps=40)
+    assert np.allclose(events.mean(axis=0), [1, -2], atol=0.15)
+    assert np.allclose(np.cov(events.T), C, atol=0.25)
+    # paths have the noise of the bridge: from one start, they end elsewhere
+    noise = EventNoise(0)
+    x = np.zeros((4000, 2), np.float32)
+    ends = integrate(BridgeSolver(), bridge.field_, x, get_grid("uniform", 40), None, noise)
+    assert 0.2 < ends.std() < 0.8
+
+
+@pytest.mark.parametrize("model", [NeuralFlow(**SMALL), NeuralDiffusion(**SMALL)], ids=["flow", "edm"])
+def test_velocity_and_denoised_data_are_those_of_a_gaussian(model):
+    """u = (t s^2 - (1 - t)) / n^2 x, D = t s^2 / n^2 x with n^2 = t^2 s^2 + (1 - t)^2; scores have s = 1."""
+    field = clone(model).fit(RNG.normal(size=(4000, 1))).field_
     x = np.linspace(-1.5, 1.5, 7, dtype=np.float32)[:, None]
     for t in (0.2, 0.5, 0.8):
-        exact = (2 * t - 1) / (t**2 + (1 - t) ** 2) * x
-        assert np.allclose(flow.field_(x, t), exact, atol=0.2)
+        n2 = t**2 + (1 - t) ** 2
+        u = field(x, t)
+        assert np.allclose(u, (2 * t - 1) / n2 * x, atol=0.25)
+        assert np.allclose(field.path.at(t).denoised(x, u), t / n2 * x, atol=0.25 * (1 - t) + 1e-6)
 
 
 def test_numpy_and_tensors_agree(flow):
@@ -75,7 +101,7 @@ def test_an_event_depends_on_its_number_alone(flow):
 def test_labels_are_conditions_and_transport_keeps_them():
     label = RNG.choice(["a", "b"], 2000)
     table = RNG.normal(size=(2000, 1)) + np.where(label == "a", -1, 1)[:, None]
-    flow = NeuralFlow("otcfm", **SMALL).fit(table, condition=label)
+    flow = NeuralFlow("otcfm", **SMALL | PAIRED).fit(table, condition=label)
     for name, mean in (("a", -1), ("b", 1)):
         events = flow.sample(2000, condition=name)
         assert events.mean() == pytest.approx(mean, abs=0.25)
@@ -121,12 +147,20 @@ def test_weights_choose_the_population():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "diffusion"}, "icfm, otcfm"),
+        ({"method": "diffusion"}, "icfm, fm, otcfm"),
         ({"network": "cnn"}, "mlp, torchcfm"),
         ({"n_iterations": 0}, "n_iterations must be at least 1"),
         ({"ema": 1.0}, "ema must lie"),
         ({"solver": "eule"}, "euler"),
         ({"preprocessing": "minmax"}, "rank, standard"),
+        ({"device": "tpu"}, "'auto', 'cpu' or 'cuda'"),
+        ({"hidden": (8, 0)}, "every width in hidden must be at least 1"),
+        ({"max_seconds": 0}, "max_seconds must be positive"),
+        ({"early_stopping": 0}, "early_stopping must be at least 1"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"method": "fm", "noise": 1.5}, r"must lie in \[0, 1\)"),
+        ({"method": "sbcfm", "noise": 0}, "must be positive"),
+        ({"checkpoint": "c.pt", "random_state": None}, "checkpoint needs a random_state"),
     ],
 )
 def test_bad_settings(options, message):
@@ -137,8 +171,35 @@ def test_bad_settings(options, message):
 def test_bad_rows():
     with pytest.raises(ValueError, match="condition has 3 rows, X has 50"):
         NeuralFlow(**TINY).fit(X[:50], condition=[1, 2, 3])
-    with pytest.raises(ValueError, match="sample_weight"):
+    with pytest.raises(ValueError, match="none negative"):
         NeuralFlow(**TINY).fit(X[:50], sample_weight=-np.ones(50))
+    with pytest.raises(ValueError, match=r"shape \(49,\), X has 50 rows"):
+        NeuralFlow(**TINY).fit(X[:50], sample_weight=np.ones(49))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"n_samples": -1}, ValueError, "n_samples must be at least 0"),
+        ({"n_samples": 2.5}, TypeError, "n_samples must be an integer"),
+        ({"first_event": -1}, ValueError, "first_event"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"n_steps": 0}, ValueError, "n_steps"),
+        ({"condition": [1]}, ValueError, "fitted without condition"),
+        ({"solver": "bridge"}, ValueError, "method='sbcfm'"),
+        ({"solver": "rk5"}, ValueError, "unknown solver 'rk5'"),
+    ],
+)
+def test_bad_requests(flow, options, error, message):
+    with pytest.raises(error, match=message):
+        flow.sample(**{"n_samples": 3} | options)
+
+
+def test_no_events_are_a_table_too(flow):
+    assert flow.sample(0).shape == (0, 2)
+    conditional = NeuralFlow(**TINY).fit(X[:60], condition=np.arange(60) % 2)
+    events, drawn = conditional.sample(0, return_condition=True)
+    assert (len(events), len(drawn)) == (0, 0)
 
 
 @pytest.mark.parametrize("method", ["progressive", "consistency", "consistency_training"])

@@ -37,9 +37,34 @@ def test_ends_are_finite(predicts, t):
     assert torch.isfinite(u).all()
 
 
-def test_data_prediction_ends_in_the_state():
-    x = torch.randn(4, 2)
-    assert torch.equal(Parametrisation("data").velocity(torch.zeros(4, 2), x, torch.ones(4, 1)), x)
+def exact(p, s, x, level):
+    """What a perfect network returns for data from N(0, s^2), given the state scaled to unit width."""
+    sigma = torch.exp(4 * level) if p.predicts != "velocity" else (1 - level) / level
+    t = 1 / (1 + sigma)
+    n2 = (1 - t) ** 2 + (s * t) ** 2
+    x_t = x * p._norm(t)
+    return p.target((1 - t) / n2 * x_t, t * s**2 / n2 * x_t, t)
+
+
+@pytest.mark.parametrize("predicts", PREDICTIONS)
+@pytest.mark.parametrize("s", [1.0, 0.5])
+def test_a_perfect_network_gives_the_velocity_of_a_gaussian_up_to_the_ends(predicts, s):
+    p = Parametrisation(predicts, s if predicts == "edm" else 1.0)
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
+    t = torch.linspace(0, 1, 401, dtype=torch.float64)[1:-1]
+    for now in t:
+        u = p.field(lambda y, level, c: exact(p, s, y, level), x, torch.full((9, 1), float(now)).double(), None)
+        wanted = (s**2 * now - (1 - now)) / ((1 - now) ** 2 + (s * now) ** 2) * x
+        known = 1 / 21 < now <= 0.99  # further out, what is left of data or noise is taken from there
+        assert torch.allclose(u, wanted, atol=0.02 if known else 0.12)
+
+
+@pytest.mark.parametrize("predicts", ["data", "edm", "v"])
+def test_flows_end_in_the_state(predicts):
+    """u(x, 1) = x: the noise that made x is independent of it."""
+    x = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    u = Parametrisation(predicts).field(lambda y, level, c: 0 * y, x, torch.ones(4, 1), None)
+    assert torch.allclose(u, x)
 
 
 def test_unknown_prediction():

@@ -45,6 +45,20 @@ def test_an_interrupted_training_is_the_same_training(tmp_path):
     assert torch.equal(state(second), state(whole))
 
 
+def test_a_resumed_training_remembers_all_of_it(tmp_path):
+    next(trainer(checkpoint=tmp_path / "half.pt").steps())
+    again = trainer(checkpoint=tmp_path / "half.pt")
+    list(again.steps())
+    assert [r.iteration for r in again.history] == [20, 40, 60]
+
+
+@pytest.mark.parametrize("changed", [{"learning_rate": 0.1}, {"seed": 1}, {"problem": "other rows"}])
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, changed):
+    next(trainer(checkpoint=tmp_path / "half.pt").steps())
+    with pytest.raises(ValueError, match="another training"):
+        next(trainer(checkpoint=tmp_path / "half.pt", **changed).steps())
+
+
 def test_the_average_follows_its_formula():
     t = trainer(n_iterations=1, ema=0.999, check_every=1)
     start = state(t)
@@ -82,5 +96,26 @@ def test_a_loss_that_is_no_number_stops_with_advice():
 
 def test_weights_choose_rows():
     weights = (torch.arange(64) < 8).double().numpy()
-    rows = Rows.split(64, 0.0, 0, weights)
+    rows = Rows.split(64, 0.25, 0, weights)
     assert int(rows.batch(500, torch.Generator().manual_seed(0)).max()) < 8
+    assert len(rows.held_out) == 2
+    assert int(rows.held_out.max()) < 8
+
+
+def test_held_out_losses_are_weighted():
+    weights = torch.arange(1, 65).double()
+    rows = Rows.split(64, 0.25, 0, weights.numpy())
+    losses = torch.linspace(0, 1, 16).double()
+    kept = weights[rows.held_out]
+    assert rows.mean(losses) == pytest.approx(float((kept * losses).sum() / kept.sum()))
+
+
+def test_few_rows_leave_one_out():
+    assert [len(part) for part in (Rows.split(3, 0.1, 0).train, Rows.split(3, 0.1, 0).held_out)] == [2, 1]
+
+
+def test_half_the_bits_learn_too():
+    t = trainer(n_iterations=200, ema=0.9, bf16=True)
+    list(t.steps())
+    assert float(t.averaged.weight) == pytest.approx(3, abs=0.2)
+    assert t.averaged.weight.dtype == torch.float32

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp, norm
 
+import buff
+
 RNG = np.random.default_rng(12)
 N = 4000
 
@@ -117,3 +119,18 @@ def test_training_noise_is_not_what_samples_start_from(small):
     X = RNG.normal(size=(3000, 1))
     events = small(n_steps=12, n_estimators=0).fit(X).sample(n, random_state=0)
     assert np.corrcoef(norm.ppf(norm.cdf(EventNoise(0).normal(n, 1)[:, 0])), events[:, 0])[0, 1] > 0.99
+
+
+def test_weights_of_both_signs_are_learned_on_request():
+    """A third of the weights is negative; the closed form knows their mean and correlation."""
+    from buff.datasets import SignedWeights
+
+    problem = SignedWeights()
+    sample = problem.sample(6000, random_state=0)
+    model = buff.BUFF(noise_budget=30_000, random_state=0)
+    with pytest.raises(ValueError, match='negative_weights="smooth"'):
+        model.fit(sample.x, sample_weight=sample.weight)
+    events = model.set_params(negative_weights="smooth").fit(sample.x, sample_weight=sample.weight).sample(6000)
+    exact = np.average(sample.x, axis=0, weights=sample.weight)
+    naive = np.average(sample.x, axis=0, weights=np.abs(sample.weight))
+    assert np.linalg.norm(events.mean(axis=0) - exact) < 0.4 * np.linalg.norm(naive - exact)

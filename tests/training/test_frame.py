@@ -18,7 +18,7 @@ def pairs():
 
 def test_residuals_have_unit_width_and_know_nothing_linear_of_the_condition(pairs):
     x1, c = pairs
-    frame = Frame.of(LinearBase.fit(x1, c))
+    frame = Frame.of(LinearBase.from_noise(x1, c))
     z = frame.enter(x1, c)
     assert np.allclose(frame.scale, [0.05, 1.0, 0.4], rtol=0.05)
     assert np.allclose(z.std(axis=0), 1, atol=1e-3)
@@ -27,7 +27,7 @@ def test_residuals_have_unit_width_and_know_nothing_linear_of_the_condition(pair
 
 def test_leaving_undoes_entering_and_no_row_knows_its_batch(pairs):
     x1, c = pairs
-    frame = Frame.of(LinearBase.fit(x1, c))
+    frame = Frame.of(LinearBase.from_noise(x1, c))
     z = frame.enter(x1, c)
     assert np.allclose(frame.leave(z, c), x1, atol=1e-5)
     assert np.array_equal(frame.leave(z[7:9], c[7:9]), frame.leave(z, c)[7:9])
@@ -37,15 +37,15 @@ def test_weights_choose_the_population(pairs):
     x1, c = pairs
     first = np.arange(N) < N // 2
     shifted = np.where(first[:, None], x1, x1 + 3)
-    weighted = Frame.of(LinearBase.fit(shifted, c, first.astype(np.float32)))
-    alone = Frame.of(LinearBase.fit(x1[first], c[first]))
+    weighted = Frame.of(LinearBase.from_noise(shifted, c, first.astype(np.float32)))
+    alone = Frame.of(LinearBase.from_noise(x1[first], c[first]))
     assert np.allclose(weighted.shift.bias, alone.shift.bias, atol=1e-5)
     assert np.allclose(weighted.scale, alone.scale, rtol=1e-4)
 
 
 def test_columns_that_the_condition_fixes_stay_finite(pairs):
     _, c = pairs
-    frame = Frame.of(LinearBase.fit(c[:, :1], c))
+    frame = Frame.of(LinearBase.from_noise(c[:, :1], c))
     assert np.isfinite(frame.enter(c[:, :1], c)).all()
     assert np.allclose(frame.leave(np.zeros((N, 1), np.float32), c), c[:, :1], atol=1e-3)
 

@@ -5,7 +5,7 @@ import pytest
 
 from buff.boosters import BoosterSettings
 from buff.randomness import training_seed
-from buff.training import LinearBase, NodeModel, NodeRecord, Nodes, TrainingSet, fit_node, is_exact
+from buff.training import LinearBase, NodeModel, NodeRecord, Nodes, TrainingSet, fit_node
 
 RNG = np.random.default_rng(0)
 
@@ -21,7 +21,7 @@ def training_set(n=3000, conditions=False):
 
 
 def base_of(data):
-    return LinearBase.fit(data.scores(np.random.default_rng(0)), data.condition, data.weights)
+    return data.base(np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
@@ -59,7 +59,7 @@ def test_subset_keeps_rows_whole():
 def test_nothing_is_trained_where_the_velocity_is_known(t, conditions, exact):
     data = training_set(500, conditions)
     booster, record = fit_node(data, base_of(data), t, BoosterSettings(n_estimators=2), 1, training_seed(0, 0))
-    assert is_exact(t, data.n_conditions) == exact == (booster is None)
+    assert data.is_known(t) == exact == (booster is None)
     assert record.rounds == (0 if exact else 2)
     assert np.isnan(record.explained) == exact
 
@@ -97,7 +97,7 @@ def test_noise_depends_on_the_seed_of_the_node_only():
 @pytest.mark.parametrize("d", [1, 3, 10, 40])
 def test_linear_part_is_exact_in_any_batch(d):
     x1 = RNG.normal(size=(200, d)) @ RNG.normal(size=(d, d)) / np.sqrt(d)
-    base = LinearBase.fit(x1)
+    base = LinearBase.from_noise(x1)
     for t in (0.0, 0.5, 0.98):
         model, (weights, bias) = NodeModel.of(base, t, None), base.at(t)
         x = RNG.normal(size=(500, d)).astype(np.float32)

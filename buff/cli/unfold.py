@@ -1,0 +1,190 @@
+"""``buff unfold``."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from buff.cli.options import Quiet
+from buff.cli.unfold_config import TEMPLATE, Config, Sample, read_config
+
+__all__ = ["unfold"]
+
+
+@dataclass(frozen=True)
+class _Events:
+    """A table read for unfolding; None for what it does not have."""
+
+    truth: Any
+    reco: Any
+    weights: Any
+    pass_truth: Any
+    pass_reco: Any
+
+    def passing(self, level: str) -> tuple[Any, Any]:
+        """Table and weights of the events that pass the selection at one level."""
+        table, flags = (self.truth, self.pass_truth) if level == "truth" else (self.reco, self.pass_reco)
+        if table is None or flags is None:
+            return table, self.weights
+        rows = np.flatnonzero(np.asarray(flags, bool))
+        return table.take(rows), None if self.weights is None else np.asarray(self.weights)[rows]
+
+
+def unfold(
+    config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="TOML file that says what to unfold.")] = None,
+    template: Annotated[bool, typer.Option("--template", help="Print such a file, with comments, and stop.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Unfold measured events to truth level.
+
+    Files, columns, selections, weights, method and bins stand in a TOML file.
+
+    \b
+    Examples:
+      buff unfold --template > unfold.toml
+      buff unfold unfold.toml
+    """
+    if template:
+        typer.echo(TEMPLATE, nl=False)
+        return
+    if config is None:
+        raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
+    wanted = read_config(config)
+    (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
+    simulation, data = _read(wanted, wanted.simulation, True), _read(wanted, wanted.data, wanted.data.truth)
+    background = None if wanted.background is None else _read(wanted, wanted.background, False)
+    if not quiet:
+        typer.echo(f"{simulation.reco.num_rows:,} simulated and {data.reco.num_rows:,} measured events", err=True)
+    with _warnings_in_a_line():
+        result = _result(wanted, simulation, data, background, quiet)
+    typer.echo(f"{result.diagnostics}\n{result.history!r}")
+    for path in _written(wanted, result, data):
+        typer.echo(str(path))
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Warnings on standard error without the place in the code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: typer.echo(f"buff: {message}", err=True)
+        yield
+
+
+def _read(config: Config, sample: Sample, with_truth: bool) -> _Events:
+    from buff.io import read_table
+
+    columns = [*(config.truth.values() if with_truth else ()), *config.reco.values()]
+    aside = [name for name in (sample.weight, sample.pass_truth, sample.pass_reco) if name]
+    table = read_table(config.home / sample.file, [*columns, *aside], sample.rows or None)
+
+    def named(names: Mapping[str, str]) -> Any:
+        return table.select(list(names.values())).rename_columns(list(names))
+
+    flags = (table[name].to_numpy() if name else None for name in (sample.pass_truth, sample.pass_reco))
+    weights = table[sample.weight].to_numpy() if sample.weight else None
+    return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *flags)
+
+
+def _result(config: Config, simulation: _Events, data: _Events, background: _Events | None, quiet: bool) -> Any:
+    from buff.unfolding import Unfolder
+
+    s = config.settings
+    unfolder = Unfolder(
+        s.method,
+        n_iterations=s.iterations or None,
+        n_samples=s.samples or None,
+        n_replicas=s.replicas,
+        n_jobs=s.jobs,
+        random_state=s.seed,
+        verbose=0 if quiet else 1,
+    )
+    unfolder.fit(
+        simulation.truth,
+        simulation.reco,
+        pass_truth=simulation.pass_truth,
+        pass_reco=simulation.pass_reco,
+        sample_weight=_positive(simulation, s.negative_weights, quiet),
+    )
+    events = None if background is None else background.reco
+    if background is not None and background.weights is not None:
+        events = (events, _positive(background, s.negative_weights, quiet))
+    reco, weights = data.passing("reco")
+    return unfolder.unfold(reco, sample_weight=weights, background=events)
+
+
+def _positive(events: _Events, policy: str, quiet: bool) -> Any:
+    """Weights without negative ones, averaged at fixed truth, reco and selection."""
+    import pyarrow as pa
+
+    from buff.weights import positive_weights
+
+    if events.weights is None or not (np.asarray(events.weights) < 0).any():
+        return events.weights
+    columns = {f"reco {name}": events.reco[name] for name in events.reco.column_names}
+    if events.truth is not None:
+        columns |= {f"truth {name}": events.truth[name] for name in events.truth.column_names}
+    flags = {"pass_truth": events.pass_truth, "pass_reco": events.pass_reco}
+    columns |= {name: np.asarray(values, bool) for name, values in flags.items() if values is not None}
+    weights = positive_weights(pa.table(columns), events.weights, policy=policy)
+    if not quiet:
+        typer.echo(str(weights), err=True)
+    return weights.values
+
+
+def _written(config: Config, result: Any, data: _Events) -> list[Path]:
+    """Write what is asked for; the paths."""
+    folder, output = config.home / config.output.folder, config.output
+    paths = []
+    if output.events:
+        paths.append(folder / output.events)
+        result.to_parquet(paths[-1])
+    if output.tables:
+        paths.append(folder / output.tables)
+        result.to_yaml(paths[-1], {name: config.observables[name].bins for name in config.truth})
+    if output.figures or output.page:
+        paths += _drawn(config, result, data, folder)
+    return paths
+
+
+def _drawn(config: Config, result: Any, data: _Events, folder: Path) -> list[Path]:
+    from buff.report.page import figure_html, page_html, section_html, write_page
+
+    figures = dict(_figures(config, result, *data.passing("truth")))
+    paths = []
+    if config.output.figures:
+        for name, figure in figures.items():
+            paths.append(folder / f"{name.replace(' ', '_')}.{config.output.figures}")
+            figure.savefig(paths[-1])
+    if config.output.page:
+        numbers = f"<pre>{result.diagnostics}\n\n{result.history!r}</pre>"
+        pictures = [section_html(name, figure_html(figure, name)) for name, figure in figures.items()]
+        paths.append(folder / config.output.page)
+        write_page(paths[-1], page_html("Unfolded events", ["<h1>Unfolded events</h1>", numbers, *pictures]))
+    return paths
+
+
+def _figures(config: Config, result: Any, truth: Any, weights: Any) -> Iterator[tuple[str, Any]]:
+    """Spectrum, migration and correlations of each observable, then the convergence, by name."""
+    for name in config.truth:
+        unit = config.observables[name].unit
+        edges = result.histogram(name, config.observables[name].bins).axes[0].edges
+        known = {} if truth is None else _counts(truth[name].to_numpy(), edges, weights)
+        yield name, result.plot_unfolded(name, edges, unit=unit, **known)
+        if name in config.reco:
+            yield f"{name} migration", result.plot_migration(name, edges, unit=unit)
+        if result.replicas:
+            yield f"{name} correlations", result.plot_correlation(name, edges, unit=unit)
+    if np.isfinite([iteration.change for iteration in result.history]).any():
+        yield "convergence", result.plot_convergence()
+
+
+def _counts(values: Any, edges: Any, weights: Any) -> dict[str, Any]:
+    w = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
+    counts, variance = (np.histogram(values, edges, weights=u)[0] for u in (w, w**2))
+    return {"truth": counts, "truth_error": np.sqrt(variance)}

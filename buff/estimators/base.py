@@ -1,0 +1,210 @@
+"""What all estimators of flows share: parameters, training, files, randomness."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from buff.archive import write_archive
+from buff.boosters import BoosterSettings
+from buff.estimators.checks import booster_settings, check_parameters, fixed_nodes
+from buff.estimators.generation import Flow
+from buff.estimators.persistence import to_archive
+from buff.grids import get_grid
+from buff.preprocessing import Columns, ConditionEncoder, RankSpace
+from buff.protocols import Array
+from buff.randomness import entropy_of, training_seed
+from buff.solvers import get_solver
+from buff.training import (
+    Frame,
+    NodeCache,
+    NodeModel,
+    Nodes,
+    Plan,
+    Rows,
+    TrainingSet,
+    make_plan,
+    suited_to_rows,
+    train_field,
+)
+from buff.training.cache import fingerprint
+from buff.training.targets import Base
+
+__all__ = ["FlowEstimator"]
+
+
+class FlowEstimator(BaseEstimator):  # type: ignore[misc]
+    """Trees that carry rows along a flow; the parameters are described in :class:`buff.BUFF`."""
+
+    #: Encoders that belong to the model: attribute and class of each part of its file.
+    _parts: ClassVar[dict[str, tuple[str, type]]] = {
+        "space": ("space_", RankSpace),
+        "condition": ("_encoder", ConditionEncoder),
+    }
+    #: Linear maps that belong to it.
+    _linears: ClassVar[tuple[str, ...]] = ()
+    #: Other attributes that belong to it, as JSON can hold them.
+    _facts: ClassVar[tuple[str, ...]] = ()
+    #: Names that ``coupling`` may have.
+    _couplings: ClassVar[tuple[str, ...]] = ("independent", "transport")
+
+    def __init__(
+        self,
+        n_steps: int = 10,
+        solver: str = "ab2",
+        *,
+        grid: str = "uniform",
+        n_estimators: int = 12,
+        max_depth: int = 8,
+        learning_rate: float = 0.7,
+        reg_lambda: float = 30.0,
+        noise_budget: int = 150_000,
+        coupling: Any = "independent",
+        negative_weights: str = "error",
+        early_stopping: int | None = None,
+        layout: str = "auto",
+        schema: Mapping[str, Any] | None = None,
+        categories: str = "similar",
+        tails: str = "clip",
+        tree_params: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        max_memory: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_steps = n_steps
+        self.solver = solver
+        self.grid = grid
+        self.n_estimators = n_estimators
+        self.max_depth = max_depth
+        self.learning_rate = learning_rate
+        self.reg_lambda = reg_lambda
+        self.noise_budget = noise_budget
+        self.coupling = coupling
+        self.negative_weights = negative_weights
+        self.early_stopping = early_stopping
+        self.layout = layout
+        self.schema = schema
+        self.categories = categories
+        self.tails = tails
+        self.tree_params = tree_params
+        self.device = device
+        self.n_jobs = n_jobs
+        self.max_memory = max_memory
+        self.cache_dir = cache_dir
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
+        check_is_fitted(self)
+        write_archive(path, to_archive(self))
+
+    def _times(self) -> tuple[float, ...]:
+        """Check the parameters; the nodes of the solver."""
+        check_parameters(self)
+        return fixed_nodes(self.solver, self.grid, self.n_steps)
+
+    def _fit_space(self, columns: Columns, sample_weight: Any) -> RankSpace:
+        """The map of the generated table to unit space and back."""
+        space = RankSpace(self.schema, categories=self.categories, tails=self.tails)
+        self.space_ = space.fit(columns, sample_weight=sample_weight)
+        return space
+
+    def _fit_encoder(self, condition: Any, sample_weight: Any) -> Array | None:
+        """Features of the conditions."""
+        self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)
+        return None if self._encoder is None else self._encoder.transform(condition)
+
+    def _plan(self, problem: Rows, *, trial: bool) -> Plan:
+        return make_plan(
+            problem,
+            self._times(),
+            booster_settings(self),
+            noise_budget=self.noise_budget,
+            n_workers=effective_n_jobs(self.n_jobs),
+            max_memory=self.max_memory,
+            trial=trial,
+        )
+
+    def _train(self, problem: TrainingSet) -> None:
+        """Fit the field: all that is left to do once the rows are in unit space."""
+        plan = self._plan(problem, trial=False)
+        cache, entropy = self._cache(problem, plan)
+        rng = np.random.default_rng(training_seed(entropy))
+        problem = problem.framed(rng)
+        base = problem.base(rng)
+        settings = suited_to_rows(booster_settings(self), problem, base, plan.n_draws)
+        models = self._grow(problem, base, settings, plan, entropy, cache)
+        self._set_flow(models, problem.frame, problem.starts.noise, settings.device)
+
+    def _grow(
+        self,
+        problem: Rows,
+        base: Base,
+        settings: BoosterSettings,
+        plan: Plan,
+        entropy: int,
+        cache: NodeCache | None = None,
+    ) -> tuple[NodeModel, ...]:
+        """The models of all nodes; their records become attributes."""
+        times = self._times()
+        fitted = train_field(
+            problem, base, times, settings, plan, entropy=entropy, cache=cache, verbose=self.verbose
+        )
+        self.nodes_ = Nodes(record for _, record in fitted)
+        self.plan_ = plan
+        self._entropy = entropy
+        return tuple(NodeModel.of(base, node.t, booster, settings.device) for booster, node in fitted)
+
+    def _cache(self, problem: TrainingSet, plan: Plan) -> tuple[NodeCache | None, int]:
+        """Where finished nodes are kept, and the seed: a fit that is to be resumed must not draw a new one."""
+        if self.cache_dir is None:
+            return None, entropy_of(self.random_state)
+        seed = "none" if self.random_state is None else entropy_of(self.random_state)
+        key = fingerprint(problem, booster_settings(self), plan.n_draws, times=self._times(), seed=seed)
+        entropy = int(key, 16) if self.random_state is None else int(seed)
+        return NodeCache(Path(self.cache_dir) / key), entropy
+
+    def _set_flow(
+        self, models: tuple[NodeModel, ...], frame: Frame | None, noise: float, device: str
+    ) -> None:
+        """The field with its solver, and what is known of it."""
+        solver, grid = get_solver(self.solver), get_grid(self.grid, self.n_steps)
+        self._flow = Flow(models, frame and frame.to_device(device), self._times(), solver, grid, noise, device)
+        self.schema_ = self.space_.schema_
+        self.condition_schema_ = None if self._encoder is None else self._encoder.schema
+
+    def _sampling_entropy(self, random_state: Any) -> int:
+        if random_state is None and self.random_state is not None:
+            return self._entropy
+        return entropy_of(random_state)
+
+    def _condition_features(self, condition: Any) -> Array | None:
+        """Features of conditions that are asked for."""
+        if self._encoder is not None:
+            return self._encoder.transform(condition)
+        if condition is not None:
+            raise ValueError("the model was fitted without condition: fit it with one, or leave condition out")
+        return None
+
+    def _restore(self, batches: Any) -> Any:
+        """Scores, batch by batch, to a table like the one that was fitted."""
+        nothing = np.empty((0, self.space_.n_dims_), np.float32)
+        decoded = [self.space_.decode(batch) for batch in batches] or [self.space_.decode(nothing)]
+        columns = tuple(np.concatenate(parts) for parts in zip(*decoded, strict=True))
+        return self.space_.template_.restore(columns)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        return tags

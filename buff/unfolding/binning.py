@@ -1,0 +1,146 @@
+"""Unfolded events in bins, and how the bins fluctuate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buff.metrics import automatic_bins
+from buff.preprocessing import Columns
+from buff.protocols import Array, Indices
+
+__all__ = ["Binning", "Covariance"]
+
+
+@dataclass(frozen=True, eq=False)
+class Binning:
+    """Bins in one or more columns, numbered as in a C array.
+
+    Attributes
+    ----------
+    names : tuple of str
+    edges : tuple of arrays
+    """
+
+    names: tuple[str, ...]
+    edges: tuple[Array, ...]
+
+    @classmethod
+    def of(cls, events: Columns, weights: Array, columns: Any, bins: Any) -> "Binning":
+        """Bins of the columns asked for, by name or number.
+
+        Raises
+        ------
+        ValueError
+            No such column, a column that holds no numbers, edges that do not rise, bins for another number of columns.
+        """
+        several = isinstance(columns, list | tuple)
+        names = tuple(_name(events, column) for column in (columns if several else [columns]))
+        wanted = bins if several and not isinstance(bins, int | np.integer) else [bins] * len(names)
+        if len(wanted) != len(names):
+            raise ValueError(f"bins are given for {len(wanted)} columns, but there are {len(names)}: {list(names)}")
+        return cls(names, tuple(_edges(events, weights, n, b) for n, b in zip(names, wanted, strict=True)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Bins a column."""
+        return tuple(len(edges) - 1 for edges in self.edges)
+
+    def counts(self, events: Columns, weights: Array) -> Array:
+        """Weight in each bin; the last of a column is closed, what is outside is left out."""
+        number = self._numbers(events)
+        inside = number >= 0
+        return np.bincount(number[inside], weights[inside], minlength=int(np.prod(self.shape)))
+
+    def variances(self, events: Columns, weights: Array, groups: Indices) -> Array:
+        """Sum of the squares of what independent events put into each bin; rows of one group are one event."""
+        number, n_bins = self._numbers(events), int(np.prod(self.shape))
+        own = np.where(groups >= 0, groups, np.arange(len(groups)))
+        inside = number >= 0
+        cell, position = np.unique(own[inside] * n_bins + number[inside], return_inverse=True)
+        sums = np.bincount(position, weights[inside])
+        return np.bincount(cell % n_bins, sums**2, minlength=n_bins)
+
+    def _numbers(self, events: Columns) -> Indices:
+        parts = []
+        for name, edges in zip(self.names, self.edges, strict=True):
+            values = events.arrays[events.names.index(name)]
+            number = np.asarray(np.searchsorted(edges, values, side="right") - 1)
+            number[values == edges[-1]] = len(edges) - 2
+            parts.append(np.where(number < len(edges) - 1, number, -1))
+        inside = np.min(parts, axis=0) >= 0
+        flat = np.ravel_multi_index([np.where(inside, part, 0) for part in parts], self.shape)
+        return np.where(inside, flat, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance:
+    """Covariance of unfolded bins.
+
+    Attributes
+    ----------
+    binning : Binning
+    counts : array of shape (b,)
+        The histogram.
+    of_source : mapping from {"data", "simulation", "model"} to array of shape (b, b)
+        Statistics of the measured and of the simulated events, spread of models with other seeds.
+    """
+
+    binning: Binning
+    counts: Array
+    of_source: Mapping[str, Array]
+
+    @property
+    def data(self) -> Array:
+        """Statistics of the measured events."""
+        return self._source("data")
+
+    @property
+    def simulation(self) -> Array:
+        """Statistics of the simulated events."""
+        return self._source("simulation")
+
+    @property
+    def model(self) -> Array:
+        """Spread of models with other seeds."""
+        return self._source("model")
+
+    @property
+    def total(self) -> Array:
+        """Sum of the sources there are."""
+        return np.asarray(sum(self.of_source.values()))
+
+    @property
+    def correlation(self) -> Array:
+        """Correlation matrix of the total; a bin that does not fluctuate is correlated with nothing."""
+        sigma = np.sqrt(np.diag(self.total))
+        product = np.outer(sigma, sigma)
+        rho = np.divide(self.total, product, out=np.zeros_like(product), where=product > 0)
+        np.fill_diagonal(rho, 1.0)
+        return rho
+
+    def _source(self, name: str) -> Array:
+        if name not in self.of_source:
+            raise ValueError(f"no replicas of {name}, only of {', '.join(self.of_source)}: see n_replicas of Unfolder")
+        return self.of_source[name]
+
+
+def _name(events: Columns, column: Any) -> str:
+    if isinstance(column, int | np.integer) and not isinstance(column, bool) and 0 <= column < len(events.names):
+        return events.names[column]
+    if column not in events.names:
+        raise ValueError(f"no column {column!r}; the columns are {', '.join(events.names)}")
+    return str(column)
+
+
+def _edges(events: Columns, weights: Array, name: str, bins: Any) -> Array:
+    values = events.arrays[events.names.index(name)]
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"column {name!r} holds {values.dtype} and no numbers: it cannot be put in bins")
+    if isinstance(bins, int | np.integer):
+        return automatic_bins(values.astype(np.float64), int(bins), weights=weights)
+    edges = np.asarray(bins, np.float64)
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise ValueError(f"bins of {name!r} must be at least two rising edges, found {bins!r}")
+    return edges

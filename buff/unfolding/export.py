@@ -1,0 +1,122 @@
+"""Results as files: tables in the format of HEPData, events in parquet."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from buff.protocols import Array
+
+__all__ = ["write_tables", "write_weights"]
+
+_LABELS = {"data": "data statistics", "simulation": "simulation statistics", "model": "model"}
+
+
+def write_tables(folder: Path, result: Any, bins: Mapping[str, Any]) -> None:
+    """``submission.yaml``, and a table and its covariances for each column.
+
+    References
+    ----------
+    Maguire, Heinrich, Watt, "HEPData: a repository for high energy physics data", 2017, arXiv:1704.05473.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    documents: list[Any] = [{"comment": f"Unfolded with buff, method {result.method}. {result.diagnostics}"}]
+    for name, edges in bins.items():
+        stem = "".join(c if c.isalnum() else "_" for c in name)
+        tables = {stem: _distribution(result, name, edges)}
+        if result.replicas:
+            tables |= {f"{stem}_covariance_{key}": table for key, table in _covariances(result, name, edges)}
+        for file, table in tables.items():
+            (folder / f"{file}.yaml").write_text(_yaml(table))
+            about = f"Unfolded distribution of {name}" if file == stem else f"{file.removeprefix(stem + '_')} of {name}"
+            documents.append({"name": file, "description": about, "keywords": [], "data_file": f"{file}.yaml"})
+    (folder / "submission.yaml").write_text("---\n".join(["", *(_yaml(document) for document in documents)]))
+
+
+def write_weights(path: Path, result: Any) -> None:
+    """Events, weights and those of replicas as one parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shared: dict[str, Array] = {}
+    own = []
+    for number, replica in _numbered(result.replicas):
+        if replica.events is None:
+            shared[f"weight_{number}"] = replica.weights
+        else:
+            own.append((number, replica.events, replica.weights, result.measured_rows))
+    parts = []
+    for member, columns, weights, rows in [("nominal", result.columns, result.weights, result.measured_rows), *own]:
+        arrays = dict(zip(columns.names, map(pa.array, columns.arrays), strict=True))
+        arrays |= {"weight": pa.array(weights), "measured_row": pa.array(rows)}
+        arrays |= {"member": pa.array([member] * len(weights)).dictionary_encode()}
+        for key, values in shared.items():
+            arrays[key] = pa.array(values) if member == "nominal" else pa.nulls(len(weights), pa.float64())
+        parts.append(pa.table(arrays))
+    table = pa.concat_tables(parts).unify_dictionaries()
+    pq.write_table(table.replace_schema_metadata({"method": result.method, "history": repr(result.history)}), path)
+
+
+def _numbered(replicas: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+    count: dict[str, int] = {}
+    for replica in replicas:
+        i = count[replica.source] = count.get(replica.source, -1) + 1
+        yield f"{replica.source}_{i}", replica
+
+
+def _distribution(result: Any, name: str, bins: Any) -> dict[str, Any]:
+    h = result.histogram(name, bins)
+    edges = h.axes[0].edges
+    if result.replicas:
+        found = result.covariance(name, edges).of_source
+        sigmas = {_LABELS[source]: np.sqrt(np.diag(matrix)) for source, matrix in found.items()}
+    else:
+        sigmas = {"statistics": np.sqrt(h.variances())}
+    values = [
+        {"value": float(value), "errors": [{"label": label, "symerror": float(s[i])} for label, s in sigmas.items()]}
+        for i, value in enumerate(h.values())
+    ]
+    return {
+        "independent_variables": [{"header": {"name": name}, "values": _ranges(edges)}],
+        "dependent_variables": [{"header": {"name": "events a bin"}, "values": values}],
+    }
+
+
+def _covariances(result: Any, name: str, bins: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    covariance = result.covariance(name, bins)
+    ranges = _ranges(covariance.binning.edges[0])
+    n = len(ranges)
+    pairs = [(ranges[i], ranges[j]) for i in range(n) for j in range(n)]
+    for source, matrix in [*covariance.of_source.items(), ("total", covariance.total)]:
+        yield (
+            source,
+            {
+                "independent_variables": [
+                    {"header": {"name": f"{name} ({which})"}, "values": [pair[k] for pair in pairs]}
+                    for k, which in enumerate(("first", "second"))
+                ],
+                "dependent_variables": [
+                    {"header": {"name": "covariance"}, "values": [{"value": float(v)} for v in matrix.ravel()]}
+                ],
+            },
+        )
+
+
+def _ranges(edges: Array) -> list[dict[str, float]]:
+    return [{"low": float(low), "high": float(high)} for low, high in pairwise(edges)]
+
+
+def _yaml(content: Any, pad: str = "") -> str:
+    """Block style, with mappings of plain values on one line: as JSON, which is YAML."""
+    if isinstance(content, list):
+        return "".join(f"{pad}- {_yaml(entry, pad + '  ').removeprefix(pad + '  ')}" for entry in content)
+    if not isinstance(content, dict) or not any(isinstance(value, list | dict) for value in content.values()):
+        return f"{pad}{json.dumps(content)}\n"
+    lines = []
+    for key, value in content.items():
+        nested = isinstance(value, list | dict) and value
+        lines.append(f"{pad}{key}:\n{_yaml(value, pad + '  ')}" if nested else f"{pad}{key}: {json.dumps(value)}\n")
+    return "".join(lines)

@@ -1,0 +1,144 @@
+"""What a classifier tells: ratios of densities, conditional means, shares."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from buff.boosters import Classifier, ClassifierSettings, CrossFit
+from buff.protocols import Array
+
+__all__ = ["Ratio", "Share", "conditional_mean", "density_ratio", "share_of"]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A positive function of some features.
+
+    Attributes
+    ----------
+    classifier : Classifier
+        Its log odds are the logarithm, up to a constant.
+    scale : float
+        That constant's exponential.
+    of_rows : array of shape (n,)
+        Values on the rows of the denominator, from trees that did not see them.
+    of_numerator : array of shape (m,)
+        Likewise on the rows of the numerator.
+    """
+
+    classifier: Classifier
+    scale: float
+    of_rows: Array
+    of_numerator: Array
+
+    def __call__(self, features: Array) -> Array:
+        """Values of shape (n,) on other rows."""
+        return np.exp(self.classifier(features).astype(np.float64)) * self.scale
+
+
+def density_ratio(
+    numerator: Array,
+    numerator_weights: Array,
+    denominator: Array,
+    denominator_weights: Array,
+    settings: ClassifierSettings,
+    *,
+    groups: tuple[Array | None, Array | None] = (None, None),
+    seed: int = 0,
+) -> Ratio:
+    r"""Ratio of two weighted densities, each with total 1, by a classifier between them.
+
+    .. math:: r(x) = \frac{p_1(x)}{p_0(x)}, \qquad \sum_{i \in 0} w_i\, r(x_i) = \sum_{i \in 0} w_i
+
+    Each class has the weight of the events that the smaller one is worth, so that regularisation counts those. Rows of
+    one group are one event.
+
+    References
+    ----------
+    Sugiyama, Suzuki, Kanamori, "Density ratio estimation in machine learning", 2012.
+    """
+    v, w = numerator_weights, denominator_weights
+    size = min(_effective(v, groups[0]), _effective(w, groups[1]))
+    fit = Classifier.fit(
+        np.concatenate([numerator, denominator]),
+        np.repeat([1.0, 0.0], [len(v), len(w)]),
+        np.concatenate([v / v.sum(), w / w.sum()]) * size,
+        settings,
+        groups=_joined(groups, (len(v), len(w))),
+        seed=seed,
+    )
+    return _normalised(fit, w, 1.0)
+
+
+def conditional_mean(
+    values: Array, features: Array, weights: Array, settings: ClassifierSettings, *, seed: int = 0
+) -> Ratio:
+    r"""E[values | features] of positive values with positive weights.
+
+    A classifier between rows of weight :math:`w v` and the same rows of weight w: with labels
+    :math:`v / (1 + v)` and weights :math:`w (1 + v)` both are one row.
+    """
+    mean = float(np.average(values, weights=weights))
+    v = values / mean
+    w = weights * (1 + v)
+    fit = Classifier.fit(features, v / (1 + v), w * (_effective(weights) / w.sum()), settings, seed=seed)
+    return _normalised(fit, weights, mean)
+
+
+@dataclass(frozen=True)
+class Share:
+    """P(class 1 | features); a constant where there is no choice.
+
+    Attributes
+    ----------
+    classifier : Classifier or None
+    constant : float
+    of_rows : array of shape (n,)
+        Values on the rows of the fit, from trees that did not see them.
+    """
+
+    classifier: Classifier | None
+    constant: float
+    of_rows: Array
+
+    def __call__(self, features: Array) -> Array:
+        """Values of shape (n,) on other rows."""
+        if self.classifier is None:
+            return np.full(len(features), self.constant)
+        return np.asarray(expit(self.classifier(features).astype(np.float64)))
+
+
+def share_of(
+    features: Array, labels: Array, weights: Array, settings: ClassifierSettings, *, seed: int = 0
+) -> Share:
+    """Share of the weight that has label 1, as a function of the features."""
+    mean = float(np.average(labels, weights=weights))
+    if mean in (0.0, 1.0):
+        return Share(None, mean, np.full(len(labels), mean))
+    scaled = weights * (_effective(weights) / weights.sum())
+    fit = Classifier.fit(features, labels.astype(np.float64), scaled, settings, seed=seed)
+    return Share(fit.classifier, mean, expit(fit.log_odds.astype(np.float64)))
+
+
+def _normalised(fit: CrossFit, weights: Array, mean: float) -> Ratio:
+    """The ratio whose mean over the last rows of the fit, under their weights, is given."""
+    values = np.exp(fit.log_odds.astype(np.float64))
+    first = len(values) - len(weights)
+    scale = mean / float(np.average(values[first:], weights=weights))
+    return Ratio(fit.classifier, scale, values[first:] * scale, values[:first] * scale)
+
+
+def _effective(w: Array, groups: Array | None = None) -> float:
+    events = w if groups is None else np.bincount(groups, w)
+    return float(w.sum() ** 2 / (events @ events))
+
+
+def _joined(groups: tuple[Array | None, Array | None], sizes: tuple[int, int]) -> Any:
+    """Groups of both classes, each row its own where none are given; no group has rows of both."""
+    parts, start = [], 0
+    for group, size in zip(groups, sizes, strict=True):
+        parts.append(start + (np.arange(size) if group is None else group))
+        start = int(parts[-1].max()) + 1
+    return np.concatenate(parts)

@@ -1,0 +1,294 @@
+"""What comes out of an unfolding: events with weights, how they came about, and how sure they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from buff.errors import MissingExtraError
+from buff.preprocessing import Columns
+from buff.protocols import Array
+from buff.unfolding.binning import Binning, Covariance
+from buff.unfolding.events import Simulation
+from buff.unfolding.export import write_tables, write_weights
+from buff.unfolding.iterations import History
+from buff.unfolding.members import Measured, Unfolded
+
+__all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Numbers to look at before believing a result; prints as a list.
+
+    Attributes
+    ----------
+    measured : int
+        Events.
+    outside : int
+        Of these, where no simulated event lies.
+    signal : float
+        Weight left after background and fakes, as a share of all.
+    unseen : float
+        Share of the unfolded events with an efficiency too small to correct for.
+    effective : float
+        Measured events that the signal is worth.
+    """
+
+    measured: int
+    outside: int
+    signal: float
+    unseen: float
+    effective: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.measured} measured events, {self.outside} of them outside the simulation; signal {self.signal:.1%}"
+            f", worth {self.effective:.0f} events; {self.unseen:.2%} of the unfolded events at the least efficiency"
+        )
+
+    @classmethod
+    def of(cls, unfolded: Unfolded, measured: Measured, outside: Array) -> "Diagnostics":
+        """Of an unfolding."""
+        s = unfolded.signal
+        share, effective = s.sum() / measured.weights.sum(), s.sum() ** 2 / (s @ s)
+        return cls(len(s), int(outside.sum()), float(share), unfolded.clipped, float(effective))
+
+
+@dataclass(frozen=True, eq=False)
+class Replica:
+    """One more unfolding, with something shaken.
+
+    Attributes
+    ----------
+    source : {"data", "simulation", "model"}
+    weights : array of shape (n,)
+    events : Columns or None
+        None for those of the result itself.
+    """
+
+    source: str
+    weights: Array
+    events: Columns | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class UnfoldingResult:
+    """Unfolded events.
+
+    Attributes
+    ----------
+    method : str
+    events : table of shape (n, p)
+        Truth, in the container that was fitted: draws for the measured events, or simulated events.
+    weights : array of shape (n,)
+        In units of measured events, corrected for background, fakes and efficiency: their sum is the number of events
+        at truth level.
+    measured_rows : array of shape (n,)
+        The measured event that a draw belongs to; -1 for simulated events.
+    replicas : tuple of Replica
+    history : History
+        What each iteration changed; prints as a table.
+    diagnostics : Diagnostics
+    outside : array of bool of shape (measured events,)
+        Measured events that lie where no simulated one does.
+    simulation : Simulation
+    measured : Measured
+    signal : array of shape (measured events,)
+        Weights of the measured events without background and fakes.
+    """
+
+    method: str
+    columns: Columns = field(repr=False)
+    weights: Array = field(repr=False)
+    measured_rows: Array = field(repr=False)
+    replicas: tuple[Replica, ...] = field(repr=False)
+    history: History
+    diagnostics: Diagnostics
+    outside: Array = field(repr=False)
+    simulation: Simulation = field(repr=False)
+    measured: Measured = field(repr=False)
+    signal: Array = field(repr=False)
+
+    @property
+    def events(self) -> Any:
+        """Unfolded truth, in the container that was fitted."""
+        return self.columns.template.restore(self.columns.arrays)
+
+    def histogram(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> Any:
+        """Unfolded distribution of one column, or of several together.
+
+        Parameters
+        ----------
+        columns : str, int or sequence of these
+            Names or numbers.
+        bins : int or array of edges, one for each of several columns
+            A number asks for equal bins over the central 99.8 percent.
+
+        Returns
+        -------
+        hist.Hist
+            Weight storage: events at truth level, and their variances. These are the diagonal of :meth:`covariance`
+            where there are replicas, else the fluctuation of the measured events (or of the simulated events, for
+            ``"reweight"``) alone.
+
+        Raises
+        ------
+        MissingExtraError
+            Without hist.
+        """
+        try:
+            import hist
+        except ImportError as error:
+            raise MissingExtraError("hist", "plot") from error
+        binning = self._binning(columns, bins)
+        axes = [
+            hist.axis.Variable(edges, name=name, label=name)
+            for name, edges in zip(binning.names, binning.edges, strict=True)
+        ]
+        h = hist.Hist(*axes, storage=hist.storage.Weight())
+        view = h.view()
+        view.value = binning.counts(self.columns, self.weights).reshape(binning.shape)
+        view.variance = self._variance(binning).reshape(binning.shape)
+        return h
+
+    def covariance(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> Covariance:
+        """Covariance of the bins of :meth:`histogram`, by source.
+
+        Each is the covariance of the replicas of that source about their mean. Those of the simulation keep the seeds
+        of the result, those of the model its events, so that the three are independent and add up.
+
+        Raises
+        ------
+        ValueError
+            The unfolding had no replicas.
+        """
+        if not self.replicas:
+            raise ValueError(
+                "a covariance needs replicas, found none: unfold with n_replicas of Unfolder, such as "
+                '{"data": 50, "simulation": 10, "model": 5}'
+            )
+        binning = self._binning(columns, bins)
+        of_source: dict[str, list[Array]] = {}
+        for replica in self.replicas:
+            events = self.columns if replica.events is None else replica.events
+            of_source.setdefault(replica.source, []).append(binning.counts(events, replica.weights))
+        return Covariance(
+            binning,
+            binning.counts(self.columns, self.weights),
+            {source: np.atleast_2d(np.cov(np.array(counts).T)) for source, counts in of_source.items()},
+        )
+
+    def to_yaml(self, path: Any, bins: Any = None) -> None:
+        """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.
+
+        Parameters
+        ----------
+        path : path
+            Folder, made if it is not there.
+        bins : mapping from column name to bins, optional
+            See :meth:`histogram`; all columns of numbers by default.
+        """
+        wanted = dict.fromkeys(self._numeric(), 30) if bins is None else dict(bins)
+        write_tables(Path(path), self, wanted)
+
+    def to_parquet(self, path: Any) -> None:
+        """Write the events with ``weight``, ``measured_row`` and the weights of replicas, ``weight_data_0`` ...
+
+        Replicas with events of their own follow as further rows; the column ``member`` tells them apart.
+        """
+        write_weights(Path(path), self)
+
+    def plot_unfolded(self, column: str | int, bins: Any = 30, *, truth: Any = None, **style: Any) -> Any:
+        """Unfolded, simulated and measured distribution, with the ratio to the truth.
+
+        Parameters
+        ----------
+        column : str or int
+        bins : int or array of edges
+        truth : array of shape (bins,), optional
+            Events in each bin that there should be, where known.
+        **style
+            ``unit``, ``normalise``, ``log``, ``labels``, ``style`` of :func:`buff.plotting.unfolded_spectrum`.
+        """
+        from buff.plotting import unfolded_spectrum
+
+        binning = self._binning(column, bins)
+        simulation, name = self.simulation, binning.names[0]
+        scale = self.weights.sum() / simulation.weights.sum()
+        given: dict[str, Any] = {"prior": binning.counts(simulation.truth, simulation.weights * scale), "truth": truth}
+        if name in self.measured.reco.names:
+            given["reco"] = binning.counts(self.measured.reco, self.signal)
+        if self.replicas:
+            given["covariance"] = self.covariance(name, binning.edges[0]).total
+        error = np.sqrt(binning.variances(self.columns, self.weights, self.measured_rows))
+        counts = binning.counts(self.columns, self.weights)
+        return unfolded_spectrum(binning.edges[0], counts, error=error, name=name, **given, **style)
+
+    def plot_migration(self, column: str | int, bins: Any = 30, **style: Any) -> Any:
+        """Where the simulated detector finds the events of each bin of a column that truth and reco both have."""
+        from buff.metrics import migration_matrix
+        from buff.plotting import migration
+
+        binning, s = self._binning(column, bins), self.simulation
+        name = binning.names[0]
+        if name not in s.reco.names:
+            raise ValueError(f"reco has no column {name!r}, only {', '.join(s.reco.names)}: a migration needs both")
+        truth, reco = (table.arrays[table.names.index(name)][: s.n_matched] for table in (s.truth, s.reco))
+        found = migration_matrix(truth, reco, binning.edges[0], weights=s.matched_weights)
+        return migration(found.probability, binning.edges[0], name=name, **style)
+
+    def plot_correlation(self, column: str | int, bins: Any = 30, **style: Any) -> Any:
+        """Correlations of the unfolded bins of a column."""
+        from buff.plotting import bin_correlations
+
+        covariance = self.covariance(column, bins)
+        binning = covariance.binning
+        return bin_correlations(covariance.total, binning.edges[0], name=binning.names[0], **style)
+
+    def plot_convergence(self, **style: Any) -> Any:
+        """Change of the unfolded density in each iteration."""
+        from buff.plotting import convergence
+
+        return convergence({self.method: [iteration.change for iteration in self.history]}, **style)
+
+    def _binning(self, columns: Any, bins: Any) -> Binning:
+        return Binning.of(self.columns, self.weights, columns, bins)
+
+    def _variance(self, binning: Binning) -> Array:
+        if self.replicas:
+            return np.asarray(np.diag(self.covariance(list(binning.names), list(binning.edges)).total))
+        return binning.variances(self.columns, self.weights, self.measured_rows)
+
+    def _numeric(self) -> list[str]:
+        pairs = zip(self.columns.names, self.columns.arrays, strict=True)
+        return [name for name, values in pairs if values.dtype.kind in "biuf"]
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        unfolded: Unfolded,
+        replicas: tuple[Replica, ...],
+        diagnostics: Diagnostics,
+        outside: Array,
+        simulation: Simulation,
+        measured: Measured,
+    ) -> "UnfoldingResult":
+        """From the parts of an unfolding."""
+        u = unfolded
+        return cls(
+            method,
+            u.events,
+            u.weights,
+            u.rows,
+            replicas,
+            u.history,
+            diagnostics,
+            outside,
+            simulation,
+            measured,
+            u.signal,
+        )

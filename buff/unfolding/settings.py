@@ -1,0 +1,61 @@
+"""What is checked at the door of an Unfolder."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from buff.boosters import ClassifierSettings
+
+__all__ = ["METHODS", "SOURCES", "check_settings", "classifier_settings", "replica_counts"]
+
+#: Methods and their usual number of iterations.
+METHODS: Mapping[str, int] = {"iterated": 5, "conditional": 1, "bridge": 1, "reweight": 5}
+#: Where an uncertainty may come from.
+SOURCES = ("data", "simulation", "model")
+
+
+def check_settings(unfolder: Any) -> None:
+    """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
+    if unfolder.method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}; found {unfolder.method!r}")
+    for name in ("n_iterations", "n_samples"):
+        value = getattr(unfolder, name)
+        if value is not None and (not isinstance(value, int | np.integer) or value < 1):
+            raise ValueError(f"{name} must be an integer of at least 1 or None, found {value!r}")
+    replica_counts(unfolder.n_replicas)
+    classifier_settings(unfolder.classifier)
+
+
+def replica_counts(n_replicas: Any) -> dict[str, int]:
+    """Number of replicas of each source.
+
+    Examples
+    --------
+    >>> replica_counts({"data": 5})
+    {'data': 5, 'simulation': 0, 'model': 0}
+    """
+    given = n_replicas if isinstance(n_replicas, Mapping) else dict.fromkeys(SOURCES, n_replicas)
+    unknown = set(given) - set(SOURCES)
+    if unknown:
+        raise ValueError(f"n_replicas names {', '.join(SOURCES)}; found {sorted(unknown)}")
+    for source, n in given.items():
+        if not isinstance(n, int | np.integer) or n < 0 or n == 1:
+            raise ValueError(f"n_replicas of {source} must be 0 or at least 2, found {n!r}")
+    return {source: int(given.get(source, 0)) for source in SOURCES}
+
+
+def classifier_settings(classifier: Any) -> ClassifierSettings:
+    """Settings from None, settings, or a mapping of some of them."""
+    if classifier is None:
+        return ClassifierSettings()
+    if isinstance(classifier, ClassifierSettings):
+        return classifier
+    if not isinstance(classifier, Mapping):
+        raise TypeError(f"classifier must be ClassifierSettings, a mapping or None, found {classifier!r}")
+    known = [f.name for f in fields(ClassifierSettings)]
+    unknown = set(classifier) - set(known)
+    if unknown:
+        raise ValueError(f"classifier has no setting {sorted(unknown)}; the settings are {', '.join(known)}")
+    return ClassifierSettings(**classifier)

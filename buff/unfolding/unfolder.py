@@ -1,0 +1,328 @@
+"""Unfolder: from detector to truth, event by event."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from buff.boosters import ClassifierSettings
+from buff.estimators import BUFF, BUFFTransport
+from buff.protocols import Array
+from buff.randomness import entropy_of
+from buff.unfolding.events import Simulation, event_weights
+from buff.unfolding.members import Measured, Member, draws_for
+from buff.unfolding.posteriors import Posterior
+from buff.unfolding.result import Diagnostics, Replica, UnfoldingResult
+from buff.unfolding.settings import METHODS, check_settings, classifier_settings, replica_counts
+from buff.unfolding.support import outside_support
+
+__all__ = ["Unfolder"]
+
+#: Draws that a measured event gets at least: weights within an event need a choice.
+_FEWEST_DRAWS = 10
+#: Rows that a node of the default generator is trained on.
+_NOISE_BUDGET = 150_000
+#: Streams of random seeds.
+_NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
+
+
+def _has_posterior(unfolder: "Unfolder") -> bool:
+    return unfolder.method != "reweight"
+
+
+class Unfolder(BaseEstimator):  # type: ignore[misc]
+    """The distribution of truth behind measured events, without bins and in any number of dimensions.
+
+    Simulated events are pairs of truth and reco, each of which may pass or fail a selection: those that pass both teach
+    the response, those that pass at truth level only the efficiency, those that pass at detector level only are fakes.
+
+    - ``"conditional"`` learns p(truth | reco), a flow from noise under the condition of the measured event, and draws.
+    - ``"bridge"`` draws with a flow that starts at the measured event.
+    - ``"iterated"`` takes the draws of ``"conditional"`` and updates the prior: a classifier tells how the unfolded
+      density differs from that of the simulation, draws are weighted by it, and so on.
+    - ``"reweight"`` (OmniFold) weights the simulated events until they look like the measured ones at detector level.
+
+    The first two depend on the truth that was simulated wherever the detector is not sharp, the others ever less with
+    each iteration.
+
+    Parameters
+    ----------
+    method : {"iterated", "conditional", "bridge", "reweight"}
+    n_iterations : int or None
+        Of the prior; None is 1 for ``"conditional"`` and ``"bridge"``, 5 for the others.
+    n_samples : int or None
+        Draws of truth for each measured event; None is 200,000 in all, but 10 at least and 100 at most an event.
+    n_replicas : int or mapping
+        Unfoldings behind :meth:`UnfoldingResult.covariance`: so many of each source, or ``{"data": 50, "simulation":
+        10, "model": 5}``. Each repeats the classifiers with Poisson weights on the measured events (data), or the
+        training, with Poisson weights on the simulated events (simulation) or other seeds (model): the latter two cost
+        a fit each.
+    generator : BUFF or BUFFTransport, optional
+        What the flow is a clone of.
+    classifier : ClassifierSettings or mapping, optional
+        Of efficiency, fakes, background and prior: see :class:`buff.boosters.ClassifierSettings`.
+    n_jobs : int or None
+        Of the generator, where none is given.
+    random_state : None, int or NumPy generator
+    verbose : int
+        Of the generator, where none is given.
+
+    Attributes
+    ----------
+    simulation_ : Simulation
+        The events that passed, in normal scores.
+    members_ : mapping from source to tuple of Member
+        What was learned from them, once and for each replica.
+    n_features_in_ : int
+        Columns of truth.
+
+    References
+    ----------
+    Andreassen et al., "OmniFold", 2020, arXiv:1911.09107; Andreassen et al., 2021, arXiv:2105.04448; Bellagente et al.,
+    2020, arXiv:2006.06685; Backes, Butter, Dunford, Malaescu, 2024, arXiv:2212.08674.
+
+    Examples
+    --------
+    >>> from buff.datasets import gaussian_1d
+    >>> simulated, nature = gaussian_1d().sample(2000, 0), gaussian_1d(mean=0.5).sample(1000, 1)
+    >>> unfolder = Unfolder(n_iterations=3, n_samples=10, random_state=0).fit(simulated.truth, simulated.reco)
+    >>> result = unfolder.unfold(nature.reco)
+    >>> bool(abs(np.average(result.events[:, 0], weights=result.weights) - 0.5) < 0.1)
+    True
+    """
+
+    def __init__(
+        self,
+        method: str = "iterated",
+        *,
+        n_iterations: int | None = None,
+        n_samples: int | None = None,
+        n_replicas: int | Mapping[str, int] = 0,
+        generator: Any = None,
+        classifier: ClassifierSettings | Mapping[str, Any] | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.method = method
+        self.n_iterations = n_iterations
+        self.n_samples = n_samples
+        self.n_replicas = n_replicas
+        self.generator = generator
+        self.classifier = classifier
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        truth: Any,
+        reco: Any,
+        *,
+        pass_truth: Any = None,
+        pass_reco: Any = None,
+        sample_weight: Any = None,
+    ) -> "Unfolder":
+        """Learn the detector from simulated events.
+
+        Parameters
+        ----------
+        truth : table of shape (n, p)
+        reco : table of shape (n, q)
+            Row i of both is event i. A row that fails the selection of its table may hold anything.
+        pass_truth, pass_reco : array of bool of shape (n,), optional
+            The event passes the selection at this level; all do by default.
+        sample_weight : array of shape (n,), optional
+            Event weights, not negative.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Unpaired lengths, no events that pass both selections, values missing in events that pass, weights that are
+            negative or sum to zero, unknown names.
+        """
+        check_settings(self)
+        self.simulation_ = simulation = Simulation.of(truth, reco, pass_truth, pass_reco, sample_weight)
+        self.n_features_in_ = simulation.truth_space.n_features_in_
+        self._entropy = entropy_of(self.random_state)
+        counts = replica_counts(self.n_replicas)
+        generators = (np.random.default_rng([self._entropy, _SIMULATION, i]) for i in range(counts["simulation"]))
+        self.members_ = {
+            "nominal": (self._member(simulation, self._seed(_NOMINAL)),),
+            "simulation": tuple(self._member(simulation.resampled(g), self._seed(_NOMINAL)) for g in generators),
+            "model": tuple(self._member(simulation, self._seed(_MODEL, i)) for i in range(counts["model"])),
+        }
+        return self
+
+    @available_if(_has_posterior)  # type: ignore[untyped-decorator]
+    def sample(self, reco: Any, n_samples: int = 1, *, random_state: Any = None) -> Any:
+        """Draw truth for measured events, under the prior of the simulation.
+
+        Parameters
+        ----------
+        reco : table of shape (n, q)
+        n_samples : int
+            Draws of each event.
+        random_state : None, int or NumPy generator
+            None takes the estimator's.
+
+        Returns
+        -------
+        array of shape (n, n_samples, p) for NumPy arrays, else a table of n * n_samples rows
+            In the container of truth; draws of one event are next to each other.
+        """
+        check_is_fitted(self)
+        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
+            raise ValueError(f"n_samples must be an integer of at least 1, found {n_samples!r}")
+        seed = self._seed(_DATA) if random_state is None else entropy_of(random_state) % 2**31
+        columns = self.simulation_.measured(reco, "reco")
+        draws = self._posterior.draw(columns, int(n_samples), seed)
+        table = draws.template.restore(draws.arrays)
+        return table.reshape(len(columns), n_samples, -1) if isinstance(table, np.ndarray) else table
+
+    @available_if(_has_posterior)  # type: ignore[untyped-decorator]
+    def score(self, truth: Any, reco: Any) -> float:
+        r"""Negative energy score of the posteriors of events whose truth is known, for model selection.
+
+        .. math:: -\frac1n \sum_i \Big( E\,|x - z_i| - \tfrac12 E\,|x - x'| \Big)
+
+        with z the normal scores of truth, and x, x' 20 draws of it. Largest for the true posterior (Gneiting, Raftery,
+        2007, doi:10.1198/016214506000001437).
+        """
+        check_is_fitted(self)
+        s = self.simulation_
+        z = s.truth_space.transform(truth)
+        draws = self._posterior.draw(s.measured(reco, "reco"), 20, self._seed(_DATA))
+        x = s.truth_space.transform(draws).reshape(len(z), 20, -1)
+        to_truth = np.linalg.norm(x - z[:, None], axis=2).mean()
+        among = np.mean([np.linalg.norm(x - np.roll(x, k, axis=1), axis=2).mean() for k in range(1, 20)])
+        return float(among / 2 - to_truth)
+
+    def unfold(
+        self, reco: Any, *, sample_weight: Any = None, background: Any = None, n_iterations: int | None = None
+    ) -> UnfoldingResult:
+        """The distribution of truth behind measured events.
+
+        Parameters
+        ----------
+        reco : table of shape (n, q)
+            Measured events that pass the selection.
+        sample_weight : array of shape (n,), optional
+            Not negative.
+        background : table of shape (b, q), or pair of such a table and weights of shape (b,), optional
+            Events whose weights sum to the background expected among the measured ones. A classifier turns them into
+            the share of background at each measured event, so that no weight is negative.
+        n_iterations : int, optional
+            Instead of the estimator's.
+
+        Returns
+        -------
+        UnfoldingResult
+
+        Warns
+        -----
+        UserWarning
+            Measured events lie where no simulated one does.
+        sklearn.exceptions.ConvergenceWarning
+            An iteration diverges; the one before is kept.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Other columns than simulated, missing values, weights that sum to zero or less than the background.
+        """
+        check_is_fitted(self)
+        check_settings(self)
+        iterations = self._iterations(n_iterations)
+        measured = self._measured(reco, sample_weight, background)
+        outside = self._outside(measured)
+        member = self.members_["nominal"][0]
+        drawn = self._drawn(member, measured)
+        nominal = member.unfold(measured, iterations, drawn)
+        replicas = tuple(self._replicas(measured, iterations, drawn))
+        diagnostics = Diagnostics.of(nominal, measured, outside)
+        return UnfoldingResult.of(
+            self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured
+        )
+
+    @property
+    def _posterior(self) -> Posterior:
+        posterior = self.members_["nominal"][0].posterior
+        assert posterior is not None
+        return posterior
+
+    def _replicas(self, measured: Measured, iterations: int, drawn: Any) -> Iterator[Replica]:
+        nominal = self.members_["nominal"][0]
+        with warnings.catch_warnings():  # what the nominal unfolding warned of need not be said again
+            warnings.simplefilter("ignore")
+            for i in range(replica_counts(self.n_replicas)["data"]):
+                again = measured.resampled(np.random.default_rng([self._entropy, _DATA, i]))
+                yield Replica("data", nominal.unfold(again, iterations, drawn).weights)
+            for source in ("simulation", "model"):
+                for member in self.members_[source]:
+                    own = self._drawn(member, measured)
+                    unfolded = member.unfold(measured, iterations, own)
+                    yield Replica(source, unfolded.weights, None if own is None else unfolded.events)
+
+    def _member(self, simulation: Simulation, seed: int) -> Member:
+        settings = classifier_settings(self.classifier)
+        return Member.fit(simulation, self.method, self._generator(), settings, seed)
+
+    def _generator(self) -> Any:
+        if self.generator is not None:
+            return self.generator
+        if self.method == "bridge":
+            return BUFFTransport(noise="auto", n_jobs=self.n_jobs, verbose=self.verbose)
+        # conditions are continuous, and all noise draws of an event agree: no split for the sake of single events
+        n_draws = max(1.0, _NOISE_BUDGET / self.simulation_.n_matched)
+        return BUFF(
+            max_depth=6,
+            reg_lambda=100.0,
+            noise_budget=_NOISE_BUDGET,
+            tree_params={"min_split_loss": 0.5 * n_draws},
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+
+    def _measured(self, reco: Any, sample_weight: Any, background: Any) -> Measured:
+        columns = self.simulation_.measured(reco, "reco")
+        w = event_weights(sample_weight, len(columns), "sample_weight")
+        space = self.simulation_.reco_space
+        empty = np.empty((0, space.n_dims_), np.float32)
+        if background is None:
+            return Measured(columns, space.transform(columns), w, empty, np.empty(0))
+        table, weights = background if isinstance(background, tuple) else (background, None)
+        events = self.simulation_.measured(table, "background")
+        b = event_weights(weights, len(events), "weights of the background")
+        return Measured(columns, space.transform(columns), w, space.transform(events), b)
+
+    def _outside(self, measured: Measured) -> Array:
+        outside = outside_support(self.simulation_.reco, measured.reco)
+        if outside.any():
+            share = measured.weights[outside].sum() / measured.weights.sum()
+            warnings.warn(
+                f"{outside.sum()} of {len(outside)} measured events ({share:.2%} of the weight) lie where no simulated "
+                f"event does, the first is row {np.flatnonzero(outside)[0]}: what is said of their truth is a guess",
+                stacklevel=3,
+            )
+        return outside
+
+    def _drawn(self, member: Member, measured: Measured) -> Any:
+        if member.posterior is None:
+            return None
+        return member.draw(measured, self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS))
+
+    def _iterations(self, asked: int | None) -> int:
+        n = self.n_iterations if asked is None else asked
+        if n is None:
+            return METHODS[self.method]
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"n_iterations must be an integer of at least 1, found {n!r}")
+        return int(n)
+
+    def _seed(self, stream: int, number: int = 0) -> int:
+        return int(np.random.SeedSequence([self._entropy, stream, number]).generate_state(1)[0] >> 1)

@@ -1,0 +1,148 @@
+"""``buff unfold``: the file is understood or refused in one line, and what comes out is the library's result."""
+
+import tomllib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from buff.cli.unfold_config import TEMPLATE, read_config
+from buff.datasets import gaussian_2d
+from buff.io import TableWriter
+
+NAMES = ("mass", "width")
+CONFIG = """
+[simulation]
+file = "simulation.parquet"
+weight = "weight"
+pass_reco = "seen"
+
+[data]
+file = "data.parquet"
+pass_reco = "seen"
+truth = true
+
+[observables.mass]
+truth = "truth_mass"
+reco = "reco_mass"
+unit = "GeV"
+bins = [-2, -1, 0, 1, 2, 3]
+
+[observables.width]
+truth = "truth_width"
+reco = "reco_width"
+bins = 8
+
+[unfolding]
+method = "reweight"
+iterations = 5
+negative_weights = "smooth"
+
+[output]
+folder = "out"
+page = "page.html"
+"""
+
+
+def events(n, seed, shift, signed=False):
+    problem, rng = gaussian_2d(), np.random.default_rng(seed)
+    truth = problem.prior.sample(n, rng) + np.array([shift, 0.0])
+    reco = problem.smear(truth, rng)
+    weight = rng.choice([1.0, 1.0, 1.0, -1.0], n) if signed else np.ones(n)
+    columns = {f"truth_{name}": x for name, x in zip(NAMES, truth.T, strict=True)}
+    columns |= {f"reco_{name}": x for name, x in zip(NAMES, reco.T, strict=True)}
+    return pa.table({**columns, "weight": weight, "seen": reco[:, 0] > -2})
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unfold")
+    for name, table in (("simulation", events(4000, 0, 0.0, True)), ("data", events(2000, 1, 0.4))):
+        with TableWriter(folder / f"{name}.parquet") as out:
+            out.write(table)
+    return folder
+
+
+def write(folder, text, name="config.toml"):
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_template_is_a_configuration_with_every_entry(buff, tmp_path):
+    result = buff("unfold", "--template")
+    assert (result.exit_code, result.stdout) == (0, TEMPLATE)
+    config = read_config(write(tmp_path, TEMPLATE))
+    assert config.truth == {"mass": "truth_mass", "mult": "truth_mult"}
+    # entries behind "#" are right, too
+    lines = [line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in TEMPLATE.splitlines()]
+    everything = write(tmp_path, "\n".join(lines[1:]))
+    sections = tomllib.loads(everything.read_text())
+    assert {"background", "unfolding"} <= set(sections)
+    assert read_config(everything).settings.negative_weights == "smooth"
+
+
+def test_what_comes_out(buff, home):
+    pytest.importorskip("matplotlib")
+    result = buff("unfold", "-q", write(home, CONFIG))
+    assert result.exit_code == 0, result.stderr
+    out = home / "out"
+    written = [line for line in result.stdout.splitlines() if line.startswith(str(out))]
+    names = {"events.parquet", "hepdata", "convergence.png", "page.html"}
+    names |= {f"{name}{what}.png" for name in ("mass", "width") for what in ("", "_migration")}
+    assert {path.removeprefix(f"{out}/") for path in written} == names
+    unfolded = pq.read_table(out / "events.parquet")
+    mean = np.average(unfolded["mass"].to_numpy(), weights=unfolded["weight"].to_numpy())
+    simulation, data = (pq.read_table(home / f"{name}.parquet") for name in ("simulation", "data"))
+    prior = np.average(simulation["truth_mass"].to_numpy(), weights=simulation["weight"].to_numpy())
+    nature = data["truth_mass"].to_numpy().mean()
+    assert abs(mean - nature) < 0.5 * abs(prior - nature)
+    assert (out / "hepdata" / "submission.yaml").exists()
+    page = (out / "page.html").read_text()
+    assert page.count("<img") == 5
+    assert "measured events" in page
+
+
+def test_nothing_more_than_asked_for(buff, home):
+    text = CONFIG.replace('page = "page.html"', 'figures = ""\ntables = ""').replace('"out"', '"less"')
+    result = buff("unfold", write(home, text, "less.toml"))
+    assert result.exit_code == 0, result.stderr
+    assert [path.name for path in (home / "less").iterdir()] == ["events.parquet"]
+    assert "4,000 simulated" in result.stderr
+    assert "weights negative, policy 'smooth'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[simulation]", "[simulated]", "sections are simulation, data, background"),
+        ('file = "data.parquet"', "", "[data] lacks the entry 'file': see buff unfold --template"),
+        ('unit = "GeV"', "unit = 3", "[observables.mass] unit must be of type str, found 3"),
+        ('method = "reweight"', 'methods = "reweight"', "[unfolding] entries are method, iterations"),
+        ('method = "reweight"', 'method = "omni"', "method must be one of iterated"),
+        ('negative_weights = "smooth"', "", "negative values of 4000"),
+        ('truth = "truth_mass"', 'truth = "mass"', "no column 'mass'; it has truth_mass"),
+        ('"reco_width"', '"reco_w"', "no column 'reco_w'; it has truth_mass"),
+        ('page = "page.html"', 'figures = "gif"', "[output] figures must be one of png, pdf, svg or empty"),
+        ("iterations = 5", "iterations = two", "not TOML"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(buff, home, old, new, message):
+    assert old in CONFIG
+    result = buff("unfold", "-q", write(home, CONFIG.replace(old, new, 1), "bad.toml"))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.stderr
+    assert message in result.stderr
+
+
+def test_an_observable_of_both_levels_is_needed(buff, home):
+    text = CONFIG.replace('truth = "truth_mass"', "").replace('truth = "truth_width"', "")
+    result = buff("unfold", write(home, text, "bad.toml"))
+    assert result.exit_code == 1
+    assert "no observable has a truth column; give one at least" in result.stderr
+
+
+def test_no_file(buff, tmp_path):
+    for words, message in (((), "CONFIG is missing"), ((tmp_path / "none.toml",), "No such file")):
+        result = buff("unfold", *words)
+        assert result.exit_code == 1
+        assert message in result.stderr

@@ -1,0 +1,238 @@
+"""From table to table: exact posteriors, deterministic maps, tables without pairs, containers, bad input."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.stats import ks_2samp
+from sklearn.base import clone
+
+import buff
+from buff.datasets import gaussian_1d, gaussian_2d, mixture_1d
+from buff.metrics import interval_coverage
+
+RNG = np.random.default_rng(0)
+N = 300
+SOURCE = RNG.normal(size=(N, 2))
+TARGET = SOURCE @ np.array([[1.0, 0.2], [0.0, 0.5]]) + 0.3 * RNG.normal(size=(N, 2))
+LABELS = RNG.choice(["e", "mu"], N)
+
+
+def small(**changes):
+    options = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 3000, "random_state": 0}
+    return buff.BUFFTransport(**options | {"device": "cpu"} | changes)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small().fit(SOURCE, TARGET)
+
+
+@pytest.mark.parametrize("problem", [gaussian_1d(), gaussian_2d(), mixture_1d()], ids=["1d", "2d", "mixture"])
+def test_posteriors_are_exact(problem):
+    train, test, draws = problem.sample(6000, 0), problem.sample(1500, 1), 200
+    x = buff.BUFFTransport(random_state=0).fit(train.reco, train.truth).sample(test.reco, draws)
+    x = x.reshape(len(test.reco), draws, -1)
+    exact = problem.posterior(test.reco)
+    width = np.sqrt(np.diagonal(exact.covariance, axis1=1, axis2=2))
+    miss = (x.mean(axis=1) - exact.mean) / width
+    assert np.abs(miss.mean(axis=0)).max() < 0.05
+    assert np.sqrt((miss**2).mean(axis=0) - 1 / draws).max() < 0.15
+    assert np.allclose(np.median(x.std(axis=1) / width, axis=0), 1, atol=0.05)
+    for column in range(x.shape[2]):
+        covered, _ = interval_coverage(test.truth[:, column], x[..., column], level=0.68)
+        assert abs(covered - 0.68) < 0.035
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0])
+def test_gaussian_pairs_need_no_trees(noise):
+    problem = gaussian_2d()
+    train, test = problem.sample(20_000, 0), problem.sample(5, 1)
+    transport = small(n_estimators=0, noise=noise, n_steps=50, solver="heun").fit(train.reco, train.truth)
+    x = transport.sample(test.reco, 4000).reshape(5, 4000, 2)
+    exact = problem.posterior(test.reco)
+    assert np.allclose(x.mean(axis=1), exact.mean, atol=0.06)
+    assert all(np.allclose(np.cov(draws.T), exact.covariance[0], atol=0.03) for draws in x)
+
+
+def test_without_noise_every_row_has_one_target_and_all_have_the_right_distribution():
+    problem = mixture_1d()
+    train, test = problem.sample(8000, 0), problem.sample(4000, 1)
+    transport = buff.BUFFTransport(noise=0, random_state=0).fit(train.reco, train.truth)
+    x = transport.transform(test.reco)
+    draws = transport.sample(test.reco[:50], 4, random_state=7).reshape(50, 4)
+    assert (draws == draws[:, :1]).all()
+    assert ks_2samp(x[:, 0], test.truth[:, 0]).pvalue > 1e-3
+    order = np.argsort(test.reco[:, 0])
+    assert np.corrcoef(np.arange(len(order)), np.argsort(np.argsort(x[order, 0])))[0, 1] > 0.99
+
+
+def test_nothing_is_overfitted_by_the_deterministic_map():
+    """Gaussian pairs: the exact map is a line, from which trees must not be drawn by single rows."""
+    problem = gaussian_1d()
+    train = problem.sample(4000, 0)
+    transport = buff.BUFFTransport(noise=0, random_state=0).fit(train.reco, train.truth)
+    asked = np.linspace(-2, 2, 200)[:, None]
+    x = transport.transform(asked)
+    line = asked * train.truth.std() / train.reco.std()
+    assert np.sqrt(np.mean((x - line) ** 2)) < 0.06
+
+
+def test_tables_without_pairs():
+    """Own marginals become those of the target, and no row goes further than it must."""
+    rng = np.random.default_rng(3)
+    source = rng.multivariate_normal([0, 0], [[1, 0.2], [0.2, 1]], 5000)
+    target = 2 + rng.multivariate_normal([0, 0], [[1, 0.8], [0.8, 1]], 4000)
+    transport = buff.BUFFTransport(coupling="transport", random_state=0).fit(source, target)
+    x = transport.transform(source)
+    assert np.allclose(x.mean(axis=0), 2, atol=0.08)
+    assert np.corrcoef(x.T)[0, 1] == pytest.approx(0.8, abs=0.04)
+    # optimal transport of Gaussians is the line A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2
+    values, vectors = np.linalg.eigh([[1, 0.2], [0.2, 1]])
+    line = vectors @ np.diag(np.sqrt([1 - 0.8, 1 + 0.8] / values)) @ vectors.T
+    assert np.sqrt(np.mean((x - 2 - source @ line) ** 2)) < 0.2
+
+
+def test_tables_without_pairs_stay_within_their_condition():
+    rng = np.random.default_rng(4)
+    near, far = rng.choice(["a", "b"], 2000), rng.choice(["a", "b"], 3000, p=[0.2, 0.8])
+    source = rng.normal(size=(2000, 1))
+    target = np.where(far == "a", -5, 5)[:, None] + rng.normal(size=(3000, 1))
+    transport = small(coupling="transport").fit(source, target, condition=(near, far))
+    x = transport.transform(source, condition=near)
+    assert ((x[:, 0] < 0) == (near == "a")).mean() > 0.99
+
+
+def test_weights_count_like_copies():
+    rng = np.random.default_rng(5)
+    source = rng.normal(size=(1500, 1))
+    target = source + rng.choice([-2, 2], 1500)[:, None]
+    copies = np.where(target > source, 3, 1)[:, 0]
+    weighted = small(n_estimators=12).fit(source, target, sample_weight=copies).sample(source, 3)
+    copied = small(n_estimators=12).fit(np.repeat(source, copies, 0), np.repeat(target, copies, 0)).sample(source, 3)
+    up = [(x - source.repeat(3, axis=0) > 0).mean() for x in (weighted, copied)]
+    assert up[0] == pytest.approx(0.75, abs=0.05)
+    assert up[0] == pytest.approx(up[1], abs=0.04)
+    pair = (copies, np.ones(1500))
+    unpaired = small(coupling="transport").fit(source, target, sample_weight=pair).transform(source)
+    assert unpaired.shape == source.shape
+
+
+def test_draws_of_a_row_follow_each_other(model):
+    draws = model.sample(SOURCE[:20], 5)
+    assert draws.shape == (100, 2)
+    assert np.array_equal(model.sample(SOURCE[:20], 5, batch_size=7), draws)
+    pieces = [model.sample(SOURCE[rows], 5, first_row=rows.start) for rows in (slice(0, 8), slice(8, 20))]
+    assert np.array_equal(np.vstack(pieces), draws)
+    spread = draws.reshape(20, 5, 2).std(axis=1).mean(axis=0)
+    assert (spread < draws.std(axis=0)).all()
+    assert np.array_equal(model.transform(SOURCE), model.sample(SOURCE))
+    assert not np.array_equal(model.transform(SOURCE, random_state=1), model.transform(SOURCE))
+
+
+@pytest.mark.parametrize("changes", [{}, {"noise": 0.0}, {"coupling": "transport"}], ids=["noise", "none", "unpaired"])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_files_copies_and_pickles(changes, conditional, tmp_path):
+    c = LABELS if conditional else None
+    both = (c, c) if conditional and "coupling" in changes else c
+    fitted = small(**changes).fit(SOURCE, TARGET, condition=both)
+    x = fitted.sample(SOURCE, 2, condition=c)
+    fitted.save(tmp_path / "m.buff")
+    for twin in (pickle.loads(pickle.dumps(fitted)), buff.load(tmp_path / "m.buff")):
+        assert np.array_equal(twin.sample(SOURCE, 2, condition=c), x)
+        assert twin.get_params() == fitted.get_params() | {"device": twin.device}
+        with pytest.raises(ValueError, match="X has 1 features, but BUFFTransport is expecting 2"):
+            twin.transform(SOURCE[:, :1], condition=c)
+    assert (fitted.condition_schema_ is not None) == conditional
+    assert clone(fitted).get_params() == fitted.get_params()
+
+
+def test_frames_and_single_columns():
+    frame = pd.DataFrame({"pt": RNG.exponential(size=N), "kind": LABELS})
+    truth = pl.DataFrame({"energy": frame["pt"].to_numpy() * 2, "n": RNG.poisson(3, N)})
+    fitted = small().fit(frame, truth)
+    x = fitted.sample(frame, 2)
+    assert (type(x), x.schema, x.height) == (pl.DataFrame, truth.schema, 2 * N)
+    assert fitted.feature_names_in_.tolist() == ["pt", "kind"]
+    assert np.corrcoef(x["energy"].to_numpy()[::2], frame["pt"])[0, 1] > 0.9
+    assert small().fit(frame, truth["energy"]).transform(frame).name == "energy"
+    assert small().fit(frame, LABELS).transform(frame).shape == (N,)
+    with pytest.raises(ValueError, match="feature names"):
+        fitted.transform(frame.rename(columns={"kind": "type"}))
+    with pytest.raises(ValueError, match="'kind' holds the unknown value 'tau'"):
+        fitted.transform(frame.assign(kind="tau"))
+
+
+def test_fits_resume_and_plans_cost_nothing(tmp_path):
+    plan = small().plan(SOURCE, TARGET)
+    assert (plan.n_rows, plan.n_dims, plan.n_conditions) == (N, 2, 2)
+    assert small(noise=0).plan(SOURCE, TARGET).n_draws == 1  # another draw would be the same
+    fresh = small().fit(SOURCE, TARGET).transform(SOURCE)
+    for noise in ("auto", 0.5):  # other noise never reuses trees
+        cached = [small(cache_dir=tmp_path, noise=noise).fit(SOURCE, TARGET).transform(SOURCE) for _ in range(2)]
+        assert np.array_equal(*cached)
+        assert np.array_equal(cached[0], fresh) == (noise == "auto")
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "error", "message"),
+    [
+        ({}, (SOURCE, TARGET[:-1]), ValueError, "X has 300 rows and y has 299.*coupling='transport'"),
+        ({}, (SOURCE, None), ValueError, "requires y to be passed"),
+        ({"noise": -1}, (SOURCE, TARGET), ValueError, "noise must be 'auto' or a finite number"),
+        ({"noise": "much"}, (SOURCE, TARGET), ValueError, "noise must be 'auto'.*'much'"),
+        ({"coupling": "independent"}, (SOURCE, TARGET), ValueError, r"one of \['paired', 'transport'\]"),
+        ({"coupling": 3}, (SOURCE, TARGET), TypeError, "MinibatchTransport, found 3"),
+        ({"coupling": "transport"}, (SOURCE, TARGET[:, :1]), ValueError, "X has 2 columns and y has 1"),
+        (
+            {"coupling": "transport"},
+            (pd.DataFrame(SOURCE, columns=["a", "b"]), pd.DataFrame(TARGET, columns=["a", "c"])),
+            ValueError,
+            "X has the column 'b' where y has 'c'",
+        ),
+        ({"coupling": "transport"}, (SOURCE, TARGET * [1, 0]), ValueError, "takes 1 dimensions in X and 0 in y"),
+    ],
+)
+def test_bad_tables(changes, data, error, message):
+    with pytest.raises(error, match=message):
+        small(**changes).fit(*data)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"condition": LABELS}, TypeError, "condition of unpaired tables must be a pair"),
+        ({"sample_weight": np.ones(N)}, TypeError, "sample_weight of unpaired tables must be a pair"),
+        ({"condition": (LABELS, np.full(N, "tau"))}, ValueError, "unknown value|one of the two tables"),
+        ({"sample_weight": (None, -np.ones(N))}, ValueError, "negative"),
+    ],
+)
+def test_bad_options_of_tables_without_pairs(options, error, message):
+    with pytest.raises(error, match=message):
+        small(coupling="transport").fit(SOURCE, TARGET, **options)
+
+
+def test_bad_requests(model):
+    with pytest.raises(ValueError, match="fitted without condition"):
+        model.transform(SOURCE, condition=LABELS)
+    with pytest.raises(ValueError, match="n_samples must be at least 0"):
+        model.sample(SOURCE, -1)
+    with pytest.raises(ValueError, match="not fitted"):
+        small().transform(SOURCE)
+    conditional = small().fit(SOURCE, TARGET, condition=LABELS)
+    with pytest.raises(ValueError, match="condition has 3 rows, X has 300"):
+        conditional.transform(SOURCE, condition=LABELS[:3])
+    with pytest.raises(ValueError, match="the model is conditional"):
+        conditional.transform(SOURCE)
+    assert conditional.transform(SOURCE, condition="e").shape == (N, 2)
+    with pytest.raises(ValueError, match="condition has 3 rows, X has 300"):
+        small().fit(SOURCE, TARGET, condition=LABELS[:3])
+
+
+def test_every_parameter_is_described():
+    from inspect import signature
+
+    assert all(name in buff.BUFFTransport.__doc__ for name in signature(buff.BUFFTransport).parameters)
+    assert set(buff.BUFF().get_params()) | {"noise"} == set(buff.BUFFTransport().get_params())

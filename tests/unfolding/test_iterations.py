@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from buff.boosters import ClassifierSettings
+from buff.datasets import gaussian_1d
+from buff.unfolding.events import Simulation
+from buff.unfolding.iterations import Draws, History, Iteration, Step, drain, reweighting, updating
+
+SETTINGS = ClassifierSettings()
+PROBLEM, NATURE = gaussian_1d(resolution=1.0), gaussian_1d(mean=0.6, resolution=1.0)
+
+
+def exact_draws(problem, reco, m, seed):
+    """Draws of the exact posterior: what is tested is the iteration alone."""
+    posterior = problem.posterior(reco)
+    sigma = np.sqrt(posterior.covariance[:, 0, 0])
+    z = np.random.default_rng(seed).normal(size=(len(reco), m))
+    return Draws((posterior.mean + sigma[:, None] * z).reshape(-1, 1), np.repeat(np.arange(len(reco)), m))
+
+
+@pytest.mark.parametrize("m", [4, 20])
+def test_updated_prior_converges_as_expectation_maximisation_does(m):
+    simulated, measured = PROBLEM.sample(8000, 0), NATURE.sample(8000, 1)
+    closure = exact_draws(PROBLEM, simulated.reco, 5, 2)
+    draws = exact_draws(PROBLEM, measured.reco, m, 3)
+    steps = list(updating(closure, np.ones(8000), draws, np.ones(8000), SETTINGS, 4, 0))
+    means = [np.average(draws.scores[:, 0], weights=step.weights) for step in steps]
+    # half of the variance is the detector's: each iteration halves what is missing
+    expected = measured.reco.mean() * (1 - 0.5 ** np.arange(1, 5))
+    np.testing.assert_allclose(means, expected, atol=0.035)
+    for step in steps:
+        np.testing.assert_allclose(np.bincount(draws.rows, step.weights), 1)
+    changes = [step.iteration.change for step in steps]
+    assert np.isnan(changes[0])
+    assert changes[1] > changes[2] > changes[3]
+
+
+def test_reweighting_converges_as_expectation_maximisation_does():
+    pairs, measured = PROBLEM.sample(8000, 0), NATURE.sample(8000, 1)
+    simulation = Simulation.of(pairs.truth, pairs.reco)
+    scores = simulation.reco_space.transform(measured.reco)
+    steps = list(reweighting(simulation, scores, np.ones(8000), SETTINGS, 4, 0))
+    means = [np.average(pairs.truth[:, 0], weights=step.weights) for step in steps]
+    expected = measured.reco.mean() * (1 - 0.5 ** np.arange(1, 5))
+    np.testing.assert_allclose(means, expected, atol=0.06)
+    assert steps[-1].weights.sum() == pytest.approx(8000)
+
+
+def test_closure_changes_nothing():
+    simulated, measured = PROBLEM.sample(6000, 0), PROBLEM.sample(6000, 1)
+    draws = exact_draws(PROBLEM, measured.reco, 10, 3)
+    closure = exact_draws(PROBLEM, simulated.reco, 10, 2)
+    weights, history = drain(updating(closure, np.ones(6000), draws, np.ones(6000), SETTINGS, 3, 0))
+    assert history[-1].effective > 0.97
+    assert max(i.change for i in history[1:]) < 0.05
+    assert weights.sum() == pytest.approx(6000)
+
+
+def test_within_an_event_few_draws_give_what_many_do():
+    # plain shares w / S would leave 1 / m of the shift
+    closure = exact_draws(PROBLEM, PROBLEM.sample(8000, 0).reco, 5, 2)
+    reco = NATURE.sample(8000, 1).reco
+    found = []
+    for m in (4, 20):
+        draws = exact_draws(PROBLEM, reco, m, 3)
+        weights = list(updating(closure, np.ones(8000), draws, np.ones(8000), SETTINGS, 3, 0))[-1].weights
+        found.append(np.average(draws.scores[:, 0], weights=weights))
+    assert found[0] == pytest.approx(found[1], abs=0.03)
+
+
+def step(number, change, effective=0.9, value=1.0):
+    return Step(Iteration(number, change, effective, 0.0), np.full(3, value))
+
+
+def test_a_growing_change_ends_the_iterations():
+    steps = iter([step(1, 0.2, value=1), step(2, 0.05, value=2), step(3, 0.15, value=3), step(4, 0.5)])
+    with pytest.warns(ConvergenceWarning, match="iteration 3 diverges: .* 0.150 .*before by 0.050: kept iteration 2"):
+        weights, history = drain(steps)
+    assert weights[0] == 2
+    assert len(history) == 3
+
+
+def test_weights_that_are_worth_nothing_end_the_iterations():
+    with pytest.warns(ConvergenceWarning, match="worth 0.10% of the events.*kept iteration 1"):
+        weights, _ = drain(iter([step(1, 0.2), step(2, 0.1, effective=0.001, value=2)]))
+    assert weights[0] == 1
+
+
+def test_small_changes_may_grow():
+    assert len(drain(iter([step(1, 0.2), step(2, 0.01), step(3, 0.03)]))[1]) == 3
+
+
+def test_weights_that_are_not_finite():
+    with pytest.raises(FloatingPointError, match="iteration 2 gave weights that are not finite"):
+        drain(iter([step(1, 0.2), step(2, 0.1, value=np.nan)]))
+
+
+def test_history_prints_as_a_table():
+    lines = repr(History([Iteration(1, np.nan, 1.0, 0.0), Iteration(2, 0.25, 0.5, 0.01)])).splitlines()
+    assert lines[0].split() == ["iteration", "change", "effective", "clipped"]
+    assert lines[2].split() == ["2", "0.2500", "0.5000", "0.0100"]

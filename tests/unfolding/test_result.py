@@ -1,0 +1,174 @@
+import json
+import re
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from buff.datasets import gaussian_1d, gaussian_2d
+
+from .toys import QUICK, quick, shifted
+
+EDGES = np.linspace(-1.5, 1.5, 7)
+REPLICAS = {"data": 30, "simulation": 3, "model": 2}
+
+
+@pytest.fixture(scope="module")
+def result():
+    simulated, nature = shifted(3000, 1500, 0.0)
+    unfolder = quick("conditional", n_replicas=REPLICAS, n_samples=10).fit(simulated.truth, simulated.reco)
+    return unfolder.unfold(nature.reco)
+
+
+@pytest.fixture(scope="module")
+def bare():
+    pairs = gaussian_2d().sample(2000, 0)
+    return quick("reweight", n_iterations=2).fit(pairs.truth, pairs.reco).unfold(pairs.reco[:500])
+
+
+def test_histogram_is_that_of_weighted_events(result):
+    h = result.histogram("x0", EDGES)
+    expected = np.histogram(result.events[:, 0], EDGES, weights=result.weights)[0]
+    np.testing.assert_allclose(h.values(), expected)
+    np.testing.assert_allclose(h.variances(), np.diag(result.covariance(0, EDGES).total))
+    assert h.axes[0].name == "x0"
+
+
+def test_histogram_of_two_columns(bare):
+    bins = [np.linspace(-2, 3, 6), np.linspace(-3, 2, 5)]
+    h = bare.histogram(["x0", "x1"], bins)
+    x = bare.events
+    np.testing.assert_allclose(h.values(), np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights)[0])
+    np.testing.assert_allclose(
+        h.variances(), np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights**2)[0]
+    )
+
+
+def test_draws_of_one_event_are_no_independent_events():
+    simulated, nature = shifted(2000, 400, 0.0)
+    result = quick("conditional", n_samples=20).fit(simulated.truth, simulated.reco).unfold(nature.reco)
+    h = result.histogram(0, [-9.0, 9.0])
+    assert h.variances()[0] == pytest.approx(400)  # and not 400 / 20
+
+
+def test_automatic_bins_and_bad_ones(bare):
+    assert bare.histogram(1, 12).axes[0].size == 12
+    with pytest.raises(ValueError, match="no column 'mass'; the columns are x0, x1"):
+        bare.histogram("mass")
+    with pytest.raises(ValueError, match="bins of 'x0' must be at least two rising edges"):
+        bare.histogram("x0", [1.0, 1.0])
+    with pytest.raises(ValueError, match="bins are given for 1 columns, but there are 2"):
+        bare.histogram(["x0", "x1"], [EDGES])
+
+
+def test_covariance_of_the_data_is_that_of_resampled_events(result):
+    covariance = result.covariance(0, EDGES)
+    n = len(result.signal)
+    share = np.zeros((n, len(EDGES) - 1))
+    cell = np.searchsorted(EDGES, result.events[:, 0], side="right") - 1
+    inside = (cell >= 0) & (cell < share.shape[1])
+    np.add.at(share, (result.measured_rows[inside], cell[inside]), result.weights[inside])
+    exact = share.T @ share  # Poisson weights have variance 1
+    assert np.trace(covariance.data) == pytest.approx(np.trace(exact), rel=0.35)
+    neighbours = np.sum(covariance.data * np.eye(6, k=1)), np.sum(exact * np.eye(6, k=1))
+    assert neighbours[0] == pytest.approx(neighbours[1], rel=0.6)
+
+
+def test_sources_are_separate_and_add_up(result):
+    covariance = result.covariance("x0", EDGES)
+    assert set(covariance.of_source) == {"data", "simulation", "model"}
+    np.testing.assert_allclose(covariance.total, covariance.data + covariance.simulation + covariance.model)
+    assert np.trace(covariance.simulation) > 0 < np.trace(covariance.model)
+    np.testing.assert_allclose(np.diag(covariance.correlation), 1)
+    assert abs(covariance.correlation).max() <= 1 + 1e-9
+
+
+def test_no_replicas_no_covariance(bare):
+    with pytest.raises(ValueError, match="a covariance needs replicas, found none"):
+        bare.covariance(0, EDGES)
+
+
+def test_replicas_of_one_source_only():
+    simulated, nature = shifted(1000, 300, 0.0)
+    unfolder = quick("reweight", n_iterations=1, n_replicas={"data": 2}).fit(simulated.truth, simulated.reco)
+    covariance = unfolder.unfold(nature.reco).covariance(0, EDGES)
+    with pytest.raises(ValueError, match="no replicas of model, only of data"):
+        _ = covariance.model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["iterated", "reweight"])
+def test_covariance_is_the_spread_of_pseudo_experiments(method):
+    problem = gaussian_1d()
+    simulated = problem.sample(10_000, 0)
+    unfolder = quick(method, n_iterations=2, n_samples=20, n_replicas={"data": 50})
+    unfolder.fit(simulated.truth, simulated.reco)
+    rng = np.random.default_rng(1)
+    found = unfolder.unfold(problem.sample(2000, rng).reco).covariance(0, EDGES).data
+    unfolder.set_params(n_replicas=0)
+    counts = [
+        unfolder.unfold(problem.sample(rng.poisson(2000), rng).reco).histogram(0, EDGES).values() for _ in range(50)
+    ]
+    spread = np.cov(np.array(counts).T)
+    # the trace of either is known to some 9 percent from 50 times 6 bins
+    assert np.sqrt(np.trace(found) / np.trace(spread)) == pytest.approx(1, abs=0.12)
+
+
+def test_parquet_holds_events_weights_and_replicas(result, tmp_path):
+    result.to_parquet(tmp_path / "unfolded.parquet")
+    table = pq.read_table(tmp_path / "unfolded.parquet")
+    member = np.array(table["member"].to_pylist())
+    nominal = member == "nominal"
+    np.testing.assert_array_equal(table["x0"].to_numpy()[nominal], result.events[:, 0])
+    np.testing.assert_array_equal(table["weight"].to_numpy()[nominal], result.weights)
+    np.testing.assert_array_equal(table["measured_row"].to_numpy()[nominal], result.measured_rows)
+    assert set(member) == {"nominal", "simulation_0", "simulation_1", "simulation_2", "model_0", "model_1"}
+    replica = [r for r in result.replicas if r.source == "data"][29]
+    np.testing.assert_array_equal(table["weight_data_29"].to_numpy()[nominal], replica.weights)
+    assert table["weight_data_0"].null_count == np.count_nonzero(~nominal)
+    assert table.schema.metadata[b"method"] == b"conditional"
+
+
+def test_yaml_tables(result, tmp_path):
+    result.to_yaml(tmp_path / "record", {"x0": EDGES})
+    files = sorted(path.name for path in (tmp_path / "record").iterdir())
+    covariances = [f"x0_covariance_{source}.yaml" for source in ("data", "model", "simulation", "total")]
+    assert files == ["submission.yaml", "x0.yaml", *covariances]
+    submission = (tmp_path / "record" / "submission.yaml").read_text()
+    assert re.findall(r'^data_file: "(.+)"', submission, re.M) == ["x0.yaml", *sorted(covariances, key=lambda f: ["data", "simulation", "model", "total"].index(f.split("_")[-1][:-5]))]
+    table = (tmp_path / "record" / "x0.yaml").read_text()
+    values = [float(v) for v in re.findall(r"- value: (.+)", table)]
+    np.testing.assert_allclose(values, result.histogram(0, EDGES).values())
+    lows = [json.loads(line.removeprefix("      - "))["low"] for line in table.splitlines() if '{"low"' in line]
+    np.testing.assert_allclose(lows, EDGES[:-1])
+    errors = re.findall(r'\{"label": "data statistics", "symerror": (.+)\}', table)
+    np.testing.assert_allclose([float(e) ** 2 for e in errors], np.diag(result.covariance(0, EDGES).data))
+    matrix = (tmp_path / "record" / "x0_covariance_total.yaml").read_text()
+    cells = [float(v) for v in re.findall(r'\{"value": (.+)\}', matrix)]
+    np.testing.assert_allclose(cells, result.covariance(0, EDGES).total.ravel())
+
+
+def test_yaml_without_replicas(bare, tmp_path):
+    bare.to_yaml(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.yaml", "x0.yaml", "x1.yaml"]
+    assert '"label": "statistics"' in (tmp_path / "x1.yaml").read_text()
+
+
+def test_figures(result, bare):
+    figure = result.plot_unfolded(0, EDGES, truth=result.histogram(0, EDGES).values(), unit="GeV")
+    assert figure.axes[-1].get_xlabel() == "x0 [GeV]"
+    assert result.plot_migration(0, EDGES).axes
+    assert result.plot_correlation(0, EDGES).axes
+    lines = bare.plot_convergence().axes[0].lines
+    np.testing.assert_allclose(lines[0].get_ydata(), [i.change for i in bare.history])
+
+
+def test_diagnostics_print(result):
+    text = str(result.diagnostics)
+    assert text.startswith("1500 measured events, 0 of them outside the simulation; signal 100.0%, worth 1500 events")
+
+
+def test_replicas_share_what_they_can(result):
+    own = {r.source: r.events is not None for r in result.replicas}
+    assert own == {"data": False, "simulation": True, "model": True}
+    assert QUICK["noise_budget"] < 50_000
