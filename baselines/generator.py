@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 from tqdm import tqdm
 
@@ -127,13 +127,11 @@ class NeuralGenerator(BaseEstimator):  # type: ignore[misc]
 
     def _prepare(self, X: Any, condition: Any, sample_weight: Any, seed: int) -> TrainingData:
         columns = read(X, min_rows=2)
+        validate_data(self, X, skip_check_array=True)
         weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
         if weights is not None:
             check_weights(weights, len(columns))
         self.space_ = SPACES[self.preprocessing]().fit(X, sample_weight=sample_weight)
-        self.n_features_in_ = self.space_.n_features_in_
-        if hasattr(self.space_, "feature_names_in_"):
-            self.feature_names_in_ = self.space_.feature_names_in_
         self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)
         features = None if self._encoder is None else torch.from_numpy(self._encoder.transform(condition))
         if features is not None and len(features) != len(columns):

@@ -77,7 +77,7 @@ class Steps:
         return StepBase(steps)
 
     def problem(self, t: float, n_draws: int, rng: Any, device: str = "cpu") -> Problem:
-        """Features ``[x_t, condition]`` and targets ``(x_{t+h} - x_t) / h``, with which Euler's step is the teacher's."""
+        """Features ``[x_t, condition]`` and targets ``(x_{t+h} - x_t) / h``, Euler's way to the teacher's state."""
         xp, _ = device_arrays(device)
         i = self.times.index(t)
         x = self.states[i]

@@ -113,7 +113,9 @@ def test_labels_are_conditions_and_transport_keeps_them():
 def test_frames_mixed_columns_and_missing_entries_come_back():
     table = pd.DataFrame({"m": RNG.exponential(size=400), "n": RNG.integers(0, 4, 400), "k": RNG.choice(["x", "y"], 400)})
     table.loc[::7, "m"] = np.nan
-    events = NeuralFlow(**TINY).fit(table).sample(50)
+    flow = NeuralFlow(**TINY).fit(table)
+    assert list(flow.feature_names_in_) == ["m", "n", "k"]
+    events = flow.sample(50)
     assert list(events.columns) == ["m", "n", "k"]
     assert set(events["n"]) <= {0, 1, 2, 3}
     assert set(events["k"]) <= {"x", "y"}
@@ -216,3 +218,12 @@ def test_students_are_asked_for_sensibly(flow):
         distill(flow, 2, "reflow")
     with pytest.raises(ValueError, match="power of 2"):
         distill(flow, 3)
+
+
+def test_a_checkpoint_belongs_to_its_rows(tmp_path):
+    model = NeuralFlow(checkpoint=tmp_path / "c.pt", **TINY).fit(X[:50])
+    again = clone(model).fit(X[:50])
+    assert [r.iteration for r in again.history_] == [3]
+    assert np.array_equal(again.sample(5), model.sample(5))
+    with pytest.raises(ValueError, match="another training"):
+        clone(model).fit(X[50:100])

@@ -204,6 +204,7 @@ def test_enormous_weights_are_no_obstacle(small):
         ({"learning_rate": float("nan")}, ValueError, "learning_rate must lie"),
         ({"reg_lambda": -1}, ValueError, "reg_lambda must be finite and not negative"),
         ({"tree_params": ["eta"]}, TypeError, "tree_params must be a mapping"),
+        ({"tree_params": {"max_deph": 3}}, ValueError, r"unknown names \['max_deph'\], XGBoost knows .*max_depth"),
         ({"random_state": "x"}, ValueError, "random_state must be None"),
         ({"schema": {"pt": "integer"}}, ValueError, "pt"),
     ],
@@ -233,3 +234,30 @@ def test_unfitted(small, tmp_path):
     for use in (lambda m: m.sample(1), lambda m: m.save(tmp_path / "m"), lambda m: next(m.trajectory(1))):
         with pytest.raises(ValueError, match="not fitted yet"):
             use(small())
+
+
+def test_tables_are_read_once(small, monkeypatch):
+    import buff.estimators.buff as home
+    import buff.preprocessing.transformer as space
+
+    reads = []
+    for module in (home, space):
+        read = module.read
+        monkeypatch.setattr(module, "read", lambda *args, read=read, **options: reads.append(1) or read(*args, **options))
+    small(n_estimators=1).fit(WEIGHTED)
+    assert len(reads) == 1
+
+
+def test_tree_parameters_are_known_to_xgboost(capfd):
+    import xgboost as xgb
+
+    from buff.estimators.checks import _TREE_PARAMS
+
+    values = {"device": "cpu", "grow_policy": "depthwise", "multi_strategy": "one_output_per_tree", "verbosity": 1}
+    values |= {"objective": "reg:squarederror", "tree_method": "hist", "sampling_method": "uniform", "base_score": 0.5}
+    values |= {"interaction_constraints": "[[0, 1]]", "monotone_constraints": "(0,0)", "max_cached_hist_node": 8}
+    values |= {"validate_parameters": True, "max_bin": 16}
+    data = xgb.DMatrix(WEIGHTED, WEIGHTED[:, 0])
+    xgb.train(dict.fromkeys(_TREE_PARAMS, 1) | values, data, 1)
+    with pytest.warns(UserWarning, match="max_deph"):
+        xgb.train({"max_deph": 3, "validate_parameters": True}, data, 1)

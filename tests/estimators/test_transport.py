@@ -32,7 +32,7 @@ def model():
 
 @pytest.mark.parametrize("problem", [gaussian_1d(), gaussian_2d(), mixture_1d()], ids=["1d", "2d", "mixture"])
 def test_posteriors_are_exact(problem):
-    train, test, draws = problem.sample(6000, 0), problem.sample(1500, 1), 200
+    train, test, draws = problem.sample(6000, 0), problem.sample(1000, 1), 100
     x = buff.BUFFTransport(random_state=0).fit(train.reco, train.truth).sample(test.reco, draws)
     x = x.reshape(len(test.reco), draws, -1)
     exact = problem.posterior(test.reco)
@@ -42,8 +42,8 @@ def test_posteriors_are_exact(problem):
     assert np.sqrt((miss**2).mean(axis=0) - 1 / draws).max() < 0.15
     assert np.allclose(np.median(x.std(axis=1) / width, axis=0), 1, atol=0.05)
     for column in range(x.shape[2]):
-        covered, _ = interval_coverage(test.truth[:, column], x[..., column], level=0.68)
-        assert abs(covered - 0.68) < 0.035
+        covered = interval_coverage(test.truth[:, column], x[..., column], level=0.68)[0].value
+        assert abs(covered - 0.68) < 0.04
 
 
 @pytest.mark.parametrize("noise", [0.3, 1.0])
@@ -102,7 +102,9 @@ def test_tables_without_pairs_stay_within_their_condition():
     target = np.where(far == "a", -5, 5)[:, None] + rng.normal(size=(3000, 1))
     transport = small(coupling="transport").fit(source, target, condition=(near, far))
     x = transport.transform(source, condition=near)
-    assert ((x[:, 0] < 0) == (near == "a")).mean() > 0.99
+    assert ((x[:, 0] < 0) == (near == "a")).mean() > 0.95
+    shift = np.where(near == "a", -5, 5)
+    assert np.corrcoef(x[:, 0] - shift, source[:, 0])[0, 1] > 0.8
 
 
 def test_weights_count_like_copies():
@@ -205,7 +207,7 @@ def test_bad_tables(changes, data, error, message):
     [
         ({"condition": LABELS}, TypeError, "condition of unpaired tables must be a pair"),
         ({"sample_weight": np.ones(N)}, TypeError, "sample_weight of unpaired tables must be a pair"),
-        ({"condition": (LABELS, np.full(N, "tau"))}, ValueError, "unknown value|one of the two tables"),
+        ({"condition": (LABELS, np.full(N, "tau"))}, ValueError, "constant, 'tau', when fitted: found e"),
         ({"sample_weight": (None, -np.ones(N))}, ValueError, "negative"),
     ],
 )
