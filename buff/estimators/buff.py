@@ -44,7 +44,7 @@ class BUFF(FlowEstimator):
     noise_budget : int
         Rows a node is trained on: each row of the table is used with so many noise draws that this is reached.
     coupling : {"independent", "transport"} or MinibatchTransport
-        Which noise the rows are paired with: any, or within batches the nearest (:mod:`buff.couplings`), among rows
+        Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among rows
         of the same labels or, where conditions are continuous, of similar ones.
     negative_weights : {"error", "smooth", "cancel"}
         What becomes of event weights below 0: refused, replaced by the local mean weight, or cancelled with those

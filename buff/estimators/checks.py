@@ -36,6 +36,8 @@ _TREE_PARAMS = (
     *("multi_strategy", "nthread", "num_parallel_tree", "objective", "refresh_leaf", "reg_alpha", "reg_lambda"),
     *("sampling_method", "seed", "subsample", "tree_method", "verbosity"),
 )
+#: What the name "transport" stands for: beyond this batch, pairing costs as much as the trees.
+_TRANSPORT = MinibatchTransport(batch_size=128)
 _WHOLE = {"n_steps": 1, "n_estimators": 0, "max_depth": 1, "noise_budget": 1}
 
 
@@ -74,7 +76,7 @@ def get_coupling(model: Any) -> MinibatchTransport | None:
     """
     coupling, names = model.coupling, list(model._couplings)
     if isinstance(coupling, str) and coupling in names:
-        return MinibatchTransport() if coupling == "transport" else None
+        return _TRANSPORT if coupling == "transport" else None
     if not isinstance(coupling, MinibatchTransport):
         error = ValueError if isinstance(coupling, str) else TypeError
         raise error(f"coupling must be one of {names} or a MinibatchTransport, found {coupling!r}")
