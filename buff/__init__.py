@@ -29,7 +29,10 @@ __all__ = [
 _HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "PublishedBUFF", "load"), "estimators")
 _HOMES |= {"RankSpace": "preprocessing"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
-_MODULES = ("datasets", "estimators", "fields", "grids", "metrics", "paths", "plotting", "preprocessing", "solvers")
+_MODULES = (
+    *("datasets", "estimators", "fields", "grids", "io", "metrics", "paths", "plotting", "preprocessing", "report"),
+    *("schedules", "solvers", "unfolding", "weights"),
+)
 
 
 def __getattr__(name: str) -> Any:

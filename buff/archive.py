@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from buff.errors import ArchiveError
 from buff.protocols import Array
 
 __all__ = ["FORMAT", "Archive", "nested", "read_archive", "write_archive"]
+
+T = TypeVar("T")
 
 #: Raised by one whenever files of the version before cannot be read as they are.
 FORMAT = 1
@@ -44,15 +46,15 @@ class Archive:
     blobs: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def nested(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    """The arrays whose names start with ``prefix/``, without it.
+def nested(parts: Mapping[str, T], prefix: str) -> dict[str, T]:
+    """The parts whose names start with ``prefix/``, without it.
 
     Examples
     --------
     >>> nested({"a/b": 1, "c/d": 2}, "a")
     {'b': 1}
     """
-    return {key.removeprefix(f"{prefix}/"): a for key, a in arrays.items() if key.startswith(f"{prefix}/")}
+    return {key.removeprefix(f"{prefix}/"): a for key, a in parts.items() if key.startswith(f"{prefix}/")}
 
 
 def write_archive(path: str | os.PathLike[str], archive: Archive) -> None:

@@ -5,13 +5,13 @@ words of event i start at a counter that is known without drawing the events bef
 from the inverse distribution function, which uses one word each whatever its value.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
-from buff.protocols import Array
+from buff.protocols import Array, Indices
 
 __all__ = ["EventNoise", "entropy_of", "training_seed"]
 
@@ -82,6 +82,8 @@ class EventNoise:
         Number of the first event.
     stream : int
         First stream to draw from.
+    chosen : array of rising integers, optional
+        Only these events, counted from the first.
 
     Examples
     --------
@@ -93,10 +95,13 @@ class EventNoise:
     entropy: int
     first_event: int = 0
     stream: int = 0
+    chosen: Indices | None = None
     _calls: int = field(default=0, repr=False)
 
     def normal(self, n: int, d: int) -> Array:
         """Float32 array of shape (n, d) from the current stream."""
+        if self.chosen is not None:
+            return replace(self, chosen=None).normal(int(self.chosen.max(initial=-1)) + 1, d)[self.chosen]
         ticks = -(-d // _WORDS)
         seed = np.random.SeedSequence(self.entropy, spawn_key=(self.stream + self._calls,))
         generator = np.random.Philox(key=seed.generate_state(2, np.uint64)).advance(self.first_event * ticks)

@@ -38,18 +38,19 @@ class Network:
         return replace(self, options={**self.options, "max_seconds": 1.0, "hidden": (32, 32)})
 
 
-MINUTES = {seconds: Network(f"flow network, {seconds} s", {"max_seconds": float(seconds)}) for seconds in (15, 60, 300)}
-EDM = Network("EDM network, 300 s", {"max_seconds": 300.0}, "NeuralDiffusion")
-#: The trees at the price of the smallest network, and at a few times their own.
+MINUTES = {minutes: Network(f"flow network, {minutes} min", {"max_seconds": 60.0 * minutes}) for minutes in (1, 5, 20)}
+EDM = Network("EDM network, 5 min", {"max_seconds": 300.0}, "NeuralDiffusion")
+#: The trees at a third of their usual price, and at a few times of it.
+SMALL = Buff("buff, smaller", {"noise_budget": 40_000})
 LARGE = Buff("buff, larger", {"noise_budget": 400_000, "n_estimators": 16, "n_steps": 16})
 
 
 def measure(bench: Bench) -> Iterator[Measurement]:
     for seed in bench.seeds:
         half = jets(bench, "t", seed, bench.rows(None, 400))
-        yield from contest(half, (BUFF, LARGE, *MINUTES.values(), EDM), seed, bench, "top jets")
+        yield from contest(half, (SMALL, BUFF, LARGE, *MINUTES.values(), EDM), seed, bench, "top jets")
         for name in TOYS:
-            yield from contest(toy(name, seed, bench), (BUFF, MINUTES[60]), seed, bench, name)
+            yield from contest(toy(name, seed, bench), (BUFF, MINUTES[1]), seed, bench, name)
 
 
 def toy(name: str, seed: int, bench: Bench) -> Halves:
@@ -60,7 +61,7 @@ def toy(name: str, seed: int, bench: Bench) -> Halves:
     return Halves(rows[: len(rows) // 2], rows[len(rows) // 2 :])
 
 
-DEAR = MINUTES[300].name
+DEAR = MINUTES[20].name
 CASE = Case(
     "networks",
     "trees beside flow-matching and EDM networks: quality against training time",

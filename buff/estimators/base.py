@@ -1,7 +1,8 @@
 """What all estimators of flows share: parameters, training, files, randomness."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from buff.randomness import entropy_of, training_seed
 from buff.solvers import get_solver
 from buff.training import (
     Frame,
+    Margins,
     NodeCache,
     NodeModel,
     Nodes,
@@ -38,9 +40,14 @@ from buff.training.targets import Base
 __all__ = ["FlowEstimator"]
 
 
+#: Events from which margins are read: for each row of the training, at least, at most.
+_DRAWN, _FEWEST, _MOST = 3, 10_000, 100_000
+
+
 class FlowEstimator(BaseEstimator):  # type: ignore[misc]
     """Trees that carry rows along a flow; the parameters are described in :class:`buff.BUFF`."""
 
+    _flow: Any
     #: Encoders that belong to the model: attribute and class of each part of its file.
     _parts: ClassVar[dict[str, tuple[str, type]]] = {
         "space": ("space_", RankSpace),
@@ -50,6 +57,8 @@ class FlowEstimator(BaseEstimator):  # type: ignore[misc]
     _linears: ClassVar[tuple[str, ...]] = ()
     #: Other attributes that belong to it, as JSON can hold them.
     _facts: ClassVar[tuple[str, ...]] = ()
+    #: Whether margins are those of the training, whatever is asked for.
+    _free_margins: ClassVar[bool] = False
     #: Names that ``coupling`` may have.
     _couplings: ClassVar[tuple[str, ...]] = ("independent", "transport")
 
@@ -144,6 +153,17 @@ class FlowEstimator(BaseEstimator):  # type: ignore[misc]
         settings = suited_to_rows(booster_settings(self), problem, base, plan.n_draws)
         models = self._grow(problem, base, settings, plan, entropy, cache)
         self._set_flow(models, problem.frame, problem.starts.noise, settings.device)
+        if self._free_margins and problem.condition is None:
+            self._set_margins(len(problem), entropy)
+
+    def _set_margins(self, n: int, entropy: int) -> None:
+        """Draw events, and correct what they show."""
+        if not self.space_.smooth.any() or all(model.booster is None for model in self._flow.models):
+            return
+        n = int(np.clip(_DRAWN * n, _FEWEST, _MOST))
+        elsewhere = entropy_of(training_seed(entropy))
+        drawn = list(self._flow.batches(n, elsewhere, 0, None, None, self.n_jobs))
+        self._flow = replace(self._flow, margins=Margins.of(np.concatenate(drawn), self.space_.smooth))
 
     def _grow(
         self,
@@ -179,6 +199,10 @@ class FlowEstimator(BaseEstimator):  # type: ignore[misc]
         """The field with its solver, and what is known of it."""
         solver, grid = get_solver(self.solver), get_grid(self.grid, self.n_steps)
         self._flow = Flow(models, frame and frame.to_device(device), self._times(), solver, grid, noise, device)
+        self._set_schemas()
+
+    def _set_schemas(self) -> None:
+        """What was found out about the columns."""
         self.schema_ = self.space_.schema_
         self.condition_schema_ = None if self._encoder is None else self._encoder.schema
 
@@ -195,12 +219,15 @@ class FlowEstimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError("the model was fitted without condition: fit it with one, or leave condition out")
         return None
 
-    def _restore(self, batches: Any) -> Any:
-        """Scores, batch by batch, to a table like the one that was fitted."""
+    def _decoded(self, scores: Iterable[Array]) -> Iterator[tuple[Array, ...]]:
+        """Columns of scores, piece by piece."""
+        return map(self.space_.decode, scores)
+
+    def _restore(self, pieces: Iterable[tuple[Array, ...]]) -> Any:
+        """Columns in pieces to a table like the one that was fitted."""
         nothing = np.empty((0, self.space_.n_dims_), np.float32)
-        decoded = [self.space_.decode(batch) for batch in batches] or [self.space_.decode(nothing)]
-        columns = tuple(np.concatenate(parts) for parts in zip(*decoded, strict=True))
-        return self.space_.template_.restore(columns)
+        parts = list(pieces) or [self.space_.decode(nothing)]
+        return self.space_.template_.restore(tuple(np.concatenate(values) for values in zip(*parts, strict=True)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,29 +1,34 @@
 """BUFF: learn a table, draw new rows."""
 
-from collections.abc import Iterator
+import os
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from buff.estimators.base import FlowEstimator
 from buff.estimators.checks import check_sample_size, get_coupling, positive
-from buff.estimators.distillation import distilled
-from buff.estimators.generation import condition_normals
-from buff.preprocessing import read
+from buff.estimators.classes import Classes, ClassModels, find_classes
+from buff.estimators.distillation import Teacher
+from buff.estimators.generation import condition_normals, everybodys
+from buff.preprocessing import Columns, read
 from buff.protocols import Array
+from buff.randomness import EventNoise, entropy_of
 from buff.training import Plan, Starts, TrainingSet, strata
 
 __all__ = ["BUFF"]
 
 
-class BUFF(FlowEstimator):
+class BUFF(Teacher, FlowEstimator):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.preprocessing.RankSpace`), where x1 is data and x0 standard normal
     noise. At each node t the velocity ``E[x1 - x0 | t x1 + (1 - t) x0 = x]`` is a linear base in closed form plus
-    one XGBoost regressor of what it leaves. Sampling solves ``dx/dt = velocity`` from 0 to 1 on exactly these nodes.
+    one XGBoost regressor of what it leaves. Sampling solves ``dx/dt = velocity`` from 0 to 1 on exactly these nodes; in
+    the end, without condition, continuous columns get their own distribution back (:class:`buff.training.Margins`).
 
     Parameters
     ----------
@@ -46,6 +51,9 @@ class BUFF(FlowEstimator):
     coupling : {"independent", "transport"} or MinibatchTransport
         Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among rows
         of the same labels or, where conditions are continuous, of similar ones.
+    classes : {"auto", "apart", "together"}
+        Whether each class of a condition of labels gets ranks and trees of its own, which no other class bends, at the
+        cost of a fit each; ``"auto"``: up to 20 classes of 2,000 rows or more.
     negative_weights : {"error", "smooth", "cancel"}
         What becomes of event weights below 0: refused, replaced by the local mean weight, or cancelled with those
         nearby: see :func:`buff.weights.positive_weights`.
@@ -107,6 +115,62 @@ class BUFF(FlowEstimator):
     True
     """
 
+    _free_margins: ClassVar[bool] = True
+    _class_models: ClassModels | None = None
+
+    def __init__(
+        self,
+        n_steps: int = 10,
+        solver: str = "ab2",
+        *,
+        grid: str = "uniform",
+        n_estimators: int = 12,
+        max_depth: int = 8,
+        learning_rate: float = 0.7,
+        reg_lambda: float = 30.0,
+        noise_budget: int = 150_000,
+        coupling: Any = "independent",
+        classes: str = "auto",
+        negative_weights: str = "error",
+        early_stopping: int | None = None,
+        layout: str = "auto",
+        schema: Mapping[str, Any] | None = None,
+        categories: str = "similar",
+        tails: str = "clip",
+        tree_params: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        max_memory: int | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            n_steps,
+            solver,
+            grid=grid,
+            n_estimators=n_estimators,
+            max_depth=max_depth,
+            learning_rate=learning_rate,
+            reg_lambda=reg_lambda,
+            noise_budget=noise_budget,
+            coupling=coupling,
+            negative_weights=negative_weights,
+            early_stopping=early_stopping,
+            layout=layout,
+            schema=schema,
+            categories=categories,
+            tails=tails,
+            tree_params=tree_params,
+            device=device,
+            n_jobs=n_jobs,
+            max_memory=max_memory,
+            cache_dir=cache_dir,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.classes = classes
+
     def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> "BUFF":
         """Learn the distribution of the rows of X, given their conditions.
 
@@ -128,7 +192,12 @@ class BUFF(FlowEstimator):
         MemoryError
             The fit needs more than ``max_memory``.
         """
-        self._train(self._prepare(X, condition, sample_weight))
+        columns, features, weights = self._read(X, condition, sample_weight)
+        classes = find_classes(self.classes, self._encoder, condition, features, weights)
+        if classes is None or features is None:
+            self._fit_rows(columns, features, weights)
+        else:
+            self._fit_classes(classes, columns, features, weights)
         return self
 
     def plan(self, X: Any, *, condition: Any = None, sample_weight: Any = None) -> Plan:
@@ -140,7 +209,12 @@ class BUFF(FlowEstimator):
             The fit would need more than ``max_memory``.
         """
         twin = type(self)(**self.get_params())
-        return twin._plan(twin._prepare(X, condition, sample_weight), trial=True)
+        columns, features, weights = twin._read(X, condition, sample_weight)
+        classes = find_classes(self.classes, twin._encoder, condition, features, weights)
+        if classes is None or features is None:
+            return twin._plan(twin._problem(columns, features, weights), trial=True)
+        twin._fit_space(columns, weights)
+        return ClassModels.plan(twin, classes, columns, features, weights)
 
     def sample(
         self,
@@ -160,9 +234,9 @@ class BUFF(FlowEstimator):
         ----------
         n_samples : int
             Number of events, or of events for a single condition.
-        condition : table or array, optional
-            One event a row, or ``n_samples`` events if there is one row. A conditional model that is given none
-            draws conditions like those of its training.
+        condition : table, array or mapping, optional
+            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. A
+            conditional model that is given none draws conditions like those of its training.
         random_state : None, int or NumPy generator
             None takes the estimator's, so that the same call gives the same events; if that is None too, events are
             new with each call.
@@ -182,8 +256,9 @@ class BUFF(FlowEstimator):
         n = check_sample_size(n_samples, first_event, batch_size)
         entropy = self._sampling_entropy(random_state)
         drawn, features, n = self._conditions(n, condition, entropy, first_event)
-        batches = self._flow.batches(n, entropy, first_event, features, batch_size, self.n_jobs)
-        events = self._restore(batches)
+        how = (n, entropy, first_event, features, batch_size, self.n_jobs)
+        parts = self._class_models.batches(*how) if self._class_models else self._decoded(self._flow.batches(*how))
+        events = self._restore(parts)
         return (events, drawn) if return_condition else events
 
     def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
@@ -192,79 +267,48 @@ class BUFF(FlowEstimator):
         n = check_sample_size(n_samples, 0, None)
         entropy = self._sampling_entropy(random_state)
         _, features, n = self._conditions(n, condition, entropy, 0)
-        for state in self._flow.path(n, entropy, features):
-            yield self.space_.inverse_transform(state)
+        noise, own = EventNoise(entropy), everybodys(features, 0, n)
+        models = self._class_models
+        states = models.path(noise, own) if models else self._decoded(self._flow.path(noise, n, own))
+        for columns in states:
+            yield self.space_.template_.restore(columns)
 
-    def distill(
-        self,
-        n_steps: int = 2,
-        *,
-        method: str = "velocity",
-        n_samples: int = 300_000,
-        random_state: Any = None,
-        **parameters: Any,
-    ) -> Any:
-        r"""A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
-
-        With x_t the state of the teacher at time t and h a step of the student, a node learns
-
-        .. math:: v(x_t, t) = E[(x_{t+h} - x_t) / h \mid x_t],
-
-        with which Euler's step is the teacher's map from t to t + h. ``"velocity"`` follows the teacher's curve: the
-        student's steps are flow maps that compose (Salimans, Ho, 2022, arXiv:2202.00512, without their halving).
-        ``"reflow"`` draws the curve straight, ``x_t = (1 - t) x_0 + t x_1`` with x_1 where the teacher takes x_0 (Liu,
-        Gong, Liu, 2022, arXiv:2209.03003). In one step they are the same.
-
-        The teacher's map is a function, so that targets carry no noise: students take large trees and learn from as
-        many trajectories as wished. Fewer evaluations save time only where a tree is cheap beside an evaluation: the
-        student's trees are larger and more. On nine observables of top jets, teacher with an AUC of 0.545, students of
-        4, 2 and 1 steps come to FOUR, TWO and ONE.
-
-        Parameters
-        ----------
-        n_steps : int
-            Field evaluations of the student.
-        method : {"velocity", "reflow"}
-        n_samples : int
-            Trajectories to learn from; conditional models draw conditions like those of their training.
-        random_state : None, int or NumPy generator
-            Of the trajectories and of the student; None takes that of the teacher.
-        **parameters
-            In which the student differs from its default: ``n_estimators=100``, ``max_depth=9``,
-            ``learning_rate=0.3``, ``reg_lambda=1.0`` and what else the teacher has.
-
-        Returns
-        -------
-        BUFF
-            Fitted: same schema, conditions, ``sample`` and ``save``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Unknown method or parameter, too few samples, a solver other than Euler's.
-
-        Examples
-        --------
-        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
-        >>> teacher = BUFF(noise_budget=5_000, random_state=0).fit(X)
-        >>> student = teacher.distill(1, n_samples=2_000, n_estimators=20)
-        >>> len(student.nodes_), student.sample(3).shape
-        (1, (3, 2))
-        """
-        check_is_fitted(self)
-        return distilled(self, method, n_samples, random_state, {"n_steps": n_steps} | parameters)
-
-    def _prepare(self, X: Any, condition: Any, sample_weight: Any) -> TrainingSet:
-        """Validate everything, and bring the rows to unit space."""
+    def _read(self, X: Any, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
+        """Validate everything: columns, features of the conditions, weights of which none is negative."""
         self._times()
         sample_weight = positive(sample_weight, self, X, condition)
         columns = read(X, min_rows=2)
         validate_data(self, X, skip_check_array=True)
-        space, features = self._fit_space(columns, sample_weight), self._fit_encoder(condition, sample_weight)
-        problem = TrainingSet.of(space, columns, features, sample_weight)
+        features = self._fit_encoder(condition, sample_weight)
+        if features is not None and len(features) != len(columns):
+            raise ValueError(f"condition has {len(features)} rows, X has {len(columns)}: they must agree")
+        return columns, features, sample_weight
+
+    def _problem(self, columns: Columns, features: Array | None, sample_weight: Any) -> TrainingSet:
+        """The rows in unit space."""
+        problem = TrainingSet.of(self._fit_space(columns, sample_weight), columns, features, sample_weight)
         coupling = get_coupling(self)
         labels = None if coupling is None or problem.condition is None else strata(problem.condition)
         return replace(problem, starts=Starts(coupling=coupling, labels=labels))
+
+    def _fit_rows(self, columns: Columns, features: Array | None, sample_weight: Any) -> None:
+        """One model for all rows."""
+        self._class_models = None
+        self._train(self._problem(columns, features, sample_weight))
+
+    def _fit_classes(self, classes: Classes, columns: Columns, features: Array, sample_weight: Any) -> None:
+        """A model for each class."""
+        self._fit_space(columns, sample_weight)
+        self._entropy = entropy_of(self.random_state)
+        seed = None if self.random_state is None else self._entropy
+        models = ClassModels.fit(self, classes, columns, features, sample_weight, seed)
+        self.plan_ = Plan.together([model.plan_ for model in models.models])
+        self._set_classes(models)
+
+    def _set_classes(self, models: ClassModels) -> None:
+        """The models with what is known of them."""
+        self._class_models, self._flow, self.nodes_ = models, None, models.nodes
+        self._set_schemas()
 
     def _conditions(
         self, n: int, condition: Any, entropy: int, first_event: int
@@ -277,6 +321,8 @@ class BUFF(FlowEstimator):
             features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
             return condition, features, n
         features = self._encoder.transform(condition)
+        for words in self._encoder.unknown_ranges(condition):
+            warnings.warn(f"condition: {words}, where it was trained: events are those of the end", stacklevel=4)
         if len(features) != 1 and n not in (1, len(features)):
             raise ValueError(
                 f"condition has {len(features)} rows and n_samples is {n}: leave n_samples out for one event a row, "

@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from buff.estimators.checks import booster_settings, check_whole
 from buff.estimators.generation import Flow, condition_normals
 from buff.protocols import Array
 from buff.randomness import EventNoise, entropy_of, training_seed
-from buff.training import Steps
+from buff.training import Plan, Steps
 
-__all__ = ["METHODS", "distilled"]
+__all__ = ["METHODS", "Teacher"]
 
 #: Ways to distill.
 METHODS = ("velocity", "reflow")
@@ -34,7 +35,71 @@ _HELD, _SHARE = 20_000, 10
 _BATCH = 8192
 
 
-def distilled(teacher: Any, method: str, n_samples: int, random_state: Any, parameters: dict[str, Any]) -> Any:
+class Teacher:
+    """A fitted model that students learn from."""
+
+    def distill(
+        self,
+        n_steps: int = 2,
+        *,
+        method: str = "velocity",
+        n_samples: int = 300_000,
+        random_state: Any = None,
+        **parameters: Any,
+    ) -> Any:
+        r"""A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
+
+        With x_t the state of the teacher at time t and h a step of the student, a node learns
+
+        .. math:: v(x_t, t) = E[(x_{t+h} - x_t) / h \mid x_t],
+
+        with which Euler's step is the teacher's map from t to t + h. ``"velocity"`` follows the teacher's curve: the
+        student's steps are flow maps that compose (Salimans, Ho, 2022, arXiv:2202.00512, without their halving).
+        ``"reflow"`` draws the curve straight, ``x_t = (1 - t) x_0 + t x_1`` with x_1 where the teacher takes x_0 (Liu,
+        Gong, Liu, 2022, arXiv:2209.03003). In one step they are the same.
+
+        The teacher's map is a function, so that targets carry no noise: students take large trees and learn from as
+        many trajectories as wished. Fewer evaluations save time only where a tree is cheap beside an evaluation: the
+        student's trees are larger and more. On nine observables of top jets, teacher with an AUC of 0.545, students of
+        4, 2 and 1 steps come to FOUR, TWO and ONE.
+
+        Parameters
+        ----------
+        n_steps : int
+            Field evaluations of the student.
+        method : {"velocity", "reflow"}
+        n_samples : int
+            Trajectories to learn from, for each class that has a model of its own; conditional models draw conditions
+            like those of their training.
+        random_state : None, int or NumPy generator
+            Of the trajectories and of the student; None takes that of the teacher.
+        **parameters
+            In which the student differs from its default: ``n_estimators=100``, ``max_depth=9``,
+            ``learning_rate=0.3``, ``reg_lambda=1.0`` and what else the teacher has.
+
+        Returns
+        -------
+        BUFF
+            Fitted: same schema, conditions, ``sample`` and ``save``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Unknown method or parameter, too few samples, a solver other than Euler's.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
+        >>> teacher = BUFF(noise_budget=5_000, random_state=0).fit(X)
+        >>> student = teacher.distill(1, n_samples=2_000, n_estimators=20)
+        >>> len(student.nodes_), student.sample(3).shape
+        (1, (3, 2))
+        """
+        check_is_fitted(self)
+        return _distilled(self, method, n_samples, random_state, {"n_steps": n_steps} | parameters)
+
+
+def _distilled(teacher: Any, method: str, n_samples: int, random_state: Any, parameters: dict[str, Any]) -> Any:
     """A student of a fitted BUFF, with these parameters in place of its default.
 
     The student shares the teacher's seed, so that its event i is that of the teacher, as well as it has learned; it
@@ -53,6 +118,11 @@ def distilled(teacher: Any, method: str, n_samples: int, random_state: Any, para
     for name in ("n_features_in_", "feature_names_in_"):
         if hasattr(teacher, name):
             setattr(student, name, getattr(teacher, name))
+    if teacher._class_models:
+        own = [_distilled(m, method, n_samples, random_state, parameters) for m in teacher._class_models.models]
+        student._entropy, student.plan_ = teacher._entropy, Plan.together([m.plan_ for m in own])
+        student._set_classes(replace(teacher._class_models, models=tuple(own)))
+        return student
     flow, entropy = teacher._flow, teacher._sampling_entropy(random_state)
     elsewhere = entropy_of(training_seed(entropy))
     condition = _conditions(teacher._encoder, elsewhere, n_samples)
@@ -60,6 +130,8 @@ def distilled(teacher: Any, method: str, n_samples: int, random_state: Any, para
     plan, base = student._plan(problem, trial=False), problem.base(np.random.default_rng(entropy))
     models = student._grow(problem, base, settings, plan, entropy)
     student._set_flow(models, flow.frame, flow.noise, settings.device)
+    if condition is None:
+        student._set_margins(n_samples, entropy)
     return student
 
 

@@ -1,6 +1,6 @@
 """From a field to events, batch by batch, on any number of threads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ from buff.grids import TimeGrid
 from buff.protocols import Array
 from buff.randomness import EventNoise
 from buff.solvers import Solver, integrate, trajectory
-from buff.training import Frame, NodeModel
+from buff.training import Frame, Margins, NodeModel
 from buff.training.devices import device_arrays, to_numpy
 
-__all__ = ["Flow", "condition_normals", "uniform_places"]
+__all__ = ["Flow", "condition_normals", "everybodys", "in_batches", "uniform_places"]
 
 #: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition, the
 #: place of its values inside the ranks that they own.
@@ -41,6 +41,8 @@ class Flow:
     noise : float
         Standard deviation of the noise that a flow starts from.
     device : {"cpu", "cuda"}
+    margins : Margins or None
+        What becomes of the scores in the end.
     """
 
     models: tuple[NodeModel, ...]
@@ -50,6 +52,7 @@ class Flow:
     grid: TimeGrid
     noise: float = 1.0
     device: str = "cpu"
+    margins: Margins | None = None
 
     @property
     def field(self) -> NodeField:
@@ -72,20 +75,13 @@ class Flow:
         points: Array | None = None,
     ) -> Iterator[Array]:
         """Scores of ``n`` events, float32, in order; flows start at ``points`` (n, d) or 0, plus noise."""
-        size = batch_size or _BATCH
-        jobs = (
-            (EventNoise(entropy, first_event + i, _START), m, _rows(condition, i, m), _rows(points, i, m))
-            for i in range(0, n, size)
-            for m in (min(size, n - i),)
-        )
-        # trees release the interpreter's lock while they predict, so threads are enough
-        run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
-        return run(delayed(self._batch)(*job) for job in jobs)  # type: ignore[no-any-return]
+        return in_batches(self.draw, n, entropy, first_event, (condition, points), batch_size, n_jobs)
 
-    def path(self, n: int, entropy: int, condition: Array | None) -> Iterator[Array]:
+    def path(self, noise: EventNoise, n: int, condition: Array | None) -> Iterator[Array]:
         """Scores of ``n`` events at the start and after every step."""
-        for state, own in self._walk(EventNoise(entropy), n, _rows(condition, 0, n)):
-            yield self._scores(state, own)
+        walk = enumerate(self._walk(noise, n, condition), start=1 - len(self.grid.times))
+        for left, (state, own) in walk:
+            yield self._scores(state, own, last=not left)
 
     def states(self, noise: EventNoise, n: int, condition: Array | None) -> Iterator[Array]:
         """The same in the coordinates that the field lives in."""
@@ -96,12 +92,15 @@ class Flow:
         for state in trajectory(self.solver, self.field, x, self.grid, condition, noise):
             yield state, condition
 
-    def _batch(self, noise: EventNoise, n: int, condition: Array | None, points: Array | None) -> Array:
+    def draw(self, noise: EventNoise, n: int, condition: Array | None = None, points: Array | None = None) -> Array:
+        """Scores of ``n`` events, at once."""
         x, condition, noise = self._start(noise, n, condition, points)
-        return self._scores(integrate(self.solver, self.field, x, self.grid, condition, noise), condition)
+        x = integrate(self.solver, self.field, x, self.grid, condition, noise)
+        return self._scores(x, condition, last=True)
 
-    def _scores(self, x: Any, condition: Any) -> Array:
-        return to_numpy(x if self.frame is None else self.frame.leave(x, condition))
+    def _scores(self, x: Any, condition: Any, *, last: bool) -> Array:
+        scores = to_numpy(x if self.frame is None else self.frame.leave(x, condition))
+        return self.margins(scores) if last and self.margins else scores
 
     def _start(
         self, noise: EventNoise, n: int, condition: Array | None, points: Array | None
@@ -115,6 +114,27 @@ class Flow:
         return xp.asarray(x), None if condition is None else xp.asarray(condition), noise
 
 
+def in_batches(
+    draw: Callable[..., Any],
+    n: int,
+    entropy: int,
+    first_event: int,
+    parts: tuple[Array | None, ...],
+    batch_size: int | None,
+    n_jobs: int | None,
+) -> Iterator[Any]:
+    """``draw(noise, m, *parts)`` of all batches, in order; parts of one row are everybody's."""
+    size = batch_size or _BATCH
+    jobs = (
+        (EventNoise(entropy, first_event + i, _START), m, *(everybodys(part, i, m) for part in parts))
+        for i in range(0, n, size)
+        for m in (min(size, n - i),)
+    )
+    # trees release the interpreter's lock while they predict, so threads are enough
+    run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
+    return run(delayed(draw)(*job) for job in jobs)  # type: ignore[no-any-return]
+
+
 def condition_normals(entropy: int, first_event: int, n: int, d: int) -> Array:
     """The normal numbers that conditions of events are drawn from."""
     return EventNoise(entropy, first_event, _CONDITION).normal(n, d)
@@ -125,7 +145,7 @@ def uniform_places(entropy: int, first_event: int, n: int, d: int) -> Array:
     return ndtr(EventNoise(entropy, first_event, _PLACE).normal(n, d))
 
 
-def _rows(condition: Array | None, start: int, n: int) -> Array | None:
+def everybodys(condition: Array | None, start: int, n: int) -> Array | None:
     """The conditions of a batch; a single one is everybody's."""
     if condition is None:
         return None

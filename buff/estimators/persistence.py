@@ -1,7 +1,7 @@
 """A fitted model to the parts of an archive, and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from buff.archive import Archive, nested
 from buff.boosters import Booster
 from buff.couplings import MinibatchTransport
 from buff.estimators.checks import resolve_device
-from buff.training import ExactLinear, Frame, NodeModel, Nodes
+from buff.estimators.classes import Classes, ClassModels
+from buff.training import ExactLinear, Frame, Margins, NodeModel, Nodes
 from buff.training.devices import to_numpy
 
 __all__ = ["restore", "to_archive"]
@@ -21,32 +22,48 @@ _LOCAL = ("cache_dir", "max_memory", "n_jobs")
 
 def to_archive(model: Any) -> Archive:
     """Everything that makes the fitted model."""
-    flow = model._flow
     record: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     for part, (attribute, _) in model._parts.items():
         encoder = getattr(model, attribute)
         record[part], part_arrays = (None, {}) if encoder is None else encoder.to_arrays()
         arrays |= {f"{part}/{key}": a for key, a in part_arrays.items()}
-    linears = {f"linear/{i}": node.linear for i, node in enumerate(flow.models)}
-    linears |= {name: linear for name in model._linears if (linear := getattr(model, name)) is not None}
-    if flow.frame:
-        arrays["frame/scale"] = to_numpy(flow.frame.scale)
-        linears["frame"] = flow.frame.shift
-    for name, linear in linears.items():
-        arrays |= {f"{name}/weights": to_numpy(linear.weights), f"{name}/bias": to_numpy(linear.bias)}
     names = getattr(model, "feature_names_in_", None)
     record |= {
         "parameters": _portable(model.get_params()),
-        "nodes": model.nodes_.to_list(),
-        "times": list(flow.times),
-        "noise": flow.noise,
         "entropy": str(model._entropy),
         "features": [model.n_features_in_, None if names is None else list(names)],
         "facts": {name: getattr(model, name) for name in model._facts},
     }
+    core = _of_flow(model) if model._flow else _of_classes(model._class_models)
+    return Archive(type(model).__name__, record | core.record, {**arrays, **core.arrays}, core.blobs)
+
+
+def _of_flow(model: Any) -> Archive:
+    """The field with what belongs to it."""
+    flow = model._flow
+    linears = {f"linear/{i}": node.linear for i, node in enumerate(flow.models)}
+    linears |= {name: linear for name in model._linears if (linear := getattr(model, name)) is not None}
+    arrays: dict[str, Any] = {}
+    if flow.frame:
+        arrays["frame/scale"] = to_numpy(flow.frame.scale)
+        linears["frame"] = flow.frame.shift
+    if flow.margins:
+        arrays |= {f"margins/{name}": values for name, values in vars(flow.margins).items()}
+    for name, linear in linears.items():
+        arrays |= {f"{name}/weights": to_numpy(linear.weights), f"{name}/bias": to_numpy(linear.bias)}
+    record = {"nodes": model.nodes_.to_list(), "times": list(flow.times), "noise": flow.noise}
     blobs = {f"{i}.ubj": m.booster.to_bytes() for i, m in enumerate(flow.models) if m.booster}
-    return Archive(type(model).__name__, record, arrays, blobs)
+    return Archive("flow", record, arrays, blobs)
+
+
+def _of_classes(models: ClassModels) -> Archive:
+    """The models of all classes, each under its number."""
+    parts = {f"class_{k}": to_archive(model) for k, model in enumerate(models.models)}
+    record = {"classes": models.classes.names, "models": [part.record for part in parts.values()]}
+    arrays = {f"{k}/{key}": a for k, part in parts.items() for key, a in part.arrays.items()}
+    blobs = {f"{k}/{key}": b for k, part in parts.items() for key, b in part.blobs.items()}
+    return Archive("classes", record, arrays | {"classes": models.classes.features}, blobs)
 
 
 def restore(kind: type, archive: Archive) -> Any:
@@ -63,13 +80,32 @@ def restore(kind: type, archive: Archive) -> Any:
     model.n_features_in_, names = record["features"]
     if names is not None:
         model.feature_names_in_ = np.array(names, dtype=object)
-    model.nodes_ = Nodes.from_list(record["nodes"])
     model._entropy = int(record["entropy"])
-    device = resolve_device(model.device)
+    if "classes" in record:
+        model._set_classes(_classes(kind, archive))
+    else:
+        _restore_flow(model, archive)
+    return model
+
+
+def _restore_flow(model: Any, archive: Archive) -> None:
+    record, arrays, device = archive.record, archive.arrays, resolve_device(model.device)
+    model.nodes_ = Nodes.from_list(record["nodes"])
     models = tuple(_node(i, archive, device) for i in range(len(record["times"])))
     frame = Frame(_linear(arrays, "frame"), arrays["frame/scale"]) if "frame/scale" in arrays else None
     model._set_flow(models, frame, record["noise"], device)
-    return model
+    if margins := nested(arrays, "margins"):
+        model._flow = replace(model._flow, margins=Margins(**margins))
+
+
+def _classes(kind: type, archive: Archive) -> ClassModels:
+    """Inverse of :func:`_of_classes`."""
+    parts = enumerate(archive.record["models"])
+    own = [
+        restore(kind, Archive("", part, *(nested(x, f"class_{k}") for x in (archive.arrays, archive.blobs))))
+        for k, part in parts
+    ]
+    return ClassModels(Classes(archive.arrays["classes"], tuple(archive.record["classes"])), tuple(own))
 
 
 def _node(i: int, archive: Archive, device: str) -> NodeModel:

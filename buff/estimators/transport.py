@@ -20,6 +20,7 @@ from buff.estimators.checks import (
     of_both,
     positive,
 )
+from buff.estimators.copies import distinct_rows
 from buff.estimators.generation import uniform_places
 from buff.preprocessing import Columns, ConditionEncoder, RankSpace, read
 from buff.preprocessing.conditions import read_any, single_column
@@ -173,8 +174,8 @@ class BUFFTransport(TransformerMixin, FlowEstimator):  # type: ignore[misc]
         condition : table of shape (n, c) or array of shape (n,), optional
             What else the target depends on. For unpaired tables a pair, of the source and of the target.
         sample_weight : array of shape (n,), optional
-            Event weights; see ``negative_weights`` for those of both signs. For unpaired tables a pair, either of which
-            may be None.
+            Event weights; see ``negative_weights`` for those of both signs. A paired row of weight 2 is the same as two
+            copies of it. For unpaired tables a pair, either of which may be None.
 
         Raises
         ------
@@ -250,7 +251,7 @@ class BUFFTransport(TransformerMixin, FlowEstimator):  # type: ignore[misc]
         points, features = self._starts(columns, draws, features, entropy, first)
         n = len(columns) * draws
         batches = self._flow.batches(n, entropy, first, features, batch_size, self.n_jobs, points)
-        table = self._restore(batches)
+        table = self._restore(self._decoded(batches))
         return single_column(table) if self._one_column else table
 
     def _starts(
@@ -301,7 +302,7 @@ class BUFFTransport(TransformerMixin, FlowEstimator):  # type: ignore[misc]
         if own is not None and len(own) != len(columns):
             raise ValueError(f"condition has {len(own)} rows, X has {len(columns)}: they must agree")
         both = features if own is None else np.hstack([features, own])
-        problem = TrainingSet.of(space, target, both, sample_weight)
+        problem = TrainingSet.of(space, *distinct_rows(space, target, both, sample_weight))
         if noise:
             return replace(problem, starts=Starts(noise))
         both, scores = problem.condition, problem.scores(np.random.default_rng(0))

@@ -1,13 +1,15 @@
 """Conditions: from any table or labels to features for boosters, and draws like those seen in training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import narwhals as nw
 import numpy as np
+import pyarrow as pa
 
 from buff.preprocessing.categories import factorize
 from buff.preprocessing.copula import MixedCopula
+from buff.preprocessing.encoders import NumberEncoder
 from buff.preprocessing.schema import Schema, infer_schema
 from buff.preprocessing.tables import Columns, read
 from buff.preprocessing.template import Template
@@ -15,6 +17,9 @@ from buff.preprocessing.transformer import RankSpace, checked_weights, with_weig
 from buff.protocols import Array
 
 __all__ = ["ConditionEncoder", "read_any", "single_column"]
+
+#: A score beyond that of any value.
+_FAR = 40.0
 
 
 class ConditionEncoder:
@@ -97,18 +102,30 @@ class ConditionEncoder:
 
         Parameters
         ----------
-        condition : table, array of shape (n,), or one value for a single column
-            Tables with names may have their columns in any order.
+        condition : table, array of shape (n,), one value for a single column, or a mapping from names to values
+            Tables with names may have their columns in any order, and others beside them.
 
         Raises
         ------
         ValueError
-            Without a condition, for missing or additional columns, unknown labels (naming column, value and
+            Without a condition, for missing columns, unknown labels (naming column, value and
             the known labels), and values missing where the fit had all.
         """
         if condition is None:
             raise ValueError(f"the model is conditional: pass condition= with the columns {list(self.names)}")
         return self._space.transform(self._aligned(read_any(condition)[0]))
+
+    def unknown_ranges(self, condition: Any) -> Iterator[str]:
+        """Words for each column of numbers that ``condition`` takes far beyond those of the fit."""
+        columns = self._aligned(read_any(condition)[0])
+        for encoder, values in zip(self._space.encoders_, columns.arrays, strict=True):
+            if not isinstance(encoder, NumberEncoder):
+                continue
+            low, high = encoder.decode(np.array([[-_FAR], [_FAR]], np.float32))
+            margin = (high - low) / 10  # the outermost values of a long tail are not kept
+            beyond = (values < low - margin) | (values > high + margin)
+            if beyond.any():
+                yield f"{beyond.sum()} of {len(values)} have {encoder.name} outside {low} .. {high}"
 
     def draw(self, normals: Array) -> Any:
         """Conditions in the container that was fitted; row i depends on row i of ``normals`` alone.
@@ -148,17 +165,17 @@ class ConditionEncoder:
         return self._space.template_
 
     def _aligned(self, columns: Columns) -> Columns:
-        """Columns in the order of the fit: by name where both have names, else by position."""
-        if len(columns.names) != len(self.names):
+        """Columns in the order of the fit: found by name where both have names, else by position."""
+        named = columns.template.is_frame and self._template.is_frame
+        absent = [name for name in self.names if name not in columns.names]
+        if named and absent:
+            raise ValueError(f"condition lacks the columns {absent}, found {list(columns.names)}")
+        if not named and len(columns.names) != len(self.names):
             raise ValueError(
                 f"condition has {len(columns.names)} columns, expected {len(self.names)}: {list(self.names)}"
             )
-        named = columns.template.is_frame and self._template.is_frame
         if not named or columns.names == self.names:
             return columns
-        absent = [name for name in self.names if name not in columns.names]
-        if absent:
-            raise ValueError(f"condition lacks the columns {absent}, found {list(columns.names)}")
         return columns.select([columns.names.index(name) for name in self.names])
 
 
@@ -169,6 +186,8 @@ def read_any(X: Any, prefix: str = "c", name: str = "condition") -> tuple[Column
     """
     if isinstance(X, Columns):
         return X, False
+    if isinstance(X, Mapping):
+        X = pa.table({str(key): [values] if np.ndim(values) == 0 else values for key, values in X.items()})
     series = nw.from_native(X, allow_series=True, pass_through=True)
     if isinstance(series, nw.Series):
         return read(series.alias(series.name or name).to_frame().to_native()), True

@@ -29,6 +29,9 @@ _ORDERING_ROWS = 100_000
 #: Levels of another categorical column that take part in it.
 _ORDERING_LEVELS = 20
 
+#: Share of values that repeat, or are missing, in a column that is smooth all the same.
+_RARE = 0.01
+
 
 class RankSpace(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Table to normal scores and back, column by column: every marginal is exact, whatever happens in
@@ -117,6 +120,11 @@ class RankSpace(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.encoders_ = _fit_encoders(columns, schema, weights, int(self.n_knots))
         self.n_dims_ = sum(len(encoder.names) for encoder in self.encoders_)
         return self
+
+    @property
+    def smooth(self) -> Array:
+        """Which dimensions, bool of shape (n_dims_,), are scores of numbers that hardly ever repeat."""
+        return np.array([_is_smooth(e) for e in self.encoders_ for _ in e.names], bool)
 
     def transform(self, X: Any) -> Array:
         """Normal scores, float32 of shape (n, n_dims_); repeated values at the centre of their interval."""
@@ -291,3 +299,7 @@ def _ordered_levels(
     features = np.hstack(others) if others else np.empty((len(some), 0), np.float32)
     w = np.ones(len(some)) if weights is None else weights[rows]
     return [levels[i] for i in order_levels(str(column.order), some, len(levels), w, features)]
+
+
+def _is_smooth(encoder: ColumnEncoder) -> bool:
+    return isinstance(encoder, NumberEncoder) and encoder.ranks.masses.sum() + encoder.ranks.missing <= _RARE

@@ -4,6 +4,7 @@ from buff.training.base import LinearBase
 from buff.training.cache import NodeCache
 from buff.training.frame import Frame
 from buff.training.linear import ExactLinear
+from buff.training.margins import Margins
 from buff.training.nodes import NodeModel, NodeRecord, Nodes, fit_node, suited_to_rows
 from buff.training.plan import Plan, make_plan
 from buff.training.run import train_field
@@ -15,6 +16,7 @@ __all__ = [
     "ExactLinear",
     "Frame",
     "LinearBase",
+    "Margins",
     "NodeCache",
     "NodeModel",
     "NodeRecord",

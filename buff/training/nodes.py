@@ -35,15 +35,20 @@ class NodeRecord:
     rounds : int
         Boosting rounds in use; 0 where the velocity is known exactly.
     explained : float
-        Share of the variance left by the linear base that the trees explain on fresh noise; NaN without trees.
+        Share of the variance left by the linear base that the trees explain, for the rows of the training with noise
+        that they have not seen; NaN without trees. Most of that variance is noise, so that good fields have small
+        values; below 0 trees follow noise, as they do with few rows: more ``noise_budget`` or fewer rounds help.
     seconds : float
         CPU time of the training.
+    label : str
+        Class of rows that it was trained on; empty for all.
     """
 
     t: float
     rounds: int
     explained: float
     seconds: float
+    label: str = ""
 
 
 class Nodes(tuple[NodeRecord, ...]):
@@ -53,7 +58,7 @@ class Nodes(tuple[NodeRecord, ...]):
 
     def __repr__(self) -> str:
         lines = [f"{'t':>8} {'rounds':>7} {'explained':>10} {'seconds':>8}"]
-        lines += [f"{r.t:8.4f} {r.rounds:7d} {r.explained:10.4f} {r.seconds:8.2f}" for r in self]
+        lines += [f"{r.t:8.4f} {r.rounds:7d} {r.explained:10.4f} {r.seconds:8.2f}  {r.label}".rstrip() for r in self]
         return "\n".join(lines)
 
     def to_list(self) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What a fit will cost, before it starts."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,8 @@ class Plan:
         Bytes of the saved model, at most.
     cpu_seconds : float or None
         Training time on one core, extrapolated from a trial of a second; None if it was not asked for.
+    n_models : int
+        One for each class of rows that is learned apart; ``n_draws`` is then that of the largest.
     """
 
     n_rows: int
@@ -51,6 +54,22 @@ class Plan:
     memory: int
     disk: int
     cpu_seconds: float | None = None
+    n_models: int = 1
+
+    @classmethod
+    def together(cls, plans: Sequence["Plan"]) -> "Plan":
+        """The cost of fits one after the other, whose rows are all in memory."""
+        largest = max(plans, key=lambda plan: plan.memory)
+        n, seconds = sum(plan.n_rows for plan in plans), [plan.cpu_seconds for plan in plans]
+        return replace(
+            largest,
+            n_rows=n,
+            n_draws=min(plan.n_draws for plan in plans),
+            memory=largest.memory + (n - largest.n_rows) * 8 * largest.n_dims,
+            disk=sum(plan.disk for plan in plans),
+            cpu_seconds=None if None in seconds else sum(s for s in seconds if s),
+            n_models=len(plans),
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -64,13 +83,17 @@ class Plan:
         lines = [
             f"table      {self.n_rows:,} rows, {self.n_dims} dimensions, {self.n_conditions} of condition",
             f"training   {len(self.times)} nodes x {self.n_rows * self.n_draws:,} rows "
-            f"({self.n_draws} noise draws a row), {self.n_workers} at a time",
+            f"({self.n_draws} noise draws a row), {self.n_workers} at a time" + self._models,
             f"memory     {self.memory / 2**20:,.0f} MiB",
             f"model      at most {self.disk / 2**20:,.1f} MiB",
         ]
         if self.seconds is not None:
             lines.append(f"time       {self.seconds / 60:.1f} min ({self.cpu_seconds or 0:.0f} s of CPU time)")
         return "\n".join(lines)
+
+    @property
+    def _models(self) -> str:
+        return f", {self.n_models} classes apart" if self.n_models > 1 else ""
 
 
 def make_plan(

@@ -10,7 +10,7 @@ def small(**changes):
     return BUFF(**options | {"random_state": 0, "device": "cpu"} | changes)
 
 
-@pytest.fixture(name="small")
+@pytest.fixture(name="small", scope="session")
 def _small():
     return small
 

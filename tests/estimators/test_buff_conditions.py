@@ -89,6 +89,24 @@ def test_bad_conditions_of_tables(small):
     assert np.array_equal(model.sample(condition=swapped), model.sample(condition=condition))
 
 
+def test_conditions_by_name(small):
+    """A mapping, and a table that has more columns than the conditions."""
+    condition = CONDITIONS["pandas"]
+    model = small(n_estimators=1).fit(X, condition=condition)
+    one = model.sample(5, condition={"kind": "e", "energy": 1.0})
+    assert np.array_equal(one, model.sample(5, condition=pd.DataFrame({"energy": [1.0], "kind": ["e"]})))
+    several = model.sample(condition={"energy": condition["energy"].to_numpy(), "kind": condition["kind"].tolist()})
+    assert np.array_equal(several, model.sample(condition=condition.assign(weight=1.0)))
+
+
+def test_conditions_beyond_the_training_are_announced(small):
+    energy = RNG.uniform(10, 100, N)
+    model = small(n_estimators=1).fit(X, condition=pd.DataFrame({"energy": energy}))
+    with pytest.warns(UserWarning, match=r"1 of 2 have energy outside (9|10)\.\d* \.\. (99|100)\.\d*, where it was"):
+        model.sample(condition={"energy": [50.0, 150.0]})
+    model.sample(condition=pd.DataFrame({"energy": energy}))
+
+
 @pytest.mark.parametrize("n", [2, N - 1, N + 1])
 def test_one_condition_a_row(small, n):
     with pytest.raises(ValueError, match=f"condition has {n} rows, X has {N}: they must agree"):

@@ -16,16 +16,8 @@ ESTIMATORS = [
     PublishedBUFF(n_nodes=2, n_steps=2, noise_draws=1, n_estimators=2),
 ]
 
-#: Noise is drawn for rows, and leaves are calmed by rows: weights count like copies on average, see
-#: ``test_transport.py``, and not for each of 15 rows.
-BY_ROWS = {"check_sample_weight_equivalence_on_dense_data": "noise is drawn for rows"}
 
-
-def inapplicable(estimator):
-    return BY_ROWS if isinstance(estimator, BUFFTransport) else {}
-
-
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=inapplicable)
+@parametrize_with_checks(ESTIMATORS)
 def test_scikit_learn(estimator, check):
     check(estimator)
 

@@ -189,7 +189,7 @@ def test_no_row_of_the_fit_is_kept():
         (
             jets(5).drop(columns="n"),
             ValueError,
-            r"condition has 2 columns, expected 3: \['pt', 'flavour', 'n'\]",
+            r"condition lacks the columns \['n'\], found \['pt', 'flavour'\]",
         ),
         (jets(5).rename(columns={"n": "m"}), ValueError, r"condition lacks the columns \['n'\], found"),
         (np.ones(5), ValueError, "condition has 1 columns, expected 3"),
