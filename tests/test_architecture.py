@@ -37,6 +37,7 @@ SIDES = {
         "preprocessing",
         "estimators",
         "metrics",
+        "weights",
         "plotting",
     },
     "demo": {"protocols", "datasets", "estimators", "metrics", "report"},

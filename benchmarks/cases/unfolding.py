@@ -12,11 +12,19 @@ from benchmarks.records import FLOOR, Comparison, Measurement, Quantity, Target
 
 NAMES = ("mass", "width", "mult", "ln_rho", "zg", "tau21")
 CLOSURE, CALIBRATION, COST = "closure", "calibration", "cost"
-#: Nature is the other setting; the same with few events; the truth of the other setting in the simulated detector.
-CROSS, CROSS_FEW, CROSS_PRIOR = "cross test", "cross test, 1,000 events", "cross test, prior alone"
-ONE, ITERATED, REWEIGHTED = "one step", "iterated", "reweighted"
-METHODS = {ONE: ("conditional", 1), ITERATED: ("iterated", 4), REWEIGHTED: ("reweight", 4)}
+#: Nature is the other setting; the same with few events; with a spectrum of its own; that spectrum alone, with the
+#: detector and the radiation that were simulated.
+CROSS, CROSS_FEW = "cross test", "cross test, 1,000 events"
+CROSS_TILTED, PRIOR = "cross test, tilted spectrum", "tilted spectrum alone"
+ONE, ITERATED, REWEIGHTED, BRIDGE = "one step", "iterated", "reweighted", "bridge"
+#: Networks by the seconds of one core that they are trained for.
+NETWORKS = {"network, 60 s": 60.0, "network, 200 s": 200.0}
 ROWS, QUICK_ROWS, CALIBRATED, DRAWS = 50_000, 1500, 5000, 50
+#: Weights exp(sum of these times normal scores) of truth: less mass, harder splittings, about a quarter as many
+#: events' worth. Both directions are ones that the detector blurs.
+TILT = {"mass": -0.8, "zg": 0.8}
+#: Normal scores beyond which weights grow no further.
+_OUTERMOST = 2.5
 
 
 @dataclass(frozen=True)
@@ -36,72 +44,137 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         train, test = _halves(bench, "nominal", seed)
         nature, reference = _halves(bench, "alternative", seed)
         yield Measurement(FLOOR, seed, distances(test, train.truth, train.weights), CLOSURE)
-        for table, values in in_fresh_process(closure, train, test, seed, bench.quick).items():
-            yield Measurement(ONE, seed, values, table)
-        yield from cross(CROSS, train, nature, reference, seed, bench.quick)
-        yield from cross(CROSS_FEW, train, nature.rows(slice(1000)), reference, seed, bench.quick)
-        yield from cross(CROSS_PRIOR, train, *with_truth_of(test, nature, seed), seed, bench.quick)
+        for method, name in ((ONE, "conditional"), (BRIDGE, "bridge")):
+            yield from learned(method, seed, train, test, Trees(name, seed, bench.quick))
+        half = len(test.truth) // 2
+        natures = {
+            CROSS: (nature, reference),
+            CROSS_FEW: (nature.rows(slice(1000)), reference),
+            CROSS_TILTED: (tilted(nature), tilted(reference)),
+            PRIOR: (tilted(test.rows(slice(half))), tilted(test.rows(slice(half, None)))),
+        }
+        for table, (measured, truth) in natures.items():
+            known = (measured.reco, measured.weights), (train.truth, train.weights), (measured.truth, measured.weights)
+            for label, events in zip(("measured, not unfolded", "simulated truth", FLOOR), known, strict=True):
+                yield Measurement(label, seed, separations(truth, *events), table)
+        for method, runs in (("iterated", {ONE: 1, ITERATED: None}), ("reweight", {REWEIGHTED: None})):
+            for table, label, values in in_fresh_process(cross, method, runs, train, natures, seed, bench.quick):
+                yield Measurement(label, seed, values, table)
+    for seed in bench.seeds:
+        for method, seconds in NETWORKS.items():
+            posterior = Network(1.0 if bench.quick else seconds, seed)
+            yield from learned(method, seed, *_halves(bench, "nominal", seed), posterior)
 
 
-def closure(train: Pairs, test: Pairs, seed: int, quick: bool) -> dict[str, Mapping[str, float]]:
-    """Values of the tables that one conditional model fills."""
+@dataclass(frozen=True)
+class Trees:
+    """A posterior of buff."""
+
+    method: str
+    seed: int
+    quick: bool
+
+    def fit(self, train: Pairs) -> Any:
+        return _unfolder(self.method, self.seed, self.quick).fit(train.truth, train.reco)
+
+    def draw(self, model: Any, reco: np.ndarray, n: int) -> np.ndarray:
+        """Array of shape (events, n, observables)."""
+        return np.asarray(model.sample(reco, n))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A conditional flow with a perceptron, trained for a time."""
+
+    seconds: float
+    seed: int
+
+    def fit(self, train: Pairs) -> Any:
+        import torch
+
+        from baselines import NeuralFlow
+
+        torch.set_num_threads(1)
+        flow = NeuralFlow(n_iterations=1_000_000, max_seconds=self.seconds, random_state=self.seed, device="cpu")
+        return flow.fit(train.truth, condition=train.reco)
+
+    def draw(self, model: Any, reco: np.ndarray, n: int) -> np.ndarray:
+        draws = model.sample(len(reco) * n, condition=np.repeat(reco, n, axis=0))
+        return np.asarray(draws).reshape(len(reco), n, -1)
+
+
+def learned(method: str, seed: int, train: Pairs, test: Pairs, posterior: Any) -> Iterator[Measurement]:
+    for table, values in in_fresh_process(closure, train, test, posterior).items():
+        yield Measurement(method, seed, values, table)
+
+
+def closure(train: Pairs, test: Pairs, posterior: Trees | Network) -> dict[str, Mapping[str, float]]:
+    """Values of the tables that one posterior fills."""
     from buff.metrics import interval_coverage
 
     with Meter() as training:
-        unfolder = _unfolder("conditional", seed, quick).set_params(n_samples=1).fit(train.truth, train.reco)
-    result = unfolder.unfold(test.reco)
+        model = posterior.fit(train)
+    truth = posterior.draw(model, test.reco, 1)[:, 0]
     known = test.rows(slice(CALIBRATED))
     with Meter() as sampling:
-        draws = unfolder.sample(known.reco, DRAWS)
+        draws = posterior.draw(model, known.reco, DRAWS)
     coverage = [100 * share.value for share in interval_coverage(known.truth, draws, 0.68)]
     calibration = {f"coverage_{name}": value for name, value in zip(NAMES, coverage, strict=True)}
     million = 1e6 / (len(known.reco) * DRAWS)
+    cost = {"train_cpu": training.cost.cpu, "draws_cpu": sampling.cost.cpu * million}
     return {
-        CLOSURE: distances(test, result.events, result.weights),
+        CLOSURE: distances(test, truth, np.ones(len(truth))),
         CALIBRATION: calibration | {"miscoverage": max(abs(value - 68) for value in coverage)},
-        COST: {"train_cpu": training.cost.cpu, "draws_cpu": sampling.cost.cpu * million},
+        COST: cost | {"energy": energy(known.truth, draws, train.truth.std(axis=0))},
     }
 
 
+def energy(truth: np.ndarray, draws: np.ndarray, scale: np.ndarray) -> float:
+    """Energy score of posterior draws, least for the true posterior, in standard deviations times 1000."""
+    x, z = draws / scale, truth / scale
+    to_truth = np.linalg.norm(x - z[:, None], axis=2).mean()
+    among = np.mean([np.linalg.norm(x - np.roll(x, k, axis=1), axis=2).mean() for k in range(1, 11)])
+    return float(1000 * (to_truth - among / 2))
+
+
 def cross(
-    table: str, train: Pairs, nature: Pairs, reference: Pairs, seed: int, quick: bool
-) -> Iterator[Measurement]:
-    """Unfold nature by every method, and compare with other events of its truth."""
-    yield Measurement("measured, not unfolded", seed, separations(reference, nature.reco, nature.weights), table)
-    yield Measurement("simulated truth", seed, separations(reference, train.truth, train.weights), table)
-    yield Measurement(FLOOR, seed, separations(reference, nature.truth, nature.weights), table)
-    for label in METHODS:
-        yield Measurement(label, seed, in_fresh_process(unfolded, label, train, nature, reference, seed, quick), table)
-
-
-def unfolded(
-    label: str, train: Pairs, nature: Pairs, reference: Pairs, seed: int, quick: bool
-) -> Mapping[str, float]:
-    """Separations of the result from the reference, and CPU seconds of fit and unfolding."""
+    method: str,
+    runs: Mapping[str, int | None],
+    train: Pairs,
+    natures: Mapping[str, tuple[Pairs, Pairs]],
+    seed: int,
+    quick: bool,
+) -> list[tuple[str, str, Mapping[str, float]]]:
+    """Unfold every nature and compare with other events of its truth: table, label, separations and CPU seconds."""
     import warnings
 
-    method, iterations = METHODS[label]
-    unfolder = _unfolder(method, seed, quick)
-    with Meter() as meter, warnings.catch_warnings():
+    found = []
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some events of nature are outside the simulation
-        unfolder.fit(train.truth, train.reco)
-        result = unfolder.unfold(nature.reco, sample_weight=nature.weights, n_iterations=iterations)
-    return separations(reference, result.events, result.weights) | {"unfold_cpu": meter.cost.cpu}
+        unfolder = _unfolder(method, seed, quick)
+        with Meter() as training:
+            unfolder.fit(train.truth, train.reco)
+        for table, (nature, reference) in natures.items():
+            for label, iterations in runs.items():
+                unfolder.set_params(n_iterations=iterations)
+                with Meter() as meter:
+                    result = unfolder.unfold(nature.reco, sample_weight=nature.weights)
+                values = separations(reference, result.events, result.weights)
+                values |= {"iterations": len(result.history), "unfold_cpu": training.cost.cpu + meter.cost.cpu}
+                found.append((table, label, values))
+    return found
 
 
-def with_truth_of(simulated: Pairs, nature: Pairs, seed: int) -> tuple[Pairs, Pairs]:
-    """Two halves of the simulated events, weighted to the truth of nature: another prior, the same detector.
+def tilted(events: Pairs) -> Pairs:
+    """The same events with another spectrum of truth: weights by the ranks of :data:`TILT`."""
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
 
-    A classifier gives the weights; whatever they are, both halves have the same truth.
-    """
-    from buff.boosters import ClassifierSettings
-    from buff.unfolding.ratios import density_ratio
-
-    settings = ClassifierSettings(max_rows=100_000)
-    ratio = density_ratio(nature.truth, nature.weights, simulated.truth, simulated.weights, settings, seed=seed)
-    weighted = Pairs(simulated.truth, simulated.reco, np.minimum(ratio.of_rows, 20.0))
-    half = len(simulated.truth) // 2
-    return weighted.rows(slice(half)), weighted.rows(slice(half, None))
+    tilt = np.zeros(len(events.truth))
+    for name, slope in TILT.items():
+        ranks = rankdata(events.truth[:, NAMES.index(name)]) / (len(events.truth) + 1)
+        tilt += slope * np.clip(ndtri(ranks), -_OUTERMOST, _OUTERMOST)
+    return Pairs(events.truth, events.reco, events.weights * np.exp(tilt))
 
 
 def distances(test: Pairs, truth: np.ndarray, weights: np.ndarray) -> dict[str, float]:
@@ -126,10 +199,11 @@ def separations(reference: Pairs, truth: np.ndarray, weights: np.ndarray) -> dic
 
 
 def _unfolder(method: str, seed: int, quick: bool) -> Any:
-    from buff import BUFF, Unfolder
+    from buff import BUFF, BUFFTransport, Unfolder
 
-    tiny = BUFF(n_steps=4, n_estimators=5, noise_budget=5000) if quick and method != "reweight" else None
-    return Unfolder(method, generator=tiny, random_state=seed)
+    tiny = {"n_steps": 4, "n_estimators": 5, "noise_budget": 5000}
+    generator: Any = BUFFTransport(**tiny) if method == "bridge" else BUFF(**tiny)
+    return Unfolder(method, generator=generator if quick else None, random_state=seed)
 
 
 def _halves(bench: Bench, setting: str, seed: int) -> tuple[Pairs, Pairs]:
@@ -148,6 +222,8 @@ TO_FLOOR = tuple(Comparison(ONE, FLOOR, f"w1_{name}") for name in NAMES)
 CORRELATION = Comparison(ONE, FLOOR, "correlation")
 TO_ONE = tuple(Comparison(ITERATED, ONE, f"td_{name}") for name in NAMES)
 TO_REWEIGHTED = tuple(Comparison(ITERATED, REWEIGHTED, f"td_{name}") for name in NAMES)
+BRIDGE_TO_FLOOR = tuple(Comparison(BRIDGE, FLOOR, f"w1_{name}") for name in NAMES)
+TO_NETWORKS = tuple(Comparison(ONE, name, q) for name in NETWORKS for q in ("train_cpu", "draws_cpu", "energy"))
 CASE = Case(
     "unfolding",
     "Z + jets from detector to truth: closure, calibration, another generator as nature, cost",
@@ -159,16 +235,26 @@ CASE = Case(
         *(Quantity(f"td_{name}", f"triangular {name}", digits=2) for name in NAMES),
         Quantity("train_cpu", "train CPU", "s", 1),
         Quantity("draws_cpu", "a million draws, CPU", "s", 1),
+        Quantity("energy", "energy score x 1000", digits=1),
+        Quantity("iterations", "iterations", digits=1),
         Quantity("unfold_cpu", "fit and unfold CPU", "s", 1),
     ),
     measure,
-    (*TO_FLOOR, CORRELATION, *TO_ONE, *TO_REWEIGHTED),
+    (*TO_FLOOR, *BRIDGE_TO_FLOOR, CORRELATION, *TO_NETWORKS, *TO_ONE, *TO_REWEIGHTED),
     (
         *(Target(ratio.name, ratio.quantity, 1.2, CLOSURE) for ratio in TO_FLOOR),
         Target(CORRELATION.name, "correlation", 2.0, CLOSURE),
         Target(ONE, "miscoverage", 2.0, CALIBRATION),
         Target(ONE, "draws_cpu", 120.0, COST),
+        *(Target(ratio.name, ratio.quantity, 1.2, CLOSURE) for ratio in BRIDGE_TO_FLOOR),
+        Target(f"{ONE} / network, 200 s", "train_cpu", 0.1, COST),
+        Target(f"{ONE} / network, 200 s", "energy", 1.0, COST),
         *(Target(ratio.name, ratio.quantity, 1 / 3, CROSS) for ratio in TO_ONE),
-        *(Target(ratio.name, ratio.quantity, 1.0, CROSS) for ratio in TO_REWEIGHTED),
+        *(Target(TO_ONE[0].name, f"td_{name}", 1 / 3, table) for table in (CROSS_TILTED, PRIOR) for name in TILT),
+        *(
+            Target(ratio.name, ratio.quantity, 1.0, table)
+            for table in (CROSS, CROSS_TILTED, PRIOR)
+            for ratio in TO_REWEIGHTED
+        ),
     ),
 )

@@ -100,6 +100,7 @@ def _result(config: Config, simulation: _Events, data: _Events, background: _Eve
         n_iterations=s.iterations or None,
         n_samples=s.samples or None,
         n_replicas=s.replicas,
+        negative_weights=s.negative_weights,
         n_jobs=s.jobs,
         random_state=s.seed,
         verbose=0 if quiet else 1,
@@ -109,32 +110,25 @@ def _result(config: Config, simulation: _Events, data: _Events, background: _Eve
         simulation.reco,
         pass_truth=simulation.pass_truth,
         pass_reco=simulation.pass_reco,
-        sample_weight=_positive(simulation, s.negative_weights, quiet),
+        sample_weight=simulation.weights,
     )
-    events = None if background is None else background.reco
-    if background is not None and background.weights is not None:
-        events = (events, _positive(background, s.negative_weights, quiet))
+    events = None if background is None else background.passing("reco")
     reco, weights = data.passing("reco")
-    return unfolder.unfold(reco, sample_weight=weights, background=events)
-
-
-def _positive(events: _Events, policy: str, quiet: bool) -> Any:
-    """Weights without negative ones, averaged at fixed truth, reco and selection."""
-    import pyarrow as pa
-
-    from buff.weights import positive_weights
-
-    if events.weights is None or not (np.asarray(events.weights) < 0).any():
-        return events.weights
-    columns = {f"reco {name}": events.reco[name] for name in events.reco.column_names}
-    if events.truth is not None:
-        columns |= {f"truth {name}": events.truth[name] for name in events.truth.column_names}
-    flags = {"pass_truth": events.pass_truth, "pass_reco": events.pass_reco}
-    columns |= {name: np.asarray(values, bool) for name, values in flags.items() if values is not None}
-    weights = positive_weights(pa.table(columns), events.weights, policy=policy)
+    result = unfolder.unfold(reco, sample_weight=weights, background=events)
     if not quiet:
-        typer.echo(str(weights), err=True)
-    return weights.values
+        for line in _notes(result):
+            typer.echo(line, err=True)
+    return result
+
+
+def _notes(result: Any) -> Iterator[str]:
+    """What became of negative weights."""
+    of_events = {
+        **dict(zip(("matched", "missed", "fake"), result.simulation.of_kind, strict=True)),
+        "measured": result.measured.of_data,
+        "background": result.measured.of_background,
+    }
+    yield from (f"{name} events: {weights.note}" for name, weights in of_events.items() if weights.note)
 
 
 def _written(config: Config, result: Any, data: _Events) -> list[Path]:

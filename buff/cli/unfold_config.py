@@ -43,10 +43,10 @@ bins = 20
 
 [unfolding]
 method = "iterated"               # iterated, conditional, bridge or reweight
-# iterations = 5
+# iterations = 5                  # until the data are described, unless told
 # samples = 20                    # draws of truth for each measured event
 # replicas = 20                   # behind covariances, or { data = 50, simulation = 10, model = 5 }
-# negative_weights = "smooth"     # error, smooth or cancel, for simulations with weights of both signs
+# negative_weights = "smooth"     # error, smooth or cancel, for weights of both signs
 # seed = 0
 # jobs = 1
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from buff.preprocessing import Columns, RankSpace, read
 from buff.protocols import Array
+from buff.unfolding.event_weights import EventWeights, checked_weights
 
-__all__ = ["Simulation", "checked_flags", "event_weights", "passing_rows", "row_count"]
+__all__ = ["Simulation", "checked_flags", "passing_rows", "row_count"]
 
 #: Fewer events than this teach nothing.
 _FEWEST = 20
@@ -27,8 +28,8 @@ class Simulation:
         Of matched, then missed events.
     reco : Columns
         Of matched events, then fakes.
-    weights : array of shape (matched + missed,)
-    fake_weights : array of shape (fakes,)
+    of_kind : tuple of three EventWeights
+        Of matched events, missed ones and fakes.
     truth_space, reco_space : RankSpace
         Normal scores of both tables.
     truth_scores, reco_scores : float32 arrays
@@ -37,8 +38,7 @@ class Simulation:
 
     truth: Columns
     reco: Columns
-    weights: Array
-    fake_weights: Array
+    of_kind: tuple[EventWeights, EventWeights, EventWeights]
     truth_space: RankSpace
     reco_space: RankSpace
     truth_scores: Array
@@ -47,16 +47,32 @@ class Simulation:
     @property
     def n_matched(self) -> int:
         """Events that pass both selections."""
-        return len(self.reco) - len(self.fake_weights)
+        return len(self.matched_weights)
+
+    @property
+    def weights(self) -> Array:
+        """Weights of the rows of ``truth``, none negative."""
+        return np.concatenate([kind.values for kind in self.of_kind[:2]])
 
     @property
     def matched_weights(self) -> Array:
         """Weights of the events that pass both selections."""
-        return self.weights[: self.n_matched]
+        return self.of_kind[0].values
+
+    @property
+    def fake_weights(self) -> Array:
+        """Weights of the events that pass at detector level only."""
+        return self.of_kind[2].values
 
     @classmethod
     def of(
-        cls, truth: Any, reco: Any, pass_truth: Any = None, pass_reco: Any = None, sample_weight: Any = None
+        cls,
+        truth: Any,
+        reco: Any,
+        pass_truth: Any = None,
+        pass_reco: Any = None,
+        sample_weight: Any = None,
+        negative_weights: str = "error",
     ) -> "Simulation":
         """Events of two tables whose rows of one number are one event.
 
@@ -66,28 +82,34 @@ class Simulation:
         ------
         ValueError, TypeError
             Tables of unequal length, no event that passes both selections, values missing in rows that pass,
-            weights that are negative or sum to zero.
+            weights that sum to zero, or negative ones without a policy for them.
         """
         n = row_count(truth, "truth")
         if row_count(reco, "reco") != n:
             raise ValueError(f"truth has {n} rows, reco {row_count(reco, 'reco')}: row i of both must be event i")
         in_truth = checked_flags(pass_truth, n, "pass_truth")
         in_reco = checked_flags(pass_reco, n, "pass_reco")
-        w = event_weights(sample_weight, n, "sample_weight")
+        w = checked_weights(sample_weight, n, "sample_weight", negative_weights)
         both = in_truth & in_reco
         _require_events(both, in_truth, in_reco)
-        matched, missed, fake = (np.flatnonzero(rows) for rows in (both, in_truth & ~both, in_reco & ~both))
-        event_weights(w[matched], len(matched), "sample_weight of the events that pass both selections")
-        of_truth, of_reco = np.concatenate([matched, missed]), np.concatenate([matched, fake])
-        seen, truth_space = _opened(truth, of_truth, w, "truth")
-        found, reco_space = _opened(reco, of_reco, w, "reco")
+        kinds = [np.flatnonzero(rows) for rows in (both, in_truth & ~both, in_reco & ~both)]
+        matched, missed, fake = kinds
+        what = "sample_weight of the events that pass both selections"
+        checked_weights(w[matched], len(matched), what, negative_weights)
+        seen = _complete(passing_rows(truth, np.concatenate([matched, missed])), "truth")
+        found = _complete(passing_rows(reco, np.concatenate([matched, fake])), "reco")
+        first, rest = slice(len(matched)), slice(len(matched), None)
+        tables = ((seen.take(first), found.take(first)), (seen.take(rest),), (found.take(rest),))
+        a, b, c = (EventWeights.of(w[rows], of, negative_weights) for rows, of in zip(kinds, tables, strict=True))
+        truth_space = RankSpace().fit(seen, sample_weight=np.concatenate([a.values, b.values]))
+        reco_space = RankSpace().fit(found, sample_weight=np.concatenate([a.values, c.values]))
         scores = truth_space.transform(seen), reco_space.transform(found)
-        return cls(seen, found, w[of_truth], w[fake], truth_space, reco_space, *scores)
+        return cls(seen, found, (a, b, c), truth_space, reco_space, *scores)
 
     def resampled(self, rng: np.random.Generator) -> "Simulation":
         """The same events with weights times Poisson numbers of mean 1: another simulation of the same size."""
-        weights, fakes = (w * rng.poisson(1.0, len(w)) for w in (self.weights, self.fake_weights))
-        return replace(self, weights=weights, fake_weights=fakes)
+        a, b, c = (kind.resampled(rng) for kind in self.of_kind)
+        return replace(self, of_kind=(a, b, c))
 
     def measured(self, reco: Any, name: str) -> Columns:
         """A table of measured events with the columns of the simulated ones, none missing."""
@@ -131,32 +153,6 @@ def checked_flags(flags: Any, n: int, name: str) -> Array:
     return values.astype(bool)
 
 
-def event_weights(weights: Any, n: int, name: str) -> Array:
-    """Weights of n events, float64; None stands for ones.
-
-    Raises
-    ------
-    ValueError
-        Another length, weights that are not finite or negative, a sum that is not positive.
-    """
-    if weights is None:
-        return np.ones(n)
-    w = np.asarray(weights, np.float64)
-    if w.shape != (n,):
-        raise ValueError(f"{name} must have shape ({n},), one weight an event, found {w.shape}")
-    if not np.isfinite(w).all():
-        n_odd = np.count_nonzero(~np.isfinite(w))
-        raise ValueError(f"{name} holds {n_odd} values that are not finite: drop those rows")
-    if w.sum() <= 0:
-        raise ValueError(f"{name} sums to {w.sum():g}: the sum of the weights must be positive")
-    if (w < 0).any():
-        raise ValueError(
-            f"{name} has {np.count_nonzero(w < 0)} negative values, the first {w[w < 0][0]:g}: "
-            f"buff.weights.positive_weights makes positive ones of these; events to be subtracted are background"
-        )
-    return w
-
-
 def passing_rows(table: Any, rows: Array) -> Any:
     """Rows of any container, in the order asked for."""
     frame = nw.from_native(table, eager_only=True, pass_through=True)
@@ -174,12 +170,6 @@ def _require_events(both: Array, in_truth: Array, in_reco: Array) -> None:
             f"{both.sum()} of {len(both)} events pass both selections (pass_truth {in_truth.sum()}, pass_reco "
             f"{in_reco.sum()}): at least {_FEWEST} are needed; look at pass_truth and pass_reco"
         )
-
-
-def _opened(table: Any, rows: Array, w: Array, name: str) -> tuple[Columns, RankSpace]:
-    """Some of the rows, and the normal scores that belong to them."""
-    columns = _complete(passing_rows(table, rows), name)
-    return columns, RankSpace().fit(columns, sample_weight=w[rows])
 
 
 def _complete(table: Any, name: str) -> Columns:

@@ -9,7 +9,8 @@ bins Andreassen et al., 2020, arXiv:1911.09107). The starting point matters less
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -17,9 +18,12 @@ from sklearn.exceptions import ConvergenceWarning
 from buff.boosters import ClassifierSettings
 from buff.protocols import Array, Indices
 from buff.unfolding.events import Simulation
-from buff.unfolding.ratios import conditional_mean, density_ratio
+from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio
 
-__all__ = ["Draws", "History", "Iteration", "Step", "drain", "reweighting", "updating"]
+__all__ = ["Draws", "History", "Iteration", "Prior", "Step", "drain", "reweighting", "updating"]
+
+#: Where iterations that are not counted beforehand end at the latest.
+MOST_ITERATIONS = 10
 
 #: Largest factor, and the inverse of the smallest, by which a prior may be changed in all.
 LARGEST_FACTOR = 100.0
@@ -92,15 +96,9 @@ class Draws:
         return len(self.rows) // (int(self.rows[-1]) + 1)
 
 
-def reweighting(
-    simulation: Simulation,
-    reco_scores: Array,
-    data_weights: Array,
-    settings: ClassifierSettings,
-    n_iterations: int,
-    seed: int,
-) -> Iterator[Step]:
-    r"""OmniFold: simulated truth with weights.
+@dataclass(frozen=True, eq=False)
+class Prior:
+    r"""Simulated events with weights that make them look more like the measured ones: OmniFold.
 
     .. math:: \ell_n(r) = \frac{d(r)}{\sum_t \nu_n\, p(r, t)}, \qquad
               \nu_{n+1}(t) = E[\nu_n\, \ell_n(r) \mid t, \text{passes both}]
@@ -108,65 +106,93 @@ def reweighting(
     The mean over the events that pass both is the one that expectation maximisation asks for; it holds for events that
     are missed by the detector, too.
 
+    Attributes
+    ----------
+    simulation : Simulation
+    reco_scores, data_weights : arrays of shape (n, features) and (n,)
+        Of the measured events.
+    settings : ClassifierSettings
+    seed : int
+    factors : array of shape (matched + missed,)
+        nu of the simulated events, from trees that did not see them.
+    nu : Ratio or None
+        nu elsewhere; None for 1.
+    clipped : float
+        Share of the events whose factor reached its limit.
+
     References
     ----------
     Andreassen et al., 2020, arXiv:1911.09107; Andreassen et al., 2021, arXiv:2105.04448.
     """
-    n = simulation.n_matched
-    w, total = simulation.matched_weights, data_weights.sum()
-    truth, reco = simulation.truth_scores[:n], simulation.reco_scores[:n]
-    factors, before = np.ones(len(simulation.weights)), simulation.weights
-    for number in range(1, n_iterations + 1):
-        ratio = density_ratio(reco_scores, data_weights, reco, w * factors[:n], settings, seed=seed)
-        pulled = np.clip(factors[:n] * ratio.of_rows, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
-        pushed = conditional_mean(pulled, truth, w, settings, seed=seed + 1)
-        factors, clipped = _clipped(np.concatenate([pushed.of_rows, pushed(simulation.truth_scores[n:])]))
-        factors *= w.sum() / (w @ factors[:n])
-        after = simulation.weights * factors
-        yield Step(_iteration(number, before, after, clipped), after * (total / (w @ factors[:n])))
+
+    simulation: Simulation
+    reco_scores: Array
+    data_weights: Array
+    settings: ClassifierSettings
+    seed: int
+    factors: Array
+    nu: Ratio | None = None
+    clipped: float = 0.0
+
+    @cached_property
+    def ratio(self) -> Ratio:
+        """Measured density over that of the weighted simulation, at detector level."""
+        s, n = self.simulation, self.simulation.n_matched
+        weights = s.matched_weights * self.factors[:n]
+        return density_ratio(
+            self.reco_scores, self.data_weights, s.reco_scores[:n], weights, self.settings, seed=self.seed
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether a classifier tells measured events from simulated ones no better than chance.
+
+        Iterations end where the data are described within their uncertainty (Morozov, 1966): those that follow would
+        amplify noise, and what differs between the detectors of simulation and nature.
+        """
+        return self.ratio.gain <= 0
+
+    def updated(self) -> "Prior":
+        """After another iteration."""
+        s, n, w = self.simulation, self.simulation.n_matched, self.simulation.matched_weights
+        pulled = np.clip(self.factors[:n] * self.ratio.of_rows, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
+        nu = conditional_mean(pulled, s.truth_scores[:n], w, self.settings, seed=self.seed + 1)
+        factors, clipped = _clipped(np.concatenate([nu.of_rows, nu(s.truth_scores[n:])]))
+        return replace(self, factors=factors * (w.sum() / (w @ factors[:n])), nu=nu, clipped=clipped)
+
+
+def reweighting(prior: Prior, n_iterations: int | None) -> Iterator[Step]:
+    """Simulated truth with weights, for so many iterations or until measured events are described."""
+    s, total = prior.simulation, prior.data_weights.sum()
+    before = s.weights
+    for number in range(1, (n_iterations or MOST_ITERATIONS) + 1):
+        if n_iterations is None and number > 1 and prior.settled:
+            return
+        prior = prior.updated()
+        after = s.weights * prior.factors
+        scale = total / (s.matched_weights @ prior.factors[: s.n_matched])
+        yield Step(_iteration(number, before, after, prior.clipped), after * scale)
         before = after
 
 
-def updating(
-    closure: Draws,
-    closure_weights: Array,
-    draws: Draws,
-    data_weights: Array,
-    settings: ClassifierSettings,
-    n_iterations: int,
-    seed: int,
-) -> Iterator[Step]:
+def updating(prior: Prior, draws: Draws, n_iterations: int | None) -> Iterator[Step]:
     r"""Posterior draws, weighted by what they say about the prior.
 
-    .. math:: w_{n+1}(t) = \frac{\sum_j d_j\, p_n(t \mid r_j)}{\sum_i w_i\, p_0(t \mid r_i)}, \qquad
-              p_n(t_{jk} \mid r_j) = \frac{w_n(t_{jk})}{\sum_l w_n(t_{jl})}
+    .. math:: p_n(t_{jk} \mid r_j) = \frac{\nu_{n-1}(t_{jk})}{\sum_l \nu_{n-1}(t_{jl})}
 
-    with j the measured and i the simulated events that pass both selections, where efficiencies cancel. The denominator
-    is the prior that the learned posterior stands for. That of the simulation differs by what was not learned, and each
-    iteration would add that difference again. Nothing is trained but classifiers: the posterior under another prior has
-    the same draws with other weights.
-
-    Parameters
-    ----------
-    closure, closure_weights
-        Draws for simulated events, and the weights of these events.
-    draws, data_weights
-        Draws for measured events, and the weights of these events.
+    for the draws k of the measured event j. Nothing is trained but classifiers: the posterior under another prior has
+    the same draws with other weights. After n iterations the density of the draws is that of nu_n, with the
+    fluctuations that the measured events have.
     """
-    prior = np.repeat(closure_weights / closure.n_samples, closure.n_samples)
+    data_weights = prior.data_weights
     weights = np.repeat(data_weights / draws.n_samples, draws.n_samples)
     yield Step(_iteration(1, weights, weights, 0.0, change=np.nan), weights)
-    for number in range(2, n_iterations + 1):
-        ratio = density_ratio(
-            draws.scores,
-            weights,
-            closure.scores,
-            prior,
-            settings,
-            groups=(draws.rows, closure.rows),
-            seed=seed,
-        )
-        factors, clipped = _clipped(ratio.of_numerator)
+    for number in range(2, (n_iterations or MOST_ITERATIONS) + 1):
+        prior = prior.updated()
+        if n_iterations is None and prior.settled:
+            return
+        assert prior.nu is not None
+        factors, clipped = _clipped(prior.nu(draws.scores))
         before, weights = weights, _within(factors, draws, data_weights)
         yield Step(_iteration(number, before, weights, clipped), weights)
 

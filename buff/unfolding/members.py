@@ -8,8 +8,9 @@ import numpy as np
 from buff.boosters import ClassifierSettings
 from buff.preprocessing import Columns
 from buff.protocols import Array
+from buff.unfolding.event_weights import EventWeights
 from buff.unfolding.events import Simulation
-from buff.unfolding.iterations import Draws, History, drain, reweighting, updating
+from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import Share, density_ratio, share_of
 
@@ -30,23 +31,24 @@ class Measured:
     ----------
     reco : Columns
     scores : array of shape (n, features)
-    weights : array of shape (n,)
     background_scores : array of shape (b, features)
-    background_weights : array of shape (b,)
+    of_data, of_background : EventWeights
     """
 
     reco: Columns
     scores: Array
-    weights: Array
     background_scores: Array
-    background_weights: Array
+    of_data: EventWeights
+    of_background: EventWeights
+
+    @property
+    def weights(self) -> Array:
+        """Weights of the measured events, none negative."""
+        return self.of_data.values
 
     def resampled(self, rng: np.random.Generator) -> "Measured":
         """The same events with weights times Poisson numbers of mean 1: another experiment of the same length."""
-        weights, background = (
-            w * rng.poisson(1.0, len(w)) for w in (self.weights, self.background_weights)
-        )
-        return replace(self, weights=weights, background_weights=background)
+        return replace(self, of_data=self.of_data.resampled(rng), of_background=self.of_background.resampled(rng))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +84,6 @@ class Member:
     ----------
     simulation : Simulation
     posterior : Posterior or None
-    closure : Draws or None
-        Posterior draws for the simulated events that pass both selections.
     efficiency : Share
         P(passes at detector level | truth).
     purity : Share
@@ -94,7 +94,6 @@ class Member:
 
     simulation: Simulation
     posterior: Posterior | None
-    closure: Draws | None
     efficiency: Share
     purity: Share
     settings: ClassifierSettings
@@ -106,15 +105,14 @@ class Member:
     ) -> "Member":
         """Learn posterior (unless events are to be reweighted), efficiency and purity."""
         n, s = simulation.n_matched, simulation
-        posterior, closure = None, None
+        posterior = None
         if method != "reweight":
             kind: Any = Bridge if method == "bridge" else LocatedFlow
             posterior = kind.fit(s, s.matched_weights, generator, seed)
-            closure = _drawn(s, posterior, s.reco.take(np.arange(n)), draws_for(n, 1), seed + 1)[1]
         reco_weights = np.concatenate([s.matched_weights, s.fake_weights])
         efficiency = share_of(s.truth_scores, np.arange(len(s.truth)) < n, s.weights, settings, seed=seed)
         purity = share_of(s.reco_scores, np.arange(len(s.reco)) < n, reco_weights, settings, seed=seed)
-        return cls(simulation, posterior, closure, efficiency, purity, settings, seed)
+        return cls(simulation, posterior, efficiency, purity, settings, seed)
 
     def draw(self, measured: Measured, n_samples: int) -> tuple[Columns, Draws]:
         """Posterior draws of truth, as a table and as scores."""
@@ -122,26 +120,20 @@ class Member:
         return _drawn(self.simulation, self.posterior, measured.reco, n_samples, self.seed)
 
     def unfold(
-        self, measured: Measured, n_iterations: int, drawn: tuple[Columns, Draws] | None
+        self, measured: Measured, n_iterations: int | None, drawn: tuple[Columns, Draws] | None
     ) -> Unfolded:
         """Truth of the measured events, by weights of simulated events or of the draws given."""
-        signal = self.signal(measured)
-        simulation = self.simulation
+        signal, s = self.signal(measured), self.simulation
+        prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
         if drawn is None:
-            steps = reweighting(simulation, measured.scores, signal, self.settings, n_iterations, self.seed)
-            weights, history = drain(steps)
-            nowhere = np.full(len(simulation.truth), -1)
-            return Unfolded(simulation.truth, weights, nowhere, history, signal, 0.0)
+            weights, history = drain(reweighting(prior, n_iterations))
+            return Unfolded(s.truth, weights, np.full(len(s.truth), -1), history, signal, 0.0)
         events, draws = drawn
-        assert self.closure is not None
-        prior = simulation.matched_weights
-        steps = updating(self.closure, prior, draws, signal, self.settings, n_iterations, self.seed)
-        weights, history = drain(steps)
+        weights, history = drain(updating(prior, draws, n_iterations))
         efficiency = self.efficiency(draws.scores)
         seen = np.maximum(efficiency, LEAST_EFFICIENCY)
-        return Unfolded(
-            events, weights / seen, draws.rows, history, signal, float(np.mean(efficiency < LEAST_EFFICIENCY))
-        )
+        clipped = float(np.mean(efficiency < LEAST_EFFICIENCY))
+        return Unfolded(events, weights / seen, draws.rows, history, signal, clipped)
 
     def signal(self, measured: Measured) -> Array:
         r"""Weights of the measured events without background and fakes.
@@ -151,7 +143,7 @@ class Member:
         with b / d from a classifier, so that no weight is negative. Where b exceeds d nothing is left, and all else is
         scaled to the difference of the sums. Fakes are a share of what is seen, as the simulation has it.
         """
-        w, b = measured.weights, measured.background_weights
+        w, b = measured.weights, measured.of_background.values
         if len(b) and b.sum() > 0:
             if b.sum() >= w.sum():
                 raise ValueError(

@@ -45,12 +45,15 @@ class Location:
         What the line leaves, and the log of the squared residual.
     offsets : tuple of arrays of shape (d,)
         Mean of those logs.
+    reach : pair of arrays of shape (c,)
+        Least and largest features of the events.
     """
 
     lines: tuple[Array, ...]
     means: tuple[Booster, ...]
     log_squares: tuple[Booster, ...]
     offsets: tuple[Array, ...]
+    reach: tuple[Array, Array]
 
     @classmethod
     def fit(cls, z: Array, c: Array, w: Array, seed: int) -> tuple["Location", Array]:
@@ -72,7 +75,8 @@ class Location:
             offsets.append(np.average(y[half], axis=0, weights=w[half]).astype(np.float32))
             log_squares.append(_booster(c, y - offsets[-1], w, half, seed))
             e[~half] /= _width(offsets[-1] + log_squares[-1](c[~half]))
-        return cls(tuple(lines), tuple(means), tuple(log_squares), tuple(offsets)), e
+        reach = c.min(axis=0), c.max(axis=0)
+        return cls(tuple(lines), tuple(means), tuple(log_squares), tuple(offsets), reach), e
 
     def __call__(self, c: Array) -> tuple[Array, Array]:
         """Centre and width of the posterior, both of shape (n, d)."""
@@ -197,7 +201,8 @@ class Bridge:
 def _located(location: Location, flow: Any, c: Array, n_samples: int, seed: int) -> Array:
     """Scores of draws before they are levelled."""
     centre, width = (np.repeat(part, n_samples, axis=0) for part in location(c))
-    condition = np.repeat(c, n_samples, axis=0).astype(np.float64)
+    # beyond the events there is nothing but what holds at their end
+    condition = np.repeat(np.clip(c, *location.reach), n_samples, axis=0).astype(np.float64)
     return centre + width * flow.sample(condition=condition, random_state=seed).astype(np.float32)
 
 

@@ -1,13 +1,13 @@
 """What a classifier tells: ratios of densities, conditional means, shares."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
 from buff.boosters import Classifier, ClassifierSettings, CrossFit
 from buff.protocols import Array
+from buff.weights import effective_size
 
 __all__ = ["Ratio", "Share", "conditional_mean", "density_ratio", "share_of"]
 
@@ -24,14 +24,14 @@ class Ratio:
         That constant's exponential.
     of_rows : array of shape (n,)
         Values on the rows of the denominator, from trees that did not see them.
-    of_numerator : array of shape (m,)
-        Likewise on the rows of the numerator.
+    gain : float
+        Log likelihood that the classifier gains over none, on rows that it has not seen.
     """
 
     classifier: Classifier
     scale: float
     of_rows: Array
-    of_numerator: Array
+    gain: float
 
     def __call__(self, features: Array) -> Array:
         """Values of shape (n,) on other rows."""
@@ -45,31 +45,24 @@ def density_ratio(
     denominator_weights: Array,
     settings: ClassifierSettings,
     *,
-    groups: tuple[Array | None, Array | None] = (None, None),
     seed: int = 0,
 ) -> Ratio:
     r"""Ratio of two weighted densities, each with total 1, by a classifier between them.
 
     .. math:: r(x) = \frac{p_1(x)}{p_0(x)}, \qquad \sum_{i \in 0} w_i\, r(x_i) = \sum_{i \in 0} w_i
 
-    Each class has the weight of the events that the smaller one is worth, so that regularisation counts those. Rows of
-    one group are one event.
+    Each class has the weight of the events that the smaller one is worth, so that regularisation counts those.
 
     References
     ----------
     Sugiyama, Suzuki, Kanamori, "Density ratio estimation in machine learning", 2012.
     """
     v, w = numerator_weights, denominator_weights
-    size = min(_effective(v, groups[0]), _effective(w, groups[1]))
-    fit = Classifier.fit(
-        np.concatenate([numerator, denominator]),
-        np.repeat([1.0, 0.0], [len(v), len(w)]),
-        np.concatenate([v / v.sum(), w / w.sum()]) * size,
-        settings,
-        groups=_joined(groups, (len(v), len(w))),
-        seed=seed,
-    )
-    return _normalised(fit, w, 1.0)
+    size = min(effective_size(v), effective_size(w))
+    labels = np.repeat([1.0, 0.0], [len(v), len(w)])
+    weights = np.concatenate([v / v.sum(), w / w.sum()]) * size
+    fit = Classifier.fit(np.concatenate([numerator, denominator]), labels, weights, settings, seed=seed)
+    return _normalised(fit, labels, weights, w, 1.0)
 
 
 def conditional_mean(
@@ -82,9 +75,9 @@ def conditional_mean(
     """
     mean = float(np.average(values, weights=weights))
     v = values / mean
-    w = weights * (1 + v)
-    fit = Classifier.fit(features, v / (1 + v), w * (_effective(weights) / w.sum()), settings, seed=seed)
-    return _normalised(fit, weights, mean)
+    labels, w = v / (1 + v), weights * (1 + v)
+    w *= effective_size(weights) / w.sum()
+    return _normalised(Classifier.fit(features, labels, w, settings, seed=seed), labels, w, weights, mean)
 
 
 @dataclass(frozen=True)
@@ -117,28 +110,15 @@ def share_of(
     mean = float(np.average(labels, weights=weights))
     if mean in (0.0, 1.0):
         return Share(None, mean, np.full(len(labels), mean))
-    scaled = weights * (_effective(weights) / weights.sum())
+    scaled = weights * (effective_size(weights) / weights.sum())
     fit = Classifier.fit(features, labels.astype(np.float64), scaled, settings, seed=seed)
     return Share(fit.classifier, mean, expit(fit.log_odds.astype(np.float64)))
 
 
-def _normalised(fit: CrossFit, weights: Array, mean: float) -> Ratio:
-    """The ratio whose mean over the last rows of the fit, under their weights, is given."""
-    values = np.exp(fit.log_odds.astype(np.float64))
-    first = len(values) - len(weights)
-    scale = mean / float(np.average(values[first:], weights=weights))
-    return Ratio(fit.classifier, scale, values[first:] * scale, values[:first] * scale)
-
-
-def _effective(w: Array, groups: Array | None = None) -> float:
-    events = w if groups is None else np.bincount(groups, w)
-    return float(w.sum() ** 2 / (events @ events))
-
-
-def _joined(groups: tuple[Array | None, Array | None], sizes: tuple[int, int]) -> Any:
-    """Groups of both classes, each row its own where none are given; no group has rows of both."""
-    parts, start = [], 0
-    for group, size in zip(groups, sizes, strict=True):
-        parts.append(start + (np.arange(size) if group is None else group))
-        start = int(parts[-1].max()) + 1
-    return np.concatenate(parts)
+def _normalised(fit: CrossFit, labels: Array, weights: Array, own: Array, mean: float) -> Ratio:
+    """The ratio whose mean over the last rows of the fit, under weights of their own, is given."""
+    f = fit.log_odds.astype(np.float64)
+    gain = weights @ (np.log(2) - np.logaddexp(0, f) + labels * f)
+    values, first = np.exp(f), len(f) - len(own)
+    scale = mean / float(np.average(values[first:], weights=own))
+    return Ratio(fit.classifier, scale, values[first:] * scale, float(gain))

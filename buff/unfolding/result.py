@@ -15,6 +15,7 @@ from buff.unfolding.events import Simulation
 from buff.unfolding.export import write_tables, write_weights
 from buff.unfolding.iterations import History
 from buff.unfolding.members import Measured, Unfolded
+from buff.weights import effective_size
 
 __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
 
@@ -53,7 +54,7 @@ class Diagnostics:
     def of(cls, unfolded: Unfolded, measured: Measured, outside: Array) -> "Diagnostics":
         """Of an unfolding."""
         s = unfolded.signal
-        share, effective = s.sum() / measured.weights.sum(), s.sum() ** 2 / (s @ s)
+        share, effective = s.sum() / measured.weights.sum(), effective_size(s) / measured.of_data.inflation
         return cls(len(s), int(outside.sum()), float(share), unfolded.clipped, float(effective))
 
 
@@ -260,7 +261,8 @@ class UnfoldingResult:
     def _variance(self, binning: Binning) -> Array:
         if self.replicas:
             return np.asarray(np.diag(self.covariance(list(binning.names), list(binning.edges)).total))
-        return binning.variances(self.columns, self.weights, self.measured_rows)
+        source = self.simulation.of_kind[0] if self.method == "reweight" else self.measured.of_data
+        return source.inflation * binning.variances(self.columns, self.weights, self.measured_rows)
 
     def _numeric(self) -> list[str]:
         pairs = zip(self.columns.names, self.columns.arrays, strict=True)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from buff.boosters import ClassifierSettings
+from buff.weights import POLICIES
 
 __all__ = ["METHODS", "SOURCES", "check_settings", "classifier_settings", "replica_counts"]
 
-#: Methods and their usual number of iterations.
-METHODS: Mapping[str, int] = {"iterated": 5, "conditional": 1, "bridge": 1, "reweight": 5}
+#: Methods and their usual number of iterations; None ends where the data are described.
+METHODS: Mapping[str, int | None] = {"iterated": None, "conditional": 1, "bridge": 1, "reweight": None}
 #: Where an uncertainty may come from.
 SOURCES = ("data", "simulation", "model")
 
@@ -24,6 +25,8 @@ def check_settings(unfolder: Any) -> None:
         value = getattr(unfolder, name)
         if value is not None and (not isinstance(value, int | np.integer) or value < 1):
             raise ValueError(f"{name} must be an integer of at least 1 or None, found {value!r}")
+    if unfolder.negative_weights not in POLICIES:
+        raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}; found {unfolder.negative_weights!r}")
     replica_counts(unfolder.n_replicas)
     classifier_settings(unfolder.classifier)
 

@@ -11,9 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.boosters import ClassifierSettings
 from buff.estimators import BUFF, BUFFTransport
+from buff.preprocessing import Columns
 from buff.protocols import Array
 from buff.randomness import entropy_of
-from buff.unfolding.events import Simulation, event_weights
+from buff.unfolding.event_weights import EventWeights, checked_weights
+from buff.unfolding.events import Simulation
 from buff.unfolding.members import Measured, Member, draws_for
 from buff.unfolding.posteriors import Posterior
 from buff.unfolding.result import Diagnostics, Replica, UnfoldingResult
@@ -42,25 +44,31 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
 
     - ``"conditional"`` learns p(truth | reco), a flow from noise under the condition of the measured event, and draws.
     - ``"bridge"`` draws with a flow that starts at the measured event.
-    - ``"iterated"`` takes the draws of ``"conditional"`` and updates the prior: a classifier tells how the unfolded
-      density differs from that of the simulation, draws are weighted by it, and so on.
     - ``"reweight"`` (OmniFold) weights the simulated events until they look like the measured ones at detector level.
+    - ``"iterated"`` takes the draws of ``"conditional"`` and gives them the weights that ``"reweight"`` learns as a
+      function of truth: draws from the posterior under the prior that the measured events ask for.
 
     The first two depend on the truth that was simulated wherever the detector is not sharp, the others ever less with
-    each iteration.
+    each iteration. Draws belong to measured events and fluctuate as these do; weighted simulated events are smoother.
 
     Parameters
     ----------
     method : {"iterated", "conditional", "bridge", "reweight"}
     n_iterations : int or None
-        Of the prior; None is 1 for ``"conditional"`` and ``"bridge"``, 5 for the others.
+        Of the prior; None is 1 for ``"conditional"`` and ``"bridge"``. The others go on, ten times at most, until a
+        classifier tells measured events from the simulation with the unfolded prior no better than chance: what comes
+        after would amplify noise.
     n_samples : int or None
         Draws of truth for each measured event; None is 200,000 in all, but 10 at least and 100 at most an event.
     n_replicas : int or mapping
         Unfoldings behind :meth:`UnfoldingResult.covariance`: so many of each source, or ``{"data": 50, "simulation":
-        10, "model": 5}``. Each repeats the classifiers with Poisson weights on the measured events (data), or the
-        training, with Poisson weights on the simulated events (simulation) or other seeds (model): the latter two cost
-        a fit each.
+        10, "model": 5}``. Each has the iterations of the result and repeats the classifiers with Poisson weights on the
+        measured events (data), or the training, with Poisson weights on the simulated events (simulation) or other
+        seeds (model): the latter two cost a fit each.
+    negative_weights : {"error", "smooth", "cancel"}
+        What to do with negative weights of simulated, measured or background events: refuse them, or take positive ones
+        that stand for the same density of truth and reco, see :func:`buff.weights.positive_weights`. Replicas shake the
+        weights as they are given.
     generator : BUFF or BUFFTransport, optional
         What the flow is a clone of.
     classifier : ClassifierSettings or mapping, optional
@@ -102,6 +110,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         n_iterations: int | None = None,
         n_samples: int | None = None,
         n_replicas: int | Mapping[str, int] = 0,
+        negative_weights: str = "error",
         generator: Any = None,
         classifier: ClassifierSettings | Mapping[str, Any] | None = None,
         n_jobs: int | None = None,
@@ -112,6 +121,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         self.n_iterations = n_iterations
         self.n_samples = n_samples
         self.n_replicas = n_replicas
+        self.negative_weights = negative_weights
         self.generator = generator
         self.classifier = classifier
         self.n_jobs = n_jobs
@@ -137,16 +147,18 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         pass_truth, pass_reco : array of bool of shape (n,), optional
             The event passes the selection at this level; all do by default.
         sample_weight : array of shape (n,), optional
-            Event weights, not negative.
+            Event weights; see ``negative_weights`` for those of both signs.
 
         Raises
         ------
         ValueError, TypeError
-            Unpaired lengths, no events that pass both selections, values missing in events that pass, weights that are
-            negative or sum to zero, unknown names.
+            Unpaired lengths, no events that pass both selections, values missing in events that pass, weights that sum
+            to zero, or negative ones without a policy for them, unknown names.
         """
         check_settings(self)
-        self.simulation_ = simulation = Simulation.of(truth, reco, pass_truth, pass_reco, sample_weight)
+        self.simulation_ = simulation = Simulation.of(
+            truth, reco, pass_truth, pass_reco, sample_weight, self.negative_weights
+        )
         self.n_features_in_ = simulation.truth_space.n_features_in_
         self._entropy = entropy_of(self.random_state)
         counts = replica_counts(self.n_replicas)
@@ -212,7 +224,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         reco : table of shape (n, q)
             Measured events that pass the selection.
         sample_weight : array of shape (n,), optional
-            Not negative.
+            See ``negative_weights`` for those of both signs.
         background : table of shape (b, q), or pair of such a table and weights of shape (b,), optional
             Events whose weights sum to the background expected among the measured ones. A classifier turns them into
             the share of background at each measured event, so that no weight is negative.
@@ -243,7 +255,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
         nominal = member.unfold(measured, iterations, drawn)
-        replicas = tuple(self._replicas(measured, iterations, drawn))
+        replicas = tuple(self._replicas(measured, len(nominal.history), drawn))
         diagnostics = Diagnostics.of(nominal, measured, outside)
         return UnfoldingResult.of(
             self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured
@@ -289,16 +301,19 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         )
 
     def _measured(self, reco: Any, sample_weight: Any, background: Any) -> Measured:
-        columns = self.simulation_.measured(reco, "reco")
-        w = event_weights(sample_weight, len(columns), "sample_weight")
-        space = self.simulation_.reco_space
-        empty = np.empty((0, space.n_dims_), np.float32)
-        if background is None:
-            return Measured(columns, space.transform(columns), w, empty, np.empty(0))
+        columns, data = self._weighted(reco, sample_weight, "reco", "sample_weight")
         table, weights = background if isinstance(background, tuple) else (background, None)
-        events = self.simulation_.measured(table, "background")
-        b = event_weights(weights, len(events), "weights of the background")
-        return Measured(columns, space.transform(columns), w, space.transform(events), b)
+        if table is None:
+            events, b = columns.take(slice(0)), EventWeights(np.empty(0), np.empty(0), (), self.negative_weights)
+        else:
+            events, b = self._weighted(table, weights, "background", "weights of the background")
+        space = self.simulation_.reco_space
+        return Measured(columns, space.transform(columns), space.transform(events), data, b)
+
+    def _weighted(self, table: Any, weights: Any, name: str, what: str) -> tuple[Columns, EventWeights]:
+        columns, policy = self.simulation_.measured(table, name), self.negative_weights
+        w = checked_weights(weights, len(columns), what, policy)
+        return columns, EventWeights.of(w, (columns,), policy)
 
     def _outside(self, measured: Measured) -> Array:
         outside = outside_support(self.simulation_.reco, measured.reco)
@@ -316,7 +331,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
             return None
         return member.draw(measured, self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS))
 
-    def _iterations(self, asked: int | None) -> int:
+    def _iterations(self, asked: int | None) -> int | None:
         n = self.n_iterations if asked is None else asked
         if n is None:
             return METHODS[self.method]

@@ -120,7 +120,7 @@ def test_nothing_more_than_asked_for(buff, home):
         ('unit = "GeV"', "unit = 3", "[observables.mass] unit must be of type str, found 3"),
         ('method = "reweight"', 'methods = "reweight"', "[unfolding] entries are method, iterations"),
         ('method = "reweight"', 'method = "omni"', "method must be one of iterated"),
-        ('negative_weights = "smooth"', "", "negative values of 4000"),
+        ('negative_weights = "smooth"', "", "negative values, the first -1: negative_weights=\"smooth\" learns"),
         ('truth = "truth_mass"', 'truth = "mass"', "no column 'mass'; it has truth_mass"),
         ('"reco_width"', '"reco_w"', "no column 'reco_w'; it has truth_mass"),
         ('page = "page.html"', 'figures = "gif"', "[output] figures must be one of png, pdf, svg or empty"),

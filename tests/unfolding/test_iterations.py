@@ -5,27 +5,35 @@ from sklearn.exceptions import ConvergenceWarning
 from buff.boosters import ClassifierSettings
 from buff.datasets import gaussian_1d
 from buff.unfolding.events import Simulation
-from buff.unfolding.iterations import Draws, History, Iteration, Step, drain, reweighting, updating
+from buff.unfolding.iterations import Draws, History, Iteration, Prior, Step, drain, reweighting, updating
 
 SETTINGS = ClassifierSettings()
 PROBLEM, NATURE = gaussian_1d(resolution=1.0), gaussian_1d(mean=0.6, resolution=1.0)
 
 
-def exact_draws(problem, reco, m, seed):
-    """Draws of the exact posterior: what is tested is the iteration alone."""
-    posterior = problem.posterior(reco)
+def flat(pairs, reco):
+    """The prior that was simulated, before anything is learned from measured events."""
+    simulation = Simulation.of(pairs.truth, pairs.reco)
+    n = len(reco)
+    return Prior(simulation, simulation.reco_space.transform(reco), np.ones(n), SETTINGS, 0, np.ones(len(pairs.truth)))
+
+
+def exact_draws(prior, reco, m, seed):
+    """Draws of the exact posterior and their values: what is tested is the iteration alone."""
+    posterior = PROBLEM.posterior(reco)
     sigma = np.sqrt(posterior.covariance[:, 0, 0])
     z = np.random.default_rng(seed).normal(size=(len(reco), m))
-    return Draws((posterior.mean + sigma[:, None] * z).reshape(-1, 1), np.repeat(np.arange(len(reco)), m))
+    x = (posterior.mean + sigma[:, None] * z).reshape(-1, 1)
+    return Draws(prior.simulation.truth_space.transform(x), np.repeat(np.arange(len(reco)), m)), x[:, 0]
 
 
 @pytest.mark.parametrize("m", [4, 20])
 def test_updated_prior_converges_as_expectation_maximisation_does(m):
-    simulated, measured = PROBLEM.sample(8000, 0), NATURE.sample(8000, 1)
-    closure = exact_draws(PROBLEM, simulated.reco, 5, 2)
-    draws = exact_draws(PROBLEM, measured.reco, m, 3)
-    steps = list(updating(closure, np.ones(8000), draws, np.ones(8000), SETTINGS, 4, 0))
-    means = [np.average(draws.scores[:, 0], weights=step.weights) for step in steps]
+    measured = NATURE.sample(8000, 1)
+    prior = flat(PROBLEM.sample(8000, 0), measured.reco)
+    draws, x = exact_draws(prior, measured.reco, m, 3)
+    steps = list(updating(prior, draws, 4))
+    means = [np.average(x, weights=step.weights) for step in steps]
     # half of the variance is the detector's: each iteration halves what is missing
     expected = measured.reco.mean() * (1 - 0.5 ** np.arange(1, 5))
     np.testing.assert_allclose(means, expected, atol=0.035)
@@ -38,20 +46,36 @@ def test_updated_prior_converges_as_expectation_maximisation_does(m):
 
 def test_reweighting_converges_as_expectation_maximisation_does():
     pairs, measured = PROBLEM.sample(8000, 0), NATURE.sample(8000, 1)
-    simulation = Simulation.of(pairs.truth, pairs.reco)
-    scores = simulation.reco_space.transform(measured.reco)
-    steps = list(reweighting(simulation, scores, np.ones(8000), SETTINGS, 4, 0))
+    steps = list(reweighting(flat(pairs, measured.reco), 4))
     means = [np.average(pairs.truth[:, 0], weights=step.weights) for step in steps]
     expected = measured.reco.mean() * (1 - 0.5 ** np.arange(1, 5))
     np.testing.assert_allclose(means, expected, atol=0.06)
     assert steps[-1].weights.sum() == pytest.approx(8000)
 
 
+def test_iterations_end_where_the_data_are_described():
+    pairs = PROBLEM.sample(8000, 0)
+    for nature, fewest, most in ((PROBLEM, 1, 2), (NATURE, 3, 8)):
+        measured = nature.sample(8000, 1)
+        prior = flat(pairs, measured.reco)
+        draws, x = exact_draws(prior, measured.reco, 10, 3)
+        weighted, unfolded = list(reweighting(prior, None)), list(updating(prior, draws, None))
+        assert fewest <= len(weighted) <= most
+        assert len(weighted) == len(unfolded)
+        assert np.average(x, weights=unfolded[-1].weights) == pytest.approx(measured.reco.mean(), abs=0.1)
+
+
+def test_a_prior_is_settled_when_nothing_can_be_learned():
+    # where both are the same, a classifier is better than chance now and then, by chance
+    pairs = PROBLEM.sample(3000, 0)
+    assert sum(flat(pairs, PROBLEM.sample(3000, seed).reco).settled for seed in range(1, 6)) >= 2
+    assert not flat(pairs, NATURE.sample(3000, 1).reco).settled
+
+
 def test_closure_changes_nothing():
-    simulated, measured = PROBLEM.sample(6000, 0), PROBLEM.sample(6000, 1)
-    draws = exact_draws(PROBLEM, measured.reco, 10, 3)
-    closure = exact_draws(PROBLEM, simulated.reco, 10, 2)
-    weights, history = drain(updating(closure, np.ones(6000), draws, np.ones(6000), SETTINGS, 3, 0))
+    measured = PROBLEM.sample(6000, 1)
+    prior = flat(PROBLEM.sample(6000, 0), measured.reco)
+    weights, history = drain(updating(prior, exact_draws(prior, measured.reco, 10, 3)[0], 3))
     assert history[-1].effective > 0.97
     assert max(i.change for i in history[1:]) < 0.05
     assert weights.sum() == pytest.approx(6000)
@@ -59,13 +83,12 @@ def test_closure_changes_nothing():
 
 def test_within_an_event_few_draws_give_what_many_do():
     # plain shares w / S would leave 1 / m of the shift
-    closure = exact_draws(PROBLEM, PROBLEM.sample(8000, 0).reco, 5, 2)
     reco = NATURE.sample(8000, 1).reco
+    prior = flat(PROBLEM.sample(8000, 0), reco)
     found = []
     for m in (4, 20):
-        draws = exact_draws(PROBLEM, reco, m, 3)
-        weights = list(updating(closure, np.ones(8000), draws, np.ones(8000), SETTINGS, 3, 0))[-1].weights
-        found.append(np.average(draws.scores[:, 0], weights=weights))
+        draws, x = exact_draws(prior, reco, m, 3)
+        found.append(np.average(x, weights=list(updating(prior, draws, 3))[-1].weights))
     assert found[0] == pytest.approx(found[1], abs=0.03)
 
 

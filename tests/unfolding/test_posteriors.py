@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm, poisson
 
-from buff import BUFF
+from buff import BUFF, Unfolder
 from buff.datasets import gaussian_1d, gaussian_2d, mixture_1d
 from buff.estimators import BUFFTransport
 from buff.metrics import interval_coverage
@@ -112,3 +112,24 @@ def test_bridge_starts_at_the_measured_event():
     assert x.var(axis=1, ddof=1).mean() == pytest.approx(sigma**2, rel=0.06)
     coverage = interval_coverage(test.truth, x, 0.68)[0]
     assert coverage.value == pytest.approx(0.68, abs=4 * coverage.error)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "problem"),
+    [
+        ("conditional", gaussian_1d()),
+        ("conditional", gaussian_2d()),
+        ("conditional", mixture_1d()),
+        ("bridge", gaussian_2d()),
+    ],
+)
+def test_means_and_widths_of_exact_problems(method, problem):
+    train, test = problem.sample(20_000, 0), problem.sample(400, 1)
+    x = Unfolder(method, random_state=0).fit(train.truth, train.reco).sample(test.reco, 400)
+    exact = problem.posterior(test.reco)
+    variance = np.diagonal(exact.covariance, axis1=1, axis2=2)
+    error = (x.mean(axis=1) - exact.mean) / train.truth.std(axis=0)
+    assert abs(error.mean(axis=0)).max() < 0.01
+    assert np.sqrt((error**2).mean(axis=0)).max() < 0.045  # of which 0.02 from the number of draws
+    np.testing.assert_allclose(np.sqrt(x.var(axis=1, ddof=1).mean(axis=0) / variance.mean(axis=0)), 1, atol=0.03)

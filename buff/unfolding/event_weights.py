@@ -1,0 +1,87 @@
+"""Weights of events, of either sign as they are given and of one sign as they are used."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buff.preprocessing import Columns
+from buff.protocols import Array
+from buff.weights import PositiveWeights, effective_size, positive_weights
+
+__all__ = ["EventWeights", "checked_weights"]
+
+#: Fewer rows than this have no local mean.
+_FEWEST = 20
+
+
+@dataclass(frozen=True, eq=False)
+class EventWeights:
+    """Weights of the events of some tables.
+
+    Attributes
+    ----------
+    given : array of shape (n,)
+    values : array of shape (n,)
+        The weights given or, where some of these are negative, positive ones that stand for the same density.
+    tables : tuple of one or two Columns
+        What the events look like.
+    policy : {"error", "smooth", "cancel"}
+        For negative weights, see :func:`buff.weights.positive_weights`.
+    note : PositiveWeights or None
+        What became of the statistics where weights were changed.
+    """
+
+    given: Array
+    values: Array
+    tables: tuple[Columns, ...]
+    policy: str
+    note: PositiveWeights | None = None
+
+    @classmethod
+    def of(cls, given: Array, tables: tuple[Columns, ...], policy: str) -> "EventWeights":
+        """Positive weights by the policy; of few events, or of events that cancel, the mean or 0 if that is below."""
+        if not (given < 0).any():
+            return cls(given, given, tables, policy)
+        if len(given) < _FEWEST or given.sum() <= 0:
+            return cls(given, np.full(len(given), max(given.mean(), 0.0)), tables, policy)
+        X, condition = (*(table.template.restore(table.arrays) for table in tables), None)[:2]
+        note = positive_weights(X, given, policy=policy, condition=condition)
+        return cls(given, note.values, tables, policy, note)
+
+    def resampled(self, rng: np.random.Generator) -> "EventWeights":
+        """The same events with the weights given times Poisson numbers of mean 1, made positive anew."""
+        return EventWeights.of(self.given * rng.poisson(1.0, len(self.given)), self.tables, self.policy)
+
+    @property
+    def inflation(self) -> float:
+        """By how much the variance of a sum is larger than the positive weights say: 1 for weights left as they are."""
+        return effective_size(self.values) / effective_size(self.given) if self.note else 1.0
+
+
+def checked_weights(weights: Any, n: int, name: str, policy: str = "error") -> Array:
+    """Weights of n events, float64; None stands for ones.
+
+    Raises
+    ------
+    ValueError
+        Another length, weights that are not finite, a sum that is not positive; negative weights under the policy
+        ``"error"``.
+    """
+    if weights is None:
+        return np.ones(n)
+    w = np.asarray(weights, np.float64)
+    if w.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), one weight an event, found {w.shape}")
+    if not np.isfinite(w).all():
+        n_odd = np.count_nonzero(~np.isfinite(w))
+        raise ValueError(f"{name} holds {n_odd} values that are not finite: drop those rows")
+    if w.sum() <= 0:
+        raise ValueError(f"{name} sums to {w.sum():g}: the sum of the weights must be positive")
+    if policy == "error" and (w < 0).any():
+        raise ValueError(
+            f"{name} has {np.count_nonzero(w < 0)} negative values, the first {w[w < 0][0]:g}: "
+            f'negative_weights="smooth" learns the local mean weight and uses that, see buff.weights; '
+            f"events to be subtracted are background"
+        )
+    return w
