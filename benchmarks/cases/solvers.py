@@ -1,4 +1,7 @@
-"""Every sampler on the same two fields, trees and a network: quality against the number of field evaluations."""
+"""Every sampler on the same two fields, trees and a network: quality against the number of field evaluations.
+
+Seed 0 takes all of them; the others show how far the curves that are drawn depend on it, at ``STEPS``.
+"""
 
 import time
 from collections.abc import Iterator
@@ -54,7 +57,8 @@ class Trees:
 
     def __init__(self, X: np.ndarray, seed: int, bench: Bench) -> None:
         self.X, self.options = X, {"random_state": seed} | ({"noise_budget": 3000} if bench.quick else {})
-        self.finest = self._fit("heun", UNIFORM, 8 if bench.quick else FINEST)
+        finest = max(STEPS) if seed else FINEST
+        self.finest = self._fit("heun", UNIFORM, 8 if bench.quick else finest)
         self.space, self.train_cpu = self.finest.space_, 0.0
         self.by_grid: dict[str, Any] = {}
 
@@ -102,23 +106,23 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         yield Measurement(FLOOR, seed, judge(half, half.train[:n_events], seed))
         for make in (Trees, Network):
             source: Source = make(half.train, seed, bench)
-            for sampler, grid, n_steps in plans(bench):
+            for sampler, grid, n_steps in plans(bench, full=seed == 0):
                 values = run(source, sampler, grid, n_steps, half, seed, n_events)
                 if values:
                     yield Measurement(f"{sampler}, {n_steps} steps", seed, values, f"{source.name}, {grid} grid")
 
 
-def plans(bench: Bench) -> Iterator[tuple[str, str, int]]:
-    """Sampler, grid and steps of every entry."""
+def plans(bench: Bench, full: bool = True) -> Iterator[tuple[str, str, int]]:
+    """Sampler, grid and steps of every entry; the curves at ``STEPS`` alone if not in full."""
     from buff.solvers import SOLVERS
 
-    fixed = [name for name, solver in SOLVERS.items() if not solver.adaptive]
+    fixed = [name for name, solver in SOLVERS.items() if not solver.adaptive] if full else CURVES
     for name in ("euler", "ab2", "ddpm") if bench.quick else fixed:
-        for n in sorted((*STEPS, *(MORE_STEPS if name in CURVES else ()))):
+        for n in sorted((*STEPS, *(MORE_STEPS if full and name in CURVES else ()))):
             steps = fitting_steps(name, n)
             if steps is not None and not (bench.quick and steps > 8):
                 yield name, UNIFORM, steps
-    for grid in GRIDS[:1] if bench.quick else GRIDS:
+    for grid in () if not full else GRIDS[:1] if bench.quick else GRIDS:
         yield from ((name, grid, GRID_STEPS) for name in ON_GRIDS)
 
 

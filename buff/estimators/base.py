@@ -40,8 +40,9 @@ from buff.training.targets import Base
 __all__ = ["FlowEstimator"]
 
 
-#: Events from which margins are read: for each row of the training, at least, at most.
-_DRAWN, _FEWEST, _MOST = 3, 10_000, 100_000
+#: Events from which margins are read, and rows from which on they are left as they are: within 2 percent of the width
+#: they are right, and bending them costs as much as it gains (AUC of Z -> mu mu, 5,000 rows: 0.60 for 0.59).
+_DRAWN, _ENOUGH_ROWS = 15_000, 5_000
 
 
 class FlowEstimator(BaseEstimator):  # type: ignore[misc]
@@ -153,16 +154,15 @@ class FlowEstimator(BaseEstimator):  # type: ignore[misc]
         settings = suited_to_rows(booster_settings(self), problem, base, plan.n_draws)
         models = self._grow(problem, base, settings, plan, entropy, cache)
         self._set_flow(models, problem.frame, problem.starts.noise, settings.device)
-        if self._free_margins and problem.condition is None:
-            self._set_margins(len(problem), entropy)
+        if self._free_margins and problem.condition is None and len(problem) < _ENOUGH_ROWS:
+            self._set_margins(entropy)
 
-    def _set_margins(self, n: int, entropy: int) -> None:
+    def _set_margins(self, entropy: int) -> None:
         """Draw events, and correct what they show."""
         if not self.space_.smooth.any() or all(model.booster is None for model in self._flow.models):
             return
-        n = int(np.clip(_DRAWN * n, _FEWEST, _MOST))
         elsewhere = entropy_of(training_seed(entropy))
-        drawn = list(self._flow.batches(n, elsewhere, 0, None, None, self.n_jobs))
+        drawn = list(self._flow.batches(_DRAWN, elsewhere, 0, None, None, self.n_jobs))
         self._flow = replace(self._flow, margins=Margins.of(np.concatenate(drawn), self.space_.smooth))
 
     def _grow(

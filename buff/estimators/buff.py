@@ -27,8 +27,9 @@ class BUFF(Teacher, FlowEstimator):
 
     Columns go to normal scores (:class:`~buff.preprocessing.RankSpace`), where x1 is data and x0 standard normal
     noise. At each node t the velocity ``E[x1 - x0 | t x1 + (1 - t) x0 = x]`` is a linear base in closed form plus
-    one XGBoost regressor of what it leaves. Sampling solves ``dx/dt = velocity`` from 0 to 1 on exactly these nodes; in
-    the end, without condition, continuous columns get their own distribution back (:class:`buff.training.Margins`).
+    one XGBoost regressor of what it leaves. Sampling solves ``dx/dt = velocity`` from 0 to 1 on exactly these nodes. In
+    the end continuous columns of tables of less than 5,000 rows get their own distribution back
+    (:class:`buff.training.Margins`), unless there is a condition.
 
     Parameters
     ----------

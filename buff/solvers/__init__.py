@@ -1,6 +1,6 @@
 """Solvers: rules that carry states along a field, and the one loop that applies them over a grid."""
 
-from buff.solvers.adaptive import Adaptive, ScipyAdaptive
+from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.ancestral import Ancestral, Consistency, DpmSde
 from buff.solvers.base import Solver
 from buff.solvers.excursions import RESTARTS, Churned, Interval, Restart
@@ -38,6 +38,7 @@ __all__ = [
     "SOLVERS",
     "AdamsBashforth",
     "Adaptive",
+    "AdaptiveExponential",
     "Ancestral",
     "Churned",
     "Consistency",

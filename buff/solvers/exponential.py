@@ -93,12 +93,16 @@ class ExponentialSinglestep(Solver):
         return grouped(grid, self.span)
 
     def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+        return self.pair(flow, x, t, s)[1], None
+
+    def pair(self, flow: Flow, x: Array, t: float, s: float) -> tuple[Array, Array]:
+        """The step of one order less, from the same stages, and the step."""
         here, there = flow.at(t), flow.at(s)
         predictions = flow.predict(x, t)
         first_order = there.combine(*predictions)
         h = there.log_snr - here.log_snr
         if not self.fractions or math.isinf(h):
-            return first_order, None
+            return first_order, first_order
         kind, z = (0, -h) if self.basis == "denoised" else (1, h)
 
         def change(r: float, correction: Array = 0.0) -> Array:
@@ -106,13 +110,14 @@ class ExponentialSinglestep(Solver):
             x_r = stage.combine(*predictions) - _scale(stage, self.basis) * correction
             return flow.predict(x_r, stage.t)[kind] - predictions[kind]
 
+        c, r1 = _scale(there, self.basis), self.fractions[0]
+        first = change(r1)
+        second_order = first_order - c * phi(0, z) / (2 * r1) * first
         if self.order == 2:
-            (r,) = self.fractions
-            correction = phi(0, z) / (2 * r) * change(r)
-        else:
-            r1, r2 = self.fractions
-            correction = phi(1, z) / r2 * change(r2, r2 / r1 * phi(1, r2 * z) * change(r1))
-        return first_order - _scale(there, self.basis) * correction, None
+            return first_order, second_order
+        r2 = self.fractions[1]
+        last = change(r2, r2 / r1 * phi(1, r2 * z) * first)
+        return second_order, first_order - c * phi(1, z) / r2 * last
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,9 @@ class ExponentialMultistep(Solver):
         For k = 2. The step with two values that starts a run with three is always ``"trapezoid"``.
     kappa : float
         2 is the consistent value, which gives order 3. Published codes have 1, which gives order 2.
+    lower_order_final : bool
+        End with fewer values, two in the last step but one and one in the last, as published codes do where steps are
+        few (below 10 or 15).
 
     References
     ----------
@@ -147,6 +155,7 @@ class ExponentialMultistep(Solver):
     eta_sde: float = 0.0
     correction: Literal["midpoint", "trapezoid"] = "midpoint"
     kappa: float = 2.0
+    lower_order_final: bool = False
 
     def __post_init__(self) -> None:
         if self.k not in (1, 2, 3):
@@ -168,7 +177,8 @@ class ExponentialMultistep(Solver):
         here, there = flow.at(t), flow.at(s)
         D, e = flow.predict(x, t)
         h = there.log_snr - here.log_snr
-        past = ((here.log_snr, D), *(memory or ()))[: self.k] if not here.pure else ()
+        most = flow.at_most(self.k) if self.lower_order_final else self.k
+        past = ((here.log_snr, D), *(memory or ()))[:most] if not here.pure else ()
         x = there.alpha * D + there.sigma * (math.exp(-self.eta_sde * h) if self.stochastic else 1.0) * e
         if len(past) > 1 and math.isfinite(h):
             x = x + there.alpha * self._correction(past, h)

@@ -21,11 +21,14 @@ class Flow:
         Passed to the field.
     noise : Noise, optional
         Standard normal numbers like its argument.
+    left : int, optional
+        Steps left to take, this one included, where that is known.
     """
 
     field: Field
     condition: Array | None = None
     noise: Noise | None = None
+    left: int | None = None
 
     @property
     def path(self) -> Path:
@@ -62,6 +65,10 @@ class Flow:
         """Denoised data D and noise e at x, from one field call."""
         here, u = self.at(t), self.velocity(x, t)
         return here.denoised(x, u), here.noise(x, u)
+
+    def at_most(self, k: int) -> int:
+        """k values of a multistep rule, or as many as there are steps left."""
+        return k if self.left is None else min(k, self.left)
 
     def normal(self, x: Array) -> Array:
         """Fresh standard normal numbers like x."""

@@ -1,13 +1,14 @@
 """The one time loop of the package."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from buff.errors import OffGridError
 from buff.grids import TimeGrid, nearest
 from buff.paths import Path
 from buff.protocols import Array, Field, Noise
-from buff.solvers.adaptive import Adaptive, ScipyAdaptive
+from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.base import Solver
 from buff.solvers.flow import Flow, check_finite
 from buff.solvers.registry import SOLVERS
@@ -64,8 +65,9 @@ def trajectory(
     check_finite(x, "the states to start from have")
     flow, memory = Flow(field, condition, noise), None
     yield x
-    for t, s in solver.steps(grid, flow.path):
-        x, memory = solver.advance(flow, x, t, s, memory)
+    steps = solver.steps(grid, flow.path)
+    for i, (t, s) in enumerate(steps):
+        x, memory = solver.advance(replace(flow, left=len(steps) - i), x, t, s, memory)
         yield x
 
 
@@ -96,7 +98,7 @@ def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) ->
     """Refuse at the door what would fail, or mislead, halfway."""
     if solver.stochastic and noise is None:
         raise ValueError(f"{solver} draws noise: pass noise=..., standard normal numbers like its argument")
-    if isinstance(solver, Adaptive | ScipyAdaptive) and getattr(field, "piecewise_constant", False):
+    if getattr(field, "piecewise_constant", False):
         _check_tolerance(solver)
     if getattr(field, "at_every_time", True):
         return
@@ -111,8 +113,8 @@ def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) ->
         )
 
 
-def _check_tolerance(solver: Adaptive | ScipyAdaptive) -> None:
-    if solver.rtol < 1e-4:
+def _check_tolerance(solver: Solver) -> None:
+    if isinstance(solver, Adaptive | AdaptiveExponential | ScipyAdaptive) and solver.rtol < 1e-4:
         raise ValueError(
             f"rtol = {solver.rtol:g} cannot be met on a field that is constant by pieces: take rtol >= 1e-4, "
             "or a solver with fixed steps, such as heun"

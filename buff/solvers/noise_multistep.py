@@ -51,6 +51,9 @@ class NoiseMultistep(Solver):
     start : {"euler", "heun", "rk4"}
         How to make the first steps. ``"euler"`` ramps the order up at no extra call and limits the asymptotic
         order to 2.
+    lower_order_final : bool
+        End with fewer values, two in the last step but one and one in the last, as published codes do where steps are
+        few (below 10 or 15).
 
     References
     ----------
@@ -61,6 +64,7 @@ class NoiseMultistep(Solver):
     k: int = 2
     weights: Literal["rho", "log_rho", "fixed"] = "rho"
     start: Start = "euler"
+    lower_order_final: bool = False
 
     def __post_init__(self) -> None:
         check_multistep(self.k, self.start)
@@ -74,10 +78,11 @@ class NoiseMultistep(Solver):
     def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         here, there = flow.at(t), flow.at(s)
         D, e = flow.predict(x, t)
-        past = ((here.ratio, e), *(memory or ()))[: self.k] if not here.pure else ()
+        most = flow.at_most(self.k) if self.lower_order_final else self.k
+        past = ((here.ratio, e), *(memory or ()))[:most] if not here.pure else ()
         if not past or not there.alpha or (self.weights == "log_rho" and not there.sigma):
             return there.combine(D, e), past
-        if len(past) < self.k and there.sigma and self.start != "euler":
+        if len(past) < most and there.sigma and self.start != "euler":
             y = x / here.alpha
             y = runge_kutta_step(STARTS[self.start], noise_of(flow), y, here.ratio, there.ratio, e)
             return there.alpha * y, past

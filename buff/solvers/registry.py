@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR
-from buff.solvers.adaptive import Adaptive, ScipyAdaptive
+from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.ancestral import Ancestral, Consistency, DpmSde
 from buff.solvers.base import Solver
 from buff.solvers.excursions import Churned, Restart
@@ -71,6 +71,8 @@ _LISTED: dict[str, tuple[Solver, str]] = {
     "dpm3": (_DPM3, _DPM),
     "dpm2_nodes": (replace(_DPM2, span=2), _DPM),
     "dpm3_nodes": (replace(_DPM3, span=3), _DPM),
+    "dpm12_adaptive": (AdaptiveExponential(_DPM2), _DPM),
+    "dpm23_adaptive": (AdaptiveExponential(_DPM3), _DPM),
     "dpmpp_2s": (_DPMPP_2S, _DPMPP),
     "dpmpp_3s": (_DPMPP_3S, _DPMPP),
     "dpmpp_2s_nodes": (replace(_DPMPP_2S, span=2), _DPMPP),

@@ -45,6 +45,9 @@ class UniPC(Solver):
         What is taken to vary slowly.
     corrector : bool
         Without it, UniP of order p; p = 2 with bh2 is DPM-Solver++ 2M.
+    lower_order_final : bool
+        End with fewer values, two in the last step but one and one in the last, as published codes do where steps are
+        few (below 10 or 15).
 
     References
     ----------
@@ -55,6 +58,7 @@ class UniPC(Solver):
     variant: Literal["bh1", "bh2"] = "bh2"
     basis: Basis = "denoised"
     corrector: bool = True
+    lower_order_final: bool = False
 
     def __post_init__(self) -> None:
         check_basis(self.basis)
@@ -78,7 +82,8 @@ class UniPC(Solver):
                 predictions = D, (x - here.alpha * D) / here.sigma
             else:
                 predictions = (x - here.sigma * e) / here.alpha, e
-        values = ((here.log_snr, M), *(memory.values if memory else ()))[: self.p]
+        most = flow.at_most(self.p) if self.lower_order_final else self.p
+        values = ((here.log_snr, M), *(memory.values if memory else ()))[:most]
         past = None if here.pure else _Past(here, predictions, values)
         if past is None or there.pure:
             return there.combine(*predictions), past

@@ -18,9 +18,9 @@ class Margins:
     """``z = G^-1(F_j(x_j))``: a rising map for each score that makes it standard normal, as those of the training are.
 
     Trees that are regularised stop short of the edges: what they carry from noise to data is narrower than the data, by
-    a percent for ten thousand rows and by several for a thousand. F is read off events that the flow has drawn, at
-    normal quantiles; beyond these the map is a shift. Scores of values that repeat stay as they are: where the levels
-    of two such columns meet is what they have in common, such as charges that add up to zero.
+    a percent or two for ten thousand rows and by several for a thousand. F is read off events that the flow has drawn,
+    at normal quantiles; beyond these the map is a shift. Scores of values that repeat stay as they are: where the
+    levels of two such columns meet is what they have in common, such as charges that add up to zero.
 
     Attributes
     ----------

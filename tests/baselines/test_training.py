@@ -119,3 +119,21 @@ def test_half_the_bits_learn_too():
     list(t.steps())
     assert float(t.averaged.weight) == pytest.approx(3, abs=0.2)
     assert t.averaged.weight.dtype == torch.float32
+
+
+@pytest.mark.slow
+def test_a_compiled_network_is_the_same_network(monkeypatch):
+    """Traced, and run without a compiler of its own, which not every machine has."""
+    compiled = []
+    trace = torch.compile
+
+    def compiling(network):
+        compiled.append(network)
+        return trace(network, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", compiling)
+    plain, traced = trainer(), trainer(compile=True)
+    for t in (plain, traced):
+        list(t.steps())
+    assert compiled == [traced.network]
+    torch.testing.assert_close(state(traced), state(plain))

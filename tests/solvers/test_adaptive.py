@@ -6,7 +6,16 @@ from scipy.integrate import solve_ivp
 
 from buff.fields import Counted
 from buff.grids import TimeGrid
-from buff.solvers import HEUN, Adaptive, ScipyAdaptive, get_solver, integrate
+from buff.solvers import (
+    HEUN,
+    SOLVERS,
+    Adaptive,
+    AdaptiveExponential,
+    ExponentialSinglestep,
+    ScipyAdaptive,
+    get_solver,
+    integrate,
+)
 from tests.problems import P2, nonlinear, nonlinear_solution
 
 ONE_STEP = TimeGrid.uniform(1)
@@ -141,3 +150,57 @@ def test_scipy_methods():
         assert abs(x - nonlinear_solution(2.0, 1.0)) < 1e-5
     with pytest.raises(ValueError, match="unknown method 'euler': choose one of RK45"):
         ScipyAdaptive("euler")
+
+
+@pytest.mark.parametrize("basis", ["noise", "denoised"])
+@pytest.mark.parametrize(("name", "order"), [("dpm12_adaptive", 2), ("dpm23_adaptive", 3)])
+def test_exponential_pairs_cost_what_their_order_says(name, order, basis):
+    """A step's error grows with its order's power, and the tolerance sets that of the rule below."""
+    x0 = np.array([[-1.7], [-0.6], [0.1], [0.9], [1.9]])
+    ends = P2.field().path.at(0.0), P2.field().path.at(1.0)
+    exact = np.array([[P2.carried(x, *ends)] for x in x0[:, 0]])
+    fractions = SOLVERS[name].inner.fractions
+    nfe = []
+    for tolerance in (1e-3, 1e-5):
+        counted = Counted(P2.field())
+        solver = AdaptiveExponential(ExponentialSinglestep(fractions, basis), rtol=tolerance, atol=tolerance)
+        x = integrate(solver, counted, x0, ONE_STEP)
+        assert abs(x - exact).max() < 20 * tolerance
+        nfe.append(counted.nfe)
+    assert 0.6 * 100 ** (1 / order) < nfe[1] / nfe[0] < 1.4 * 100 ** (1 / order)
+
+
+def test_exponential_rows_do_not_depend_on_their_batch():
+    x0 = np.random.default_rng(0).normal(size=(20, 3))
+    solver = get_solver("dpm23_adaptive", rtol=1e-3, atol=1e-3)
+    field = P2.field()
+    together = integrate(solver, field, x0, ONE_STEP)
+    alone = np.concatenate([integrate(solver, field, row[None], ONE_STEP) for row in x0])
+    np.testing.assert_allclose(together, alone, rtol=1e-12, atol=1e-12)
+
+
+def test_pure_ends_are_parted_from_what_is_controlled():
+    steps = get_solver("dpm12_adaptive", high=9.0, low=0.25).steps(TimeGrid.uniform(2))
+    np.testing.assert_allclose(steps, [(0, 0.1), (0.1, 0.5), (0.5, 0.8), (0.8, 1)])
+    inner = TimeGrid((0.1, 0.9), partial=True)
+    assert get_solver("dpm12_adaptive").steps(inner) == inner.steps
+
+
+def test_exponential_pairs_give_up_on_jumps():
+    with pytest.raises(ValueError, match=r"cannot be met in \[.*constant by pieces"):
+        integrate(get_solver("dpm23_adaptive", rtol=1e-3), jumps, np.linspace(-1, 1, 10)[:, None], ONE_STEP)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rtol": 0.0}, "tolerances need"),
+        ({"inner": ExponentialSinglestep()}, "steps of order 2 or 3: found order 1"),
+        ({"high": 1e-5}, "0 < low < high"),
+        ({"min_step": 0.0}, "min_step > 0"),
+        ({"max_nfe": 0}, "max_nfe >= 1"),
+    ],
+)
+def test_bad_settings_of_exponential_pairs(change, message):
+    with pytest.raises(ValueError, match=message):
+        get_solver("dpm23_adaptive", **change)
