@@ -126,7 +126,7 @@ def draw_costs(record: Record, table: str = "top jets") -> Any:
                 _plain(axes.xaxis)
                 axes.set_xlabel(LABELS[price])
                 axes.set_ylabel(LABELS[judge])
-                axes.margins(x=0.2, y=0.12)
+                axes.margins(x=0.25, y=0.12)
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
@@ -193,7 +193,7 @@ def _plain(axis: Any) -> None:
     """Numbers as they are on a logarithmic axis, at 1, 2 and 5 of each decade."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(LogLocator(subs=(1, 3)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 

@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import cpu_count
+from joblib import effective_n_jobs
 
-from buff.datasets import INDEPENDENT_OBSERVABLES, load_jets
+from buff.datasets import INDEPENDENT_OBSERVABLES, Table, load_jets
 from buff.estimators import BUFF, PublishedBUFF
 from buff.metrics import Report, report
 from buff.protocols import Array
 from buff.report import Cost, html_report
+from buff.report.page import checked_page
 
 __all__ = ["Contestant", "run_demo"]
 
 #: Noise draws of the paper's recipe: half of the published 20, so that the demo stays within minutes.
 _RECIPE_DRAWS = 10
+#: Seconds of a core for each row, draw, column and tree of the recipe.
+_RECIPE_SECONDS = 6e-8
 #: Jets that are learned, half of those that come with buff; the other half judges.
 _JETS = 6_000
 
@@ -34,7 +37,9 @@ class Contestant:
     events : array of shape (n, d)
     report : Report
     train_seconds, sample_seconds : float
-        On the clock: for the training with all workers, and for one event.
+        By the clock: for the training with all workers, and for one event.
+    cores : int
+        Cores that it might use.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Contestant:
     report: Report
     train_seconds: float
     sample_seconds: float
+    cores: int
 
 
 def run_demo(
@@ -58,7 +64,7 @@ def run_demo(
     Parameters
     ----------
     report : path, optional
-        Where to write the HTML page: ``buff_demo.html`` if matplotlib is installed.
+        Where to write the HTML page; by default ``buff_demo.html``, if matplotlib is installed.
     random_state : int
         Seed of everything.
     n_jobs : int, optional
@@ -74,65 +80,76 @@ def run_demo(
     -------
     list of Contestant
         The recipe of the BUFF paper, a Gaussian copula, buff.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If ``report`` is no name of an HTML file, or its folder does not exist.
     """
+    page = _page_path(report)
     columns = list(INDEPENDENT_OBSERVABLES)
-    train, test = load_jets("t").split(0.5, random_state=random_state)
-    units = dict(zip(columns, (train.column(name).unit for name in columns), strict=True))
-    x, held_out = train.to_numpy(columns)[:n_jets], test.to_numpy(columns)[:n_jets]
-    n_jobs = n_jobs or cpu_count()
-    echo(f"learning {len(x):,} top jets, {len(columns)} observables, on {n_jobs} cores; {len(held_out):,} judge")
+    train, held_out = (
+        jets.select(columns).rows(slice(n_jets)) for jets in load_jets("t").split(0.5, random_state=random_state)
+    )
+    n_jobs = effective_n_jobs(n_jobs or -1)
+    on = f"{n_jobs} cores" if n_jobs > 1 else "1 core"
+    echo(f"learning {len(train):,} top jets, {len(columns)} observables, on {on}; {len(held_out):,} judge")
     settings = {"noise_draws": _RECIPE_DRAWS} | (recipe or {})
     models = {
         "buff": BUFF(random_state=random_state, n_jobs=n_jobs, verbose=1),
-        "Gaussian copula": BUFF(n_estimators=0, random_state=random_state),
+        "Gaussian copula": BUFF(n_estimators=0, random_state=random_state, n_jobs=1),
         "BUFF paper's recipe": PublishedBUFF(**settings, random_state=random_state, n_jobs=n_jobs),
     }
     field: list[Contestant] = []
     for name, model in models.items():
-        field.append(_compete(name, model, x, held_out, columns, random_state, field[0].report if field else None))
+        if isinstance(model, PublishedBUFF):
+            echo(f"{name}: no bar, some {_recipe_seconds(model, train):.0f} s of computing on {on}")
+        field.append(_compete(name, model, train, held_out, random_state, field[0].report if field else None))
         echo(f"{name}: trained in {field[-1].train_seconds:.1f} s")
-    echo("\n" + _table(field))
-    page = _page_path(report)
+    echo("\n" + _table(field, on))
     if page is None:
         echo('no page with plots without matplotlib: pip install "buff-flow[plot]"')
     else:
-        _write(page, field, held_out, columns, units, models["buff"])
+        _write(page, field, held_out, models["buff"])
         echo(f"page with plots: {page}")
     return field[::-1]
 
 
-def _compete(
-    name: str, model: Any, x: Array, held_out: Array, columns: list[str], seed: int, floor: Report | None
-) -> Contestant:
+def _recipe_seconds(recipe: PublishedBUFF, train: Table) -> float:
+    """How long the recipe takes all its cores, about."""
+    rows = len(train) * recipe.noise_draws * len(train.names)
+    return max(1.0, _RECIPE_SECONDS * rows * recipe.n_nodes * recipe.n_estimators / (recipe.n_jobs or 1))
+
+
+def _compete(name: str, model: Any, train: Table, held_out: Table, seed: int, floor: Report | None) -> Contestant:
+    table = train.to_arrow()
     start = time.perf_counter()
-    model.fit(x)
+    model.fit(table)
     trained = time.perf_counter()
-    events = model.sample(len(held_out), random_state=seed + 1)
+    sample = model.sample(len(held_out), random_state=seed + 1)
     sampled = time.perf_counter()
+    events = np.asarray(sample)
     judged = report(
-        _columns(held_out, columns),
-        _columns(events, columns),
-        train=_columns(x, columns),
+        held_out.data,
+        dict(zip(train.names, events.T, strict=True)),
+        train=train.data,
         seeds=1,
         n_bootstrap=20,
         floor=True if floor is None else floor,
         random_state=seed,
     )
-    return Contestant(name, events, judged, trained - start, (sampled - trained) / len(held_out))
+    return Contestant(name, events, judged, trained - start, (sampled - trained) / len(held_out), model.n_jobs)
 
 
-def _columns(x: Array, names: list[str]) -> dict[str, Array]:
-    return dict(zip(names, np.asarray(x).T, strict=True))
-
-
-def _table(field: list[Contestant]) -> str:
+def _table(field: list[Contestant], on: str) -> str:
     """Floor first, then the contestants, best last."""
     head = f"{'':20} {'AUC trees':>9} {'AUC MLP':>8} {'W1 x1000':>9} {'corr.':>6} {'train s':>8} {'µs/event':>9}"
     lines = [head, _row("floor (real jets)", field[0].report.floor, None)]
     lines += [_row(c.name, c.report.scores, c) for c in reversed(field)]
     note = (
         "AUC: of a classifier that tells generated from real jets, 0.5 is perfect. W1: mean Wasserstein distance of\n"
-        "the columns in standard deviations. corr.: largest error of a correlation. Times are on the clock."
+        "the columns in standard deviations. corr.: largest error of a correlation. Times are by the clock,\n"
+        f"on {on} at most."
     )
     return "\n".join([*lines, "", note])
 
@@ -149,7 +166,7 @@ def _row(name: str, scores: Any, contestant: Contestant | None) -> str:
 
 def _page_path(path: str | Path | None) -> Path | None:
     if path is not None:
-        return Path(path)
+        return checked_page(path)
     try:
         import matplotlib as _  # noqa: F401
     except ImportError:
@@ -157,20 +174,18 @@ def _page_path(path: str | Path | None) -> Path | None:
     return Path("buff_demo.html")
 
 
-def _write(
-    path: Path, field: list[Contestant], held_out: Array, columns: list[str], units: dict[str, str], model: Any
-) -> None:
+def _write(path: Path, field: list[Contestant], held_out: Table, model: Any) -> None:
     best, others = field[0], field[1:]
     html_report(
         best.report,
-        held_out,
+        held_out.to_numpy(),
         best.events,
         path,
         title="Top jets, real and generated",
         name="buff",
-        columns=columns,
-        units=units,
+        columns=held_out.names,
+        units=held_out.units,
         others={c.name: c.report for c in others},
-        costs=[Cost(c.name, c.train_seconds, c.sample_seconds) for c in field],
+        costs=[Cost(c.name, c.train_seconds, c.sample_seconds, c.cores) for c in field],
         schema=model.schema_,
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from buff.datasets import INDEPENDENT_OBSERVABLES
 from buff.demo import run_demo
 
 TINY = {"n_nodes": 4, "n_steps": 4, "noise_draws": 1, "n_estimators": 2}
@@ -38,3 +39,19 @@ def test_page_needs_nothing_else(demo):
     assert "src=\"data:image/png;base64," in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert all(c.name.replace("'", "&#x27;") in page for c in field)
+
+
+def test_columns_and_cores_are_named(demo):
+    field, page, text = demo
+    schema = page[page.index("<h2>Schema</h2>") :]
+    assert all(name in schema for name in INDEPENDENT_OBSERVABLES)
+    assert "x0" not in schema
+    assert [c.cores for c in field] == [1, 1, 1]
+    assert "by the clock" in page
+    assert "by the clock,\non 1 core" in text
+    assert "BUFF paper's recipe: no bar, some 1 s" in text
+
+
+def test_a_page_of_another_format_is_refused_at_once(tmp_path):
+    with pytest.raises(ValueError, match=r"demo\.pdf: the page is HTML"):
+        run_demo(tmp_path / "demo.pdf", echo=pytest.fail)

@@ -1,5 +1,6 @@
 """Pictures: what is drawn are the numbers, every axis says what it shows, and nothing is lost or cut off."""
 
+import re
 import sys
 import warnings
 
@@ -21,6 +22,7 @@ from buff.plotting import (
 )
 from buff.plotting.marginals import shares
 from buff.plotting.pairs import Pair, level_of
+from buff.plotting.style import unit_text
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -277,10 +279,74 @@ def test_a_changed_correlation_stands_out():
     numbers = {tuple(np.round(text.get_position(), 1)): text for text in right.texts}
     assert float(numbers[0, 0].get_text().replace("−", "-")) == pytest.approx(-0.4, abs=0.05)
     assert numbers[0, 0].get_color() in {"black", "white"}
-    assert numbers[0, 1].get_color() == "0.55"
+    assert numbers[0, 0].get_alpha() is None
+    assert numbers[0, 1].get_alpha() < 1  # nothing but noise
+    # each panel's bar lies below it and says what it shows
+    bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    assert [bar.get_xlabel() for bar in bars] == ["correlation", "difference"]
+    for panel, bar in zip(figure.axes[:2], bars, strict=True):
+        above, below = panel.get_position(), bar.get_position()
+        assert below.y1 < above.y0
+        assert above.x0 < (below.x0 + below.x1) / 2 < above.x1
     assert is_whole(figure)
     with pytest.raises(ValueError, match="at least two columns are needed, found a"):
         correlation_difference(real[:, :1], generated[:, :1], ["a"])
+
+
+def test_numbers_can_be_read_on_their_cells():
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6))
+    figure = correlation_difference(real, rng.normal(size=(500, 6)), list("abcdef"))
+    seen = set()
+    for panel in figure.axes[:2]:
+        image = panel.images[0]
+        for text in panel.texts:
+            column, row = text.get_position()
+            luma = np.dot(image.to_rgba(image.get_array()[int(row), int(column)])[:3], (0.299, 0.587, 0.114))
+            assert text.get_color() == ("white" if luma < 0.5 else "black")
+            seen.add(text.get_color())
+    assert seen == {"white", "black"}
+
+
+def test_units_are_set_as_symbols():
+    table = pa.table({"mass": np.linspace(0.1, 0.3, 50), "ecf2": np.linspace(1e-4, 8e-4, 50)})
+    units = {"mass": "pT", "ecf2": "pT^2"}
+    labels = [axes.get_xlabel() for axes in frames(marginals(table, table, units=units))[1::2]]
+    assert labels == ["mass [$p_T$]", "ecf2 [$p_T^{2}$]"]
+    assert unit_text("US$") == "US$"
+
+
+def test_corner_names_common_factors_and_years_in_labels():
+    n = 200
+    table = pa.table(
+        {
+            "ecf2": np.linspace(1e-4, 8e-4, n),
+            "run": np.arange(n) + 350_000,
+            "energy": np.linspace(0, 9e7, n),
+            "when": pa.array(np.linspace(1_704_200_000, 1_720_000_000, n).astype(int), pa.timestamp("s")),
+        }
+    )
+    figure = corner(table, table, units={"ecf2": "pT^2", "energy": "eV"})
+    labels = [axes.get_xlabel() for axes in figure.axes[-4:]]
+    assert labels == ["ecf2 [$10^{-4}$ $p_T^{2}$]", "run", "energy [$10^{7}$ eV]", "when, 2024"]
+    assert is_whole(figure)
+    for axes in figure.axes:
+        assert not axes.xaxis.get_offset_text().get_visible()
+        assert not (len(axes.get_yticks()) and axes.yaxis.get_offset_text().get_visible())
+    ticks = [re.search(r"[0-9.]+", text.get_text())[0] for text in figure.axes[6].get_xticklabels()]
+    assert all(1 <= float(tick) <= 8 for tick in ticks)  # times 10^-4
+
+
+def test_few_whole_numbers_are_drawn_as_cells():
+    rng = np.random.default_rng(0)
+    n_jets, mass = rng.poisson(4, 4000), rng.normal(size=4000)
+    table = pa.table({"mass": mass, "n_jets": n_jets})
+    figure = corner(table, table)
+    outlines = figure.axes[1].collections[-1]
+    heights = np.concatenate([path.vertices[:, 1] for path in outlines.get_paths() if len(path.vertices)])
+    assert len(heights) > 20
+    # lines run along the sides of the cells, which are halfway between whole numbers
+    assert np.abs(heights % 1 - 0.5).max() < 5e-3
 
 
 def test_trajectory_draws_the_paths_given():

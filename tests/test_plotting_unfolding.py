@@ -47,6 +47,10 @@ def chi2_of(figure):
     return figure.axes[0].get_legend().get_title().get_text().partition("= ")[2]
 
 
+def legend_of(figure):
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
 def test_spectrum_shows_densities_errors_and_ratio():
     figure = unfolded_spectrum(EDGES, UNFOLDED, error=ERROR, truth=TRUTH, name="mass", unit="GeV")
     assert is_whole(figure)
@@ -92,7 +96,18 @@ def test_spectrum_without_truth():
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["data"]
     against_prior = unfolded_spectrum(EDGES, UNFOLDED, prior=TRUTH, covariance=np.diag(ERROR**2))
     assert against_prior.axes[1].get_ylabel() == "ratio to\nsimulated truth"
+    assert legend_of(against_prior)[-2:] == ["total error", "unfolded"]
     assert not chi2_of(against_prior)  # chi-squared to a prior means nothing
+
+
+def test_errors_are_a_band_around_the_points_where_there_is_no_covariance():
+    figure = unfolded_spectrum(EDGES, UNFOLDED, error=ERROR, prior=TRUTH)
+    assert "statistical error" in legend_of(figure)
+    for axes, below in zip(figure.axes, (np.diff(EDGES), TRUTH), strict=True):
+        band = next(p.get_data() for p in axes.patches if p.get_alpha() == 0.25)
+        np.testing.assert_allclose(band.values, (UNFOLDED + ERROR) / below)
+        np.testing.assert_allclose(band.baseline, (UNFOLDED - ERROR) / below)
+    assert "Poisson" in legend_of(unfolded_spectrum(EDGES, UNFOLDED, error=ERROR, labels={"band": "Poisson"}))
 
 
 def test_negative_and_empty_bins_draw():

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from buff.metrics import Estimate, report
+from buff.metrics import ClassifierTest, Estimate, report
+from buff.metrics.layout import copies_verdict
 from buff.plotting import Quality, quality_against_nfe
 from buff.report import Cost, html_report
 
@@ -120,6 +121,9 @@ def test_costs_and_columns_have_units(page, measured):
     _, costs, columns, copies = Page(page).tables
     assert costs[0] == ["", "training [s]", "sampling [µs an event]"]
     assert costs[1:] == [["buff", "12.3", "4.0"], ["shifted", "1,234.5", "2,000.0"]]
+    assert columns[0][2:6] == ["real against real", "distance", "real against real", "separation power"]
+    assert columns[1][4] == str(measured[0].floor.columns[0].separation)
+    assert copies[1][4] == copies_verdict(measured[0].memorisation).words
     assert [row[0] for row in columns[1:]] == ["mass [GeV]", "n", "flavour"]
     assert columns[1][2] == str(measured[0].floor.columns[0].distance)
     assert copies[1][0] == "buff"
@@ -142,11 +146,11 @@ def test_long_tables_are_thinned_with_their_weights(monkeypatch, tmp_path):
     import buff.plotting
 
     seen = {}
-    monkeypatch.setattr("buff.report.sections._SHOWN", 100)
+    monkeypatch.setattr("buff.report.plots._SHOWN", 100)
     monkeypatch.setattr(
         buff.plotting, "marginals", lambda x, y, *_, **options: seen.update(x=x, y=y, **options)
     )
-    monkeypatch.setattr("buff.report.sections.figure_html", lambda *_: "")
+    monkeypatch.setattr("buff.report.plots.figure_html", lambda *_: "")
     plain = report(events(0), events(1), classifiers=(), floor=False, n_bootstrap=5)
     weights = np.arange(1.0, 251)
     table = pa.table({"mass": weights})
@@ -162,6 +166,52 @@ def test_a_page_is_whole_or_not_there(tmp_path, measured):
     with pytest.raises(FileNotFoundError, match="no such folder for the report"):
         html_report(measured[0], events(0), events(1), tmp_path / "no" / "page.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_cores_stand_beside_their_times():
+    from buff.report.sections import _cost_table
+
+    (table,) = Page(_cost_table([Cost("buff", 1.0, 1e-6, cores=2), Cost("other", 1.0, 1e-6)])).tables
+    assert [row[-1] for row in table] == ["cores", "2", ""]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "grade"),
+    [(1.4, 0.0, "good"), (2.0, 0.05, "fair"), (2.0, 0.3, "good"), (4.0, 0.1, "poor"), (4.0, 0.6, "fair")],
+)
+def test_colours_allow_for_errors(value, error, grade):
+    from buff.report.sections import _grade
+
+    assert _grade(Estimate(value, error), Estimate(1.0, float("nan"))) == grade
+    # the floor has an error too
+    assert _grade(Estimate(value, error), Estimate(1.0, 2.0)) == "good"
+    auc = ClassifierTest(0.5 + (value - 1) / 25, error / 25, 0.1, (0.5,), "trees")
+    expected = {1.4: "good", 2.0: "good" if error > 0.2 else "fair", 4.0: "fair" if error > 0.2 else "poor"}
+    assert _grade(auc, None) == expected[value]
+
+
+def test_pairs_show_the_columns_that_are_off(tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"c{k}" for k in range(8)]
+    real, generated = ({name: rng.normal(size=400) for name in names} for _ in range(2))
+    generated["c2"] = generated["c2"] + 3  # a distance
+    generated["c7"] = generated["c5"] + 0.1 * generated["c7"]  # a correlation
+    measured = report(real, generated, classifiers=(), floor=False, n_bootstrap=5)
+    from buff.report.plots import _omitted, _telling, shown
+
+    samples = shown(pa.table(real), None, None), shown(pa.table(generated), None, None)
+    drawn = _telling(samples, names, measured.scores.columns)
+    assert len(drawn) == 6
+    assert {"c2", "c5", "c7"} < set(drawn)
+    assert drawn == sorted(drawn)
+    rest = sorted(set(names) - set(drawn))
+    assert _omitted(names, drawn).endswith(f"left out: {', '.join(rest)}.")
+    assert _telling(samples, names[:6], ()) == names[:6]
+
+
+def test_a_page_is_html(tmp_path, measured):
+    with pytest.raises(ValueError, match=r"r\.pdf: the page is HTML, give a name that ends in \.html"):
+        html_report(measured[0], pa.table(events(0)), pa.table(events(1)), tmp_path / "r.pdf")
 
 
 def test_undefined_numbers_are_blank():

@@ -135,15 +135,14 @@ class Classifier:
         weights: Array,
         settings: ClassifierSettings,
         *,
-        groups: Array | None = None,
         seed: int = 0,
     ) -> "CrossFit":
         """Grow trees on ``features`` (n, f), ``labels`` (n,) in [0, 1] and ``weights`` (n,), none negative.
 
-        Rows of one group stay in one fold. Regularisation counts rows, so weights are best near 1.
+        Regularisation counts rows, so weights are best near 1.
         """
         rng = np.random.default_rng(seed)
-        fold = _folds(len(features), groups, settings.n_folds, rng)
+        fold = rng.permutation(np.arange(len(features)) % settings.n_folds)
         used = rng.random(len(features)) < settings.max_rows / len(features)
         fitted, log_odds = [], np.empty(len(features), np.float32)
         for k in range(settings.n_folds):
@@ -189,14 +188,6 @@ def _second_degree(z: Array) -> Array:
     """1, z and all products of two, float64."""
     i, j = np.triu_indices(z.shape[1])
     return np.hstack([np.ones((len(z), 1)), z, z[:, i] * z[:, j]])
-
-
-def _folds(n: int, groups: Array | None, n_folds: int, rng: np.random.Generator) -> Array:
-    """Fold of each row: folds of equal size, groups undivided."""
-    if groups is None:
-        return rng.permutation(np.arange(n) % n_folds)
-    number = np.unique(groups, return_inverse=True)[1]
-    return rng.permutation(np.arange(int(number.max()) + 1) % n_folds)[number]
 
 
 def _grow(

@@ -12,7 +12,8 @@ __all__ = ["demo"]
 
 def demo(
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with tables and plots.")
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Page with tables and plots; buff_demo.html unless told."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the whole run.")] = 0,
     jobs: Jobs = None,
@@ -20,7 +21,8 @@ def demo(
     """Learn the jets that come with buff, in three minutes.
 
     Generates jets, compares them with real ones, and prints quality and cost of buff beside the recipe of the
-    BUFF paper, a Gaussian copula, and the floor that real jets against real jets set.
+    BUFF paper, a Gaussian copula, and the floor that real jets against real jets set. Where matplotlib is
+    installed a page with plots is written too: buff_demo.html in this folder, unless --report names another.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ def evaluate(
         str | None, typer.Option(metavar="NAME", help="Column of event weights in REAL.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page with tables and plots.")
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page with tables and plots.")
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers.")] = None,
     unit: Annotated[list[str] | None, typer.Option(metavar="NAME=UNIT", help="Units for the plots.")] = None,
@@ -43,11 +43,18 @@ def evaluate(
     from buff.io import read_table, units_of
     from buff.metrics import report as measure
 
-    units = _units(unit)
     for path in (report, json):
         if path is not None and not path.parent.is_dir():
             raise FileNotFoundError(f"{path.parent}: no such folder for {path.name}")
-    chosen = listed(columns) or _common(real, generated, weight_column)
+    if report is not None:
+        from buff.report.page import checked_page
+
+        checked_page(report)
+    common, notice = ([], "") if listed(columns) else _common(real, generated, weight_column)
+    chosen = listed(columns) or common
+    units = _units(unit, chosen)
+    if notice:
+        typer.echo(notice, err=True)
     paths = {"real": real, "generated": generated} | ({} if train is None else {"train": train})
     tables = {name: read_table(path, chosen, max_rows) for name, path in paths.items()}
     weights = read_table(real, [weight_column], max_rows)[0].to_numpy() if weight_column else None
@@ -56,7 +63,7 @@ def evaluate(
         typer.echo(f"comparing {sizes} events; classifiers take a minute or two", err=True)
     arrays: dict[str, Any] = {name: _arrays(table) for name, table in tables.items()}
     measured = measure(**arrays, real_weights=weights, random_state=seed)
-    typer.echo(str(measured))
+    typer.echo("\n\n".join(part for part in (str(measured), notice) if part))
     if json is not None:
         measured.save(json)
     if report is not None:
@@ -73,8 +80,8 @@ def evaluate(
         )
 
 
-def _common(real: Path, generated: Path, weight_column: str | None) -> list[str]:
-    """Columns of both files; what is left out is said."""
+def _common(real: Path, generated: Path, weight_column: str | None) -> tuple[list[str], str]:
+    """Columns of both files, and words for those that are left out."""
     from buff.io import column_names
 
     left, right = column_names(real), column_names(generated)
@@ -82,9 +89,7 @@ def _common(real: Path, generated: Path, weight_column: str | None) -> list[str]
     if not common:
         raise ValueError(f"no common column: {real} has {' '.join(left)}, {generated} has {' '.join(right)}")
     omitted = [name for name in dict.fromkeys(left + right) if name not in common and name != weight_column]
-    if omitted:
-        typer.echo(f"in one file only, left out: {' '.join(omitted)}", err=True)
-    return common
+    return common, f"in one file only, left out: {' '.join(omitted)}" if omitted else ""
 
 
 def _arrays(table: Any) -> dict[str, Any]:
@@ -97,9 +102,11 @@ def _arrays(table: Any) -> dict[str, Any]:
     return {name: table[name].cast(kind).to_numpy() for name, kind in plain.items()}
 
 
-def _units(entries: list[str] | None) -> dict[str, str]:
+def _units(entries: list[str] | None, columns: list[str]) -> dict[str, str]:
     pairs = [entry.partition("=") for entry in listed(entries) or []]
     for name, sign, value in pairs:
         if not (name and sign):
             raise ValueError(f"--unit {name}{sign}{value}: write it as NAME=UNIT")
+        if name not in columns:
+            raise ValueError(f"--unit {name}={value}: no column {name!r} is compared; they are {' '.join(columns)}")
     return {name: value for name, _, value in pairs}

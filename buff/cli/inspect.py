@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from buff.cli.options import existing
+
 __all__ = ["inspect", "samplers"]
 
 
@@ -22,12 +24,20 @@ def inspect(
     """
     from buff.estimators import load
 
-    generator = load(model)
-    settings = {name: value for name, value in generator.get_params().items() if value not in (None, {})}
+    generator = load(existing(model))
+    settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {})]
     typer.echo(f"{model}: {type(generator).__name__}, {model.stat().st_size / 1e6:.2f} MB\n")
     typer.echo(f"{generator.schema_}\n")
-    typer.echo("\n".join(f"{name:<15} {value}" for name, value in settings.items()))
+    typer.echo(_aligned(settings))
     typer.echo(f"\n{generator.nodes_}")
+
+
+_LEGEND = """\
+evaluations: of the field, by one event in N steps.
+noise: whether the solver draws random numbers on its way.
+stays on: the grids on whose times all its evaluations fall; "uniform in lambda" is uniform in log(t / (1 - t)).
+Trees exist at the times of their grid only: a fit needs a solver that stays on it, and one that stays on none needs
+a field that is known at all times."""
 
 
 def samplers() -> None:
@@ -46,7 +56,7 @@ def samplers() -> None:
     for record in describe_samplers():
         noise = "yes" if record.stochastic else "no"
         rows.append((record.name, str(record.order), record.nfe, noise, record.stays_on, record.reference))
-    typer.echo(_aligned(rows))
+    typer.echo(f"{_aligned(rows)}\n\n{_LEGEND}")
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

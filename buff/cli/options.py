@@ -18,6 +18,7 @@ __all__ = [
     "Source",
     "WeightColumn",
     "bytes_of",
+    "existing",
     "listed",
 ]
 
@@ -59,6 +60,19 @@ def listed(names: Sequence[str] | None) -> list[str] | None:
     if names is None:
         return None
     return [name.strip() for entry in names for name in entry.split(",") if name.strip()] or None
+
+
+def existing(path: Path) -> Path:
+    """The path of a file that is there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    return path
 
 
 def bytes_of(size: str | None) -> int | None:

@@ -1,13 +1,14 @@
 """``buff sample``."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from buff.cli.options import Jobs, Quiet, Seed, listed
+from buff.cli.options import Jobs, Quiet, Seed, existing, listed
 
 __all__ = ["sample"]
 
@@ -20,7 +21,8 @@ def sample(
         typer.Option("--number", "-n", min=1, help="Events; 1000, or one for each given condition."),
     ] = None,
     condition: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="Conditions, a row an event.")
+        Path | None,
+        typer.Option(metavar="TABLE", help="Conditions, a row an event; found by name among other columns."),
     ] = None,
     given: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="One condition for all events, by commas.")
@@ -54,39 +56,71 @@ def sample(
 
     if condition is not None and given:
         raise ValueError("--condition and --given exclude each other")
-    generator = load(model)
+    generator = load(existing(model))
     if jobs is not None:
         generator.set_params(n_jobs=jobs)
     state = secrets.randbits(32) if seed is None else seed
-    fixed = _fixed(given)
-    with (
-        TableWriter(output) as out,
-        tqdm(total=number, unit=" events", unit_scale=True, disable=quiet) as bar,
-    ):
-        for start, conditions, n in _chunks(number, chunk, condition, fixed):
-            first = first_event + start
-            events, conditions = generator.sample(
-                n, condition=conditions, random_state=state, first_event=first, return_condition=True
-            )
-            out.write(_beside(events, conditions))
-            bar.update(len(events))
+    given_conditions = _Conditions(condition, _names(generator, condition), _fixed(given))
+    pieces = _generated(generator, _chunks(number, chunk, given_conditions), state, first_event)
+    with TableWriter(output) as out:
+        first = next(pieces)  # what is wrong shows before there is a bar
+        out.write(first)
+        look: dict[str, Any] = {"unit": " events", "unit_scale": True, "leave": False, "disable": quiet}
+        with tqdm(total=number, initial=first.num_rows, **look) as bar:
+            for piece in pieces:
+                out.write(piece)
+                bar.update(piece.num_rows)
     typer.echo(f"{output}: {out.n_rows:,} events, seed {state}")
 
 
-def _chunks(number: int | None, chunk: int, path: Path | None, fixed: Any) -> Iterator[tuple[int, Any, int]]:
+@dataclass(frozen=True)
+class _Conditions:
+    """A table with the columns to read (None: all), or one row for all events, or nothing."""
+
+    path: Path | None
+    columns: list[str] | None
+    fixed: Any
+
+
+def _names(generator: Any, path: Path | None) -> list[str] | None:
+    """The columns of the conditions; None if the table has none of these, and the model may take them by position."""
+    from buff.io import column_names
+
+    if path is None or generator.condition_schema_ is None:
+        return None
+    names = [column.name for column in generator.condition_schema_]
+    return names if set(names) & set(column_names(path)) else None
+
+
+def _generated(
+    generator: Any, chunks: Iterable[tuple[int, Any, int]], state: int, first_event: int
+) -> Iterator[Any]:
+    """Events beside their conditions, chunk by chunk."""
+    for start, conditions, n in chunks:
+        first = first_event + start
+        events, conditions = generator.sample(
+            n, condition=conditions, random_state=state, first_event=first, return_condition=True
+        )
+        yield _beside(events, conditions)
+
+
+def _chunks(number: int | None, chunk: int, given: _Conditions) -> Iterator[tuple[int, Any, int]]:
     """First event, conditions and ``n_samples`` of every chunk."""
     from buff.io import iter_table
 
+    path = given.path
     if path is None:
         total = 1000 if number is None else number
-        yield from ((start, fixed, min(chunk, total - start)) for start in range(0, total, chunk))
+        yield from ((start, given.fixed, min(chunk, total - start)) for start in range(0, total, chunk))
         return
     start = 0
-    for table in iter_table(path, chunk):
+    for table in iter_table(path, chunk, given.columns):
         head = table.slice(0, table.num_rows if number is None else max(number - start, 0))
         if head.num_rows:
             yield start, head, 1
         start += head.num_rows
+    if not start:
+        raise ValueError(f"{path} has no conditions: no rows")
     if number is not None and start < number:
         raise ValueError(f"{path} has {start} conditions, --number asks for {number}")
 

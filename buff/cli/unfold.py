@@ -11,9 +11,20 @@ import numpy as np
 import typer
 
 from buff.cli.options import Quiet
+from buff.cli.unfold_checks import check_config, check_observables, check_sample
 from buff.cli.unfold_config import TEMPLATE, Config, Sample, read_config
+from buff.cli.unfold_summary import printed, summary_html
 
 __all__ = ["unfold"]
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A picture, by the name of its file."""
+
+    name: str
+    caption: str
+    drawing: Any
 
 
 @dataclass(frozen=True)
@@ -55,14 +66,17 @@ def unfold(
     if config is None:
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
-    (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
+    check_config(wanted)
     simulation, data = _read(wanted, wanted.simulation, True), _read(wanted, wanted.data, wanted.data.truth)
     background = None if wanted.background is None else _read(wanted, wanted.background, False)
+    _check_events(wanted, simulation, data, background)
+    (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
     if not quiet:
         typer.echo(f"{simulation.reco.num_rows:,} simulated and {data.reco.num_rows:,} measured events", err=True)
     with _warnings_in_a_line():
         result = _result(wanted, simulation, data, background, quiet)
-    typer.echo(f"{result.diagnostics}\n{result.history!r}")
+    for line in printed(wanted, result):
+        typer.echo(line)
     for path in _written(wanted, result, data):
         typer.echo(str(path))
 
@@ -74,6 +88,17 @@ def _warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"buff: {message}", err=True)
         yield
+
+
+def _check_events(config: Config, simulation: _Events, data: _Events, background: _Events | None) -> None:
+    from buff.unfolding.event_weights import checked_weights
+
+    policy = config.settings.negative_weights
+    check_observables(config, simulation.truth)
+    checked_weights(simulation.weights, simulation.reco.num_rows, "[simulation] weight", policy)
+    for section, events in (("data", data), ("background", background)):
+        if events is not None:
+            check_sample(section, *events.passing("reco"), policy)
 
 
 def _read(config: Config, sample: Sample, with_truth: bool) -> _Events:
@@ -140,7 +165,9 @@ def _written(config: Config, result: Any, data: _Events) -> list[Path]:
         result.to_parquet(paths[-1])
     if output.tables:
         paths.append(folder / output.tables)
-        result.to_yaml(paths[-1], {name: config.observables[name].bins for name in config.truth})
+        observables = {name: config.observables[name] for name in config.truth}
+        bins, units = ({name: getattr(o, key) for name, o in observables.items()} for key in ("bins", "unit"))
+        result.to_yaml(paths[-1], bins, units)
     if output.figures or output.page:
         paths += _drawn(config, result, data, folder)
     return paths
@@ -149,33 +176,39 @@ def _written(config: Config, result: Any, data: _Events) -> list[Path]:
 def _drawn(config: Config, result: Any, data: _Events, folder: Path) -> list[Path]:
     from buff.report.page import figure_html, page_html, section_html, write_page
 
-    figures = dict(_figures(config, result, *data.passing("truth")))
+    figures = list(_figures(config, result, *data.passing("truth")))
     paths = []
     if config.output.figures:
-        for name, figure in figures.items():
-            paths.append(folder / f"{name.replace(' ', '_')}.{config.output.figures}")
-            figure.savefig(paths[-1])
+        for figure in figures:
+            stem = "".join(c if c.isalnum() else "_" for c in figure.name)
+            paths.append(folder / f"{stem}.{config.output.figures}")
+            figure.drawing.savefig(paths[-1])
     if config.output.page:
-        numbers = f"<pre>{result.diagnostics}\n\n{result.history!r}</pre>"
-        pictures = [section_html(name, figure_html(figure, name)) for name, figure in figures.items()]
+        pictures = [section_html(figure.name, figure_html(figure.drawing, figure.caption)) for figure in figures]
+        parts = ["<h1>Unfolded events</h1>", *summary_html(config, result), *pictures]
         paths.append(folder / config.output.page)
-        write_page(paths[-1], page_html("Unfolded events", ["<h1>Unfolded events</h1>", numbers, *pictures]))
+        write_page(paths[-1], page_html("Unfolded events", parts))
     return paths
 
 
-def _figures(config: Config, result: Any, truth: Any, weights: Any) -> Iterator[tuple[str, Any]]:
-    """Spectrum, migration and correlations of each observable, then the convergence, by name."""
+def _figures(config: Config, result: Any, truth: Any, weights: Any) -> Iterator[_Figure]:
+    """Spectrum, migration and correlations of each observable, then the convergence."""
     for name in config.truth:
         unit = config.observables[name].unit
         edges = result.histogram(name, config.observables[name].bins).axes[0].edges
         known = {} if truth is None else _counts(truth[name].to_numpy(), edges, weights)
-        yield name, result.plot_unfolded(name, edges, unit=unit, **known)
+        below = "the truth of the data" if known else "the truth of the simulation"
+        about = f"Events in each bin at truth level, with their errors; below, as ratios to {below}."
+        yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known))
         if name in config.reco:
-            yield f"{name} migration", result.plot_migration(name, edges, unit=unit)
+            about = "Where the simulated detector finds the events of each true bin: on the diagonal, if it is sharp."
+            yield _Figure(f"{name} migration", about, result.plot_migration(name, edges, unit=unit))
         if result.replicas:
-            yield f"{name} correlations", result.plot_correlation(name, edges, unit=unit)
+            about = "How unfolded bins fluctuate together from replica to replica."
+            yield _Figure(f"{name} correlations", about, result.plot_correlation(name, edges, unit=unit))
     if np.isfinite([iteration.change for iteration in result.history]).any():
-        yield "convergence", result.plot_convergence()
+        about = "Share of the unfolded density that each iteration moved."
+        yield _Figure("convergence", about, result.plot_convergence())
 
 
 def _counts(values: Any, edges: Any, weights: Any) -> dict[str, Any]:

@@ -34,18 +34,20 @@ file = "data.parquet"
 truth = "truth_mass"              # column of the simulation; leave it out for what is measured only
 reco = "reco_mass"                # column of simulation, data and background; leave it out for what is true only
 unit = "GeV"
-bins = [0, 5, 10, 15, 20, 25, 30, 40, 50]   # edges, or a number of bins; 30 unless told
+bins = [0, 5, 10, 15, 20, 25, 30, 40, 50]   # rising edges, or a number of bins; 30 unless told
 
 [observables.mult]
 truth = "truth_mult"
 reco = "reco_mult"
-bins = 20
+bins = 20                         # whole numbers get 20 bins at most, each with as many whole numbers
 
 [unfolding]
 method = "iterated"               # iterated, conditional, bridge or reweight
 # iterations = 5                  # until the data are described, unless told
 # samples = 20                    # draws of truth for each measured event
-# replicas = 20                   # behind covariances, or { data = 50, simulation = 10, model = 5 }
+# replicas = { data = 50, simulation = 10, model = 5 }   # behind covariances; a number is for each of the three.
+#                                 # Each replica repeats the unfolding: up to (1 + all replicas) x the time. One run of
+#                                 # 3,000 events took 16 s of CPU without and 144 s with replicas = 5.
 # negative_weights = "smooth"     # error, smooth or cancel, for weights of both signs
 # seed = 0
 # jobs = 1
@@ -103,6 +105,11 @@ class Output:
     tables: str = "hepdata"
     figures: str = "png"
     page: str = ""
+
+    @property
+    def binned(self) -> bool:
+        """Whether anything of it needs bins."""
+        return bool(self.tables or self.figures or self.page)
 
 
 @dataclass(frozen=True)

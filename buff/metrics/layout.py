@@ -3,36 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from itertools import zip_longest
-from math import isnan
-from typing import TYPE_CHECKING
+from math import isnan, sqrt
+from typing import TYPE_CHECKING, Literal
 
 from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
+from buff.metrics.neighbours import Memorisation
 
 if TYPE_CHECKING:
     from buff.metrics.record import Report
 
-__all__ = ["as_html", "as_text"]
+__all__ = ["Verdict", "as_html", "as_text", "copies_verdict"]
 
 _Row = tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What numbers say together, and how good that is."""
+
+    words: str
+    grade: Literal["good", "fair", "poor"]
+
+
+def copies_verdict(found: Memorisation) -> Verdict:
+    """Whether training rows came back, in words.
+
+    Two standard errors of the share of rows nearer to training than to held-out ones are allowed for. A share s is
+    what a share 2 s - 1 of copies would give, were all other rows new; a few percent above one half come of trees,
+    which know where training rows lie to the width of a leaf.
+
+    Examples
+    --------
+    >>> share, ratio = Estimate(0.545, 0.006), Estimate(0.98, 0.01)
+    >>> print(copies_verdict(Memorisation(share, ratio, copies=0, expected_copies=0.0)).words)
+    close to training rows, as trees are: no sign of copies
+    """
+    share, ratio = found.share_closer, found.distance_ratio
+    surely = share.value - 2 * (0.0 if isnan(share.error) else share.error)
+    # numbers of copies scatter by their square roots
+    many = found.copies - found.expected_copies > 2 * sqrt(found.copies + found.expected_copies)
+    if many or surely > 0.6:
+        return Verdict("copies: training rows come back", "poor")
+    if surely > 0.55 or ratio.value + 2 * ratio.error < 0.8:
+        return Verdict("closer to training rows than usual for trees: look for copies", "fair")
+    if surely > 0.5:
+        return Verdict("close to training rows, as trees are: no sign of copies", "good")
+    return Verdict("no closer to training rows than to others: no sign of copies", "good")
+
+
 def as_text(report: Report) -> str:
     """Two aligned tables: the whole, and its columns."""
-    tables = (_aligned(list(rows)) for rows in (_summary(report), _columns(report)))
-    return "\n\n".join([_title(report), *tables])
+    whole, columns = (_aligned(list(rows)) for rows in (_summary(report), _columns(report)))
+    return "\n\n".join([_title(report), *(part for part in (whole, _copies(report), columns) if part)])
 
 
 def as_html(report: Report) -> str:
     """The same two tables as HTML."""
-    tables = (_html(list(rows)) for rows in (_summary(report), _columns(report)))
-    return "".join([f"<p>{escape(_title(report))}</p>", *tables])
+    whole, columns = (_html(list(rows)) for rows in (_summary(report), _columns(report)))
+    copies = f"<p>{escape(_copies(report))}</p>" if report.memorisation else ""
+    return "".join([f"<p>{escape(_title(report))}</p>", whole, copies, columns])
 
 
 def _title(report: Report) -> str:
     return f"{report.n_generated} generated against {report.n_real} real rows"
+
+
+def _copies(report: Report) -> str:
+    """The verdict on copies, with what its share means."""
+    if report.memorisation is None:
+        return ""
+    share = report.memorisation.share_closer
+    halves = f"{share.value:.1%} are nearer to a training row than to any of as many held-out ones, 50% if by chance"
+    return f"{copies_verdict(report.memorisation).words}\n({halves})"
 
 
 def _summary(report: Report) -> Iterator[_Row]:

@@ -9,14 +9,14 @@ import numpy.typing as npt
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.correlations import associations
-from buff.plotting.marginals import name_ticks, shares, shortened
-from buff.plotting.pairs import Pair, draw_bars, draw_contours, draw_squares
+from buff.plotting.marginals import axis_label, name_ticks, shares, shortened
+from buff.plotting.pairs import Pair, draw_bars, draw_contours, draw_squares, level_of
 from buff.plotting.style import GENERATED, REAL, drawing, new_figure, two_digits
 
 __all__ = ["corner"]
 
-#: A column of fewer distinct values is drawn value by value.
-_FEW = 6
+#: A column of fewer distinct values is drawn value by value, one of fewer whole numbers as cells.
+_FEW, _CELLS = 6, 25
 
 
 def corner(
@@ -36,6 +36,7 @@ def corner(
 
     A contour holds the share ``inside`` of its sample. Against a category, bars hold the same central shares
     of the number and a dot is its median; for two categories the areas of the squares are shares of events.
+    Contours follow the cells of a column of few whole numbers, and are smoothed by a bin along the others.
     Above the diagonal stand the correlations, real over generated; see :func:`associations`.
 
     Parameters
@@ -43,7 +44,7 @@ def corner(
     real, generated, columns, units, real_weights, generated_weights, labels, style
         As in :func:`marginals`.
     bins : int
-        Bins along each axis; contours are smoothed by one bin.
+        Bins along each axis.
     inside : pair of float
         Shares inside the inner and the outer contour.
 
@@ -119,23 +120,54 @@ def _frame(
         _mark_axis(axes.yaxis, drawn[i], j == 0, 0)
         axes.yaxis.set_label_coords(-distance, 0.5)
     room = axes.get_window_extent().width / axes.figure.dpi * 72
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_fontsize(min(rcParams["font.size"], 1.5 * room / max(len(label.get_text()), 1)))
+    for label, observable in ((axes.xaxis.label, drawn[j]), (axes.yaxis.label, drawn[i])):
+        letters = len(observable.label) + (4 if "10^" in label.get_text() else 0)  # those of mathtext do not count
+        label.set_fontsize(min(rcParams["font.size"], 1.5 * room / max(letters, 1)))
 
 
 def _mark_axis(axis: Any, observable: Observable, shown: bool, turn: float) -> None:
-    """Three ticks, or the categories; ``turn`` is the angle of their names."""
+    """Three ticks, or the categories; ``turn`` is the angle of their names.
+
+    A common factor or date of the ticks stands in the label: at the end of the axis it would cover the next frame.
+    """
     from matplotlib.ticker import MaxNLocator, NullLocator
 
+    scale = ""
     name_ticks(axis, observable)
     axis.set_minor_locator(NullLocator())
     if observable.kind in ("number", "integer"):
         axis.set_major_locator(MaxNLocator(3, integer=observable.kind == "integer", prune="both"))
+        scale = _scale(axis, plain=10**8 if observable.kind == "integer" else 10**5)
     angle = turn if observable.kind == "category" else 45
     axis.set_tick_params(labelbottom=shown, labelleft=shown, labelsize="x-small", labelrotation=angle)
-    axis.get_offset_text().set_visible(shown)
+    axis.get_offset_text().set_visible(False)
     if shown:
-        axis.set_label_text(observable.label)
+        axis.set_label_text(axis_label(observable, scale) + _day(axis, observable))
+
+
+def _scale(axis: Any, plain: float) -> str:
+    """Let the ticks of numbers below 0.01, or from ``plain`` on, be multiples of a power of ten, and name it."""
+    from matplotlib.ticker import ScalarFormatter
+
+    largest = max(map(abs, axis.get_view_interval()))
+    formatter = ScalarFormatter(useOffset=False)
+    axis.set_major_formatter(formatter)
+    if not largest or 0.01 <= largest < plain:
+        formatter.set_scientific(False)
+        return ""
+    power = int(np.floor(np.log10(largest)))
+    formatter.set_powerlimits((power, power))
+    return f"$10^{{{power}}}$"
+
+
+def _day(axis: Any, observable: Observable) -> str:
+    """What all dates of the ticks have in common, after the name."""
+    if observable.kind != "date":
+        return ""
+    formatter = axis.get_major_formatter()
+    formatter.format_ticks(axis.get_majorticklocs())
+    common = formatter.get_offset()
+    return f", {common}" if common else ""
 
 
 def _write(figure: Any, cell: Any, before: float, after: float) -> None:
@@ -160,13 +192,38 @@ def _draw_pair(
     axes: Any, x: Observable, y: Observable, samples: Sequence[Pair], inside: Sequence[float]
 ) -> None:
     few = [_few(x, samples[0].x_edges), _few(y, samples[0].y_edges)]
+    cells = [o.kind == "integer" and len(e) <= _CELLS for o, e in ((x, samples[0].x_edges), (y, samples[0].y_edges))]
     for pair in samples:
         if all(few):
             draw_squares(axes, pair)
         elif any(few):
             draw_bars(axes, pair, few[1], inside)
+        elif any(cells):
+            _draw_cells(axes, pair, cells, inside)
         else:
             draw_contours(axes, pair, inside)
+
+
+def _draw_cells(axes: Any, pair: Pair, cells: Sequence[bool], inside: Sequence[float]) -> None:
+    """Lines that hold the shares ``inside``, along the sides of cells where a column has few whole numbers."""
+    from scipy.ndimage import gaussian_filter
+
+    density = np.maximum(gaussian_filter(pair.counts(), [0.0 if cell else 1.0 for cell in cells]), 0)
+    levels = [*(level_of(density, share) for share in reversed(inside)), float(density.max())]
+    if not 0 < levels[0] < levels[1] < levels[2]:  # all events in one or two cells
+        return
+    density, places = np.pad(density, 1), []
+    for axis, (edges, cell) in enumerate(zip((pair.x_edges, pair.y_edges), cells, strict=True)):
+        inner = (edges[1:] + edges[:-1]) / 2
+        if cell:  # two places a cell, just inside its sides
+            near = 1e-3 * (edges[1] - edges[0])
+            inner = np.stack([edges[:-1] + near, edges[1:] - near], axis=1).ravel()
+            density = np.repeat(density, [1, *[2] * (len(edges) - 1), 1], axis)
+        places.append(np.concatenate([edges[:1], inner, edges[-1:]]))
+    if pair.is_real:
+        axes.contourf(*places, density.T, levels, colors=["#DDDDDD", "#AAAAAA"])
+    else:
+        axes.contour(*places, density.T, levels[:2], colors=[GENERATED], linewidths=[0.7, 1.0])
 
 
 def _few(observable: Observable, edges: Values) -> bool:

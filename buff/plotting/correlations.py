@@ -111,7 +111,8 @@ def correlation_difference(
 ) -> Any:
     """Associations of the real columns, and beside them generated minus real.
 
-    Numbers in grey are within two standard deviations of zero, with (1 - r^2) / sqrt(n) for each sample.
+    Faint numbers are within two standard deviations of zero, with (1 - r^2) / sqrt(n) for each sample; the colours
+    of differences reach to four standard deviations at least, so that noise is pale.
 
     Parameters
     ----------
@@ -139,10 +140,10 @@ def correlation_difference(
     change = after - before
     side = max(2.2, 0.42 * len(drawn))
     with drawing(style):
-        figure = new_figure(2 * side + 2.4, side + 1.0)
+        figure = new_figure(2 * side + 1.6, side + 2.0)
         left, right = figure.subplots(1, 2)
         muted = np.abs(change) < 2 * sigma
-        limit = max(0.05, np.abs(change).max())
+        limit = max(0.05, np.abs(change).max(), 4 * sigma.max())
         kind = "association" if any(o.kind == "category" for o in drawn) else "correlation"
         _draw(figure, left, drawn, before, 1.0, np.zeros_like(muted), kind, labels[0])
         _draw(figure, right, drawn, change, limit, muted, "difference", f"{labels[1]} − {labels[0]}")
@@ -170,10 +171,8 @@ def _draw(
     shown = np.ma.masked_where(np.triu(np.ones((n, n), dtype=bool)), matrix)[1:, :-1]
     image = axes.imshow(shown, cmap="PuOr", vmin=-limit, vmax=limit)
     for i, j in zip(*np.tril_indices(n, -1), strict=True):
-        dark = abs(matrix[i, j]) > 0.7 * limit
-        colour = "white" if dark else ("0.55" if muted[i, j] else "black")
-        text = two_digits(matrix[i, j])
-        axes.text(j, i - 1, text, ha="center", va="center", color=colour, fontsize="x-small")
+        look: dict[str, Any] = {"color": _ink(image, matrix[i, j]), "alpha": 0.6 if muted[i, j] else None}
+        axes.text(j, i - 1, two_digits(matrix[i, j]), ha="center", va="center", fontsize="x-small", **look)
     names = [observable.name for observable in drawn]
     axes.set_xticks(range(n - 1), names[:-1], rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n - 1), names[1:])
@@ -181,4 +180,9 @@ def _draw(
     axes.minorticks_off()
     axes.spines[:].set_visible(False)
     axes.set_title(title)
-    figure.colorbar(image, ax=axes, label=label, shrink=0.8, pad=0.02)
+    figure.colorbar(image, ax=axes, label=label, location="bottom", shrink=0.7, aspect=30, pad=0.02)
+
+
+def _ink(image: Any, value: float) -> str:
+    """White on dark cells, black on light ones: by the luma of the colour (ITU-R BT.601)."""
+    return "white" if np.dot(image.to_rgba(value)[:3], (0.299, 0.587, 0.114)) < 0.5 else "black"

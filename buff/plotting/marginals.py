@@ -11,7 +11,7 @@ import numpy.typing as npt
 from buff.errors import MissingExtraError
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
-from buff.plotting.style import GENERATED, REAL, SHADE, drawing, new_figure
+from buff.plotting.style import GENERATED, REAL, SHADE, drawing, new_figure, unit_text
 
 __all__ = ["Shares", "marginals", "shares"]
 
@@ -180,7 +180,7 @@ def _draw_counts(axes: Any, observable: Observable, p: Shares, q: Shares, log: b
     else:
         # a bin in which negative weights prevail reaches below zero
         axes.set_ylim(1.25 * min(0, x.min(), y.min()), 1.25 * max((x + dx).max(), (y + dy).max()) or 1.0)
-    per_unit = f" [1/{observable.unit}]" if observable.unit else ""
+    per_unit = f" [1/{unit_text(observable.unit)}]" if observable.unit else ""
     axes.set_ylabel(f"density{per_unit}" if observable.kind == "number" else "share of events")
     axes.text(
         0.97, 0.95, _note(observable, p, q), transform=axes.transAxes, ha="right", va="top", fontsize="small"
@@ -189,7 +189,7 @@ def _draw_counts(axes: Any, observable: Observable, p: Shares, q: Shares, log: b
 
 
 def _note(observable: Observable, p: Shares, q: Shares) -> str:
-    """Distance in standard deviations, and the missing values, if there are any."""
+    """Chi squared of the bins over their number less one, and the missing values, if there are any."""
     variance = p.error**2 + q.error**2
     used = variance > 0
     chi2 = np.sum((p.value - q.value)[used] ** 2 / variance[used])
@@ -229,13 +229,19 @@ def _draw_ratio(axes: Any, observable: Observable, p: Shares, q: Shares, reach: 
     axes.set_yticks([1 - reach / 2, 1, 1 + reach / 2])
     axes.minorticks_off()
     axes.set_ylabel("ratio")
-    axes.set_xlabel(observable.label)
+    axes.set_xlabel(axis_label(observable))
     _mark_beyond(axes, edges, p)
     name_ticks(axes.xaxis, observable)
     if sum(map(len, observable.categories)) > 14:
         axes.set_xticks(
             axes.get_xticks(), axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor"
         )
+
+
+def axis_label(observable: Observable, scale: str = "") -> str:
+    """The name, and in brackets what its numbers are multiplied by and the unit."""
+    factors = " ".join(part for part in (scale, unit_text(observable.unit)) if part)
+    return f"{observable.name} [{factors}]" if factors else observable.name
 
 
 def shortened(observable: Observable) -> list[str]:

@@ -21,6 +21,8 @@ _LINES: Mapping[str, dict[str, Any]] = {
     "reco": {"color": PALETTE[2], "linestyle": ":"},
 }
 
+_BAND: Mapping[str, Any] = {"fill": True, "color": GENERATED, "alpha": 0.25, "linewidth": 0}
+
 
 @dataclass(frozen=True, eq=False)
 class _Bins:
@@ -52,7 +54,8 @@ def unfolded_spectrum(
 ) -> Any:
     r"""Unfolded distribution over the truth it should have, with their ratio below.
 
-    Bars are statistical errors, the band around the points the total ones of ``covariance``. Written are chi-squared
+    Bars are statistical errors, the band around the points the total ones of ``covariance``, or else those of the bars.
+    Written are chi-squared
     against truth, with the covariance if there is one, and the number of bins.
 
     Parameters
@@ -76,7 +79,7 @@ def unfolded_spectrum(
     log : bool, optional
         Logarithmic axis; where the content spans more than a factor 300 unless told.
     labels : mapping, optional
-        Other names for ``"unfolded"``, ``"truth"``, ``"prior"``, ``"reco"``.
+        Other names for ``"unfolded"``, ``"truth"``, ``"prior"``, ``"reco"``, ``"band"``.
     style : str, optional
         A style of mplhep, such as "CMS".
 
@@ -99,7 +102,7 @@ def unfolded_spectrum(
     ('events / GeV', 'mass [GeV]')
     """
     e = checked_edges(edges)
-    names = {**_LABELS, **(labels or {})}
+    names = {**_LABELS, "band": f"{'statistical' if covariance is None else 'total'} error", **(labels or {})}
     given = (("unfolded", unfolded, error), ("truth", truth, truth_error), ("prior", prior, None), ("reco", reco, None))
     bins = {key: _checked(key, x, s, len(e) - 1) for key, x, s in given if x is not None}
     matrix = None if covariance is None else checked_covariance(covariance, len(e) - 1)
@@ -108,18 +111,18 @@ def unfolded_spectrum(
         bins = {key: b.per(b.value.sum()) for key, b in bins.items()}
     reference = next((key for key in ("truth", "prior") if key in bins), None)
     density = {key: b.per(np.diff(e)) for key, b in bins.items()}
-    total = None if matrix is None else np.sqrt(np.diag(matrix)) / np.diff(e)
+    band = density["unfolded"].error if matrix is None else np.sqrt(np.diag(matrix)) / np.diff(e)
     with drawing(style):
         figure = new_figure(4.8, 4.2)
         heights = (2.6, 1) if reference else (1,)
         panels = np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
         figure.get_layout_engine().set(hspace=0, h_pad=0.02)
         note = _chi2(bins["unfolded"], bins["truth"], matrix) if "truth" in bins else None
-        _draw_spectrum(panels[0], e, density, total, names, note)
+        _draw_spectrum(panels[0], e, density, band, names, note)
         _scale(panels[0], density, log)
         panels[0].set_ylabel(("density" if normalise else "events") + f" / {unit or 'unit'}")
         if reference:
-            _draw_ratio(panels[1], e, density, reference, total)
+            _draw_ratio(panels[1], e, density, reference, band)
             panels[1].set_ylabel(f"ratio to\n{names[reference]}")
         panels[-1].set_xlabel(f"{name} [{unit}]" if unit else name)
         panels[-1].set_xlim(e[0], e[-1])
@@ -139,7 +142,7 @@ def _draw_spectrum(
     axes: Any,
     edges: Values,
     bins: Mapping[str, _Bins],
-    total: Values | None,
+    band: Values,
     names: Mapping[str, str],
     note: str | None,
 ) -> None:
@@ -149,9 +152,8 @@ def _draw_spectrum(
     if "truth" in bins:
         axes.stairs(bins["truth"].value, edges, color=REAL, linewidth=0.8)
     u = bins["unfolded"]
-    if total is not None:
-        band = {"fill": True, "color": GENERATED, "alpha": 0.25, "linewidth": 0}
-        axes.stairs(u.value + total, edges, baseline=u.value - total, label="total error", **band)
+    if band.any():
+        axes.stairs(u.value + band, edges, baseline=u.value - band, label=names["band"], **_BAND)
     centres = (edges[1:] + edges[:-1]) / 2
     axes.errorbar(centres, u.value, u.error, fmt="o", markersize=3, color=GENERATED, label=names["unfolded"])
     axes.legend(title=note)
@@ -169,17 +171,14 @@ def _scale(axes: Any, bins: Mapping[str, _Bins], log: bool | None) -> None:
         axes.set_ylim(1.2 * min(0.0, values.min()), 1.45 * top or 1.0)
 
 
-def _draw_ratio(
-    axes: Any, edges: Values, bins: Mapping[str, _Bins], reference: str, total: Values | None
-) -> None:
+def _draw_ratio(axes: Any, edges: Values, bins: Mapping[str, _Bins], reference: str, errors: Values) -> None:
     b, u = bins[reference], bins["unfolded"]
     below = np.where(b.value > 0, b.value, np.nan)
-    ratio, bar, band = u.value / below, u.error / below, (u.error if total is None else total) / below
+    ratio, bar, band = u.value / below, u.error / below, errors / below
     axes.stairs(1 + b.error / below, edges, baseline=1 - b.error / below, fill=True, color=SHADE, linewidth=0)
     axes.axhline(1, color=REAL, linewidth=0.8)
-    if total is not None:
-        high, low = ratio + band, ratio - band
-        axes.stairs(high, edges, baseline=low, fill=True, color=GENERATED, alpha=0.25, linewidth=0)
+    if errors.any():
+        axes.stairs(ratio + band, edges, baseline=ratio - band, **_BAND)
     if reference == "truth" and "prior" in bins:
         axes.stairs(bins["prior"].value / below, edges, baseline=None, **_LINES["prior"])
     centres, reach = (edges[1:] + edges[:-1]) / 2, _reach(np.abs(ratio - 1) + band)

@@ -1,5 +1,6 @@
 """Colours, fonts and frames: one look, readable in black and white and by the colour-blind."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Any
 
 from buff.errors import MissingExtraError
 
-__all__ = ["GENERATED", "PALETTE", "REAL", "SHADE", "as_png", "drawing", "new_figure", "two_digits"]
+__all__ = ["GENERATED", "PALETTE", "REAL", "SHADE", "as_png", "drawing", "new_figure", "two_digits", "unit_text"]
 
 #: M. Okabe and K. Ito, Color Universal Design (2008).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -74,6 +75,20 @@ def as_png(figure: Any, dpi: float = 110) -> bytes:
     buffer = BytesIO()
     FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def unit_text(unit: str) -> str:
+    """A unit as matplotlib sets it: powers raised, pT as the symbol it is; one with a $ stays as it is.
+
+    Examples
+    --------
+    >>> print(unit_text("pT^2"), unit_text("1/pT"), unit_text("GeV"), unit_text("cm^-2"))
+    $p_T^{2}$ 1/$p_T$ GeV cm$^{-2}$
+    """
+    if "$" in unit:
+        return unit
+    pieces = re.sub(r"\bpT\b(\^-?\d+)?|\^-?\d+", r"$\g<0>$", unit)
+    return re.sub(r"\^(-?\d+)", r"^{\1}", pieces.replace("$pT", "$p_T"))
 
 
 def two_digits(value: float) -> str:

@@ -4,10 +4,29 @@ import base64
 import secrets
 from collections.abc import Iterable, Sequence
 from html import escape
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-__all__ = ["figure_html", "page_html", "section_html", "table_html", "write_page"]
+__all__ = ["checked_page", "figure_html", "page_html", "section_html", "table_html", "write_page"]
+
+
+def checked_page(path: str | PathLike[str]) -> Path:
+    """The path of a page that can be written.
+
+    Raises
+    ------
+    ValueError
+        If the name does not end in ``.html`` or ``.htm``.
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    page = Path(path)
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{page}: the page is HTML, give a name that ends in .html")
+    if not page.parent.is_dir():
+        raise FileNotFoundError(f"{page.parent}: no such folder for the report")
+    return page
 
 
 def page_html(title: str, parts: Iterable[str]) -> str:

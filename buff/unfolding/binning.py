@@ -53,6 +53,10 @@ class Binning:
         inside = number >= 0
         return np.bincount(number[inside], weights[inside], minlength=int(np.prod(self.shape)))
 
+    def beyond(self, events: Columns, weights: Array) -> float:
+        """Weight outside all bins."""
+        return float(weights[self._numbers(events) < 0].sum())
+
     def variances(self, events: Columns, weights: Array, groups: Indices) -> Array:
         """Sum of the squares of what independent events put into each bin; rows of one group are one event."""
         number, n_bins = self._numbers(events), int(np.prod(self.shape))
@@ -139,8 +143,20 @@ def _edges(events: Columns, weights: Array, name: str, bins: Any) -> Array:
     if values.dtype.kind not in "biuf":
         raise ValueError(f"column {name!r} holds {values.dtype} and no numbers: it cannot be put in bins")
     if isinstance(bins, int | np.integer):
-        return automatic_bins(values.astype(np.float64), int(bins), weights=weights)
+        numbers = values.astype(np.float64)
+        edges = automatic_bins(numbers, int(bins), weights=weights)
+        return _around_integers(edges) if (numbers == np.rint(numbers)).all() else edges
     edges = np.asarray(bins, np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise ValueError(f"bins of {name!r} must be at least two rising edges, found {bins!r}")
     return edges
+
+
+def _around_integers(edges: Array) -> Array:
+    """Edges at half-integers, the same number of integers in each bin: no more bins than there were.
+
+    Bins of another width would hold now more integers, now fewer, and show a comb.
+    """
+    low, high = np.rint(edges[0]), np.rint(edges[-1])
+    width = np.ceil((high - low + 1) / (len(edges) - 1))
+    return np.asarray(np.arange(low, high + width + 0.5, width) - 0.5)

@@ -12,28 +12,44 @@ from buff.protocols import Array
 
 __all__ = ["write_tables", "write_weights"]
 
+#: What a covariance of each source is made of.
+_ORIGINS = {
+    "data": "the statistics of the measured events",
+    "simulation": "the statistics of the simulated events",
+    "model": "the spread of models with other seeds",
+    "total": "all sources together",
+}
 _LABELS = {"data": "data statistics", "simulation": "simulation statistics", "model": "model"}
 
 
-def write_tables(folder: Path, result: Any, bins: Mapping[str, Any]) -> None:
+def write_tables(folder: Path, result: Any, bins: Mapping[str, Any], units: Mapping[str, str]) -> None:
     """``submission.yaml``, and a table and its covariances for each column.
+
+    Each table says how many events lie beyond its bins. Columns without a unit have none on their axes.
 
     References
     ----------
     Maguire, Heinrich, Watt, "HEPData: a repository for high energy physics data", 2017, arXiv:1704.05473.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    documents: list[Any] = [{"comment": f"Unfolded with buff, method {result.method}. {result.diagnostics}"}]
+    about = " ".join([f"Unfolded with buff, method {result.method}.", *str(result.diagnostics).splitlines()])
+    documents: list[Any] = [{"comment": about}]
     for name, edges in bins.items():
         stem = "".join(c if c.isalnum() else "_" for c in name)
-        tables = {stem: _distribution(result, name, edges)}
-        if result.replicas:
-            tables |= {f"{stem}_covariance_{key}": table for key, table in _covariances(result, name, edges)}
-        for file, table in tables.items():
+        for suffix, about, table in _tables(result, name, edges, units.get(name, "")):
+            file = f"{stem}{suffix}"
             (folder / f"{file}.yaml").write_text(_yaml(table))
-            about = f"Unfolded distribution of {name}" if file == stem else f"{file.removeprefix(stem + '_')} of {name}"
             documents.append({"name": file, "description": about, "keywords": [], "data_file": f"{file}.yaml"})
     (folder / "submission.yaml").write_text("---\n".join(["", *(_yaml(document) for document in documents)]))
+
+
+def _tables(result: Any, name: str, bins: Any, unit: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """End of the file name, description and content of the tables of a column."""
+    yield "", f"Unfolded distribution of {name}.", _distribution(result, name, bins, unit)
+    if result.replicas:
+        for source, table in _covariances(result, name, bins, unit):
+            about = f"Covariance of the bins of the unfolded distribution of {name}: {_ORIGINS[source]}."
+            yield f"_covariance_{source}", about, table
 
 
 def write_weights(path: Path, result: Any) -> None:
@@ -67,7 +83,7 @@ def _numbered(replicas: Sequence[Any]) -> Iterator[tuple[str, Any]]:
         yield f"{replica.source}_{i}", replica
 
 
-def _distribution(result: Any, name: str, bins: Any) -> dict[str, Any]:
+def _distribution(result: Any, name: str, bins: Any, unit: str) -> dict[str, Any]:
     h = result.histogram(name, bins)
     edges = h.axes[0].edges
     if result.replicas:
@@ -80,12 +96,14 @@ def _distribution(result: Any, name: str, bins: Any) -> dict[str, Any]:
         for i, value in enumerate(h.values())
     ]
     return {
-        "independent_variables": [{"header": {"name": name}, "values": _ranges(edges)}],
-        "dependent_variables": [{"header": {"name": "events a bin"}, "values": values}],
+        "independent_variables": [{"header": _header(name, unit), "values": _ranges(edges)}],
+        "dependent_variables": [
+            {"header": {"name": "events a bin"}, "qualifiers": _totals(result, name, edges), "values": values}
+        ],
     }
 
 
-def _covariances(result: Any, name: str, bins: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _covariances(result: Any, name: str, bins: Any, unit: str) -> Iterator[tuple[str, dict[str, Any]]]:
     covariance = result.covariance(name, bins)
     ranges = _ranges(covariance.binning.edges[0])
     n = len(ranges)
@@ -95,7 +113,7 @@ def _covariances(result: Any, name: str, bins: Any) -> Iterator[tuple[str, dict[
             source,
             {
                 "independent_variables": [
-                    {"header": {"name": f"{name} ({which})"}, "values": [pair[k] for pair in pairs]}
+                    {"header": _header(f"{name} ({which})", unit), "values": [pair[k] for pair in pairs]}
                     for k, which in enumerate(("first", "second"))
                 ],
                 "dependent_variables": [
@@ -103,6 +121,17 @@ def _covariances(result: Any, name: str, bins: Any) -> Iterator[tuple[str, dict[
                 ],
             },
         )
+
+
+def _header(name: str, unit: str) -> dict[str, str]:
+    return {"name": name, "units": unit} if unit else {"name": name}
+
+
+def _totals(result: Any, name: str, edges: Array) -> list[dict[str, Any]]:
+    return [
+        {"name": "unfolded events in all", "value": float(result.weights.sum())},
+        {"name": "unfolded events beyond the bins", "value": result.beyond(name, edges)},
+    ]
 
 
 def _ranges(edges: Array) -> list[dict[str, float]]:

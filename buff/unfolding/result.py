@@ -1,6 +1,6 @@
 """What comes out of an unfolding: events with weights, how they came about, and how sure they are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from buff.unfolding.binning import Binning, Covariance
 from buff.unfolding.events import Simulation
 from buff.unfolding.export import write_tables, write_weights
 from buff.unfolding.iterations import History
-from buff.unfolding.members import Measured, Unfolded
+from buff.unfolding.members import LEAST_EFFICIENCY, Measured, Unfolded
 from buff.weights import effective_size
 
 __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
@@ -22,7 +22,7 @@ __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Numbers to look at before believing a result; prints as a list.
+    """Numbers to look at before believing a result; prints as sentences, one a line.
 
     Attributes
     ----------
@@ -45,10 +45,21 @@ class Diagnostics:
     effective: float
 
     def __str__(self) -> str:
-        return (
-            f"{self.measured} measured events, {self.outside} of them outside the simulation; signal {self.signal:.1%}"
-            f", worth {self.effective:.0f} events; {self.unseen:.2%} of the unfolded events at the least efficiency"
+        limit = f"{1 / LEAST_EFFICIENCY:g}"
+        sentences = (
+            f"{self.measured:,} measured events; "
+            + (
+                f"{self.outside:,} of them where no simulated one lies, so that their truth is a guess."
+                if self.outside
+                else "all lie where simulated ones do."
+            ),
+            f"{self.signal:.1%} of their weight is signal: neither background nor failing the selection of truth.",
+            f"The relative statistical error of the signal is that of {self.effective:,.0f} events of equal weight.",
+            f"{self.unseen:.2%} of the unfolded events are seen less than once in {limit}: they are counted too low."
+            if self.unseen
+            else f"No correction for efficiency reached its limit, a factor of {limit}.",
         )
+        return "\n".join(sentences)
 
     @classmethod
     def of(cls, unfolded: Unfolded, measured: Measured, outside: Array) -> "Diagnostics":
@@ -126,7 +137,8 @@ class UnfoldingResult:
         columns : str, int or sequence of these
             Names or numbers.
         bins : int or array of edges, one for each of several columns
-            A number asks for equal bins over the central 99.8 percent.
+            A number asks for equal bins over the central 99.8 percent; a column of whole numbers gets so many at most,
+            with edges at half-integers and the same number of integers in each.
 
         Returns
         -------
@@ -155,6 +167,10 @@ class UnfoldingResult:
         view.variance = self._variance(binning).reshape(binning.shape)
         return h
 
+    def beyond(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> float:
+        """Events at truth level that lie in no bin of :meth:`histogram`."""
+        return self._binning(columns, bins).beyond(self.columns, self.weights)
+
     def covariance(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> Covariance:
         """Covariance of the bins of :meth:`histogram`, by source.
 
@@ -182,7 +198,7 @@ class UnfoldingResult:
             {source: np.atleast_2d(np.cov(np.array(counts).T)) for source, counts in of_source.items()},
         )
 
-    def to_yaml(self, path: Any, bins: Any = None) -> None:
+    def to_yaml(self, path: Any, bins: Any = None, units: Mapping[str, str] | None = None) -> None:
         """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.
 
         Parameters
@@ -191,9 +207,11 @@ class UnfoldingResult:
             Folder, made if it is not there.
         bins : mapping from column name to bins, optional
             See :meth:`histogram`; all columns of numbers by default.
+        units : mapping from column name to str, optional
+            Written on the axes.
         """
         wanted = dict.fromkeys(self._numeric(), 30) if bins is None else dict(bins)
-        write_tables(Path(path), self, wanted)
+        write_tables(Path(path), self, wanted, units or {})
 
     def to_parquet(self, path: Any) -> None:
         """Write the events with ``weight``, ``measured_row`` and the weights of replicas, ``weight_data_0`` ...
@@ -204,6 +222,9 @@ class UnfoldingResult:
 
     def plot_unfolded(self, column: str | int, bins: Any = 30, *, truth: Any = None, **style: Any) -> Any:
         """Unfolded, simulated and measured distribution, with the ratio to the truth.
+
+        The band is the total error of the replicas, where there are some, else the Poisson error of the weights: of the
+        measured events, or of the simulated ones for ``"reweight"``. The legend says which.
 
         Parameters
         ----------
@@ -224,9 +245,10 @@ class UnfoldingResult:
             given["reco"] = binning.counts(self.measured.reco, self.signal)
         if self.replicas:
             given["covariance"] = self.covariance(name, binning.edges[0]).total
-        error = np.sqrt(binning.variances(self.columns, self.weights, self.measured_rows))
+        labels = {"band": self._error_name(), **(style.pop("labels", None) or {})}
+        error = np.sqrt(self._poisson(binning))
         counts = binning.counts(self.columns, self.weights)
-        return unfolded_spectrum(binning.edges[0], counts, error=error, name=name, **given, **style)
+        return unfolded_spectrum(binning.edges[0], counts, error=error, name=name, labels=labels, **given, **style)
 
     def plot_migration(self, column: str | int, bins: Any = 30, **style: Any) -> Any:
         """Where the simulated detector finds the events of each bin of a column that truth and reco both have."""
@@ -261,8 +283,16 @@ class UnfoldingResult:
     def _variance(self, binning: Binning) -> Array:
         if self.replicas:
             return np.asarray(np.diag(self.covariance(list(binning.names), list(binning.edges)).total))
+        return self._poisson(binning)
+
+    def _poisson(self, binning: Binning) -> Array:
         source = self.simulation.of_kind[0] if self.method == "reweight" else self.measured.of_data
         return source.inflation * binning.variances(self.columns, self.weights, self.measured_rows)
+
+    def _error_name(self) -> str:
+        if self.replicas:
+            return "error of replicas: " + ", ".join(dict.fromkeys(replica.source for replica in self.replicas))
+        return f"Poisson error, {'simulated' if self.method == 'reweight' else 'measured'} weights"
 
     def _numeric(self) -> list[str]:
         pairs = zip(self.columns.names, self.columns.arrays, strict=True)

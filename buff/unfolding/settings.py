@@ -31,8 +31,8 @@ def check_settings(unfolder: Any) -> None:
     classifier_settings(unfolder.classifier)
 
 
-def replica_counts(n_replicas: Any) -> dict[str, int]:
-    """Number of replicas of each source.
+def replica_counts(n_replicas: Any, name: str = "n_replicas") -> dict[str, int]:
+    """Number of replicas of each source; ``name`` is what errors call them.
 
     Examples
     --------
@@ -42,10 +42,10 @@ def replica_counts(n_replicas: Any) -> dict[str, int]:
     given = n_replicas if isinstance(n_replicas, Mapping) else dict.fromkeys(SOURCES, n_replicas)
     unknown = set(given) - set(SOURCES)
     if unknown:
-        raise ValueError(f"n_replicas names {', '.join(SOURCES)}; found {sorted(unknown)}")
+        raise ValueError(f"{name} names {', '.join(SOURCES)}; found {sorted(unknown)}")
     for source, n in given.items():
         if not isinstance(n, int | np.integer) or n < 0 or n == 1:
-            raise ValueError(f"n_replicas of {source} must be 0 or at least 2, found {n!r}")
+            raise ValueError(f"{name} of {source} must be 0 or at least 2, found {n!r}")
     return {source: int(given.get(source, 0)) for source in SOURCES}
 
 

@@ -43,19 +43,6 @@ def test_rows_get_odds_from_trees_that_did_not_see_them():
     assert abs(fit.log_odds[y == 1].mean() - fit.log_odds[y == 0].mean()) < 0.2
 
 
-def test_a_group_is_in_one_fold():
-    # each group of rows has a label of its own: a fold that had seen some rows of it would know
-    rng = np.random.default_rng(3)
-    group = np.repeat(np.arange(100), 20)
-    x = rng.uniform(size=(100, 2))[group]
-    y = rng.integers(0, 2, 100).astype(float)[group]
-    settings = ClassifierSettings(reg_lambda=0.1)
-    apart = Classifier.fit(x, y, np.ones(2000), settings, groups=group).log_odds
-    mixed = Classifier.fit(x, y, np.ones(2000), settings).log_odds
-    separation = [f[y == 1].mean() - f[y == 0].mean() for f in (apart, mixed)]
-    assert separation[0] < 0.5 < 2 < separation[1]
-
-
 def test_soft_labels_are_means():
     x = np.zeros((3000, 1))
     y, w = np.repeat([0.0, 0.25, 1.0], 1000), np.repeat([1.0, 2.0, 1.0], 1000)

@@ -39,7 +39,8 @@ def folder(tmp_path_factory):
     for name, seed in (("train", 0), ("test", 1)):
         with TableWriter(path / f"{name}.parquet") as out:
             out.write(events(600, seed))
-    (path / "labels.csv").write_text("flavour\nt\nq\nt\n")
+    for name, text in (("labels", "flavour\nt\nq\nt\n"), ("no_flavour", "mass,n\n80.5,3\n"), ("empty", "flavour\n")):
+        (path / f"{name}.csv").write_text(text)
     base = ["fit", f"{path}/train.parquet", *FAST]
     for words in (
         ["-o", f"{path}/plain.buff", "--columns", "mass,n"],

@@ -73,10 +73,31 @@ def test_inspect_shows_columns_settings_and_nodes(buff, folder):
 def test_samplers_are_listed_in_columns(buff):
     from buff.solvers import SOLVERS
 
-    lines = buff("samplers").stdout.splitlines()
+    table, _, legend = buff("samplers").stdout.partition("\n\n")
+    lines = table.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(SOLVERS)
     place = lines[0].index("reference")
     assert all(line[place - 1] == " " != line[place] for line in lines[1:])
+    assert all(f"\n{word}: " in f"\n{legend}" for word in ("evaluations", "noise", "stays on"))
+    assert "N steps" in legend
+
+
+def test_inspect_aligns_settings_whatever_their_names(buff, folder):
+    table = buff("inspect", folder / "plain.buff").stdout.split("\n\n")[2].splitlines()
+    assert max(len(line.split()[0]) for line in table) >= len("negative_weights")
+    place = table[0].index(table[0].split()[1])
+    assert all(line[place - 1] == " " != line[place] for line in table)
+
+
+@pytest.mark.parametrize("verb", ["inspect", "sample"])
+def test_a_missing_model_is_told_as_a_missing_table_is(buff, verb, tmp_path):
+    words = ["-o", tmp_path / "x.csv"] if verb == "sample" else []
+    result = buff(verb, tmp_path / "no.buff", *words)
+    assert (result.exit_code, result.stderr) == (1, f"buff: {tmp_path}/no.buff: no such file\n")
+
+
+def test_demo_says_that_it_writes_a_page(buff):
+    assert "buff_demo.html" in " ".join(buff("demo", "--help").stdout.split())
 
 
 def test_demo_hands_its_options_to_the_library(buff, monkeypatch, tmp_path):

@@ -62,9 +62,20 @@ def test_columns_of_one_file_only_are_told(buff, folder, tmp_path, quick):
     result = buff("evaluate", folder / "test.parquet", tmp_path / "g.csv", "--weight-column", "weight", "-q")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == "in one file only, left out: flavour new\n"
+    assert result.stdout.endswith("\n\nin one file only, left out: flavour new\n")
     result = buff("evaluate", folder / "test.parquet", folder / "labels.csv", "-c", "mass")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "labels.csv: no column 'mass'; it has flavour" in result.stderr
+
+
+def test_a_unit_of_no_column_and_a_page_of_another_format_are_refused(buff, folder):
+    words = ("evaluate", folder / "test.parquet", folder / "train.parquet", "-c", "mass,n")
+    result = buff(*words, "--unit", "met=GeV")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "--unit met=GeV: no column 'met' is compared; they are mass n" in result.stderr
+    result = buff(*words, "--report", folder / "r.pdf")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "r.pdf: the page is HTML, give a name that ends in .html" in result.stderr
 
 
 def test_categories_with_gaps_stay_what_they_are():

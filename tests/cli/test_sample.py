@@ -61,6 +61,26 @@ def test_a_table_of_conditions_is_followed_row_by_row(buff, folder, tmp_path):
     assert everything.slice(0, 70).equals(some)
 
 
+def test_conditions_are_found_by_name_among_other_columns(buff, folder, tmp_path):
+    for name, table in (("wide", folder / "test.parquet"), ("narrow", tmp_path / "labels.csv")):
+        if name == "narrow":
+            with TableWriter(table) as out:
+                out.write(read_table(folder / "test.parquet", ["flavour"]))
+        given = ("--condition", table, "-n", 20, "--seed", 2, "-q")
+        result = buff("sample", folder / "conditional.buff", "-o", tmp_path / f"{name}.parquet", *given)
+        assert result.exit_code == 0, result.stderr
+    wide = read_table(tmp_path / "wide.parquet")
+    assert wide.column_names == ["mass", "n", "flavour"]
+    assert wide.equals(read_table(tmp_path / "narrow.parquet"))
+
+
+def test_a_failed_sample_leaves_no_bar(buff, folder, tmp_path):
+    result = buff("sample", folder / "plain.buff", "-o", tmp_path / "x.csv", "--given", "flavour=t")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("buff: ")
+    assert result.stderr.count("\n") == 1
+
+
 def test_progress_goes_to_standard_error(buff, folder, tmp_path):
     result = buff("sample", folder / "plain.buff", "-n", 40, "-o", tmp_path / "x.csv")
     assert "40.0/40.0" in result.stderr
@@ -80,6 +100,8 @@ def test_progress_goes_to_standard_error(buff, folder, tmp_path):
             ["{folder}/conditional.buff", "--condition", "{folder}/labels.csv", "-n", "4"],
             "labels.csv has 3 conditions, --number asks for 4",
         ),
+        (["{folder}/conditional.buff", "--condition", "{folder}/no_flavour.csv"], "lacks the columns ['flavour']"),
+        (["{folder}/conditional.buff", "--condition", "{folder}/empty.csv"], "empty.csv has no conditions"),
     ],
 )
 def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path, words, message):

@@ -1,5 +1,6 @@
 """``buff unfold``: the file is understood or refused in one line, and what comes out is the library's result."""
 
+import re
 import tomllib
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from buff.cli.unfold_config import TEMPLATE, read_config
 from buff.datasets import gaussian_2d
 from buff.io import TableWriter
+from buff.unfolding import Unfolder
 
 NAMES = ("mass", "width")
 CONFIG = """
@@ -52,7 +54,9 @@ def events(n, seed, shift, signed=False):
     weight = rng.choice([1.0, 1.0, 1.0, -1.0], n) if signed else np.ones(n)
     columns = {f"truth_{name}": x for name, x in zip(NAMES, truth.T, strict=True)}
     columns |= {f"reco_{name}": x for name, x in zip(NAMES, reco.T, strict=True)}
-    return pa.table({**columns, "weight": weight, "seen": reco[:, 0] > -2})
+    columns |= {"kind": np.repeat("a", n), "never": np.zeros(n, bool), "gaps": np.append(np.nan, np.ones(n - 1))}
+    # the first event, the one with a gap, is seen
+    return pa.table({**columns, "weight": weight, "seen": (reco[:, 0] > -2) | (np.arange(n) == 0)})
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,25 @@ def test_what_comes_out(buff, home):
     page = (out / "page.html").read_text()
     assert page.count("<img") == 5
     assert "measured events" in page
+    assert "<pre" not in page  # nothing that does not wrap
+    headings, captions = (re.findall(rf"<{tag}>(.+?)</{tag}>", page) for tag in ("h2", "figcaption"))
+    assert len(captions) == 5
+    assert not set(headings) & set(captions)
+
+
+def test_units_and_what_lies_beyond_the_bins(buff, home):
+    result = buff("unfold", "-q", write(home, CONFIG.replace("[-2, -1, 0, 1, 2, 3]", "[-1, 0, 1]"), "beyond.toml"))
+    assert result.exit_code == 0, result.stderr
+    unfolded = pq.read_table(home / "out" / "events.parquet")
+    mass, weight = unfolded["mass"].to_numpy(), unfolded["weight"].to_numpy()
+    beyond, total = weight[(mass < -1) | (mass > 1)].sum(), weight.sum()
+    assert f"\n{beyond:,.0f} of {total:,.0f} unfolded events lie beyond the bins of mass.\n" in result.stdout
+    assert 0.1 < beyond / total < 0.9
+    table = (home / "out" / "hepdata" / "mass.yaml").read_text()
+    assert '{"name": "mass", "units": "GeV"}' in table
+    value = float(re.search(r'"unfolded events beyond the bins", "value": (.+)\}', table)[1])
+    assert value == pytest.approx(beyond)
+    assert '{"name": "width"}' in (home / "out" / "hepdata" / "width.yaml").read_text()
 
 
 def test_nothing_more_than_asked_for(buff, home):
@@ -123,12 +146,32 @@ def test_nothing_more_than_asked_for(buff, home):
         ('negative_weights = "smooth"', "", "negative values, the first -1: negative_weights=\"smooth\" learns"),
         ('truth = "truth_mass"', 'truth = "mass"', "no column 'mass'; it has truth_mass"),
         ('"reco_width"', '"reco_w"', "no column 'reco_w'; it has truth_mass"),
+        ("bins = [-2,", "bins = [-2, -3,", "[observables.mass] bins must be rising edges, found -3 after -2 in [-2, -3"),
+        ("bins = 8", "bins = [8]", "[observables.width] bins must be at least two rising edges, all of them numbers, found"),
+        ("bins = 8", "bins = [0, inf]", "[observables.width] bins must be at least two rising edges, all of them numbers"),
+        ("bins = 8", "bins = 0", "[observables.width] bins must be a whole number of at least 1, or a list of rising"),
+        ("bins = 8", 'bins = "8"', "or a list of rising edges, found '8'"),
+        ("iterations = 5", "iterations = -5", "[unfolding] iterations must not be negative, or 0 to be chosen, found -5"),
+        ("iterations = 5", "seed = -1", "[unfolding] seed must not be negative, found -1"),
+        ("iterations = 5", "jobs = 0", "[unfolding] jobs must be at least 1, or -1 for all cores, found 0"),
+        ("iterations = 5", "replicas = 1", "[unfolding] replicas of data must be 0 or at least 2, found 1"),
+        ("iterations = 5", "replicas = { dat = 5 }", "[unfolding] replicas names data, simulation, model; found ['dat']"),
+        ('"smooth"', '"soft"', "[unfolding] negative_weights must be one of error"),
+        ('weight = "weight"', "rows = -2", "[simulation] rows must be at least 1, or 0 for all, found -2"),
+        ("[observables.mass]", "[observables.weight]", "[observables.weight] has a name that [output] events needs itself"),
+        ("[observables.mass]", "[observables.none]\n[observables.mass]", "[observables.none] names no column"),
+        ('"truth_mass"', '"kind"', "[observables.mass] truth holds string, which cannot be put in bins"),
+        ('reco = "reco_mass"', 'reco = "gaps"', "[data] 1 of 1,978 events that pass lack 'mass'"),
+        ('pass_reco = "seen"\ntruth = true', 'pass_reco = "never"', "[data] has no event that passes the selection"),
+        ('"page.html"', '"page.pdf"', "[output] page must be a file name that ends in .html, found 'page.pdf'"),
+        ('"out"', '"data.parquet"', "[output] folder must be a folder, found the file"),
         ('page = "page.html"', 'figures = "gif"', "[output] figures must be one of png, pdf, svg or empty"),
         ("iterations = 5", "iterations = two", "not TOML"),
     ],
 )
-def test_bad_files_are_refused_in_one_line(buff, home, old, new, message):
+def test_bad_files_are_refused_in_one_line(buff, home, monkeypatch, old, new, message):
     assert old in CONFIG
+    monkeypatch.setattr(Unfolder, "fit", lambda *_, **__: pytest.fail("nothing is trained on a bad file"))
     result = buff("unfold", "-q", write(home, CONFIG.replace(old, new, 1), "bad.toml"))
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.stderr
     assert message in result.stderr

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from buff.datasets import gaussian_1d, gaussian_2d
+from buff.unfolding.result import Diagnostics
 
 from .toys import QUICK, quick, shifted
 
@@ -59,6 +60,29 @@ def test_automatic_bins_and_bad_ones(bare):
         bare.histogram("x0", [1.0, 1.0])
     with pytest.raises(ValueError, match="bins are given for 1 columns, but there are 2"):
         bare.histogram(["x0", "x1"], [EDGES])
+
+
+def test_whole_numbers_lie_in_the_middle_of_bins():
+    rng = np.random.default_rng(0)
+    truth = np.column_stack([rng.poisson(30, 1000), rng.normal(size=1000)]).astype(float)
+    result = quick("reweight", n_iterations=1).fit(truth, truth[:, 1:]).unfold(truth[:300, 1:])
+    for n_bins in (1, 7, 20, 30, 200):
+        edges = result.histogram(0, n_bins).axes[0].edges
+        np.testing.assert_array_equal(edges % 1, 0.5)
+        widths = np.unique(np.diff(edges))
+        assert len(widths) == 1
+        assert len(edges) - 1 <= n_bins
+        low, high = np.quantile(truth[:, 0], [0.01, 0.99])
+        assert edges[0] < low
+        assert high < edges[-1]
+    assert widths == 1
+    assert result.histogram(1, 20).axes[0].size == 20
+
+
+def test_what_is_beyond_and_what_is_inside_are_all(bare):
+    beyond = bare.beyond(["x0", "x1"], [EDGES, EDGES])
+    assert 0 < beyond == pytest.approx(bare.weights.sum() - bare.histogram(["x0", "x1"], [EDGES, EDGES]).values().sum())
+    assert bare.beyond(0, [-1e9, 1e9]) == 0
 
 
 def test_covariance_of_the_data_is_that_of_resampled_events(result):
@@ -149,6 +173,7 @@ def test_yaml_tables(result, tmp_path):
     np.testing.assert_allclose(lows, EDGES[:-1])
     errors = re.findall(r'\{"label": "data statistics", "symerror": (.+)\}', table)
     np.testing.assert_allclose([float(e) ** 2 for e in errors], np.diag(result.covariance(0, EDGES).data))
+    assert "Covariance of the bins of the unfolded distribution of x0: the statistics of the measured events." in submission
     matrix = (tmp_path / "record" / "x0_covariance_total.yaml").read_text()
     cells = [float(v) for v in re.findall(r'\{"value": (.+)\}', matrix)]
     np.testing.assert_allclose(cells, result.covariance(0, EDGES).total.ravel())
@@ -164,6 +189,11 @@ def test_figures(result, bare):
     figure = result.plot_unfolded(0, EDGES, truth=result.histogram(0, EDGES).values(), unit="GeV")
     assert figure.axes[-1].get_xlabel() == "x0 [GeV]"
     assert result.plot_migration(0, EDGES).axes
+    labels = [
+        [text.get_text() for text in r.plot_unfolded(0, EDGES).axes[0].get_legend().get_texts()] for r in (result, bare)
+    ]
+    assert "error of replicas: data, simulation, model" in labels[0]
+    assert "Poisson error, simulated weights" in labels[1]
     assert result.plot_correlation(0, EDGES).axes
     lines = bare.plot_convergence().axes[0].lines
     np.testing.assert_allclose(lines[0].get_ydata(), [i.change for i in bare.history])
@@ -171,7 +201,15 @@ def test_figures(result, bare):
 
 def test_diagnostics_print(result):
     text = str(result.diagnostics)
-    assert text.startswith("1500 measured events, 0 of them outside the simulation; signal 100.0%, worth 1500 events")
+    assert text.splitlines() == [
+        "1,500 measured events; all lie where simulated ones do.",
+        "100.0% of their weight is signal: neither background nor failing the selection of truth.",
+        "The relative statistical error of the signal is that of 1,500 events of equal weight.",
+        "No correction for efficiency reached its limit, a factor of 100.",
+    ]
+    off = str(Diagnostics(1500, 2, 0.9, 0.012, 1200.0))
+    assert "2 of them where no simulated one lies" in off
+    assert "1.20% of the unfolded events are seen less than once in 100" in off
 
 
 def test_replicas_share_what_they_can(result):

@@ -1,0 +1,103 @@
+"""The plots of the page: which events and columns they show, and their captions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from math import isnan
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from buff.io.tables import to_table
+from buff.metrics import ColumnScore
+from buff.report.page import figure_html, section_html
+
+__all__ = ["Sample", "plots", "shown"]
+
+#: Events of each sample that the plots show, at most.
+_SHOWN = 100_000
+#: Columns that a corner plot shows, at most.
+_CORNER = 6
+
+_MARGINALS_NOTE = (
+    "Each column, normalised to one, and generated over real. Bands and bars are one standard deviation of "
+    "the statistical error; shaded bins hold what lies beyond the axis, triangles ratios outside the frame. "
+    "χ²/n: squared differences of both histograms over their squared statistical errors, summed over the bins, and "
+    "the number of bins less one; equal distributions give about n ± √(2n)."
+)
+_CORRELATIONS_NOTE = (
+    "Correlations of the real columns and what is different in the generated ones. Faint differences are "
+    "within two standard deviations of zero."
+)
+_CORNER_NOTE = "Contours of pairs of columns. The numbers are correlations, real above generated."
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Events with their weights, if they have any."""
+
+    table: pa.Table
+    weights: npt.NDArray[np.float64] | None
+
+
+def shown(data: Any, columns: Sequence[str] | None, weights: npt.ArrayLike | None) -> Sample:
+    """Rows that the plots show, spread over the whole table."""
+    table = to_table(data, columns if isinstance(data, np.ndarray) else None)
+    w = None if weights is None else np.asarray(weights, dtype=np.float64)
+    if table.num_rows <= _SHOWN:
+        return Sample(table, w)
+    rows = np.linspace(0, table.num_rows - 1, _SHOWN).astype(np.intp)
+    return Sample(table.take(rows), None if w is None else w[rows])
+
+
+def plots(
+    samples: tuple[Sample, Sample],
+    units: Mapping[str, str],
+    columns: Sequence[str] | None,
+    name: str,
+    scores: Sequence[ColumnScore],
+) -> Iterator[str]:
+    """Sections of the columns, their correlations and their pairs."""
+    from buff.plotting import corner, correlation_difference, marginals
+
+    real, generated = samples
+    tables = real.table, generated.table
+    chosen = list(columns or (name for name in tables[0].column_names if name in tables[1].column_names))
+    look: dict[str, Any] = {"real_weights": real.weights, "generated_weights": generated.weights}
+    look["labels"] = ("real", name)
+    histograms = marginals(*tables, chosen, units=units, **look)
+    yield section_html("Distributions", figure_html(histograms, _MARGINALS_NOTE))
+    if len(chosen) > 1:
+        changes = correlation_difference(*tables, chosen, **look)
+        yield section_html("Correlations", figure_html(changes, _CORRELATIONS_NOTE))
+        telling = _telling(samples, chosen, scores)
+        pairs = corner(*tables, telling, units=units, **look)
+        yield section_html("Pairs", figure_html(pairs, _CORNER_NOTE + _omitted(chosen, telling)))
+
+
+def _telling(samples: tuple[Sample, Sample], chosen: list[str], scores: Sequence[ColumnScore]) -> list[str]:
+    """The columns to draw in pairs: by turns the largest error of a correlation and the largest distance."""
+    if len(chosen) <= _CORNER:
+        return chosen
+    from buff.plotting import associations, observables
+
+    real, generated = samples
+    before, after = associations(observables(real.table, generated.table, chosen), real.weights, generated.weights)
+    error = dict(zip(chosen, np.abs(after - before).max(axis=0), strict=True))
+    distance = dict.fromkeys(chosen, 0.0)
+    for score in scores:
+        if score.name in distance and not isnan(score.distance.value):
+            distance[score.name] = max(distance[score.name], score.distance.value)
+    ranked = [sorted(chosen, key=by.__getitem__, reverse=True) for by in (error, distance)]
+    first = list(dict.fromkeys(chain.from_iterable(zip_longest(*ranked))))[:_CORNER]
+    return [name for name in chosen if name in first]
+
+
+def _omitted(chosen: Sequence[str], drawn: Sequence[str]) -> str:
+    rest = [name for name in chosen if name not in drawn]
+    if not rest:
+        return ""
+    which = f" The {len(drawn)} of {len(chosen)} columns with the largest errors of correlation or distance"
+    return f"{which}; left out: {', '.join(rest)}."
