@@ -31,9 +31,15 @@ class _Verbs(TyperGroup):
         except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
             if ctx.params.get("traceback"):
                 raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            typer.echo(f"buff: {reason}", err=True)
+            typer.echo(f"buff: {_reason(error)}", err=True)
             raise typer.Exit(1) from error
+
+
+def _reason(error: Exception) -> str:
+    """One line that says what is wrong."""
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"{error.filename}: no such file"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def new_app() -> typer.Typer:

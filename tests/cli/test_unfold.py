@@ -185,7 +185,7 @@ def test_an_observable_of_both_levels_is_needed(buff, home):
 
 
 def test_no_file(buff, tmp_path):
-    for words, message in (((), "CONFIG is missing"), ((tmp_path / "none.toml",), "No such file")):
+    for words, message in (((), "CONFIG is missing"), ((tmp_path / "none.toml",), "none.toml: no such file")):
         result = buff("unfold", *words)
         assert result.exit_code == 1
         assert message in result.stderr
