@@ -90,6 +90,7 @@ class Teacher:
 
         Examples
         --------
+        >>> from buff import BUFF
         >>> X = np.random.default_rng(0).exponential(size=(500, 2))
         >>> teacher = BUFF(noise_budget=5_000, random_state=0).fit(X)
         >>> student = teacher.distill(1, n_samples=2_000, n_estimators=20)

@@ -60,9 +60,10 @@ def test_memorisation_is_checked_where_training_rows_are_given(full):
 
 def test_text_is_aligned_and_complete(full):
     text = str(full)
-    blocks = text.split("\n\n")
-    assert blocks[0] == "600 generated against 600 real rows"
-    for block in blocks[1:]:
+    size, whole, verdict, columns = text.split("\n\n")
+    assert size == "600 generated against 600 real rows"
+    assert verdict.startswith("no closer to training rows")
+    for block in (whole, columns):
         head, rule, *rows = block.split("\n")
         assert set(rule) == {"-"}
         assert all(len(row) <= len(rule) for row in rows)
