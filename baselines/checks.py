@@ -1,5 +1,7 @@
 """What is checked at the door of a baseline."""
 
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from baselines.spaces import SPACES
 from buff.grids import get_grid
 from buff.protocols import Array
 
-__all__ = ["check_parameters", "check_weights", "check_whole", "get_device"]
+__all__ = ["check_number", "check_parameters", "check_weights", "check_whole", "get_device"]
 
 
 def check_whole(name: str, value: Any, least: int) -> int:
@@ -20,6 +22,13 @@ def check_whole(name: str, value: Any, least: int) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, found {value!r}")
     return int(value)
+
+
+def check_number(name: str, value: Any) -> float:
+    """A real number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, found {value!r}")
+    return float(value)
 
 
 def get_device(name: str) -> torch.device:
@@ -37,6 +46,12 @@ def check_parameters(model: Any) -> None:
         check_whole(name, getattr(model, name), 1)
     if model.early_stopping is not None:
         check_whole("early_stopping", model.early_stopping, 1)
+    if model.hidden is not None and (isinstance(model.hidden, str) or not isinstance(model.hidden, Sequence)):
+        raise TypeError(f"hidden must be a tuple of widths or None, found {model.hidden!r}")
+    for name in ("weight_decay", "learning_rate", "ema", "held_out"):
+        check_number(name, getattr(model, name))
+    if model.max_seconds is not None:
+        check_number("max_seconds", model.max_seconds)
     for width in model.hidden or ():
         check_whole("every width in hidden", width, 1)
     if model.max_seconds is not None and not model.max_seconds > 0:

@@ -9,6 +9,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from baselines.checks import check_number, check_whole
 from baselines.generator import NeuralGenerator
 from baselines.parametrisations import Parametrisation
 from baselines.training import Rows, Trainer, TrainingSettings
@@ -79,8 +80,13 @@ def distill(
     check_is_fitted(model, "network_")
     if method not in DISTILLATIONS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(DISTILLATIONS)}")
-    if n_steps < 1 or (method == "progressive" and n_steps & (n_steps - 1)):
-        raise ValueError(f"n_steps must be a positive power of 2 (for consistency: positive), found {n_steps!r}")
+    n_steps = check_whole("n_steps", n_steps, 1)
+    if method == "progressive" and n_steps & (n_steps - 1):
+        raise ValueError(f"n_steps must be a power of 2 for method='progressive', found {n_steps!r}")
+    for name, value in (("n_iterations", n_iterations), ("batch_size", batch_size)):
+        check_whole(name, value, 1)
+    if not 0 < check_number("learning_rate", learning_rate) < 1:
+        raise ValueError(f"learning_rate must lie in (0, 1), found {learning_rate!r}")
     seed = entropy_of(random_state) % 2**31
     data = _Generated.by(model, seed)
     settings = TrainingSettings(n_iterations, batch_size, learning_rate, check_every=n_iterations, seed=seed)

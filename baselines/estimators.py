@@ -1,8 +1,10 @@
 """Neural generators on tables: what differs from :class:`buff.BUFF` is the field."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
+from baselines.checks import check_number
 from baselines.generator import NeuralGenerator
 from baselines.objectives import BridgeMatching, Diffusion, FlowMatching, Objective
 from baselines.parametrisations import Parametrisation
@@ -121,13 +123,15 @@ class NeuralFlow(NeuralGenerator):
         }
         if self.method not in objectives:
             raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(objectives)}")
+        if self.noise is not None and self.method not in ("fm", "sbcfm"):
+            raise ValueError(f"noise belongs to the methods fm and sbcfm, found {self.noise!r} with {self.method!r}")
         return objectives[self.method]
 
     def _coupling(self) -> str | None:
         return "transport" if self.method in ("otcfm", "sbcfm") else None
 
     def _noise(self, usual: float) -> float:
-        return usual if self.noise is None else float(self.noise)
+        return usual if self.noise is None else check_number("noise", self.noise)
 
 
 class NeuralDiffusion(NeuralGenerator):
@@ -142,8 +146,9 @@ class NeuralDiffusion(NeuralGenerator):
         Which noise levels are trained how often: see :data:`baselines.objectives.DENSITIES`; ``"edm"`` is log-normal.
     predicts : {"edm", "noise", "v", "data", "velocity"}, optional
         By default that of the method: EDM's preconditioned output, v for the cosine schedule, the noise for others.
-    loss_weight : str, optional
-        See :mod:`baselines.weights`; plain squared error of the prediction by default.
+    loss_weight : str or mapping, optional
+        See :mod:`baselines.weights`; plain squared error of the prediction by default. With parameters of the curve:
+        ``{"name": "soft_min_snr_poster", "k": 3.0}``, ``{"name": "min_snr_v", "gamma": 10.0}``.
 
     Other parameters are those of :class:`NeuralFlow`.
 
@@ -161,7 +166,7 @@ class NeuralDiffusion(NeuralGenerator):
         method: str = "edm",
         *,
         predicts: str | None = None,
-        loss_weight: str | None = None,
+        loss_weight: str | Mapping[str, Any] | None = None,
         network: str = "mlp",
         hidden: tuple[int, ...] | None = None,
         solver: str = "heun",

@@ -41,7 +41,13 @@ class TorchField(AbstractField):
 
     def _evaluated(self, function: Any, x: Array, t: float, condition: Array | None) -> Array:
         """``function(network, x, t, condition)`` where the network lives, returned where x lives."""
-        first = next(self.network.parameters())
+        first, wanted = next(self.network.parameters()), getattr(self.network, "n_conditions", None)
+        found = 0 if condition is None else condition.shape[1]
+        if wanted is not None and found != wanted:
+            raise ValueError(
+                f"the network takes {wanted} features of a condition, found {found}: for guidance, give Guided the "
+                "field of a network fitted without condition as unconditional="
+            )
         with torch.no_grad():
             state = _tensor_like(first, x)
             given = None if condition is None else _tensor_like(first, condition)

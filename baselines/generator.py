@@ -19,7 +19,7 @@ from baselines.networks import make_network, parameter_count
 from baselines.objectives import Objective
 from baselines.spaces import SPACES, Levels
 from baselines.training import Rows, StepRecord, Trainer, TrainingSettings
-from buff.grids import get_grid
+from buff.grids import TimeGrid, get_grid
 from buff.preprocessing import ConditionEncoder, read
 from buff.protocols import Array
 from buff.randomness import EventNoise, entropy_of
@@ -80,12 +80,13 @@ class NeuralGenerator(BaseEstimator):  # type: ignore[misc]
         batch_size: int | None = None,
         return_condition: bool = False,
         solver: str | Solver | None = None,
-        grid: str | None = None,
+        grid: str | TimeGrid | None = None,
         n_steps: int | None = None,
     ) -> Any:
         """Draw events; parameters as for :meth:`buff.BUFF.sample`.
 
-        A network knows every time, so ``solver``, ``grid`` and ``n_steps`` may differ from those of the estimator.
+        A network knows every time, so ``solver``, ``grid`` and ``n_steps`` may differ from those of the estimator:
+        names, or for parameters of their own what :func:`buff.solvers.get_solver` and :func:`buff.grids.get_grid` give.
         Event i depends on the random state and on i alone, to single precision (if the solver treats rows alone).
         """
         check_is_fitted(self, "network_")
@@ -95,7 +96,7 @@ class NeuralGenerator(BaseEstimator):  # type: ignore[misc]
         n = check_whole("n_samples", n_samples, 0)
         drawn, features, n = self._conditions(n, condition, entropy, first_event)
         rule = get_rule(self.solver if solver is None else solver)
-        times = get_grid(grid or self.grid, int(self.n_steps if n_steps is None else n_steps))
+        times = self._grid(grid, n_steps)
         parts = [np.empty((0, self.space_.n_dims_), np.float32)]
         for start in range(0, n, most):
             size = min(most, n - start)
@@ -106,6 +107,14 @@ class NeuralGenerator(BaseEstimator):  # type: ignore[misc]
             parts.append(integrate(rule, self.field_, x0, times, given, noise))
         events = self.space_.inverse_transform(np.concatenate(parts))
         return (events, drawn) if return_condition else events
+
+    def _grid(self, grid: str | TimeGrid | None, n_steps: int | None) -> TimeGrid:
+        if isinstance(grid, TimeGrid):
+            if n_steps not in (None, grid.n_steps):
+                raise ValueError(f"grid has {grid.n_steps} steps and n_steps is {n_steps!r}: leave n_steps out")
+            return grid
+        steps = check_whole("n_steps", self.n_steps if n_steps is None else n_steps, 1)
+        return get_grid(self.grid if grid is None else grid, steps)
 
     def draw_scores(self, n: int, seed: int) -> tuple[Array, Array | None]:
         """``n`` events in the space of the model, and the features of their conditions."""

@@ -33,6 +33,7 @@ class Perceptron(nn.Module):  # type: ignore[misc]
         self, d: int, c: int = 0, hidden: tuple[int, ...] = (256,) * 4, n_outputs: int | None = None
     ) -> None:
         super().__init__()
+        self.n_conditions = c
         self.n_features = 32
         widths = (d + c + self.n_features, *hidden)
         layers: list[nn.Module] = []
@@ -52,6 +53,7 @@ class PlainPerceptron(nn.Module):  # type: ignore[misc]
         self, d: int, c: int = 0, hidden: tuple[int, ...] = (64,) * 3, n_outputs: int | None = None
     ) -> None:
         super().__init__()
+        self.n_conditions = c
         widths = (d + c + 1, *hidden)
         layers: list[nn.Module] = []
         for i, o in pairwise(widths):
@@ -76,6 +78,7 @@ class TabularPerceptron(nn.Module):  # type: ignore[misc]
         n_outputs: int | None = None,
     ) -> None:
         super().__init__()
+        self.n_conditions = c
         self.n_features = 128
         self.project = nn.Linear(d, self.n_features)
         self.embed = nn.Sequential(

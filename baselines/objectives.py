@@ -1,8 +1,9 @@
 """Training problems: pairs of noise and data, times, targets, weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -159,7 +160,7 @@ class Diffusion(Objective):
     ----------
     parametrisation : Parametrisation
     density : {"lognormal", "vp", "cosine", "ddpm", "uniform"}
-    loss_weight : str
+    loss_weight : str or mapping
         See :mod:`baselines.weights`.
     scale : float
         Divides the weights, so that their mean over the density is 1.
@@ -167,11 +168,13 @@ class Diffusion(Objective):
 
     parametrisation: Parametrisation
     density: str
-    loss_weight: str
+    loss_weight: str | Mapping[str, Any]
     scale: float = 1.0
 
     @classmethod
-    def normalised(cls, parametrisation: Parametrisation, density: str, loss_weight: str) -> "Diffusion":
+    def normalised(
+        cls, parametrisation: Parametrisation, density: str, loss_weight: str | Mapping[str, Any]
+    ) -> "Diffusion":
         """With weights of the network's own error that have mean 1 over the density."""
         if density not in DENSITIES:
             raise ValueError(f"unknown density {density!r}: choose one of {', '.join(DENSITIES)}")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -241,12 +242,17 @@ class Trainer:
             "history": [astuple(record) for record in self.history],
             "training": self._training,
         }
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(path.suffix + ".part")
         torch.save(state, partial)
         os.replace(partial, path)
 
     def _resume(self, path: Path) -> None:
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
+            message = f"checkpoint {path} is no checkpoint, or cut short: remove it, or name another file"
+            raise ValueError(message) from error
         if state.get("training") != self._training:
             raise ValueError(f"checkpoint {path} is of another training: remove it, or name another file")
         self.network.load_state_dict(state["network"])

@@ -16,8 +16,11 @@ edm       :math:`1 / c_\mathrm{out}^2 = (\sigma^2 + s^2) / (\sigma s)^2`
 A weight that is constant at each level has no effect on trees that are trained level by level.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import signature
+from numbers import Real
 from typing import Any
 
 __all__ = ["LOSS_WEIGHTS", "SPACES", "LossWeight", "get_loss_weight", "soft_min_snr", "soft_min_snr_poster"]
@@ -35,6 +38,18 @@ SPACES: dict[str, Callable[[Any, float], Any]] = {
 def _min_snr(sigma: Any, gamma: float = 5.0) -> Any:
     snr = 1 / sigma**2
     return snr * (snr < gamma) + gamma * (snr >= gamma)
+
+
+def _min_snr_data(sigma: Any, s: float, gamma: float = 5.0) -> Any:
+    return _min_snr(sigma, gamma)
+
+
+def _min_snr_noise(sigma: Any, s: float, gamma: float = 5.0) -> Any:
+    return _min_snr(sigma, gamma) * sigma**2
+
+
+def _min_snr_v(sigma: Any, s: float, gamma: float = 5.0) -> Any:
+    return _min_snr(sigma, gamma) / (1 + 1 / sigma**2)
 
 
 def soft_min_snr(sigma: Any, s: float, k: float = 2.0) -> Any:
@@ -77,13 +92,9 @@ class LossWeight:
 
 LOSS_WEIGHTS = {
     "edm": LossWeight("data", SPACES["edm"], "Karras et al., 2022, arXiv:2206.00364"),
-    "min_snr": LossWeight("data", lambda sigma, s: _min_snr(sigma), "Hang et al., 2023, arXiv:2303.09556"),
-    "min_snr_noise": LossWeight(
-        "noise", lambda sigma, s: _min_snr(sigma) * sigma**2, "Hang et al., 2023, arXiv:2303.09556"
-    ),
-    "min_snr_v": LossWeight(
-        "v", lambda sigma, s: _min_snr(sigma) / (1 + 1 / sigma**2), "Hang et al., 2023, arXiv:2303.09556"
-    ),
+    "min_snr": LossWeight("data", _min_snr_data, "Hang et al., 2023, arXiv:2303.09556"),
+    "min_snr_noise": LossWeight("noise", _min_snr_noise, "Hang et al., 2023, arXiv:2303.09556"),
+    "min_snr_v": LossWeight("v", _min_snr_v, "Hang et al., 2023, arXiv:2303.09556"),
     "soft_min_snr": LossWeight("edm", soft_min_snr, "Crowson et al., 2024, arXiv:2401.11605"),
     "soft_min_snr_poster": LossWeight("edm", soft_min_snr_poster, "poster of Jiang et al. on arXiv:2401.13162"),
 }
@@ -91,8 +102,30 @@ for _space in ("data", "noise", "v", "velocity"):
     LOSS_WEIGHTS[f"uniform_{_space}"] = LossWeight(_space, lambda sigma, s: sigma * 0 + 1.0, "plain squared error")
 
 
-def get_loss_weight(name: str) -> LossWeight:
-    """A loss weight by name."""
+def get_loss_weight(name: str | Mapping[str, Any]) -> LossWeight:
+    """A loss weight by name, or by a mapping of its name and parameters of its curve (gamma; k).
+
+    Raises
+    ------
+    ValueError, TypeError
+        Unknown name or parameter, or a value that is no positive number.
+
+    Examples
+    --------
+    >>> round(get_loss_weight({"name": "soft_min_snr_poster", "k": 3.0}).curve(0.3, 0.5), 6)
+    3.244997
+    """
+    if not isinstance(name, str | Mapping) or (isinstance(name, Mapping) and "name" not in name):
+        raise TypeError(f"loss_weight must be a name, or a mapping with a 'name' and its parameters: found {name!r}")
+    parameters = {} if isinstance(name, str) else {key: value for key, value in name.items() if key != "name"}
+    name = name if isinstance(name, str) else name["name"]
     if name not in LOSS_WEIGHTS:
         raise ValueError(f"unknown loss weight {name!r}: choose one of {', '.join(LOSS_WEIGHTS)}")
-    return LOSS_WEIGHTS[name]
+    weight = LOSS_WEIGHTS[name]
+    known = list(signature(weight.curve).parameters)[2:]
+    for key, value in parameters.items():
+        if key not in known:
+            raise ValueError(f"loss weight {name} has no parameter {key!r}: choose from {', '.join(known) or 'none'}")
+        if not isinstance(value, Real) or not 0 < float(value) < float("inf"):
+            raise ValueError(f"{key} of {name} must be a positive number: found {value!r}")
+    return replace(weight, curve=partial(weight.curve, **parameters)) if parameters else weight

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -60,6 +61,8 @@ def nested(parts: Mapping[str, T], prefix: str) -> dict[str, T]:
 def write_archive(path: str | os.PathLike[str], archive: Archive) -> None:
     """Write a model; the file appears under its name only when it is whole."""
     path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: name a file in a folder that exists")
     manifest = {"buff": _version(), "format": FORMAT, "kind": archive.kind, "record": archive.record}
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
@@ -124,9 +127,13 @@ def _manifest(zipped: zipfile.ZipFile, path: str | os.PathLike[str]) -> dict[str
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers, which parameters may be, as Python's."""
+    """NumPy's numbers and dates, which parameters may be, as JSON can hold them."""
+    if isinstance(value, np.datetime64):
+        return str(value)
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, date):  # bounds of columns of dates
+        return value.isoformat()
     raise TypeError(f"a model's file cannot hold {value!r}: give plain numbers, strings, lists and mappings")
 
 

@@ -4,6 +4,7 @@ Row numbers, not arrays: conditions, weights and labels follow the same rows.
 """
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -42,6 +43,8 @@ def independent(x0: Array, x1: Array, rng: np.random.Generator) -> tuple[Indices
     m, n = len(x0), len(x1)
     if not m or not n:
         raise ValueError(f"a coupling needs rows on both sides: found {m} of noise and {n} of data")
+    if x0.shape[1:] != x1.shape[1:]:
+        raise ValueError(f"noise and data need the same columns: found shapes {x0.shape} and {x1.shape}")
     rounds = [rng.permutation(n) for _ in range(-(-m // n))]
     return np.arange(m), np.concatenate(rounds)[:m]
 
@@ -87,11 +90,13 @@ class MinibatchTransport:
     regularization: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size must be at least 2: found {self.batch_size!r}")
+        size: Any = self.batch_size
+        if not isinstance(size, Integral) or int(size) < 2:
+            raise ValueError(f"batch_size must be an integer of at least 2: found {self.batch_size!r}")
         if self.method not in ("exact", "sinkhorn"):
             raise ValueError(f"unknown method {self.method!r}: choose exact or sinkhorn")
-        if not self.regularization > 0:
+        strength: Any = self.regularization
+        if not isinstance(strength, Real) or not float(strength) > 0:
             raise ValueError(f"regularization must be positive: found {self.regularization!r}")
 
     def __call__(self, x0: Array, x1: Array, rng: np.random.Generator) -> tuple[Indices, Indices]:

@@ -9,8 +9,9 @@ float, so that coefficients never change the precision of a state.
 import math
 import sys
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any, TypeAlias, cast
 
 __all__ = [
     "SCHEDULES",
@@ -321,7 +322,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
 }
 
 
-def get_schedule(name: str, **parameters: float) -> Schedule:
+def get_schedule(name: str, **parameters: Any) -> Schedule:
     """A schedule by name.
 
     Examples
@@ -331,4 +332,10 @@ def get_schedule(name: str, **parameters: float) -> Schedule:
     """
     if name not in SCHEDULES:
         raise ValueError(f"unknown schedule {name!r}: choose one of {', '.join(SCHEDULES)}")
+    known = [f.name for f in fields(cast(Any, SCHEDULES[name]))]
+    for parameter, value in parameters.items():
+        if parameter not in known:
+            raise ValueError(f"{name} has no parameter {parameter!r}: choose from {', '.join(known)}")
+        if not isinstance(value, Real):
+            raise TypeError(f"{parameter} of {name} must be a number: found {value!r}")
     return SCHEDULES[name](**parameters)

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from buff.boosters import Booster, BoosterSettings
-from buff.preprocessing import ConditionEncoder, RankSpace, read
+from buff.preprocessing import Columns, ConditionEncoder, RankSpace, read
 from buff.protocols import Array, Indices
 
 __all__ = ["POLICIES", "PositiveWeights", "effective_size", "positive_weights"]
@@ -135,9 +136,9 @@ def positive_weights(
     >>> weights.effective_after > 4 * weights.effective_before
     True
     """
-    if policy not in POLICIES:
+    if not isinstance(policy, str) or policy not in POLICIES:
         raise ValueError(f"negative weights: the policy must be one of {', '.join(POLICIES)}, found {policy!r}")
-    columns = read(X)
+    columns = X if isinstance(X, Columns) else read(X)
     w = _checked(sample_weight, len(columns))
     before = effective_size(w)
     negative = float(np.mean(w < 0))
@@ -145,7 +146,9 @@ def positive_weights(
         return PositiveWeights(w, policy, 0.0, before, before)
     if policy != "error" and len(w) < 4 * _FOLDS:
         raise ValueError(f"sample_weight: {4 * _FOLDS} rows are needed to average negative weights, found {len(w)}")
-    features = _Features(columns, condition, schema)
+    several = isinstance(condition, tuple) and all(isinstance(part, Columns) for part in condition)
+    conditions = condition if several else () if condition is None else (condition,)
+    features = _Features(columns, conditions, schema)
     result = POLICIES[policy](features, w / np.mean(np.abs(w)), np.random.default_rng(random_state))
     if result.sigmas > _SIGNIFICANT:
         warnings.warn(
@@ -157,34 +160,35 @@ def positive_weights(
     return PositiveWeights(v, policy, negative, before, effective_size(v), result.cut)
 
 
-def effective_size(weights: Array) -> float:
-    r"""Kish's effective sample size :math:`(\sum w)^2 / \sum w^2` (L. Kish, 1965).
+def effective_size(weights: ArrayLike) -> float:
+    r"""Kish's effective sample size :math:`(\sum w)^2 / \sum w^2` (L. Kish, 1965); 0 where all weights are.
 
     Examples
     --------
-    >>> effective_size(np.array([1.0, 1.0, 1.0, -1.0]))
+    >>> effective_size([1.0, 1.0, 1.0, -1.0])
     1.0
     """
-    return float(weights.sum() ** 2 / (weights @ weights))
+    w = np.asarray(weights, np.float64)
+    squares = w @ w
+    return float(w.sum() ** 2 / squares) if squares > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class _Features:
     """Where rows are, in rank space; worked out only where it is needed."""
 
-    columns: Any
-    condition: Any
+    columns: Columns
+    conditions: tuple[Any, ...]
     schema: Mapping[str, Any] | None
 
     def scores(self) -> Array:
         """Normal scores of the columns, then features of the condition, float32 of shape (n, features)."""
-        z = RankSpace(schema=self.schema).fit(self.columns).transform(self.columns)
-        if self.condition is None:
-            return z
-        c = ConditionEncoder().fit(self.condition).transform(self.condition)
-        if len(c) != len(z):
-            raise ValueError(f"condition has {len(c)} rows, X has {len(z)}: they must agree")
-        return np.hstack([z, c])
+        parts = [RankSpace(schema=self.schema).fit(self.columns).transform(self.columns)]
+        for condition in self.conditions:
+            parts.append(ConditionEncoder().fit(condition).transform(condition))
+            if len(parts[-1]) != len(parts[0]):
+                raise ValueError(f"condition has {len(parts[-1])} rows, X has {len(parts[0])}: they must agree")
+        return np.hstack(parts)
 
 
 def _checked(sample_weight: Any, n: int) -> Array:
@@ -210,8 +214,10 @@ def _error(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
 
 
 def _smooth(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
-    v = np.empty(len(w))
-    z, fold = features.scores(), rng.permutation(len(w)) % _FOLDS
+    v, z = np.empty(len(w)), features.scores()
+    if not z.shape[1]:
+        return _Result(np.full(len(w), w.mean()), 0.0, 0.0)
+    fold = rng.permutation(len(w)) % _FOLDS
     for k in range(_FOLDS):
         asked, fresh = fold == k, fold == (k + 1) % _FOLDS
         seen = ~(asked | fresh)
@@ -251,6 +257,8 @@ def _match_moments(v: Array, w: Array, z: Array) -> Array:
 
 def _cancel(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
     v, z = w.copy(), features.scores()
+    if not z.shape[1]:
+        return _Result(np.full(len(w), w.mean()), 0.0, 0.0)
     tree = cKDTree(z)
     # the most negative first: they need the largest cells, which later ones then find compensated
     seeds = np.argsort(w, kind="stable")[: (w < 0).sum()]

@@ -111,7 +111,7 @@ def test_same_generator_state_same_pairs():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"batch_size": 1}, "batch_size must be at least 2"),
+        ({"batch_size": 1}, "batch_size must be an integer of at least 2: found 1"),
         ({"method": "greedy"}, "unknown method 'greedy': choose exact or sinkhorn"),
         ({"regularization": 0.0}, "regularization must be positive"),
     ],
@@ -124,3 +124,18 @@ def test_bad_parameters(parameters, message):
 def test_labels_must_fit(rng):
     with pytest.raises(ValueError, match=r"one entry a row of x1: found \(3,\) for 4 rows"):
         MinibatchTransport(labels=np.zeros(3))(np.zeros((4, 1)), np.zeros((4, 1)), rng)
+
+
+def test_noise_and_data_have_the_same_columns():
+    x0, x1 = np.zeros((4, 2)), np.zeros((4, 3))
+    with pytest.raises(ValueError, match=r"same columns: found shapes \(4, 2\) and \(4, 3\)"):
+        MinibatchTransport()(x0, x1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"batch_size": 2.5}, "batch_size must be an integer"), ({"regularization": "a"}, "regularization must be positive")],
+)
+def test_transport_takes_numbers(options, message):
+    with pytest.raises(ValueError, match=message):
+        MinibatchTransport(**options)

@@ -155,3 +155,10 @@ def test_bad_parameters(name, parameters, message):
 
 def test_every_name():
     assert [type(get_schedule(name)) for name in SCHEDULES] == list(SCHEDULES.values())
+
+
+def test_parameters_are_checked_by_name_and_kind():
+    with pytest.raises(ValueError, match="vp has no parameter 'beta': choose from b0, b1"):
+        get_schedule("vp", beta=3.0)
+    with pytest.raises(TypeError, match="b0 of vp must be a number: found 'x'"):
+        get_schedule("vp", b0="x")

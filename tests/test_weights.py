@@ -168,3 +168,14 @@ def test_bad_sizes():
     w = np.append(np.ones(29), -1)
     with pytest.raises(ValueError, match="condition has 3 rows, X has 30"):
         positive_weights(np.arange(30.0)[:, None], w, policy="smooth", condition=[1.0, 2.0, 4.0])
+
+
+@BOTH
+def test_rows_that_are_all_alike_have_one_mean(policy):
+    w = np.where(np.arange(60) % 3 == 0, -1.0, 1.0)
+    assert np.allclose(positive_weights(np.ones((60, 2)), w, policy=policy).values, 1 / 3)
+
+
+def test_effective_size_of_any_sequence():
+    assert effective_size([2, 2, 2]) == 3
+    assert effective_size(np.zeros(4)) == 0

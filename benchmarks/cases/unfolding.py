@@ -192,8 +192,9 @@ def separations(reference: Pairs, truth: np.ndarray, weights: np.ndarray) -> dic
     from buff.metrics import ZJETS_BINS, triangular_discriminator
 
     given = {"real_weights": reference.weights, "generated_weights": weights, "n_bootstrap": 0}
+    bins = {name.replace("_g", "g"): edges for name, edges in ZJETS_BINS.items()}
     return {
-        f"td_{name}": triangular_discriminator(reference.truth[:, j], truth[:, j], ZJETS_BINS[name], **given).value
+        f"td_{name}": triangular_discriminator(reference.truth[:, j], truth[:, j], bins[name], **given).value
         for j, name in enumerate(NAMES)
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,20 @@ class ClassifierSettings:
     n_folds: int = 3
     max_rows: int = 300_000
     tree_params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        least = {"n_estimators": 1, "max_depth": 1, "early_stopping": 1, "n_folds": 2, "max_rows": 100}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+                raise ValueError(f"classifier: {name} must be an integer of at least {low}, found {value!r}")
+        rate, calm, others = (getattr(self, name) for name in ("learning_rate", "reg_lambda", "tree_params"))
+        if not isinstance(rate, Real) or not 0 < float(rate) <= 2:
+            raise ValueError(f"classifier: learning_rate must lie in (0, 2], found {rate!r}")
+        if not isinstance(calm, Real) or not 0 <= float(calm) < float("inf"):
+            raise ValueError(f"classifier: reg_lambda must be finite and not negative, found {calm!r}")
+        if not isinstance(others, Mapping):
+            raise TypeError(f"classifier: tree_params must be a mapping, found {others!r}")
 
     def parameters(self, seed: int) -> dict[str, Any]:
         """XGBoost's parameters."""

@@ -12,6 +12,8 @@ __all__ = ["LAYOUTS", "Booster", "BoosterSettings", "cuda_is_available"]
 
 #: One tree an output; one tree for all outputs; the same with splits found on a projection of the gradient.
 LAYOUTS = ("scalar", "vector", "sketch")
+#: Other names that XGBoost has for parameters set here.
+_ALIASES = {"eta": "learning_rate", "lambda": "reg_lambda", "min_split_loss": "gamma"}
 #: Outputs up to which trees of their own cost less than shared ones of equal quality.
 _SCALAR_UP_TO = 24
 
@@ -66,9 +68,8 @@ class BoosterSettings:
     def parameters(self, d: int, seed: int) -> dict[str, Any]:
         """XGBoost's parameters for ``d`` outputs."""
         shared = self.layout_for(d) != "scalar"
-        own = dict(self.tree_params)
-        if "min_split_loss" in own:  # XGBoost's other name for it, which would not win over this one
-            own["gamma"] = own.pop("min_split_loss")
+        # of two names for the same thing, which XGBoost takes depends on the alphabet
+        own = {_ALIASES.get(name, name): value for name, value in self.tree_params.items()}
         return {
             "tree_method": "hist",
             "objective": "reg:squarederror",
@@ -138,7 +139,13 @@ class Booster:
             stopping["verbose_eval"] = False
         if settings.layout_for(d) == "sketch":
             stopping["obj"] = _sketched_squares(d, settings.n_sketch, seed)
-        model = xgb.train(parameters, data, settings.n_estimators, **stopping)
+        try:
+            model = xgb.train(parameters, data, settings.n_estimators, **stopping)
+        except xgb.core.XGBoostError as error:
+            if not settings.tree_params:
+                raise
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"XGBoost does not take tree_params={dict(settings.tree_params)}: {reason}") from error
         if "evals" in stopping:
             model = model[: model.best_iteration + 1]
         return cls(model, d, settings.device)

@@ -32,6 +32,10 @@ NoiseBudget = Annotated[int | None, typer.Option(help="Rows that each node is tr
 EarlyStopping = Annotated[
     int | None, typer.Option(help="Stop a node when its error has not fallen for so many rounds.")
 ]
+Negative = Annotated[
+    str | None,
+    typer.Option(metavar="POLICY", help="What becomes of weights below 0: error, smooth or cancel; error unless told."),
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 SchemaFile = Annotated[
     Path | None,
@@ -64,6 +68,7 @@ def fit(
     learning_rate: LearningRate = None,
     noise_budget: NoiseBudget = None,
     early_stopping: EarlyStopping = None,
+    negative_weights: Negative = None,
     schema: SchemaFile = None,
     device: Device = None,
     jobs: Jobs = None,
@@ -96,6 +101,7 @@ def fit(
         learning_rate=learning_rate,
         noise_budget=noise_budget,
         early_stopping=early_stopping,
+        negative_weights=negative_weights,
         schema=_read_schema(schema),
         device=device,
         n_jobs=jobs,
@@ -120,6 +126,8 @@ def plan(
     rounds: Rounds = None,
     depth: Depth = None,
     noise_budget: NoiseBudget = None,
+    negative_weights: Negative = None,
+    schema: SchemaFile = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
 ) -> None:
@@ -139,6 +147,8 @@ def plan(
         n_estimators=rounds,
         max_depth=depth,
         noise_budget=noise_budget,
+        negative_weights=negative_weights,
+        schema=_read_schema(schema),
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),
     )
@@ -167,11 +177,21 @@ def _read(
     if not chosen:
         raise ValueError(f"{path}: no column is left to learn beside {' '.join(aside)}")
     table = read_table(path, [*chosen, *aside], max_rows)
+    if table.num_rows < 2:
+        raise ValueError(f"{path}: {table.num_rows} rows, where two are the least that can be learned from")
     return _Training(
         table.select(chosen),
         table.select(conditions) if conditions else None,
-        table[weight_column].to_numpy() if weight_column else None,
+        _weights(table[weight_column], weight_column, path) if weight_column else None,
     )
+
+
+def _weights(column: Any, name: str, path: Path) -> Any:
+    from pyarrow import types
+
+    if not (types.is_floating(column.type) or types.is_integer(column.type)):
+        raise ValueError(f"{path}: --weight-column {name} is of type {column.type}, and weights are numbers")
+    return column.to_numpy()
 
 
 def _read_schema(path: Path | None) -> Any:

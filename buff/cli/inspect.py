@@ -16,7 +16,7 @@ def inspect(
 ) -> None:
     """Show what a model holds.
 
-    Its columns, its settings, and how well each of its nodes was learned.
+    Its columns, the condition it asks for, its settings, and how well each of its nodes was learned.
 
     \b
     Example:
@@ -28,6 +28,8 @@ def inspect(
     settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {})]
     typer.echo(f"{model}: {type(generator).__name__}, {model.stat().st_size / 1e6:.2f} MB\n")
     typer.echo(f"{generator.schema_}\n")
+    if generator.condition_schema_ is not None:
+        typer.echo(f"given the condition\n{generator.condition_schema_}\n")
     typer.echo(_aligned(settings))
     typer.echo(f"\n{generator.nodes_}")
 

@@ -42,7 +42,7 @@ class _Events:
         table, flags = (self.truth, self.pass_truth) if level == "truth" else (self.reco, self.pass_reco)
         if table is None or flags is None:
             return table, self.weights
-        rows = np.flatnonzero(np.asarray(flags, bool))
+        rows = np.flatnonzero(flags)
         return table.take(rows), None if self.weights is None else np.asarray(self.weights)[rows]
 
 
@@ -67,8 +67,8 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
-    simulation, data = _read(wanted, wanted.simulation, True), _read(wanted, wanted.data, wanted.data.truth)
-    background = None if wanted.background is None else _read(wanted, wanted.background, False)
+    simulation, data = _read(wanted, "simulation", True), _read(wanted, "data", wanted.data.truth)
+    background = None if wanted.background is None else _read(wanted, "background", False)
     _check_events(wanted, simulation, data, background)
     (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
     if not quiet:
@@ -101,9 +101,11 @@ def _check_events(config: Config, simulation: _Events, data: _Events, background
             check_sample(section, *events.passing("reco"), policy)
 
 
-def _read(config: Config, sample: Sample, with_truth: bool) -> _Events:
+def _read(config: Config, section: str, with_truth: bool) -> _Events:
     from buff.io import read_table
+    from buff.unfolding.events import checked_flags
 
+    sample: Sample = getattr(config, section)
     columns = [*(config.truth.values() if with_truth else ()), *config.reco.values()]
     aside = [name for name in (sample.weight, sample.pass_truth, sample.pass_reco) if name]
     table = read_table(config.home / sample.file, [*columns, *aside], sample.rows or None)
@@ -111,9 +113,16 @@ def _read(config: Config, sample: Sample, with_truth: bool) -> _Events:
     def named(names: Mapping[str, str]) -> Any:
         return table.select(list(names.values())).rename_columns(list(names))
 
-    flags = (table[name].to_numpy() if name else None for name in (sample.pass_truth, sample.pass_reco))
+    if not table.num_rows:
+        raise ValueError(f"[{section}] {sample.file} has no events")
+
+    def flags(level: str, name: str) -> Any:
+        what = f"[{section}] {level}, column {name!r},"
+        return checked_flags(table[name].to_numpy(), table.num_rows, what) if name else None
+
+    passing = flags("pass_truth", sample.pass_truth), flags("pass_reco", sample.pass_reco)
     weights = table[sample.weight].to_numpy() if sample.weight else None
-    return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *flags)
+    return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *passing)
 
 
 def _result(config: Config, simulation: _Events, data: _Events, background: _Events | None, quiet: bool) -> Any:

@@ -116,6 +116,8 @@ class SmearedMixture:
             raise ValueError(
                 f"noise and response have the shape ({d}, {d}), got {noise.shape} and {response.shape}"
             )
+        if not np.allclose(noise, noise.T) or np.linalg.eigvalsh(noise).min() <= 0:
+            raise ValueError(f"noise is symmetric and positive definite, got {noise.tolist()}")
         object.__setattr__(self, "noise", noise)
         object.__setattr__(self, "response", response)
 

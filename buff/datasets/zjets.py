@@ -90,8 +90,8 @@ def load_omnifold(path: str | Path, generator: str | None = None, n: int | None 
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
-    if n is not None and n < 1:
-        raise ValueError(f"n is at least 1, got {n!r}")
+    if n is not None and (not isinstance(n, int | np.integer) or n < 1):
+        raise ValueError(f"n is an integer of at least 1, got {n!r}")
     parts: list[dict[str, NDArray[Any]]] = []
     for file in _files(path, generator):
         parts.append(_read_parquet(file) if file.suffix == ".parquet" else _read_npz(file))
@@ -142,12 +142,14 @@ def load_zjets(setting: str = "nominal", n: int | None = None) -> PairedEvents:
 def _files(path: Path, generator: str | None) -> list[Path]:
     if path.is_file():
         return [path]
+    if not any(path.glob("*.npz")):
+        raise FileNotFoundError(f"{path} has no npz file; a parquet file of pairs is read by its own name")
     files = sorted(path.glob("*.npz"), key=lambda file: [int(i) for i in re.findall(r"\d+", file.stem)])
     names = sorted({file.name.split("_")[0] for file in files})
     chosen = [generator] if generator else names
     if len(chosen) != 1 or chosen[0] not in names:
-        error = ValueError if files else FileNotFoundError
-        raise error(f"{path} has npz files of the generators {names}, asked for {generator!r}")
+        asked = f"{generator!r} is none of them" if generator else "choose one by generator="
+        raise ValueError(f"{path} has npz files of the generators {', '.join(names)}: {asked}")
     return [file for file in files if file.name.split("_")[0] == chosen[0]]
 
 
@@ -170,7 +172,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
             arrays = {name: file[name] for name in wanted if name in file}
             there = list(file)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is cut short or not an npz file: {error}") from error
+        raise ValueError(f"{path} is cut short or not an npz file") from error
     missing = [name for name in needed if name not in arrays]
     if missing:
         raise ValueError(f"{path} has no array {', '.join(missing)}; it has {', '.join(there)}")

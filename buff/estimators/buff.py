@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from buff.estimators.base import FlowEstimator
-from buff.estimators.checks import check_sample_size, get_coupling, positive
+from buff.estimators.checks import check_jobs, check_sample_size, get_coupling, positive
 from buff.estimators.classes import Classes, ClassModels, find_classes
 from buff.estimators.distillation import Teacher
 from buff.estimators.generation import condition_normals, everybodys
@@ -255,6 +255,7 @@ class BUFF(Teacher, FlowEstimator):
         """
         check_is_fitted(self)
         n = check_sample_size(n_samples, first_event, batch_size)
+        check_jobs(self.n_jobs)
         entropy = self._sampling_entropy(random_state)
         drawn, features, n = self._conditions(n, condition, entropy, first_event)
         how = (n, entropy, first_event, features, batch_size, self.n_jobs)

@@ -1,21 +1,24 @@
 """What is checked at the door of an estimator."""
 
+import os
+import sys
 from collections.abc import Mapping
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from buff.boosters import BoosterSettings, cuda_is_available
 from buff.boosters.xgboost import LAYOUTS
 from buff.couplings import MinibatchTransport
 from buff.grids import get_grid
 from buff.preprocessing import Columns, RankSpace
+from buff.preprocessing.transformer import finite_weights
 from buff.solvers import SOLVERS, get_solver
 from buff.weights import POLICIES, positive_weights
 
 __all__ = [
     "booster_settings",
+    "check_jobs",
     "check_parameters",
     "check_same_columns",
     "check_sample_size",
@@ -63,7 +66,22 @@ def check_parameters(model: Any) -> None:
     unknown = sorted(set(model.tree_params or {}) - set(_TREE_PARAMS), key=str)
     if unknown:
         raise ValueError(f"tree_params has the unknown names {unknown}, XGBoost knows {', '.join(_TREE_PARAMS)}")
+    check_jobs(model.n_jobs)
+    if not isinstance(model.cache_dir, str | os.PathLike | None):
+        raise TypeError(f"cache_dir must be a folder or None, found {model.cache_dir!r}")
+    if model.cache_dir is not None and Path(model.cache_dir).exists() and not Path(model.cache_dir).is_dir():
+        raise ValueError(f"cache_dir must be a folder, found the file {os.fspath(model.cache_dir)!r}")
     get_coupling(model)
+
+
+def check_jobs(n_jobs: Any) -> None:
+    """Raise TypeError for what is no integer, ValueError for 0."""
+    if n_jobs is None:
+        return
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
+        raise TypeError(f"n_jobs must be an integer or None, found {n_jobs!r}")
+    if int(n_jobs) == 0:
+        raise ValueError("n_jobs must be a number of cores, or -1 for all; found 0")
 
 
 def get_coupling(model: Any) -> MinibatchTransport | None:
@@ -129,13 +147,17 @@ def check_sample_size(n_samples: Any, first_event: Any, batch_size: Any) -> int:
 def positive(sample_weight: Any, model: Any, X: Any, condition: Any = None) -> Any:
     """Weights of which none is negative, by the policy of the model; shape is checked where their rows are known.
 
+    A verbose model tells what became of the effective sample size.
+
     Raises
     ------
-    ValueError
-        For negative weights, if the policy is ``"error"``.
+    ValueError, TypeError
+        For weights that are no finite numbers, and for negative ones if the policy is ``"error"``.
     """
-    weights = np.asarray(0.0 if sample_weight is None else sample_weight)
-    negative = weights < 0 if weights.dtype.kind in "if" else np.zeros(1, bool)
+    if sample_weight is None:
+        return None
+    weights = finite_weights(sample_weight)
+    negative = weights < 0
     if not negative.any():
         return sample_weight
     if model.negative_weights == "error":
@@ -144,7 +166,10 @@ def positive(sample_weight: Any, model: Any, X: Any, condition: Any = None) -> A
             f'negative_weights="smooth" learns the local mean weight and uses that, see buff.weights'
         )
     given = {"policy": model.negative_weights, "condition": condition, "schema": model.schema}
-    return positive_weights(X, weights, **given).values
+    result = positive_weights(X, weights, **given)
+    if model.verbose:
+        print(f"weights: {result}", file=sys.stderr)
+    return result.values
 
 
 def checked_noise(noise: Any, paired: bool) -> float:

@@ -9,6 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.estimators.checks import booster_settings, check_whole
 from buff.estimators.generation import Flow, condition_normals
+from buff.fields import NodeField
+from buff.grids import TimeGrid
 from buff.protocols import Array
 from buff.randomness import EventNoise, entropy_of, training_seed
 from buff.training import Plan, Steps
@@ -36,7 +38,50 @@ _BATCH = 8192
 
 
 class Teacher:
-    """A fitted model that students learn from."""
+    """A fitted model with a field that others can follow: solvers, views of fields, students."""
+
+    _flow: Any
+    _class_models: Any
+
+    @property
+    def field_(self) -> NodeField:
+        """The velocity at the nodes of the solver, for :func:`buff.solvers.integrate` and views (:mod:`buff.fields`).
+
+        It lives where ``space_.transform`` leads to and ``space_.inverse_transform`` leads back from, on the linear
+        path: counted, scaled, run backwards, or followed by other solvers that stay on its nodes. The corrections of
+        margins of small tables come after it. Models with a condition have coordinates of their own for each.
+
+        Raises
+        ------
+        AttributeError
+            The model has a condition, or is not fitted.
+
+        Examples
+        --------
+        >>> from buff import BUFF
+        >>> from buff.fields import Counted
+        >>> from buff.solvers import integrate
+        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
+        >>> gen = BUFF(n_steps=4, solver="heun", noise_budget=5_000, random_state=0).fit(X)
+        >>> field, x0 = Counted(gen.field_), np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
+        >>> events = gen.space_.inverse_transform(integrate("unipc2", field, x0, gen.grid_))
+        >>> field.nfe, events.shape
+        (4, (3, 2))
+        """
+        return self._shown().field
+
+    @property
+    def grid_(self) -> TimeGrid:
+        """The times where the solver stops; those of ``field_`` are its nodes."""
+        return self._shown().grid
+
+    def _shown(self) -> Flow:
+        if not hasattr(self, "space_"):
+            raise AttributeError(f"this {type(self).__name__} is not fitted: call fit first")
+        if self._class_models or self._flow.frame:
+            raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
+        flow: Flow = self._flow
+        return flow
 
     def distill(
         self,

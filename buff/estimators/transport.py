@@ -22,6 +22,7 @@ from buff.estimators.checks import (
 )
 from buff.estimators.copies import distinct_rows
 from buff.estimators.generation import uniform_places
+from buff.estimators.scoring import ScoredPairs
 from buff.preprocessing import Columns, ConditionEncoder, RankSpace, read
 from buff.preprocessing.conditions import read_any, single_column
 from buff.protocols import Array
@@ -30,7 +31,7 @@ from buff.training import ExactLinear, Frame, LinearBase, Plan, Starts, Training
 __all__ = ["BUFFTransport"]
 
 
-class BUFFTransport(TransformerMixin, FlowEstimator):  # type: ignore[misc]
+class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
     r"""Rows of a source table to rows of a target table, by a flow of boosted trees.
 
     *Paired* tables, such as an event at the detector and its truth: draws from p(target | source). The flow starts at
@@ -294,7 +295,8 @@ class BUFFTransport(TransformerMixin, FlowEstimator):  # type: ignore[misc]
                 f"X has {len(columns)} rows and y has {len(target)}: paired tables have a target row for every source "
                 f"row; for tables without pairs there is coupling='transport'"
             )
-        sample_weight = positive(sample_weight, self, target, columns)
+        given = columns if condition is None else (columns, read_any(condition)[0])
+        sample_weight = positive(sample_weight, self, target, given)
         space, own = self._fit_space(target, sample_weight), self._fit_encoder(condition, sample_weight)
         source = ConditionEncoder().fit(columns, sample_weight)
         self._source, self.source_schema_ = source, source.schema

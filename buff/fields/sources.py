@@ -201,6 +201,8 @@ class IndexField(AbstractField):
         ratio = min(max(self.path.at(t).ratio, self.ratios[0]), self.ratios[-1])
         right = bisect_left(self.ratios, ratio, 1, len(self.ratios) - 1)
         low, high = self.ratios[right - 1], self.ratios[right]
+        if math.isinf(high):  # a table without signal at its end
+            return right if math.isinf(ratio) else right - 1
         i = right - 1 + math.log(ratio / low) / math.log(high / low)
         return round(i, 12) if self.interpolate else round(i)
 

@@ -177,7 +177,8 @@ class Retimed(AbstractField):
     field : AbstractField
         Field on its own path.
     path : Path
-        Where to move it, for example ``REDUCED`` for a solver in sigma.
+        Where to move it, for example ``REDUCED`` for a solver in sigma. Nodes whose ``sigma / alpha`` it never
+        reaches, such as pure noise, stay behind.
 
     References
     ----------
@@ -197,8 +198,21 @@ class Retimed(AbstractField):
 
     @property
     def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
-        own, inner = self.path.schedule, self.field.path.schedule
-        return self.field.times and tuple(own.time(inner.ratio(t)) for t in self.field.times)
+        own = self.path.schedule
+        if self.field.times is None:
+            return None
+        low, high = own.ratio(1.0), own.ratio(0.0)
+        ratios = map(self.field.path.schedule.ratio, self.field.times)
+        return tuple(own.time(ratio) for ratio in ratios if low * (1 - 1e-9) <= ratio <= high * (1 + 1e-9))
+
+    @property
+    def at_every_time(self) -> bool:
+        return self.field.at_every_time
+
+    @property
+    def piecewise_constant(self) -> bool:
+        """Whether the field inside is constant by pieces."""
+        return bool(getattr(self.field, "piecewise_constant", False))
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         outer = self.path.at(t)

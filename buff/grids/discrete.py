@@ -5,11 +5,12 @@ same.
 """
 
 import math
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["ALPHA_BARS", "SPACINGS", "alpha_bar", "ratios", "spaced", "zero_terminal_snr"]
+__all__ = ["ALPHA_BARS", "SPACINGS", "alpha_bar", "check_whole", "ratios", "spaced", "zero_terminal_snr"]
 
 Table: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -45,6 +46,12 @@ ALPHA_BARS = {
 SPACINGS = ("linspace", "leading", "trailing", "quadratic")
 
 
+def check_whole(name: str, value: Any, least: int) -> None:
+    """Refuse what is no integer, and one that is too small."""
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}: found {value!r}")
+
+
 def alpha_bar(name: str, T: int = 1000) -> Table:
     """The table of squared signals, from the step next to the data to the noisiest.
 
@@ -55,8 +62,7 @@ def alpha_bar(name: str, T: int = 1000) -> Table:
     """
     if name not in ALPHA_BARS:
         raise ValueError(f"unknown table {name!r}: choose one of {', '.join(ALPHA_BARS)}")
-    if T < 2:
-        raise ValueError(f"T must be at least 2: found {T!r}")
+    check_whole("T", T, 2)
     beta = ALPHA_BARS[name](T)
     if beta.max() >= 1:
         raise ValueError(f"the {name} table needs more than T = {T} steps: a step would remove all signal")

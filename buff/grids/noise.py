@@ -8,21 +8,25 @@ differ in whether N counts it.
 import math
 from collections.abc import Callable, Mapping
 from inspect import signature
+from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from scipy.special import betaincinv
 
-from buff.grids.discrete import alpha_bar, ratios, spaced
-from buff.grids.time_grid import TimeGrid
+from buff.grids.discrete import alpha_bar, check_whole, ratios, spaced, zero_terminal_snr
+from buff.grids.time_grid import TimeGrid, check_steps
 from buff.schedules import SubVariancePreserving, Trigonometric, VariancePreserving
 
 __all__ = ["NOISE_GRIDS", "check_parameters", "check_range", "iddpm_table", "karras", "noise_grid"]
 
 
-def check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: Any, low: float, high: float) -> None:
     """Refuse a parameter outside [low, high]."""
-    if not low <= value <= high:
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number in [{low:g}, {high:g}]: found {value!r}")
+    if not low <= float(value) <= high:
         raise ValueError(f"{name} must lie in [{low:g}, {high:g}]: found {value!r}")
 
 
@@ -36,8 +40,10 @@ def check_parameters(name: str, rule: Callable[..., Any], parameters: Mapping[st
             )
 
 
-def _check_ends(low: float, high: float) -> None:
-    if not 0 < low < high < math.inf:
+def _check_ends(low: Any, high: Any) -> None:
+    if not isinstance(low, Real) or not isinstance(high, Real):
+        raise TypeError(f"the ends low and high must be numbers: found low = {low!r}, high = {high!r}")
+    if not 0 < float(low) < float(high) < math.inf:
         raise ValueError(f"a noise grid needs 0 < low < high: found low = {low!r}, high = {high!r}")
 
 
@@ -60,7 +66,7 @@ def karras(n_steps: int, low: float = 0.002, high: float = 80.0, rho: float = 7.
     low, high : float
         Ends, 0 < low < high.
     rho : float
-        At least 1; useful 1 to 10.
+        At least 1; useful 1 to 10; infinity is the exponential grid.
 
     References
     ----------
@@ -73,6 +79,8 @@ def karras(n_steps: int, low: float = 0.002, high: float = 80.0, rho: float = 7.
     """
     check_range("rho", rho, 1, math.inf)
     _check_ends(low, high)
+    if rho > 1e6:  # the limit is reached, and the difference of the roots has lost its digits
+        return _exponential(n_steps, low, high)
     a, b = high ** (1 / rho), low ** (1 / rho)
     return _between(n_steps, low, high, lambda r: float((a + r * (b - a)) ** rho))
 
@@ -134,6 +142,9 @@ def _subvp(n_steps: int, b0: float = 0.1, b1: float = 20.0, eps: float = 1e-3) -
 
 def iddpm_table(M: int = 1000, C1: float = 0.001, C2: float = 0.008) -> tuple[float, ...]:
     """iDDPM's ratios u_0 > ... > u_M = 0 (Nichol, Dhariwal, 2021; in the form of Karras et al., 2022)."""
+    check_whole("M", M, 1)
+    check_range("C1", C1, 1e-9, 0.5)
+    check_range("C2", C2, 0, 1)
     squared_signal = np.sin(np.pi / 2 * np.arange(M + 1) / (M * (C2 + 1))) ** 2
     u = [0.0]
     for j in range(M, 0, -1):
@@ -168,6 +179,11 @@ def _angle(n_steps: int, schedule: Trigonometric) -> tuple[float, ...]:
 
 def _pc_jedi(n_steps: int, max_signal: float = 1.0, min_signal: float = 0.02) -> tuple[float, ...]:
     """Angle uniform from arccos(min_signal) to arccos(max_signal) (Leigh et al., 2023, arXiv:2303.05376)."""
+    check_range("min_signal", min_signal, 0, 1)
+    check_range("max_signal", max_signal, 0, 1)
+    if not 0 < min_signal < max_signal:
+        found = f"min_signal = {min_signal!r}, max_signal = {max_signal!r}"
+        raise ValueError(f"a grid of angles needs 0 < min_signal < max_signal: found {found}")
     return _angle(n_steps, Trigonometric(math.acos(min_signal), math.acos(max_signal)))
 
 
@@ -178,8 +194,11 @@ def _fpcd(n_steps: int, log_snr: float = 20.0) -> tuple[float, ...]:
 
 
 def _from_table(name: str) -> Callable[..., tuple[float, ...]]:
-    def grid(n_steps: int, T: int = 1000, spacing: str = "linspace") -> tuple[float, ...]:
-        levels = ratios(alpha_bar(name, T))
+    def grid(
+        n_steps: int, T: int = 1000, spacing: str = "linspace", zero_terminal: bool = False
+    ) -> tuple[float, ...]:
+        table = alpha_bar(name, T)
+        levels = ratios(zero_terminal_snr(table) if zero_terminal else table)
         return tuple(levels[i] for i in reversed(spaced(T, n_steps + 1, spacing)))
 
     return grid
@@ -209,16 +228,17 @@ def noise_grid(name: str, n_steps: int, append_zero: bool = False, **parameters:
     name : str
         A name in ``NOISE_GRIDS``.
     n_steps : int
-        Steps between the first and the last ratio of the rule.
+        Steps between the first and the last ratio of the rule, at least 1.
     append_zero : bool
         End with 0, the data: one step more, unless the rule itself ends there.
     **parameters
-        Of the rule.
+        Of the rule. Those of tables of T steps take ``T``, ``spacing`` and ``zero_terminal``
+        (:func:`buff.grids.discrete.zero_terminal_snr`: the first ratio is then infinite).
 
     Raises
     ------
     ValueError
-        Unknown name, or a parameter out of range.
+        Unknown name, a parameter out of range, or parameters whose ratios do not decrease.
 
     Examples
     --------
@@ -228,5 +248,8 @@ def noise_grid(name: str, n_steps: int, append_zero: bool = False, **parameters:
     if name not in NOISE_GRIDS:
         raise ValueError(f"unknown noise grid {name!r}: choose one of {', '.join(NOISE_GRIDS)}")
     check_parameters(name, NOISE_GRIDS[name], parameters)
-    grid = NOISE_GRIDS[name](n_steps, **parameters)
+    grid = NOISE_GRIDS[name](check_steps(n_steps), **parameters)
+    if any(b >= a for a, b in pairwise(grid)):
+        shown = ", ".join(f"{ratio:g}" for ratio in grid[:6])
+        raise ValueError(f"{name} with {parameters} does not decrease: found {shown} ...; change its parameters")
     return (*grid, 0.0) if append_zero and grid[-1] > 0 else grid

@@ -3,10 +3,19 @@
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
+from numbers import Real
+from typing import Any
 
 from buff.errors import OffGridError
 
-__all__ = ["TimeGrid", "nearest"]
+__all__ = ["TimeGrid", "check_steps", "nearest"]
+
+
+def check_steps(n_steps: Any) -> int:
+    """A number of steps as a plain integer; whole floats will do."""
+    if not isinstance(n_steps, Real) or not float(n_steps) >= 1 or float(n_steps) % 1:
+        raise ValueError(f"n_steps must be a positive integer: found {n_steps!r}")
+    return int(float(n_steps))
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,8 @@ class TimeGrid:
         >>> TimeGrid.uniform(4).times
         (0.0, 0.25, 0.5, 0.75, 1.0)
         """
-        if n_steps != int(n_steps) or n_steps < 1:
-            raise ValueError(f"n_steps must be a positive integer: found {n_steps!r}")
-        return cls(tuple(i / int(n_steps) for i in range(int(n_steps) + 1)))
+        n = check_steps(n_steps)
+        return cls(tuple(i / n for i in range(n + 1)))
 
     @property
     def n_steps(self) -> int:

@@ -80,7 +80,7 @@ def get_grid(
     n_steps : int
         Number of steps.
     schedule : Schedule, optional
-        Where to place a grid in noise; linear by default.
+        Where to place a grid in noise; linear by default. A warp is one of t, on any schedule.
     kappa : float
         Evaluates a warp at ``r^(1 / kappa)``, in [1, 3]: above 1 the noise falls faster at first.
     **parameters
@@ -99,6 +99,8 @@ def get_grid(
     [0.0, 0.054, 0.284, 0.855, 1.0]
     """
     check_range("kappa", kappa, 1, 3)
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Schedule, as get_schedule gives: found {schedule!r}")
     if name in NOISE_GRIDS:
         if kappa != 1:
             raise ValueError(f"kappa warps grids in t only, not {name!r}: found kappa = {kappa!r}")

@@ -43,7 +43,7 @@ ZJETS_BINS: Mapping[str, Rows] = MappingProxyType(
         "width": _linear(0.0, 0.6, 30),
         "mult": _linear(4.0, 60.0, 30),
         "ln_rho": _linear(-14.0, -2.0, 30),
-        "zg": _linear(0.05, 0.55, 30),
+        "z_g": _linear(0.05, 0.55, 30),
         "tau21": _linear(0.1, 1.1, 30),
     }
 )

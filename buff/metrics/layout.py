@@ -34,7 +34,8 @@ def copies_verdict(found: Memorisation) -> Verdict:
 
     Two standard errors of the share of rows nearer to training than to held-out ones are allowed for. A share s is
     what a share 2 s - 1 of copies would give, were all other rows new; a few percent above one half come of trees,
-    which know where training rows lie to the width of a leaf.
+    which know where training rows lie to the width of a leaf. Nothing can be said where held-out rows equal training
+    rows more than twice as often as generated ones do: they were not held out.
 
     Examples
     --------
@@ -50,6 +51,8 @@ def copies_verdict(found: Memorisation) -> Verdict:
         return Verdict("copies: training rows come back", "poor")
     if surely > 0.55 or ratio.value + 2 * ratio.error < 0.8:
         return Verdict("closer to training rows than usual for trees: look for copies", "fair")
+    if found.expected_copies > 2 * found.copies + 2 * sqrt(found.copies + found.expected_copies):
+        return Verdict("held-out rows are among those of the training: copies would not show", "fair")
     if surely > 0.5:
         return Verdict("close to training rows, as trees are: no sign of copies", "good")
     return Verdict("no closer to training rows than to others: no sign of copies", "good")

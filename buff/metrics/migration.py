@@ -36,6 +36,11 @@ class Migration:
     @property
     def purity(self) -> Rows:
         """Share of each reco bin that comes from the truth bin of the same number, for equally many bins."""
+        if self.probability.shape[0] != self.probability.shape[1]:
+            raise ValueError(
+                f"purity needs as many reco bins as truth bins, found {self.probability.shape[0]} truth and "
+                f"{self.probability.shape[1]} reco bins"
+            )
         weight = self.probability * self.total[:, None]
         found = weight.sum(axis=0)
         return np.asarray(np.diag(weight) / np.where(found == 0, 1.0, found))

@@ -11,7 +11,7 @@ from buff.preprocessing.categories import factorize
 from buff.preprocessing.copula import MixedCopula
 from buff.preprocessing.encoders import NumberEncoder
 from buff.preprocessing.schema import Schema, infer_schema
-from buff.preprocessing.tables import Columns, read
+from buff.preprocessing.tables import Columns, read, recognised
 from buff.preprocessing.template import Template
 from buff.preprocessing.transformer import RankSpace, checked_weights, with_weight
 from buff.protocols import Array
@@ -113,11 +113,11 @@ class ConditionEncoder:
         """
         if condition is None:
             raise ValueError(f"the model is conditional: pass condition= with the columns {list(self.names)}")
-        return self._space.transform(self._aligned(read_any(condition)[0]))
+        return self._space.transform(self._aligned(condition))
 
     def unknown_ranges(self, condition: Any) -> Iterator[str]:
         """Words for each column of numbers that ``condition`` takes far beyond those of the fit."""
-        columns = self._aligned(read_any(condition)[0])
+        columns = self._aligned(condition)
         for encoder, values in zip(self._space.encoders_, columns.arrays, strict=True):
             if not isinstance(encoder, NumberEncoder):
                 continue
@@ -164,10 +164,15 @@ class ConditionEncoder:
     def _template(self) -> Template:
         return self._space.template_
 
-    def _aligned(self, columns: Columns) -> Columns:
-        """Columns in the order of the fit: found by name where both have names, else by position."""
-        named = columns.template.is_frame and self._template.is_frame
+    def _aligned(self, condition: Any) -> Columns:
+        """Columns in the order of the fit: found by name where there are names, else by position.
+
+        A mapping is always read by name; a table may have other names than the array c0, c1, ... of the fit had.
+        """
+        columns, _ = read_any(condition)
         absent = [name for name in self.names if name not in columns.names]
+        named = columns.template.is_frame and (self._template.is_frame or not absent)
+        named = named or isinstance(condition, Mapping)
         if named and absent:
             raise ValueError(f"condition lacks the columns {absent}, found {list(columns.names)}")
         if not named and len(columns.names) != len(self.names):
@@ -187,19 +192,29 @@ def read_any(X: Any, prefix: str = "c", name: str = "condition") -> tuple[Column
     if isinstance(X, Columns):
         return X, False
     if isinstance(X, Mapping):
-        X = pa.table({str(key): [values] if np.ndim(values) == 0 else values for key, values in X.items()})
-    series = nw.from_native(X, allow_series=True, pass_through=True)
+        X = _mapped(X, name)
+    series = recognised(X, allow_series=True)
     if isinstance(series, nw.Series):
         return read(series.alias(series.name or name).to_frame().to_native()), True
     if isinstance(series, nw.DataFrame | nw.LazyFrame) or hasattr(X, "tocsr"):
         return read(X, prefix=prefix), False
-    if not isinstance(X, list | tuple):
-        X = np.asarray(X)
-    if np.ndim(X) >= 2:
+    if not isinstance(X, list | tuple) or not X:
+        X = np.asanyarray(X)
+    if isinstance(X, list | tuple) and np.ndim(X[0]) > 0:
         return read(X, prefix=prefix), False
     if isinstance(X, list | tuple):
         return read([[value] for value in X], names=(name,)), True
+    if X.ndim >= 2:
+        return read(X, prefix=prefix), False
     return read(np.reshape(X, (-1, 1)), names=(name,)), True
+
+
+def _mapped(X: Mapping[Any, Any], name: str) -> pa.Table:
+    columns = {str(key): [values] if np.ndim(values) == 0 else values for key, values in X.items()}
+    lengths = {key: len(values) for key, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{name} has columns of different lengths, {lengths}: give each as many values, or one each")
+    return pa.table(columns)
 
 
 def single_column(table: Any) -> Any:

@@ -127,6 +127,8 @@ def infer_schema(
     """
     _check_choice("tails", tails, TAILS)
     _check_choice("categories", categories, ORDERS)
+    if not isinstance(overrides, Mapping | None):
+        raise TypeError(f"schema must be a mapping from column name to a kind or a mapping, found {overrides!r}")
     overrides = dict(overrides or {})
     unknown = sorted(set(overrides) - set(columns.names), key=str)
     if unknown:
@@ -243,9 +245,13 @@ def _bound(name: str, kind: str, dtype: np.dtype[Any], key: str, value: Any) -> 
     if kind == "datetime":
         time = np.array(value, dtype)
         return str(time) if dtype.kind == "M" else int(time.astype(np.int64))
-    if not np.isfinite(float(value)):
+    try:
+        bound = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{key} bound of column {name!r} must be a number, found {value!r}") from error
+    if not np.isfinite(bound):
         raise ValueError(f"{key} bound of column {name!r} must be finite, found {value!r}")
-    return float(value)
+    return bound
 
 
 def _check_bounds(name: str, known: Array, lower: Any, upper: Any) -> None:

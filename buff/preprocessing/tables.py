@@ -4,7 +4,7 @@ Containers are recognised through narwhals and cross over as Arrow, whose schema
 time zone and category set that has to come back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from buff.preprocessing.arrow import to_numpy
 from buff.preprocessing.template import Template
 from buff.protocols import Array
 
-__all__ = ["Columns", "read"]
+__all__ = ["Columns", "read", "recognised"]
 
 
 @dataclass(frozen=True)
@@ -90,27 +90,61 @@ def read(X: Any, *, min_rows: int = 1, prefix: str = "x", names: tuple[str, ...]
     >>> columns.template.restore(columns.arrays)
     [[1, 'a'], [2, 'b']]
     """
-    frame = nw.from_native(X, pass_through=True)
+    frame = recognised(X)
     if isinstance(frame, nw.LazyFrame):
         raise TypeError("the table is lazy: collect it first")
     if isinstance(frame, nw.DataFrame):
-        _refuse_duplicates(frame.to_native())
         columns = _read_frame(frame, wrapped=frame is X)
     elif isinstance(X, list | tuple) or getattr(X, "dtype", np.dtype(float)).kind == "O":
         columns = _read_objects(X, "list" if isinstance(X, list | tuple) else "numpy", prefix, names)
     else:
-        columns = _read_numpy(X, prefix, names)
+        columns = _read_numpy(_unmasked(X), prefix, names)
     columns.require_rows(min_rows)
     for name, values in zip(columns.names, columns.arrays, strict=True):
         _refuse_infinity(name, values)
     return columns
 
 
-def _refuse_duplicates(native: Any) -> None:
+def recognised(X: Any, *, allow_series: bool = False) -> Any:
+    """X as narwhals sees it, or X itself if it is an array or a list.
+
+    Raises
+    ------
+    ValueError
+        Column names that are used twice, a single column.
+    TypeError
+        What is no table at all.
+    """
+    mapping = isinstance(X, Mapping) and not hasattr(X, "tocsr")  # some sparse matrices are mappings too
+    if not allow_series and (X is None or mapping or isinstance(X, str | bytes)):
+        raise TypeError(
+            f"a table of shape (n, d) is needed, an array or a data frame such as pandas.DataFrame(X): "
+            f"found {type(X).__name__}"
+        )
+    try:
+        frame = nw.from_native(X, allow_series=True, pass_through=True)
+    except nw.exceptions.DuplicateError as error:
+        raise _duplicates(X) from error
+    if isinstance(frame, nw.DataFrame) and len(set(map(str, frame.columns))) < len(frame.columns):
+        raise _duplicates(frame.to_native())
+    if isinstance(frame, nw.Series) and not allow_series:
+        raise ValueError("a table of shape (n, d) is needed, found a single column: make a table of it, X.to_frame()")
+    return frame
+
+
+def _duplicates(native: Any) -> ValueError:
     names = [str(name) for name in getattr(native, "column_names", native.columns)]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"column names must be unique, found twice: {twice}; rename the columns")
+    return ValueError(f"column names must be unique, found twice: {twice}; rename the columns")
+
+
+def _unmasked(X: Any) -> Any:
+    """Masked entries are missing, not what lies under the mask."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    if X.dtype.kind != "f" and np.ma.getmaskarray(X).any():
+        raise TypeError(f"a masked array must hold floats, so that NaN can stand for what is masked: found {X.dtype}")
+    return X.filled(np.nan) if X.dtype.kind == "f" else X.data
 
 
 def _refuse_infinity(name: str, values: Array) -> None:

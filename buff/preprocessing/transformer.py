@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from buff.preprocessing.categories import factorize, indicators, order_levels
 from buff.preprocessing.encoders import (
@@ -22,7 +22,7 @@ from buff.preprocessing.tables import Columns, read
 from buff.preprocessing.template import Template
 from buff.protocols import Array
 
-__all__ = ["RankSpace", "checked_weights", "with_weight"]
+__all__ = ["RankSpace", "checked_weights", "finite_weights", "with_weight"]
 
 #: Rows that decide about the order of categories.
 _ORDERING_ROWS = 100_000
@@ -222,13 +222,44 @@ class RankSpace(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 def checked_weights(sample_weight: Any, n: int) -> Array:
     """Finite, nonnegative weights of ``n`` rows, whole numbers as they are and others with mean 1."""
-    weights = _check_sample_weight(
-        sample_weight, np.empty((n, 1)), dtype=np.float64, ensure_non_negative=True
-    )
+    weights = finite_weights(sample_weight)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({n},): one weight a row")
+    if (weights < 0).any():
+        raise ValueError(f"sample_weight has {np.count_nonzero(weights < 0)} negative values: they must be at least 0")
     if np.count_nonzero(weights) < 2:
-        raise ValueError("sample_weight must be positive for at least 2 rows")
+        zeros = n - np.count_nonzero(weights)
+        raise ValueError(f"sample_weight is zero in {zeros} of {n} rows: it must be positive for at least 2 rows")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum()):
+            weights = weights / weights.max()
     whole = np.all(weights == np.rint(weights))
     return weights if whole else weights / weights.mean()
+
+
+def finite_weights(sample_weight: Any) -> Array:
+    """Weights of any sign, float64 of shape (n,).
+
+    Raises
+    ------
+    TypeError
+        They are no numbers.
+    ValueError
+        Another number of dimensions, NaN or infinity.
+    """
+    try:
+        weights = np.asarray(np.ma.filled(sample_weight, np.nan), np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must be numbers, one a row: {error}") from error
+    if weights.ndim != 1:
+        raise ValueError(f"sample_weight must be of shape (n,), one number a row: found shape {weights.shape}")
+    odd = np.flatnonzero(~np.isfinite(weights))
+    if len(odd):
+        raise ValueError(
+            f"sample_weight is NaN or infinity in {len(odd)} rows, the first is row {odd[0]} ({weights[odd[0]]}): "
+            f"drop these rows"
+        )
+    return weights
 
 
 def with_weight(columns: Columns, weights: Array) -> tuple[Columns, Array]:

@@ -56,6 +56,9 @@ def _give_up(solver: Any, t: float, s: float, fraction: float, budget: _Budget) 
 class Adaptive(Solver):
     """An embedded Runge-Kutta pair that halves the grid's steps where, and for the rows for which, it must.
 
+    Order 5 or 3; as many calls as the tolerance asks for, six or three a part and one; no noise; the field must exist
+    at every time.
+
     A row accepts a step when ``rms(h sum_i (b_i - b^_i) k_i / (atol + rtol max(|x_t|, |x_s|))) <= 1``; the
     others take its two halves instead, and so on. A row's steps depend on that row alone, so its result
     never depends on what else is in the batch, and all rows at one place still share a field call. The last
@@ -66,7 +69,7 @@ class Adaptive(Solver):
     tableau : Tableau
         With error weights: ``DORMAND_PRINCE`` or ``BOGACKI_SHAMPINE``.
     rtol, atol : float
-        Relative and absolute tolerance. 1e-5 is usual, 1e-4 enough for trees.
+        Relative and absolute tolerance. 1e-8 to 1e-3, 1e-5 is usual; 1e-4 or more on fields constant by pieces.
     min_step : float
         Steps are not halved below this.
     max_nfe : int
@@ -149,6 +152,8 @@ class Adaptive(Solver):
 @dataclass(frozen=True)
 class AdaptiveExponential(Solver):
     """DPM-Solver-12 and -23: exponential steps of orders k - 1 and k from the same stages.
+
+    Order k; as many calls as the tolerance asks for, k a part; no noise; the field must exist at every time.
 
     A row accepts the step of order k when the two differ by ``rms((x_k - x_(k-1)) / max(atol, rtol max(|x_t|,
     |x_(k-1)|))) <= 1``; the others take its two halves in lambda instead, and so on, row by row as in
@@ -239,6 +244,8 @@ class AdaptiveExponential(Solver):
 @dataclass(frozen=True)
 class ScipyAdaptive(Solver):
     """``scipy.integrate.solve_ivp`` over the flattened batch: one step size and one error norm for all rows.
+
+    Order 5 for RK45; as many calls as the tolerance asks for; no noise; the field must exist at every time.
 
     NumPy only. Rows depend on their batch, within the tolerance; :class:`Adaptive` does not have that.
 

@@ -32,6 +32,10 @@ def ancestral_split(f: float, g: float, eta: float) -> tuple[float, float]:
 class Ancestral(Solver):
     """A deterministic step past the target, then noise back up to it.
 
+    Order of the inner solver, weak where noise is added; its calls; noise unless ``eta_ddim`` is 0; stays on any grid
+    with a first-order step inside, and at ``eta_ddim=1`` with one of second order, whose middle is then the end of the
+    step.
+
     In noise-to-signal ratios from f to g: step to ``down``, add noise of deviation ``up``, with
     ``up = eta g sqrt(1 - (g / f)^2)``, ``down^2 + up^2 = g^2``. With the first-order step inside this is
     DDIM(eta), and at eta = 1 strided DDPM and Euler-ancestral; with a second-order step DPM2-ancestral and
@@ -99,9 +103,10 @@ class Ancestral(Solver):
 class DpmSde(Solver):
     """DPM-Solver++ SDE, one step: an ancestral first-order step to a middle, then one with D extrapolated.
 
+    Order 2, weak; two calls a step; noise twice a step; calls the field between the times of the grid.
+
     The middle is at ``lambda_t + r h``. The two noises are increments of one Brownian path in sigma /
-    alpha: the middle's is part of the end's. Two calls a step; where h is infinite, the first-order
-    ancestral step.
+    alpha: the middle's is part of the end's. Where h is infinite, the first-order ancestral step is taken.
 
     Parameters
     ----------
@@ -153,9 +158,11 @@ class DpmSde(Solver):
 class Consistency(Solver):
     """Multistep sampling from a consistency model: jump to the data, add noise back, jump again.
 
+    Order does not apply; one call a step; noise in all steps but the last; stays on any grid.
+
     ``x_s = alpha_s (D + sqrt(g^2 - rho_min^2) z)`` with D the model's answer, a sample at ``rho_min`` and
-    not a mean. The field must be a consistency model (``TimeField(..., predicts="denoised")``). Exact, and
-    of no order, for an exact model; one call a step, one step without noise.
+    not a mean. The field must be a consistency model (``TimeField(..., predicts="denoised")``). Exact for an exact
+    model.
 
     Parameters
     ----------

@@ -59,6 +59,9 @@ class Excursion(Solver):
 class Churned(Excursion):
     """EDM's stochastic sampler: go back to more noise before each step.
 
+    Order of the inner solver, weak; its calls; noise where it churns; calls the field between the times of the grid
+    unless ``snap``.
+
     The noise-to-signal ratio is raised by a factor ``1 + gamma``, ``gamma = min(s_churn / N, sqrt(2) - 1)``
     while the ratio is inside [s_min, s_max], else 0. Order 2 for gamma ~ 1 / N, 1 for a constant gamma.
 
@@ -91,8 +94,8 @@ class Churned(Excursion):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.s_churn >= 0:
-            raise ValueError(f"s_churn must not be negative: found {self.s_churn!r}")
+        if not 0 <= self.s_churn < math.inf:
+            raise ValueError(f"s_churn must not be negative, nor infinite: found {self.s_churn!r}")
         if not 0 <= self.s_min <= self.s_max:
             raise ValueError(f"churning needs 0 <= s_min <= s_max: found {self.s_min!r}, {self.s_max!r}")
         if self.gamma is not None and not 0 <= self.gamma <= math.sqrt(2) - 1:
@@ -156,8 +159,11 @@ RESTARTS: dict[str, tuple[Interval, ...]] = {
 class Restart(Excursion):
     """Go back to more noise a few times at chosen levels, and come down again.
 
+    Order of the inner solver, weak; its calls over ``sum K (R - 1)`` steps more than the grid has; noise at each
+    return; calls the field between the times of the grid unless ``snap``.
+
     On reaching the grid time nearest to an interval's ``low``, repeat: add noise up to ``high``, then step
-    down over a Karras grid of ``nodes`` ratios (rho = 7). ``sum K (R - 1)`` steps more than the grid has.
+    down over a Karras grid of ``nodes`` ratios (rho = 7).
 
     Parameters
     ----------
@@ -183,6 +189,8 @@ class Restart(Excursion):
         super().__post_init__()
         if isinstance(self.intervals, str) and self.intervals not in RESTARTS:
             raise ValueError(f"unknown intervals {self.intervals!r}: choose one of {', '.join(RESTARTS)}")
+        if bad := [i for i in self.intervals if not isinstance(i, str | Interval)]:
+            raise TypeError(f"intervals are Interval(nodes, repeats, low, high): found {bad[0]!r}")
 
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> Steps:
         excursions = self._by_node(grid, path)

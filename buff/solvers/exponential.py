@@ -52,11 +52,14 @@ def _scale(at: Marginal, basis: Basis) -> float:
 class ExponentialSinglestep(Solver):
     """DPM-Solver (basis noise) and DPM-Solver++ (basis denoised), one-step methods of order 1 to 3.
 
+    Order 1 to 3, one more than fractions; a call a stage; no noise; order 1 stays on any grid, others call the field
+    between its times unless ``span`` puts their stages there.
+
     With ``h = lambda_s - lambda_t``, ``z = -h`` and ``c = alpha`` for D (``z = h``, ``c = sigma`` for e), M
     either of them and M_i its value at ``lambda_t + r_i h``:
 
     order 1: ``x_s = alpha_s D + sigma_s e``; order 2 adds ``-c_s phi_0(z) / (2 r_1) (M_1 - M)``; order 3 adds
-    ``-c_s phi_1(z) / r_2 (M_2 - M)``. One field call a stage.
+    ``-c_s phi_1(z) / r_2 (M_2 - M)``.
 
     Parameters
     ----------
@@ -122,7 +125,10 @@ class ExponentialSinglestep(Solver):
 
 @dataclass(frozen=True)
 class ExponentialMultistep(Solver):
-    """DPM-Solver++ 2M and 3M and their SDE forms: past D instead of more field calls, one a step.
+    """DPM-Solver++ 2M and 3M and their SDE forms: past D instead of more field calls.
+
+    Order k, 2 for the published ``kappa``, weak and at most 2 as an SDE; one call a step; noise where ``eta_sde`` is
+    above 0; stays on any grid.
 
     ``x_s = alpha_s D + sigma_s exp(-eta h) e + alpha_s (correction) + sigma_s sqrt(1 - exp(-2 eta h)) z``.
     With ``z1 = (1 + eta) h``, r_i the past steps in units of h and D_i past values, the correction is
@@ -162,6 +168,8 @@ class ExponentialMultistep(Solver):
             raise ValueError(f"k must be 1, 2 or 3: found {self.k!r}")
         if not 0 <= self.eta_sde <= 10:
             raise ValueError(f"eta_sde must lie in [0, 10] (useful: 0 to 1): found {self.eta_sde!r}")
+        if not 0 <= self.kappa <= 2:
+            raise ValueError(f"kappa must lie in [0, 2] (consistent: 2, published: 1): found {self.kappa!r}")
         if self.correction not in ("midpoint", "trapezoid"):
             raise ValueError(f"unknown correction {self.correction!r}: choose midpoint or trapezoid")
 

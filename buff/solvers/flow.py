@@ -51,15 +51,18 @@ class Flow:
     def velocity(self, x: Array, t: float) -> Array:
         """u(x, t), or an error that says when the field went wrong and for how many rows."""
         u = self.unchecked(x, t)
-        if u.shape != x.shape:
-            found, wanted = tuple(u.shape), tuple(x.shape)
-            raise ValueError(f"at t = {t:.6g} the field returned shape {found} for states of shape {wanted}")
         check_finite(u, f"at t = {t:.6g} the field returned")
         return u
 
     def unchecked(self, x: Array, t: float) -> Array:
-        """u(x, t) as it comes."""
-        return self.field(x, t, self.condition)
+        """u(x, t), finite or not."""
+        u = self.field(x, t, self.condition)
+        if not hasattr(u, "shape"):
+            raise TypeError(f"at t = {t:.6g} the field returned {type(u).__name__}: an array like the states is needed")
+        if u.shape != x.shape:
+            found, wanted = tuple(u.shape), tuple(x.shape)
+            raise ValueError(f"at t = {t:.6g} the field returned shape {found} for states of shape {wanted}")
+        return u
 
     def predict(self, x: Array, t: float) -> tuple[Array, Array]:
         """Denoised data D and noise e at x, from one field call."""
@@ -76,7 +79,10 @@ class Flow:
             raise ValueError(
                 "this solver draws noise: pass noise=..., standard normal numbers like its argument"
             )
-        return self.noise(x)
+        z = self.noise(x)
+        if z.shape != x.shape:
+            raise ValueError(f"noise returned shape {tuple(z.shape)} for states of shape {tuple(x.shape)}")
+        return z
 
 
 def check_finite(x: Array, what: str) -> None:

@@ -17,6 +17,8 @@ __all__ = ["EulerMaruyama", "PredictorCorrector"]
 class EulerMaruyama(Solver):
     """``x += h (u + w / 2 s) + sqrt(w h) z``: an SDE with the flow's marginals, for any w(t) >= 0.
 
+    Order 1, weak; one call a step; noise in every step; stays on any grid.
+
     Parameters
     ----------
     diffusion : {"safe", "reverse", "discrete"}
@@ -75,9 +77,11 @@ class EulerMaruyama(Solver):
 class PredictorCorrector(Solver):
     """Langevin steps at each time, then a predictor step to the next.
 
-    Corrector: ``x += a s + sqrt(2 a) z`` with ``a = 2 (snr |z| / |s|)^2``, written with e = -sigma s. Weak
-    order 1, and a bias of order snr^2 that more steps do not remove: snr wants tuning, not raising.
-    ``n_corrector + 1`` calls a step.
+    Order 1, weak; ``n_corrector`` calls a step and those of the predictor; noise in every step; stays on any grid that
+    its predictor stays on.
+
+    Corrector: ``x += a s + sqrt(2 a) z`` with ``a = 2 (snr |z| / |s|)^2``, written with e = -sigma s. It leaves a
+    bias of order snr^2 that more steps do not remove: snr wants tuning, not raising.
 
     Parameters
     ----------
@@ -114,6 +118,8 @@ class PredictorCorrector(Solver):
             raise ValueError(f"snr must lie in (0, 1): found {self.snr!r}")
         if self.n_corrector < 0:
             raise ValueError(f"n_corrector must not be negative: found {self.n_corrector!r}")
+        if self.n_predictor is not None and self.n_predictor < 1:
+            raise ValueError(f"n_predictor must be at least 1, or None: found {self.n_predictor!r}")
         if self.norm not in ("unit", "batch"):
             raise ValueError(f"unknown norm {self.norm!r}: choose unit or batch")
 

@@ -11,13 +11,13 @@ from buff.protocols import Array, Field, Noise
 from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.base import Solver
 from buff.solvers.flow import Flow, check_finite
-from buff.solvers.registry import SOLVERS
+from buff.solvers.registry import SOLVERS, get_solver
 
 __all__ = ["integrate", "trajectory"]
 
 
 def trajectory(
-    solver: Solver,
+    solver: str | Solver,
     field: Field,
     x: Array,
     grid: TimeGrid,
@@ -28,8 +28,8 @@ def trajectory(
 
     Parameters
     ----------
-    solver : Solver
-        Rule of a step.
+    solver : str or Solver
+        Rule of a step, or its name in ``SOLVERS``.
     field : Field
         Velocity.
     x : array of shape (n, d)
@@ -61,6 +61,9 @@ def trajectory(
     >>> [float(x) for x in trajectory(get_solver("heun"), decay, np.float64(1), TimeGrid.uniform(2))]
     [1.0, 0.625, 0.390625]
     """
+    solver = get_solver(solver)
+    if not isinstance(grid, TimeGrid):
+        raise TypeError(f"grid must be a TimeGrid, as get_grid gives: found {type(grid).__name__}")
     _check(solver, field, grid, noise)
     check_finite(x, "the states to start from have")
     flow, memory = Flow(field, condition, noise), None
@@ -72,7 +75,7 @@ def trajectory(
 
 
 def integrate(
-    solver: Solver,
+    solver: str | Solver,
     field: Field,
     x: Array,
     grid: TimeGrid,
@@ -84,8 +87,7 @@ def integrate(
     Examples
     --------
     >>> import numpy as np
-    >>> from buff.solvers import get_solver
-    >>> x1 = integrate(get_solver("rk4"), lambda x, t, condition: -x, np.ones((1, 1)), TimeGrid.uniform(4))
+    >>> x1 = integrate("rk4", lambda x, t, condition: -x, np.ones((1, 1)), TimeGrid.uniform(4))
     >>> bool(abs(x1 - np.exp(-1)) < 1e-4)
     True
     """

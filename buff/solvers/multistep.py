@@ -41,7 +41,9 @@ def lagrange_weights(nodes: Sequence[float], t: float, s: float) -> tuple[float,
 
 @dataclass(frozen=True)
 class AdamsBashforth(Solver):
-    """``x_s = x_t + sum_j w_j u_j`` over the last k slopes, on any grid: one field call a step.
+    """``x_s = x_t + sum_j w_j u_j`` over the last k slopes.
+
+    Order k, with a start that allows it; one call a step; no noise; stays on any grid, unless it starts with ``"rk4"``.
 
     The weights integrate the polynomial through the last k slopes exactly, so steps may vary.
 

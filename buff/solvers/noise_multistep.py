@@ -36,7 +36,10 @@ def _log_lagrange_weights(nodes: Sequence[float], t: float, s: float) -> tuple[f
 
 @dataclass(frozen=True)
 class NoiseMultistep(Solver):
-    """``x_s / alpha_s = x / alpha + sum_j C_j e_j`` over the last e, one call a step.
+    """``x_s / alpha_s = x / alpha + sum_j C_j e_j`` over the last e.
+
+    Order k, with a start that allows it (2 for ``"fixed"``); one call a step; no noise; stays on any grid, unless it
+    starts with ``"rk4"``.
 
     C_j integrates over ``rho = sigma / alpha``, in which every path has the same flow.
 
@@ -102,7 +105,9 @@ def _transfer(x: Array, here: Marginal, there: Marginal, integral: Array) -> Arr
 
 @dataclass(frozen=True)
 class PseudoNumerical(Solver):
-    """PNDM: three pseudo Runge-Kutta steps of four calls, then iPNDM of order 4; N + 9 calls for N steps.
+    """PNDM: three pseudo Runge-Kutta steps of four calls, then iPNDM.
+
+    Order 2; one call a step and nine more; no noise; the first three steps call the field between the grid's times.
 
     A pseudo step is RK4 with each slope replaced by the exact flow for a frozen e; its middle is at
     ``(t + s) / 2``. Order 2 on any but equal steps in sigma / alpha.

@@ -1,7 +1,8 @@
 """Solvers by name, with where they come from."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from fractions import Fraction
+from numbers import Real
 from typing import Any, cast
 
 from buff.grids import TimeGrid, noise_grid
@@ -128,11 +129,14 @@ def get_solver(name: str | Solver, **hyperparameters: Any) -> Solver:
     if not isinstance(name, str | Solver):
         raise TypeError(f"solver must be a name or a Solver: found {type(name).__name__}")
     solver = SOLVERS[name] if isinstance(name, str) else name
-    known = [f.name for f in fields(cast(Any, solver))]
+    known: list[str] = [f.name for f in fields(cast(Any, solver))] if is_dataclass(solver) else []
     for key in hyperparameters:
         if key not in known:
             valid = ", ".join(known) or "none"
             raise ValueError(f"{name} has no hyperparameter {key!r}: choose from {valid}")
+        value = hyperparameters[key]
+        if type(getattr(solver, key)) in (int, float) and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise TypeError(f"{key} of {name} must be a number: found {value!r}")
     return cast(Solver, replace(cast(Any, solver), **hyperparameters)) if hyperparameters else solver
 
 

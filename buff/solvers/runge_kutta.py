@@ -53,7 +53,10 @@ def grouped(grid: TimeGrid, span: int) -> tuple[tuple[float, float], ...]:
 
 @dataclass(frozen=True)
 class RungeKutta(Solver):
-    """Explicit Runge-Kutta in t: ``x_s = x_t + h sum_i b_i k_i``, as many field calls a step as stages.
+    """Explicit Runge-Kutta in t: ``x_s = x_t + h sum_i b_i k_i``.
+
+    Order of the tableau; a call a stage; no noise; Euler and Heun stay on any grid, others call the field between its
+    times unless ``span`` puts their stages there.
 
     Parameters
     ----------
@@ -98,6 +101,8 @@ def noise_of(flow: Flow) -> Slope:
 @dataclass(frozen=True)
 class ReducedRungeKutta(Solver):
     """Explicit Runge-Kutta in the noise-to-signal ratio, whatever the field's path; with Heun, EDM's solver.
+
+    Order of the tableau; a call a stage; no noise; Euler and Heun stay on any grid.
 
     ``y = x / alpha``, ``dy / d(sigma / alpha) = e``. Where the ratio is infinite (no signal yet) or becomes
     zero, the exact first-order step ``x = alpha D + sigma e`` is taken instead: Heun then costs one call

@@ -27,7 +27,9 @@ class _Past:
 
 @dataclass(frozen=True)
 class UniPC(Solver):
-    """Predictor of order p and corrector of order p + 1 at one field call a step.
+    """A predictor, and a corrector that uses the call of the next step.
+
+    Order p + 1 (p without corrector); one call a step; no noise; stays on any grid.
 
     With M = D (or e) and ``h = lambda_s - lambda_t``, ``z = -h`` (or h), ``c = alpha`` (or sigma), ``r_m =
     (lambda_m - lambda_t) / h`` the past steps and, in the corrector, ``r_p = 1`` the new one: ``x_s =

@@ -45,22 +45,32 @@ class NodeCache:
     folder: Path
 
     def load(self, i: int, n_outputs: int, device: str) -> tuple[Booster, NodeRecord] | None:
-        """Node i, or None if it was not finished."""
+        """Node i, or None if it was not finished or its files are damaged."""
         trees, record = self._paths(i)
         if not (trees.exists() and record.exists()):
             return None
-        booster = Booster.from_bytes(trees.read_bytes(), n_outputs, device)
-        return booster, Nodes.from_list([json.loads(record.read_text())])[0]
+        raw = trees.read_bytes()
+        try:
+            row = json.loads(record.read_text())
+            known = row["trees"] == _digest(raw)  # damaged trees can crash XGBoost
+            return (Booster.from_bytes(raw, n_outputs, device), Nodes.from_list([row])[0]) if known else None
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def store(self, i: int, booster: Booster, record: NodeRecord) -> None:
         """Keep node i; the record comes last, so what is there is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         trees, row = self._paths(i)
-        _write_whole(trees, booster.to_bytes())
-        _write_whole(row, json.dumps(Nodes([record]).to_list()[0]).encode())
+        raw = booster.to_bytes()
+        _write_whole(trees, raw)
+        _write_whole(row, json.dumps(Nodes([record]).to_list()[0] | {"trees": _digest(raw)}).encode())
 
     def _paths(self, i: int) -> tuple[Path, Path]:
         return self.folder / f"node_{i:04d}.ubj", self.folder / f"node_{i:04d}.json"
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -15,6 +15,8 @@ __all__ = ["Plan", "make_plan"]
 
 #: Bytes of a process with NumPy, SciPy, scikit-learn and XGBoost loaded, measured on Linux.
 _PROCESS = 300 * 2**20
+#: Bytes of gradients, Hessians and predictions for a row and an output while trees grow.
+_GRADIENTS = {"scalar": 12, "vector": 19, "sketch": 39}
 #: Draws a row beyond which more noise has shown no gain.
 _MOST_DRAWS = 100
 #: Size of the trial that tells how fast this machine is.
@@ -135,11 +137,18 @@ def make_plan(
 
 
 def _node_bytes(rows: int, d: int, c: int, settings: BoosterSettings) -> int:
-    """Peak of a node: float32 features and targets while the quantised matrix is made, or gradients while training."""
+    """Peak of a node: float32 features and targets while the quantised matrix is made, or gradients while training.
+
+    Trees with shared leaves hold gradients more often, and histograms of all outputs that their splits see (sum of
+    gradients and of Hessians, in double precision, for every value told apart of every feature in every leaf).
+    """
+    layout = settings.layout_for(d)
     quantised, labels = rows * (d + c), rows * d * 4
     building = rows * 4 * (d + c) + 2 * rows * 4 * d + quantised
-    growing = rows * 4 * (2 * d + c) + quantised + labels + rows * d * (8 + 4)
-    return max(building, growing)
+    growing = rows * 4 * (2 * d + c) + quantised + labels + rows * d * _GRADIENTS[layout]
+    seen = {"scalar": 1, "vector": d, "sketch": min(d, settings.n_sketch)}[layout]
+    histograms = (d + c) * settings.max_bin * seen * 16 << settings.max_depth
+    return max(building, growing + histograms)
 
 
 def _disk_bytes(n_nodes: int, d: int, settings: BoosterSettings) -> int:

@@ -37,6 +37,8 @@ class Binning:
         """
         several = isinstance(columns, list | tuple)
         names = tuple(_name(events, column) for column in (columns if several else [columns]))
+        if len(set(names)) < len(names) or not names:
+            raise ValueError(f"columns must be different ones, at least one; found {list(names)}")
         wanted = bins if several and not isinstance(bins, int | np.integer) else [bins] * len(names)
         if len(wanted) != len(names):
             raise ValueError(f"bins are given for {len(wanted)} columns, but there are {len(names)}: {list(names)}")
@@ -142,13 +144,18 @@ def _edges(events: Columns, weights: Array, name: str, bins: Any) -> Array:
     values = events.arrays[events.names.index(name)]
     if values.dtype.kind not in "biuf":
         raise ValueError(f"column {name!r} holds {values.dtype} and no numbers: it cannot be put in bins")
-    if isinstance(bins, int | np.integer):
+    if isinstance(bins, int | np.integer) and not isinstance(bins, bool):
+        if bins < 1:
+            raise ValueError(f"bins of {name!r} must be at least 1, found {bins}")
         numbers = values.astype(np.float64)
         edges = automatic_bins(numbers, int(bins), weights=weights)
         return _around_integers(edges) if (numbers == np.rint(numbers)).all() else edges
-    edges = np.asarray(bins, np.float64)
+    try:
+        edges = np.asarray(bins, np.float64)
+    except (TypeError, ValueError):
+        edges = np.empty(0)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise ValueError(f"bins of {name!r} must be at least two rising edges, found {bins!r}")
+        raise ValueError(f"bins of {name!r} must be at least two rising edges or a number of bins, found {bins!r}")
     return edges
 
 

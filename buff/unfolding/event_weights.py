@@ -64,13 +64,18 @@ def checked_weights(weights: Any, n: int, name: str, policy: str = "error") -> A
 
     Raises
     ------
+    TypeError
+        No real numbers.
     ValueError
         Another length, weights that are not finite, a sum that is not positive; negative weights under the policy
         ``"error"``.
     """
     if weights is None:
         return np.ones(n)
-    w = np.asarray(weights, np.float64)
+    w = np.asarray(weights)
+    if w.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, found dtype {w.dtype}")
+    w = w.astype(np.float64)
     if w.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one weight an event, found {w.shape}")
     if not np.isfinite(w).all():

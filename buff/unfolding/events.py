@@ -1,5 +1,6 @@
 """Simulated and measured events, checked at the door and put on axes that trees and flows can use."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from buff.preprocessing import Columns, RankSpace, read
 from buff.protocols import Array
 from buff.unfolding.event_weights import EventWeights, checked_weights
+from buff.unfolding.support import refuse_unknown
 
-__all__ = ["Simulation", "checked_flags", "passing_rows", "row_count"]
+__all__ = ["Simulation", "checked_flags", "passing_rows", "read_named", "row_count"]
 
 #: Fewer events than this teach nothing.
 _FEWEST = 20
@@ -81,12 +83,10 @@ class Simulation:
         Raises
         ------
         ValueError, TypeError
-            Tables of unequal length, no event that passes both selections, values missing in rows that pass,
-            weights that sum to zero, or negative ones without a policy for them.
+            Tables of unequal length, no event that passes both selections, values missing in rows that pass, no column
+            with two values, weights that sum to zero, or negative ones without a policy for them.
         """
-        n = row_count(truth, "truth")
-        if row_count(reco, "reco") != n:
-            raise ValueError(f"truth has {n} rows, reco {row_count(reco, 'reco')}: row i of both must be event i")
+        n = _paired_rows(truth, reco)
         in_truth = checked_flags(pass_truth, n, "pass_truth")
         in_reco = checked_flags(pass_reco, n, "pass_reco")
         w = checked_weights(sample_weight, n, "sample_weight", negative_weights)
@@ -96,14 +96,17 @@ class Simulation:
         matched, missed, fake = kinds
         what = "sample_weight of the events that pass both selections"
         checked_weights(w[matched], len(matched), what, negative_weights)
-        seen = _complete(passing_rows(truth, np.concatenate([matched, missed])), "truth")
-        found = _complete(passing_rows(reco, np.concatenate([matched, fake])), "reco")
+        seen = _passing(truth, np.concatenate([matched, missed]), "truth")
+        found = _passing(reco, np.concatenate([matched, fake]), "reco")
         first, rest = slice(len(matched)), slice(len(matched), None)
         tables = ((seen.take(first), found.take(first)), (seen.take(rest),), (found.take(rest),))
         a, b, c = (EventWeights.of(w[rows], of, negative_weights) for rows, of in zip(kinds, tables, strict=True))
         truth_space = RankSpace().fit(seen, sample_weight=np.concatenate([a.values, b.values]))
         reco_space = RankSpace().fit(found, sample_weight=np.concatenate([a.values, c.values]))
         scores = truth_space.transform(seen), reco_space.transform(found)
+        for name, z in zip(("truth", "reco"), scores, strict=True):
+            if not z.shape[1]:
+                raise ValueError(f"{name}: no column has two values in the events that pass, nothing can be learned")
         return cls(seen, found, (a, b, c), truth_space, reco_space, *scores)
 
     def resampled(self, rng: np.random.Generator) -> "Simulation":
@@ -113,25 +116,53 @@ class Simulation:
 
     def measured(self, reco: Any, name: str) -> Columns:
         """A table of measured events with the columns of the simulated ones, none missing."""
-        template = self.reco_space.template_
-        columns = _complete(reco, name)
-        named = columns.template.is_frame and template.is_frame
-        if named and set(columns.names) == set(template.names):
-            columns = columns.select([columns.names.index(column) for column in template.names])
-        if len(columns.names) != len(template.names) or (named and columns.names != template.names):
-            raise ValueError(
-                f"{name} has the columns {list(columns.names)}, the simulated reco {list(template.names)}: "
-                f"give the same columns"
-            )
+        columns = _complete(_like(read_named(reco, name), self.reco_space, name, "reco"), name)
+        refuse_unknown(self.reco, columns, name)
         return columns
+
+    def pairs(
+        self, truth: Any, reco: Any, pass_truth: Any, pass_reco: Any, sample_weight: Any, policy: str
+    ) -> tuple[Columns, Columns, Array]:
+        """Truth, reco and weights of other events that pass both selections, with the columns of the simulated ones."""
+        n = _paired_rows(truth, reco)
+        rows = np.flatnonzero(checked_flags(pass_truth, n, "pass_truth") & checked_flags(pass_reco, n, "pass_reco"))
+        weights = checked_weights(sample_weight, n, "sample_weight", policy)[rows]
+        known, measured = (
+            _complete(_like(read_named(passing_rows(table, rows), name), space, name, name), name, rows)
+            for table, space, name in ((truth, self.truth_space, "truth"), (reco, self.reco_space, "reco"))
+        )
+        return known, measured, checked_weights(weights, len(rows), "sample_weight of the events that pass", policy)
 
 
 def row_count(table: Any, name: str) -> int:
     """Rows of any container."""
     frame = nw.from_native(table, eager_only=True, pass_through=True)
-    if not hasattr(frame, "__len__"):
+    if hasattr(table, "to_arrow") and not isinstance(frame, nw.DataFrame):
+        raise TypeError(f"{name} must be a frame or an array, found {type(table).__name__}: give its to_arrow()")
+    if not hasattr(frame, "__len__") or isinstance(table, str | bytes | Mapping):
         raise TypeError(f"{name} must be a table, found {type(table).__name__}")
+    rows = len(table) if isinstance(table, list | tuple) else 0
+    shape = (rows, *np.shape(table[0])) if rows else tuple(getattr(table, "shape", (len(frame), 0)))
+    if len(shape) != 2:
+        raise ValueError(f"{name} must be a table of shape (events, columns), found {shape}: (n, 1) is one column")
     return len(frame)
+
+
+def read_named(table: Any, name: str) -> Columns:
+    """Columns of a table; errors say which.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No table, no event, or what :func:`buff.preprocessing.read` refuses.
+    """
+    if not row_count(table, name):
+        raise ValueError(f"{name} has no events: give one at least")
+    try:
+        return read(table)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from error
 
 
 def checked_flags(flags: Any, n: int, name: str) -> Array:
@@ -164,6 +195,13 @@ def passing_rows(table: Any, rows: Array) -> Any:
     return table[rows]
 
 
+def _paired_rows(truth: Any, reco: Any) -> int:
+    n = row_count(truth, "truth")
+    if row_count(reco, "reco") != n:
+        raise ValueError(f"truth has {n} rows, reco {row_count(reco, 'reco')}: row i of both must be event i")
+    return n
+
+
 def _require_events(both: Array, in_truth: Array, in_reco: Array) -> None:
     if both.sum() < _FEWEST:
         raise ValueError(
@@ -172,15 +210,34 @@ def _require_events(both: Array, in_truth: Array, in_reco: Array) -> None:
         )
 
 
-def _complete(table: Any, name: str) -> Columns:
-    """Columns without a missing value."""
-    columns = read(table)
+def _passing(table: Any, rows: Array, name: str) -> Columns:
+    return _complete(read_named(passing_rows(table, rows), name), name, rows)
+
+
+def _like(columns: Columns, space: RankSpace, name: str, simulated: str) -> Columns:
+    """The columns that a space was fitted to, in its order."""
+    template = space.template_
+    named = columns.template.is_frame and template.is_frame
+    if named and set(columns.names) == set(template.names):
+        columns = columns.select([columns.names.index(column) for column in template.names])
+    if len(columns.names) != len(template.names) or (named and columns.names != template.names):
+        raise ValueError(
+            f"{name} has the columns {list(columns.names)}, the simulated {simulated} {list(template.names)}: "
+            f"give the same columns"
+        )
+    return columns
+
+
+def _complete(columns: Columns, name: str, rows: Array | None = None) -> Columns:
+    """Columns without a missing value; ``rows`` are their numbers in the table that was given."""
     for label, values in zip(columns.names, columns.arrays, strict=True):
-        missing = _missing(values)
-        if missing.any():
+        missing = np.flatnonzero(_missing(values))
+        if len(missing):
+            first = missing[0] if rows is None else rows[missing].min()
+            passing = "" if rows is None else " in events that pass the selection"
             raise ValueError(
-                f"{name}: column {label!r} lacks {missing.sum()} values in events that pass the selection, the first "
-                f"in event {np.flatnonzero(missing)[0]} of those: only events that fail it may have gaps"
+                f"{name}: column {label!r} lacks {len(missing)} values{passing}, the first in event {first}: "
+                f"only events that fail the selection may have gaps"
             )
     return columns
 

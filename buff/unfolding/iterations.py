@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from buff.boosters import ClassifierSettings
 from buff.protocols import Array, Indices
 from buff.unfolding.events import Simulation
-from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio
+from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio, require_events
 
 __all__ = ["Draws", "History", "Iteration", "Prior", "Step", "drain", "reweighting", "updating"]
 
@@ -138,6 +138,8 @@ class Prior:
     def ratio(self) -> Ratio:
         """Measured density over that of the weighted simulation, at detector level."""
         s, n = self.simulation, self.simulation.n_matched
+        what = "measured events that reweighting learns from (draws of one iteration need none)"
+        require_events(self.data_weights, what)
         weights = s.matched_weights * self.factors[:n]
         return density_ratio(
             self.reco_scores, self.data_weights, s.reco_scores[:n], weights, self.settings, seed=self.seed

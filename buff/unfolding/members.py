@@ -12,7 +12,7 @@ from buff.unfolding.event_weights import EventWeights
 from buff.unfolding.events import Simulation
 from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
-from buff.unfolding.ratios import Share, density_ratio, share_of
+from buff.unfolding.ratios import Share, density_ratio, require_events, share_of
 
 __all__ = ["Measured", "Member", "Unfolded", "draws_for"]
 
@@ -149,6 +149,8 @@ class Member:
                 raise ValueError(
                     f"the background has weight {b.sum():g}, all measured events {w.sum():g}: nothing is left"
                 )
+            require_events(b, "background events")
+            require_events(w, "measured events that background is taken from")
             ratio = density_ratio(
                 measured.background_scores, b, measured.scores, w, self.settings, seed=self.seed
             )

@@ -9,7 +9,10 @@ from buff.boosters import Classifier, ClassifierSettings, CrossFit
 from buff.protocols import Array
 from buff.weights import effective_size
 
-__all__ = ["Ratio", "Share", "conditional_mean", "density_ratio", "share_of"]
+__all__ = ["Ratio", "Share", "conditional_mean", "density_ratio", "require_events", "share_of"]
+
+#: Events that must have a weight before a classifier can tell where they lie.
+_FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,16 @@ def conditional_mean(
     return _normalised(Classifier.fit(features, labels, w, settings, seed=seed), labels, w, weights, mean)
 
 
+def require_events(weights: Array, what: str) -> None:
+    """Raise ValueError for fewer events than a classifier can tell from others."""
+    found = np.count_nonzero(weights)
+    if found < _FEWEST:
+        raise ValueError(f"{what}: found {found} with a weight, at least {_FEWEST} are needed")
+
+
 @dataclass(frozen=True)
 class Share:
-    """P(class 1 | features); a constant where there is no choice.
+    """P(class 1 | features); a constant where there is no choice, or too few events to learn it.
 
     Attributes
     ----------
@@ -108,7 +118,7 @@ def share_of(
 ) -> Share:
     """Share of the weight that has label 1, as a function of the features."""
     mean = float(np.average(labels, weights=weights))
-    if mean in (0.0, 1.0):
+    if min(np.count_nonzero(weights[labels == label]) for label in (0, 1)) < _FEWEST:
         return Share(None, mean, np.full(len(labels), mean))
     scaled = weights * (effective_size(weights) / weights.sum())
     fit = Classifier.fit(features, labels.astype(np.float64), scaled, settings, seed=seed)

@@ -210,6 +210,13 @@ class UnfoldingResult:
         units : mapping from column name to str, optional
             Written on the axes.
         """
+        for name, given in (("bins", bins), ("units", units)):
+            if given is not None and not isinstance(given, Mapping):
+                raise TypeError(f"{name} must be a mapping from column name to its {name}, found {given!r}")
+            for column in given or {}:
+                if column not in self.columns.names:
+                    known = ", ".join(self.columns.names)
+                    raise ValueError(f"{name} names the column {column!r}, which there is not; the columns are {known}")
         wanted = dict.fromkeys(self._numeric(), 30) if bins is None else dict(bins)
         write_tables(Path(path), self, wanted, units or {})
 

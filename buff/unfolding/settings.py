@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from buff.boosters import ClassifierSettings
+from buff.estimators import BUFF, BUFFTransport
 from buff.weights import POLICIES
 
-__all__ = ["METHODS", "SOURCES", "check_settings", "classifier_settings", "replica_counts"]
+__all__ = ["METHODS", "SOURCES", "check_count", "check_settings", "classifier_settings", "replica_counts"]
 
 #: Methods and their usual number of iterations; None ends where the data are described.
 METHODS: Mapping[str, int | None] = {"iterated": None, "conditional": 1, "bridge": 1, "reweight": None}
@@ -19,16 +20,23 @@ SOURCES = ("data", "simulation", "model")
 
 def check_settings(unfolder: Any) -> None:
     """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
-    if unfolder.method not in METHODS:
+    if not isinstance(unfolder.method, str) or unfolder.method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; found {unfolder.method!r}")
     for name in ("n_iterations", "n_samples"):
         value = getattr(unfolder, name)
-        if value is not None and (not isinstance(value, int | np.integer) or value < 1):
-            raise ValueError(f"{name} must be an integer of at least 1 or None, found {value!r}")
-    if unfolder.negative_weights not in POLICIES:
+        if value is not None:
+            check_count(name, value, " or None")
+    if not isinstance(unfolder.negative_weights, str) or unfolder.negative_weights not in POLICIES:
         raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}; found {unfolder.negative_weights!r}")
     replica_counts(unfolder.n_replicas)
     classifier_settings(unfolder.classifier)
+    _check_generator(unfolder)
+
+
+def check_count(name: str, value: Any, other: str = "") -> None:
+    """Raise ValueError for what is no integer of at least 1; ``other`` is what else may be said."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1{other}, found {value!r}")
 
 
 def replica_counts(n_replicas: Any, name: str = "n_replicas") -> dict[str, int]:
@@ -62,3 +70,14 @@ def classifier_settings(classifier: Any) -> ClassifierSettings:
     if unknown:
         raise ValueError(f"classifier has no setting {sorted(unknown)}; the settings are {', '.join(known)}")
     return ClassifierSettings(**classifier)
+
+
+def _check_generator(unfolder: Any) -> None:
+    generator, method = unfolder.generator, unfolder.method
+    if generator is None or method == "reweight":
+        return
+    wanted = BUFFTransport if method == "bridge" else BUFF
+    if not isinstance(generator, wanted):
+        raise TypeError(f"generator of method {method!r} must be a {wanted.__name__} or None, found {generator!r}")
+    if method == "bridge" and generator.coupling != "paired":
+        raise ValueError(f"generator of method 'bridge' must have coupling='paired', found {generator.coupling!r}")

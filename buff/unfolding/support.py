@@ -1,12 +1,14 @@
 """Measured events that the simulation does not know."""
 
+import warnings
+
 import numpy as np
 from scipy.spatial import cKDTree
 
 from buff.preprocessing import Columns
 from buff.protocols import Array
 
-__all__ = ["outside_support"]
+__all__ = ["outside_support", "refuse_unknown", "warned_outside"]
 
 #: Simulated events that stand for all in the search for neighbours.
 _MAX_NEIGHBOURS = 20_000
@@ -17,9 +19,9 @@ _MARGIN = 2.0
 def outside_support(simulated: Columns, measured: Columns, seed: int = 0) -> Array:
     """Which measured events lie where no simulated event does.
 
-    An event is outside if a label in it never occurs in the simulation; if one of its numbers is farther beyond the
-    simulated ones than the last hundredth of these reaches; or if, with all numbers in units of their standard
-    deviation, its nearest simulated neighbour is twice as far as any simulated event's.
+    An event is outside if one of its numbers is farther beyond the simulated ones than the last hundredth of these
+    reaches; or if, with all numbers in units of their standard deviation, its nearest simulated neighbour is twice as
+    far as any simulated event's. Labels say nothing: see :func:`refuse_unknown`.
 
     Returns
     -------
@@ -28,15 +30,45 @@ def outside_support(simulated: Columns, measured: Columns, seed: int = 0) -> Arr
     outside = np.zeros(len(measured), bool)
     numbers = []
     for known, values in zip(simulated.arrays, measured.arrays, strict=True):
-        if known.dtype.kind in "OUS":
-            outside |= ~np.isin(values, np.unique(known))
-        else:
+        if known.dtype.kind not in "OUS":
             numbers.append((_number(known), _number(values)))
             outside |= _beyond(*numbers[-1])
     if len(numbers) > 1:
         x, y = (np.column_stack(parts) for parts in zip(*numbers, strict=True))
         outside |= _far(x, y, np.random.default_rng(seed))
     return outside
+
+
+def warned_outside(simulated: Columns, measured: Columns, weights: Array | None = None) -> Array:
+    """The same, with a warning to the caller's caller that counts them."""
+    outside = outside_support(simulated, measured)
+    if outside.any():
+        share = np.average(outside, weights=weights)
+        warnings.warn(
+            f"{outside.sum()} of {len(outside)} measured events ({share:.2%} of the weight) lie where no simulated "
+            f"event does, the first is row {np.flatnonzero(outside)[0]}: what is said of their truth is a guess",
+            stacklevel=3,
+        )
+    return outside
+
+
+def refuse_unknown(simulated: Columns, measured: Columns, name: str) -> None:
+    """Raise ValueError for labels that were never simulated, and for other values than the only one that was.
+
+    Nothing can be said of such events.
+    """
+    for label, known, values in zip(simulated.names, simulated.arrays, measured.arrays, strict=True):
+        labels = known.dtype.kind in "OUS"
+        if not labels and (known != known[0]).any():
+            continue
+        levels = np.unique(known) if labels else known[:1]
+        unknown = np.flatnonzero(~np.isin(values, levels))
+        if len(unknown):
+            raise ValueError(
+                f"{name}: {len(unknown)} of {len(values)} events have a value in column {label!r} that no simulated "
+                f"event has, the first is {values[unknown[0]]!r} in event {unknown[0]}: drop them, or count them as "
+                f"background; simulated are {', '.join(map(repr, levels[:10].tolist()))}"
+            )
 
 
 def _number(values: Array) -> Array:

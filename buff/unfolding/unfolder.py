@@ -11,16 +11,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.boosters import ClassifierSettings
 from buff.estimators import BUFF, BUFFTransport
+from buff.estimators.scoring import energy_score
 from buff.preprocessing import Columns
-from buff.protocols import Array
 from buff.randomness import entropy_of
 from buff.unfolding.event_weights import EventWeights, checked_weights
-from buff.unfolding.events import Simulation
+from buff.unfolding.events import Simulation, row_count
 from buff.unfolding.members import Measured, Member, draws_for
 from buff.unfolding.posteriors import Posterior
 from buff.unfolding.result import Diagnostics, Replica, UnfoldingResult
-from buff.unfolding.settings import METHODS, check_settings, classifier_settings, replica_counts
-from buff.unfolding.support import outside_support
+from buff.unfolding.settings import METHODS, check_count, check_settings, classifier_settings, replica_counts
+from buff.unfolding.support import warned_outside
 
 __all__ = ["Unfolder"]
 
@@ -34,6 +34,14 @@ _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
 def _has_posterior(unfolder: "Unfolder") -> bool:
     return unfolder.method != "reweight"
+
+
+def _with_weights(background: Any) -> tuple[Any, Any]:
+    if not isinstance(background, tuple):
+        return background, None
+    if len(background) != 2:
+        raise ValueError(f"background must be a table or a pair (table, weights), found a tuple of {len(background)}")
+    return background
 
 
 class Unfolder(BaseEstimator):  # type: ignore[misc]
@@ -50,6 +58,8 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
 
     The first two depend on the truth that was simulated wherever the detector is not sharp, the others ever less with
     each iteration. Draws belong to measured events and fluctuate as these do; weighted simulated events are smoother.
+
+    A fitted Unfolder is kept with pickle or joblib; it holds the simulated events.
 
     Parameters
     ----------
@@ -70,7 +80,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         that stand for the same density of truth and reco, see :func:`buff.weights.positive_weights`. Replicas shake the
         weights as they are given.
     generator : BUFF or BUFFTransport, optional
-        What the flow is a clone of.
+        What the flow is a clone of: a BUFFTransport of pairs for ``"bridge"``, whose ``noise`` may be any, else a BUFF.
     classifier : ClassifierSettings or mapping, optional
         Of efficiency, fakes, background and prior: see :class:`buff.boosters.ClassifierSettings`.
     n_jobs : int or None
@@ -186,33 +196,35 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         -------
         array of shape (n, n_samples, p) for NumPy arrays, else a table of n * n_samples rows
             In the container of truth; draws of one event are next to each other.
+
+        Warns
+        -----
+        UserWarning
+            Measured events lie where no simulated one does.
         """
         check_is_fitted(self)
-        if not isinstance(n_samples, int | np.integer) or n_samples < 1:
-            raise ValueError(f"n_samples must be an integer of at least 1, found {n_samples!r}")
+        check_count("n_samples", n_samples)
         seed = self._seed(_DATA) if random_state is None else entropy_of(random_state) % 2**31
         columns = self.simulation_.measured(reco, "reco")
         draws = self._posterior.draw(columns, int(n_samples), seed)
+        warned_outside(self.simulation_.reco, columns)
         table = draws.template.restore(draws.arrays)
         return table.reshape(len(columns), n_samples, -1) if isinstance(table, np.ndarray) else table
 
     @available_if(_has_posterior)  # type: ignore[untyped-decorator]
-    def score(self, truth: Any, reco: Any) -> float:
-        r"""Negative energy score of the posteriors of events whose truth is known, for model selection.
+    def score(
+        self, truth: Any, reco: Any, *, pass_truth: Any = None, pass_reco: Any = None, sample_weight: Any = None
+    ) -> float:
+        """How good posteriors of events with known truth are, for model selection: larger is better.
 
-        .. math:: -\frac1n \sum_i \Big( E\,|x - z_i| - \tfrac12 E\,|x - x'| \Big)
-
-        with z the normal scores of truth, and x, x' 20 draws of it. Largest for the true posterior (Gneiting, Raftery,
-        2007, doi:10.1198/016214506000001437).
+        The negative energy score of 20 draws an event, in normal scores of truth; arguments are those of :meth:`fit`.
+        Events count that pass both selections. In a search flags and weights arrive here by metadata routing.
         """
         check_is_fitted(self)
-        s = self.simulation_
-        z = s.truth_space.transform(truth)
-        draws = self._posterior.draw(s.measured(reco, "reco"), 20, self._seed(_DATA))
-        x = s.truth_space.transform(draws).reshape(len(z), 20, -1)
-        to_truth = np.linalg.norm(x - z[:, None], axis=2).mean()
-        among = np.mean([np.linalg.norm(x - np.roll(x, k, axis=1), axis=2).mean() for k in range(1, 20)])
-        return float(among / 2 - to_truth)
+        space, given = self.simulation_.truth_space, (pass_truth, pass_reco, sample_weight, self.negative_weights)
+        known, measured, weights = self.simulation_.pairs(truth, reco, *given)
+        draws = self._posterior.draw(measured, 20, self._seed(_DATA))
+        return energy_score(space.transform(known), space.transform(draws).reshape(len(known), 20, -1), weights)
 
     def unfold(
         self, reco: Any, *, sample_weight: Any = None, background: Any = None, n_iterations: int | None = None
@@ -251,7 +263,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         check_settings(self)
         iterations = self._iterations(n_iterations)
         measured = self._measured(reco, sample_weight, background)
-        outside = self._outside(measured)
+        outside = warned_outside(self.simulation_.reco, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
         nominal = member.unfold(measured, iterations, drawn)
@@ -302,8 +314,8 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
 
     def _measured(self, reco: Any, sample_weight: Any, background: Any) -> Measured:
         columns, data = self._weighted(reco, sample_weight, "reco", "sample_weight")
-        table, weights = background if isinstance(background, tuple) else (background, None)
-        if table is None:
+        table, weights = _with_weights(background)
+        if table is None or row_count(table, "background") == 0:
             events, b = columns.take(slice(0)), EventWeights(np.empty(0), np.empty(0), (), self.negative_weights)
         else:
             events, b = self._weighted(table, weights, "background", "weights of the background")
@@ -315,17 +327,6 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         w = checked_weights(weights, len(columns), what, policy)
         return columns, EventWeights.of(w, (columns,), policy)
 
-    def _outside(self, measured: Measured) -> Array:
-        outside = outside_support(self.simulation_.reco, measured.reco)
-        if outside.any():
-            share = measured.weights[outside].sum() / measured.weights.sum()
-            warnings.warn(
-                f"{outside.sum()} of {len(outside)} measured events ({share:.2%} of the weight) lie where no simulated "
-                f"event does, the first is row {np.flatnonzero(outside)[0]}: what is said of their truth is a guess",
-                stacklevel=3,
-            )
-        return outside
-
     def _drawn(self, member: Member, measured: Measured) -> Any:
         if member.posterior is None:
             return None
@@ -335,8 +336,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         n = self.n_iterations if asked is None else asked
         if n is None:
             return METHODS[self.method]
-        if not isinstance(n, int | np.integer) or n < 1:
-            raise ValueError(f"n_iterations must be an integer of at least 1, found {n!r}")
+        check_count("n_iterations", n)
         return int(n)
 
     def _seed(self, stream: int, number: int = 0) -> int:

@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch")
 
 from baselines import BridgeSolver, NeuralDiffusion, NeuralFlow, distill, load  # noqa: E402
 from buff.errors import ArchiveError  # noqa: E402
-from buff.grids import get_grid  # noqa: E402
+from buff.fields import Guided  # noqa: E402
+from buff.grids import TimeGrid, get_grid  # noqa: E402
 from buff.randomness import EventNoise  # noqa: E402
 from buff.solvers import SOLVERS, integrate  # noqa: E402
 
@@ -162,11 +163,27 @@ def test_weights_choose_the_population():
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"method": "fm", "noise": 1.5}, r"must lie in \[0, 1\)"),
         ({"method": "sbcfm", "noise": 0}, "must be positive"),
+        ({"method": "icfm", "noise": 0.5}, "noise belongs to the methods fm and sbcfm, found 0.5 with 'icfm'"),
         ({"checkpoint": "c.pt", "random_state": None}, "checkpoint needs a random_state"),
     ],
 )
 def test_bad_settings(options, message):
     with pytest.raises(ValueError, match=message):
+        NeuralFlow(**TINY | options).fit(X[:50])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": "fast"}, "learning_rate must be a number, found 'fast'"),
+        ({"ema": None}, "ema must be a number, found None"),
+        ({"max_seconds": "1"}, "max_seconds must be a number"),
+        ({"hidden": 8}, "hidden must be a tuple of widths or None, found 8"),
+        ({"method": "fm", "noise": "a"}, "noise must be a number"),
+    ],
+)
+def test_settings_of_another_kind(options, message):
+    with pytest.raises(TypeError, match=message):
         NeuralFlow(**TINY | options).fit(X[:50])
 
 
@@ -187,6 +204,9 @@ def test_bad_rows():
         ({"first_event": -1}, ValueError, "first_event"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"n_steps": 0}, ValueError, "n_steps"),
+        ({"n_steps": 2.7}, TypeError, "n_steps must be an integer, found 2.7"),
+        ({"grid": 0}, ValueError, "unknown grid 0: choose one of uniform"),
+        ({"grid": TimeGrid.uniform(3), "n_steps": 5}, ValueError, "grid has 3 steps and n_steps is 5"),
         ({"condition": [1]}, ValueError, "fitted without condition"),
         ({"solver": "bridge"}, ValueError, "method='sbcfm'"),
         ({"solver": "rk5"}, ValueError, "unknown solver 'rk5'"),
@@ -218,6 +238,12 @@ def test_students_are_asked_for_sensibly(flow):
         distill(flow, 2, "reflow")
     with pytest.raises(ValueError, match="power of 2"):
         distill(flow, 3)
+    with pytest.raises(TypeError, match=r"n_steps must be an integer, found 2\.0"):
+        distill(flow, 2.0)
+    with pytest.raises(ValueError, match="n_iterations must be at least 1"):
+        distill(flow, 2, n_iterations=0)
+    with pytest.raises(ValueError, match=r"learning_rate must lie in \(0, 1\), found -1"):
+        distill(flow, 2, learning_rate=-1)
 
 
 def test_a_checkpoint_belongs_to_its_rows(tmp_path):
@@ -227,3 +253,38 @@ def test_a_checkpoint_belongs_to_its_rows(tmp_path):
     assert np.array_equal(again.sample(5), model.sample(5))
     with pytest.raises(ValueError, match="another training"):
         clone(model).fit(X[50:100])
+
+
+def test_grids_with_parameters_of_their_own(flow):
+    dense = get_grid("karras", 6, rho=3.0)
+    events = flow.sample(20, random_state=1, grid=dense)
+    assert not np.allclose(events, flow.sample(20, random_state=1, grid="karras", n_steps=6))
+    by_name, by_value = (flow.sample(20, random_state=1, **g) for g in ({"grid": "karras", "n_steps": 6}, {"grid": get_grid("karras", 6)}))
+    assert np.array_equal(by_name, by_value)
+
+
+def test_guidance_towards_a_class():
+    """Guided past its class, a sample overstates it; without a field of no class the network says what it needs."""
+    label = np.arange(2000) % 2
+    table = RNG.normal(size=(2000, 1)) + np.where(label, 2.0, -2.0)[:, None]
+    conditional = NeuralFlow(preprocessing="standard", **SMALL).fit(table, condition=label)
+    free = NeuralFlow(preprocessing="standard", **SMALL).fit(table)
+    c = conditional._encoder.transform(np.ones(1000, int))
+    x0 = EventNoise(0)(np.empty((1000, 1), np.float32))
+    fields = (conditional.field_, Guided(conditional.field_, 3.0, free.field_))
+    plain, guided = (integrate("heun", field, x0, TimeGrid.uniform(20), c) for field in fields)
+    assert guided.mean() > plain.mean() + 0.1
+    with pytest.raises(ValueError, match="features of a condition, found 0: for guidance"):
+        integrate("heun", Guided(conditional.field_, 3.0), x0, TimeGrid.uniform(5), c)
+
+
+def test_weights_with_parameters_go_to_files(tmp_path):
+    weight = {"name": "soft_min_snr_poster", "k": 3.0}
+    model, other = (NeuralDiffusion(loss_weight=w, **TINY).fit(X[:50]) for w in (weight, "soft_min_snr_poster"))
+    assert not np.array_equal(model.sample(5), other.sample(5))
+    model.save(tmp_path / "m.buff")
+    again = load(tmp_path / "m.buff")
+    assert again.loss_weight == weight
+    assert np.array_equal(again.sample(5), model.sample(5))
+    with pytest.raises(ValueError, match="soft_min_snr has no parameter 'rho'"):
+        NeuralDiffusion(loss_weight={"name": "soft_min_snr", "rho": 1.0}, **TINY).fit(X[:50])

@@ -137,3 +137,15 @@ def test_a_compiled_network_is_the_same_network(monkeypatch):
         list(t.steps())
     assert compiled == [traced.network]
     torch.testing.assert_close(state(traced), state(plain))
+
+
+def test_checkpoints_make_their_folder_and_refuse_other_files(tmp_path):
+    next(trainer(checkpoint=tmp_path / "new" / "c.pt").steps())
+    assert (tmp_path / "new" / "c.pt").exists()
+    (tmp_path / "bad.pt").write_text("no checkpoint")
+    with pytest.raises(ValueError, match=r"bad.pt is no checkpoint, or cut short: remove it"):
+        next(trainer(checkpoint=tmp_path / "bad.pt").steps())
+    whole = (tmp_path / "new" / "c.pt").read_bytes()
+    (tmp_path / "bad.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="no checkpoint, or cut short"):
+        next(trainer(checkpoint=tmp_path / "bad.pt").steps())

@@ -62,3 +62,26 @@ def test_unknown_names():
         get_loss_weight("snr")
     with pytest.raises(ValueError, match="lognormal"):
         Diffusion.normalised(Parametrisation("v"), "flat", "min_snr")
+
+
+def test_parameters_of_a_curve():
+    poster = get_loss_weight({"name": "soft_min_snr_poster", "k": 3.0}).curve
+    assert poster(0.3, 0.5) == pytest.approx(0.3 * 0.5 / (0.3**2 + 0.5**3) ** 2)
+    of_data = [get_loss_weight({"name": n, "gamma": 2.0}).of_data(SIGMA, 1.0) for n in ("min_snr", "min_snr_v")]
+    assert np.allclose(of_data, np.minimum(1 / SIGMA**2, 2.0))
+    assert get_loss_weight({"name": "edm"}) is LOSS_WEIGHTS["edm"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ({"name": "soft_min_snr", "gamma": 2.0}, ValueError, "soft_min_snr has no parameter 'gamma': choose from k"),
+        ({"name": "min_snr", "gamma": -1.0}, ValueError, "gamma of min_snr must be a positive number: found -1.0"),
+        ({"name": "edm", "k": 1.0}, ValueError, "edm has no parameter 'k': choose from none"),
+        ({"k": 2.0}, TypeError, "a mapping with a 'name'"),
+        (3, TypeError, "loss_weight must be a name"),
+    ],
+)
+def test_bad_curves(asked, error, message):
+    with pytest.raises(error, match=message):
+        get_loss_weight(asked)

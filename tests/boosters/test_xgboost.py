@@ -93,6 +93,16 @@ def test_tree_params_win_and_stay_as_they_are():
     assert max(int(tree["tree_param"]["num_nodes"]) for tree in trees) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "value"),
+    [("eta", "learning_rate", 0.01), ("lambda", "reg_lambda", 1e5), ("min_split_loss", "gamma", 50.0)],
+)
+def test_other_names_of_parameters_win_too(name, other, value):
+    named, usual = (Booster.fit(X, Y, settings(tree_params={key: value}, n_estimators=2))(X) for key in (name, other))
+    assert np.array_equal(named, usual)
+    assert not np.array_equal(named, Booster.fit(X, Y, settings(n_estimators=2))(X))
+
+
 def test_one_thread_each(monkeypatch):
     import xgboost
 

@@ -68,6 +68,9 @@ def test_inspect_shows_columns_settings_and_nodes(buff, folder):
     assert any(line.split()[:3] == ["n", "integer", "Int64"] for line in lines)
     assert any(line.split() == ["n_steps", "3"] for line in lines)
     assert any(line.split()[:2] == ["t", "rounds"] for line in lines)
+    asked = lines.index("given the condition")
+    assert lines[asked + 2].split()[:2] == ["flavour", "categorical"]
+    assert "given the condition" not in buff("inspect", folder / "plain.buff").stdout
 
 
 def test_samplers_are_listed_in_columns(buff):

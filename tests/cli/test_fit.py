@@ -53,6 +53,30 @@ def test_plan_prints_and_trains_nothing(buff, folder):
     assert "memory" in result.stdout
 
 
+def test_weights_of_both_signs_on_request(buff, folder, tmp_path):
+    signed = tmp_path / "signed.csv"
+    rows = [f"{i / 100},{-1 if i % 5 == 0 else 1}" for i in range(200)]
+    signed.write_text("\n".join(["mass,weight", *rows]) + "\n")
+    words = (signed, "-o", tmp_path / "m.buff", "--weight-column", "weight", "--steps", "2", "--rounds", "1", "-q")
+    refused = buff("fit", *words)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "40 negative values" in refused.stderr
+    assert buff("fit", *words, "--negative-weights", "smooth").exit_code == 0
+    assert library.load(tmp_path / "m.buff").get_params()["negative_weights"] == "smooth"
+
+
+def test_plan_knows_the_schema(buff, folder, tmp_path):
+    (tmp_path / "schema.json").write_text('{"nope": "integer"}')
+    result = buff("plan", folder / "train.parquet", "--schema", tmp_path / "schema.json")
+    assert (result.exit_code, "schema names unknown columns ['nope']" in result.stderr) == (1, True)
+
+
+def test_a_table_without_rows_is_named(buff, tmp_path):
+    (tmp_path / "head.csv").write_text("pt,eta\n")
+    result = buff("plan", tmp_path / "head.csv")
+    assert (result.exit_code, "head.csv: 0 rows" in result.stderr) == (1, True)
+
+
 def test_too_little_memory_is_told_before_the_fit(buff, folder):
     result = buff("plan", folder / "train.parquet", "--max-memory", "1MB")
     assert result.exit_code == 1
@@ -69,6 +93,7 @@ def test_too_little_memory_is_told_before_the_fit(buff, folder):
         (["{folder}/train.parquet", "--max-memory", "much"], "--max-memory 'much' is not a size"),
         (["{folder}/train.parquet", "--schema", "{folder}/train.parquet"], "not JSON"),
         (["{folder}/train.parquet", "-c", "mass", "--condition", "mass"], "no column is left to learn"),
+        (["{folder}/train.parquet", "--weight-column", "flavour"], "--weight-column flavour is of type"),
         (["{folder}/plain.buff"], "unknown format"),
     ],
 )

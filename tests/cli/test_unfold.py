@@ -62,7 +62,12 @@ def events(n, seed, shift, signed=False):
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unfold")
-    for name, table in (("simulation", events(4000, 0, 0.0, True)), ("data", events(2000, 1, 0.4))):
+    background = events(300, 2, 1.5)
+    background = background.append_column("share", pa.array(np.full(300, 0.5)))
+    signal = events(2000, 1, 0.4)
+    tables = {"simulation": events(4000, 0, 0.0, True), "data": signal, "background": background}
+    tables |= {"mixed": pa.concat_tables([signal, events(150, 3, 1.5)]), "nothing": signal.slice(0, 0)}
+    for name, table in tables.items():
         with TableWriter(folder / f"{name}.parquet") as out:
             out.write(table)
     return folder
@@ -109,6 +114,26 @@ def test_what_comes_out(buff, home):
     headings, captions = (re.findall(rf"<{tag}>(.+?)</{tag}>", page) for tag in ("h2", "figcaption"))
     assert len(captions) == 5
     assert not set(headings) & set(captions)
+
+
+def test_background_and_draws_of_what_was_only_measured(buff, home):
+    pytest.importorskip("matplotlib")
+    text = CONFIG.replace('weight = "weight"\n', "").replace("data.parquet", "mixed.parquet").replace("truth = true\n", "")
+    section = '[background]\nfile = "background.parquet"\nweight = "share"\npass_reco = "seen"\n\n[unfolding]'
+    text = text.replace("[unfolding]", section).replace('"out"', '"mixed"').replace('page = "page.html"', "")
+    text = text.replace('"reweight"', '"conditional"\nsamples = 2\nreplicas = { data = 2 }').replace("iterations = 5", "")
+    result = buff("unfold", "-q", write(home, text, "mixed.toml"))
+    assert result.exit_code == 0, result.stderr
+    tables = {name: pq.read_table(home / f"{name}.parquet").to_pandas() for name in ("mixed", "background", "simulation")}
+    measured, expected = tables["mixed"]["seen"].sum(), tables["background"].query("seen")["share"].sum()
+    unfolded = pq.read_table(home / "mixed" / "events.parquet").to_pandas()
+    assert len(unfolded) == 2 * measured
+    # efficiencies go with truth, so that their mean over the simulation says it roughly
+    seen = tables["simulation"]["seen"].mean()
+    assert unfolded["weight"].sum() == pytest.approx((measured - expected) / seen, rel=0.03)
+    assert {"weight_data_0", "weight_data_1"} <= set(unfolded)
+    assert (home / "mixed" / "mass_correlations.png").exists()
+    assert (home / "mixed" / "hepdata" / "mass_covariance_data.yaml").exists()
 
 
 def test_units_and_what_lies_beyond_the_bins(buff, home):
@@ -167,6 +192,11 @@ def test_nothing_more_than_asked_for(buff, home):
         ('"out"', '"data.parquet"', "[output] folder must be a folder, found the file"),
         ('page = "page.html"', 'figures = "gif"', "[output] figures must be one of png, pdf, svg or empty"),
         ("iterations = 5", "iterations = two", "not TOML"),
+        ('pass_reco = "seen"\ntruth', 'pass_reco = "kind"\ntruth', "[data] pass_reco, column 'kind', must hold booleans, found 'a'"),
+        ('pass_reco = "seen"\ntruth', 'pass_reco = "gaps"\ntruth', "[data] pass_reco, column 'gaps', must hold booleans"),
+        ('pass_reco = "seen"\n\n', 'pass_truth = "gaps"\n\n', "[simulation] pass_truth, column 'gaps', must hold booleans"),
+        ('weight = "weight"', 'weight = "kind"', "[simulation] weight must hold real numbers, found dtype"),
+        ('"simulation.parquet"', '"nothing.parquet"', "[simulation] nothing.parquet has no events"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(buff, home, monkeypatch, old, new, message):

@@ -130,3 +130,9 @@ def test_mean_weight_is_the_average_sign():
 def test_fraction_is_checked():
     with pytest.raises(ValueError, match=r"negative_fraction lies in \[0, 0\.5\), got 0\.5"):
         SignedWeights(0.5)
+
+
+@pytest.mark.parametrize("noise", [[[0.0]], [[-1.0]]])
+def test_a_detector_has_noise(noise):
+    with pytest.raises(ValueError, match="noise is symmetric and positive definite, got"):
+        replace(gaussian_1d(), noise=np.array(noise))

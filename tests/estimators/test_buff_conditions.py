@@ -99,6 +99,12 @@ def test_conditions_by_name(small):
     assert np.array_equal(several, model.sample(condition=condition.assign(weight=1.0)))
 
 
+def test_names_of_conditions_fitted_as_an_array(small):
+    model = small(n_estimators=1).fit(X, condition=np.column_stack([RNG.normal(size=N), RNG.normal(100, 1, N)]))
+    swapped = model.sample(3, condition={"c1": 100.0, "c0": 0.5})
+    assert np.array_equal(swapped, model.sample(3, condition=np.array([[0.5, 100.0]])))
+
+
 def test_conditions_beyond_the_training_are_announced(small):
     energy = RNG.uniform(10, 100, N)
     model = small(n_estimators=1).fit(X, condition=pd.DataFrame({"energy": energy}))

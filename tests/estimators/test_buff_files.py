@@ -60,6 +60,16 @@ def test_parameters_survive_where_they_mean_something(small, table, path, tmp_pa
     assert back["device"] == "auto"
 
 
+def test_bounds_of_dates_survive(small, path):
+    table = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=60), "x": np.arange(60.0)})
+    for start in (np.datetime64("2025-12-24"), pd.Timestamp("2025-12-24"), "2025-12-24"):
+        model = small(n_estimators=1, schema={"day": {"lower": start}}).fit(table)
+        model.save(path)
+        back = load(path)
+        assert np.datetime64(back.get_params()["schema"]["day"]["lower"]) == np.datetime64("2025-12-24")
+        pd.testing.assert_frame_equal(back.fit(table).sample(9), model.sample(9))
+
+
 def test_no_pickle_inside(conditional, path):
     conditional.save(path)
     with zipfile.ZipFile(path) as zipped:
@@ -89,6 +99,12 @@ def test_no_training_value_inside(small, path):
     assert not any(np.float32(score).tobytes() in content for score in u)
     # the search finds what is there
     assert model._flow.models[0].linear.bias.tobytes() in content
+
+
+def test_a_place_that_is_none(model, tmp_path):
+    for place in (tmp_path / "no" / "m.buff", tmp_path):
+        with pytest.raises(FileNotFoundError, match=f"{place} cannot be written: name a file in a folder that exists"):
+            model.save(place)
 
 
 def test_bad_files(model, path):

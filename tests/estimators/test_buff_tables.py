@@ -153,7 +153,8 @@ WEIGHTED = RNG.normal(size=(50, 2))
         (np.r_[np.inf, np.ones(49)], "infinity"),
         (np.ones(49), r"\(49,\), expected \(50,\)"),
         (np.r_[-2.5, -1, np.ones(48)], r'2 negative values, the first -2\.5: negative_weights="smooth"'),
-        (np.zeros(50), "at least one non-zero|positive for at least 2 rows"),
+        (np.array([-1.0, *np.ones(49)], dtype=object), '1 negative values, the first -1.0: negative_weights="smooth"'),
+        (np.zeros(50), "zero in 50 of 50 rows: it must be positive for at least 2 rows"),
     ],
 )
 def test_bad_weights(small, weights, message):
@@ -206,7 +207,14 @@ def test_enormous_weights_are_no_obstacle(small):
         ({"tree_params": ["eta"]}, TypeError, "tree_params must be a mapping"),
         ({"tree_params": {"max_deph": 3}}, ValueError, r"unknown names \['max_deph'\], XGBoost knows .*max_depth"),
         ({"random_state": "x"}, ValueError, "random_state must be None"),
+        ({"tree_params": {"subsample": 2.0}}, ValueError, "XGBoost does not take tree_params=.'subsample': 2.0.: .*bound"),
         ({"schema": {"pt": "integer"}}, ValueError, "pt"),
+        ({"schema": "integer"}, TypeError, "schema must be a mapping from column name"),
+        ({"schema": {"x0": {"lower": "low"}}}, TypeError, "lower bound of column 'x0' must be a number, found 'low'"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be a number of cores, or -1 for all; found 0"),
+        ({"n_jobs": 1.5}, TypeError, "n_jobs must be an integer or None, found 1.5"),
+        ({"cache_dir": 3}, TypeError, "cache_dir must be a folder or None, found 3"),
+        ({"cache_dir": __file__}, ValueError, "cache_dir must be a folder, found the file .*test_buff_tables.py"),
     ],
 )
 def test_bad_parameters(small, changes, error, message):
@@ -228,6 +236,12 @@ def test_bad_parameters(small, changes, error, message):
 def test_bad_requests(model, options, error, message):
     with pytest.raises(error, match=message):
         model.sample(**options)
+
+
+def test_a_bad_number_of_threads_is_told_when_sampling(small):
+    model = small(n_estimators=0).fit(WEIGHTED).set_params(n_jobs=0)
+    with pytest.raises(ValueError, match="n_jobs must be a number of cores"):
+        model.sample(2)
 
 
 def test_unfitted(small, tmp_path):

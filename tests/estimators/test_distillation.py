@@ -6,6 +6,11 @@ import pytest
 from scipy.stats import ks_2samp
 
 import buff
+from buff.errors import OffGridError
+from buff.fields import Counted, Reversed, Scaled
+from buff.grids import TimeGrid
+from buff.randomness import EventNoise
+from buff.solvers import integrate
 from buff.training import Steps
 
 RNG = np.random.default_rng(0)
@@ -106,3 +111,38 @@ def test_steps_are_the_way_between_nodes():
     weights, bias = steps.base(None).at(0.25)
     solution = np.linalg.lstsq(np.hstack([features, np.ones((80, 1))]), targets, rcond=None)[0]
     assert np.allclose(np.vstack([weights, bias]), solution, atol=1e-4)
+
+
+def test_the_field_of_a_model_is_what_it_samples_with(teacher):
+    x0 = EventNoise(7)(np.empty((5, 2), np.float32))
+    counted = Counted(teacher.field_)
+    x1 = integrate(teacher.solver, counted, x0, teacher.grid_)
+    assert counted.nfe == teacher.n_steps
+    *_, end = teacher._flow.states(EventNoise(7), 5, None)
+    assert np.array_equal(x1, end)
+    stopped = integrate("ab2", Scaled(teacher.field_, (0.0,) * 10), x0, teacher.grid_)
+    assert np.array_equal(stopped, x0)
+
+
+def test_views_and_diffusions_on_the_field_of_trees():
+    """Data go back to noise, noise goes to data along an SDE, and what needs other times is told what does not."""
+    model = buff.BUFF(20, "heun", noise_budget=20_000, max_depth=5, random_state=0, device="cpu").fit(BENT)
+    field, grid = model.field_, model.grid_
+    scores = model.space_.transform(BENT).astype(np.float32)
+    back = integrate("heun", Reversed(field), scores, TimeGrid(tuple(1 - t for t in reversed(grid.times))))
+    assert np.allclose(np.cov(back.T), np.eye(2), atol=0.12)
+    rng = np.random.default_rng(1)
+    x0 = rng.standard_normal((3000, 2)).astype(np.float32)
+    noise = lambda x: rng.standard_normal(x.shape).astype(x.dtype)  # noqa: E731
+    drawn = model.space_.inverse_transform(integrate("dpmpp_2m_sde", field, x0, grid, noise=noise))
+    assert np.corrcoef(drawn[:, 0] ** 2, drawn[:, 1])[0, 1] > 0.8
+    with pytest.raises(OffGridError, match="these solvers stay on the nodes: euler, midpoint_nodes, heun"):
+        integrate("rk4", field, x0, grid)
+
+
+def test_models_without_one_field_say_so():
+    with pytest.raises(AttributeError, match="this BUFF is not fitted"):
+        _ = buff.BUFF().field_
+    conditional = buff.BUFF(n_estimators=0).fit(BENT[:200, 1:], condition=BENT[:200, 0])
+    with pytest.raises(AttributeError, match="a model with a condition has coordinates of its own"):
+        _ = conditional.field_

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from scipy.stats import ks_2samp
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 import buff
 from buff.datasets import gaussian_1d, gaussian_2d, mixture_1d
@@ -249,3 +250,69 @@ def test_every_parameter_is_described():
 
     assert all(name in buff.BUFFTransport.__doc__ for name in signature(buff.BUFFTransport).parameters)
     assert set(buff.BUFF().get_params()) ^ set(buff.BUFFTransport().get_params()) == {"noise", "classes"}
+
+
+@pytest.mark.parametrize("policy", ["smooth", "cancel"])
+def test_pairs_of_both_signs_have_the_posterior_of_their_sum(policy):
+    """Events that cancel lie elsewhere: what is left is the exact problem."""
+    problem, rng = gaussian_1d(), np.random.default_rng(6)
+    pairs, test = problem.sample(3000, 0), problem.sample(500, 1)
+    x, y = (np.concatenate([of, rng.normal(1.5, 1, (3000, 1))]) for of in (pairs.truth, pairs.reco))
+    weights = np.concatenate([np.ones(3000), rng.choice([-1.0, 1.0], 3000)])
+    options = {"n_steps": 6, "noise_budget": 20_000, "random_state": 0}
+    model = buff.BUFFTransport(negative_weights=policy, **options).fit(y, x, sample_weight=weights)
+    unsigned = buff.BUFFTransport(**options).fit(y, x, sample_weight=np.abs(weights))
+    exact = problem.posterior(test.reco).mean
+    miss, before = (np.abs(m.sample(test.reco, 50).reshape(500, 50).mean(axis=1) - exact[:, 0]) for m in (model, unsigned))
+    assert miss.mean() < 0.5 * before.mean()
+
+
+def test_weights_of_both_signs_are_averaged_at_fixed_condition():
+    """Signs belong to one label: an average over both would lower the other's weights, too."""
+    rng = np.random.default_rng(7)
+    label = rng.choice(["a", "b"], 4000)
+    source, mixed = rng.normal(size=(4000, 1)), rng.random(4000) < 0.6
+    target = np.where(mixed, 3.0, 0.0)[:, None] + 0.3 * rng.normal(size=(4000, 1))
+    weights = np.where((label == "a") & mixed, rng.choice([-1.0, 1.0], 4000), 1.0)
+    model = small(negative_weights="smooth").fit(source, target, condition=label, sample_weight=weights)
+    high = [(model.sample(source[:1000], condition=one) > 1.5).mean() for one in ("a", "b")]
+    assert high[0] < 0.1
+    assert abs(high[1] - 0.6) < 0.08
+
+
+def test_tables_without_pairs_of_both_signs():
+    rng = np.random.default_rng(8)
+    target = np.concatenate([rng.normal(2, 1, (1500, 1)), rng.normal(4, 1, (1500, 1))])
+    signs = np.concatenate([np.ones(1500), rng.choice([-1.0, 1.0], 1500)])
+    source = rng.normal(size=(2000, 1))
+    model = small(coupling="transport", negative_weights="smooth").fit(source, target, sample_weight=(None, signs))
+    assert abs(model.transform(source).mean() - 2) < 0.25
+
+
+def test_searches_find_the_better_posterior():
+    problem = mixture_1d()
+    pairs = problem.sample(2000, 0)
+    grid = {"n_estimators": [0, 12], "max_depth": [6]}
+    search = GridSearchCV(small(n_steps=6, noise_budget=20_000), grid, cv=2).fit(pairs.reco, pairs.truth[:, 0])
+    line, trees = search.cv_results_["mean_test_score"]
+    assert search.best_params_["n_estimators"] == 12
+    assert trees > line + 0.005
+    assert not hasattr(small(coupling="transport"), "score")
+    with pytest.raises(ValueError, match="X has 2 rows and y has 3: a target for every source row is needed"):
+        search.best_estimator_.score(pairs.reco[:2], pairs.truth[:3, 0])
+
+
+def test_score_counts_weights_and_conditions(model):
+    w = (np.arange(N) % 2).astype(float)
+    alone = model.score(SOURCE[1::2], TARGET[1::2])
+    assert model.score(SOURCE, TARGET, sample_weight=w) == pytest.approx(alone, abs=0.03)
+    labelled = small().fit(SOURCE, TARGET, condition=LABELS)
+    assert labelled.score(SOURCE, TARGET, condition=LABELS) == pytest.approx(model.score(SOURCE, TARGET), abs=0.1)
+
+
+def test_a_verbose_model_shows_what_negative_weights_cost(capsys):
+    weights = np.where(np.arange(N) % 4 == 0, -1.0, 1.0)
+    small(negative_weights="smooth", verbose=1).fit(SOURCE, TARGET, sample_weight=weights)
+    assert f"weights: 25.0% of {N} weights negative, policy 'smooth': effective sample size 75," in capsys.readouterr().err
+    small(negative_weights="smooth").fit(SOURCE, TARGET, sample_weight=weights)
+    assert "effective" not in capsys.readouterr().err

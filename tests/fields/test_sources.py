@@ -3,7 +3,7 @@ import pytest
 
 from buff.errors import OffGridError
 from buff.fields import IndexField, NodeField, TimeField
-from buff.grids.discrete import alpha_bar, ratios
+from buff.grids.discrete import alpha_bar, ratios, zero_terminal_snr
 from buff.paths import LINEAR, get_path
 from buff.solvers import get_solver, integrate
 from tests.problems import P2
@@ -121,3 +121,12 @@ def test_bad_index_fields():
         IndexField(lambda x, i, c: x, (2.0, 1.0), get_path("vp"))
     with pytest.raises(ValueError, match="must preserve variance"):
         IndexField(lambda x, i, c: x, (1.0, 2.0), LINEAR)
+
+
+def test_a_table_without_signal_at_its_end():
+    levels = ratios(zero_terminal_snr(alpha_bar("ddpm")))
+    field = IndexField(lambda x, i, c: 0 * x, levels, get_path("trigonometric"), "v")
+    assert field.index(0.0) == 999
+    late = field.path.time(2 * levels[-2])
+    assert field.index(late) == 998
+    assert np.isfinite(field(X, 0.0)).all()

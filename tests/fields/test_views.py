@@ -113,3 +113,17 @@ def test_from_pure_noise_to_data_on_another_path():
     moved, exact = Retimed(P2.field(), trigonometric), P2.field(trigonometric)
     for t in (0.0, 1.0):
         np.testing.assert_allclose(moved(X, t), exact(X, t), atol=1e-12)
+
+
+def test_nodes_that_a_path_never_reaches_stay_behind():
+    nodes = NodeField((0.0, 0.005, 0.5, 1.0), [lambda x, condition: x] * 4)
+    assert Retimed(nodes, REDUCED).times == pytest.approx((1 - 1 / 80, 1.0))
+
+
+def test_a_field_on_another_path_is_read_between_nodes_as_before():
+    moved = Retimed(NODES, get_path("trigonometric"))
+    assert moved.at_every_time
+    assert moved.piecewise_constant
+    assert np.isfinite(integrate("rk4", moved, X, TimeGrid.uniform(3))).all()
+    with pytest.raises(ValueError, match="constant by pieces"):
+        integrate("dopri5_adaptive", moved, X, TimeGrid.uniform(3))

@@ -5,6 +5,7 @@ import pytest
 
 from buff.grids import noise_grid
 from buff.grids.discrete import ALPHA_BARS, SPACINGS, alpha_bar, ratios, spaced, zero_terminal_snr
+from buff.paths import LINEAR
 
 
 def test_goldens():
@@ -56,5 +57,14 @@ def test_noise_grid_takes_entries_of_the_table():
 def test_bad_tables():
     with pytest.raises(ValueError, match="unknown table 'cosine': choose one of ddpm"):
         alpha_bar("cosine")
-    with pytest.raises(ValueError, match="T must be at least 2"):
+    with pytest.raises(ValueError, match="T must be an integer of at least 2: found 1"):
         alpha_bar("ddpm", 1)
+    with pytest.raises(ValueError, match=r"T must be an integer of at least 2: found 99\.5"):
+        noise_grid("ddpm", 4, T=99.5)
+
+
+def test_a_table_without_signal_at_its_end_makes_a_grid_from_pure_noise():
+    grid = noise_grid("ddpm", 6, zero_terminal=True)
+    assert grid[0] == math.inf
+    assert grid[-1] == noise_grid("ddpm", 6)[-1]
+    assert LINEAR.grid(grid).times[0] == 0.0

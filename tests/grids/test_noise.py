@@ -121,6 +121,10 @@ def test_angles():
         ("subvp", {"eps": 0.0}, "eps must lie in"),
         ("beta_quantile", {"a": 0.0}, "a must lie in"),
         ("fpcd", {"log_snr": 0.0}, "log_snr must lie in"),
+        ("pc_jedi", {"max_signal": 2.0}, r"max_signal must lie in \[0, 1\]: found 2.0"),
+        ("pc_jedi", {"max_signal": 0.1, "min_signal": 0.5}, "0 < min_signal < max_signal"),
+        ("iddpm", {"M": 0}, "M must be an integer of at least 1"),
+        ("iddpm", {"C1": 0.0}, "C1 must lie in"),
         ("iddpm", {"M": 10}, "of iDDPM's levels lie in"),
         ("ddpm", {"spacing": "random"}, "unknown spacing 'random'"),
         ("ddpm", {"T": 20}, "needs more than T = 20 steps"),
@@ -135,3 +139,26 @@ def test_bad_grids(name, parameters, message):
 def test_bad_number_of_steps():
     with pytest.raises(ValueError, match="n_steps must be a positive integer"):
         karras(0)
+
+
+@pytest.mark.parametrize("name", NOISE_GRIDS)
+@pytest.mark.parametrize("n", [0, 2.5, "4", None, math.nan])
+def test_bad_number_of_steps_of_every_rule(name, n):
+    with pytest.raises(ValueError, match="n_steps must be a positive integer: found"):
+        noise_grid(name, n)
+
+
+@pytest.mark.parametrize(("parameter", "value"), [("rho", "7"), ("low", "0.1")])
+def test_what_is_no_number_is_named(parameter, value):
+    with pytest.raises(TypeError, match=f"{parameter}.* number.*found.*{value}"):
+        noise_grid("karras", 4, **{parameter: value})
+
+
+@pytest.mark.parametrize("rho", [1e8, 1e17, math.inf])
+def test_karras_has_its_limit(rho):
+    np.testing.assert_allclose(noise_grid("karras", 6, rho=rho), noise_grid("exponential", 6), rtol=1e-6)
+
+
+def test_ratios_that_do_not_decrease_are_refused():
+    with pytest.raises(ValueError, match="exponential with .* does not decrease: found 1, 1, .*change its parameters"):
+        noise_grid("exponential", 50, low=1.0, high=1 + 1e-15)

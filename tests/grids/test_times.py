@@ -81,3 +81,8 @@ def test_bad_grids(name, parameters, message):
 
 def test_names_do_not_clash():
     assert len(set(GRIDS)) == len(GRIDS) == 7 + len(NOISE_GRIDS)
+
+
+def test_a_schedule_is_no_name():
+    with pytest.raises(TypeError, match="schedule must be a Schedule, as get_schedule gives: found 'vp'"):
+        get_grid("karras", 5, schedule="vp")

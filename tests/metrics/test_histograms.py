@@ -69,7 +69,7 @@ def test_published_bins():
         "width": (0.0, 0.6, 31),
         "mult": (4.0, 60.0, 31),
         "ln_rho": (-14.0, -2.0, 31),
-        "zg": (0.05, 0.55, 31),
+        "z_g": (0.05, 0.55, 31),
         "tau21": (0.1, 1.1, 31),
     }
     assert all((np.diff(bins) > 0).all() and not bins.flags.writeable for bins in CALO_BINS.values())

@@ -22,6 +22,8 @@ NAN = float("nan")
         (0.65, 0.100, 1.00, 0, 0.0, "good", "no closer"),
         (0.50, 0.006, 1.00, 40, 0.0, "poor", "training rows come back"),
         (0.50, 0.006, 1.00, 530, 510.0, "good", "no closer"),
+        (0.50, 0.006, NAN, 400, 510.0, "good", "no closer"),
+        (0.50, 0.006, NAN, 0, 510.0, "fair", "held-out rows are among those of the training"),
     ],
 )
 def test_copies_have_a_verdict(share, error, ratio, copies, expected, grade, words):
@@ -39,4 +41,5 @@ def test_the_verdict_stands_below_the_table_where_training_rows_were_given():
     assert copies_verdict(honest.memorisation).words in str(honest)
     assert "\ncopies: training rows come back\n(100.0% are nearer to a training row" in str(copied)
     assert "copies: training rows come back" in copied._repr_html_()
+    assert "held-out rows are among those of the training" in str(report(real, generated, train=real, **settings))
     assert "nearer to a training row" not in str(report(real, generated, **settings))

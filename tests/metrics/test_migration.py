@@ -54,3 +54,10 @@ def test_shapes_must_agree(events):
         migration_matrix([0.1, 0.2], [0.1], EDGES)
     with pytest.raises(ValueError, match="equal shape"):
         migration_matrix(*events, EDGES).chi2(migration_matrix(*events, EDGES[:-1]))
+
+
+def test_purity_is_for_equally_many_bins(events):
+    truth, reco = events
+    found = migration_matrix(truth, reco, [-1, 0, 1], [-2, -1, 0, 1])
+    with pytest.raises(ValueError, match="purity needs as many reco bins as truth bins, found 2 truth and 3 reco bins"):
+        _ = found.purity

@@ -202,6 +202,39 @@ def test_bad_conditions(condition, error, message):
         encoder.transform(condition)
 
 
+def test_names_count_for_arrays_too():
+    """A mapping names its values, whatever it was that was fitted."""
+    X = RNG.normal([0, 100], size=(N, 2))
+    encoder = ConditionEncoder().fit(X)
+    expected = encoder.transform(np.array([[0.5, 99.0]]))
+    for condition in ({"c1": 99.0, "c0": 0.5}, pd.DataFrame({"c1": [99.0], "c0": [0.5]})):
+        assert np.array_equal(encoder.transform(condition), expected)
+    assert np.array_equal(encoder.transform(pd.DataFrame({"a": [0.5], "b": [99.0]})), expected)
+    with pytest.raises(ValueError, match=r"condition lacks the columns \['c0', 'c1'\], found \['a', 'b'\]"):
+        encoder.transform({"a": 0.5, "b": 99.0})
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ({"c0": [1.0, 2.0], "c1": [1.0]}, r"columns of different lengths, \{'c0': 2, 'c1': 1\}"),
+        ([[1.0, 2.0], [1.0]], r"rows differ in length: \[1, 2\]"),
+        ([], r"0 sample\(s\)"),
+    ],
+)
+def test_conditions_without_a_shape(condition, message):
+    encoder = ConditionEncoder().fit(RNG.normal(size=(50, 2)))
+    with pytest.raises(ValueError, match=message):
+        encoder.transform(condition)
+
+
+def test_masked_conditions_are_missing():
+    values = np.where(RNG.random(50) < 0.2, np.nan, RNG.normal(size=50))
+    encoder = ConditionEncoder().fit(values)
+    masked = np.ma.masked_array([3.0, 0.1], mask=[True, False])
+    assert np.array_equal(encoder.transform(masked), encoder.transform(np.array([np.nan, 0.1])))
+
+
 def test_bad_normals_and_too_few_rows():
     encoder = ConditionEncoder().fit(jets())
     with pytest.raises(ValueError, match=r"normals must have shape \(n, 3\), found \(4, 2\)"):

@@ -202,12 +202,25 @@ def test_select_and_take():
             TypeError,
             "'b' is of type dictionary",
         ),
-        (pa.table([[1], [2]], names=["a", "a"]), ValueError, "unique"),
+        (pa.table([[1], [2]], names=["a", "a"]), ValueError, "found twice: .'a'.; rename"),
+        ({"a": [1.0, 2.0]}, TypeError, r"table of shape \(n, d\) is needed.*found dict"),
+        (None, TypeError, "found NoneType"),
+        ("table.csv", TypeError, "found str"),
+        (pd.Series([1.0, 2.0]), ValueError, r"single column: .*to_frame\(\)"),
+        (np.ma.masked_array([[1], [2]], mask=[[True], [False]]), TypeError, "must hold floats.*int64"),
     ],
 )
 def test_bad_tables(X, error, message):
     with pytest.raises(error, match=message):
         read(X)
+
+
+def test_what_is_masked_is_missing():
+    X = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], mask=[[False, True], [False, False]])
+    first, second = read(X).arrays
+    assert first.tolist() == [1, 3]
+    assert np.array_equal(second, [np.nan, 4], equal_nan=True)
+    assert read(np.ma.masked_array([[1], [2]])).arrays[0].tolist() == [1, 2]
 
 
 def test_one_row_can_be_refused():

@@ -324,12 +324,23 @@ def test_bad_scores(Z, message):
         (np.zeros(50), "positive for at least 2 rows|non-zero"),
         (-np.ones(50), "[Nn]egative"),
         (np.full(50, np.nan), "NaN"),
-        (np.ones(49), "sample_weight"),
+        (np.ones(49), r"sample_weight has shape \(49,\), expected \(50,\)"),
+        (np.r_[np.ones(7), np.inf, np.ones(42)], r"infinity in 1 rows, the first is row 7 \(inf\)"),
+        (np.ones((50, 1)), r"sample_weight must be of shape \(n,\).*\(50, 1\)"),
+        (2.0, r"sample_weight must be of shape \(n,\)"),
+        (["a"] * 50, "sample_weight must be numbers"),
+        (np.ma.masked_array(np.ones(50), mask=np.arange(50) == 3), r"NaN.*row 3"),
     ],
 )
 def test_bad_weights(weights, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         RankSpace().fit(np.random.default_rng(0).normal(size=(50, 3)), sample_weight=weights)
+
+
+def test_weights_whose_sum_overflows():
+    X = np.random.default_rng(0).normal(size=(50, 1))
+    huge = RankSpace().fit(X, sample_weight=np.full(50, 1e308))
+    assert np.array_equal(huge.transform(X), RankSpace().fit(X, sample_weight=np.ones(50)).transform(X))
 
 
 def test_columns_already_read_will_do():

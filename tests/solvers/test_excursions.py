@@ -76,6 +76,7 @@ def test_no_room_for_a_restart():
     ("solver", "change", "message"),
     [
         ("edm_stochastic", {"s_churn": -1.0}, "s_churn must not be negative"),
+        ("edm_stochastic", {"s_churn": np.inf}, "s_churn must not be negative, nor infinite"),
         ("edm_stochastic", {"s_min": 2.0, "s_max": 1.0}, "0 <= s_min <= s_max"),
         ("edm_stochastic", {"s_noise": 3.0}, "s_noise must lie"),
         ("edm_stochastic", {"gamma": 0.5}, "gamma must lie"),
@@ -92,3 +93,8 @@ def test_bad_settings(solver, change, message):
 def test_bad_intervals(bad):
     with pytest.raises(ValueError, match="an interval needs"):
         Interval(*bad)
+
+
+def test_intervals_are_intervals():
+    with pytest.raises(TypeError, match=r"Interval\(nodes, repeats, low, high\): found \(3, 2, 0.14, 0.3\)"):
+        get_solver("restart", intervals=((3, 2, 0.14, 0.3),))

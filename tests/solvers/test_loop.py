@@ -110,3 +110,31 @@ def test_a_solver_of_ones_own():
 
     assert Leap().nodes(TimeGrid.uniform(2)) == (0.25, 0.75)
     assert integrate(Leap(), lambda x, t, c: 0 * x + 2 * t, np.zeros((1, 1)), GRID) == 1
+
+
+def test_solvers_go_by_name():
+    x0 = np.ones((2, 1))
+    assert (integrate("unipc3", nonlinear, x0, GRID) == integrate(get_solver("unipc3"), nonlinear, x0, GRID)).all()
+    with pytest.raises(ValueError, match="unknown solver 'unipc9': choose one of euler"):
+        integrate("unipc9", nonlinear, x0, GRID)
+
+
+@pytest.mark.parametrize(("answer", "kind"), [([1.0], "list"), (None, "NoneType")])
+def test_what_is_no_array_is_named(answer, kind):
+    with pytest.raises(TypeError, match=f"at t = 0 the field returned {kind}: an array like the states"):
+        integrate("euler", lambda x, t, c: answer, np.ones((1, 1)), GRID)
+
+
+def test_adaptive_solvers_name_a_wrong_shape_wherever_it_appears():
+    with pytest.raises(ValueError, match=r"at t = 0\.\d+ the field returned shape \(3,\) for states of shape \(3, 2\)"):
+        integrate("dopri5_adaptive", lambda x, t, c: x[:, 0] if t > 0.01 else x, np.ones((3, 2)), GRID)
+
+
+def test_noise_of_another_shape_is_named():
+    with pytest.raises(ValueError, match=r"noise returned shape \(3,\) for states of shape \(4, 2\)"):
+        integrate("ddpm", nonlinear, np.ones((4, 2)), GRID, noise=lambda x: np.ones(3))
+
+
+def test_a_grid_is_no_list():
+    with pytest.raises(TypeError, match="grid must be a TimeGrid, as get_grid gives: found list"):
+        integrate("euler", nonlinear, np.ones((1, 1)), [0.0, 1.0])

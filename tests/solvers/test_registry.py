@@ -1,5 +1,7 @@
 """Solvers by name."""
 
+import re
+
 import pytest
 
 from buff.solvers import (
@@ -67,12 +69,21 @@ def test_hyperparameters_replace_those_of_the_name():
         ("predictor_corrector", {"snr": 0.0}, "snr must lie"),
         ("predictor_corrector", {"n_corrector": -1}, "n_corrector must not"),
         ("predictor_corrector", {"norm": "l1"}, "unknown norm"),
+        ("predictor_corrector", {"n_predictor": 0}, "n_predictor must be at least 1, or None"),
+        ("dpmpp_3m", {"kappa": 7.0}, "kappa must lie in"),
         ("consistency", {"rho_min": 2.0}, "rho_min must lie"),
     ],
 )
 def test_values_out_of_range(name, change, message):
     with pytest.raises(ValueError, match=message):
         get_solver(name, **change)
+
+
+def test_values_that_are_no_numbers_are_named():
+    with pytest.raises(TypeError, match="eta_ddim of ddim must be a number: found 'a'"):
+        get_solver("ddim", eta_ddim="a")
+    with pytest.raises(TypeError, match="order of ab2 must be a number: found True"):
+        get_solver("ab2", order=True)
 
 
 def test_records_describe_every_solver():
@@ -91,6 +102,16 @@ def test_records_describe_every_solver():
 def test_every_solver_says_where_it_comes_from():
     for solver in {type(s) for s in SOLVERS.values()} - {RungeKutta}:
         assert "References" in (solver.__doc__ or ""), solver
+
+
+@pytest.mark.parametrize("solver", sorted({type(s) for s in SOLVERS.values()}, key=str))
+def test_every_solver_says_order_calls_noise_and_nodes(solver):
+    line = re.search(r"^    Order .+?\n\n", solver.__doc__ or "", re.S | re.M)
+    assert line
+    _, calls, noise, nodes = re.split(r";\s", line[0].strip(), maxsplit=3)
+    assert re.search("call", calls)
+    assert re.search("noise", noise)
+    assert re.search("grid|every\\s+time", nodes)
 
 
 def test_singlestep_order_is_its_number_of_stages():

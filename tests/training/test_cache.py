@@ -55,6 +55,16 @@ def test_draws_times_and_seed_are_part_of_the_fit():
     assert fingerprint(replace(DATA), replace(SETTINGS), 5, times=(0.0, 0.5), seed=0) == KEY
 
 
+@pytest.mark.parametrize("name", ["node_0003.ubj", "node_0003.json"])
+@pytest.mark.parametrize("content", [b"", b"xx", b"{}", b"half"])
+def test_damaged_nodes_are_not_finished(tmp_path, name, content):
+    cache = NodeCache(tmp_path / KEY)
+    cache.store(3, Booster.fit(X, X, SETTINGS), NodeRecord(0.5, 2, 0.1, 0.1))
+    path = cache.folder / name
+    path.write_bytes(path.read_bytes()[:-20] if content == b"half" else content)
+    assert cache.load(3, 2, "cpu") is None
+
+
 def test_nodes_come_back_whole_or_not_at_all(tmp_path):
     cache, record = NodeCache(tmp_path / KEY), NodeRecord(0.5, 2, np.nan, 0.1)
     booster = Booster.fit(X, X, SETTINGS)

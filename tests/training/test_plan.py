@@ -56,3 +56,16 @@ def test_trial():
     assert "min" in str(plan)
     assert plan_of().seconds is None
     assert plan_of(times=(0.0, 1.0), trial=True).cpu_seconds is None
+
+
+@pytest.mark.parametrize("layout", ["vector", "sketch"])
+def test_shared_leaves_need_histograms_of_all_that_splits_see(layout):
+    levels = np.random.default_rng(0).uniform(0.01, 0.99, (100, 50)).astype(np.float32)
+
+    def memory(**changes):
+        settings = BoosterSettings(layout=layout, n_sketch=8, **changes)
+        return plan_of(TrainingSet(levels, levels), settings=settings, noise_budget=100).memory
+
+    seen = 50 if layout == "vector" or BoosterSettings(layout="sketch").layout_for(50) == "vector" else 8
+    leaves, bins, sums = 2**9 - 2**8, 64, 16
+    assert memory(max_depth=9) - memory(max_depth=8) == 50 * bins * seen * sums * leaves

@@ -4,6 +4,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from buff.datasets import load_zjets
 from buff.unfolding.events import Simulation
 
 RNG = np.random.default_rng(0)
@@ -46,6 +47,10 @@ def test_nan_in_an_event_that_passes():
     ("arguments", "message"),
     [
         ((TRUTH, RECO[:-1]), "truth has 200 rows, reco 199"),
+        ((TRUTH[:, 0], RECO), r"truth must be a table of shape \(events, columns\), found \(200,\)"),
+        ((TRUTH, RECO[:, 0].tolist()), r"reco must be a table of shape \(events, columns\), found \(200,\)"),
+        ((np.ones_like(TRUTH), RECO), "truth: no column has two values in the events that pass"),
+        ((np.where(TRUTH[3, 0] == TRUTH, np.inf, TRUTH), RECO), "truth: column 'x0' contains infinity"),
         ((TRUTH, RECO, ~ALL), "0 of 200 events pass both selections .pass_truth 0, pass_reco 200."),
         ((TRUTH, RECO, FEW, ~FEW), "0 of 200 events pass both"),
         ((TRUTH, RECO, FEW[:5]), r"pass_truth must have shape \(200,\)"),
@@ -63,9 +68,27 @@ def test_bad_input(arguments, message):
         Simulation.of(*arguments)
 
 
-def test_no_table():
-    with pytest.raises(TypeError, match="truth must be a table, found int"):
-        Simulation.of(3, RECO)
+@pytest.mark.parametrize("table", [3, None, "mass"])
+def test_no_table(table):
+    with pytest.raises(TypeError, match=f"truth must be a table, found {type(table).__name__}"):
+        Simulation.of(table, RECO)
+
+
+def test_other_containers_are_told_what_to_give():
+    with pytest.raises(TypeError, match=r"truth must be a frame or an array, found Table: give its to_arrow\(\)"):
+        Simulation.of(load_zjets(n=200).truth, RECO)
+
+
+def test_weights_that_are_no_numbers():
+    with pytest.raises(TypeError, match="sample_weight must hold real numbers, found dtype <U1"):
+        Simulation.of(TRUTH, RECO, sample_weight=["a"] * 200)
+
+
+def test_gaps_are_counted_from_the_first_row_given():
+    reco = RECO.copy()
+    reco[[7, 9], 1] = np.nan
+    with pytest.raises(ValueError, match="lacks 1 values in events that pass the selection, the first in event 9:"):
+        Simulation.of(TRUTH, reco, None, np.arange(200) > 7)
 
 
 def test_measured_columns_are_those_of_the_simulation():

@@ -62,6 +62,21 @@ def test_automatic_bins_and_bad_ones(bare):
         bare.histogram(["x0", "x1"], [EDGES])
 
 
+def test_what_is_no_bin_is_refused_by_name(bare, tmp_path):
+    name = bare.columns.names[0]
+    for columns, bins, message in (
+        ([name, name], 4, "columns must be different ones, at least one"),
+        (name, 0, f"bins of '{name}' must be at least 1, found 0"),
+        (name, "auto", f"bins of '{name}' must be at least two rising edges or a number of bins, found 'auto'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            bare.histogram(columns, bins)
+    with pytest.raises(ValueError, match=f"units names the column 'foo', which there is not; the columns are {name}"):
+        bare.to_yaml(tmp_path, {name: 3}, {"foo": "GeV"})
+    with pytest.raises(TypeError, match="bins must be a mapping from column name to its bins, found"):
+        bare.to_yaml(tmp_path, [0, 1])
+
+
 def test_whole_numbers_lie_in_the_middle_of_bins():
     rng = np.random.default_rng(0)
     truth = np.column_stack([rng.poisson(30, 1000), rng.normal(size=1000)]).astype(float)

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from buff import BUFF, Unfolder
+from buff import BUFF, BUFFTransport, Unfolder
 from buff.datasets import gaussian_1d, gaussian_2d
 
 from .toys import QUICK, Detector, moments, quick, shifted
@@ -126,6 +127,55 @@ def test_events_outside_the_simulation_are_counted_and_told():
     np.testing.assert_array_equal(np.flatnonzero(result.outside), [300, 301])
 
 
+def test_draws_outside_the_simulation_are_told_too():
+    simulated = shifted(1000)[0]
+    unfolder = quick("conditional").fit(simulated.truth, simulated.reco)
+    with pytest.warns(UserWarning, match="1 of 2 measured events .50.00% of the weight.*first is row 1"):
+        assert unfolder.sample([[0.0], [50.0]], 3).shape == (2, 3, 1)
+
+
+def test_labels_that_were_never_simulated_are_refused_with_numbers():
+    simulated, nature = shifted(1000, 40)
+    reco, measured = (pd.DataFrame({"x": s.reco[:, 0], "flavour": "e"}) for s in (simulated, nature))
+    unfolder = quick("reweight").fit(simulated.truth, reco)
+    with pytest.raises(ValueError, match="reco: 3 of 40 events have a value in column 'flavour'.*'mu' in event 37"):
+        unfolder.unfold(measured.assign(flavour=["e"] * 37 + ["mu"] * 3))
+
+
+@pytest.mark.parametrize("failing", [1, 3])
+def test_few_failing_events_are_a_constant_share(failing):
+    simulated, nature = shifted(600, 300)
+    seen = np.arange(600) >= failing
+    options = {"n_iterations": 1}
+    missed = quick("reweight", **options).fit(simulated.truth, simulated.reco, pass_reco=seen).unfold(nature.reco)
+    fakes = quick("reweight", **options).fit(simulated.truth, simulated.reco, pass_truth=seen).unfold(nature.reco)
+    assert missed.weights.sum() == pytest.approx(300 * 600 / (600 - failing), rel=0.005)
+    assert fakes.weights.sum() == pytest.approx(300 * (600 - failing) / 600)
+
+
+def test_few_measured_events():
+    simulated, nature = shifted(600, 5)
+    unfolder = quick().fit(simulated.truth, simulated.reco)
+    assert len(unfolder.unfold(nature.reco, n_iterations=1).weights) == 60
+    for given in ({}, {"n_iterations": 2}):
+        with pytest.raises(ValueError, match="measured events that reweighting learns from .*: found 5 with a weight"):
+            unfolder.unfold(nature.reco, **given)
+    with pytest.raises(ValueError, match="background events: found 5 with a weight, at least 10 are needed"):
+        unfolder.unfold(np.tile(nature.reco, (10, 1)), background=nature.reco)
+    with pytest.raises(ValueError, match="reco has no events"):
+        unfolder.unfold(nature.reco[:0])
+
+
+def test_no_background_and_a_bad_one():
+    simulated, nature = shifted(600, 300)
+    unfolder = quick("reweight", n_iterations=1).fit(simulated.truth, simulated.reco)
+    nothing = nature.reco[:0]
+    for background in (nothing, (nothing, []), (nothing, None)):
+        assert (unfolder.unfold(nature.reco, background=background).weights == unfolder.unfold(nature.reco).weights).all()
+    with pytest.raises(ValueError, match=r"background must be a table or a pair \(table, weights\), found a tuple of 3"):
+        unfolder.unfold(nature.reco, background=(nothing, None, 1))
+
+
 def test_an_iteration_that_diverges_is_told():
     # nature is where the simulation has its last event or two
     simulated = gaussian_1d().sample(3000, 0)
@@ -206,6 +256,31 @@ def test_score_is_best_for_the_right_posterior():
     right = quick("conditional").fit(pairs.truth, pairs.reco)
     blurred = quick("conditional").fit(pairs.truth, gaussian_1d(resolution=0.5).smear(pairs.truth, 2))
     assert right.score(test.truth, test.reco) > blurred.score(test.truth, test.reco)
+    with pytest.raises(ValueError, match="truth has 25 rows, reco 500"):
+        right.score(test.truth[:25], test.reco)
+    with pytest.raises(ValueError, match=r"truth has the columns \['x0', 'x1'\], the simulated truth \['x0'\]"):
+        right.score(np.hstack([test.truth, test.truth]), test.reco)
+
+
+def test_score_looks_at_events_that_pass():
+    simulated, nature = shifted(1000, 200)
+    unfolder = quick("conditional").fit(simulated.truth, simulated.reco)
+    seen = np.arange(200) % 3 > 0
+    reco = np.where(seen[:, None], nature.reco, np.nan)
+    score = unfolder.score(nature.truth, reco, pass_reco=seen)
+    assert score == pytest.approx(unfolder.score(nature.truth[seen], nature.reco[seen]))
+    weighted = unfolder.score(nature.truth, nature.reco, sample_weight=seen.astype(float))
+    assert weighted == pytest.approx(score, abs=0.02)
+
+
+def test_flags_and_weights_arrive_in_searches():
+    simulated = shifted(600)[0]
+    seen = np.random.default_rng(0).random(600) < 0.8
+    reco = np.where(seen[:, None], simulated.reco, np.nan)
+    with config_context(enable_metadata_routing=True):
+        unfolder = quick("conditional").set_fit_request(pass_reco=True).set_score_request(pass_reco=True)
+        search = GridSearchCV(unfolder, {"generator__n_steps": [3, 4]}, cv=2).fit(simulated.truth, reco, pass_reco=seen)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 @pytest.mark.parametrize(
@@ -215,12 +290,28 @@ def test_score_is_best_for_the_right_posterior():
         ({"n_iterations": 0}, "n_iterations must be an integer of at least 1 or None, found 0"),
         ({"n_replicas": {"toys": 3}}, r"n_replicas names data, simulation, model; found \['toys'\]"),
         ({"n_replicas": 1}, "n_replicas of data must be 0 or at least 2, found 1"),
+        ({"method": ["svd"]}, "method must be one of iterated"),
+        ({"n_samples": True}, "n_samples must be an integer of at least 1 or None, found True"),
+        ({"classifier": {"max_depth": 0}}, "classifier: max_depth must be an integer of at least 1, found 0"),
+        ({"classifier": {"learning_rate": "x"}}, r"classifier: learning_rate must lie in \(0, 2\], found 'x'"),
+        (
+            {"method": "bridge", "generator": BUFFTransport(coupling="transport")},
+            "generator of method 'bridge' must have coupling='paired', found 'transport'",
+        ),
         ({"classifier": {"depth": 3}}, r"classifier has no setting \['depth'\]; the settings are n_estimators"),
     ],
 )
 def test_bad_settings(options, message):
     with pytest.raises(ValueError, match=message):
         Unfolder(**options).fit(np.zeros((50, 1)), np.zeros((50, 1)))
+
+
+@pytest.mark.parametrize(
+    ("method", "generator", "wanted"), [("bridge", BUFF(), "BUFFTransport"), ("iterated", BUFFTransport(), "BUFF")]
+)
+def test_the_generator_suits_the_method(method, generator, wanted):
+    with pytest.raises(TypeError, match=f"generator of method '{method}' must be a {wanted} or None, found BUFF"):
+        Unfolder(method, generator=generator).fit(np.zeros((50, 1)), np.zeros((50, 1)))
 
 
 def test_not_fitted_and_bad_arguments():
