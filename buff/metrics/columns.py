@@ -108,8 +108,8 @@ def read_tables(tables: Mapping[str, TableLike], columns: Sequence[str] | None =
 
 
 def _raw_columns(table: TableLike, name: str, columns: Sequence[str] | None) -> _Raw:
-    if hasattr(table, "keys"):
-        by_name: Any = table
+    by_name = _by_name(table)
+    if by_name is not None:
         present = list(by_name.keys())
         chosen = present if columns is None else list(columns)
         for column in chosen:
@@ -122,6 +122,17 @@ def _raw_columns(table: TableLike, name: str, columns: Sequence[str] | None) -> 
     if not raw or len(set(lengths.values())) > 1 or any(len(s) != 1 or not s[0] for s in lengths.values()):
         raise ValueError(f"{name}: columns of one length of at least 1 expected, found shapes {lengths}")
     return raw
+
+
+def _by_name(table: TableLike) -> Any:
+    """The table itself if it is a mapping, one from the columns of a data frame, None for an array."""
+    if hasattr(table, "keys"):
+        return table
+    for listed in ("column_names", "columns", "names"):  # Arrow, polars, the tables of buff.datasets
+        names = getattr(table, listed, None)
+        if names is not None and all(isinstance(name, str) for name in names):
+            return {name: table[name] for name in names}  # type: ignore[index]
+    return None
 
 
 def _array_columns(array: npt.NDArray[Any], name: str, columns: Sequence[str] | None) -> _Raw:

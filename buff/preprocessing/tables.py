@@ -65,7 +65,8 @@ def read(X: Any, *, min_rows: int = 1, prefix: str = "x", names: tuple[str, ...]
     ----------
     X : table of shape (n, d)
         NumPy array (memory-mapped or not; object arrays may mix numbers and strings), list of rows, or a data
-        frame of pandas, polars, pyarrow or another library that narwhals reads. Missing values are welcome.
+        frame of pandas, polars, pyarrow or another library that narwhals reads, or anything with ``to_arrow()``.
+        Missing values are welcome.
     min_rows : int
         Fewer rows raise ValueError.
     prefix : str
@@ -125,6 +126,8 @@ def recognised(X: Any, *, allow_series: bool = False) -> Any:
         frame = nw.from_native(X, allow_series=True, pass_through=True)
     except nw.exceptions.DuplicateError as error:
         raise _duplicates(X) from error
+    if frame is X and not isinstance(X, nw.DataFrame | nw.LazyFrame | nw.Series) and hasattr(X, "to_arrow"):
+        frame = nw.from_native(X.to_arrow())  # such as the tables of buff.datasets
     if isinstance(frame, nw.DataFrame) and len(set(map(str, frame.columns))) < len(frame.columns):
         raise _duplicates(frame.to_native())
     if isinstance(frame, nw.Series) and not allow_series:

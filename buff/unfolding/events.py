@@ -136,9 +136,7 @@ class Simulation:
 
 def row_count(table: Any, name: str) -> int:
     """Rows of any container."""
-    frame = nw.from_native(table, eager_only=True, pass_through=True)
-    if hasattr(table, "to_arrow") and not isinstance(frame, nw.DataFrame):
-        raise TypeError(f"{name} must be a frame or an array, found {type(table).__name__}: give its to_arrow()")
+    frame = _framed(table)
     if not hasattr(frame, "__len__") or isinstance(table, str | bytes | Mapping):
         raise TypeError(f"{name} must be a table, found {type(table).__name__}")
     rows = len(table) if isinstance(table, list | tuple) else 0
@@ -186,13 +184,21 @@ def checked_flags(flags: Any, n: int, name: str) -> Array:
 
 def passing_rows(table: Any, rows: Array) -> Any:
     """Rows of any container, in the order asked for."""
-    frame = nw.from_native(table, eager_only=True, pass_through=True)
+    frame = _framed(table)
     if isinstance(frame, nw.DataFrame):
         taken = frame[rows.tolist()]
         return taken if frame is table else taken.to_native()
     if isinstance(table, list | tuple):
         return [table[i] for i in rows]
     return table[rows]
+
+
+def _framed(table: Any) -> Any:
+    """A data frame as narwhals sees it; what can turn into Arrow, as that; else what was given."""
+    frame = nw.from_native(table, eager_only=True, pass_through=True)
+    if frame is table and not isinstance(table, nw.DataFrame) and hasattr(table, "to_arrow"):
+        return nw.from_native(table.to_arrow(), eager_only=True)
+    return frame
 
 
 def _paired_rows(truth: Any, reco: Any) -> int:

@@ -1,15 +1,19 @@
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
+from buff.datasets import Column, Table
 from buff.metrics.columns import read_tables
 
 
-def test_the_same_table_in_four_forms():
+def test_the_same_table_in_all_forms():
     mapping = {"pt": [1.0, 2.0, np.nan], "tag": ["b", "c", "b"]}
     objects = np.array([[1.0, "b"], [2.0, "c"], [None, "b"]], dtype=object)
     structured = np.array([(1.0, "b"), (2.0, "c"), (np.nan, "b")], dtype=[("pt", float), ("tag", "U1")])
-    for table in (mapping, pd.DataFrame(mapping), structured):
+    own = Table((Column("pt", "GeV"), Column("tag")), {name: np.array(values) for name, values in mapping.items()})
+    for table in (mapping, pd.DataFrame(mapping), pl.DataFrame(mapping), pa.table(mapping), own, structured):
         (read,) = read_tables({"real": table})
         assert (read.names, read.categorical, read.incomplete) == (("pt", "tag"), (1,), (0,))
         np.testing.assert_array_equal(read.values, [[1.0, 0], [2.0, 1], [np.nan, 0]])

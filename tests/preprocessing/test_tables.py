@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from scipy import sparse
 
+from buff.datasets import Column, Table
 from buff.preprocessing import Template, read
 from buff.preprocessing.arrow import is_missing
 
@@ -234,3 +235,10 @@ def test_one_row_can_be_refused():
 def test_huge_values_are_no_infinities():
     X = np.full((4, 2), 1e308)
     np.testing.assert_array_equal(restored(X), X)
+
+
+def test_what_turns_into_arrow_is_read_so():
+    table = Table((Column("pt", "GeV"), Column("n", kind="integer")), {"pt": np.array([1.5, 2.5]), "n": np.array([1, 2])})
+    columns = read(table)
+    assert columns.names == ("pt", "n")
+    assert columns.template.restore(columns.arrays) == table.to_arrow()
