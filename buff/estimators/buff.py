@@ -75,7 +75,8 @@ class BUFF(Teacher, FlowEstimator):
     device : {"auto", "cpu", "cuda"}
         Where trees are grown and evaluated; ``"auto"`` takes a GPU if XGBoost and CuPy can use one.
     n_jobs : int or None
-        Nodes trained at a time, and threads of sampling; None is 1, -1 all cores. Never changes an event.
+        Nodes trained at a time, and threads of sampling; None is 1, -1 all cores. Never changes an event. Inside
+        ``joblib.parallel_config("dask")`` the workers of a Dask cluster train them (extra ``dask``).
     max_memory : int or None
         Bytes that a fit may take.
     cache_dir : path or None
