@@ -11,7 +11,7 @@ def test_a_cluster_trains_the_same_model():
     X = np.random.default_rng(0).exponential(size=(300, 2))
     options = {"noise_budget": 3000, "n_steps": 3, "random_state": 0}
     alone = BUFF(n_jobs=1, **options).fit(X)
-    here = distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
+    here = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
     with here as cluster, distributed.Client(cluster) as client:
         with joblib.parallel_config("dask"):
             together = BUFF(n_jobs=2, **options).fit(X)
