@@ -1,6 +1,7 @@
 """``buff inspect`` and ``buff samplers``."""
 
 from collections.abc import Sequence
+from inspect import getdoc
 from pathlib import Path
 from typing import Annotated
 
@@ -42,18 +43,28 @@ Trees exist at the times of their grid only: a fit needs a solver that stays on 
 a field that is known at all times."""
 
 
-def samplers() -> None:
-    """List the solvers.
+def samplers(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A solver; all if none is named.")] = None,
+) -> None:
+    """List the solvers, or describe one.
 
-    With order, field evaluations for N steps, whether they draw noise, the grids they stay on, and source.
+    With order, field evaluations for N steps, whether they draw noise, the grids they stay on, and source; of one
+    also what can be set, and in which range it is usually chosen.
     Trees exist at the times of their grid only, so a fit needs a solver that stays on it.
 
     \b
-    Example:
+    Examples:
       buff samplers
+      buff samplers edm_stochastic_nodes
     """
-    from buff.solvers import describe_samplers
+    from buff.solvers import describe_samplers, get_solver
 
+    if name is not None:
+        solver = get_solver(name)
+        record = next(record for record in describe_samplers() if record.name == name)
+        facts = [(field.replace("_", " "), str(value)) for field, value in vars(record).items()]
+        typer.echo(f"{_aligned(facts)}\n\n{getdoc(type(solver))}")
+        return
     rows = [("name", "order", "evaluations", "noise", "stays on", "reference")]
     for record in describe_samplers():
         noise = "yes" if record.stochastic else "no"

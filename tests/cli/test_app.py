@@ -85,6 +85,15 @@ def test_samplers_are_listed_in_columns(buff):
     assert "N steps" in legend
 
 
+def test_a_sampler_is_described_with_what_can_be_set(buff):
+    shown = buff("samplers", "restart_nodes").stdout
+    assert "hyperparameters  inner=" in shown
+    assert "s_noise : float" in shown
+    unknown = buff("samplers", "hein")
+    assert unknown.exit_code == 1
+    assert "unknown solver 'hein'" in unknown.stderr
+
+
 def test_inspect_aligns_settings_whatever_their_names(buff, folder):
     table = buff("inspect", folder / "plain.buff").stdout.split("\n\n")[2].splitlines()
     assert max(len(line.split()[0]) for line in table) >= len("negative_weights")
