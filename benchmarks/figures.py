@@ -50,16 +50,22 @@ class Point:
     y_error: float
 
 
-def curves(record: Record, source: str, quantity: str, samplers: tuple[str, ...] = ()) -> Iterator[Any]:
-    """Quality of a source, on the uniform grid, by sampler and number of field evaluations."""
+def curves(
+    record: Record, source: str, quantity: str, samplers: tuple[str, ...] = (), *, complete: bool = True
+) -> Iterator[Any]:
+    """Quality of a source, on the uniform grid, by sampler and number of field evaluations.
+
+    ``complete`` leaves out what was not measured with every seed: rows of another split are another contest.
+    """
     from buff.plotting import Quality
 
     table = f"{source}, uniform grid"
+    seeds = len({m.seed for m in record.measurements}) if complete else 1
     for method in dict.fromkeys(m.method for m in record.measurements if m.table == table):
         name = method.split(",")[0]
         values = list(record.values(table, method, quantity).values())
         counts = record.values(table, method, "nfe")
-        if values and (not samplers or name in samplers):
+        if len(values) >= seeds and (not samplers or name in samplers):
             yield Quality(name, round(next(iter(counts.values()))), fmean(values), _spread(values))
 
 
@@ -82,18 +88,21 @@ def draw_curves(record: Record, source: str, quantity: str) -> Any:
 
 
 def draw_front(record: Record, quantity: str = "auc_trees") -> Any:
-    """Every sampler of both sources as a point, and the best that each number of field evaluations buys."""
+    """Every sampler of both sources as a point, and the best that each number of field evaluations buys.
+
+    Faint points are means over the seeds that there are, lines are of those with all.
+    """
     from buff.plotting.style import PALETTE, drawing, new_figure
 
     with drawing(None):
         figure = new_figure(6.4, 3.8)
         axes = figure.subplots()
         for colour, source in zip(PALETTE, ("trees", "network"), strict=False):
-            points = list(curves(record, source, quantity))
+            points = list(curves(record, source, quantity, complete=False))
             if not points:
                 continue
             axes.scatter([p.nfe for p in points], [p.value for p in points], s=8, color=colour, alpha=0.35)
-            best = front(points)
+            best = front(list(curves(record, source, quantity)))
             axes.step([p.nfe for p in best], [p.value for p in best], where="post", color=colour, label=source)
             beside = {"fontsize": 6, "rotation": 30, "xytext": (2, 2), "textcoords": "offset points"}
             for p in best:

@@ -95,7 +95,8 @@ class Network:
         from baselines import NeuralFlow
 
         torch.set_num_threads(1)
-        flow = NeuralFlow(n_iterations=1_000_000, max_seconds=self.seconds, random_state=self.seed, device="cpu")
+        options = {"solver": "heun", "n_steps": 10, "random_state": self.seed, "device": "cpu"}
+        flow = NeuralFlow(n_iterations=1_000_000, max_seconds=self.seconds, **options)
         return flow.fit(train.truth, condition=train.reco)
 
     def draw(self, model: Any, reco: np.ndarray, n: int) -> np.ndarray:
