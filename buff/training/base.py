@@ -10,6 +10,8 @@ __all__ = ["LinearBase"]
 
 #: Keeps the inverse of a covariance finite where columns determine each other.
 _RIDGE = 1e-6
+#: Rows at a time in double precision.
+_BATCH = 2**17
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,19 @@ class LinearBase:
         cls, x0: Array, x1: Array, condition: Array | None = None, weights: Array | None = None
     ) -> "LinearBase":
         """Moments of pairs ``x0`` (n, d), ``x1`` (n, d) with ``condition`` (n, c)."""
-        joint = np.hstack([x0, x1] if condition is None else [x0, x1, condition]).astype(np.float64)
-        w = np.full(len(joint), 1 / len(joint)) if weights is None else weights / weights.sum(dtype=np.float64)
-        mean = w @ joint
-        centred = joint - mean
-        return cls(mean, (centred * w[:, None]).T @ centred, x1.shape[1])
+        n, parts = len(x1), (x0, x1) if condition is None else (x0, x1, condition)
+        w = np.full(n, 1 / n) if weights is None else weights / weights.sum(dtype=np.float64)
+        batches = [slice(start, start + _BATCH) for start in range(0, n, _BATCH)]
+
+        def joint(rows: slice) -> Array:
+            return np.hstack([part[rows] for part in parts]).astype(np.float64)
+
+        mean = sum((w[rows] @ joint(rows) for rows in batches[1:]), w[batches[0]] @ joint(batches[0]))
+        covariance = np.zeros((len(mean), len(mean)))
+        for rows in batches:
+            centred = joint(rows) - mean
+            covariance += (centred * w[rows, None]).T @ centred
+        return cls(mean, covariance, x1.shape[1])
 
     @classmethod
     def from_noise(

@@ -47,6 +47,7 @@ def test_moments_of_noise_need_no_draws(noise):
     x1, c = np.split(RNG.multivariate_normal(MEAN, JOINT, 200_000), [3], axis=1)
     x0 = noise * RNG.normal(size=x1.shape)
     known, drawn = LinearBase.from_noise(x1, c, noise=noise), LinearBase.of_pairs(x0, x1, c)
+    assert np.allclose(drawn.covariance, np.cov(np.hstack([x0, x1, c]), rowvar=False, bias=True))
     assert np.allclose(known.mean, drawn.mean, atol=0.02)
     assert np.allclose(known.covariance, drawn.covariance, atol=0.02)
     assert np.array_equal(known.covariance[:3, 3:], np.zeros((3, 5)))

@@ -136,6 +136,7 @@ def test_replicas_of_one_source_only():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*lie where no simulated event does")
 @pytest.mark.parametrize(
     ("problem", "method", "column", "edges"),
     [
