@@ -111,6 +111,7 @@ def learned(method: str, seed: int, train: Pairs, test: Pairs, posterior: Any) -
 
 def closure(train: Pairs, test: Pairs, posterior: Trees | Network) -> dict[str, Mapping[str, float]]:
     """Values of the tables that one posterior fills."""
+    from buff.estimators.scoring import energy_score
     from buff.metrics import interval_coverage
 
     with Meter() as training:
@@ -121,21 +122,14 @@ def closure(train: Pairs, test: Pairs, posterior: Trees | Network) -> dict[str, 
         draws = posterior.draw(model, known.reco, DRAWS)
     coverage = [100 * share.value for share in interval_coverage(known.truth, draws, 0.68)]
     calibration = {f"coverage_{name}": value for name, value in zip(NAMES, coverage, strict=True)}
+    scale = train.truth.std(axis=0)
     million = 1e6 / (len(known.reco) * DRAWS)
     cost = {"train_cpu": training.cost.cpu, "draws_cpu": sampling.cost.cpu * million}
     return {
         CLOSURE: distances(test, truth, np.ones(len(truth))),
         CALIBRATION: calibration | {"miscoverage": max(abs(value - 68) for value in coverage)},
-        COST: cost | {"energy": energy(known.truth, draws, train.truth.std(axis=0))},
+        COST: cost | {"energy": -1000 * energy_score(known.truth / scale, draws / scale)},
     }
-
-
-def energy(truth: np.ndarray, draws: np.ndarray, scale: np.ndarray) -> float:
-    """Energy score of posterior draws, least for the true posterior, in standard deviations times 1000."""
-    x, z = draws / scale, truth / scale
-    to_truth = np.linalg.norm(x - z[:, None], axis=2).mean()
-    among = np.mean([np.linalg.norm(x - np.roll(x, k, axis=1), axis=2).mean() for k in range(1, 11)])
-    return float(1000 * (to_truth - among / 2))
 
 
 def cross(

@@ -48,6 +48,30 @@ _DRAWN, _ENOUGH_ROWS = 15_000, 5_000
 class FlowEstimator(BaseEstimator):  # type: ignore[misc]
     """Trees that carry rows along a flow; the parameters are described in :class:`buff.BUFF`."""
 
+    # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
+    n_steps: int
+    solver: str
+    grid: str
+    n_estimators: int
+    max_depth: int
+    learning_rate: float
+    reg_lambda: float
+    noise_budget: int
+    coupling: Any
+    negative_weights: str
+    early_stopping: int | None
+    layout: str
+    schema: Mapping[str, Any] | None
+    categories: str
+    tails: str
+    tree_params: Mapping[str, Any] | None
+    device: str
+    n_jobs: int | None
+    max_memory: int | None
+    cache_dir: str | os.PathLike[str] | None
+    random_state: Any
+    verbose: int
+
     _flow: Any
     #: Encoders that belong to the model: attribute and class of each part of its file.
     _parts: ClassVar[dict[str, tuple[str, type]]] = {
@@ -63,54 +87,9 @@ class FlowEstimator(BaseEstimator):  # type: ignore[misc]
     #: Names that ``coupling`` may have.
     _couplings: ClassVar[tuple[str, ...]] = ("independent", "transport")
 
-    def __init__(
-        self,
-        n_steps: int = 10,
-        solver: str = "ab2",
-        *,
-        grid: str = "uniform",
-        n_estimators: int = 12,
-        max_depth: int = 8,
-        learning_rate: float = 0.7,
-        reg_lambda: float = 30.0,
-        noise_budget: int = 150_000,
-        coupling: Any = "independent",
-        negative_weights: str = "error",
-        early_stopping: int | None = None,
-        layout: str = "auto",
-        schema: Mapping[str, Any] | None = None,
-        categories: str = "similar",
-        tails: str = "clip",
-        tree_params: Mapping[str, Any] | None = None,
-        device: str = "auto",
-        n_jobs: int | None = None,
-        max_memory: int | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_steps = n_steps
-        self.solver = solver
-        self.grid = grid
-        self.n_estimators = n_estimators
-        self.max_depth = max_depth
-        self.learning_rate = learning_rate
-        self.reg_lambda = reg_lambda
-        self.noise_budget = noise_budget
-        self.coupling = coupling
-        self.negative_weights = negative_weights
-        self.early_stopping = early_stopping
-        self.layout = layout
-        self.schema = schema
-        self.categories = categories
-        self.tails = tails
-        self.tree_params = tree_params
-        self.device = device
-        self.n_jobs = n_jobs
-        self.max_memory = max_memory
-        self.cache_dir = cache_dir
-        self.random_state = random_state
-        self.verbose = verbose
+    def __init__(self, **parameters: Any) -> None:
+        for name, value in parameters.items():
+            setattr(self, name, value)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""

@@ -148,8 +148,8 @@ class BUFF(Teacher, FlowEstimator):
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            n_steps,
-            solver,
+            n_steps=n_steps,
+            solver=solver,
             grid=grid,
             n_estimators=n_estimators,
             max_depth=max_depth,
@@ -157,6 +157,7 @@ class BUFF(Teacher, FlowEstimator):
             reg_lambda=reg_lambda,
             noise_budget=noise_budget,
             coupling=coupling,
+            classes=classes,
             negative_weights=negative_weights,
             early_stopping=early_stopping,
             layout=layout,
@@ -171,7 +172,6 @@ class BUFF(Teacher, FlowEstimator):
             random_state=random_state,
             verbose=verbose,
         )
-        self.classes = classes
 
     def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> "BUFF":
         """Learn the distribution of the rows of X, given their conditions.
@@ -323,8 +323,9 @@ class BUFF(Teacher, FlowEstimator):
             condition = self._encoder.draw(condition_normals(entropy, first_event, n, self._encoder.n_normals))
             features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
             return condition, features, n
-        features = self._encoder.transform(condition)
-        for words in self._encoder.unknown_ranges(condition):
+        columns = self._encoder.aligned(condition)
+        features = self._encoder.transform(columns)
+        for words in self._encoder.unknown_ranges(columns):
             warnings.warn(f"condition: {words}, where it was trained: events are those of the end", stacklevel=4)
         if len(features) != 1 and n not in (1, len(features)):
             raise ValueError(

@@ -49,14 +49,15 @@ class Classes:
         ValueError
             A combination of labels that no row of the training had.
         """
-        same = (condition[:, None, :] == self.features).all(axis=2)
-        if not same.any(axis=1).all():
-            row = int(np.argmin(same.any(axis=1)))
+        number = np.full(len(condition), -1)
+        for k, own in enumerate(self.features):
+            number[(condition == own).all(axis=1)] = k
+        if (number < 0).any():
             raise ValueError(
-                f"row {row} of condition is a combination of labels that the training did not have; it had "
+                f"row {number.argmin()} of condition is a combination of labels that the training did not have; it had "
                 f"{'; '.join(self.names)}: fit with classes='together' to learn what they share"
             )
-        return np.asarray(same.argmax(axis=1))
+        return number
 
 
 def find_classes(

@@ -138,10 +138,11 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            n_steps,
-            solver,
+            n_steps=n_steps,
+            solver=solver,
             coupling=coupling,
             negative_weights=negative_weights,
+            noise=noise,
             grid=grid,
             n_estimators=n_estimators,
             max_depth=max_depth,
@@ -161,7 +162,6 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
             random_state=random_state,
             verbose=verbose,
         )
-        self.noise = noise
 
     def fit(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> "BUFFTransport":
         """Learn the way from X to y.

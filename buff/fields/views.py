@@ -12,18 +12,10 @@ from buff.schedules import Backward
 __all__ = ["Clipped", "Counted", "Guided", "Retimed", "Reversed", "Scaled"]
 
 
-class _View(AbstractField):
-    """A field seen through another: path and nodes are those of the field inside."""
+class _Outer(AbstractField):
+    """A field that asks another one."""
 
     field: AbstractField
-
-    @property
-    def path(self) -> Path:  # type: ignore[override]
-        return self.field.path
-
-    @property
-    def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
-        return self.field.times
 
     @property
     def at_every_time(self) -> bool:
@@ -33,6 +25,18 @@ class _View(AbstractField):
     def piecewise_constant(self) -> bool:
         """Whether the field inside is constant by pieces."""
         return bool(getattr(self.field, "piecewise_constant", False))
+
+
+class _View(_Outer):
+    """A field seen through another: path and nodes are those of the field inside."""
+
+    @property
+    def path(self) -> Path:  # type: ignore[override]
+        return self.field.path
+
+    @property
+    def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
+        return self.field.times
 
 
 @dataclass
@@ -166,7 +170,7 @@ class Reversed(_View):
 
 
 @dataclass(frozen=True)
-class Retimed(AbstractField):
+class Retimed(_Outer):
     """A field moved to another path.
 
     Denoised data D and noise e are the same at equal ``sigma / alpha`` once states are rescaled; velocities
@@ -204,15 +208,6 @@ class Retimed(AbstractField):
         low, high = own.ratio(1.0), own.ratio(0.0)
         ratios = map(self.field.path.schedule.ratio, self.field.times)
         return tuple(own.time(ratio) for ratio in ratios if low * (1 - 1e-9) <= ratio <= high * (1 + 1e-9))
-
-    @property
-    def at_every_time(self) -> bool:
-        return self.field.at_every_time
-
-    @property
-    def piecewise_constant(self) -> bool:
-        """Whether the field inside is constant by pieces."""
-        return bool(getattr(self.field, "piecewise_constant", False))
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         outer = self.path.at(t)

@@ -113,11 +113,11 @@ class ConditionEncoder:
         """
         if condition is None:
             raise ValueError(f"the model is conditional: pass condition= with the columns {list(self.names)}")
-        return self._space.transform(self._aligned(condition))
+        return self._space.transform(self.aligned(condition))
 
     def unknown_ranges(self, condition: Any) -> Iterator[str]:
         """Words for each column of numbers that ``condition`` takes far beyond those of the fit."""
-        columns = self._aligned(condition)
+        columns = self.aligned(condition)
         for encoder, values in zip(self._space.encoders_, columns.arrays, strict=True):
             if not isinstance(encoder, NumberEncoder):
                 continue
@@ -164,7 +164,7 @@ class ConditionEncoder:
     def _template(self) -> Template:
         return self._space.template_
 
-    def _aligned(self, condition: Any) -> Columns:
+    def aligned(self, condition: Any) -> Columns:
         """Columns in the order of the fit: found by name where there are names, else by position.
 
         A mapping is always read by name; a table may have other names than the array c0, c1, ... of the fit had.

@@ -8,6 +8,7 @@ import narwhals as nw
 import numpy as np
 
 from buff.preprocessing import Columns, RankSpace, read
+from buff.preprocessing.tables import recognised
 from buff.protocols import Array
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.support import refuse_unknown
@@ -136,7 +137,10 @@ class Simulation:
 
 def row_count(table: Any, name: str) -> int:
     """Rows of any container."""
-    frame = _framed(table)
+    try:
+        frame = recognised(table, allow_series=True)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
     if not hasattr(frame, "__len__") or isinstance(table, str | bytes | Mapping):
         raise TypeError(f"{name} must be a table, found {type(table).__name__}")
     rows = len(table) if isinstance(table, list | tuple) else 0
@@ -184,21 +188,13 @@ def checked_flags(flags: Any, n: int, name: str) -> Array:
 
 def passing_rows(table: Any, rows: Array) -> Any:
     """Rows of any container, in the order asked for."""
-    frame = _framed(table)
+    frame = recognised(table, allow_series=True)
     if isinstance(frame, nw.DataFrame):
         taken = frame[rows.tolist()]
         return taken if frame is table else taken.to_native()
     if isinstance(table, list | tuple):
         return [table[i] for i in rows]
     return table[rows]
-
-
-def _framed(table: Any) -> Any:
-    """A data frame as narwhals sees it; what can turn into Arrow, as that; else what was given."""
-    frame = nw.from_native(table, eager_only=True, pass_through=True)
-    if frame is table and not isinstance(table, nw.DataFrame) and hasattr(table, "to_arrow"):
-        return nw.from_native(table.to_arrow(), eager_only=True)
-    return frame
 
 
 def _paired_rows(truth: Any, reco: Any) -> int:
