@@ -55,13 +55,13 @@ class Buff:
 
 @dataclass(frozen=True)
 class Recipe:
-    """:class:`buff.estimators.published.PublishedBUFF`; it knows no conditions."""
+    """:class:`buff.generators.published.PublishedBUFF`; it knows no conditions."""
 
     name: str = "BUFF recipe"
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def fit(self, X: Any, condition: Any, seed: int, n_jobs: int) -> Any:
-        from buff.estimators.published import PublishedBUFF
+        from buff.generators.published import PublishedBUFF
 
         return PublishedBUFF(**self.options, random_state=seed, n_jobs=n_jobs).fit(X)
 
@@ -120,7 +120,7 @@ def _trial(
 ) -> Trial:
     import xgboost  # noqa: F401  (loading libraries is no part of training)
 
-    import buff.estimators  # noqa: F401
+    import buff.generators  # noqa: F401
 
     with Meter() as training:
         model = method.fit(X, condition, seed, n_jobs)

@@ -4,19 +4,20 @@ A path and a coupling make targets; boosters fit them node by node into a field;
 field over a grid. ``BUFF().fit(X).sample(n)`` does all of it.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from buff.estimators import BUFF, BUFFTransport, PublishedBUFF, load
-    from buff.preprocessing import RankSpace
+    from buff.generators import BUFF, BUFFTransport, PublishedBUFF, load
+    from buff.transforms import TableTransformer
     from buff.unfolding import Unfolder, UnfoldingResult
 
 __all__ = [
     "BUFF",
     "BUFFTransport",
     "PublishedBUFF",
-    "RankSpace",
+    "TableTransformer",
     "Unfolder",
     "UnfoldingResult",
     "datasets",
@@ -26,17 +27,30 @@ __all__ = [
     "solvers",
 ]
 
-_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "PublishedBUFF", "load"), "estimators")
-_HOMES |= {"RankSpace": "preprocessing"}
+_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "PublishedBUFF", "load"), "generators")
+_HOMES |= {"TableTransformer": "transforms"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (
-    *("datasets", "estimators", "fields", "grids", "io", "metrics", "paths", "plotting", "preprocessing", "report"),
-    *("schedules", "solvers", "unfolding", "weights"),
+    *("couplings", "datasets", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "plotting"),
+    *("report", "schedules", "solvers", "tables", "transforms", "trees", "unfolding", "weights"),
 )
+
+
+#: Public names of 0.1.0, each with what it is called now; they go with version 0.3.
+_RENAMED = {
+    "RankSpace": "TableTransformer",
+    "estimators": "generators",
+    "preprocessing": "transforms",
+    "training": "flows",
+    "boosters": "trees",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Names are imported when they are used: ``import buff`` costs nothing."""
+    if name in _RENAMED:
+        warnings.warn(f"buff.{name} is called buff.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name in _HOMES:
         return getattr(import_module(f"buff.{_HOMES[name]}"), name)
     if name in _MODULES:

@@ -53,7 +53,7 @@ def independent(x0: Array, x1: Array, rng: np.random.Generator) -> tuple[Indices
 class MinibatchTransport:
     """Optimal transport inside random batches: within a batch, noise goes to near data.
 
-    Starts from :func:`independent` pairs and re-pairs each batch, so that both marginals stay as they were.
+    Source from :func:`independent` pairs and re-pairs each batch, so that both marginals stay as they were.
 
     Parameters
     ----------

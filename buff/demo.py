@@ -11,7 +11,7 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from buff.datasets import INDEPENDENT_OBSERVABLES, Table, load_jets
-from buff.estimators import BUFF, PublishedBUFF
+from buff.generators import BUFF, PublishedBUFF
 from buff.metrics import Report, report
 from buff.protocols import Array
 from buff.report import Cost, html_report

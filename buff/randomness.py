@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from buff.protocols import Array, Indices
 
-__all__ = ["EventNoise", "entropy_of", "training_seed"]
+__all__ = ["EventNoise", "seed_from", "training_seed"]
 
 #: 64-bit words that one tick of Philox' counter yields.
 _WORDS = 4
@@ -23,7 +23,7 @@ _TRAINING = 2**32 - 1
 _CELL = 2.0**-53
 
 
-def entropy_of(random_state: Any) -> int:
+def seed_from(random_state: Any) -> int:
     """A seed of 128 bits or less from what scikit-learn calls a random state.
 
     Parameters
@@ -38,7 +38,7 @@ def entropy_of(random_state: Any) -> int:
 
     Examples
     --------
-    >>> entropy_of(7), entropy_of(np.random.default_rng(0)) == entropy_of(np.random.default_rng(0))
+    >>> seed_from(7), seed_from(np.random.default_rng(0)) == seed_from(np.random.default_rng(0))
     (7, True)
     """
     if random_state is None:

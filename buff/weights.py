@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from buff.boosters import Booster, BoosterSettings
-from buff.preprocessing import Columns, ConditionEncoder, RankSpace, read
 from buff.protocols import Array, Indices
+from buff.tables import Columns, read
+from buff.transforms import ConditionEncoder, TableTransformer
+from buff.trees import Booster, TreeSettings
 
 __all__ = ["POLICIES", "PositiveWeights", "effective_size", "positive_weights"]
 
 #: Small steps, many rows a leaf, stopped on rows apart: a mean weight that follows single rows is no mean.
-_TREES = BoosterSettings(n_estimators=800, max_depth=4, learning_rate=0.1, reg_lambda=30.0, early_stopping=20)
+_TREES = TreeSettings(n_estimators=800, max_depth=4, learning_rate=0.1, reg_lambda=30.0, early_stopping=20)
 _FOLDS = 5
 #: Rows among which a negative weight looks for others to be cancelled with, tried in turn; a tenth of all at most.
 _CELLS = (16, 64, 256, 1024, 4096)
@@ -107,7 +108,7 @@ def positive_weights(
     condition : table or array-like of shape (n, ...), optional
         Columns that the density is conditional on: weights are averaged at fixed condition.
     schema : mapping, optional
-        Columns that are known better: see :func:`buff.preprocessing.infer_schema`.
+        Columns that are known better: see :func:`buff.tables.infer_schema`.
     random_state : None, int or NumPy generator
         Of the folds.
 
@@ -183,7 +184,7 @@ class _Features:
 
     def scores(self) -> Array:
         """Normal scores of the columns, then features of the condition, float32 of shape (n, features)."""
-        parts = [RankSpace(schema=self.schema).fit(self.columns).transform(self.columns)]
+        parts = [TableTransformer(schema=self.schema).fit(self.columns).transform(self.columns)]
         for condition in self.conditions:
             parts.append(ConditionEncoder().fit(condition).transform(condition))
             if len(parts[-1]) != len(parts[0]):

@@ -66,13 +66,12 @@ class NeuralStudent(Student):
     """Likewise for a network."""
 
     def fit(self, X: Any, condition: Any, seed: int, n_jobs: int) -> Any:
+        import buff_baselines
         import torch
 
-        import baselines
-
         torch.set_num_threads(1)
-        teacher = baselines.load(self.file)
-        return baselines.distill(teacher, self.n_steps, self.method, random_state=seed, **self.options)
+        teacher = buff_baselines.load(self.file)
+        return buff_baselines.distill(teacher, self.n_steps, self.method, random_state=seed, **self.options)
 
     def quick(self) -> Self:
         return replace(self, options={"n_iterations": 5})

@@ -26,13 +26,12 @@ class Network:
     kind: str = "NeuralFlow"
 
     def fit(self, X: Any, condition: Any, seed: int, n_jobs: int) -> Any:
+        import buff_baselines
         import torch
-
-        import baselines
 
         torch.set_num_threads(1)
         options = {"n_iterations": 10**6, **self.options, "random_state": seed}
-        return getattr(baselines, self.kind)(**options).fit(X, condition=condition)
+        return getattr(buff_baselines, self.kind)(**options).fit(X, condition=condition)
 
     def quick(self) -> Self:
         return replace(self, options={**self.options, "max_seconds": 1.0, "hidden": (32, 32)})

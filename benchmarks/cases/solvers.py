@@ -88,7 +88,7 @@ class Network:
     name = "network"
 
     def __init__(self, X: np.ndarray, seed: int, bench: Bench) -> None:
-        from baselines import NeuralFlow
+        from buff_baselines import NeuralFlow
 
         options = {"random_state": seed} | ({"n_iterations": 50} if bench.quick else {})
         start = time.process_time()

@@ -91,8 +91,7 @@ class Network:
 
     def fit(self, train: Pairs) -> Any:
         import torch
-
-        from baselines import NeuralFlow
+        from buff_baselines import NeuralFlow
 
         torch.set_num_threads(1)
         options = {"solver": "heun", "n_steps": 10, "random_state": self.seed, "device": "cpu"}
@@ -111,7 +110,7 @@ def learned(method: str, seed: int, train: Pairs, test: Pairs, posterior: Any) -
 
 def closure(train: Pairs, test: Pairs, posterior: Trees | Network) -> dict[str, Mapping[str, float]]:
     """Values of the tables that one posterior fills."""
-    from buff.estimators.scoring import energy_score
+    from buff.generators.scoring import energy_score
     from buff.metrics import interval_coverage
 
     with Meter() as training:

@@ -157,7 +157,7 @@ def plan(
 
 def _generator(**chosen: Any) -> Any:
     """A generator with its own defaults for what was not chosen."""
-    from buff.estimators import BUFF
+    from buff.generators import BUFF
 
     return BUFF(**{name: value for name, value in chosen.items() if value is not None})
 

@@ -23,7 +23,7 @@ def inspect(
     Example:
       buff inspect jets.buff
     """
-    from buff.estimators import load
+    from buff.generators import load
 
     generator = load(existing(model))
     settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {})]

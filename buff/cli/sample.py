@@ -51,7 +51,7 @@ def sample(
     """
     from tqdm import tqdm
 
-    from buff.estimators import load
+    from buff.generators import load
     from buff.io import TableWriter
 
     if condition is not None and given:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from buff.metrics import automatic_bins
-from buff.preprocessing import Columns
 from buff.protocols import Array, Indices
+from buff.tables import Columns
 
 __all__ = ["Binning", "Covariance"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from buff.preprocessing import Columns
 from buff.protocols import Array
+from buff.tables import Columns
 from buff.weights import PositiveWeights, effective_size, positive_weights
 
 __all__ = ["EventWeights", "checked_weights"]

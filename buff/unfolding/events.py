@@ -7,9 +7,10 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from buff.preprocessing import Columns, RankSpace, read
-from buff.preprocessing.tables import recognised
 from buff.protocols import Array
+from buff.tables import Columns, read
+from buff.tables.columns import recognised
+from buff.transforms import TableTransformer
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.support import refuse_unknown
 
@@ -33,7 +34,7 @@ class Simulation:
         Of matched events, then fakes.
     of_kind : tuple of three EventWeights
         Of matched events, missed ones and fakes.
-    truth_space, reco_space : RankSpace
+    truth_space, reco_space : TableTransformer
         Normal scores of both tables.
     truth_scores, reco_scores : float32 arrays
         Features of the rows of ``truth`` and ``reco``.
@@ -42,8 +43,8 @@ class Simulation:
     truth: Columns
     reco: Columns
     of_kind: tuple[EventWeights, EventWeights, EventWeights]
-    truth_space: RankSpace
-    reco_space: RankSpace
+    truth_space: TableTransformer
+    reco_space: TableTransformer
     truth_scores: Array
     reco_scores: Array
 
@@ -102,8 +103,8 @@ class Simulation:
         first, rest = slice(len(matched)), slice(len(matched), None)
         tables = ((seen.take(first), found.take(first)), (seen.take(rest),), (found.take(rest),))
         a, b, c = (EventWeights.of(w[rows], of, negative_weights) for rows, of in zip(kinds, tables, strict=True))
-        truth_space = RankSpace().fit(seen, sample_weight=np.concatenate([a.values, b.values]))
-        reco_space = RankSpace().fit(found, sample_weight=np.concatenate([a.values, c.values]))
+        truth_space = TableTransformer().fit(seen, sample_weight=np.concatenate([a.values, b.values]))
+        reco_space = TableTransformer().fit(found, sample_weight=np.concatenate([a.values, c.values]))
         scores = truth_space.transform(seen), reco_space.transform(found)
         for name, z in zip(("truth", "reco"), scores, strict=True):
             if not z.shape[1]:
@@ -156,7 +157,7 @@ def read_named(table: Any, name: str) -> Columns:
     Raises
     ------
     ValueError, TypeError
-        No table, no event, or what :func:`buff.preprocessing.read` refuses.
+        No table, no event, or what :func:`buff.tables.read` refuses.
     """
     if not row_count(table, name):
         raise ValueError(f"{name} has no events: give one at least")
@@ -216,7 +217,7 @@ def _passing(table: Any, rows: Array, name: str) -> Columns:
     return _complete(read_named(passing_rows(table, rows), name), name, rows)
 
 
-def _like(columns: Columns, space: RankSpace, name: str, simulated: str) -> Columns:
+def _like(columns: Columns, space: TableTransformer, name: str, simulated: str) -> Columns:
     """The columns that a space was fitted to, in its order."""
     template = space.template_
     named = columns.template.is_frame and template.is_frame

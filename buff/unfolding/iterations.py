@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from buff.boosters import ClassifierSettings
 from buff.protocols import Array, Indices
+from buff.trees import ClassifierSettings
 from buff.unfolding.events import Simulation
 from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio, require_events
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from buff.boosters import ClassifierSettings
-from buff.preprocessing import Columns
 from buff.protocols import Array
+from buff.tables import Columns
+from buff.trees import ClassifierSettings
 from buff.unfolding.event_weights import EventWeights
 from buff.unfolding.events import Simulation
 from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating

@@ -7,15 +7,16 @@ import numpy as np
 from scipy.special import ndtr
 from sklearn.base import clone
 
-from buff.boosters import Booster, BoosterSettings
-from buff.preprocessing import Columns, RankSpace
 from buff.protocols import Array
+from buff.tables import Columns
+from buff.transforms import TableTransformer
+from buff.trees import Booster, TreeSettings
 from buff.unfolding.events import Simulation
 
-__all__ = ["Bridge", "Levelling", "LocatedFlow", "Location", "Posterior"]
+__all__ = ["Bridge", "LocatedFlow", "Location", "MarginalQuantiles", "Posterior"]
 
 #: Centre and width of the posterior: many small steps, stopped on the half that is left out.
-_SMOOTH = BoosterSettings(n_estimators=150, max_depth=5, learning_rate=0.1, reg_lambda=10.0, early_stopping=10)
+_SMOOTH = TreeSettings(n_estimators=150, max_depth=5, learning_rate=0.1, reg_lambda=10.0, early_stopping=10)
 #: Squared residuals below this are all the same to the logarithm: single precision ends there.
 _TINY = 1e-10
 #: The narrowest posterior, in normal scores.
@@ -86,7 +87,7 @@ class Location:
 
 
 @dataclass(frozen=True)
-class Levelling:
+class MarginalQuantiles:
     """Increasing maps of scores, one a column, that give draws the marginal distributions they should have.
 
     Attributes
@@ -99,7 +100,7 @@ class Levelling:
     wanted: tuple[Array, ...]
 
     @classmethod
-    def fit(cls, drawn: Array, wanted: Array, w: Array) -> "Levelling":
+    def fit(cls, drawn: Array, wanted: Array, w: Array) -> "MarginalQuantiles":
         """From draws for events of weights w, ``len(drawn) / len(w)`` each, and their own scores (n, d)."""
         levels = ndtr(np.linspace(-_OUTERMOST, _OUTERMOST, _KNOTS))
         repeated = np.repeat(w, len(drawn) // len(w))
@@ -134,15 +135,15 @@ class LocatedFlow:
     ----------
     location : Location
     flow : BUFF
-    levelling : Levelling
-    truth_space, reco_space : RankSpace
+    levelling : MarginalQuantiles
+    truth_space, reco_space : TableTransformer
     """
 
     location: Location
     flow: Any
-    levelling: Levelling
-    truth_space: RankSpace
-    reco_space: RankSpace
+    levelling: MarginalQuantiles
+    truth_space: TableTransformer
+    reco_space: TableTransformer
 
     @classmethod
     def fit(cls, simulation: Simulation, weights: Array, generator: Any, seed: int) -> "LocatedFlow":
@@ -154,7 +155,7 @@ class LocatedFlow:
         location, e = Location.fit(z, c, w / w.mean(), seed)
         flow = clone(generator).set_params(random_state=seed)
         flow.fit(e.astype(np.float64), condition=c.astype(np.float64), sample_weight=None if np.ptp(w) == 0 else w)
-        levelling = Levelling.fit(_located(location, flow, c, _LEVELLING_DRAWS, seed + 1), z, w)
+        levelling = MarginalQuantiles.fit(_located(location, flow, c, _LEVELLING_DRAWS, seed + 1), z, w)
         return cls(location, flow, levelling, simulation.truth_space, simulation.reco_space)
 
     def draw(self, reco: Columns, n_samples: int, seed: int) -> Columns:
@@ -170,12 +171,12 @@ class Bridge:
     Attributes
     ----------
     transport : BUFFTransport
-    truth_space, reco_space : RankSpace
+    truth_space, reco_space : TableTransformer
     """
 
     transport: Any
-    truth_space: RankSpace
-    reco_space: RankSpace
+    truth_space: TableTransformer
+    reco_space: TableTransformer
 
     @classmethod
     def fit(cls, simulation: Simulation, weights: Array, generator: Any, seed: int) -> "Bridge":
@@ -212,7 +213,7 @@ def _quantiles(z: Array, w: Array, levels: Array) -> Array:
     return np.asarray(z[order][np.searchsorted(below, levels * below[-1])])
 
 
-def _columns(space: RankSpace, arrays: tuple[Array, ...]) -> Columns:
+def _columns(space: TableTransformer, arrays: tuple[Array, ...]) -> Columns:
     return Columns(space.template_.names, arrays, space.template_)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from buff.boosters import Classifier, ClassifierSettings, CrossFit
 from buff.protocols import Array
+from buff.trees import Classifier, ClassifierSettings, CrossFit
 from buff.weights import effective_size
 
 __all__ = ["Ratio", "Share", "conditional_mean", "density_ratio", "require_events", "share_of"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from buff.errors import MissingExtraError
-from buff.preprocessing import Columns
 from buff.protocols import Array
+from buff.tables import Columns
 from buff.unfolding.binning import Binning, Covariance
 from buff.unfolding.events import Simulation
 from buff.unfolding.export import write_tables, write_weights

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from buff.boosters import ClassifierSettings
-from buff.estimators import BUFF, BUFFTransport
+from buff.generators import BUFF, BUFFTransport
+from buff.trees import ClassifierSettings
 from buff.weights import POLICIES
 
 __all__ = ["METHODS", "SOURCES", "check_count", "check_settings", "classifier_settings", "replica_counts"]

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from scipy.spatial import cKDTree
 
-from buff.preprocessing import Columns
 from buff.protocols import Array
+from buff.tables import Columns
 
 __all__ = ["outside_support", "refuse_unknown", "warned_outside"]
 

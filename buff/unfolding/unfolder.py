@@ -9,11 +9,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from buff.boosters import ClassifierSettings
-from buff.estimators import BUFF, BUFFTransport
-from buff.estimators.scoring import energy_score
-from buff.preprocessing import Columns
-from buff.randomness import entropy_of
+from buff.generators import BUFF, BUFFTransport
+from buff.generators.scoring import energy_score
+from buff.randomness import seed_from
+from buff.tables import Columns
+from buff.trees import ClassifierSettings
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.events import Simulation, row_count
 from buff.unfolding.members import Measured, Member, draws_for
@@ -82,7 +82,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
     generator : BUFF or BUFFTransport, optional
         What the flow is a clone of: a BUFFTransport of pairs for ``"bridge"``, whose ``noise`` may be any, else a BUFF.
     classifier : ClassifierSettings or mapping, optional
-        Of efficiency, fakes, background and prior: see :class:`buff.boosters.ClassifierSettings`.
+        Of efficiency, fakes, background and prior: see :class:`buff.trees.ClassifierSettings`.
     n_jobs : int or None
         Of the generator, where none is given.
     random_state : None, int or NumPy generator
@@ -170,7 +170,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
             truth, reco, pass_truth, pass_reco, sample_weight, self.negative_weights
         )
         self.n_features_in_ = simulation.truth_space.n_features_in_
-        self._entropy = entropy_of(self.random_state)
+        self._entropy = seed_from(self.random_state)
         counts = replica_counts(self.n_replicas)
         generators = (np.random.default_rng([self._entropy, _SIMULATION, i]) for i in range(counts["simulation"]))
         self.members_ = {
@@ -204,7 +204,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         check_count("n_samples", n_samples)
-        seed = self._seed(_DATA) if random_state is None else entropy_of(random_state) % 2**31
+        seed = self._seed(_DATA) if random_state is None else seed_from(random_state) % 2**31
         columns = self.simulation_.measured(reco, "reco")
         draws = self._posterior.draw(columns, int(n_samples), seed)
         warned_outside(self.simulation_.reco, columns)

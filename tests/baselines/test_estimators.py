@@ -10,7 +10,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 torch = pytest.importorskip("torch")
 
-from baselines import BridgeSolver, NeuralDiffusion, NeuralFlow, distill, load  # noqa: E402
+from buff_baselines import BridgeSolver, NeuralDiffusion, NeuralFlow, distill, load  # noqa: E402
+
 from buff.errors import ArchiveError  # noqa: E402
 from buff.fields import Guided  # noqa: E402
 from buff.grids import TimeGrid, get_grid  # noqa: E402

@@ -4,8 +4,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from baselines.networks import make_network, parameter_count  # noqa: E402
-from baselines.parametrisations import PREDICTIONS, Parametrisation  # noqa: E402
+from buff_baselines.networks import make_network, parameter_count  # noqa: E402
+from buff_baselines.parametrisations import PREDICTIONS, Parametrisation  # noqa: E402
+
 from buff.paths import LINEAR, get_path  # noqa: E402
 
 

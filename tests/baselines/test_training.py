@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from baselines.training import Rows, Trainer, TrainingSettings  # noqa: E402
+from buff_baselines.training import Rows, Trainer, TrainingSettings  # noqa: E402
 
 X = torch.linspace(-1, 1, 64)[:, None]
 

@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from baselines.objectives import DENSITIES, Diffusion  # noqa: E402
-from baselines.parametrisations import HIGHEST, LOWEST, Parametrisation  # noqa: E402
-from baselines.weights import LOSS_WEIGHTS, SPACES, get_loss_weight  # noqa: E402
+from buff_baselines.objectives import DENSITIES, Diffusion  # noqa: E402
+from buff_baselines.parametrisations import HIGHEST, LOWEST, Parametrisation  # noqa: E402
+from buff_baselines.weights import LOSS_WEIGHTS, SPACES, get_loss_weight  # noqa: E402
 
 SIGMA = np.geomspace(0.01, 50, 30)
 

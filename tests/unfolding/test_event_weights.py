@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from buff.datasets import SignedWeights
-from buff.preprocessing import read
+from buff.tables import read
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.events import Simulation
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from buff.boosters import ClassifierSettings
 from buff.datasets import gaussian_1d
+from buff.trees import ClassifierSettings
 from buff.unfolding.events import Simulation
 from buff.unfolding.iterations import Draws, History, Iteration, Prior, Step, drain, reweighting, updating
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from buff.boosters import ClassifierSettings
+from buff.trees import ClassifierSettings
 from buff.unfolding.ratios import conditional_mean, density_ratio, share_of
 
 SETTINGS = ClassifierSettings()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from buff.preprocessing import read
+from buff.tables import read
 from buff.unfolding.support import outside_support, refuse_unknown
 
 RNG = np.random.default_rng(0)

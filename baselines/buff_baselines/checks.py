@@ -1,0 +1,83 @@
+"""What is checked at the door of a baseline."""
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+
+from buff.grids import get_grid
+from buff.protocols import Array
+from buff_baselines.fields import get_rule
+from buff_baselines.spaces import SPACES
+
+__all__ = ["check_number", "check_parameters", "check_weights", "check_whole", "get_device"]
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """A whole number that is not too small."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, found {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, found {value!r}")
+    return int(value)
+
+
+def check_number(name: str, value: Any) -> float:
+    """A real number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, found {value!r}")
+    return float(value)
+
+
+def get_device(name: str) -> torch.device:
+    """Where a network is trained and evaluated; ``"auto"`` takes a GPU if there is one."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {name!r}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda' needs a GPU that PyTorch can use, and finds none: choose 'auto' or 'cpu'")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def check_parameters(model: Any) -> None:
+    """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
+    for name in ("n_steps", "n_iterations", "batch_size"):
+        check_whole(name, getattr(model, name), 1)
+    if model.early_stopping is not None:
+        check_whole("early_stopping", model.early_stopping, 1)
+    if model.hidden is not None and (isinstance(model.hidden, str) or not isinstance(model.hidden, Sequence)):
+        raise TypeError(f"hidden must be a tuple of widths or None, found {model.hidden!r}")
+    for name in ("weight_decay", "learning_rate", "ema", "held_out"):
+        check_number(name, getattr(model, name))
+    if model.max_seconds is not None:
+        check_number("max_seconds", model.max_seconds)
+    for width in model.hidden or ():
+        check_whole("every width in hidden", width, 1)
+    if model.max_seconds is not None and not model.max_seconds > 0:
+        raise ValueError(f"max_seconds must be positive or None, found {model.max_seconds!r}")
+    if model.checkpoint is not None and model.random_state is None:
+        raise ValueError("checkpoint needs a random_state: with none, a fit that goes on would draw another seed")
+    if not model.weight_decay >= 0:
+        raise ValueError(f"weight_decay must not be negative, found {model.weight_decay!r}")
+    if not 0 < model.learning_rate < 1:
+        raise ValueError(f"learning_rate must lie in (0, 1), found {model.learning_rate!r}")
+    if not 0 <= model.ema < 1:
+        raise ValueError(f"ema must lie in [0, 1), found {model.ema!r}")
+    if not 0 < model.held_out < 1:
+        raise ValueError(f"held_out must lie in (0, 1), found {model.held_out!r}")
+    if model.preprocessing not in SPACES:
+        raise ValueError(f"unknown preprocessing {model.preprocessing!r}: choose one of {', '.join(SPACES)}")
+    if not isinstance(model.solver, str):
+        raise TypeError(f"solver must be a name, found {model.solver!r}: sample() takes solvers of your own")
+    get_rule(model.solver)
+    get_grid(model.grid, int(model.n_steps))
+    get_device(model.device)
+
+
+def check_weights(weights: Array, n: int) -> None:
+    """Refuse weights of another shape, negative ones, and none that count."""
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, X has {n} rows: one weight a row")
+    if not (np.isfinite(weights) & (weights >= 0)).all() or (weights > 0).sum() < 2:
+        raise ValueError("sample_weight must hold finite weights, none negative and at least two above zero")

@@ -1,0 +1,73 @@
+"""A table as a training problem: rows in the space of the model, their conditions, their pairing with noise."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from buff.couplings import MinibatchTransport
+from buff_baselines.objectives import Objective
+from buff_baselines.spaces import Levels
+from buff_baselines.training import Rows
+
+__all__ = ["TrainingData"]
+
+#: Levels of a continuous condition within which transport may exchange pairs.
+_STRATA = 10
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The rows in the space of the model, with their conditions."""
+
+    levels: Levels
+    condition: Tensor | None
+    rows: Rows
+
+    @property
+    def width(self) -> float:
+        """Standard deviation of the data, over all columns."""
+        everything = torch.arange(len(self.levels.low))
+        x1 = self.levels.batch(everything, torch.Generator().manual_seed(0))
+        return float(x1.std()) if len(x1) > 1 and x1.numel() else 1.0
+
+    def fingerprint(self, objective: Objective, coupling: str | None) -> str:
+        """The same for the same rows, weights, conditions and objective, and for no others."""
+        digest = hashlib.sha256(f"{objective} {coupling}".encode())
+        for part in (self.levels.low, self.levels.high, self.condition, self.rows.train, self.rows.weights):
+            digest.update(b"none" if part is None else part.numpy().tobytes())
+        return digest.hexdigest()
+
+    def to(self, device: torch.device) -> "TrainingData":
+        """The same on a device."""
+        condition = None if self.condition is None else self.condition.to(device)
+        return TrainingData(self.levels.to(device), condition, self.rows.to(device))
+
+    def loss(self, objective: Objective, coupling: str | None) -> Any:
+        """``loss(network, rows, rng)`` of an objective, its pairs independent or by ``"transport"``."""
+        stratify = None if self.condition is None or coupling is None else _strata(self.condition)
+
+        def loss(network: nn.Module, rows: Tensor, rng: torch.Generator) -> Tensor:
+            x1 = self.levels.batch(rows, rng)
+            x0 = torch.randn(x1.shape, generator=rng, device=rng.device)
+            c = None if self.condition is None else self.condition[rows]
+            if coupling is not None:
+                labels = None if stratify is None else stratify[rows].cpu().numpy()
+                pairs = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng, device=rng.device)))
+                i, j = MinibatchTransport(256, labels)(x0.cpu().numpy(), x1.cpu().numpy(), pairs)
+                x0, x1, c = x0[i], x1[j], None if c is None else c[j]
+            return objective.loss(network, x0, x1, c, rng)
+
+        return loss
+
+
+def _strata(condition: Tensor) -> Tensor:
+    """Labels within which conditions are alike: the rows themselves if there are few, else tenths of each column."""
+    distinct, labels = torch.unique(condition, dim=0, return_inverse=True)
+    if len(distinct) <= max(_STRATA, len(condition) // 100):
+        return labels
+    tenths = (condition.argsort(0).argsort(0) * _STRATA).div(len(condition), rounding_mode="floor")
+    return torch.unique(tenths, dim=0, return_inverse=True)[1]

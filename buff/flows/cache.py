@@ -1,0 +1,80 @@
+"""Finished nodes on disk, so that a fit that was killed goes on where it stopped."""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from buff.flows.data import FlowMatchingData
+from buff.flows.nodes import NodeRecord, Nodes
+from buff.trees import Booster, TreeSettings
+
+__all__ = ["NodeCache", "fingerprint"]
+
+
+def fingerprint(data: FlowMatchingData, settings: TreeSettings, n_draws: int, **more: Any) -> str:
+    """Hash of everything that decides about the trees: data, settings and versions."""
+    import xgboost
+
+    digest, starts = hashlib.blake2b(digest_size=16), data.starts
+    rows = (data.low, data.high, data.condition, data.weights)
+    for part in (*rows, starts.points, starts.weights, starts.labels, starts.point_labels):
+        digest.update(b"none" if part is None else str(part.shape).encode() + np.ascontiguousarray(part).tobytes())
+    facts = {**asdict(settings), "tree_params": dict(settings.tree_params), "n_draws": n_draws, **more}
+    facts |= {"noise": starts.noise, "coupling": repr(starts.coupling)}
+    facts["xgboost"] = xgboost.__version__
+    digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class NodeCache:
+    """A folder of nodes that belong to one fingerprint.
+
+    Parameters
+    ----------
+    folder : path
+        ``cache_dir / fingerprint``: trees of other data or settings live elsewhere and are never looked at.
+    """
+
+    folder: Path
+
+    def load(self, i: int, n_outputs: int, device: str) -> tuple[Booster, NodeRecord] | None:
+        """Node i, or None if it was not finished or its files are damaged."""
+        trees, record = self._paths(i)
+        if not (trees.exists() and record.exists()):
+            return None
+        raw = trees.read_bytes()
+        try:
+            row = json.loads(record.read_text())
+            known = row["trees"] == _digest(raw)  # damaged trees can crash XGBoost
+            return (Booster.from_bytes(raw, n_outputs, device), Nodes.from_list([row])[0]) if known else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def store(self, i: int, booster: Booster, record: NodeRecord) -> None:
+        """Keep node i; the record comes last, so what is there is whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        trees, row = self._paths(i)
+        raw = booster.to_bytes()
+        _write_whole(trees, raw)
+        _write_whole(row, json.dumps(Nodes([record]).to_list()[0] | {"trees": _digest(raw)}).encode())
+
+    def _paths(self, i: int) -> tuple[Path, Path]:
+        return self.folder / f"node_{i:04d}.ubj", self.folder / f"node_{i:04d}.json"
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    os.replace(name, path)

@@ -1,0 +1,62 @@
+"""Linear maps that give a row the same result in whatever batch it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from buff.flows.devices import device_arrays
+from buff.protocols import Array
+
+__all__ = ["ReproducibleLinear"]
+
+#: Features are rounded to multiples of 2^-22, as fine as single precision; states stay below 2^6.
+_UNIT, _LARGEST = 2.0**-22, 2.0**6
+#: Rows multiplied at a time.
+_BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class ReproducibleLinear:
+    """``x @ weights + bias``, float32.
+
+    BLAS adds in an order that depends on the number of rows and of threads. Features and weights are therefore
+    rounded to grids on which all products and sums fit into the 53 bits of a double: they are exact in any order.
+
+    Attributes
+    ----------
+    weights : float64 array of shape (f, d)
+        On its grid, in units of that of the features.
+    bias : float32 array of shape (d,)
+
+    Examples
+    --------
+    >>> double = ReproducibleLinear.of(2 * np.eye(1), np.ones(1))
+    >>> double(np.array([[0.25], [3.0]], np.float32)).ravel().tolist()
+    [1.5, 7.0]
+    """
+
+    weights: Array
+    bias: Array
+
+    @classmethod
+    def of(cls, weights: Array, bias: Array, device: str = "cpu") -> "ReproducibleLinear":
+        """The map with these weights (f, d) and bias (d,), rounded to their grid."""
+        xp, _ = device_arrays(device)
+        largest_sum = np.abs(weights).sum(axis=0).max(initial=1.0) * _LARGEST
+        unit = 2.0 ** np.ceil(np.log2(largest_sum / _UNIT / 2.0**53))
+        rounded = np.rint(weights / unit) * (unit * _UNIT)
+        return cls(xp.asarray(rounded), xp.asarray(bias, xp.float32))
+
+    def to_device(self, device: str) -> "ReproducibleLinear":
+        """The same map where the arithmetic is done."""
+        xp, _ = device_arrays(device)
+        return ReproducibleLinear(xp.asarray(self.weights), xp.asarray(self.bias))
+
+    def __call__(self, features: Array) -> Array:
+        xp, _ = device_arrays("cpu" if isinstance(features, np.ndarray) else "cuda")
+        values = xp.empty((len(features), len(self.bias)), xp.float32)
+        for start in range(0, len(features), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            values[rows] = xp.rint(features[rows].astype(xp.float64) / _UNIT) @ self.weights
+        values += self.bias
+        return values

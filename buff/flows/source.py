@@ -1,0 +1,161 @@
+"""Where the flow to a row starts: noise, a point of its own, or what a coupling brings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from buff.couplings import MinibatchTransport
+from buff.flows.devices import device_arrays
+from buff.protocols import Array, Indices
+
+__all__ = ["NOISE", "Source", "stratify"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The other end x0 of the path to a row x1.
+
+    Attributes
+    ----------
+    noise : float
+        Standard deviation of independent normal noise.
+    points : float32 array of shape (n or m, d), optional
+        What the noise is added to; without it, nothing. Without a coupling, one for each row.
+    weights : array of shape (m,), optional
+        Of points that a coupling draws from.
+    coupling : MinibatchTransport, optional
+        Which start goes with which row. Without it, rows keep their points and noise knows no row.
+    labels : array of n integers, optional
+        Stratum of each row: pairs are exchanged within stratify.
+    point_labels : array of m integers, optional
+        Stratum of each point.
+    """
+
+    noise: float = 1.0
+    points: Any = None
+    weights: Array | None = None
+    coupling: MinibatchTransport | None = None
+    labels: Indices | None = None
+    point_labels: Indices | None = None
+
+    @property
+    def independent(self) -> bool:
+        """Whether x0 says nothing about x1, and has mean 0."""
+        return self.points is None and self.coupling is None
+
+    @property
+    def random(self) -> bool:
+        """Whether a second draw tells more than the first."""
+        return self.noise > 0 or self.coupling is not None
+
+    def to_device(self, device: str) -> "Source":
+        """The same where the arithmetic is done; couplings are worked out on the processor."""
+        if self.points is None or self.coupling:
+            return self
+        return replace(self, points=device_arrays(device)[0].asarray(self.points))
+
+    def take(self, rows: Indices) -> "Source":
+        """The starts of some of the rows."""
+        labels = None if self.labels is None else self.labels[rows]
+        shared = self.points is None or self.coupling is not None
+        return replace(self, labels=labels, points=self.points if shared else self.points[rows])
+
+    def beside(self, x1: Array, rng: Any, device: str) -> Array:
+        """x0 of every row, without a coupling."""
+        xp, _ = device_arrays(device)
+        if not self.noise:
+            return self.points
+        x0 = rng.standard_normal(x1.shape, dtype=xp.float32)
+        if self.noise != 1:
+            x0 *= xp.float32(self.noise)
+        return x0 if self.points is None else x0 + self.points
+
+    def coupled(self, x1: Array, weights: Array | None, rng: np.random.Generator) -> tuple[Array, Indices]:
+        """x0 (n, d), and the n rows of x1 that they go with, drawn in proportion to their weights.
+
+        Weights have to go: a start that knows its row, counted with the weight of the row, would no longer be
+        distributed like the starts that sampling begins from.
+        """
+        assert self.coupling is not None
+        n = len(x1)
+        rows = np.arange(n) if weights is None else rng.choice(n, n, p=weights / weights.sum(dtype=np.float64))
+        labels = np.zeros(n, np.intp) if self.labels is None else self.labels[rows]
+        parts = []
+        for label in np.unique(labels):
+            mine = rows[labels == label]
+            x0 = self._of_stratum(label, (len(mine), x1.shape[1]), rng)
+            i, j = self.coupling(x0, x1[mine], rng)
+            parts.append((x0[i], mine[j]))
+        return np.concatenate([x0 for x0, _ in parts]), np.concatenate([j for _, j in parts])
+
+    def _of_stratum(self, label: Any, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        x0 = np.float32(self.noise) * rng.standard_normal(shape, dtype=np.float32)
+        if self.points is None:
+            return x0
+        rows = np.arange(len(self.points))
+        if self.point_labels is not None:
+            rows = np.flatnonzero(self.point_labels == label)
+        p = None if self.weights is None else self.weights[rows] / self.weights[rows].sum(dtype=np.float64)
+        return x0 + self.points[rng.choice(rows, shape[0], replace=shape[0] > len(rows) or p is not None, p=p)]
+
+
+#: Standard normal noise that knows no row.
+NOISE = Source()
+
+
+def stratify(condition: Array, side: Array | None = None, *, smallest: int = 64) -> Indices:
+    """Labels of rows whose conditions are alike: one a distinct row if many share it, else cells by halving.
+
+    Parameters
+    ----------
+    condition : array of shape (n, c)
+    side : array of shape (n,), optional
+        0 or 1: the table that a row comes from; every stratum has rows of both.
+    smallest : int
+        Rows of each table in a cell, at least.
+
+    Returns
+    -------
+    array of n integers
+
+    Raises
+    ------
+    ValueError
+        A condition that many rows share occurs in one table only.
+
+    Examples
+    --------
+    >>> stratify(np.repeat([[0.0], [1.0]], 100, axis=0)).tolist() == [0] * 100 + [1] * 100
+    True
+    >>> np.bincount(stratify(np.arange(300.0)[:, None])).tolist()
+    [75, 75, 75, 75]
+    """
+    side = np.zeros(len(condition), np.intp) if side is None else side
+    levels, codes = np.unique(condition, axis=0, return_inverse=True)
+    codes = codes.ravel()
+    if len(levels) * smallest <= len(condition):
+        alone = [k for k in range(len(levels)) if len(np.unique(side[codes == k])) < len(np.unique(side))]
+        if alone:
+            raise ValueError(f"{len(alone)} of {len(levels)} conditions occur in one of the two tables only")
+        return np.asarray(codes, np.intp)
+    labels = np.zeros(len(condition), np.intp)
+    for label, rows in enumerate(_cells(condition, np.arange(len(condition)), _enough(side, smallest))):
+        labels[rows] = label
+    return labels
+
+
+def _enough(side: Array, smallest: int) -> Callable[[Indices], bool]:
+    sides = np.unique(side)
+    return lambda rows: all((side[rows] == s).sum() >= smallest for s in sides)
+
+
+def _cells(condition: Array, rows: Indices, enough: Callable[[Indices], bool]) -> list[Indices]:
+    """Cells from halving at the median of the widest column, as long as both halves are large enough."""
+    here = condition[rows]
+    for column in np.argsort(-here.std(axis=0)):
+        below = here[:, column] <= np.median(here[:, column])
+        if enough(rows[below]) and enough(rows[~below]):
+            return _cells(condition, rows[below], enough) + _cells(condition, rows[~below], enough)
+    return [rows]

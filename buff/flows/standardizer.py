@@ -1,0 +1,58 @@
+"""Coordinates relative to what the condition already tells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from buff.flows.devices import device_arrays
+from buff.flows.linear_velocity import LinearVelocity
+from buff.flows.reproducible_linear import ReproducibleLinear
+from buff.protocols import Array
+
+__all__ = ["Frame"]
+
+#: Residuals are never stretched by more than the inverse of this.
+_NARROWEST = 1e-3
+
+
+@dataclass(frozen=True)
+class Frame:
+    """``z = (x1 - E_lin[x1 | c]) / s``: scores about their linear prediction from c, in units of its error.
+
+    A sharp detector leaves truth in a narrow band about what is measured. Trees, which split along the axes, see
+    that band as one leaf; in this frame it is as wide as everything else, and its shape is all there is to learn.
+
+    Attributes
+    ----------
+    shift : ReproducibleLinear
+        The prediction, from the features of the condition.
+    scale : float32 array of shape (d,)
+        Standard deviations s of the residuals.
+    """
+
+    shift: ReproducibleLinear
+    scale: Array
+
+    @classmethod
+    def of(cls, moments: LinearVelocity) -> "Frame":
+        """The frame for moments of scores and conditions."""
+        d = moments.n_dims
+        mean, S = moments.mean[d:], moments.covariance[d:, d:]  # of x1 and c
+        C, B = S[:d, :d], S[:d, d:]
+        weights = np.linalg.lstsq(S[d:, d:], B.T, rcond=1e-6)[0]
+        residual = np.sqrt(np.clip(np.diag(C - B @ weights), 0, None))
+        shift = ReproducibleLinear.of(weights, mean[:d] - mean[d:] @ weights)
+        return cls(shift, np.maximum(residual, _NARROWEST).astype(np.float32))
+
+    def to_device(self, device: str) -> "Frame":
+        """The same frame where the arithmetic is done."""
+        xp, _ = device_arrays(device)
+        return Frame(self.shift.to_device(device), xp.asarray(self.scale))
+
+    def enter(self, x1: Array, condition: Array) -> Array:
+        """z of scores x1 (n, d) with conditions (n, c)."""
+        return (x1 - self.shift(condition)) / self.scale
+
+    def leave(self, z: Array, condition: Array) -> Array:
+        """Inverse of :meth:`enter`."""
+        return z * self.scale + self.shift(condition)

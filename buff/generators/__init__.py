@@ -1,0 +1,8 @@
+"""Estimators: the generators, and the recipes they are compared with."""
+
+from buff.generators.buff import BUFF
+from buff.generators.loading import load
+from buff.generators.published import PublishedBUFF
+from buff.generators.transport import BUFFTransport
+
+__all__ = ["BUFF", "BUFFTransport", "PublishedBUFF", "load"]

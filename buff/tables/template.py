@@ -1,0 +1,126 @@
+"""What a container was like, so that columns can be put into one like it."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+
+from buff.protocols import Array
+from buff.tables.arrow import from_numpy
+
+__all__ = ["Template"]
+
+
+@dataclass(frozen=True)
+class Template:
+    """What it takes to build a container like the one that was read.
+
+    Attributes
+    ----------
+    container : str
+        ``"numpy"``, ``"list"`` or the library of a data frame (``"pandas"``, ``"polars"``, ``"pyarrow"``,
+        ...).
+    names : tuple of str
+        Column names, in order.
+    dtypes : tuple of str
+        The columns' dtypes in the container's own words.
+    categories : tuple of (tuple or None)
+        Declared categories of the columns that have them (pandas categories, polars enums, Arrow
+        dictionaries).
+    ordered : tuple of bool
+        Whether the declared categories are ordered.
+    nulls : tuple of bool
+        Whether missing values come back as nulls rather than NaN.
+    schema : bytes
+        The Arrow schema, empty for plain NumPy arrays.
+    wrapped : bool
+        Whether the frame was wrapped by narwhals.
+    labels : tuple of (str or int)
+        Column labels, where a container allows more than strings.
+    """
+
+    container: str
+    names: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    categories: tuple[tuple[Any, ...] | None, ...]
+    ordered: tuple[bool, ...]
+    nulls: tuple[bool, ...]
+    schema: bytes = b""
+    wrapped: bool = False
+    labels: tuple[Any, ...] = ()
+
+    def restore(self, arrays: Sequence[Array]) -> Any:
+        """Container with one column for each of ``arrays`` (natural dtypes, equal lengths)."""
+        if not self.schema:
+            return np.column_stack([np.asarray(a) for a in arrays]).astype(self.dtypes[0])
+        table = self._arrow_table(arrays)
+        if self.container in ("numpy", "list"):
+            rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+            return [list(row) for row in rows] if self.container == "list" else self._object_array(rows)
+        return self._frame(table)
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether the columns have names of their own."""
+        return self.container not in ("numpy", "list")
+
+    def select(self, numbers: Sequence[int]) -> "Template":
+        """Template of some of the columns, by position."""
+        parts: dict[str, Any] = {
+            key: tuple(getattr(self, key)[j] for j in numbers)
+            for key in ("names", "dtypes", "categories", "ordered", "nulls", "labels")
+            if getattr(self, key)
+        }
+        if self.schema:
+            schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
+            fields = [schema.field(j) for j in numbers]
+            parts["schema"] = pa.schema(fields, schema.metadata).serialize().to_pybytes()
+        return replace(self, **parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return {
+            "container": self.container,
+            "names": list(self.names),
+            "dtypes": list(self.dtypes),
+            "categories": [None if c is None else list(c) for c in self.categories],
+            "ordered": list(self.ordered),
+            "nulls": list(self.nulls),
+            "schema": base64.b64encode(self.schema).decode(),
+            "wrapped": self.wrapped,
+            "labels": list(self.labels),
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "Template":
+        """Inverse of :meth:`to_dict`; data frame libraries are imported by :meth:`restore` only."""
+        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+        categories = tuple(None if c is None else tuple(c) for c in record["categories"])
+        return cls(**lists | {"categories": categories, "schema": base64.b64decode(record["schema"])})
+
+    def _arrow_table(self, arrays: Sequence[Array]) -> pa.Table:
+        schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
+        settings = zip(arrays, schema.types, self.categories, self.nulls, strict=True)
+        columns = [from_numpy(np.asarray(a), kind, levels, nulls) for a, kind, levels, nulls in settings]
+        return pa.Table.from_arrays(columns, schema=schema)
+
+    def _object_array(self, rows: list[tuple[Any, ...]]) -> Array:
+        out = np.empty((len(rows), len(self.names)), object)
+        if rows:
+            out[:] = rows
+        return out.astype(self.dtypes[0])
+
+    def _frame(self, table: pa.Table) -> Any:
+        frame: nw.DataFrame[Any] = nw.from_arrow(table, backend=self.container)  # type: ignore[arg-type]
+        enums = [j for j, dtype in enumerate(self.dtypes) if dtype.startswith("Enum")]
+        if enums and self.container == "polars":
+            casts = [nw.col(self.names[j]).cast(nw.Enum(self.categories[j] or ())) for j in enums]
+            frame = frame.with_columns(*casts)
+        native = frame.to_native()
+        if self.labels != self.names:
+            native.columns = list(self.labels)
+        return nw.from_native(native) if self.wrapped else native

@@ -1,0 +1,187 @@
+"""The joint distribution of a few columns, compressed: exact over discrete ones, a Gaussian copula otherwise.
+
+Nothing of a single row is kept: discrete columns are categories, or numbers each of whose values several rows
+share, and the others go through :class:`~buff.transforms.TableTransformer`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from buff.protocols import Array, Indices
+from buff.tables.categories import factorize
+from buff.tables.columns import Columns
+from buff.tables.schema import Schema
+from buff.transforms.transformer import TableTransformer
+
+__all__ = ["MixedCopula"]
+
+#: Distinct rows of the discrete columns, at most, and rows of the sample for each of them on average.
+_MOST_CLASSES = 256
+_ROWS_A_CLASS = 10
+#: A number with at most this many values, each shared by some rows, is discrete.
+_MOST_VALUES = 64
+_ROWS_A_VALUE = 5
+#: A smaller class borrows the marginals and correlations of the whole sample.
+_ROWS_A_COPULA = 50
+
+
+@dataclass(frozen=True)
+class Copula:
+    """z = L n with L L^T the correlation of the normal scores, n independent normals; then back to values."""
+
+    space: TableTransformer
+    factor: Array
+
+    @classmethod
+    def fit(cls, columns: Columns, overrides: Mapping[str, Any], weights: Array | None) -> "Copula":
+        """Copula of all ``columns``."""
+        space = TableTransformer(schema=dict(overrides)).fit(columns, sample_weight=weights)
+        d = space.n_dims_
+        if not d:
+            return cls(space, np.empty((0, 0)))
+        C = np.cov(space.transform(columns), rowvar=False, aweights=weights, dtype=np.float64).reshape(d, d)
+        sigma = np.sqrt(np.diag(C))
+        ridge = 1e-6  # columns may be copies of each other
+        return cls(space, np.linalg.cholesky((1 - ridge) * C / sigma / sigma[:, None] + ridge * np.eye(d)))
+
+    def draw(self, normals: Array) -> tuple[Array, ...]:
+        """One array a column from normals of shape (n, d); constant columns leave some unused."""
+        z = np.zeros((len(normals), len(self.factor)))
+        for n, column in zip(normals.T, self.factor.T, strict=False):
+            z += n[:, None] * column  # a matrix product would let a row depend on its neighbours, by a bit
+        return self.space.decode(z)
+
+
+@dataclass(frozen=True)
+class MixedCopula:
+    """Joint distribution of a table of few columns.
+
+    Attributes
+    ----------
+    discrete : tuple of int
+        Columns whose joint distribution is kept exactly.
+    values : tuple of arrays of shape (k,)
+        The distinct rows of the discrete columns, one array a column.
+    cumulative : array of shape (k,)
+        Their cumulative probabilities.
+    copulas : tuple of Copula
+        Of the other columns: of all rows, or of one class.
+    copula_of : array of shape (k,)
+        Which copula each class uses.
+    """
+
+    discrete: tuple[int, ...]
+    values: tuple[Array, ...]
+    cumulative: Array
+    copulas: tuple[Copula, ...]
+    copula_of: Indices
+
+    @classmethod
+    def fit(
+        cls, columns: Columns, schema: Schema, overrides: Mapping[str, Any], weights: Array | None = None
+    ) -> "MixedCopula":
+        """Distribution of the rows of ``columns``, with ``overrides`` as for TableTransformer."""
+        w = np.ones(len(columns)) if weights is None else weights
+        discrete, classes = _discrete_columns(columns, schema)
+        first = np.unique(classes, return_index=True)[1]
+        values = tuple(columns.arrays[j][first] for j in discrete)
+        cumulative = np.cumsum(np.bincount(classes, w)) / w.sum()
+        others = columns.select([j for j in range(len(columns.names)) if j not in discrete])
+        kept = {name: override for name, override in overrides.items() if name in others.names}
+        copulas, copula_of = _fit_copulas(others, kept, classes, weights)
+        return cls(discrete, values, cumulative, copulas, copula_of)
+
+    @property
+    def n_normals(self) -> int:
+        """Normal numbers that one draw takes."""
+        return 1 + len(self.copulas[0].space.encoders_) if self.copulas else 1
+
+    def draw(self, normals: Array) -> tuple[Array, ...]:
+        """One array a column; row i depends on row i of the ``normals``, of shape (n, n_normals), alone."""
+        classes = np.searchsorted(self.cumulative[:-1], ndtr(normals[:, 0]), side="right")
+        columns: dict[int, Array] = {j: v[classes] for j, v in zip(self.discrete, self.values, strict=True)}
+        width = len(self.discrete) + self.n_normals - 1
+        others = [j for j in range(width) if j not in columns]
+        for c, copula in enumerate(self.copulas):
+            rows = np.flatnonzero(self.copula_of[classes] == c)
+            for j, values in zip(others, copula.draw(normals[rows, 1:]), strict=True):
+                columns.setdefault(j, np.empty(len(normals), values.dtype))[rows] = values
+        return tuple(columns[j] for j in range(width))
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """A JSON-serialisable record and named arrays."""
+        arrays = {"cumulative": self.cumulative, "copula_of": self.copula_of}
+        packed = [copula.space.to_arrays() for copula in self.copulas]
+        for c, (copula, (_, part)) in enumerate(zip(self.copulas, packed, strict=True)):
+            arrays |= {f"{c}/factor": copula.factor} | {f"{c}/{key}": a for key, a in part.items()}
+        values = [{"dtype": v.dtype.str, "list": _listed(v)} for v in self.values]
+        record = {"discrete": list(self.discrete), "values": values, "spaces": [r for r, _ in packed]}
+        return record, arrays
+
+    @classmethod
+    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "MixedCopula":
+        """Inverse of :meth:`to_arrays`."""
+        copulas = []
+        for c, space in enumerate(record["spaces"]):
+            part = {key.split("/", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{c}/")}
+            factor = part.pop("factor")
+            copulas.append(Copula(TableTransformer.from_arrays(space, part), factor))
+        values = tuple(_unlisted(v["list"], v["dtype"]) for v in record["values"])
+        return cls(
+            tuple(record["discrete"]), values, arrays["cumulative"], tuple(copulas), arrays["copula_of"]
+        )
+
+
+def _discrete_columns(columns: Columns, schema: Schema) -> tuple[tuple[int, ...], Indices]:
+    """Columns with few enough joint values, and the class of each row."""
+    codes = {
+        j: code for j in range(len(schema)) if (code := _codes(columns.arrays[j], schema[j].kind)) is not None
+    }
+    classes = np.zeros(len(columns), np.intp)
+    chosen: list[int] = []
+    for j in sorted(codes, key=lambda j: int(codes[j].max())):
+        joint = np.unique(classes * (codes[j].max() + 2) + codes[j] + 1, return_inverse=True)[1]
+        limit = min(_MOST_CLASSES, len(columns) // _ROWS_A_CLASS) if chosen else _MOST_CLASSES
+        if joint.max() < limit:
+            classes, chosen = joint, [*chosen, j]
+    return tuple(sorted(chosen)), classes
+
+
+def _codes(values: Array, kind: str) -> Indices | None:
+    if kind == "constant":
+        return None
+    if values.dtype.kind in "bO" or kind in ("categorical", "boolean"):
+        return factorize(values)[1]
+    if len(np.unique(values[:1000])) > _MOST_VALUES + 1:
+        return None
+    found, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return codes if len(found) <= _MOST_VALUES and counts.min() >= _ROWS_A_VALUE else None
+
+
+def _fit_copulas(
+    others: Columns, overrides: Mapping[str, Any], classes: Indices, weights: Array | None
+) -> tuple[tuple[Copula, ...], Indices]:
+    counts = np.bincount(classes)
+    copula_of = np.zeros(len(counts), np.intp)
+    if not others.names:
+        return (), copula_of
+    copulas = [Copula.fit(others, overrides, weights)]
+    for c in np.flatnonzero(counts >= _ROWS_A_COPULA) if len(counts) > 1 else ():
+        rows = np.flatnonzero(classes == c)
+        copula_of[c] = len(copulas)
+        copulas.append(Copula.fit(others.take(rows), overrides, None if weights is None else weights[rows]))
+    return tuple(copulas), copula_of
+
+
+def _listed(values: Array) -> list[Any]:
+    listed: list[Any] = (values.view(np.int64) if values.dtype.kind in "mM" else values).tolist()
+    return listed
+
+
+def _unlisted(values: Sequence[Any], dtype: str) -> Array:
+    whole = np.dtype(dtype).kind in "mM"
+    return np.array(values, np.int64).view(dtype) if whole else np.array(values, dtype)

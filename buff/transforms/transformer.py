@@ -1,0 +1,336 @@
+"""The unit space of a table: every column through its empirical distribution to normal scores, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from buff.protocols import Array
+from buff.tables.categories import factorize, indicators, order_levels
+from buff.tables.columns import Columns, read
+from buff.tables.schema import ColumnSchema, Schema, infer_schema
+from buff.tables.template import Template
+from buff.transforms.encoders import (
+    ColumnEncoder,
+    ConstantEncoder,
+    IndicatorEncoder,
+    LevelEncoder,
+    NumberEncoder,
+    unpack,
+)
+from buff.transforms.quantile_map import Placement
+
+__all__ = ["TableTransformer", "checked_weights", "finite_weights", "with_weight"]
+
+#: Rows that decide about the order of categories.
+_ORDERING_ROWS = 100_000
+#: Levels of another categorical column that take part in it.
+_ORDERING_LEVELS = 20
+
+#: Share of values that repeat, or are missing, in a column that is smooth all the same.
+_RARE = 0.01
+
+
+class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Table to normal scores and back, column by column: every marginal is exact, whatever happens in
+    between.
+
+    Values that repeat (integers, zeros, categories, boundaries, and missing values) own an interval of ranks
+    as wide as their frequency: in :meth:`encode` a row is placed inside it at random, in :meth:`transform` at
+    its centre, and :meth:`inverse_transform` returns exactly that value for the whole interval. Constant
+    columns take no dimension. The data themselves are not kept, see :mod:`buff.transforms.quantile_map`.
+
+    Parameters
+    ----------
+    schema : mapping from column name to a kind or a mapping, optional
+        What is known better than can be inferred, see :func:`~buff.tables.infer_schema`. The columns
+        of arrays are called x0, x1, ...
+    categories : {"similar", "frequency", "lexical", "onehot"}
+        How categories are laid out: as atoms in an order, or as one dimension a level.
+    tails : {"clip", "extrapolate"}
+        Whether values beyond the training range may come back.
+    n_knots : int
+        Knots of a column's distribution function.
+
+    Attributes
+    ----------
+    schema_ : Schema
+    n_dims_ : int
+        Width of the unit space.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.column_stack([rng.exponential(size=500), rng.poisson(1, 500)])
+    >>> space = TableTransformer().fit(X)
+    >>> Z = space.encode(X, rng)
+    >>> bool(abs(Z.mean()) < 0.1), bool(abs(Z.std() - 1) < 0.1)
+    (True, True)
+    >>> bool((space.inverse_transform(Z)[:, 1] == X[:, 1]).all())
+    True
+    """
+
+    def __init__(
+        self,
+        schema: Mapping[str, Any] | None = None,
+        *,
+        categories: str = "similar",
+        tails: str = "clip",
+        n_knots: int = 1000,
+    ) -> None:
+        self.schema = schema
+        self.categories = categories
+        self.tails = tails
+        self.n_knots = n_knots
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "TableTransformer":
+        """Learn the distribution of each column.
+
+        Parameters
+        ----------
+        X : table of shape (n, d), or Columns
+        y : ignored
+        sample_weight : array of shape (n,), optional
+            Nonnegative.
+
+        Raises
+        ------
+        ValueError, TypeError
+            See :func:`~buff.tables.read` and :func:`~buff.tables.infer_schema`.
+        """
+        if not isinstance(self.n_knots, int | np.integer) or self.n_knots < 10:
+            raise ValueError(f"n_knots must be an integer of at least 10, found {self.n_knots!r}")
+        if isinstance(X, Columns):
+            columns = X
+            columns.require_rows(2)
+            self._remember_features(columns)
+        else:
+            columns = read(X, min_rows=2)
+            validate_data(self, X, skip_check_array=True)
+        weights = None
+        if sample_weight is not None:
+            columns, weights = with_weight(columns, checked_weights(sample_weight, len(columns)))
+        schema = infer_schema(columns, self.schema, tails=self.tails, categories=self.categories)
+        self.schema_ = schema
+        self.template_ = columns.template
+        self.encoders_ = _fit_encoders(columns, schema, weights, int(self.n_knots))
+        self.n_dims_ = sum(len(encoder.names) for encoder in self.encoders_)
+        return self
+
+    @property
+    def smooth(self) -> Array:
+        """Which dimensions, bool of shape (n_dims_,), are scores of numbers that hardly ever repeat."""
+        return np.array([_is_smooth(e) for e in self.encoders_ for _ in e.names], bool)
+
+    def transform(self, X: Any) -> Array:
+        """Normal scores, float32 of shape (n, n_dims_); repeated values at the centre of their interval."""
+        return self.encode(X, 0.5)
+
+    def encode(self, X: Any, place: Placement) -> Array:
+        """Normal scores, float32 of shape (n, n_dims_), with repeated values placed as told.
+
+        Parameters
+        ----------
+        X : table or Columns
+        place : numpy.random.Generator or float
+            A generator draws the place of a value inside the interval that it owns; a number is the place,
+            0.0 the lower end and 1.0 the upper.
+        """
+        check_is_fitted(self)
+        columns = X if isinstance(X, Columns) else self._read(X)
+        Z = np.empty((len(columns), self.n_dims_), np.float32)
+        stop = 0
+        for encoder, values in zip(self.encoders_, columns.arrays, strict=True):
+            start, stop = stop, stop + len(encoder.names)
+            Z[:, start:stop] = encoder.encode(values, place)
+        return Z
+
+    def decode(self, Z: Array) -> tuple[Array, ...]:
+        """One array of natural dtype a column, from scores of shape (n, n_dims_)."""
+        check_is_fitted(self)
+        Z = np.asarray(Z)
+        if Z.ndim != 2 or Z.shape[1] != self.n_dims_:
+            raise ValueError(f"Z must have shape (n, {self.n_dims_}), found {Z.shape}")
+        if not np.isfinite(Z).all():
+            raise ValueError(f"Z holds {np.count_nonzero(~np.isfinite(Z))} values that are not finite")
+        stops = np.cumsum([len(encoder.names) for encoder in self.encoders_])
+        parts = np.split(Z, stops[:-1], axis=1)
+        return tuple(encoder.decode(part) for encoder, part in zip(self.encoders_, parts, strict=True))
+
+    def inverse_transform(self, Z: Array) -> Any:
+        """Table like the one that was fitted (container, names, dtypes, order), from scores."""
+        return self.template_.restore(self.decode(Z))
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Names of the dimensions."""
+        check_is_fitted(self)
+        return np.array([name for encoder in self.encoders_ for name in encoder.names], dtype=object)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """A JSON-serialisable record and named arrays, without pickle."""
+        check_is_fitted(self)
+        packed = [encoder.pack() for encoder in self.encoders_]
+        names = getattr(self, "feature_names_in_", None)
+        record = {
+            "parameters": {key: getattr(self, key) for key in ("categories", "tails", "n_knots")},
+            "template": self.template_.to_dict(),
+            "schema": self.schema_.to_dict(),
+            "encoders": [record for record, _ in packed],
+            "feature_names": None if names is None else list(names),
+        }
+        return record, {f"{j}/{key}": a for j, (_, part) in enumerate(packed) for key, a in part.items()}
+
+    @classmethod
+    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "TableTransformer":
+        """Inverse of :meth:`to_arrays`."""
+        space = cls(**record["parameters"])
+        space.template_ = Template.from_dict(record["template"])
+        space.schema_ = Schema.from_dict(record["schema"])
+        space.encoders_ = tuple(
+            unpack(part, {key.split("/", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{j}/")})
+            for j, part in enumerate(record["encoders"])
+        )
+        space.n_dims_ = sum(len(encoder.names) for encoder in space.encoders_)
+        space.n_features_in_ = len(space.encoders_)
+        if record["feature_names"] is not None:
+            space.feature_names_in_ = np.array(record["feature_names"], dtype=object)
+        return space
+
+    def _read(self, X: Any) -> Columns:
+        columns = read(X)
+        validate_data(self, X, skip_check_array=True, reset=False)
+        return columns
+
+    def _remember_features(self, columns: Columns) -> None:
+        self.n_features_in_ = len(columns.names)
+        if columns.template.is_frame:
+            self.feature_names_in_ = np.array(columns.names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def checked_weights(sample_weight: Any, n: int) -> Array:
+    """Finite, nonnegative weights of ``n`` rows, whole numbers as they are and others with mean 1."""
+    weights = finite_weights(sample_weight)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({n},): one weight a row")
+    if (weights < 0).any():
+        raise ValueError(f"sample_weight has {np.count_nonzero(weights < 0)} negative values: they must be at least 0")
+    if np.count_nonzero(weights) < 2:
+        zeros = n - np.count_nonzero(weights)
+        raise ValueError(f"sample_weight is zero in {zeros} of {n} rows: it must be positive for at least 2 rows")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum()):
+            weights = weights / weights.max()
+    whole = np.all(weights == np.rint(weights))
+    return weights if whole else weights / weights.mean()
+
+
+def finite_weights(sample_weight: Any) -> Array:
+    """Weights of any sign, float64 of shape (n,).
+
+    Raises
+    ------
+    TypeError
+        They are no numbers.
+    ValueError
+        Another number of dimensions, NaN or infinity.
+    """
+    try:
+        weights = np.asarray(np.ma.filled(sample_weight, np.nan), np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must be numbers, one a row: {error}") from error
+    if weights.ndim != 1:
+        raise ValueError(f"sample_weight must be of shape (n,), one number a row: found shape {weights.shape}")
+    odd = np.flatnonzero(~np.isfinite(weights))
+    if len(odd):
+        raise ValueError(
+            f"sample_weight is NaN or infinity in {len(odd)} rows, the first is row {odd[0]} ({weights[odd[0]]}): "
+            f"drop these rows"
+        )
+    return weights
+
+
+def with_weight(columns: Columns, weights: Array) -> tuple[Columns, Array]:
+    """The rows that count, and their weights."""
+    rows = weights > 0
+    return (columns, weights) if rows.all() else (columns.take(rows), weights[rows])
+
+
+def _fit_encoders(
+    columns: Columns, schema: Schema, weights: Array | None, n_knots: int
+) -> tuple[ColumnEncoder, ...]:
+    encoders: dict[int, ColumnEncoder] = {}
+    for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
+        if column.kind == "constant":
+            encoders[j] = ConstantEncoder.fit(column, values)
+        elif column.order == "onehot":
+            encoders[j] = IndicatorEncoder.fit(column, values)
+        elif column.order is None:
+            encoders[j] = NumberEncoder.fit(column, values, weights, n_knots)
+    blocks = (
+        _feature_blocks(columns, schema, encoders, weights) if "similar" in (c.order for c in schema) else {}
+    )
+    for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
+        if j not in encoders:
+            others = [block for i, block in blocks.items() if i != j]
+            levels = _ordered_levels(column, values, weights, others)
+            encoders[j] = LevelEncoder.fit(column, values, weights, levels)
+    return tuple(encoders[j] for j in range(len(columns.names)))
+
+
+def _ordering_rows(n: int) -> slice:
+    return slice(None, None, -(-n // _ORDERING_ROWS))
+
+
+def _feature_blocks(
+    columns: Columns, schema: Schema, encoders: dict[int, ColumnEncoder], weights: Array | None
+) -> dict[int, Array]:
+    """Every column as features of unit scale: normal scores, or indicators of the commonest levels."""
+    rows = _ordering_rows(len(columns))
+    w = None if weights is None else weights[rows]
+    blocks = {}
+    for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
+        if column.kind in ("categorical", "boolean"):
+            blocks[j] = _level_features(values[rows], w)
+        elif column.kind != "constant":
+            blocks[j] = encoders[j].encode(values[rows])
+    return blocks
+
+
+def _level_features(values: Array, weights: Array | None) -> Array:
+    levels, codes = factorize(values)
+    sums = np.bincount(codes + 1, weights, minlength=len(levels) + 1)
+    shares = sums[1:] / sums.sum()
+    common = np.argsort(-shares, kind="stable")[:_ORDERING_LEVELS]
+    position = np.full(len(levels) + 1, -1)
+    position[common] = np.arange(len(common))
+    return indicators(position[codes], len(common)) / np.sqrt(shares[common], dtype=np.float32)
+
+
+def _ordered_levels(
+    column: ColumnSchema, values: Array, weights: Array | None, others: list[Array]
+) -> list[Any]:
+    if isinstance(column.order, tuple):
+        return list(column.order)
+    levels, codes = factorize(values)
+    rows = _ordering_rows(len(codes)) if column.order == "similar" else slice(None)
+    some = codes[rows]
+    features = np.hstack(others) if others else np.empty((len(some), 0), np.float32)
+    w = np.ones(len(some)) if weights is None else weights[rows]
+    return [levels[i] for i in order_levels(str(column.order), some, len(levels), w, features)]
+
+
+def _is_smooth(encoder: ColumnEncoder) -> bool:
+    return isinstance(encoder, NumberEncoder) and encoder.ranks.masses.sum() + encoder.ranks.missing <= _RARE

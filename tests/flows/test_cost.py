@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from buff.flows import FlowMatchingData, make_plan
+from buff.trees import TreeSettings
+
+LEVELS = np.random.default_rng(0).uniform(0.01, 0.99, (1000, 5)).astype(np.float32)
+DATA = FlowMatchingData(LEVELS, LEVELS)
+CONDITIONAL = FlowMatchingData(LEVELS, LEVELS, LEVELS[:, :2])
+TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def plan_of(data=DATA, times=TIMES, settings=None, **changes):
+    options = {"noise_budget": 20_000, "n_workers": 1, "max_memory": None} | changes
+    return make_plan(data, times, settings or TreeSettings(), **options)
+
+
+def test_nodes_are_those_with_something_to_learn():
+    assert plan_of().times == (0.25, 0.5, 0.75)
+    assert plan_of(CONDITIONAL).times == (0.0, 0.25, 0.5, 0.75)
+    assert plan_of(settings=TreeSettings(n_estimators=0)).times == ()
+    assert plan_of(FlowMatchingData(LEVELS[:, :0], LEVELS[:, :0])).times == ()
+
+
+@pytest.mark.parametrize(("budget", "draws"), [(1, 1), (1400, 1), (20_000, 20), (10**9, 100)])
+def test_draws_follow_from_the_budget(budget, draws):
+    plan = plan_of(noise_budget=budget)
+    assert (plan.n_rows, plan.n_dims, plan.n_conditions, plan.n_draws) == (1000, 5, 0, draws)
+    assert f"3 nodes x {1000 * draws:,} rows" in str(plan)
+
+
+def test_memory_grows_with_rows_columns_and_workers():
+    plain = plan_of().memory
+    assert plain < plan_of(noise_budget=40_000).memory
+    assert plain < plan_of(CONDITIONAL).memory
+    assert plain < plan_of(n_workers=2).memory < plan_of(n_workers=3).memory
+    assert plan_of(n_workers=50).n_workers == 3
+
+
+def test_memory_limits_the_workers():
+    limit = plan_of(n_workers=2).memory
+    limited = plan_of(n_workers=3, max_memory=limit)
+    assert (limited.n_workers, limited.memory) == (2, limit)
+    assert plan_of(n_workers=3, max_memory=limit - 1).n_workers == 1
+
+
+def test_too_little_memory_is_refused():
+    with pytest.raises(MemoryError, match=r"needs .* MiB and max_memory allows 1 MiB: lower noise_budget \(now 20,000"):
+        plan_of(max_memory=2**20)
+
+
+def test_trial():
+    plan = plan_of(CONDITIONAL, trial=True, settings=TreeSettings(n_estimators=6))
+    assert plan.cpu_seconds > 0
+    assert plan.seconds == pytest.approx(plan.cpu_seconds)
+    assert "min" in str(plan)
+    assert plan_of().seconds is None
+    assert plan_of(times=(0.0, 1.0), trial=True).cpu_seconds is None
+
+
+@pytest.mark.parametrize("layout", ["vector", "sketch"])
+def test_shared_leaves_need_histograms_of_all_that_splits_see(layout):
+    levels = np.random.default_rng(0).uniform(0.01, 0.99, (100, 50)).astype(np.float32)
+
+    def memory(**changes):
+        settings = TreeSettings(layout=layout, n_sketch=8, **changes)
+        return plan_of(FlowMatchingData(levels, levels), settings=settings, noise_budget=100).memory
+
+    seen = 50 if layout == "vector" or TreeSettings(layout="sketch").layout_for(50) == "vector" else 8
+    leaves, bins, sums = 2**9 - 2**8, 64, 16
+    assert memory(max_depth=9) - memory(max_depth=8) == 50 * bins * seen * sums * leaves

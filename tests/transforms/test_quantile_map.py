@@ -1,0 +1,240 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.special import ndtri
+from scipy.stats import kstest, wasserstein_distance
+
+from buff.transforms import QuantileMap
+
+N = 20_000
+
+
+def zero_inflated(rng, n=N):
+    return np.where(rng.random(n) < 0.3, 0.0, rng.exponential(size=n))
+
+
+def spiky(rng, n=N):
+    return np.where(rng.random(n) < 0.2, rng.choice([-0.25, 0.1, 1 / 3], n), rng.normal(size=n))
+
+
+def with_missing(rng, n=N):
+    return np.where(rng.random(n) < 0.1, np.nan, zero_inflated(rng, n))
+
+
+COLUMNS = {
+    "normal": lambda rng: rng.normal(size=N),
+    "lognormal": lambda rng: rng.lognormal(0, 1.5, N),
+    "single precision": lambda rng: rng.normal(size=N).astype(np.float32).astype(float),
+    "counts": lambda rng: rng.poisson(3, N).astype(float),
+    "wide integers": lambda rng: rng.integers(-(10**5), 10**6, N).astype(float),
+    "quarter GeV": lambda rng: np.round(rng.exponential(30, N) * 4) / 4,
+    "zero inflated": zero_inflated,
+    "spikes": spiky,
+    "missing": with_missing,
+    "irregular levels": lambda rng: np.sqrt(rng.integers(2, 2000, N)),
+}
+
+
+@pytest.fixture(params=COLUMNS)
+def column(request):
+    return COLUMNS[request.param](np.random.default_rng(5))
+
+
+def distance(x, y):
+    """W1 in standard deviations, and the shares of missing values agree."""
+    assert np.isnan(x).mean() == pytest.approx(np.isnan(y).mean(), abs=0.01)
+    x, y = x[~np.isnan(x)], y[~np.isnan(y)]
+    return wasserstein_distance(x, y) / x.std()
+
+
+@pytest.mark.parametrize("extrapolate", [False, True])
+def test_round_trip_is_exact_to_a_thousandth(column, extrapolate):
+    ranks = QuantileMap.fit(column, extrapolate=extrapolate)
+    back = ranks.decode(ranks.encode(column, np.random.default_rng(1)))
+    assert distance(column, back) < 1e-3
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(column))
+    assert len(ranks.line.u) <= 2_000 + 2 * len(ranks.atoms)
+
+
+def test_scores_are_normal(column):
+    z = QuantileMap.fit(column).encode(column, np.random.default_rng(2))
+    assert z.dtype == np.float32
+    assert kstest(z, "norm").pvalue > 0.05
+    assert np.abs(z).max() <= np.float32(-ndtri(0.5 / N))
+
+
+def test_draws_follow_the_column_and_stay_in_bounds(column):
+    rng = np.random.default_rng(3)
+    ranks = QuantileMap.fit(column)
+    draws = ranks.decode(rng.standard_normal(N))
+    assert distance(column, draws) < 3 / np.sqrt(N)
+    assert np.nanmin(draws) >= np.nanmin(column)
+    assert np.nanmax(draws) <= np.nanmax(column)
+    for atom, mass in zip(ranks.atoms, ranks.masses, strict=True):
+        assert abs(np.sum(draws == atom) - N * mass) < 5 * np.sqrt(N * mass) + 5
+    extreme = ranks.decode(np.array([-40.0, -9.0, 9.0, 40.0]))
+    assert np.all(np.isfinite(extreme[2:]))
+    if ranks.missing:
+        assert np.all(np.isnan(extreme[:2]))
+
+
+def test_monotone(column):
+    ranks = QuantileMap.fit(column)
+    values = np.sort(column[~np.isnan(column)])
+    assert np.all(np.diff(ranks.encode(values)) >= 0)
+    decoded = ranks.decode(np.linspace(-6, 6, 5000))
+    assert np.all(np.diff(decoded[~np.isnan(decoded)]) >= 0)
+    assert np.all(
+        np.isnan(decoded) == (np.cumsum(np.isnan(decoded)[::-1])[::-1] > 0)
+    )  # missing is the lower end
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_properties_hold_for_random_mixtures(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 500))
+    parts = [rng.normal(size=n), rng.integers(0, 4, n), np.round(rng.normal(size=n), 1), np.full(n, np.nan)]
+    shares = rng.dirichlet([0.5] * 4)
+    x = np.choose(rng.choice(4, n, p=shares), parts) * 10.0 ** rng.integers(-3, 4)
+    if np.isnan(x).all():
+        return
+    ranks = QuantileMap.fit(x, extrapolate=bool(seed % 2), lower=np.nanmin(x))
+    z = ranks.encode(x, rng)
+    assert np.isfinite(z).all()
+    back = ranks.decode(z)
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(x))
+    atoms = np.isin(x, ranks.atoms)
+    np.testing.assert_array_equal(back[atoms], x[atoms])
+    draws = ranks.decode(rng.standard_normal(2000))
+    known = draws[~np.isnan(draws)]
+    assert np.all(known >= np.nanmin(x))
+    assert seed % 2 or np.all(known <= np.nanmax(x))
+    np.testing.assert_allclose(ranks.line.u[-1], 1)
+    np.testing.assert_allclose(ranks.missing, np.isnan(x).mean())
+
+
+def test_integers_and_lattices_are_never_left(column):
+    ranks = QuantileMap.fit(column)
+    if ranks.lattice is None:
+        return
+    draws = ranks.decode(np.random.default_rng(0).standard_normal(5000)) / ranks.lattice.spacing
+    np.testing.assert_array_equal(draws, np.rint(draws))
+
+
+def test_zero_inflation_keeps_its_weight():
+    x = zero_inflated(np.random.default_rng(0))
+    draws = QuantileMap.fit(x).decode(np.random.default_rng(1).standard_normal(N))
+    p = np.mean(x == 0)
+    assert abs(np.mean(draws == 0) - p) < 3 * np.sqrt(p * (1 - p) / N)
+
+
+def test_centre_and_edges_of_an_atom():
+    ranks = QuantileMap.fit(np.repeat([0.0, 1.0, 2.0], [50, 30, 20]))
+    zero, one = (ranks.encode(np.array([v, v, v])[:1]) for v in (0.0, 1.0))
+    np.testing.assert_allclose(zero, ndtri(0.25), rtol=1e-6)
+    np.testing.assert_allclose(one, ndtri(0.65), rtol=1e-6)
+    np.testing.assert_allclose(ranks.encode(np.array([1.0]), 0.0), ndtri(0.5), atol=1e-7)
+    np.testing.assert_allclose(ranks.encode(np.array([1.0]), 1.0), ndtri(0.8), rtol=1e-6)
+    np.testing.assert_allclose(ranks.encode(np.array([0.0]), 0.0), ndtri(0.005), rtol=1e-6)
+
+
+def test_whole_weights_are_repeated_rows():
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=400), rng.integers(1, 4, 400)
+    weighted, repeated = QuantileMap.fit(x, w.astype(float)), QuantileMap.fit(np.repeat(x, w))
+    np.testing.assert_allclose(weighted.line.x, repeated.line.x)
+    np.testing.assert_allclose(weighted.line.u, repeated.line.u)
+    assert weighted.margin == repeated.margin
+
+
+def test_weights_move_the_quantiles():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-3, 3, 50_000)
+    ranks = QuantileMap.fit(x, np.exp(-0.5 * x**2))
+    draws = ranks.decode(rng.standard_normal(20_000))
+    assert kstest(draws, lambda x: (np.vectorize(phi)(x) - phi(-3)) / (phi(3) - phi(-3))).pvalue > 0.01
+
+
+def phi(x):
+    from math import erf, sqrt
+
+    return 0.5 * (1 + erf(x / sqrt(2)))
+
+
+def test_a_heavy_row_is_no_atom():
+    x = np.random.default_rng(0).normal(size=300)
+    assert not len(QuantileMap.fit(x, np.full(300, 5.0)).atoms)
+
+
+def test_tails_reach_beyond_the_sample_and_stop_at_bounds():
+    x = np.random.default_rng(0).exponential(size=5000)
+    z = np.linspace(3.5, 8, 100)
+    clipped, free = QuantileMap.fit(x), QuantileMap.fit(x, extrapolate=True, lower=0.0)
+    bounded = QuantileMap.fit(x, extrapolate=True, lower=0.0, upper=12.0)
+    assert clipped.decode(z).max() <= x.max()
+    assert free.decode(z).max() > 1.5 * x.max()
+    assert 11.5 < bounded.decode(z).max() <= 12
+    assert free.decode(-z).min() >= 0
+    assert np.all(np.diff(free.decode(z)) > 0)
+    far = np.array([x.max() * 1.01])
+    np.testing.assert_allclose(free.decode(free.encode(far)), free.decode(free.encode(far)))
+
+
+def test_tails_of_the_column_meet_its_body_without_a_step():
+    x = np.random.default_rng(0).normal(size=5000)
+    ranks = QuantileMap.fit(x, extrapolate=True)
+    z = np.linspace(-6, 6, 20_001)
+    y = ranks.decode(z)
+    assert np.all(np.diff(y) > 0)
+    assert np.diff(y).max() < 0.01
+
+
+@pytest.mark.parametrize("extrapolate", [False, True])
+def test_huge_values(extrapolate):
+    rng = np.random.default_rng(0)
+    x = rng.choice([-1e308, 1e308], 500) * rng.random(500)
+    ranks = QuantileMap.fit(x, extrapolate=extrapolate, lower=-1.5e308, upper=1.5e308)
+    back = ranks.decode(ranks.encode(x))
+    assert np.isfinite(back).all()
+    assert np.median(np.abs(back / x - 1)) < 0.05
+
+
+def test_all_missing():
+    ranks = QuantileMap.fit(np.full(5, np.nan))
+    assert ranks.missing == 1
+    assert np.isnan(ranks.decode(np.zeros(3))).all()
+    assert np.isfinite(ranks.encode(np.full(3, np.nan))).all()
+
+
+def test_unseen_values_are_interpolated_and_clipped():
+    ranks = QuantileMap.fit(np.random.default_rng(0).normal(size=5000))
+    z = ranks.encode(np.array([-99.0, -1.0, 0.0, 1.0, 99.0]))
+    np.testing.assert_allclose(z[1:4], [-1, 0, 1], atol=0.05)
+    np.testing.assert_allclose(z[[0, 4]], [ndtri(0.0001), -ndtri(0.0001)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("extrapolate", [False, True])
+@pytest.mark.parametrize("planted", [123.456789, 3.14159, -77.7])
+def test_nothing_kept_is_a_value_of_one_row(planted, extrapolate):
+    rng = np.random.default_rng(0)
+    for x in (rng.normal(size=3000), zero_inflated(rng, 3000), np.repeat(rng.normal(size=600), 5)):
+        x = np.append(x, planted)
+        record, arrays = QuantileMap.fit(x, extrapolate=extrapolate).to_arrays()
+        numbers = np.concatenate([*arrays.values(), [v for part in record.values() for v in flat(part)]])
+        assert np.min(np.abs(numbers - planted)) > 1e-7
+
+
+def flat(part):
+    if isinstance(part, dict):
+        return [v for value in part.values() for v in flat(value)]
+    return [] if part is None else [float(part)]
+
+
+def test_arrays_round_trip(column):
+    ranks = QuantileMap.fit(column, extrapolate=True)
+    record, arrays = ranks.to_arrays()
+    again = QuantileMap.from_arrays(json.loads(json.dumps(record)), arrays)
+    z = np.random.default_rng(0).standard_normal(100)
+    np.testing.assert_array_equal(again.decode(z), ranks.decode(z))
+    np.testing.assert_array_equal(again.encode(column[:100]), ranks.encode(column[:100]))
