@@ -56,7 +56,7 @@ def seed_from(random_state: Any) -> int:
     )
 
 
-def training_seed(entropy: int, i: int | None = None) -> np.random.SeedSequence:
+def training_seed(seed: int, i: int | None = None) -> np.random.SeedSequence:
     """Seed of node ``i``, or of what is drawn before all nodes; never that of an event.
 
     Examples
@@ -65,7 +65,7 @@ def training_seed(entropy: int, i: int | None = None) -> np.random.SeedSequence:
     False
     """
     # NumPy pads with zeros, so that a trailing 0 would not always tell two keys apart
-    return np.random.SeedSequence(entropy, spawn_key=(_TRAINING, 0 if i is None else i + 1))
+    return np.random.SeedSequence(seed, spawn_key=(_TRAINING, 0 if i is None else i + 1))
 
 
 @dataclass
@@ -76,8 +76,7 @@ class EventNoise:
 
     Parameters
     ----------
-    entropy : int
-        Seed.
+    seed : int
     first_event : int
         Number of the first event.
     stream : int
@@ -92,7 +91,7 @@ class EventNoise:
     True
     """
 
-    entropy: int
+    seed: int
     first_event: int = 0
     stream: int = 0
     chosen: Indices | None = None
@@ -103,8 +102,8 @@ class EventNoise:
         if self.chosen is not None:
             return replace(self, chosen=None).normal(int(self.chosen.max(initial=-1)) + 1, d)[self.chosen]
         ticks = -(-d // _WORDS)
-        seed = np.random.SeedSequence(self.entropy, spawn_key=(self.stream + self._calls,))
-        generator = np.random.Philox(key=seed.generate_state(2, np.uint64)).advance(self.first_event * ticks)
+        stream = np.random.SeedSequence(self.seed, spawn_key=(self.stream + self._calls,))
+        generator = np.random.Philox(key=stream.generate_state(2, np.uint64)).advance(self.first_event * ticks)
         words = generator.random_raw(n * ticks * _WORDS).reshape(n, ticks * _WORDS)[:, :d]
         u = (words >> np.uint64(11)).astype(np.float64) * _CELL + 0.5 * _CELL
         return ndtri(u).astype(np.float32)

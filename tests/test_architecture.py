@@ -25,6 +25,9 @@ LAYERS = [
 ]
 #: Side branches and front ends with all they may import.
 SIDES = {
+    "flows": {
+        *("errors", "protocols", "randomness", "schedules", "grids", "paths", "couplings", "fields", "solvers", "trees"),
+    },
     "metrics": {"errors", "protocols"},
     "datasets": {"errors", "protocols"},
     "io": {"errors", "protocols"},

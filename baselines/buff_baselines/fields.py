@@ -12,7 +12,7 @@ from buff.fields import AbstractField
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
 from buff.solvers import Solver, get_solver
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 from buff_baselines.parametrisations import Parametrisation
 
 __all__ = ["BridgeField", "BridgeSolver", "TorchField", "get_rule"]
@@ -89,7 +89,7 @@ class BridgeSolver(Solver):
     order = 1
     stochastic = True
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         if not isinstance(flow.field, BridgeField):
             raise ValueError("solver='bridge' follows the diffusion of method='sbcfm': choose another solver")
         drift = flow.field.drift(x, t, flow.condition)

@@ -21,12 +21,12 @@ def fingerprint(data: FlowMatchingData, settings: TreeSettings, n_draws: int, **
     """Hash of everything that decides about the trees: data, settings and versions."""
     import xgboost
 
-    digest, starts = hashlib.blake2b(digest_size=16), data.starts
-    rows = (data.low, data.high, data.condition, data.weights)
-    for part in (*rows, starts.points, starts.weights, starts.labels, starts.point_labels):
+    digest, source = hashlib.blake2b(digest_size=16), data.source
+    rows = (*data.scores.arrays, data.condition, data.weights)
+    for part in (*rows, source.samples, source.weights, source.labels, source.sample_labels):
         digest.update(b"none" if part is None else str(part.shape).encode() + np.ascontiguousarray(part).tobytes())
     facts = {**asdict(settings), "tree_params": dict(settings.tree_params), "n_draws": n_draws, **more}
-    facts |= {"noise": starts.noise, "coupling": repr(starts.coupling)}
+    facts |= {"noise": source.noise, "coupling": repr(source.coupling)}
     facts["xgboost"] = xgboost.__version__
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     return digest.hexdigest()
@@ -57,12 +57,12 @@ class NodeCache:
         except (ValueError, KeyError, TypeError):
             return None
 
-    def store(self, i: int, booster: Booster, record: NodeRecord) -> None:
+    def store(self, i: int, trees: Booster, record: NodeRecord) -> None:
         """Keep node i; the record comes last, so what is there is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        trees, row = self._paths(i)
-        raw = booster.to_bytes()
-        _write_whole(trees, raw)
+        path, row = self._paths(i)
+        raw = trees.to_bytes()
+        _write_whole(path, raw)
         _write_whole(row, json.dumps(Nodes([record]).to_list()[0] | {"trees": _digest(raw)}).encode())
 
     def _paths(self, i: int) -> tuple[Path, Path]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from buff.flows.data import Rows
+from buff.flows.data import RegressionSource
 from buff.flows.nodes import fit_node
 from buff.randomness import training_seed
 from buff.trees import TreeSettings
@@ -30,7 +30,7 @@ class CostEstimate:
     Attributes
     ----------
     n_rows, n_dims, n_conditions : int
-        Size of the table in unit space.
+        Rows, scores and features of the condition.
     n_draws : int
         Noise draws a row.
     times : tuple of float
@@ -59,7 +59,7 @@ class CostEstimate:
     n_models: int = 1
 
     @classmethod
-    def together(cls, plans: Sequence["CostEstimate"]) -> "CostEstimate":
+    def combined(cls, plans: Sequence["CostEstimate"]) -> "CostEstimate":
         """The cost of fits one after the other, whose rows are all in memory."""
         largest = max(plans, key=lambda plan: plan.memory)
         n, seconds = sum(plan.n_rows for plan in plans), [plan.cpu_seconds for plan in plans]
@@ -99,7 +99,7 @@ class CostEstimate:
 
 
 def make_plan(
-    data: Rows,
+    data: RegressionSource,
     times: tuple[float, ...],
     settings: TreeSettings,
     *,
@@ -158,7 +158,7 @@ def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
     return n_nodes * trees * (2 << settings.max_depth) * per_split
 
 
-def _trial_seconds(data: Rows, plan: CostEstimate, settings: TreeSettings) -> float:
+def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSettings) -> float:
     few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
     base = few.base(np.random.default_rng(0))
     short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu")

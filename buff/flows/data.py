@@ -1,4 +1,4 @@
-"""The rows in unit space, and the regression problems that noise makes of them."""
+"""Scores as rows, and the regression problems that noise makes of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,12 +10,10 @@ from scipy.special import ndtr
 from buff.flows.devices import device_arrays, to_numpy
 from buff.flows.linear_velocity import LinearVelocity
 from buff.flows.source import NOISE, Source
-from buff.flows.standardizer import Frame
+from buff.flows.standardizer import ConditionalStandardizer
 from buff.protocols import Array
-from buff.tables import Columns
-from buff.transforms import TableTransformer
 
-__all__ = ["Base", "FlowMatchingData", "Problem", "Rows"]
+__all__ = ["Base", "FixedScores", "FlowMatchingData", "Problem", "RankIntervals", "RegressionSource"]
 
 #: Features, targets, weights.
 Problem: TypeAlias = tuple[Array, Array, Array | None]
@@ -31,7 +29,7 @@ class Base(Protocol):
         ...
 
 
-class Rows(Protocol):
+class RegressionSource(Protocol):
     """What nodes are trained on."""
 
     @property
@@ -43,43 +41,131 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
     def base(self, rng: np.random.Generator) -> Base: ...
     def problem(self, t: float, n_draws: int, rng: Any, device: str = "cpu") -> Problem: ...
-    def to_device(self, device: str) -> "Rows": ...
-    def subset(self, n: int, rng: np.random.Generator) -> "Rows": ...
-    def fresh(self, n: int, rng: np.random.Generator) -> "Rows": ...
+    def to_device(self, device: str) -> "RegressionSource": ...
+    def subset(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
+    def held_out(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
     def has_closed_form(self, t: float) -> bool: ...
     def is_uninformative(self, t: float) -> bool: ...
 
 
 @dataclass(frozen=True)
-class FlowMatchingData:
-    """Rows as the levels they own, conditions and weights: arrays only, so that processes can share them.
+class FixedScores:
+    """Scores x1 as they are.
+
+    Attributes
+    ----------
+    x1 : float32 array of shape (n, d)
+    """
+
+    x1: Array
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """What the scores are made of."""
+        return (self.x1,)
+
+    def each(self, change: Callable[[Array], Array]) -> "FixedScores":
+        """All arrays changed in the same way."""
+        return FixedScores(change(self.x1))
+
+    def draw(self, rng: Any, device: str = "cpu") -> Array:
+        """x1 of shape (n, d)."""
+        return self.x1
+
+
+@dataclass(frozen=True)
+class RankIntervals:
+    """Normal scores that are drawn anew between the ranks that each value owns (uniform dequantization).
 
     Attributes
     ----------
     low, high : float32 arrays of shape (n, d)
-        Levels that the values own; equal for values that do not repeat.
-    condition : float32 array of shape (n, c) or None
-    weights : float32 array of shape (n,) or None
-    frame : Frame or None
-        Coordinates of the scores, where there is a condition.
-    starts : Source
-        The other ends of the paths, in the same coordinates.
+        Ranks in [0, 1]; equal for values that do not repeat.
     """
 
     low: Array
     high: Array
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """What the scores are made of."""
+        return self.low, self.high
+
+    def each(self, change: Callable[[Array], Array]) -> "RankIntervals":
+        """All arrays changed in the same way."""
+        return RankIntervals(change(self.low), change(self.high))
+
+    def draw(self, rng: Any, device: str = "cpu") -> Array:
+        """x1 of shape (n, d), ``ndtri(low + (high - low) u)`` with u uniform."""
+        xp, ndtri = device_arrays(device)
+        place = rng.random(self.low.shape, dtype=xp.float32)
+        u = self.low + (self.high - self.low) * place
+        return ndtri(xp.clip(u, xp.float32(1e-7), xp.float32(1 - 1e-7)))
+
+
+@dataclass(frozen=True)
+class FlowMatchingData:
+    """Scores, conditions and weights of rows: arrays only, so that processes can share them.
+
+    Attributes
+    ----------
+    scores : RankIntervals or FixedScores
+    condition : float32 array of shape (n, c) or None
+    weights : float32 array of shape (n,) or None
+        With mean 1.
+    standardizer : ConditionalStandardizer or None
+        Coordinates of the scores, where there is a condition.
+    source : Source
+        The other ends of the paths, in the same coordinates.
+    """
+
+    scores: RankIntervals | FixedScores
     condition: Array | None = None
     weights: Array | None = None
-    frame: Frame | None = None
-    starts: Source = NOISE
+    standardizer: ConditionalStandardizer | None = None
+    source: Source = NOISE
+
+    @classmethod
+    def of(
+        cls,
+        x1: Array | tuple[Array, Array],
+        condition: Array | None = None,
+        sample_weight: Array | None = None,
+        source: Source = NOISE,
+    ) -> "FlowMatchingData":
+        """Rows of scores, or of pairs (low, high) of scores; rows without weight are left out.
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not agree, values that are not finite, weights below 0.
+        """
+        bounds = [_finite("x1", part) for part in (x1 if isinstance(x1, tuple) else (x1,))]
+        condition = None if condition is None else _finite("condition", condition)
+        n, weights = len(bounds[0]), None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        for name, part in (("condition", condition), ("high scores", bounds[-1]), ("sample_weight", weights)):
+            if part is not None and len(part) != n:
+                raise ValueError(f"{name} has {len(part)} rows, x1 has {n}: they must agree")
+        if weights is not None:
+            if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+                raise ValueError(f"sample_weight must be {n} finite numbers, none negative and one above 0")
+            kept = weights > 0
+            weights = weights[kept]
+            # mean 1, so that leaves are drawn towards 0 by rows whatever the unit of the weights
+            weights = (weights / weights.max() / np.mean(weights / weights.max())).astype(np.float32)
+            bounds = [part[kept] for part in bounds]
+            condition = None if condition is None else condition[kept]
+            source = source.take(np.flatnonzero(kept))
+        scores = RankIntervals(*map(ndtr, bounds)) if len(bounds) == 2 else FixedScores(bounds[0])
+        return cls(scores, condition, weights, source=source)
 
     def __len__(self) -> int:
-        return len(self.low)
+        return len(self.scores.arrays[0])
 
     @property
     def n_dims(self) -> int:
-        """Width d of unit space."""
-        return int(self.low.shape[1])
+        """Number d of scores."""
+        return int(self.scores.arrays[0].shape[1])
 
     @property
     def n_conditions(self) -> int:
@@ -89,63 +175,36 @@ class FlowMatchingData:
     @property
     def random(self) -> bool:
         """Whether a second draw tells more than the first."""
-        return self.starts.random
-
-    @classmethod
-    def of(
-        cls, space: TableTransformer, columns: Columns, condition: Array | None = None, sample_weight: Any = None
-    ) -> "FlowMatchingData":
-        """The rows of a table in its unit space; rows without weight are left out.
-
-        Raises
-        ------
-        ValueError
-            ``condition`` has another number of rows.
-        """
-        if condition is not None and len(condition) != len(columns):
-            raise ValueError(f"condition has {len(condition)} rows, X has {len(columns)}: they must agree")
-        weights = None
-        if sample_weight is not None:
-            weights = np.asarray(sample_weight, np.float64)
-            kept = weights > 0
-            columns, weights = columns.take(kept), weights[kept]
-            # mean 1, so that leaves are drawn towards 0 by rows whatever the unit of the weights
-            weights = (weights / weights.max() / np.mean(weights / weights.max())).astype(np.float32)
-            condition = None if condition is None else condition[kept]
-        low, high = (ndtr(space.encode(columns, place)) for place in (0.0, 1.0))
-        return cls(low, high, condition, weights)
+        return self.source.random
 
     def to_device(self, device: str) -> "FlowMatchingData":
         """The same rows where the arithmetic is done."""
         xp, _ = device_arrays(device)
-        frame = self.frame and self.frame.to_device(device)
-        return replace(self._each(xp.asarray), frame=frame, starts=self.starts.to_device(device))
+        standardizer = self.standardizer and self.standardizer.to_device(device)
+        return replace(self._each(xp.asarray), standardizer=standardizer, source=self.source.to_device(device))
 
-    def scores(self, rng: Any, device: str = "cpu") -> Array:
-        """Normal scores x1 of shape (n, d), each value at random inside the levels it owns, in the frame."""
-        xp, ndtri = device_arrays(device)
-        place = rng.random(self.low.shape, dtype=xp.float32)
-        u = self.low + (self.high - self.low) * place
-        x1 = ndtri(xp.clip(u, xp.float32(1e-7), xp.float32(1 - 1e-7)))
-        return x1 if self.frame is None else self.frame.enter(x1, self.condition)
+    def targets(self, rng: Any, device: str = "cpu") -> Array:
+        """x1 of shape (n, d), standardised where there is a condition."""
+        x1 = self.scores.draw(rng, device)
+        return x1 if self.standardizer is None else self.standardizer.transform(x1, self.condition)
 
     def pairs(self, rng: Any, device: str = "cpu") -> tuple[Array, Array, Array | None, Array | None]:
         """One draw of x0 and x1 for every row, with their conditions and weights."""
-        x1 = self.scores(rng, device)
-        if self.starts.coupling is None:
-            return self.starts.beside(x1, rng, device), x1, self.condition, self.weights
+        x1 = self.targets(rng, device)
+        if self.source.coupling is None:
+            return self.source.draw(x1, rng, device), x1, self.condition, self.weights
         xp, _ = device_arrays(device)
-        own = np.random.default_rng(int(rng.integers(2**62)))
+        pairing_rng = np.random.default_rng(int(rng.integers(2**62)))
         weights = None if self.weights is None else to_numpy(self.weights)
-        x0, rows = self.starts.coupled(to_numpy(x1), weights, own)
+        x0, rows = self.source.draw_coupled(to_numpy(x1), weights, pairing_rng)
         rows = xp.asarray(rows)
         return xp.asarray(x0), x1[rows], None if self.condition is None else self.condition[rows], None
 
     def base(self, rng: np.random.Generator) -> LinearVelocity:
         """Moments of the pairs; those of independent noise are known."""
-        if self.starts.independent:
-            return LinearVelocity.from_noise(self.scores(rng), self.condition, self.weights, self.starts.noise)
-        draws = -(-_MOMENT_ROWS // len(self)) if self.starts.random else 1
+        if self.source.independent:
+            return LinearVelocity.from_noise(self.targets(rng), self.condition, self.weights, self.source.noise)
+        draws = -(-_MOMENT_ROWS // len(self)) if self.source.random else 1
         parts = zip(*(self.pairs(rng) for _ in range(draws)), strict=True)
         return LinearVelocity.of_pairs(*(None if part[0] is None else np.concatenate(part) for part in parts))
 
@@ -156,7 +215,7 @@ class FlowMatchingData:
         Tong et al., 2023, arXiv:2302.00482).
         """
         xp, _ = device_arrays(device)
-        n, d = self.low.shape
+        n, d = len(self), self.n_dims
         features = xp.empty((n * n_draws, d + self.n_conditions), xp.float32)
         targets = xp.empty((n * n_draws, d), xp.float32)
         weights = None
@@ -171,35 +230,35 @@ class FlowMatchingData:
 
     def has_closed_form(self, t: float) -> bool:
         """Whether the base is exact: from noise, ``u(x, 1) = x``, and ``u(x, 0) = E[x1] - x`` without condition."""
-        return self.starts.independent and (t == 1 or (t == 0 and not self.n_conditions))
+        return self.source.independent and (t == 1 or (t == 0 and not self.n_conditions))
 
     def is_uninformative(self, t: float) -> bool:
         """Whether x_t says nothing about x1."""
-        return self.starts.independent and t == 0
+        return self.source.independent and t == 0
 
     def subset(self, n: int, rng: np.random.Generator) -> "FlowMatchingData":
         """At most ``n`` rows, drawn without replacement."""
         if n >= len(self):
             return self
         rows = np.sort(rng.choice(len(self), n, replace=False))
-        return replace(self._each(lambda part: part[rows]), starts=self.starts.take(rows))
+        return replace(self._each(lambda part: part[rows]), source=self.source.take(rows))
 
-    def fresh(self, n: int, rng: np.random.Generator) -> "FlowMatchingData":
-        """At most ``n`` rows to judge a node on: other noise makes other problems of them."""
+    def held_out(self, n: int, rng: np.random.Generator) -> "FlowMatchingData":
+        """At most ``n`` rows to validate a node on: other noise makes other problems of them."""
         return self.subset(n, rng)
 
     def _each(self, change: Callable[[Array], Array]) -> "FlowMatchingData":
         """All arrays changed in the same way."""
         condition = None if self.condition is None else change(self.condition)
         weights = None if self.weights is None else change(self.weights)
-        return replace(self, low=change(self.low), high=change(self.high), condition=condition, weights=weights)
+        return replace(self, scores=self.scores.each(change), condition=condition, weights=weights)
 
-    def framed(self, rng: np.random.Generator) -> "FlowMatchingData":
+    def standardized(self, rng: np.random.Generator) -> "FlowMatchingData":
         """The same rows, with scores counted from what is linear in the condition."""
         if self.condition is None:
             return self
-        moments = LinearVelocity.from_noise(self.scores(rng), self.condition, self.weights)
-        return replace(self, frame=Frame.of(moments))
+        moments = LinearVelocity.from_noise(self.targets(rng), self.condition, self.weights)
+        return replace(self, standardizer=ConditionalStandardizer.of(moments))
 
     @property
     def condition_uniqueness(self) -> float:
@@ -207,3 +266,14 @@ class FlowMatchingData:
         if self.condition is None:
             return 0.0
         return len(np.unique(self.condition, axis=0)) / max(len(self), 1)
+
+
+def _finite(name: str, values: Array) -> Array:
+    """Single precision of shape (n, k), or an error that says what is wrong."""
+    array = np.asarray(values, np.float32)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have shape (n, k), found {array.shape}")
+    bad = ~np.isfinite(array).all(axis=1)
+    if bad.any():
+        raise ValueError(f"{name} has {bad.sum()} rows that are not finite, the first is row {bad.argmax()}")
+    return array

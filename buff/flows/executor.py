@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from buff.flows.cache import NodeCache
 from buff.flows.cost import CostEstimate
-from buff.flows.data import Base, Rows
+from buff.flows.data import Base, RegressionSource
 from buff.flows.nodes import NodeRecord, fit_node
 from buff.randomness import training_seed
 from buff.trees import Booster, TreeSettings
@@ -21,19 +21,19 @@ Fitted = tuple[int, Booster | None, NodeRecord]
 
 
 def train_field(
-    data: Rows,
+    data: RegressionSource,
     base: Base,
     times: tuple[float, ...],
     settings: TreeSettings,
     plan: CostEstimate,
     *,
-    entropy: int,
+    seed: int,
     cache: NodeCache | None = None,
     verbose: int = 0,
 ) -> list[tuple[Booster | None, NodeRecord]]:
     """Models and records of the nodes ``times``.
 
-    A node's noise depends on ``entropy`` and its number only, so the result does not depend on how many workers
+    A node's noise depends on ``seed`` and its number only, so the result does not depend on how many workers
     there are, nor on which nodes ``cache`` already held.
     """
     fitted: dict[int, tuple[Booster | None, NodeRecord]] = {}
@@ -43,12 +43,12 @@ def train_field(
             fitted[i] = kept
     missing = [i for i in range(len(times)) if i not in fitted]
     jobs = [
-        (i, (data, base, times[i], settings, plan.n_draws, training_seed(entropy, i)), cache) for i in missing
+        (i, (data, base, times[i], settings, plan.n_draws, training_seed(seed, i)), cache) for i in missing
     ]
     bar = tqdm(total=len(times), initial=len(fitted), desc="nodes", unit="node", disable=not verbose)
     with bar:
-        for i, booster, record in _run(jobs, plan.n_workers, settings.device):
-            fitted[i] = booster, record
+        for i, trees, record in _run(jobs, plan.n_workers, settings.device):
+            fitted[i] = trees, record
             bar.update()
     return [fitted[i] for i in range(len(times))]
 
@@ -63,10 +63,10 @@ def _run(jobs: list[Any], n_workers: int, device: str) -> Iterator[Fitted]:
 
 
 def _fit_one(i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
-    booster, record = fit_node(*task)
-    if cache and booster:
-        cache.store(i, booster, record)
-    return i, booster, record
+    trees, record = fit_node(*task)
+    if cache and trees:
+        cache.store(i, trees, record)
+    return i, trees, record
 
 
 def _fit_apart(parent: int, i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.flows.data import Base, FlowMatchingData, Rows
+from buff.flows.data import Base, FlowMatchingData, RegressionSource
 from buff.flows.devices import device_arrays
 from buff.flows.linear_velocity import LinearVelocity
 from buff.flows.reproducible_linear import ReproducibleLinear
@@ -16,8 +16,8 @@ from buff.trees import Booster, TreeSettings
 
 __all__ = ["NodeModel", "NodeRecord", "Nodes", "fit_node", "limit_memorisation"]
 
-#: Rows on which a node is judged, and early stopping decides.
-_FRESH_ROWS = 20_000
+#: Rows on which a node is validated, and early stopping decides.
+_VALIDATION_ROWS = 20_000
 #: Variances of a single row that a split by conditions must explain: chance explains one.
 _ROWS_A_SPLIT = 6.0
 #: Share of distinct conditions from which on they are taken to name rows, and values of a feature told apart then.
@@ -83,35 +83,34 @@ class NodeModel:
     ----------
     linear : ReproducibleLinear
         From features ``[x_t, condition]``, (n, d + c) -> (n, d).
-    booster : Booster or None
+    trees : Booster or None
     """
 
     linear: ReproducibleLinear
-    booster: Booster | None = None
+    trees: Booster | None = None
 
     @classmethod
-    def of(cls, base: Base, t: float, booster: Booster | None, device: str = "cpu") -> "NodeModel":
+    def of(cls, base: Base, t: float, trees: Booster | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
-        return cls(ReproducibleLinear.of(*base.at(t), device), booster)
+        return cls(ReproducibleLinear.of(*base.at(t), device), trees)
 
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
         features = x if condition is None else xp.concatenate([x, condition], axis=1)
         velocity = self.linear(features)
-        return velocity if self.booster is None else velocity + self.booster(features)
+        return velocity if self.trees is None else velocity + self.trees(features)
 
 
 def limit_memorisation(
     settings: TreeSettings, data: FlowMatchingData, base: LinearVelocity, n_draws: int
 ) -> TreeSettings:
-    """Settings under which trees do not learn by heart which row came with which condition or start.
+    """Settings under which trees do not memorise which row came with which condition or source.
 
     All noise draws of a row share its condition. Where conditions tell rows apart, a split that isolates one row
-    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. On problems
-    with known posteriors this brings widths from 0.85-1.08 of the truth to 0.97-1.02, and 68 percent intervals of
-    unfolded jets from covering 61-69 percent to 65-69. Finer bins follow conditions that shift the mean steeply.
-    Conditions shared by many rows, such as classes, change nothing. Rows that start at points of their own, without
-    noise, are single events likewise, in units of the variance of their targets.
+    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. Finer bins
+    follow conditions that shift the mean steeply. Conditions shared by many rows, such as classes, change nothing.
+    Rows that start at samples of their own, without noise, are single events likewise, in units of the variance of
+    their targets.
     """
     if not data.random:
         return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread, max_bin=_FINE_BINS)
@@ -122,7 +121,7 @@ def limit_memorisation(
 
 
 def fit_node(
-    data: Rows, base: Base, t: float, settings: TreeSettings, n_draws: int, seed: np.random.SeedSequence
+    data: RegressionSource, base: Base, t: float, settings: TreeSettings, n_draws: int, seed: np.random.SeedSequence
 ) -> tuple[Booster | None, NodeRecord]:
     """Train the model at time t.
 
@@ -139,27 +138,27 @@ def fit_node(
 
     Returns
     -------
-    booster : Booster or None
+    trees : Booster or None
         None where nothing is left to learn.
     record : NodeRecord
     """
     start = time.process_time()
     if data.has_closed_form(t) or not settings.n_estimators or not data.n_dims:
         return None, NodeRecord(t, 0, np.nan, 0.0)
-    training, judging, choosing, growing = seed.spawn(4)
-    rng, fresh_rng = _generator(training, settings.device), _generator(judging, settings.device)
+    training, validating, choosing, growing = seed.spawn(4)
+    rng, validation_rng = _generator(training, settings.device), _generator(validating, settings.device)
     data = data.to_device(settings.device)
-    judge = data.fresh(_FRESH_ROWS, np.random.default_rng(choosing))
-    fresh = _residual_problem(judge, base, t, 1, fresh_rng, settings.device)
+    held_out = data.held_out(_VALIDATION_ROWS, np.random.default_rng(choosing))
+    validation = _residual_problem(held_out, base, t, 1, validation_rng, settings.device)
     problem = _residual_problem(data, base, t, n_draws, rng, settings.device)
     number = int(growing.generate_state(1)[0]) >> 1  # XGBoost takes 31 bits
-    booster = Booster.fit(*problem[:2], settings, weights=problem[2], fresh=fresh, seed=number)
-    record = NodeRecord(t, booster.rounds, _explained(booster, *fresh), time.process_time() - start)
-    return booster, record
+    trees = Booster.fit(*problem[:2], settings, weights=problem[2], fresh=validation, seed=number)
+    record = NodeRecord(t, trees.rounds, _explained(trees, *validation), time.process_time() - start)
+    return trees, record
 
 
 def _residual_problem(
-    data: Rows, base: Base, t: float, n_draws: int, rng: Any, device: str
+    data: RegressionSource, base: Base, t: float, n_draws: int, rng: Any, device: str
 ) -> tuple[Array, Array, Array | None]:
     """Features, what the linear base leaves of the targets, weights."""
     features, targets, weights = data.problem(t, n_draws, rng, device)
@@ -169,10 +168,10 @@ def _residual_problem(
     return features, targets, weights
 
 
-def _explained(booster: Booster, features: Array, targets: Array, weights: Array | None) -> float:
-    xp, _ = device_arrays(booster.device)
+def _explained(trees: Booster, features: Array, targets: Array, weights: Array | None) -> float:
+    xp, _ = device_arrays(trees.device)
     w = xp.ones(len(targets), xp.float32) if weights is None else weights
-    error = (w[:, None] * (targets - booster(features)) ** 2).sum()
+    error = (w[:, None] * (targets - trees(features)) ** 2).sum()
     return float(1 - error / (w[:, None] * targets**2).sum())
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from buff.flows.devices import device_arrays
+from buff.flows.devices import device_arrays, to_numpy
 from buff.protocols import Array
 
 __all__ = ["ReproducibleLinear"]
@@ -46,6 +46,10 @@ class ReproducibleLinear:
         unit = 2.0 ** np.ceil(np.log2(largest_sum / _UNIT / 2.0**53))
         rounded = np.rint(weights / unit) * (unit * _UNIT)
         return cls(xp.asarray(rounded), xp.asarray(bias, xp.float32))
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Named arrays in the memory of the processor: weights and bias."""
+        return {"weights": to_numpy(self.weights), "bias": to_numpy(self.bias)}
 
     def to_device(self, device: str) -> "ReproducibleLinear":
         """The same map where the arithmetic is done."""

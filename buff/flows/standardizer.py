@@ -1,4 +1,4 @@
-"""Coordinates relative to what the condition already tells."""
+"""Scores relative to their linear prediction from the condition."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from buff.flows.linear_velocity import LinearVelocity
 from buff.flows.reproducible_linear import ReproducibleLinear
 from buff.protocols import Array
 
-__all__ = ["Frame"]
+__all__ = ["ConditionalStandardizer"]
 
 #: Residuals are never stretched by more than the inverse of this.
 _NARROWEST = 1e-3
 
 
 @dataclass(frozen=True)
-class Frame:
+class ConditionalStandardizer:
     """``z = (x1 - E_lin[x1 | c]) / s``: scores about their linear prediction from c, in units of its error.
 
-    A sharp detector leaves truth in a narrow band about what is measured. Trees, which split along the axes, see
-    that band as one leaf; in this frame it is as wide as everything else, and its shape is all there is to learn.
+    A sharp detector leaves truth in a narrow band about what is measured. Trees split along the axes and see that band
+    as one leaf; in these coordinates it has unit width, and its shape is all that is left to learn.
 
     Attributes
     ----------
@@ -34,8 +34,8 @@ class Frame:
     scale: Array
 
     @classmethod
-    def of(cls, moments: LinearVelocity) -> "Frame":
-        """The frame for moments of scores and conditions."""
+    def of(cls, moments: LinearVelocity) -> "ConditionalStandardizer":
+        """From the moments of scores and conditions."""
         d = moments.n_dims
         mean, S = moments.mean[d:], moments.covariance[d:, d:]  # of x1 and c
         C, B = S[:d, :d], S[:d, d:]
@@ -44,15 +44,15 @@ class Frame:
         shift = ReproducibleLinear.of(weights, mean[:d] - mean[d:] @ weights)
         return cls(shift, np.maximum(residual, _NARROWEST).astype(np.float32))
 
-    def to_device(self, device: str) -> "Frame":
-        """The same frame where the arithmetic is done."""
+    def to_device(self, device: str) -> "ConditionalStandardizer":
+        """The same where the arithmetic is done."""
         xp, _ = device_arrays(device)
-        return Frame(self.shift.to_device(device), xp.asarray(self.scale))
+        return ConditionalStandardizer(self.shift.to_device(device), xp.asarray(self.scale))
 
-    def enter(self, x1: Array, condition: Array) -> Array:
+    def transform(self, x1: Array, condition: Array) -> Array:
         """z of scores x1 (n, d) with conditions (n, c)."""
         return (x1 - self.shift(condition)) / self.scale
 
-    def leave(self, z: Array, condition: Array) -> Array:
-        """Inverse of :meth:`enter`."""
+    def inverse(self, z: Array, condition: Array) -> Array:
+        """Inverse of :meth:`transform`."""
         return z * self.scale + self.shift(condition)

@@ -40,21 +40,21 @@ class TeacherTrajectories:
         From 0 to 1.
     states : float32 array of shape (k + 1, n, d)
     condition : float32 array of shape (n, c) or None
-    held : TeacherTrajectories, optional
-        Trajectories on which students are judged.
+    validation : TeacherTrajectories, optional
+        Trajectories on which students are validated.
     """
 
     times: tuple[float, ...]
     states: Array
     condition: Array | None = None
-    held: "TeacherTrajectories | None" = None
+    validation: "TeacherTrajectories | None" = None
 
     def __len__(self) -> int:
         return int(self.states.shape[1])
 
     @property
     def n_dims(self) -> int:
-        """Width d of unit space."""
+        """Number d of scores."""
         return int(self.states.shape[2])
 
     @property
@@ -86,20 +86,20 @@ class TeacherTrajectories:
 
     def to_device(self, device: str) -> "TeacherTrajectories":
         """The same states where the arithmetic is done."""
-        return self._each(device_arrays(device)[0].asarray, lambda held: held.to_device(device))
+        return self._each(device_arrays(device)[0].asarray, lambda validation: validation.to_device(device))
 
     def subset(self, n: int, rng: np.random.Generator) -> "TeacherTrajectories":
         """The first ``n`` trajectories: they come in no order."""
-        return replace(self._each(lambda part: part[..., :n, :]), held=self.held)
+        return replace(self._each(lambda part: part[..., :n, :]), validation=self.validation)
 
-    def fresh(self, n: int, rng: np.random.Generator) -> "TeacherTrajectories":
+    def held_out(self, n: int, rng: np.random.Generator) -> "TeacherTrajectories":
         """At most ``n`` trajectories that nothing was learned from, if there are any."""
-        return (self.held or self).subset(n, rng)
+        return (self.validation or self).subset(n, rng)
 
     def split(self, n: int) -> "TeacherTrajectories":
-        """The same without its last ``n`` trajectories, which are held."""
-        held = self._each(lambda part: part[..., len(self) - n :, :])
-        return replace(self.subset(len(self) - n, np.random.default_rng()), held=held)
+        """The same without its last ``n`` trajectories, which are held out."""
+        validation = self._each(lambda part: part[..., len(self) - n :, :])
+        return replace(self.subset(len(self) - n, np.random.default_rng()), validation=validation)
 
     def has_closed_form(self, t: float) -> bool:
         """Nothing is known of a teacher's steps."""
@@ -115,5 +115,5 @@ class TeacherTrajectories:
         change_held: Callable[["TeacherTrajectories"], "TeacherTrajectories"] | None = None,
     ) -> "TeacherTrajectories":
         condition = None if self.condition is None else change(self.condition)
-        held = change_held(self.held) if self.held and change_held else None
-        return replace(self, states=change(self.states), condition=condition, held=held)
+        validation = change_held(self.validation) if self.validation and change_held else None
+        return replace(self, states=change(self.states), condition=condition, validation=validation)

@@ -9,14 +9,20 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from buff.flows import CostEstimate, FlowMatchingData, Source, stratify
+from buff.flows import CostEstimate, FlowMatchingData, SampleRequest, Source, stratify
+from buff.flows.request import condition_normals
 from buff.generators.base import FlowEstimator
-from buff.generators.checks import check_jobs, check_sample_size, get_coupling, positive
+from buff.generators.checks import (
+    check_jobs,
+    check_parameters,
+    check_sample_size,
+    get_coupling,
+    resolve_negative_weights,
+)
 from buff.generators.classes import Classes, MixtureModel, find_classes
 from buff.generators.distillation import Teacher
-from buff.generators.generation import batch_rows, condition_normals
 from buff.protocols import Array
-from buff.randomness import EventNoise, seed_from
+from buff.randomness import seed_from
 from buff.tables import Columns, read
 
 __all__ = ["BUFF"]
@@ -117,7 +123,7 @@ class BUFF(Teacher, FlowEstimator):
     True
     """
 
-    _free_margins: ClassVar[bool] = True
+    _calibrated: ClassVar[bool] = True
     _class_models: MixtureModel | None = None
 
     def __init__(
@@ -214,7 +220,7 @@ class BUFF(Teacher, FlowEstimator):
         columns, features, weights = twin._read(X, condition, sample_weight)
         classes = find_classes(self.classes, twin._encoder, condition, features, weights)
         if classes is None or features is None:
-            return twin._plan(twin._problem(columns, features, weights), trial=True)
+            return twin._plan(twin._data(columns, features, weights))
         twin._fit_space(columns, weights)
         return MixtureModel.plan(twin, classes, columns, features, weights)
 
@@ -257,10 +263,11 @@ class BUFF(Teacher, FlowEstimator):
         check_is_fitted(self)
         n = check_sample_size(n_samples, first_event, batch_size)
         check_jobs(self.n_jobs)
-        entropy = self._sampling_entropy(random_state)
-        drawn, features, n = self._conditions(n, condition, entropy, first_event)
-        how = (n, entropy, first_event, features, batch_size, self.n_jobs)
-        parts = self._class_models.batches(*how) if self._class_models else self._decoded(self._flow.batches(*how))
+        seed = self._sampling_seed(random_state)
+        drawn, features, n = self._conditions(n, condition, seed, first_event)
+        request = SampleRequest(n, seed, first_event, features, None, batch_size, self.n_jobs)
+        models = self._class_models
+        parts = models.batches(request) if models else self._decoded(self._flow.batches(request))
         events = self._restore(parts)
         return (events, drawn) if return_condition else events
 
@@ -268,18 +275,17 @@ class BUFF(Teacher, FlowEstimator):
         """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
         check_is_fitted(self)
         n = check_sample_size(n_samples, 0, None)
-        entropy = self._sampling_entropy(random_state)
-        _, features, n = self._conditions(n, condition, entropy, 0)
-        noise, own = EventNoise(entropy), batch_rows(features, 0, n)
-        models = self._class_models
-        states = models.path(noise, own) if models else self._decoded(self._flow.path(noise, n, own))
+        seed = self._sampling_seed(random_state)
+        _, features, n = self._conditions(n, condition, seed, 0)
+        request, models = SampleRequest(n, seed, condition=features), self._class_models
+        states = models.trajectory(request) if models else self._decoded(self._flow.trajectory(request))
         for columns in states:
             yield self.space_.template_.restore(columns)
 
     def _read(self, X: Any, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
         """Validate everything: columns, features of the conditions, weights of which none is negative."""
-        self._times()
-        sample_weight = positive(sample_weight, self, X, condition)
+        check_parameters(self)
+        sample_weight = resolve_negative_weights(sample_weight, self, X, condition)
         columns = read(X, min_rows=2)
         validate_data(self, X, skip_check_array=True)
         features = self._fit_encoder(condition, sample_weight)
@@ -287,25 +293,26 @@ class BUFF(Teacher, FlowEstimator):
             raise ValueError(f"condition has {len(features)} rows, X has {len(columns)}: they must agree")
         return columns, features, sample_weight
 
-    def _problem(self, columns: Columns, features: Array | None, sample_weight: Any) -> FlowMatchingData:
-        """The rows in unit space."""
-        problem = FlowMatchingData.of(self._fit_space(columns, sample_weight), columns, features, sample_weight)
+    def _data(self, columns: Columns, features: Array | None, sample_weight: Any) -> FlowMatchingData:
+        """The rows as scores."""
+        space = self._fit_space(columns, sample_weight)
+        data = FlowMatchingData.of(self._intervals(space, columns), features, sample_weight)
         coupling = get_coupling(self)
-        labels = None if coupling is None or problem.condition is None else stratify(problem.condition)
-        return replace(problem, starts=Source(coupling=coupling, labels=labels))
+        labels = None if coupling is None or data.condition is None else stratify(data.condition)
+        return replace(data, source=Source(coupling=coupling, labels=labels))
 
     def _fit_rows(self, columns: Columns, features: Array | None, sample_weight: Any) -> None:
         """One model for all rows."""
         self._class_models = None
-        self._train(self._problem(columns, features, sample_weight))
+        self._train(self._data(columns, features, sample_weight))
 
     def _fit_classes(self, classes: Classes, columns: Columns, features: Array, sample_weight: Any) -> None:
         """A model for each class."""
         self._fit_space(columns, sample_weight)
-        self._entropy = seed_from(self.random_state)
-        seed = None if self.random_state is None else self._entropy
+        self._seed = seed_from(self.random_state)
+        seed = None if self.random_state is None else self._seed
         models = MixtureModel.fit(self, classes, columns, features, sample_weight, seed)
-        self.plan_ = CostEstimate.together([model.plan_ for model in models.models])
+        self.plan_ = CostEstimate.combined([model.plan_ for model in models.models])
         self._set_classes(models)
 
     def _set_classes(self, models: MixtureModel) -> None:
@@ -314,13 +321,13 @@ class BUFF(Teacher, FlowEstimator):
         self._set_schemas()
 
     def _conditions(
-        self, n: int, condition: Any, entropy: int, first_event: int
+        self, n: int, condition: Any, seed: int, first_event: int
     ) -> tuple[Any, Array | None, int]:
         """Conditions in the user's container, as features, and the number of events they ask for."""
         if self._encoder is None:
             return None, self._condition_features(condition), n
         if condition is None:
-            condition = self._encoder.draw(condition_normals(entropy, first_event, n, self._encoder.n_normals))
+            condition = self._encoder.draw(condition_normals(seed, first_event, n, self._encoder.n_normals))
             features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
             return condition, features, n
         columns = self._encoder.aligned(condition)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from buff.couplings import MinibatchTransport
-from buff.grids import get_grid
-from buff.solvers import SOLVERS, get_solver
+from buff.flows import FlowSettings
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.transformer import finite_weights
@@ -19,17 +18,16 @@ from buff.weights import POLICIES, positive_weights
 
 __all__ = [
     "as_pair",
-    "booster_settings",
     "check_jobs",
     "check_noise",
     "check_parameters",
     "check_same_columns",
     "check_sample_size",
     "check_whole",
-    "fixed_nodes",
     "get_coupling",
-    "positive",
     "resolve_device",
+    "resolve_negative_weights",
+    "tree_settings",
 ]
 
 #: Names under which XGBoost takes what its trees are grown with; others it would pass over in silence.
@@ -73,6 +71,7 @@ def check_parameters(model: Any) -> None:
     if model.cache_dir is not None and Path(model.cache_dir).exists() and not Path(model.cache_dir).is_dir():
         raise ValueError(f"cache_dir must be a folder, found the file {os.fspath(model.cache_dir)!r}")
     get_coupling(model)
+    FlowSettings(int(model.n_steps), model.solver, model.grid).times  # noqa: B018
 
 
 def check_jobs(n_jobs: Any) -> None:
@@ -104,25 +103,7 @@ def get_coupling(model: Any) -> MinibatchTransport | None:
     return coupling
 
 
-def fixed_nodes(solver: Any, grid: str, n_steps: int) -> tuple[float, ...]:
-    """The times at which a solver calls the field: where trees are needed.
-
-    Raises
-    ------
-    ValueError
-        The solver chooses its times as it goes.
-    """
-    rule = get_solver(solver)
-    if rule.adaptive:
-        fixed = [name for name, other in SOLVERS.items() if not other.adaptive]
-        raise ValueError(
-            f"solver={solver!r} chooses its times as it goes, and trees exist at the nodes of a grid only: "
-            f"choose one of {', '.join(fixed)}"
-        )
-    return rule.nodes(get_grid(grid, int(n_steps)))
-
-
-def booster_settings(model: Any) -> TreeSettings:
+def tree_settings(model: Any) -> TreeSettings:
     """How the trees of a model with checked parameters are grown."""
     return TreeSettings(
         n_estimators=int(model.n_estimators),
@@ -145,7 +126,7 @@ def check_sample_size(n_samples: Any, first_event: Any, batch_size: Any) -> int:
     return int(n_samples)
 
 
-def positive(sample_weight: Any, model: Any, X: Any, condition: Any = None) -> Any:
+def resolve_negative_weights(sample_weight: Any, model: Any, X: Any, condition: Any = None) -> Any:
     """Weights of which none is negative, by the policy of the model; shape is checked where their rows are known.
 
     A verbose model tells what became of the effective sample size.

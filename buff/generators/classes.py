@@ -8,10 +8,8 @@ import numpy as np
 from sklearn.base import clone
 from tqdm import tqdm
 
-from buff.flows import CostEstimate, Nodes
-from buff.generators.generation import in_batches
+from buff.flows import CostEstimate, Nodes, SampleRequest
 from buff.protocols import Array, Indices
-from buff.randomness import EventNoise
 from buff.tables import Columns, Schema
 from buff.transforms import ConditionEncoder
 from buff.transforms.conditions import read_any
@@ -110,12 +108,12 @@ class MixtureModel:
 
     @classmethod
     def fit(
-        cls, whole: Any, classes: Classes, columns: Columns, features: Array, weights: Array | None, entropy: int | None
+        cls, whole: Any, classes: Classes, columns: Columns, features: Array, weights: Array | None, seed: int | None
     ) -> "MixtureModel":
         """One model a class, with the parameters of ``whole`` and the columns that it has found."""
         numbers, models = classes.of(features), []
         for k in tqdm(range(len(classes)), desc="classes", unit="class", disable=not whole.verbose):
-            model, rows, own = _part(whole, columns, weights, numbers == k, entropy)
+            model, rows, own = _part(whole, columns, weights, numbers == k, seed)
             model._fit_rows(rows, None, own)
             models.append(model)
         return cls(classes, tuple(models))
@@ -126,8 +124,8 @@ class MixtureModel:
         numbers, plans = classes.of(features), []
         for k in range(len(classes)):
             model, rows, own = _part(whole, columns, weights, numbers == k, 0)
-            plans.append(model._plan(model._problem(rows, None, own), trial=True))
-        return CostEstimate.together(plans)
+            plans.append(model._plan(model._data(rows, None, own)))
+        return CostEstimate.combined(plans)
 
     @property
     def nodes(self) -> Nodes:
@@ -135,40 +133,38 @@ class MixtureModel:
         named = zip(self.classes.names, self.models, strict=True)
         return Nodes(replace(node, label=name) for name, model in named for node in model.nodes_)
 
-    def batches(
-        self, n: int, entropy: int, first_event: int, condition: Array, batch_size: int | None, n_jobs: int | None
-    ) -> Iterator[tuple[Array, ...]]:
-        """Columns of ``n`` events, in order."""
-        return in_batches(self._draw, n, entropy, first_event, (self._numbered(condition),), batch_size, n_jobs)
+    def batches(self, request: SampleRequest) -> Iterator[tuple[Array, ...]]:
+        """Columns of events, in order."""
+        return self._numbered(request).map(self._draw)
 
-    def path(self, noise: EventNoise, condition: Array) -> Iterator[tuple[Array, ...]]:
-        """Columns of ``n`` events at the start and after every step."""
-        parts = self._parts(noise, self._numbered(condition))
-        rows = [noise.chosen for _, noise in parts]
-        walks = (map(m.space_.decode, m._flow.path(noise, len(noise.chosen), None)) for m, noise in parts)
-        return (_in_order(rows, states) for states in zip(*walks, strict=True))
+    def trajectory(self, request: SampleRequest) -> Iterator[tuple[Array, ...]]:
+        """Columns of all events at the start and after every step."""
+        parts = self._parts(self._numbered(request).batch(0, request.n))
+        walks = (map(m.space_.decode, m._flow.trajectory(part)) for m, part in parts)
+        return (_in_order([part.chosen for _, part in parts], states) for states in zip(*walks, strict=True))
 
-    def _draw(self, noise: EventNoise, n: int, numbers: Array) -> tuple[Array, ...]:
-        parts = self._parts(noise, numbers)
-        drawn = [m.space_.decode(m._flow.draw(own, len(own.chosen))) for m, own in parts]
-        return _in_order([own.chosen for _, own in parts], drawn)
+    def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:
+        parts = self._parts(batch)
+        drawn = [m.space_.decode(m._flow.draw(part)) for m, part in parts]
+        return _in_order([part.chosen for _, part in parts], drawn)
 
-    def _numbered(self, condition: Array) -> Array:
-        return self.classes.of(condition)[:, None]
+    def _numbered(self, request: SampleRequest) -> SampleRequest:
+        return replace(request, condition=self.classes.of(request.condition)[:, None])
 
-    def _parts(self, noise: EventNoise, numbers: Any) -> list[tuple[Any, Any]]:
-        """The models that have events to draw, each with the noise of its own."""
-        rows = [np.flatnonzero(numbers[:, 0] == k) for k in range(len(self.models))]
-        return [(m, replace(noise, chosen=own)) for m, own in zip(self.models, rows, strict=True) if len(own)]
+    def _parts(self, batch: SampleRequest) -> list[tuple[Any, SampleRequest]]:
+        """The models that have events to draw, each with its part of the request."""
+        numbers, bare = np.asarray(batch.condition)[:, 0], replace(batch, condition=None)
+        rows = [np.flatnonzero(numbers == k) for k in range(len(self.models))]
+        return [(m, bare.choose(chosen)) for m, chosen in zip(self.models, rows, strict=True) if len(chosen)]
 
 
 def _part(
-    whole: Any, columns: Columns, weights: Array | None, mine: Array, entropy: int | None
+    whole: Any, columns: Columns, weights: Array | None, mine: Array, seed: int | None
 ) -> tuple[Any, Columns, Array | None]:
     """A model like ``whole`` for some of the rows, these rows and their weights."""
     model = clone(whole).set_params(classes="together", schema=_pinned(whole.space_.schema_), verbose=0)
-    if entropy is not None:
-        model.set_params(random_state=entropy)
+    if seed is not None:
+        model.set_params(random_state=seed)
     model._encoder, model.n_features_in_ = None, whole.n_features_in_
     return model, columns.take(mine), None if weights is None else np.asarray(weights)[mine]
 

@@ -8,12 +8,21 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from buff.fields import NodeField
-from buff.flows import CostEstimate, TeacherTrajectories
-from buff.generators.checks import booster_settings, check_whole
-from buff.generators.generation import Flow, condition_normals
+from buff.flows import (
+    CostEstimate,
+    FlowModel,
+    SampleRequest,
+    TeacherTrajectories,
+    calibrate,
+    estimate_cost,
+    train_nodes,
+)
+from buff.flows.request import condition_normals
+from buff.generators.checks import check_parameters, check_whole
 from buff.grids import TimeGrid
 from buff.protocols import Array
-from buff.randomness import EventNoise, seed_from, training_seed
+from buff.randomness import seed_from, training_seed
+from buff.solvers import get_solver
 
 __all__ = ["METHODS", "Teacher"]
 
@@ -75,12 +84,12 @@ class Teacher:
         """The times where the solver stops; those of ``field_`` are its nodes."""
         return self._shown().grid
 
-    def _shown(self) -> Flow:
+    def _shown(self) -> FlowModel:
         if not hasattr(self, "space_"):
             raise AttributeError(f"this {type(self).__name__} is not fitted: call fit first")
-        if self._class_models or self._flow.frame:
+        if self._class_models or self._flow.standardizer:
             raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
-        flow: Flow = self._flow
+        flow: FlowModel = self._flow
         return flow
 
     def distill(
@@ -160,59 +169,70 @@ def _distilled(teacher: Any, method: str, n_samples: int, random_state: Any, par
         student.set_params(random_state=random_state)
     if student.solver != "euler":
         raise ValueError(f"the steps of a student are Euler's: solver must be 'euler', found {student.solver!r}")
-    times, settings = (*student._times(), 1.0), replace(booster_settings(student), max_bin=_BINS)
+    check_parameters(student)
+    settings = student._settings
+    settings = replace(settings, trees=replace(settings.trees, max_bin=_BINS))
     student.space_, student._encoder = teacher.space_, teacher._encoder
     for name in ("n_features_in_", "feature_names_in_"):
         if hasattr(teacher, name):
             setattr(student, name, getattr(teacher, name))
     if teacher._class_models:
         own = [_distilled(m, method, n_samples, random_state, parameters) for m in teacher._class_models.models]
-        student._entropy, student.plan_ = teacher._entropy, CostEstimate.together([m.plan_ for m in own])
+        student._seed, student.plan_ = teacher._seed, CostEstimate.combined([m.plan_ for m in own])
         student._set_classes(replace(teacher._class_models, models=tuple(own)))
         return student
-    flow, entropy = teacher._flow, teacher._sampling_entropy(random_state)
-    elsewhere = seed_from(training_seed(entropy))
+    flow, seed = teacher._flow, teacher._sampling_seed(random_state)
+    elsewhere = seed_from(training_seed(seed))
     condition = _conditions(teacher._encoder, elsewhere, n_samples)
-    problem = _lessons(flow, times, method, n_samples, elsewhere, condition)
-    plan, base = student._plan(problem, trial=False), problem.base(np.random.default_rng(entropy))
-    models = student._grow(problem, base, settings, plan, entropy)
-    student._set_flow(models, flow.frame, flow.noise, settings.device)
-    if flow.margins:
-        student._set_margins(entropy)
+    request = SampleRequest(n_samples, elsewhere, condition=condition)
+    data = simulate_teacher(flow, (*settings.times, 1.0), method, request)
+    cost, base = estimate_cost(data, settings), data.base(np.random.default_rng(seed))
+    nodes, records = train_nodes(data, base, settings, cost, seed)
+    model = replace(
+        flow,
+        nodes=nodes,
+        times=settings.times,
+        solver=get_solver(settings.solver),
+        grid=settings.time_grid,
+        calibration=None,
+        device=settings.trees.device,
+        seed=seed,
+        records=records,
+        cost=cost,
+    )
+    student.plan_ = cost
+    student._set_flow(calibrate(model, flow.calibration.smooth, settings.n_jobs) if flow.calibration else model)
     return student
 
 
-def _conditions(encoder: Any, entropy: int, n: int) -> Array | None:
+def _conditions(encoder: Any, seed: int, n: int) -> Array | None:
     """Features of conditions like those of the training."""
     return None if encoder is None else encoder.transform(
-        encoder.draw(condition_normals(entropy, 0, n, encoder.n_normals))
+        encoder.draw(condition_normals(seed, 0, n, encoder.n_normals))
     )
 
 
-def _lessons(
-    flow: Flow, times: tuple[float, ...], method: str, n: int, entropy: int, condition: Array | None
+def simulate_teacher(
+    model: FlowModel, times: tuple[float, ...], method: str, request: SampleRequest
 ) -> TeacherTrajectories:
-    """States of ``n`` of the teacher's trajectories at the nodes of a student, one condition each.
+    """States of the teacher's trajectories at the nodes of a student.
 
     ``"velocity"`` takes them from the polygon through all states of the teacher, ``"reflow"`` from the straight line
     between its ends.
     """
-    d = flow.n_dims
-    states = np.empty((len(times), n, d), np.float32)
-    for start in range(0, n, _BATCH):
-        m = min(_BATCH, n - start)
-        own = None if condition is None else condition[start : start + m]
-        path = list(flow.states(EventNoise(entropy, start), m, own))
-        nodes = np.array(flow.grid.times)
+    states = np.empty((len(times), request.n, model.n_dims), np.float32)
+    for start in range(0, request.n, _BATCH):
+        batch = request.batch(start, min(_BATCH, request.n - start))
+        curve, nodes = list(model.field_trajectory(batch)), np.array(model.grid.times)
         if method == "reflow":
-            path, nodes = [path[0], path[-1]], nodes[[0, -1]]
+            curve, nodes = [curve[0], curve[-1]], nodes[[0, -1]]
         for state, t in zip(states, times, strict=True):
-            state[start : start + m] = _between(nodes, path, t)
-    return TeacherTrajectories(times, states, condition).split(min(_HELD, n // _SHARE))
+            state[start : start + batch.n] = _between(nodes, curve, t)
+    return TeacherTrajectories(times, states, request.condition).split(min(_HELD, request.n // _SHARE))
 
 
-def _between(nodes: Array, path: list[Array], t: float) -> Array:
-    """The polygon through ``path`` at time t."""
+def _between(nodes: Array, curve: list[Array], t: float) -> Array:
+    """The polygon through ``curve`` at time t."""
     i = int(np.clip(np.searchsorted(nodes, t), 1, len(nodes) - 1))
     r = np.float32((t - nodes[i - 1]) / (nodes[i] - nodes[i - 1]))
-    return (1 - r) * path[i - 1] + r * path[i]
+    return (1 - r) * curve[i - 1] + r * curve[i]

@@ -1,18 +1,15 @@
 """A fitted model to the parts of an archive, and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from buff.archive import Archive, nested
 from buff.couplings import MinibatchTransport
-from buff.flows import Frame, MarginalCalibration, NodeModel, Nodes, ReproducibleLinear
-from buff.flows.devices import to_numpy
-from buff.generators.checks import resolve_device
+from buff.flows import FlowModel, ReproducibleLinear
 from buff.generators.classes import Classes, MixtureModel
-from buff.trees import Booster
 
 __all__ = ["restore", "to_archive"]
 
@@ -31,30 +28,15 @@ def to_archive(model: Any) -> Archive:
     names = getattr(model, "feature_names_in_", None)
     record |= {
         "parameters": _portable(model.get_params()),
-        "entropy": str(model._entropy),
+        "entropy": str(model._seed),
         "features": [model.n_features_in_, None if names is None else list(names)],
         "facts": {name: getattr(model, name) for name in model._facts},
     }
-    core = _of_flow(model) if model._flow else _of_classes(model._class_models)
+    for name in model._linears:
+        if (linear := getattr(model, name)) is not None:
+            arrays |= {f"{name}/{key}": a for key, a in linear.to_arrays().items()}
+    core = Archive("flow", *model._flow.to_arrays()) if model._flow else _of_classes(model._class_models)
     return Archive(type(model).__name__, record | core.record, {**arrays, **core.arrays}, core.blobs)
-
-
-def _of_flow(model: Any) -> Archive:
-    """The field with what belongs to it."""
-    flow = model._flow
-    linears = {f"linear/{i}": node.linear for i, node in enumerate(flow.models)}
-    linears |= {name: linear for name in model._linears if (linear := getattr(model, name)) is not None}
-    arrays: dict[str, Any] = {}
-    if flow.frame:
-        arrays["frame/scale"] = to_numpy(flow.frame.scale)
-        linears["frame"] = flow.frame.shift
-    if flow.margins:
-        arrays |= {f"margins/{name}": values for name, values in vars(flow.margins).items()}
-    for name, linear in linears.items():
-        arrays |= {f"{name}/weights": to_numpy(linear.weights), f"{name}/bias": to_numpy(linear.bias)}
-    record = {"nodes": model.nodes_.to_list(), "times": list(flow.times), "noise": flow.noise}
-    blobs = {f"{i}.ubj": m.booster.to_bytes() for i, m in enumerate(flow.models) if m.booster}
-    return Archive("flow", record, arrays, blobs)
 
 
 def _of_classes(models: MixtureModel) -> Archive:
@@ -80,7 +62,7 @@ def restore(kind: type, archive: Archive) -> Any:
     model.n_features_in_, names = record["features"]
     if names is not None:
         model.feature_names_in_ = np.array(names, dtype=object)
-    model._entropy = int(record["entropy"])
+    model._seed = int(record["entropy"])
     if "classes" in record:
         model._set_classes(_classes(kind, archive))
     else:
@@ -89,13 +71,11 @@ def restore(kind: type, archive: Archive) -> Any:
 
 
 def _restore_flow(model: Any, archive: Archive) -> None:
-    record, arrays, device = archive.record, archive.arrays, resolve_device(model.device)
-    model.nodes_ = Nodes.from_list(record["nodes"])
-    models = tuple(_node(i, archive, device) for i in range(len(record["times"])))
-    frame = Frame(_linear(arrays, "frame"), arrays["frame/scale"]) if "frame/scale" in arrays else None
-    model._set_flow(models, frame, record["noise"], device)
-    if margins := nested(arrays, "margins"):
-        model._flow = replace(model._flow, margins=MarginalCalibration(**margins))
+    settings = model._settings
+    # files of 0.1.0 leave these to the parameters
+    known = {"solver": model.solver, "grid": settings.time_grid.times, "seed": archive.record["entropy"]}
+    record = known | archive.record
+    model._set_flow(FlowModel.from_arrays(record, archive.arrays, archive.blobs, settings.trees.device))
 
 
 def _classes(kind: type, archive: Archive) -> MixtureModel:
@@ -106,11 +86,6 @@ def _classes(kind: type, archive: Archive) -> MixtureModel:
         for k, part in parts
     ]
     return MixtureModel(Classes(archive.arrays["classes"], tuple(archive.record["classes"])), tuple(own))
-
-
-def _node(i: int, archive: Archive, device: str) -> NodeModel:
-    linear, blob = _linear(archive.arrays, f"linear/{i}").to_device(device), archive.blobs.get(f"{i}.ubj")
-    return NodeModel(linear, None if blob is None else Booster.from_bytes(blob, len(linear.bias), device))
 
 
 def _linear(arrays: Mapping[str, Any], name: str) -> ReproducibleLinear:

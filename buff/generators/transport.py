@@ -11,18 +11,28 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from buff.couplings import MinibatchTransport
-from buff.flows import CostEstimate, FlowMatchingData, Frame, LinearVelocity, ReproducibleLinear, Source, stratify
+from buff.flows import (
+    ConditionalStandardizer,
+    CostEstimate,
+    FlowMatchingData,
+    LinearVelocity,
+    ReproducibleLinear,
+    SampleRequest,
+    Source,
+    stratify,
+)
+from buff.flows.request import dequantization_noise
 from buff.generators.base import FlowEstimator
 from buff.generators.checks import (
     as_pair,
     check_noise,
+    check_parameters,
     check_same_columns,
     check_sample_size,
     get_coupling,
-    positive,
+    resolve_negative_weights,
 )
 from buff.generators.copies import merge_duplicates
-from buff.generators.generation import dequantization_noise
 from buff.generators.scoring import ScoredPairs
 from buff.protocols import Array
 from buff.tables import Columns, read
@@ -59,11 +69,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     noise : "auto" or float
         Standard deviation of the noise that is added to the start: of paired tables in units of what the prediction
         leaves, otherwise of normal scores. ``"auto"`` is 1 for paired tables and 0 otherwise.
-    negative_weights, n_steps, solver, grid, n_estimators, max_depth, learning_rate, reg_lambda, noise_budget
-        As in :class:`buff.BUFF`.
-    early_stopping, layout
-        As in :class:`buff.BUFF`.
-    categories, tails, tree_params, device, n_jobs, max_memory, cache_dir, random_state, verbose
+    negative_weights, n_steps, solver, grid, n_estimators, max_depth, learning_rate, reg_lambda, noise_budget,
+    early_stopping, layout, categories, tails, tree_params, device, n_jobs, max_memory, cache_dir, random_state, verbose
         As in :class:`buff.BUFF`.
     schema : mapping, optional
         Of the target, and of unpaired sources: see :func:`buff.tables.infer_schema`. The columns of a target
@@ -192,7 +199,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     def plan(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> CostEstimate:
         """What :meth:`fit` would cost: see :meth:`buff.BUFF.plan`."""
         twin = type(self)(**self.get_params())
-        return twin._plan(twin._prepare(X, y, condition, sample_weight), trial=True)
+        return twin._plan(twin._prepare(X, y, condition, sample_weight))
 
     def fit_transform(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> Any:
         """:meth:`fit`, then :meth:`transform` of the source."""
@@ -249,20 +256,19 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
             raise ValueError(f"condition has {len(features)} rows, X has {len(columns)}: they must agree")
         if features is not None:
             features = np.broadcast_to(features, (len(columns), features.shape[1])).repeat(draws, axis=0)
-        entropy, first = self._sampling_entropy(random_state), first_row * draws
-        points, features = self._starts(columns, draws, features, entropy, first)
-        n = len(columns) * draws
-        batches = self._flow.batches(n, entropy, first, features, batch_size, self.n_jobs, points)
-        table = self._restore(self._decoded(batches))
+        seed, first = self._sampling_seed(random_state), first_row * draws
+        samples, features = self._source_samples(columns, draws, features, seed, first)
+        request = SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
+        table = self._restore(self._decoded(self._flow.batches(request)))
         return single_column(table) if self._one_column else table
 
-    def _starts(
-        self, columns: Columns, draws: int, features: Array | None, entropy: int, first: int
+    def _source_samples(
+        self, columns: Columns, draws: int, features: Array | None, seed: int, first: int
     ) -> tuple[Array | None, Array | None]:
-        """Points that the noise is added to, and conditions of the field."""
+        """What the noise of the source is added to, and conditions of the field."""
         if self._source_space is not None:
             low, high = (ndtr(self._source_space.encode(columns, place)).repeat(draws, axis=0) for place in (0.0, 1.0))
-            u = low + (high - low) * dequantization_noise(entropy, first, *low.shape)
+            u = low + (high - low) * dequantization_noise(seed, first, *low.shape)
             return ndtri(np.clip(u, 1e-7, 1 - 1e-7)).astype(np.float32), features
         assert self._source is not None
         source = self._source.transform(columns).repeat(draws, axis=0)
@@ -270,8 +276,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         return (None, both) if self._prediction is None else (self._prediction(both), features)
 
     def _prepare(self, X: Any, y: Any, condition: Any, sample_weight: Any) -> FlowMatchingData:
-        """Validate everything, and bring both tables to unit space."""
-        self._times()
+        """Validate everything, and bring both tables to scores."""
+        check_parameters(self)
         coupling, noise = get_coupling(self), check_noise(self.noise, self.coupling == "paired")
         if y is None:
             raise ValueError("BUFFTransport requires y to be passed, but the target y is None")
@@ -283,10 +289,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         self._source_space: TableTransformer | None = None
         self._prediction: ReproducibleLinear | None = None
         if coupling is None:
-            problem = self._paired(columns, target, condition, sample_weight, noise)
-        else:
-            problem = self._unpaired(columns, target, condition, sample_weight, Source(noise, coupling=coupling))
-        return problem
+            return self._paired(columns, target, condition, sample_weight, noise)
+        return self._unpaired(columns, target, condition, sample_weight, Source(noise, coupling=coupling))
 
     def _paired(
         self, columns: Columns, target: Columns, condition: Any, sample_weight: Any, noise: float
@@ -297,44 +301,46 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
                 f"row; for tables without pairs there is coupling='transport'"
             )
         given = columns if condition is None else (columns, read_any(condition)[0])
-        sample_weight = positive(sample_weight, self, target, given)
+        sample_weight = resolve_negative_weights(sample_weight, self, target, given)
         space, own = self._fit_space(target, sample_weight), self._fit_encoder(condition, sample_weight)
-        source = ConditionEncoder().fit(columns, sample_weight)
-        self._source, self.source_schema_ = source, source.schema
-        features = source.transform(columns)
+        encoder = ConditionEncoder().fit(columns, sample_weight)
+        self._source, self.source_schema_ = encoder, encoder.schema
+        features = encoder.transform(columns)
         if own is not None and len(own) != len(columns):
             raise ValueError(f"condition has {len(own)} rows, X has {len(columns)}: they must agree")
         both = features if own is None else np.hstack([features, own])
-        problem = FlowMatchingData.of(space, *merge_duplicates(space, target, both, sample_weight))
+        target, both, sample_weight = merge_duplicates(space, target, both, sample_weight)
+        data = FlowMatchingData.of(self._intervals(space, target), both, sample_weight)
         if noise:
-            return replace(problem, starts=Source(noise))
-        both, scores = problem.condition, problem.scores(np.random.default_rng(0))
-        self._prediction = Frame.of(LinearVelocity.from_noise(scores, both, problem.weights)).shift
-        starts = Source(0.0, self._prediction(both))
+            return replace(data, source=Source(noise))
+        both, scores = data.condition, data.targets(np.random.default_rng(0))
+        moments = LinearVelocity.from_noise(scores, both, data.weights)
+        self._prediction = ConditionalStandardizer.of(moments).shift
+        source = Source(0.0, self._prediction(both))
         own = None if own is None else np.asarray(both)[:, features.shape[1] :]
-        return replace(problem, condition=own, starts=starts)
+        return replace(data, condition=own, source=source)
 
     def _unpaired(
-        self, columns: Columns, target: Columns, condition: Any, sample_weight: Any, starts: Source
+        self, columns: Columns, target: Columns, condition: Any, sample_weight: Any, source: Source
     ) -> FlowMatchingData:
         conditions, weights = as_pair(condition, "condition"), as_pair(sample_weight, "sample_weight")
         tables = zip(weights, (columns, target), conditions, strict=True)
-        weights = tuple(positive(w, self, table, given) for w, table, given in tables)
+        weights = tuple(resolve_negative_weights(w, self, table, given) for w, table, given in tables)
         space = self._fit_space(target, weights[1])
-        source = TableTransformer(self.schema, categories=self.categories, tails=self.tails)
-        source.fit(columns, sample_weight=weights[0])
-        check_same_columns(columns, target, source, space)
-        self._source_space, self.source_schema_ = source, source.schema_
+        source_space = TableTransformer(self.schema, categories=self.categories, tails=self.tails)
+        source_space.fit(columns, sample_weight=weights[0])
+        check_same_columns(columns, target, source_space, space)
+        self._source_space, self.source_schema_ = source_space, source_space.schema_
         own = self._fit_encoder(conditions[1], weights[1])
         others = None if self._encoder is None else self._encoder.transform(conditions[0])
-        problem = FlowMatchingData.of(space, target, own, weights[1])
-        sources = FlowMatchingData.of(source, columns, others, weights[0])
-        if problem.condition is not None:
-            side = np.repeat([0, 1], [len(problem), len(sources)])
-            labels = stratify(np.concatenate([problem.condition, sources.condition]), side)
-            starts = replace(starts, labels=labels[side == 0], point_labels=labels[side == 1])
-        points = sources.scores(np.random.default_rng(0))
-        return replace(problem, starts=replace(starts, points=points, weights=sources.weights))
+        data = FlowMatchingData.of(self._intervals(space, target), own, weights[1])
+        sources = FlowMatchingData.of(self._intervals(source_space, columns), others, weights[0])
+        if data.condition is not None:
+            side = np.repeat([0, 1], [len(data), len(sources)])
+            labels = stratify(np.concatenate([data.condition, sources.condition]), side)
+            source = replace(source, labels=labels[side == 0], sample_labels=labels[side == 1])
+        samples = sources.targets(np.random.default_rng(0))
+        return replace(data, source=replace(source, samples=samples, weights=sources.weights))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,7 +5,7 @@ from buff.solvers.ancestral import Ancestral, Consistency, DpmSde
 from buff.solvers.base import Solver
 from buff.solvers.excursions import RESTARTS, Churned, Interval, Restart
 from buff.solvers.exponential import DenoisedEnd, ExponentialMultistep, ExponentialSinglestep
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 from buff.solvers.langevin import EulerMaruyama, PredictorCorrector
 from buff.solvers.loop import integrate, trajectory
 from buff.solvers.multistep import AdamsBashforth
@@ -40,6 +40,7 @@ __all__ = [
     "Adaptive",
     "AdaptiveExponential",
     "Ancestral",
+    "BoundField",
     "Churned",
     "Consistency",
     "DenoisedEnd",
@@ -47,7 +48,6 @@ __all__ = [
     "EulerMaruyama",
     "ExponentialMultistep",
     "ExponentialSinglestep",
-    "Flow",
     "Interval",
     "NoiseMultistep",
     "PredictorCorrector",

@@ -12,7 +12,7 @@ from buff.paths import LINEAR, Path
 from buff.protocols import Array
 from buff.solvers.base import Solver
 from buff.solvers.exponential import ExponentialSinglestep
-from buff.solvers.flow import Flow, check_finite
+from buff.solvers.flow import BoundField, check_finite
 from buff.solvers.runge_kutta import combine, slopes
 from buff.solvers.tableaus import DORMAND_PRINCE, Tableau
 
@@ -117,13 +117,13 @@ class Adaptive(Solver):
     def order(self) -> int:  # type: ignore[override]
         return self.tableau.order
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         budget = _Budget(self.max_nfe)
         first = flow.velocity(x, t) if memory is None else memory
         return self._cover(flow, x, first, t, s, budget)
 
     def _cover(
-        self, flow: Flow, x: Array, first: Array, t: float, s: float, budget: _Budget
+        self, flow: BoundField, x: Array, first: Array, t: float, s: float, budget: _Budget
     ) -> tuple[Array, Array]:
         """States and slopes at s, in as many halvings as each row needs."""
         budget.left -= len(self.tableau.c)
@@ -222,10 +222,10 @@ class AdaptiveExponential(Solver):
         inside = [t for t in parted if grid.times[0] < t < grid.times[-1] and not grid.has(t)]
         return tuple(pairwise(sorted((*grid.times, *inside))))
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         return self._cover(flow, x, t, s, _Budget(self.max_nfe)), None
 
-    def _cover(self, flow: Flow, x: Array, t: float, s: float, budget: _Budget) -> Array:
+    def _cover(self, flow: BoundField, x: Array, t: float, s: float, budget: _Budget) -> Array:
         """States at s, in as many halvings as each row needs."""
         budget.left -= self.order
         lower, y = self.inner.pair(flow, x, t, s)
@@ -276,7 +276,7 @@ class ScipyAdaptive(Solver):
     def order(self) -> int:  # type: ignore[override]
         return _SCIPY_ORDERS[self.method]
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         if not isinstance(x, np.ndarray):
             raise TypeError(
                 f"SciPy integrates NumPy states only: found {type(x).__name__}; take dopri5_adaptive"

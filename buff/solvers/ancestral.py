@@ -9,7 +9,7 @@ from buff.paths import LINEAR, Path
 from buff.protocols import Array
 from buff.solvers.base import Solver
 from buff.solvers.exponential import ExponentialSinglestep
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 
 __all__ = ["Ancestral", "Consistency", "DpmSde", "ancestral_split"]
 
@@ -85,7 +85,7 @@ class Ancestral(Solver):
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
         return self.inner.steps(grid, path)
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         there = flow.at(s)
         f, g = flow.at(t).ratio, there.ratio
         down, up = ancestral_split(f, g, self.eta_ddim)
@@ -135,7 +135,7 @@ class DpmSde(Solver):
         if not 0 < self.r < 1:
             raise ValueError(f"r must lie in (0, 1): found {self.r!r}")
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         here, there = flow.at(t), flow.at(s)
         D, e = flow.predict(x, t)
         f, g = here.ratio, there.ratio
@@ -184,7 +184,7 @@ class Consistency(Solver):
         if not 0 <= self.rho_min <= 1:
             raise ValueError(f"rho_min must lie in [0, 1]: found {self.rho_min!r}")
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         there = flow.at(s)
         D, _ = flow.predict(x, t)
         up = math.sqrt(max(there.ratio**2 - self.rho_min**2, 0.0))

@@ -8,7 +8,7 @@ import numpy as np
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array, Field, Noise
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 
 __all__ = ["Solver"]
 
@@ -33,7 +33,7 @@ class Solver(ABC):
     adaptive: bool = False
 
     @abstractmethod
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         """Carry x from t to s along a flow; see :meth:`step`."""
 
     @final
@@ -72,7 +72,7 @@ class Solver(ABC):
         memory : object
             To hand to the next step.
         """
-        return self.advance(Flow(field, condition, noise), x, t, s, memory)
+        return self.advance(BoundField(field, condition, noise), x, t, s, memory)
 
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
         """The steps (t, s) taken over a grid: its intervals, unless the solver groups or repeats them."""
@@ -89,7 +89,7 @@ class Solver(ABC):
             raise ValueError(f"{self} chooses its times as it goes: it has no fixed nodes and no fixed nfe")
         recorder, x, memory = _Recorder(path), np.ones((1, 1)), None
         for t, s in self.steps(grid, path):
-            x, memory = self.advance(Flow(recorder, noise=np.ones_like), x, t, s, memory)
+            x, memory = self.advance(BoundField(recorder, noise=np.ones_like), x, t, s, memory)
         return tuple(recorder.calls)
 
     @final

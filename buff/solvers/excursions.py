@@ -16,7 +16,7 @@ from buff.grids.noise import karras
 from buff.paths import LINEAR, Path, renoise
 from buff.protocols import Array
 from buff.solvers.base import Solver
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 from buff.solvers.runge_kutta import ReducedRungeKutta
 
 __all__ = ["RESTARTS", "Churned", "Excursion", "Interval", "Restart"]
@@ -49,7 +49,7 @@ class Excursion(Solver):
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> Steps:
         """Steps (t, s), those with s < t going back."""
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         if s >= t:
             return self.inner.advance(flow, x, t, s, memory)
         return renoise(x, flow.at(t), flow.at(s), self.s_noise * flow.normal(x)), None

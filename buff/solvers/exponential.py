@@ -14,7 +14,7 @@ from buff.grids import TimeGrid
 from buff.paths import LINEAR, Marginal, Path
 from buff.protocols import Array
 from buff.solvers.base import Solver
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 from buff.solvers.runge_kutta import grouped
 
 __all__ = ["Basis", "DenoisedEnd", "ExponentialMultistep", "ExponentialSinglestep", "check_basis", "phi"]
@@ -95,10 +95,10 @@ class ExponentialSinglestep(Solver):
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
         return grouped(grid, self.span)
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         return self.pair(flow, x, t, s)[1], None
 
-    def pair(self, flow: Flow, x: Array, t: float, s: float) -> tuple[Array, Array]:
+    def pair(self, flow: BoundField, x: Array, t: float, s: float) -> tuple[Array, Array]:
         """The step of one order less, from the same stages, and the step."""
         here, there = flow.at(t), flow.at(s)
         predictions = flow.predict(x, t)
@@ -181,7 +181,7 @@ class ExponentialMultistep(Solver):
     def stochastic(self) -> bool:  # type: ignore[override]
         return self.eta_sde > 0
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         here, there = flow.at(t), flow.at(s)
         D, e = flow.predict(x, t)
         h = there.log_snr - here.log_snr
@@ -240,7 +240,7 @@ class DenoisedEnd(Solver):
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
         return self.inner.steps(grid, path)
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         there = flow.at(s)
         if there.sigma:
             return self.inner.advance(flow, x, t, s, memory)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from buff.paths import LINEAR, Marginal, Path
 from buff.protocols import Array, Field, Noise
 
-__all__ = ["Flow", "check_finite"]
+__all__ = ["BoundField", "check_finite"]
 
 
 @dataclass(frozen=True)
-class Flow:
+class BoundField:
     """What a solver's step sees: velocities and predictions of a batch, checked as they come.
 
     Parameters
@@ -36,7 +36,7 @@ class Flow:
         path: Path = getattr(self.field, "path", LINEAR)
         return path
 
-    def rows(self, chosen: Array) -> "Flow":
+    def rows(self, chosen: Array) -> "BoundField":
         """The flow of some rows of the batch (a mask)."""
         return self if self.condition is None else replace(self, condition=self.condition[chosen])
 

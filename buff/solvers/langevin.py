@@ -8,7 +8,7 @@ from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
 from buff.solvers.base import Solver
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 
 __all__ = ["EulerMaruyama", "PredictorCorrector"]
 
@@ -52,13 +52,13 @@ class EulerMaruyama(Solver):
         if self.diffusion == "discrete" and self.scale != 1:
             raise ValueError(f"scale does not apply to the discrete diffusion: found {self.scale!r}")
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         mean, deviation = self._law(flow, x, t, s)
         if s == 1 and not self.noise_at_end:
             return mean, None
         return mean + deviation * flow.normal(x), None
 
-    def _law(self, flow: Flow, x: Array, t: float, s: float) -> tuple[Array, float]:
+    def _law(self, flow: BoundField, x: Array, t: float, s: float) -> tuple[Array, float]:
         """Mean and deviation of the state at s."""
         here, there, u = flow.at(t), flow.at(s), flow.velocity(x, t)
         e = here.noise(x, u)
@@ -131,7 +131,7 @@ class PredictorCorrector(Solver):
             )
         return self.predictor.steps(grid, path)
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         sigma = flow.at(t).sigma
         for _ in range(self.n_corrector):
             _, e = flow.predict(x, t)

@@ -10,7 +10,7 @@ from buff.paths import Path
 from buff.protocols import Array, Field, Noise
 from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.base import Solver
-from buff.solvers.flow import Flow, check_finite
+from buff.solvers.flow import BoundField, check_finite
 from buff.solvers.registry import SOLVERS, get_solver
 
 __all__ = ["integrate", "trajectory"]
@@ -66,7 +66,7 @@ def trajectory(
         raise TypeError(f"grid must be a TimeGrid, as get_grid gives: found {type(grid).__name__}")
     _check(solver, field, grid, noise)
     check_finite(x, "the states to start from have")
-    flow, memory = Flow(field, condition, noise), None
+    flow, memory = BoundField(field, condition, noise), None
     yield x
     steps = solver.steps(grid, flow.path)
     for i, (t, s) in enumerate(steps):
@@ -104,7 +104,7 @@ def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) ->
         _check_tolerance(solver)
     if getattr(field, "at_every_time", True):
         return
-    path, available = Flow(field).path, cast(Any, field).times
+    path, available = BoundField(field).path, cast(Any, field).times
     off = None if solver.adaptive else _first_off(solver, grid, path, available)
     if solver.adaptive or off is not None:
         where = "times of its own choice" if off is None else f"t = {off:.6g}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from buff.protocols import Array
 from buff.solvers.base import Solver
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 from buff.solvers.runge_kutta import combine, runge_kutta_step
 from buff.solvers.tableaus import EULER, HEUN, RK4
 
@@ -66,7 +66,7 @@ class AdamsBashforth(Solver):
     def __post_init__(self) -> None:
         check_multistep(self.order, self.start)
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         u = flow.velocity(x, t)
         past = ((t, u), *(memory or ()))[: self.order]
         if len(past) < self.order and self.start != "euler":

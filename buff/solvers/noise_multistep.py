@@ -10,7 +10,7 @@ import numpy as np
 from buff.paths import Marginal
 from buff.protocols import Array
 from buff.solvers.base import Solver
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 from buff.solvers.multistep import STARTS, Start, check_multistep, lagrange_weights
 from buff.solvers.runge_kutta import combine, noise_of, runge_kutta_step
 
@@ -78,7 +78,7 @@ class NoiseMultistep(Solver):
     def order(self) -> int:  # type: ignore[override]
         return min(self.k, 2) if self.weights == "fixed" else self.k
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         here, there = flow.at(t), flow.at(s)
         D, e = flow.predict(x, t)
         most = flow.at_most(self.k) if self.lower_order_final else self.k
@@ -119,7 +119,7 @@ class PseudoNumerical(Solver):
 
     order = 2
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         if len(memory or ()) >= 3 or flow.at(t).pure or flow.at(s).pure:
             return NoiseMultistep(4, "fixed").advance(flow, x, t, s, memory)
         here, middle, there = flow.at(t), flow.at((t + s) / 2), flow.at(s)

@@ -9,7 +9,7 @@ from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
 from buff.solvers.base import Solver
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 from buff.solvers.tableaus import EULER, HEUN, Tableau
 
 __all__ = ["ReducedRungeKutta", "RungeKutta", "combine", "grouped", "noise_of", "runge_kutta_step", "slopes"]
@@ -84,11 +84,11 @@ class RungeKutta(Solver):
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
         return grouped(grid, self.span)
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         return runge_kutta_step(self.tableau, flow.velocity, x, t, s), None
 
 
-def noise_of(flow: Flow) -> Slope:
+def noise_of(flow: BoundField) -> Slope:
     """The slope in reduced coordinates y = x / alpha: ``dy / d(sigma / alpha) = e``, on every path."""
 
     def slope(y: Array, ratio: float) -> Array:
@@ -124,7 +124,7 @@ class ReducedRungeKutta(Solver):
     def order(self) -> int:  # type: ignore[override]
         return self.tableau.order
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         here, there = flow.at(t), flow.at(s)
         denoised, noise = flow.predict(x, t)
         if here.pure or there.pure:

@@ -10,7 +10,7 @@ from buff.paths import Marginal
 from buff.protocols import Array
 from buff.solvers.base import Solver
 from buff.solvers.exponential import Basis, check_basis, phi
-from buff.solvers.flow import Flow
+from buff.solvers.flow import BoundField
 from buff.solvers.runge_kutta import combine
 
 __all__ = ["UniPC"]
@@ -73,7 +73,7 @@ class UniPC(Solver):
     def order(self) -> int:  # type: ignore[override]
         return self.p + self.corrector
 
-    def advance(self, flow: Flow, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         here, there = flow.at(t), flow.at(s)
         predictions = D, e = flow.predict(x, t)
         M = D if self.basis == "denoised" else e

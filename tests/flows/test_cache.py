@@ -3,13 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from buff.flows import FlowMatchingData, NodeCache, NodeRecord
+from buff.flows import FlowMatchingData, NodeCache, NodeRecord, RankIntervals
 from buff.flows.cache import fingerprint
 from buff.trees import Booster, TreeSettings
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 2)).astype(np.float32)
-DATA = FlowMatchingData(X, X, X[:, :1], np.ones(200, np.float32))
+DATA = FlowMatchingData(RankIntervals(X, X), X[:, :1], np.ones(200, np.float32))
 SETTINGS = TreeSettings(n_estimators=2, tree_params={"max_bin": 64})
 KEY = fingerprint(DATA, SETTINGS, 5, times=(0.0, 0.5), seed=0)
 
@@ -22,7 +22,10 @@ def changed(array):
 
 @pytest.mark.parametrize("part", ["low", "high", "condition", "weights"])
 def test_any_changed_number_is_another_fit(part):
-    other = replace(DATA, **{part: changed(getattr(DATA, part))})
+    if part in ("low", "high"):
+        other = replace(DATA, scores=replace(DATA.scores, **{part: changed(getattr(DATA.scores, part))}))
+    else:
+        other = replace(DATA, **{part: changed(getattr(DATA, part))})
     assert fingerprint(other, SETTINGS, 5, times=(0.0, 0.5), seed=0) != KEY
 
 
@@ -67,11 +70,11 @@ def test_damaged_nodes_are_not_finished(tmp_path, name, content):
 
 def test_nodes_come_back_whole_or_not_at_all(tmp_path):
     cache, record = NodeCache(tmp_path / KEY), NodeRecord(0.5, 2, np.nan, 0.1)
-    booster = Booster.fit(X, X, SETTINGS)
+    trees = Booster.fit(X, X, SETTINGS)
     assert cache.load(3, 2, "cpu") is None
-    cache.store(3, booster, record)
+    cache.store(3, trees, record)
     back, back_record = cache.load(3, 2, "cpu")
-    assert np.array_equal(back(X), booster(X))
+    assert np.array_equal(back(X), trees(X))
     assert str(back_record) == str(record)
     assert cache.load(2, 2, "cpu") is None
     (tmp_path / KEY / "node_0003.json").unlink()  # killed between the two files

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from buff.flows import FlowMatchingData, make_plan
+from buff.flows import FlowMatchingData, RankIntervals, make_plan
 from buff.trees import TreeSettings
 
 LEVELS = np.random.default_rng(0).uniform(0.01, 0.99, (1000, 5)).astype(np.float32)
-DATA = FlowMatchingData(LEVELS, LEVELS)
-CONDITIONAL = FlowMatchingData(LEVELS, LEVELS, LEVELS[:, :2])
+DATA = FlowMatchingData(RankIntervals(LEVELS, LEVELS))
+CONDITIONAL = FlowMatchingData(RankIntervals(LEVELS, LEVELS), LEVELS[:, :2])
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -19,7 +19,7 @@ def test_nodes_are_those_with_something_to_learn():
     assert plan_of().times == (0.25, 0.5, 0.75)
     assert plan_of(CONDITIONAL).times == (0.0, 0.25, 0.5, 0.75)
     assert plan_of(settings=TreeSettings(n_estimators=0)).times == ()
-    assert plan_of(FlowMatchingData(LEVELS[:, :0], LEVELS[:, :0])).times == ()
+    assert plan_of(FlowMatchingData(RankIntervals(LEVELS[:, :0], LEVELS[:, :0]))).times == ()
 
 
 @pytest.mark.parametrize(("budget", "draws"), [(1, 1), (1400, 1), (20_000, 20), (10**9, 100)])
@@ -64,7 +64,7 @@ def test_shared_leaves_need_histograms_of_all_that_splits_see(layout):
 
     def memory(**changes):
         settings = TreeSettings(layout=layout, n_sketch=8, **changes)
-        return plan_of(FlowMatchingData(levels, levels), settings=settings, noise_budget=100).memory
+        return plan_of(FlowMatchingData(RankIntervals(levels, levels)), settings=settings, noise_budget=100).memory
 
     seen = 50 if layout == "vector" or TreeSettings(layout="sketch").layout_for(50) == "vector" else 8
     leaves, bins, sums = 2**9 - 2**8, 64, 16

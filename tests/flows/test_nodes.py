@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from buff.flows import FlowMatchingData, LinearVelocity, NodeModel, NodeRecord, Nodes, fit_node
+from buff.flows import FlowMatchingData, LinearVelocity, NodeModel, NodeRecord, Nodes, RankIntervals, fit_node
 from buff.randomness import training_seed
 from buff.trees import TreeSettings
 
@@ -17,7 +17,7 @@ def training_set(n=3000, conditions=False):
     low[:, 0] = high[:, 0] = np.where(RNG.random(n) < 0.5, 0.1, 0.9) + RNG.uniform(-0.02, 0.02, n)
     low[: n // 2, 1], high[: n // 2, 1] = 0.0, 0.5
     condition = RNG.normal(size=(n, 1)).astype(np.float32) if conditions else None
-    return FlowMatchingData(low, high, condition)
+    return FlowMatchingData(RankIntervals(low, high), condition)
 
 
 def base_of(data):
@@ -46,10 +46,12 @@ def test_problem_is_the_line_between_noise_and_data(t):
 
 
 def test_subset_keeps_rows_whole():
-    data = FlowMatchingData(*(np.arange(10, dtype=np.float32)[:, None] for _ in range(3)), np.arange(10, dtype=np.float32))
+    x = np.arange(10, dtype=np.float32)[:, None]
+    data = FlowMatchingData(RankIntervals(x, x), x, np.arange(10, dtype=np.float32))
     part = data.subset(4, np.random.default_rng(0))
     assert len(part) == 4
-    assert part.low[:, 0].tolist() == part.high[:, 0].tolist() == part.condition[:, 0].tolist() == part.weights.tolist()
+    low, high = part.scores.arrays
+    assert low[:, 0].tolist() == high[:, 0].tolist() == part.condition[:, 0].tolist() == part.weights.tolist()
     assert data.subset(10, np.random.default_rng(0)) is data
 
 
@@ -58,19 +60,19 @@ def test_subset_keeps_rows_whole():
 )
 def test_nothing_is_trained_where_the_velocity_is_known(t, conditions, exact):
     data = training_set(500, conditions)
-    booster, record = fit_node(data, base_of(data), t, TreeSettings(n_estimators=2), 1, training_seed(0, 0))
-    assert data.has_closed_form(t) == exact == (booster is None)
+    trees, record = fit_node(data, base_of(data), t, TreeSettings(n_estimators=2), 1, training_seed(0, 0))
+    assert data.has_closed_form(t) == exact == (trees is None)
     assert record.rounds == (0 if exact else 2)
     assert np.isnan(record.explained) == exact
 
 
 def test_trees_explain_what_the_base_cannot():
     data = training_set()
-    booster, record = fit_node(
+    trees, record = fit_node(
         data, base_of(data), 0.6, TreeSettings(n_estimators=20, max_depth=4), 5, training_seed(0, 3)
     )
     features, targets, _ = data.problem(0.6, 5, np.random.default_rng(99))
-    node = NodeModel.of(base_of(data), 0.6, booster)
+    node = NodeModel.of(base_of(data), 0.6, trees)
     left = targets - NodeModel.of(base_of(data), 0.6, None)(features)
     explained = 1 - np.mean((targets - node(features)) ** 2) / np.mean(left**2)
     assert record.explained == pytest.approx(explained, abs=0.04)
@@ -80,9 +82,9 @@ def test_trees_explain_what_the_base_cannot():
 
 def test_the_start_uses_the_condition_only():
     data = training_set(conditions=True)
-    booster, _ = fit_node(data, base_of(data), 0.0, TreeSettings(n_estimators=5), 2, training_seed(0, 0))
+    trees, _ = fit_node(data, base_of(data), 0.0, TreeSettings(n_estimators=5), 2, training_seed(0, 0))
     x, c = RNG.normal(size=(2, 50, 2)).astype(np.float32), np.zeros((50, 1), np.float32)
-    assert np.array_equal(booster(np.hstack([x[0], c])), booster(np.hstack([x[1], c])))
+    assert np.array_equal(trees(np.hstack([x[0], c])), trees(np.hstack([x[1], c])))
 
 
 def test_noise_depends_on_the_seed_of_the_node_only():

@@ -1,4 +1,4 @@
-"""Pairs: marginals stay, stratify are kept, transport brings near rows together."""
+"""Pairs: marginals stay, strata are kept, transport brings near rows together."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from buff.couplings import MinibatchTransport
-from buff.flows import FlowMatchingData, LinearVelocity, Source, stratify
+from buff.flows import FlowMatchingData, LinearVelocity, RankIntervals, Source, stratify
 from buff.flows.cache import fingerprint
 from buff.flows.nodes import limit_memorisation
 from buff.trees import TreeSettings
@@ -19,8 +19,8 @@ OT = MinibatchTransport(batch_size=100)
 POINTS = RNG.normal(size=(N, 2)).astype(np.float32)
 
 
-def rows(starts, **parts):
-    return FlowMatchingData(LEVELS, LEVELS, starts=starts, **parts)
+def rows(source, **parts):
+    return FlowMatchingData(RankIntervals(LEVELS, LEVELS), source=source, **parts)
 
 
 def distance(x0, x1):
@@ -38,16 +38,16 @@ def test_pairs_are_exchanged_within_strata_only():
     labels = RNG.integers(0, 3, N)
     points = (10.0 * labels[:, None] + POINTS).astype(np.float32)
     condition = labels[:, None].astype(np.float32)
-    starts = Source(0.0, points, coupling=OT, labels=labels, point_labels=labels)
-    x0, _, c, _ = rows(starts, condition=condition).pairs(np.random.default_rng(1))
+    source = Source(0.0, points, coupling=OT, labels=labels, sample_labels=labels)
+    x0, _, c, _ = rows(source, condition=condition).pairs(np.random.default_rng(1))
     assert np.array_equal(np.rint(x0.mean(axis=1) / 10), c[:, 0])
 
 
 def test_weights_become_frequencies_on_both_sides():
     left, points = LEVELS[:, 0] < 0.5, np.zeros((2, 2), np.float32)
     points[1] = 1
-    starts = Source(0.0, points, np.array([1.0, 3.0]), OT)
-    x0, x1, _, weights = rows(starts, weights=np.where(left, 3.0, 1.0)).pairs(np.random.default_rng(1))
+    source = Source(0.0, points, np.array([1.0, 3.0]), OT)
+    x0, x1, _, weights = rows(source, weights=np.where(left, 3.0, 1.0)).pairs(np.random.default_rng(1))
     assert weights is None
     assert abs(x0.mean() - 0.75) < 0.05
     assert abs((x1[:, 0] < 0).mean() - 3 * left.mean() / (3 * left.mean() + (1 - left.mean()))) < 0.05
@@ -58,14 +58,14 @@ def test_rows_keep_their_points():
     x0, _, _, _ = data.pairs(np.random.default_rng(1))
     assert np.array_equal(x0, POINTS)
     part = data.subset(50, np.random.default_rng(0))
-    kept = np.flatnonzero(np.isin(LEVELS[:, 0], part.low[:, 0]))
+    kept = np.flatnonzero(np.isin(LEVELS[:, 0], part.scores.low[:, 0]))
     assert np.array_equal(part.pairs(np.random.default_rng(1))[0], POINTS[kept])
     noisy = rows(Source(0.1, POINTS)).pairs(np.random.default_rng(1))[0]
     assert (noisy - POINTS).std() == pytest.approx(0.1, rel=0.05)
 
 
 @pytest.mark.parametrize(
-    ("starts", "known"),
+    ("source", "known"),
     [
         (Source(), [True, False, True]),
         (Source(0.5), [True, False, True]),
@@ -73,17 +73,17 @@ def test_rows_keep_their_points():
         (Source(0.0, POINTS), [False] * 3),
     ],
 )
-def test_velocities_are_known_where_noise_knows_nothing(starts, known):
-    data = rows(starts)
+def test_velocities_are_known_where_noise_knows_nothing(source, known):
+    data = rows(source)
     assert [data.has_closed_form(t) for t in (0, 0.5, 1)] == known
     assert data.is_uninformative(0) == known[0]
     conditional = replace(data, condition=LEVELS)
     assert [conditional.has_closed_form(t) for t in (0, 0.5, 1)] == [False, False, known[2]]
 
 
-@pytest.mark.parametrize("starts", [Source(0.5), Source(coupling=OT), Source(0.0, POINTS)])
-def test_base_is_least_squares_of_the_pairs(starts):
-    data = rows(starts)
+@pytest.mark.parametrize("source", [Source(0.5), Source(coupling=OT), Source(0.0, POINTS)])
+def test_base_is_least_squares_of_the_pairs(source):
+    data = rows(source)
     base = data.base(np.random.default_rng(1))
     features, targets, _ = data.problem(0.4, 10, np.random.default_rng(2))
     inputs = np.hstack([features, np.ones((len(features), 1))])
@@ -92,9 +92,9 @@ def test_base_is_least_squares_of_the_pairs(starts):
 
 
 def test_any_other_start_is_another_fit():
-    starts = [Source(), Source(0.5), Source(coupling=OT), Source(coupling=MinibatchTransport(50)), Source(0.0, POINTS)]
-    starts += [Source(0.0, POINTS + 1), Source(0.0, POINTS, coupling=OT), Source(0.0, POINTS, np.ones(N), OT)]
-    assert len({fingerprint(rows(s), TreeSettings(), 1) for s in starts}) == len(starts)
+    source = [Source(), Source(0.5), Source(coupling=OT), Source(coupling=MinibatchTransport(50)), Source(0.0, POINTS)]
+    source += [Source(0.0, POINTS + 1), Source(0.0, POINTS, coupling=OT), Source(0.0, POINTS, np.ones(N), OT)]
+    assert len({fingerprint(rows(s), TreeSettings(), 1) for s in source}) == len(source)
 
 
 def test_splits_of_single_rows_count_in_rows():

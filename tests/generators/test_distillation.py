@@ -8,7 +8,7 @@ from scipy.stats import ks_2samp
 import buff
 from buff.errors import OffGridError
 from buff.fields import Counted, Reversed, Scaled
-from buff.flows import TeacherTrajectories
+from buff.flows import SampleRequest, TeacherTrajectories
 from buff.grids import TimeGrid
 from buff.randomness import EventNoise
 from buff.solvers import integrate
@@ -107,7 +107,7 @@ def test_steps_are_the_way_between_nodes():
     assert weights is None
     assert np.array_equal(features, np.hstack([states[1, :80], condition[:80]]))
     assert np.allclose(features[:, :2] + 0.75 * targets, states[2, :80], atol=1e-6)
-    assert np.array_equal(steps.fresh(10, None).states, states[:, 80:90])
+    assert np.array_equal(steps.held_out(10, None).states, states[:, 80:90])
     weights, bias = steps.base(None).at(0.25)
     solution = np.linalg.lstsq(np.hstack([features, np.ones((80, 1))]), targets, rcond=None)[0]
     assert np.allclose(np.vstack([weights, bias]), solution, atol=1e-4)
@@ -118,7 +118,7 @@ def test_the_field_of_a_model_is_what_it_samples_with(teacher):
     counted = Counted(teacher.field_)
     x1 = integrate(teacher.solver, counted, x0, teacher.grid_)
     assert counted.nfe == teacher.n_steps
-    *_, end = teacher._flow.states(EventNoise(7), 5, None)
+    *_, end = teacher._flow.field_trajectory(SampleRequest(5, 7))
     assert np.array_equal(x1, end)
     stopped = integrate("ab2", Scaled(teacher.field_, (0.0,) * 10), x0, teacher.grid_)
     assert np.array_equal(stopped, x0)

@@ -1,0 +1,235 @@
+"""Scores in, fitted flow out."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from buff.flows.cache import NodeCache, fingerprint
+from buff.flows.calibration import MarginalCalibration
+from buff.flows.cost import CostEstimate, make_plan
+from buff.flows.data import Base, FlowMatchingData, RegressionSource
+from buff.flows.executor import train_field
+from buff.flows.model import FlowModel
+from buff.flows.nodes import NodeModel, Nodes, limit_memorisation
+from buff.flows.request import SampleRequest
+from buff.flows.source import NOISE, Source
+from buff.grids import TimeGrid, get_grid
+from buff.protocols import Array
+from buff.randomness import seed_from, training_seed
+from buff.solvers import SOLVERS, Solver, get_solver
+from buff.trees import TreeSettings
+
+__all__ = ["FlowSettings", "calibrate", "estimate_cost", "fit_flow", "train_flow", "train_nodes"]
+
+#: Events from which a calibration is read, and rows from which on a flow needs none: within 2 percent of the width it
+#: is right, and bending it costs as much as it gains.
+_CALIBRATION_DRAWS, _ENOUGH_ROWS = 15_000, 5_000
+
+
+@dataclass(frozen=True)
+class FlowSettings:
+    """How a flow is trained and solved.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps from source to data.
+    solver : str
+        Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
+    grid : str
+        Where the steps lie in time: see :func:`buff.grids.get_grid`.
+    trees : TreeSettings
+        How the regressor of a node is grown, and on which device.
+    noise_budget : int
+        Rows a node is trained on: each row is used with so many noise draws that this is reached.
+    n_jobs : int or None
+        Nodes trained at a time; never changes a model.
+    max_memory : int or None
+        Bytes that a fit may take.
+    cache_dir : path or None
+        Folder of finished nodes, from which a fit that was killed goes on.
+    verbose : int
+        Whether to show progress.
+
+    Examples
+    --------
+    >>> FlowSettings(n_steps=2, solver="heun").times
+    (0.0, 0.5, 1.0)
+    """
+
+    n_steps: int = 10
+    solver: str | Solver = "ab2"
+    grid: str = "uniform"
+    trees: TreeSettings = field(default_factory=TreeSettings)
+    noise_budget: int = 150_000
+    n_jobs: int | None = None
+    max_memory: int | None = None
+    cache_dir: str | Path | None = None
+    verbose: int = 0
+
+    @property
+    def time_grid(self) -> TimeGrid:
+        """The times where the solver stops."""
+        return get_grid(self.grid, int(self.n_steps))
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times at which the solver calls the field: where trees are needed.
+
+        Raises
+        ------
+        ValueError
+            The solver chooses its times as it goes.
+        """
+        rule = get_solver(self.solver)
+        if rule.adaptive:
+            fixed = [name for name, other in SOLVERS.items() if not other.adaptive]
+            raise ValueError(
+                f"solver={self.solver!r} chooses its times as it goes, and trees exist at the nodes of a grid only: "
+                f"choose one of {', '.join(fixed)}"
+            )
+        return rule.nodes(self.time_grid)
+
+
+def fit_flow(
+    x1: Array | tuple[Array, Array],
+    settings: FlowSettings | None = None,
+    *,
+    condition: Array | None = None,
+    sample_weight: Array | None = None,
+    source: Source = NOISE,
+    calibrated: Array | None = None,
+    seed: int | None = None,
+) -> FlowModel:
+    r"""Learn the flow from a source to the rows of ``x1``, given their conditions.
+
+    At each time t of the solver's nodes the velocity :math:`u(x, t, c) = E[x_1 - x_0 \mid x_t = x, c]`, with
+    :math:`x_t = t x_1 + (1 - t) x_0`, is its best linear part in closed form plus trees (conditional flow matching,
+    Lipman et al., 2022, arXiv:2210.02747).
+
+    Parameters
+    ----------
+    x1 : array of shape (n, d), or pair of such arrays
+        Scores of about unit width. A pair (low, high) of normal scores spans the ranks that repeated values own: each
+        noise draw places the row anew between them, uniformly in rank (uniform dequantization).
+    settings : FlowSettings
+    condition : array of shape (n, c), optional
+        Features of about unit width.
+    sample_weight : array of shape (n,), optional
+        Not negative; rows of weight 0 are left out.
+    source : Source
+        Where the flow starts; standard normal noise unless told otherwise.
+    calibrated : bool array of shape (d,), optional
+        Scores whose marginals are made standard normal in the end, for less than 5,000 rows without condition: see
+        :class:`~buff.flows.MarginalCalibration`.
+    seed : int, optional
+        Of the training; None asks the operating system (with a ``cache_dir``, the data and settings decide).
+
+    Returns
+    -------
+    FlowModel
+        With ``records`` of its nodes and the ``cost`` that was expected.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not agree, values that are not finite.
+    MemoryError
+        The fit needs more than ``settings.max_memory``.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> c = rng.standard_normal((500, 1)).astype(np.float32)
+    >>> x1 = (c + 0.1 * rng.standard_normal((500, 1))).astype(np.float32)
+    >>> model = fit_flow(x1, FlowSettings(n_steps=4, noise_budget=5_000), condition=c, seed=0)
+    >>> x = model.sample(SampleRequest(1000, seed=1, condition=np.full((1, 1), 2.0, np.float32)))
+    >>> bool(abs(x.mean() - 2) < 0.1)
+    True
+    """
+    data = FlowMatchingData.of(x1, condition, sample_weight, source)
+    return train_flow(data, settings or FlowSettings(), calibrated=calibrated, seed=seed)
+
+
+def train_flow(
+    data: FlowMatchingData, settings: FlowSettings, *, calibrated: Array | None = None, seed: int | None = None
+) -> FlowModel:
+    """:func:`fit_flow` for data that are ready."""
+    cost = estimate_cost(data, settings)
+    cache, seed = _cache(data, settings, cost, seed)
+    rng = np.random.default_rng(training_seed(seed))
+    data = data.standardized(rng)
+    base = data.base(rng)
+    trees = limit_memorisation(settings.trees, data, base, cost.n_draws)
+    nodes, records = train_nodes(data, base, replace(settings, trees=trees), cost, seed, cache)
+    device = trees.device
+    model = FlowModel(
+        nodes=nodes,
+        times=settings.times,
+        solver=get_solver(settings.solver),
+        grid=settings.time_grid,
+        standardizer=data.standardizer and data.standardizer.to_device(device),
+        source_noise=data.source.noise,
+        device=device,
+        seed=seed,
+        records=records,
+        cost=cost,
+    )
+    few = data.condition is None and len(data) < _ENOUGH_ROWS
+    return model if calibrated is None or not few else calibrate(model, calibrated, settings.n_jobs)
+
+
+def train_nodes(
+    data: RegressionSource,
+    base: Base,
+    settings: FlowSettings,
+    cost: CostEstimate,
+    seed: int,
+    cache: NodeCache | None = None,
+) -> tuple[tuple[NodeModel, ...], Nodes]:
+    """The models of all nodes and their records."""
+    fitted = train_field(
+        data, base, settings.times, settings.trees, cost, seed=seed, cache=cache, verbose=settings.verbose
+    )
+    nodes = tuple(NodeModel.of(base, record.t, trees, settings.trees.device) for trees, record in fitted)
+    return nodes, Nodes(record for _, record in fitted)
+
+
+def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool = False) -> CostEstimate:
+    """Noise draws, workers, memory, disk and, after a trial of a second or two, time of a fit.
+
+    Raises
+    ------
+    MemoryError
+        The fit would need more than ``settings.max_memory``.
+    """
+    return make_plan(
+        data,
+        settings.times,
+        settings.trees,
+        noise_budget=settings.noise_budget,
+        n_workers=effective_n_jobs(settings.n_jobs),
+        max_memory=settings.max_memory,
+        trial=trial,
+    )
+
+
+def calibrate(model: FlowModel, smooth: Array, n_jobs: int | None = None) -> FlowModel:
+    """The model with a calibration of the scores named by ``smooth`` (d,), read from events that it draws."""
+    if not smooth.any() or all(node.trees is None for node in model.nodes):
+        return model
+    request = SampleRequest(_CALIBRATION_DRAWS, seed_from(training_seed(model.seed)), n_jobs=n_jobs)
+    return replace(model, calibration=MarginalCalibration.of(model.sample(request), smooth))
+
+
+def _cache(
+    data: FlowMatchingData, settings: FlowSettings, cost: CostEstimate, seed: int | None
+) -> tuple[NodeCache | None, int]:
+    """Where finished nodes are kept, and the seed: a fit that is to be resumed must not draw a new one."""
+    if settings.cache_dir is None:
+        return None, seed_from(seed)
+    shown = "none" if seed is None else seed
+    key = fingerprint(data, settings.trees, cost.n_draws, times=settings.times, seed=shown)
+    return NodeCache(Path(settings.cache_dir) / key), int(key, 16) if seed is None else seed

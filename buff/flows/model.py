@@ -1,0 +1,221 @@
+"""A fitted flow as a value: states of the source in, data out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buff.fields import NodeField
+from buff.flows.calibration import MarginalCalibration
+from buff.flows.cost import CostEstimate
+from buff.flows.devices import device_arrays, to_numpy
+from buff.flows.nodes import NodeModel, Nodes
+from buff.flows.reproducible_linear import ReproducibleLinear
+from buff.flows.request import SampleRequest
+from buff.flows.standardizer import ConditionalStandardizer
+from buff.grids import TimeGrid
+from buff.protocols import Array, Noise
+from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
+from buff.trees import Booster
+
+__all__ = ["FlowModel"]
+
+_NO_RECORDS = Nodes()
+
+
+@dataclass(frozen=True, eq=False)
+class FlowModel:
+    r"""``dx/dt = u(x, t, c)`` from a source at t = 0 to scores at t = 1, with its solver and grid.
+
+    Arrays only: rows of d scores and c features of a condition. With a condition the field lives in the coordinates
+    ``z = (x - E_lin[x | c]) / s`` of :class:`~buff.flows.ConditionalStandardizer`, in which the source is given too.
+
+    Attributes
+    ----------
+    nodes : tuple of NodeModel
+        Velocity at each time.
+    times : tuple of float
+    solver : Solver
+    grid : TimeGrid
+    standardizer : ConditionalStandardizer or None
+    source_noise : float
+        Standard deviation of the noise that the flow starts from.
+    calibration : MarginalCalibration or None
+        What becomes of the scores in the end.
+    device : {"cpu", "cuda"}
+    seed : int
+        Of the training.
+    records : Nodes
+        Rounds, variance explained and seconds of every node.
+    cost : CostEstimate or None
+        What the fit was expected to cost; not kept in files.
+
+    Examples
+    --------
+    >>> from buff.flows import FlowSettings, SampleRequest, fit_flow
+    >>> x1 = np.random.default_rng(0).standard_normal((500, 2)).astype(np.float32)
+    >>> model = fit_flow(x1, FlowSettings(n_steps=4, noise_budget=5_000), seed=0)
+    >>> model.sample(SampleRequest(3, seed=1)).shape
+    (3, 2)
+    >>> last = model.sample(SampleRequest(2, seed=1, first_event=1))
+    >>> bool((last == model.sample(SampleRequest(3, seed=1))[1:]).all())
+    True
+    """
+
+    nodes: tuple[NodeModel, ...]
+    times: tuple[float, ...]
+    solver: Solver
+    grid: TimeGrid
+    standardizer: ConditionalStandardizer | None = None
+    source_noise: float = 1.0
+    calibration: MarginalCalibration | None = None
+    device: str = "cpu"
+    seed: int = 0
+    records: Nodes = _NO_RECORDS
+    cost: CostEstimate | None = None
+
+    @property
+    def field(self) -> NodeField:
+        """The velocity, at the nodes only."""
+        return NodeField(self.times, self.nodes)
+
+    @property
+    def n_dims(self) -> int:
+        """Number d of scores."""
+        return len(self.nodes[0].linear.bias)
+
+    @property
+    def n_conditions(self) -> int:
+        """Number of features of the condition."""
+        return len(self.nodes[0].linear.weights) - self.n_dims
+
+    def source_samples(self, request: SampleRequest, noise: Noise | None = None) -> Array:
+        """x0 of a batch, (n, d): noise, added to ``request.source`` if there is one."""
+        x0 = (noise or request.noise())(np.empty((request.n, self.n_dims), np.float32))
+        if self.source_noise != 1:
+            x0 *= np.float32(self.source_noise)
+        if request.source is not None:
+            x0 += request.source
+        return x0
+
+    def transport(self, x0: Array, condition: Array | None = None, noise: Noise | None = None) -> Array:
+        """Scores x1 (n, d) where the flow takes states x0 (n, d) of the source, given conditions (n, c).
+
+        Parameters
+        ----------
+        x0 : float32 array of shape (n, d)
+        condition : float32 array of shape (n, c), optional
+        noise : Noise, optional
+            For stochastic solvers: standard normal numbers like its argument.
+
+        Raises
+        ------
+        ValueError
+            Noise missing, or shapes that do not fit the model.
+        """
+        x, condition = self._on_device(x0, condition)
+        x = integrate(self.solver, self.field, x, self.grid, condition, noise)
+        return self._scores(x, condition, last=True)
+
+    def draw(self, batch: SampleRequest) -> Array:
+        """Scores of one batch of events, at once."""
+        noise = batch.noise()
+        return self.transport(self.source_samples(batch, noise), batch.condition, noise)
+
+    def batches(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of events, float32, batch by batch in order."""
+        return request.map(self.draw)
+
+    def sample(self, request: SampleRequest) -> Array:
+        """Scores of events, float32 of shape (n, d)."""
+        return np.concatenate([np.empty((0, self.n_dims), np.float32), *self.batches(request)])
+
+    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of all events at once, at the start and after every step; the last are those of :meth:`sample`."""
+        condition = request.batch(0, request.n).condition
+        for left, state in enumerate(self._states(request), start=1 - len(self.grid.times)):
+            yield self._scores(state, self._on_device(state, condition)[1], last=not left)
+
+    def field_trajectory(self, request: SampleRequest) -> Iterator[Array]:
+        """The same in the coordinates that the field lives in, before calibration."""
+        return map(to_numpy, self._states(request))
+
+    def _states(self, request: SampleRequest) -> Iterator[Array]:
+        batch = request.batch(0, request.n)
+        noise = batch.noise()
+        x, condition = self._on_device(self.source_samples(batch, noise), batch.condition)
+        return trajectory(self.solver, self.field, x, self.grid, condition, noise)
+
+    def _on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
+        xp, _ = device_arrays(self.device)
+        return xp.asarray(x), None if condition is None else xp.asarray(condition)
+
+    def _scores(self, x: Array, condition: Array | None, *, last: bool) -> Array:
+        scores = to_numpy(x if self.standardizer is None else self.standardizer.inverse(x, condition))
+        return self.calibration(scores) if last and self.calibration else scores
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, named arrays, and trees in UBJSON.
+
+        Raises
+        ------
+        ValueError
+            The solver has no name in ``SOLVERS``.
+        """
+        linears = {f"linear/{i}": node.linear for i, node in enumerate(self.nodes)}
+        arrays: dict[str, Array] = {}
+        if self.standardizer:
+            arrays["frame/scale"] = to_numpy(self.standardizer.scale)
+            linears["frame"] = self.standardizer.shift
+        if self.calibration:
+            arrays |= {f"margins/{name}": values for name, values in vars(self.calibration).items()}
+        for name, linear in linears.items():
+            arrays |= {f"{name}/{key}": a for key, a in linear.to_arrays().items()}
+        record = {
+            "nodes": self.records.to_list(),
+            "times": list(self.times),
+            "noise": self.source_noise,
+            "solver": _name_of(self.solver),
+            "grid": list(self.grid.times),
+            "seed": str(self.seed),
+        }
+        return record, arrays, {f"{i}.ubj": m.trees.to_bytes() for i, m in enumerate(self.nodes) if m.trees}
+
+    @classmethod
+    def from_arrays(
+        cls, record: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], device: str = "cpu"
+    ) -> "FlowModel":
+        """Inverse of :meth:`to_arrays`, for a device."""
+
+        def linear(name: str) -> ReproducibleLinear:
+            return ReproducibleLinear(arrays[f"{name}/weights"], arrays[f"{name}/bias"]).to_device(device)
+
+        def node(i: int) -> NodeModel:
+            base, blob = linear(f"linear/{i}"), blobs.get(f"{i}.ubj")
+            return NodeModel(base, None if blob is None else Booster.from_bytes(blob, len(base.bias), device))
+
+        standardizer = calibration = None
+        if "frame/scale" in arrays:
+            standardizer = ConditionalStandardizer(linear("frame"), arrays["frame/scale"]).to_device(device)
+        if "margins/smooth" in arrays:
+            calibration = MarginalCalibration(arrays["margins/quantiles"], arrays["margins/smooth"])
+        return cls(
+            nodes=tuple(node(i) for i in range(len(record["times"]))),
+            times=tuple(record["times"]),
+            solver=get_solver(record["solver"]),
+            grid=TimeGrid(tuple(record["grid"])),
+            standardizer=standardizer,
+            source_noise=record["noise"],
+            calibration=calibration,
+            device=device,
+            seed=int(record["seed"]),
+            records=Nodes.from_list(record["nodes"]),
+        )
+
+
+def _name_of(solver: Solver) -> str:
+    for name, known in SOLVERS.items():
+        if known is solver or known == solver:
+            return name
+    raise ValueError(f"{solver} has no name: files keep solvers of {', '.join(SOLVERS)}")

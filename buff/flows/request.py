@@ -1,0 +1,122 @@
+"""What is asked of a model: how many events, of which seed, from what and given what."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.special import ndtr
+
+from buff.protocols import Array, Indices
+from buff.randomness import EventNoise
+
+__all__ = ["SampleRequest", "condition_normals", "dequantization_noise"]
+
+T = TypeVar("T")
+
+#: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition, the
+#: place of its values inside the ranks that they own.
+_START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
+#: Events a batch: their states and leaves stay in the cache.
+_BATCH = 8192
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Events ``first_event, ..., first_event + n - 1`` of a seed.
+
+    Event i depends on ``seed``, ``stream`` and i, on its condition and its source alone: not on batches, threads or
+    the number of events.
+
+    Parameters
+    ----------
+    n : int
+        Number of events.
+    seed : int
+    first_event : int
+        Number of the first event.
+    condition : float32 array of shape (n, c) or (1, c), optional
+        Conditions; a single row holds for all events.
+    source : float32 array of shape (n, d) or (1, d), optional
+        What the noise of the source is added to.
+    batch_size : int, optional
+        Events at a time: bounds memory, changes nothing else.
+    n_jobs : int, optional
+        Threads; None is 1, -1 all cores.
+    stream : int
+        First stream of the events' random numbers; models that share events take streams that are far apart.
+    chosen : array of n rising integers, optional
+        Only these events, counted from the first; see :meth:`choose`.
+
+    Raises
+    ------
+    ValueError
+        Conditions or sources of another number of rows.
+
+    Examples
+    --------
+    >>> request = SampleRequest(5, seed=7, first_event=10, batch_size=2)
+    >>> [(batch.first_event, batch.n) for batch in request.batches()]
+    [(10, 2), (12, 2), (14, 1)]
+    """
+
+    n: int
+    seed: int
+    first_event: int = 0
+    condition: Array | None = None
+    source: Array | None = None
+    batch_size: int | None = None
+    n_jobs: int | None = None
+    stream: int = _START
+    chosen: Indices | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("condition", "source"):
+            rows = getattr(self, name)
+            if rows is not None and (rows.ndim != 2 or len(rows) not in (1, self.n)):
+                raise ValueError(f"{name} must have one row, or one for each of {self.n} events: found {rows.shape}")
+
+    def noise(self) -> EventNoise:
+        """Standard normal numbers of the events."""
+        return EventNoise(self.seed, self.first_event, self.stream, self.chosen)
+
+    def choose(self, rows: Indices) -> "SampleRequest":
+        """Some of the events, by rising numbers counted from the first."""
+        condition, source = (None if part is None else part[rows] for part in (self.condition, self.source))
+        return replace(self, n=len(rows), condition=condition, source=source, chosen=rows)
+
+    def batch(self, start: int, n: int) -> "SampleRequest":
+        """The ``n`` events from ``start`` on, with a row of condition and source each."""
+        condition, source = (_rows(part, start, n) for part in (self.condition, self.source))
+        part = replace(self, n=n, condition=condition, source=source)
+        if self.chosen is not None:
+            return replace(part, chosen=self.chosen[start : start + n])
+        return replace(part, first_event=self.first_event + start)
+
+    def batches(self) -> Iterator["SampleRequest"]:
+        """The events in batches, in order."""
+        size = self.batch_size or _BATCH
+        return (self.batch(i, min(size, self.n - i)) for i in range(0, self.n, size))
+
+    def map(self, draw: Callable[["SampleRequest"], T]) -> Iterator[T]:
+        """``draw(batch)`` of all batches, in order, on ``n_jobs`` threads."""
+        # trees release the interpreter's lock while they predict, so threads are enough
+        run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
+        return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:
+    """The normal numbers that conditions of events are drawn from, float32 of shape (n, d)."""
+    return EventNoise(seed, first_event, _CONDITION).normal(n, d)
+
+
+def dequantization_noise(seed: int, first_event: int, n: int, d: int) -> Array:
+    """Where the values of events lie inside the ranks that they own, uniform in (0, 1), of shape (n, d)."""
+    return ndtr(EventNoise(seed, first_event, _DEQUANTIZATION).normal(n, d))
+
+
+def _rows(part: Array | None, start: int, n: int) -> Array | None:
+    if part is None:
+        return None
+    return np.broadcast_to(part, (n, part.shape[1])) if len(part) == 1 else part[start : start + n]
