@@ -1,11 +1,13 @@
 """Scores in, fitted flow out."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from joblib import effective_n_jobs
 
+from buff.errors import check_jobs, check_whole
 from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
@@ -53,6 +55,11 @@ class FlowSettings:
     verbose : int
         Whether to show progress.
 
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the parameter, what was found and what is valid.
+
     Examples
     --------
     >>> FlowSettings(n_steps=2, solver="heun").times
@@ -66,8 +73,19 @@ class FlowSettings:
     noise_budget: int = 150_000
     n_jobs: int | None = None
     max_memory: int | None = None
-    cache_dir: str | Path | None = None
+    cache_dir: str | os.PathLike[str] | None = None
     verbose: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("n_steps", self.n_steps, 1)
+        check_whole("noise_budget", self.noise_budget, 1)
+        if self.max_memory is not None:
+            check_whole("max_memory", self.max_memory, 1)
+        check_jobs(self.n_jobs)
+        if not isinstance(self.cache_dir, str | os.PathLike | None):
+            raise TypeError(f"cache_dir must be a folder or None, found {self.cache_dir!r}")
+        if self.cache_dir is not None and Path(self.cache_dir).exists() and not Path(self.cache_dir).is_dir():
+            raise ValueError(f"cache_dir must be a folder, found the file {os.fspath(self.cache_dir)!r}")
 
     @property
     def time_grid(self) -> TimeGrid:
