@@ -97,10 +97,13 @@ class RankIntervals:
 
     def draw(self, rng: Any, device: str = "cpu") -> Array:
         """x1 of shape (n, d), ``ndtri(low + (high - low) u)`` with u uniform."""
+        return self.at(rng.random(self.low.shape, dtype=device_arrays(device)[0].float32), device)
+
+    def at(self, u: Array, device: str = "cpu") -> Array:
+        """Scores at places u in [0, 1] between the ranks, float32 of shape (n, d)."""
         xp, ndtri = device_arrays(device)
-        place = rng.random(self.low.shape, dtype=xp.float32)
-        u = self.low + (self.high - self.low) * place
-        return ndtri(xp.clip(u, xp.float32(1e-7), xp.float32(1 - 1e-7)))
+        rank = self.low + (self.high - self.low) * u
+        return ndtri(xp.clip(rank, xp.float32(1e-7), xp.float32(1 - 1e-7)))
 
 
 @dataclass(frozen=True)

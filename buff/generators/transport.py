@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -18,6 +18,7 @@ from buff.flows import (
     CostEstimate,
     FlowMatchingData,
     LinearVelocity,
+    RankIntervals,
     ReproducibleLinear,
     SampleRequest,
     Source,
@@ -256,8 +257,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         """What the noise of the source is added to, and conditions of the field."""
         if self._source_space is not None:
             low, high = (ndtr(self._source_space.encode(columns, place)).repeat(draws, axis=0) for place in (0.0, 1.0))
-            u = low + (high - low) * dequantization_noise(seed, first, *low.shape)
-            return ndtri(np.clip(u, 1e-7, 1 - 1e-7)).astype(np.float32), features
+            return RankIntervals(low, high).at(dequantization_noise(seed, first, *low.shape)), features
         assert self._source is not None
         source = self._source.transform(columns).repeat(draws, axis=0)
         both = source if features is None else np.hstack([source, features])
