@@ -13,7 +13,7 @@ from buff.paths import LINEAR, Path
 from buff.protocols import Array
 from buff.solvers import Solver
 from buff.solvers import get_solver as get_buff_solver
-from buff.solvers.flow import BoundField
+from buff.solvers.base import BoundField
 from buff_baselines.parametrisations import Parametrisation
 
 __all__ = ["BridgeField", "BridgeSolver", "TorchField", "get_solver"]

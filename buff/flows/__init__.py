@@ -1,20 +1,18 @@
 """Flows of boosted trees between arrays: fit on scores, draw scores."""
 
+from buff.flows.arrays import ReproducibleLinear
 from buff.flows.cache import NodeCache
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
 from buff.flows.data import FixedScores, FlowMatchingData, RankIntervals, RegressionSource
 from buff.flows.distill import TeacherTrajectories, distill, teaching_seed
-from buff.flows.executor import train_field
 from buff.flows.fit import FlowSettings, calibrate, estimate_cost, fit_flow, train_flow, train_nodes
-from buff.flows.linear_velocity import LinearVelocity
+from buff.flows.linear import ConditionalStandardizer, LinearVelocity
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
-from buff.flows.reproducible_linear import ReproducibleLinear
 from buff.flows.request import SampleRequest
-from buff.flows.source import Source, stratify
-from buff.flows.standardizer import ConditionalStandardizer
+from buff.flows.source import Source
 
 __all__ = [
     "Classes",
@@ -44,9 +42,7 @@ __all__ = [
     "fit_node",
     "limit_memorisation",
     "make_plan",
-    "stratify",
     "teaching_seed",
-    "train_field",
     "train_flow",
     "train_nodes",
 ]

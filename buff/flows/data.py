@@ -7,10 +7,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from scipy.special import ndtr
 
-from buff.flows.devices import device_arrays, to_numpy
-from buff.flows.linear_velocity import LinearVelocity
+from buff.flows.arrays import device_arrays, to_numpy
+from buff.flows.linear import ConditionalStandardizer, LinearVelocity
 from buff.flows.source import NOISE, Source
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.protocols import Array
 
 __all__ = ["Base", "FixedScores", "FlowMatchingData", "Problem", "RankIntervals", "RegressionSource"]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from buff.errors import check_whole
+from buff.flows.arrays import device_arrays
 from buff.flows.data import Problem
-from buff.flows.devices import device_arrays
 from buff.flows.fit import FlowSettings, calibrate, estimate_cost, train_nodes
-from buff.flows.linear_velocity import LinearVelocity
+from buff.flows.linear import LinearVelocity
 from buff.flows.model import FlowModel
 from buff.flows.request import SampleRequest
 from buff.protocols import Array

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from buff.archive import Archive, nested
+from buff.couplings import stratify
 from buff.errors import check_whole
 from buff.flows import (
     Classes,
@@ -22,7 +23,6 @@ from buff.flows import (
     Source,
     distill,
     estimate_cost,
-    stratify,
     teaching_seed,
     train_flow,
 )

@@ -11,7 +11,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from buff.archive import Archive, nested
-from buff.couplings import MinibatchTransport
+from buff.couplings import MinibatchTransport, stratify
 from buff.errors import check_whole
 from buff.flows import (
     ConditionalStandardizer,
@@ -22,7 +22,6 @@ from buff.flows import (
     ReproducibleLinear,
     SampleRequest,
     Source,
-    stratify,
 )
 from buff.flows.request import dequantization_noise
 from buff.generators.pairing import as_pair, check_noise, check_same_columns, merge_duplicates
