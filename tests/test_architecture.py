@@ -20,7 +20,7 @@ LAYERS = [
     {"tables"},
     {"trees", "transforms"},
     {"weights"},
-    {"flows"},
+    {"flows", "metrics"},
     {"generators"},
 ]
 #: Side branches and front ends with all they may import.
