@@ -37,6 +37,7 @@ SIDES = {
         "errors",
         "protocols",
         "randomness",
+        "flows",
         "trees",
         "tables",
         "transforms",

@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from buff.archive import Archive, nested
-from buff.couplings import stratify
 from buff.errors import check_whole
 from buff.flows import (
     Classes,
@@ -218,7 +217,7 @@ class BUFF(EventGenerator, FlowEstimator):
         if classes is None or features is None:
             return twin._plan(twin._data(columns, features, weights))
         parts = twin._class_subsets(classes, columns, features, weights)
-        return CostEstimate.combined([estimate_cost(data, twin._settings, trial=True) for _, data in parts])
+        return CostEstimate.combined([estimate_cost(data, twin.flow_settings, trial=True) for _, data in parts])
 
     def distill(
         self,
@@ -274,7 +273,7 @@ class BUFF(EventGenerator, FlowEstimator):
         student: BUFF = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
         if random_state is not None:
             student.set_params(random_state=random_state)
-        settings, student._seed = student._settings, self._sampling_seed(random_state)
+        settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
         how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
         if isinstance(self.model_, MixtureModel):
             flows = tuple(distill(model, settings, **how) for model in self.model_.models)
@@ -293,7 +292,7 @@ class BUFF(EventGenerator, FlowEstimator):
             return
         self._seed = seed_from(self.random_state)
         seed = None if self.random_state is None else self._seed
-        settings, spaces, flows = replace(self._settings, verbose=0), [], []
+        settings, spaces, flows = replace(self.flow_settings, verbose=0), [], []
         parts = self._class_subsets(classes, columns, features, sample_weight)
         for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
             spaces.append(space)
@@ -303,9 +302,7 @@ class BUFF(EventGenerator, FlowEstimator):
 
     def _data(self, columns: Columns, features: Array | None, sample_weight: Any) -> FlowMatchingData:
         """The rows as scores, with the source they start from."""
-        data, coupling = self._scores(self.space_, columns, features, sample_weight), self._coupling()
-        labels = None if coupling is None or data.condition is None else stratify(data.condition)
-        return replace(data, source=Source(coupling=coupling, labels=labels))
+        return self._scores(self.space_, columns, features, sample_weight, Source(coupling=self.get_coupling()))
 
     def _class_subsets(
         self, classes: Classes, columns: Columns, features: Array, sample_weight: Any
@@ -317,7 +314,7 @@ class BUFF(EventGenerator, FlowEstimator):
             weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
             part = columns.take(rows)
             space = self._new_space(part, weights, schema)
-            yield space, replace(self._scores(space, part, None, weights), source=Source(coupling=self._coupling()))
+            yield space, self._scores(space, part, None, weights, Source(coupling=self.get_coupling()))
 
     def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
         if not isinstance(self.model_, MixtureModel):
