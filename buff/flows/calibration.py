@@ -10,9 +10,9 @@ from buff.protocols import Array
 __all__ = ["MarginalCalibration"]
 
 #: Scores between which drawn events are made normal. More of them, or farther out, would follow these events' noise.
-_NORMAL = np.linspace(-2.3, 2.3, 21, dtype=np.float32)
+_LEVELS = np.linspace(-2.3, 2.3, 21, dtype=np.float32)
 #: Normal scores of the levels at which two samples are compared.
-_LEVELS = np.linspace(-3.0, 3.0, 201)
+_COMPARED = np.linspace(-3.0, 3.0, 201)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +26,13 @@ class MarginalCalibration:
 
     Attributes
     ----------
-    drawn, wanted : arrays of shape (k, d)
-        Quantiles of drawn events and of the distribution they should have, at the same k levels.
+    quantiles : array of shape (k, d)
+        Of drawn events, at k levels.
     smooth : bool array of shape (d,)
         Columns that are corrected; the others stay as they are.
+    wanted : array of shape (k, d), optional
+        Quantiles of the distribution they should have at the same levels; the 21 ``levels`` of a standard normal one
+        unless told otherwise.
 
     Examples
     --------
@@ -39,9 +42,14 @@ class MarginalCalibration:
     1.0
     """
 
-    drawn: Array
-    wanted: Array
+    quantiles: Array
     smooth: Array
+    wanted: Array | None = None
+
+    @property
+    def levels(self) -> Array:
+        """Standard normal quantiles between -2.3 and 2.3, float32 of shape (21,)."""
+        return _LEVELS
 
     @classmethod
     def of(cls, drawn: Array, smooth: Array) -> "MarginalCalibration":
@@ -50,24 +58,21 @@ class MarginalCalibration:
         Scores of values that repeat stay as they are: where the levels of two such columns meet is what they have in
         common, such as charges that add up to zero.
         """
-        return cls.to_normal(np.quantile(drawn, ndtr(_NORMAL), axis=0).astype(np.float32), smooth)
-
-    @classmethod
-    def to_normal(cls, quantiles: Array, smooth: Array) -> "MarginalCalibration":
-        """From quantiles (21, d) of drawn events at normal levels between -2.3 and 2.3."""
-        return cls(quantiles, np.broadcast_to(_NORMAL[:, None], quantiles.shape), smooth)
+        return cls(np.quantile(drawn, ndtr(_LEVELS), axis=0).astype(np.float32), smooth)
 
     @classmethod
     def between(cls, drawn: Array, wanted: Array, weights: Array) -> "MarginalCalibration":
         """The marginals of ``wanted`` (n, d) with weights (n,), from ``drawn`` (m n, d), m draws of each event."""
         repeated = np.repeat(weights, len(drawn) // len(weights))
-        return cls(_quantiles(drawn, repeated), _quantiles(wanted, weights), np.ones(drawn.shape[1], bool))
+        everywhere = np.ones(drawn.shape[1], bool)
+        return cls(_quantiles(drawn, repeated), everywhere, _quantiles(wanted, weights))
 
     def __call__(self, x: Array) -> Array:
         """Events of shape (n, d), corrected, float32."""
         z = np.array(x, np.float32)
         for j in np.flatnonzero(self.smooth):
-            drawn, wanted, column = self.drawn[:, j], self.wanted[:, j], x[:, j]
+            drawn, column = self.quantiles[:, j], x[:, j]
+            wanted = _LEVELS if self.wanted is None else self.wanted[:, j]
             shift = np.where(column < drawn[0], wanted[0] - drawn[0], wanted[-1] - drawn[-1])
             inside = (column >= drawn[0]) & (column <= drawn[-1])
             z[:, j] = np.where(inside, np.interp(column, drawn, wanted), column + shift)
@@ -76,7 +81,7 @@ class MarginalCalibration:
 
 def _quantiles(x: Array, weights: Array) -> Array:
     """Weighted quantiles of each column, float64 of shape (k, d)."""
-    levels, columns = ndtr(_LEVELS), []
+    levels, columns = ndtr(_COMPARED), []
     for column in x.T:
         order = np.argsort(column)
         below = np.cumsum(weights[order])

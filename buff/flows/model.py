@@ -168,7 +168,7 @@ class FlowModel:
             arrays["frame/scale"] = to_numpy(self.standardizer.scale)
             linears["frame"] = self.standardizer.shift
         if self.calibration:
-            arrays |= {"margins/quantiles": self.calibration.drawn, "margins/smooth": self.calibration.smooth}
+            arrays |= {"margins/quantiles": self.calibration.quantiles, "margins/smooth": self.calibration.smooth}
         for name, linear in linears.items():
             arrays |= {f"{name}/{key}": a for key, a in linear.to_arrays().items()}
         record = {
@@ -198,7 +198,7 @@ class FlowModel:
         if "frame/scale" in arrays:
             standardizer = ConditionalStandardizer(linear("frame"), arrays["frame/scale"]).to_device(device)
         if "margins/smooth" in arrays:
-            calibration = MarginalCalibration.to_normal(arrays["margins/quantiles"], arrays["margins/smooth"])
+            calibration = MarginalCalibration(arrays["margins/quantiles"], arrays["margins/smooth"])
         return cls(
             nodes=tuple(node(i) for i in range(len(record["times"]))),
             times=tuple(record["times"]),

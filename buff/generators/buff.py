@@ -123,8 +123,7 @@ class BUFF(EventGenerator, FlowEstimator):
     plan_ : CostEstimate
         What the fit was expected to cost.
     model_ : FlowModel or MixtureModel
-        The flow between noise and normal scores, arrays only (:mod:`buff.flows`); one for each class that is learned
-        apart.
+        The flow from noise to normal scores, arrays only (:mod:`buff.flows`); one for each class that is apart.
     space_ : TableTransformer
         The map between table and normal scores.
     n_features_in_ : int
@@ -212,7 +211,7 @@ class BUFF(EventGenerator, FlowEstimator):
         """
         twin = type(self)(**self.get_params())
         columns, features, weights = twin._read(X, condition, sample_weight)
-        classes = find_classes(self.classes, twin._encoder, condition, features, weights)
+        classes = twin._classes(condition, features, weights)
         twin.space_ = twin._new_space(columns, weights)
         if classes is None or features is None:
             return twin._plan(twin._data(columns, features, weights))
@@ -285,7 +284,7 @@ class BUFF(EventGenerator, FlowEstimator):
         return student
 
     def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
-        classes = find_classes(self.classes, self._encoder, condition, features, sample_weight)
+        classes = self._classes(condition, features, sample_weight)
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
             self._train(self._data(columns, features, sample_weight))
@@ -299,6 +298,12 @@ class BUFF(EventGenerator, FlowEstimator):
             flows.append(train_flow(data, settings, calibrated=space.smooth, seed=seed))
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
+
+    def _classes(self, condition: Any, features: Array | None, sample_weight: Any) -> Classes | None:
+        """The classes that get a flow of their own."""
+        if features is None and self.classes == "auto":
+            return None
+        return find_classes(self.classes, self._encoder, condition, features, sample_weight)
 
     def _data(self, columns: Columns, features: Array | None, sample_weight: Any) -> FlowMatchingData:
         """The rows as scores, with the source they start from."""
