@@ -21,8 +21,7 @@ class MarginalCalibration:
 
     F is the distribution function of drawn events and G the one wanted, both known at the same levels: between
     quantiles the map is a line, beyond them a shift. Trees that are regularised stop short of the edges: what they
-    carry from noise to data is narrower than the data, by a percent or two for ten thousand rows and by several for a
-    thousand.
+    carry from noise to data is narrower than the data, the more so the fewer the rows.
 
     Attributes
     ----------

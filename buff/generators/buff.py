@@ -230,9 +230,9 @@ class BUFF(EventGenerator, FlowEstimator):
         """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
 
         See :func:`buff.flows.distill` for what it learns. The teacher's map is a function, so that targets carry no
-        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not time:
-        two evaluations of a student cost more than the ten of its teacher, whose trees are small. To draw faster,
-        ``coupling="transport"`` with four steps halves the time.
+        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not
+        always time: their trees are larger than those of the teacher. ``coupling="transport"`` with few steps is the
+        other way to draw faster.
 
         Parameters
         ----------
