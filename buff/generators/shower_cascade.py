@@ -25,6 +25,10 @@ from buff.trees.conditional import ConditionalSettings
 
 __all__ = ["CascadeSettings", "ShowerCascade"]
 
+#: How trees of empty parts are grown: among layers and rings, and around the axis, where there are far more rows.
+_RING_ATOMS = ConditionalSettings(n_estimators=25, max_depth=4, reg_lambda=5.0, min_child_weight=5.0)
+_ANGLE_ATOMS = ConditionalSettings(max_depth=6, learning_rate=0.3, reg_lambda=1.0, min_child_weight=5.0)
+
 
 @dataclass(frozen=True)
 class CascadeSettings:
@@ -52,8 +56,9 @@ class CascadeSettings:
 
     def of(self, key: str) -> SplitSettings:
         """Settings of a model by its name."""
-        inside = self.angles if key.startswith("angles") else self.rings
-        return SplitSettings(inside=inside, max_rows=self.max_rows, logit=key != "total")
+        if key.startswith("angles"):
+            return SplitSettings(self.angles, _ANGLE_ATOMS, max_rows=self.max_rows)
+        return SplitSettings(self.rings, _RING_ATOMS, max_rows=self.max_rows, logit=key != "total")
 
 
 @dataclass(frozen=True)

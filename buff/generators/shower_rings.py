@@ -50,7 +50,7 @@ class RingWalk:
         """Energies of all rings, (rings, n)."""
         n = len(walk.incident)
         known = [np.log2(walk.incident), *walk.condition]
-        z = share("total", 0, 0, np.arange(n), lambda rows: _stack(known, rows), np.log10(walk.incident), ())
+        z = share("total", 0, 0, np.arange(n), lambda rows: _stack(known, rows), np.log10(walk.incident), tuple(range(1, len(known))))
         total = np.where(z * walk.incident < walk.threshold, 0.0, z * walk.incident)
         scores = {0: self._score(0, z, learn)}
         layers = self._layers(walk, total, share, scores, known, learn)
@@ -116,7 +116,7 @@ class RingWalk:
         rows = np.flatnonzero(energy > 0)
         z = np.full(len(energy), np.nan)
         p = log_energy(energy)
-        base = tuple(range(start + 1, len(context) + 1))
+        base = (*range(2, 2 + len(walk.condition)), *range(start + 1, len(context) + 1))
         z[rows] = share(key, j, group, rows, lambda chosen: _stack([p, *context], chosen), p[rows], base)
         first, last = divided(energy, np.nan_to_num(z), walk.threshold)
         return first, last, z

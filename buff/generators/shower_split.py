@@ -1,7 +1,7 @@
 """How an energy divides into two, given what is known: one conditional distribution for all splits of a kind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,10 +88,8 @@ class SplitSettings:
         Whether shares are ranked as logits: false where they may exceed 1.
     """
 
-    inside: ConditionalSettings = field(default_factory=ConditionalSettings)
-    atoms: ConditionalSettings = field(
-        default_factory=lambda: ConditionalSettings(n_estimators=25, max_depth=4, reg_lambda=5.0, min_child_weight=5.0)
-    )
+    inside: ConditionalSettings
+    atoms: ConditionalSettings
     ridge: float = 30.0
     max_rows: int = 250_000
     logit: bool = True
@@ -147,6 +145,8 @@ class EnergySplit:
             limits[int(k)] = float(np.quantile(rows.p[atom & (rows.group == k)], 0.9995) + 0.05)
         centre, width = (float(rows.p.mean()), float(rows.p.std()) + _MARGIN) if len(rows) else (0.0, 1.0)
         model = cls({}, limits, centre, width, None, None, rows.base, rows.shares, settings.logit)
+        if not len(rows):
+            return model
         if atom.mean() > _RARE:
             highest = np.array([limits.get(k, -np.inf) for k in range(int(rows.group.max()) + 1)])
             low = rows.take(np.flatnonzero(rows.p <= highest[rows.group])).at_most(settings.max_rows, rng)
