@@ -17,7 +17,7 @@ FILES = sorted((ROOT / "buff").rglob("*.py"))
 LAYERS = [
     {"errors", "protocols"},
     {"randomness", "archive", "schedules"},
-    {"grids"},
+    {"grids", "physics"},
     {"paths", "couplings"},
     {"fields", "solvers"},
     {"tables"},
@@ -32,7 +32,8 @@ SIDES = {
         *("errors", "protocols", "randomness", "schedules", "grids", "paths", "couplings", "fields", "solvers", "trees"),
     },
     "metrics": {"errors", "protocols"},
-    "datasets": {"errors", "protocols"},
+    "datasets": {"errors", "protocols", "physics"},
+    "physics": {"errors", "protocols"},
     "io": {"errors", "protocols"},
     "plotting": {"errors", "protocols", "io", "metrics"},
     "report": {"errors", "protocols", "io", "metrics", "plotting"},
