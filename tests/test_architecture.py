@@ -31,7 +31,7 @@ SIDES = {
     "flows": {
         *("errors", "protocols", "randomness", "schedules", "grids", "paths", "couplings", "fields", "solvers", "trees"),
     },
-    "metrics": {"errors", "protocols"},
+    "metrics": {"errors", "protocols", "physics"},
     "datasets": {"errors", "protocols", "physics"},
     "physics": {"errors", "protocols"},
     "io": {"errors", "protocols"},

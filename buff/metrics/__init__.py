@@ -5,7 +5,7 @@ Two samples: :func:`wasserstein`, :func:`sliced_wasserstein`, :func:`energy_dist
 :func:`kpd`, :func:`precision_recall`. Copies of training rows: :func:`memorisation`. Use of a synthetic
 table: :func:`utility`. Posterior draws: :func:`interval_coverage`, :func:`sbc`, :func:`tarp`, :func:`pair_test`.
 Unfolding: :func:`migration_matrix`, :func:`conditional_means`, :func:`triangular_discriminator`,
-:func:`prior_bias`. Everything that applies to a table, in one record: :func:`report`.
+:func:`prior_bias`. Everything that applies to a table, in one record: :func:`report`. Showers: :func:`shower_report`.
 """
 
 from buff.metrics.calibration import Ranks, Tarp, interval_coverage, posterior_places, sbc, tarp
@@ -36,6 +36,8 @@ from buff.metrics.prior import prior_bias
 from buff.metrics.record import Report
 from buff.metrics.reports import report
 from buff.metrics.scores import ColumnScore, TableScores
+from buff.metrics.shower_report import ShowerReport, shower_report
+from buff.metrics.showers import shower_features, shower_inputs, shower_separations
 
 __all__ = [
     "CALO_BINS",
@@ -52,6 +54,7 @@ __all__ = [
     "Report",
     "Scores",
     "Separation",
+    "ShowerReport",
     "TableScores",
     "Tarp",
     "Utility",
@@ -78,6 +81,10 @@ __all__ = [
     "report",
     "sbc",
     "separation_power",
+    "shower_features",
+    "shower_inputs",
+    "shower_report",
+    "shower_separations",
     "sliced_wasserstein",
     "tarp",
     "total_variation",
