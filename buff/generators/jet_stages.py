@@ -1,0 +1,340 @@
+"""Particles of jets, splitting by splitting: one conditional flow for each kind of node."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from buff.archive import nested
+from buff.flows import CostEstimate, FlowSettings
+from buff.flows.fit import estimate_cost
+from buff.flows.data import FlowMatchingData
+from buff.flows.ranks import BinnedCounts, BinnedRanks
+from buff.flows.stages import Stage, StageNoise
+from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
+from buff.physics.context import node_context, root_context
+from buff.protocols import Array
+from buff.trees import TreeSettings
+
+__all__ = ["KINDS", "NodeKind", "SplittingFlows", "SplittingRows", "jet_settings"]
+
+#: Multiplicities from which a bin of its own begins.
+_EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
+#: Rows below which a kind of node is drawn from its margins alone, and draws behind a correction of these.
+_LEAST_ROWS, _DRAWS = 50, 100_000
+#: Rows kept of a kind, in units of its budget.
+_SURPLUS = 1.25
+#: Numbers that a splitting takes at most.
+N_TARGETS = 5
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """Nodes that share a flow.
+
+    Attributes
+    ----------
+    name : str
+    targets : tuple of str
+        What is drawn of :class:`~buff.physics.Splittings`, in this order.
+    n_estimators, max_depth, learning_rate, noise_budget
+        Of its trees: see :class:`buff.BUFF`.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    n_estimators: int
+    max_depth: int
+    learning_rate: float
+    noise_budget: int
+
+
+_ALL = ("n_soft", "z", "share", "balance", "angle")
+#: The jet, its two children, what is larger than 7, than 3 particles, threes and pairs.
+KINDS = (
+    NodeKind("root", _ALL, 30, 6, 0.35, 300_000),
+    NodeKind("kids", _ALL, 20, 7, 0.5, 250_000),
+    NodeKind("big", _ALL, 15, 8, 0.7, 170_000),
+    NodeKind("mid", _ALL, 14, 8, 0.7, 180_000),
+    NodeKind("three", ("n_soft", "z", "share", "angle"), 12, 8, 0.7, 150_000),
+    NodeKind("two", ("z", "angle"), 10, 8, 0.7, 150_000),
+)
+
+
+def kind_of(nodes: Nodes) -> Array:
+    """Number of each node's kind in :data:`KINDS`."""
+    by_size = np.select([nodes.n >= 8, nodes.n >= 4, nodes.n == 3], [2, 3, 4], 5)
+    by_depth = np.select([nodes.depth == 0, nodes.depth == 1], [0, 1], by_size)
+    return np.where(nodes.n >= 4, by_depth, by_size)
+
+
+def jet_settings(kind: NodeKind, effort: float, override: Mapping[str, Any], common: FlowSettings) -> FlowSettings:
+    """Settings of a kind's flow: its own, times the effort, then what is asked for."""
+    asked = {**override}
+    steps = asked.pop("n_steps", common.n_steps)
+    rounds = asked.pop("n_estimators", max(1, round(kind.n_estimators * min(1.0, effort**0.5))))
+    budget = asked.pop("noise_budget", max(1, round(kind.noise_budget * effort)))
+    trees = {"max_depth": kind.max_depth, "learning_rate": kind.learning_rate} | asked
+    return replace(
+        common, n_steps=steps, noise_budget=budget, trees=replace(common.trees, n_estimators=rounds, **trees)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SplittingRows:
+    """Nodes of one kind with their splittings, context and weights."""
+
+    nodes: Nodes
+    splittings: Splittings
+    context: Array
+    weights: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @classmethod
+    def join(cls, parts: list["SplittingRows"]) -> "SplittingRows":
+        """All rows of the parts."""
+        weights = None if parts[0].weights is None else np.concatenate([part.weights for part in parts])
+        return cls(
+            Nodes.join([part.nodes for part in parts]),
+            Splittings.join([part.splittings for part in parts]),
+            np.concatenate([part.context for part in parts]),
+            weights,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _KindFlow:
+    """The flow of one kind and the maps of its targets; without a flow, targets are independent."""
+
+    kind: NodeKind
+    maps: Mapping[str, BinnedRanks | BinnedCounts]
+    stage: Stage | None
+
+    def splittings(self, nodes: Nodes, context: Array, noise: Array) -> Splittings:
+        """Splittings of nodes from noise (n, 5)."""
+        x = noise[:, : len(self.kind.targets)]
+        x = x if self.stage is None else self.stage.draw(context, x)
+        ones = np.ones(len(nodes))
+        drawn: dict[str, Array] = {"n_soft": np.ones(len(nodes), np.intp), "share": ones, "balance": ones}
+        for j, name in enumerate(self.kind.targets):
+            drawn[name] = self.maps[name].values(x[:, j], _bins(name, self.kind, nodes))
+        for name in ("share", "balance"):
+            if name in self.kind.targets:
+                drawn[name] = 1 / (1 + np.exp(-drawn[name]))
+        drawn["n_soft"] = np.clip(drawn["n_soft"], 1, nodes.n - 1)
+        return Splittings(**drawn)
+
+
+def _bins(name: str, kind: NodeKind, nodes: Nodes) -> Array:
+    if name == "n_soft":
+        return nodes.n
+    if name == "angle" or kind.name == "root":
+        return np.zeros(len(nodes), np.intp)
+    return np.searchsorted(_EDGES, nodes.n, side="right") - 1
+
+
+def _free(name: str, rows: SplittingRows) -> Array | None:
+    """Rows where a target decides nothing."""
+    if name != "balance":
+        return None
+    return (rows.splittings.n_soft == 1) | (rows.nodes.n - rows.splittings.n_soft == 1)
+
+
+def _values(name: str, splittings: Splittings) -> Array:
+    """The target as it is ranked."""
+    values = getattr(splittings, name)
+    if name in ("n_soft", "angle"):
+        return values
+    if name == "z":
+        return np.clip(values, 0.0, 1.0)
+    edge = 1e-9 if name == "share" else 1e-6
+    inside = np.clip(values, edge, 1 - edge)
+    return np.log(inside / (1 - inside))
+
+
+def _fit_kind(kind: NodeKind, rows: SplittingRows, most: int, settings: FlowSettings, seed: int) -> _KindFlow:
+    maps: dict[str, BinnedRanks | BinnedCounts] = {}
+    low, high = (np.empty((len(rows), len(kind.targets)), np.float32) for _ in range(2))
+    for j, name in enumerate(kind.targets):
+        bins, values = _bins(name, kind, rows.nodes), _values(name, rows.splittings)
+        known = np.ones(len(rows), bool) if (free := _free(name, rows)) is None else ~free
+        weights = None if rows.weights is None else rows.weights[known]
+        if not known.any():
+            maps[name] = _no_rows(name)
+            low[:, j], high[:, j] = -5.2, 5.2
+            continue
+        ranks: Any = BinnedCounts if name == "n_soft" else BinnedRanks
+        n_bins = most + 1 if name == "n_soft" else len(_EDGES)
+        maps[name], (below, above) = ranks.fit(values[known], bins[known], n_bins, weights)
+        # what decides nothing is noise, anew with every draw
+        low[:, j], high[:, j] = -5.2, 5.2
+        low[known, j], high[known, j] = below, above
+    if len(rows) < _LEAST_ROWS or not settings.trees.n_estimators:
+        return _KindFlow(kind, maps, None)
+    stage = Stage.fit((low, high), rows.context, settings, sample_weight=rows.weights, seed=seed)
+    return _calibrated(_KindFlow(kind, maps, stage), rows, seed)
+
+
+def _no_rows(name: str) -> BinnedRanks | BinnedCounts:
+    """Maps of a target that was never seen."""
+    if name == "n_soft":
+        return BinnedCounts(np.array([[0.0, 1.0]]).repeat(2, axis=0))
+    span = {"angle": (-np.pi, np.pi), "z": (0.0, 1.0)}.get(name, (-3.0, 3.0))
+    return BinnedRanks(np.tile(np.linspace(*span, 421), (len(_EDGES), 1)))
+
+
+def _calibrated(flow: _KindFlow, rows: SplittingRows, seed: int) -> _KindFlow:
+    """Margins of what the flow draws, given the contexts it was fitted to, as they were."""
+    assert flow.stage is not None
+    rng = np.random.default_rng([seed, 1])
+    times = max(1, _DRAWS // len(rows))
+    chosen = np.tile(np.arange(len(rows)), times) if times > 1 else rng.permutation(len(rows))[:_DRAWS]
+    if rows.weights is not None:
+        chosen = rng.choice(len(rows), len(chosen), p=rows.weights / rows.weights.sum())
+    drawn = flow.stage.draw(rows.context[chosen], rng.standard_normal((len(chosen), len(flow.kind.targets))))
+    nodes, maps = rows.nodes.take(chosen), dict(flow.maps)
+    for j, name in enumerate(flow.kind.targets):
+        ranks, free = maps[name], _free(name, rows)
+        if isinstance(ranks, BinnedRanks):
+            known = np.ones(len(chosen), bool) if free is None else ~free[chosen]
+            maps[name] = ranks.calibrated(drawn[known, j], _bins(name, flow.kind, nodes)[known])
+    return replace(flow, maps=maps)
+
+
+@dataclass(frozen=True, eq=False)
+class SplittingFlows:
+    """All kinds of nodes: from jets to particles.
+
+    Attributes
+    ----------
+    tree : SplittingTree
+    flows : tuple of _KindFlow
+        In the order of :data:`KINDS`; None for kinds without nodes.
+    most : int
+        Particles of a jet at most.
+    """
+
+    tree: SplittingTree
+    flows: tuple[_KindFlow | None, ...]
+    most: int
+
+    @classmethod
+    def fit(
+        cls, tree: SplittingTree, rows: Mapping[str, SplittingRows], most: int, settings: Mapping[str, FlowSettings], seed: int
+    ) -> "SplittingFlows":
+        """Learn every kind there is."""
+        flows = [
+            _fit_kind(kind, rows[kind.name], most, settings[kind.name], seed + k) if kind.name in rows else None
+            for k, kind in enumerate(KINDS)
+        ]
+        return cls(tree, tuple(flows), most)
+
+    def particles(self, jets: JetKinematics, scale: Array, features: Array, noise: StageNoise, attempt: int = 0) -> Array:
+        """Particles (n, most, 3) of jets, from the noise of these events."""
+        numbers = noise.draw(attempt, max(int(jets.n.max(initial=1)) - 1, 1), N_TARGETS)
+
+        def splitter(nodes: Nodes) -> Splittings:
+            kinds = kind_of(nodes)
+            order = np.argsort(kinds, kind="stable")
+            starts = np.flatnonzero(np.diff(kinds[order], prepend=-1))
+            parts = []
+            for i in np.split(order, starts[1:]):
+                part = nodes.take(i)
+                parts.append(self._draw(int(kinds[i[0]]), part, jets, scale, features, numbers[part.jet, part.element]))
+            return Splittings.join(parts).take(np.argsort(order))
+
+        return self.tree.grow(jets, splitter, self.most)
+
+    def _draw(
+        self, k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, noise: Array
+    ) -> Splittings:
+        flow = self.flows[k] or _KindFlow(KINDS[k], {name: _no_rows(name) for name in KINDS[k].targets}, None)
+        context = context_of(k, nodes, jets, scale, features, self.tree.radius) if flow.stage else noise
+        return flow.splittings(nodes, context, noise)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """CPU seconds of each kind's training."""
+        flows = [flow for flow in self.flows if flow and flow.stage]
+        return {f.kind.name: sum(r.seconds for r in f.stage.model.records) for f in flows if f.stage}
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, named arrays, and trees."""
+        record: dict[str, Any] = {"radius": self.tree.radius, "exponent": self.tree.exponent, "most": self.most}
+        arrays: dict[str, Array] = {}
+        blobs: dict[str, bytes] = {}
+        for flow in filter(None, self.flows):
+            name, own = flow.kind.name, {}
+            for target, ranks in flow.maps.items():
+                arrays |= {f"{name}/{target}/{key}": a for key, a in ranks.to_arrays().items()}
+            if flow.stage:
+                own, stage_arrays, stage_blobs = flow.stage.to_arrays()
+                arrays |= {f"{name}/stage/{key}": a for key, a in stage_arrays.items()}
+                blobs |= {f"{name}/{key}": b for key, b in stage_blobs.items()}
+            record[name] = own
+        return record, arrays, blobs
+
+    @classmethod
+    def from_arrays(
+        cls, record: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], device: str = "cpu"
+    ) -> "SplittingFlows":
+        """Inverse of :meth:`to_arrays`."""
+        flows: list[_KindFlow | None] = []
+        for kind in KINDS:
+            if kind.name not in record:
+                flows.append(None)
+                continue
+            own = nested(arrays, kind.name)
+            maps: dict[str, BinnedRanks | BinnedCounts] = {}
+            for target in kind.targets:
+                ranks: Any = BinnedCounts if target == "n_soft" else BinnedRanks
+                maps[target] = ranks.from_arrays(nested(own, target))
+            facts, parts = record[kind.name], (nested(own, "stage"), nested(blobs, kind.name))
+            flows.append(_KindFlow(kind, maps, Stage.from_arrays(facts, *parts, device) if facts else None))
+        return cls(SplittingTree(record["radius"], record["exponent"]), tuple(flows), record["most"])
+
+
+def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, radius: float) -> Array:
+    """Context of nodes of kind k: what surrounds them, and the features (n_jets, c) of their jets."""
+    if KINDS[k].name == "root":
+        own = root_context(jets.take(nodes.jet), scale[nodes.jet])
+    else:
+        own = node_context(nodes, jets, scale, radius)
+    return np.hstack([own, features[nodes.jet]])
+
+
+def splitting_rows(
+    tree: SplittingTree,
+    particles: Array,
+    scale: Array,
+    features: Array,
+    weights: Array | None,
+    budgets: Mapping[str, int],
+    seed: int,
+    chunk: int = 10_000,
+) -> dict[str, SplittingRows]:
+    """Rows of every kind there is, thinned to a little more than its budget, chunk by chunk of jets."""
+    rng = np.random.default_rng([seed, 2])
+    parts: dict[str, list[SplittingRows]] = {kind.name: [] for kind in KINDS}
+    kept = dict.fromkeys(parts, 1.0)
+    for start in range(0, len(particles), chunk):
+        own = slice(start, start + chunk)
+        cloud = particles[own]
+        jets = JetKinematics.of(cloud[..., 0], cloud[..., 1], cloud[..., 2])
+        nodes, splittings = tree.encode(cloud[..., 0], cloud[..., 1], cloud[..., 2])
+        kinds = kind_of(nodes)
+        for k, kind in enumerate(KINDS):
+            i = np.flatnonzero(kinds == k)
+            if start == 0:
+                kept[kind.name] = _SURPLUS * budgets[kind.name] / max(len(i) * len(particles) / len(cloud), 1)
+            if kept[kind.name] < 1:
+                i = i[rng.random(len(i)) < kept[kind.name]]
+            if len(i):
+                few = nodes.take(i)
+                context = context_of(k, few, jets, scale[own], features[own], tree.radius)
+                own_weights = None if weights is None else weights[own][few.jet]
+                parts[kind.name].append(SplittingRows(few, splittings.take(i), context, own_weights))
+    return {name: SplittingRows.join(part) for name, part in parts.items() if part}
