@@ -17,7 +17,7 @@ LAYERS = [
     {"grids"},
     {"paths", "couplings"},
     {"fields", "solvers"},
-    {"tables"},
+    {"tables", "physics", "datasets"},
     {"trees", "transforms"},
     {"weights"},
     {"flows"},

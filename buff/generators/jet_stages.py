@@ -1,7 +1,7 @@
 """Particles of jets, splitting by splitting: one conditional flow for each kind of node."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,8 @@ from buff.flows.stages import Stage, StageNoise
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
 from buff.physics.context import node_context, root_context
 from buff.protocols import Array
-from buff.trees import TreeSettings
 
-__all__ = ["KINDS", "NodeKind", "SplittingFlows", "SplittingRows", "jet_settings"]
+__all__ = ["KINDS", "NodeKind", "SplittingFlows", "SplittingRows", "jet_settings", "plan_stages", "splitting_rows"]
 
 #: Multiplicities from which a bin of its own begins.
 _EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
@@ -234,7 +233,7 @@ class SplittingFlows:
 
     def particles(self, jets: JetKinematics, scale: Array, features: Array, noise: StageNoise, attempt: int = 0) -> Array:
         """Particles (n, most, 3) of jets, from the noise of these events."""
-        numbers = noise.draw(attempt, max(int(jets.n.max(initial=1)) - 1, 1), N_TARGETS)
+        numbers = noise.draw(attempt, max(self.most - 1, 1), N_TARGETS)
 
         def splitter(nodes: Nodes) -> Splittings:
             kinds = kind_of(nodes)
@@ -338,3 +337,25 @@ def splitting_rows(
                 own_weights = None if weights is None else weights[own][few.jet]
                 parts[kind.name].append(SplittingRows(few, splittings.take(i), context, own_weights))
     return {name: SplittingRows.join(part) for name, part in parts.items() if part}
+
+
+def plan_stages(
+    rows: Mapping[str, SplittingRows], settings: Mapping[str, FlowSettings], factor: float = 1.0, trial: bool = False
+) -> list[CostEstimate]:
+    """What the flows of all kinds would cost, for ``factor`` times as many rows up to their budgets.
+
+    Raises
+    ------
+    MemoryError
+        The largest of them would need more than the settings allow.
+    """
+    plans = []
+    for kind in KINDS:
+        if kind.name not in rows or len(rows[kind.name]) < _LEAST_ROWS:
+            continue
+        own, part = settings[kind.name], rows[kind.name]
+        n = max(2, int(min(len(part) * factor, _SURPLUS * own.noise_budget)))
+        x1 = np.zeros((n, len(kind.targets)), np.float32)
+        condition = np.resize(part.context.astype(np.float32), (n, part.context.shape[1]))
+        plans.append(estimate_cost(FlowMatchingData.of(x1, condition), own, trial=trial))
+    return plans
