@@ -18,14 +18,16 @@ from buff.protocols import Array
 
 __all__ = ["KINDS", "NodeKind", "SplittingFlows", "SplittingRows", "jet_settings", "plan_stages", "splitting_rows"]
 
+#: Attempts at allowed splittings when margins are read.
+_TRIES = 4
 #: Multiplicities from which a bin of its own begins.
 _EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
 #: Rows below which a kind of node is drawn from its margins alone, and draws behind a correction of these.
 _LEAST_ROWS, _DRAWS = 50, 100_000
 #: Rows kept of a kind, in units of its budget.
 _SURPLUS = 1.25
-#: Numbers that a splitting takes at most.
-N_TARGETS = 5
+#: Numbers that a splitting takes at most, and attempts at one that the clustering would not have made.
+N_TARGETS, N_ATTEMPTS = 5, 8
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,10 @@ def jet_settings(kind: NodeKind, effort: float, override: Mapping[str, Any], com
 
 @dataclass(frozen=True, eq=False)
 class SplittingRows:
-    """Nodes of one kind with their splittings, context and weights."""
+    """Nodes of one kind with their splittings, jets (an entry a node), context and weights."""
 
     nodes: Nodes
+    jets: JetKinematics
     splittings: Splittings
     context: Array
     weights: Array | None = None
@@ -96,8 +99,11 @@ class SplittingRows:
     def join(cls, parts: list["SplittingRows"]) -> "SplittingRows":
         """All rows of the parts."""
         weights = None if parts[0].weights is None else np.concatenate([part.weights for part in parts])
+        nodes = Nodes.join([part.nodes for part in parts])
+        names = vars(parts[0].jets)
         return cls(
-            Nodes.join([part.nodes for part in parts]),
+            replace(nodes, jet=np.arange(len(nodes))),
+            JetKinematics(**{name: np.concatenate([getattr(part.jets, name) for part in parts]) for name in names}),
             Splittings.join([part.splittings for part in parts]),
             np.concatenate([part.context for part in parts]),
             weights,
@@ -114,8 +120,15 @@ class _KindFlow:
 
     def splittings(self, nodes: Nodes, context: Array, noise: Array) -> Splittings:
         """Splittings of nodes from noise (n, 5)."""
+        return self.values(nodes, self.scores(context, noise))
+
+    def scores(self, context: Array, noise: Array) -> Array:
+        """Normal scores of the targets, (n, targets)."""
         x = noise[:, : len(self.kind.targets)]
-        x = x if self.stage is None else self.stage.draw(context, x)
+        return x if self.stage is None else self.stage.draw(context, x)
+
+    def values(self, nodes: Nodes, x: Array) -> Splittings:
+        """Splittings of scores."""
         ones = np.ones(len(nodes))
         drawn: dict[str, Array] = {"n_soft": np.ones(len(nodes), np.intp), "share": ones, "balance": ones}
         for j, name in enumerate(self.kind.targets):
@@ -154,7 +167,9 @@ def _values(name: str, splittings: Splittings) -> Array:
     return np.log(inside / (1 - inside))
 
 
-def _fit_kind(kind: NodeKind, rows: SplittingRows, most: int, settings: FlowSettings, seed: int) -> _KindFlow:
+def _fit_kind(
+    kind: NodeKind, tree: SplittingTree, rows: SplittingRows, most: int, settings: FlowSettings, seed: int
+) -> _KindFlow:
     maps: dict[str, BinnedRanks | BinnedCounts] = {}
     low, high = (np.empty((len(rows), len(kind.targets)), np.float32) for _ in range(2))
     for j, name in enumerate(kind.targets):
@@ -174,7 +189,7 @@ def _fit_kind(kind: NodeKind, rows: SplittingRows, most: int, settings: FlowSett
     if len(rows) < _LEAST_ROWS or not settings.trees.n_estimators:
         return _KindFlow(kind, maps, None)
     stage = Stage.fit((low, high), rows.context, settings, sample_weight=rows.weights, seed=seed)
-    return _calibrated(_KindFlow(kind, maps, stage), rows, seed)
+    return _calibrated(_KindFlow(kind, maps, stage), tree, rows, seed)
 
 
 def _no_rows(name: str) -> BinnedRanks | BinnedCounts:
@@ -185,16 +200,20 @@ def _no_rows(name: str) -> BinnedRanks | BinnedCounts:
     return BinnedRanks(np.tile(np.linspace(*span, 421), (len(_EDGES), 1)))
 
 
-def _calibrated(flow: _KindFlow, rows: SplittingRows, seed: int) -> _KindFlow:
-    """Margins of what the flow draws, given the contexts it was fitted to, as they were."""
-    assert flow.stage is not None
+def _calibrated(flow: _KindFlow, tree: SplittingTree, rows: SplittingRows, seed: int) -> _KindFlow:
+    """Margins of the splittings that are allowed, given the contexts the flow was fitted to, as they were."""
     rng = np.random.default_rng([seed, 1])
     times = max(1, _DRAWS // len(rows))
     chosen = np.tile(np.arange(len(rows)), times) if times > 1 else rng.permutation(len(rows))[:_DRAWS]
     if rows.weights is not None:
         chosen = rng.choice(len(rows), len(chosen), p=rows.weights / rows.weights.sum())
-    drawn = flow.stage.draw(rows.context[chosen], rng.standard_normal((len(chosen), len(flow.kind.targets))))
-    nodes, maps = rows.nodes.take(chosen), dict(flow.maps)
+    nodes, context = rows.nodes.take(chosen), rows.context[chosen]
+    drawn, wrong = np.empty((len(chosen), len(flow.kind.targets)), np.float32), np.arange(len(chosen))
+    for _ in range(_TRIES):
+        few = nodes.take(wrong)
+        drawn[wrong] = x = flow.scores(context[wrong], rng.standard_normal((len(wrong), drawn.shape[1])))
+        wrong = wrong[~tree.allowed(few, *tree.decode(few, flow.values(few, x), rows.jets))]
+    maps = dict(flow.maps)
     for j, name in enumerate(flow.kind.targets):
         ranks, free = maps[name], _free(name, rows)
         if isinstance(ranks, BinnedRanks):
@@ -226,26 +245,30 @@ class SplittingFlows:
     ) -> "SplittingFlows":
         """Learn every kind there is."""
         flows = [
-            _fit_kind(kind, rows[kind.name], most, settings[kind.name], seed + k) if kind.name in rows else None
+            _fit_kind(kind, tree, rows[kind.name], most, settings[kind.name], seed + k) if kind.name in rows else None
             for k, kind in enumerate(KINDS)
         ]
         return cls(tree, tuple(flows), most)
 
     def particles(self, jets: JetKinematics, scale: Array, features: Array, noise: StageNoise, attempt: int = 0) -> Array:
         """Particles (n, most, 3) of jets, from the noise of these events."""
-        numbers = noise.draw(attempt, max(self.most - 1, 1), N_TARGETS)
+        numbers: dict[int, Array] = {}
 
-        def splitter(nodes: Nodes) -> Splittings:
+        def splitter(nodes: Nodes, again: int) -> Splittings:
+            stream = attempt * N_ATTEMPTS + again
+            if stream not in numbers:
+                numbers[stream] = noise.draw(stream, max(self.most - 1, 1), N_TARGETS)
+            own = numbers[stream][nodes.jet, nodes.element]
             kinds = kind_of(nodes)
             order = np.argsort(kinds, kind="stable")
             starts = np.flatnonzero(np.diff(kinds[order], prepend=-1))
             parts = []
             for i in np.split(order, starts[1:]):
                 part = nodes.take(i)
-                parts.append(self._draw(int(kinds[i[0]]), part, jets, scale, features, numbers[part.jet, part.element]))
+                parts.append(self._draw(int(kinds[i[0]]), part, jets, scale, features, own[i]))
             return Splittings.join(parts).take(np.argsort(order))
 
-        return self.tree.grow(jets, splitter, self.most)
+        return self.tree.grow(jets, splitter, self.most, N_ATTEMPTS)
 
     def _draw(
         self, k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, noise: Array
@@ -335,7 +358,8 @@ def splitting_rows(
                 few = nodes.take(i)
                 context = context_of(k, few, jets, scale[own], features[own], tree.radius)
                 own_weights = None if weights is None else weights[own][few.jet]
-                parts[kind.name].append(SplittingRows(few, splittings.take(i), context, own_weights))
+                rows = SplittingRows(few, jets.take(few.jet), splittings.take(i), context, own_weights)
+                parts[kind.name].append(rows)
     return {name: SplittingRows.join(part) for name, part in parts.items() if part}
 
 

@@ -1,7 +1,7 @@
 """JetBUFF: learn jets as clouds of particles, draw new ones."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from buff.generators.checks import check_jobs, check_sample_size, check_whole, r
 from buff.generators.jet_archive import jets_to_archive
 from buff.generators.jet_clouds import read_clouds
 from buff.generators.jet_features import JetFeatures
+from buff.generators.jet_guides import GUIDES, guide_columns, with_guides
 from buff.generators.jet_stages import KINDS, SplittingFlows, jet_settings, plan_stages, splitting_rows
 from buff.generators.jet_table import KINEMATICS, MarginMap, class_labels, from_kinematics, to_kinematics
 from buff.physics import JetKinematics, SplittingTree
@@ -70,6 +71,9 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         The column of ``jets`` in units of which particles' pT is given; ``"auto"``: ``jet_pt`` or ``pt`` if there is one.
     given_jets : bool
         Whether :meth:`sample` shall take features of jets: costs one more table model.
+    guides : sequence of str
+        Observables (:data:`buff.generators.jet_guides.KNOWN_GUIDES`) that are drawn with the table of jets and tell every
+        splitting what the jet is to look like. They hold approximately.
     jet_model : BUFF, optional
         Prototype of the table models.
     device, n_jobs, max_memory, cache_dir, random_state, verbose
@@ -113,6 +117,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         max_particles: int | None = None,
         pt_column: str | None = "auto",
         given_jets: bool = True,
+        guides: Sequence[str] = (),
         jet_model: BUFF | None = None,
         device: str = "auto",
         n_jobs: int | None = None,
@@ -131,6 +136,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         self.max_particles = max_particles
         self.pt_column = pt_column
         self.given_jets = given_jets
+        self.guides = guides
         self.jet_model = jet_model
         self.device = device
         self.n_jobs = n_jobs
@@ -166,8 +172,9 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         seed = seed_from(self.random_state)
         self._seed = seed
         kinematics = JetKinematics.of(*np.moveaxis(cloud, -1, 0))
-        table = from_kinematics(kinematics) | self.features_.generated(self._jets)
-        features = self._fit_tables(table, weights, seed)
+        guides = guide_columns(cloud, self.guides)
+        table = from_kinematics(kinematics) | self.features_.generated(self._jets) | guides
+        features = with_guides(self._fit_tables(table, weights, seed), guides)
         scale = self.features_.scale(self._jets, len(cloud))
         budgets = {name: own.noise_budget for name, own in settings.items()}
         tree = SplittingTree(self.radius_, float(self.exponent))
@@ -191,6 +198,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         settings = twin._check()
         cloud, weights = twin._read(particles, jets, condition, sample_weight)
         table = from_kinematics(JetKinematics.of(*np.moveaxis(cloud, -1, 0))) | twin.features_.generated(twin._jets)
+        table |= guide_columns(cloud, self.guides)
         plans = [twin._table_model(0).plan(pa.table(table), condition=twin._condition, sample_weight=weights)]
         few = np.arange(min(len(cloud), 5_000))
         scale = twin.features_.scale(twin._jets, len(cloud))[few]
@@ -245,6 +253,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         kinematics = kinematics if given is None else self.features_.constrained(kinematics, given, self.max_particles_)
         scale = self.features_.scale(columns if given is None else given, n)
         features = self.features_.encode(columns if given is None else given, self._condition_features(condition, n))
+        features = with_guides(features, {name: columns[name] for name in guide_columns(None, self.guides)})
         jobs = (
             (first_event + start, rows, kinematics.take(rows), scale[rows], features[rows])
             for start in range(0, n, batch_size or _BATCH)
@@ -329,7 +338,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         self._given_model = None
         if self.given_jets and self._jets is not None:
             given = self.features_.given_table(self._jets, self._aligned(condition))
-            drawn = {name: table[name] for name in KINEMATICS}
+            drawn = {name: table[name] for name in (*KINEMATICS, *guide_columns(None, self.guides))}
             self._given_model = self._table_model(seed % 2**63 + 1)
             self._given_model.fit(pa.table(drawn), condition=given, sample_weight=weights)
         self.features_ = self.features_.fitted(self._jets)

@@ -70,6 +70,15 @@ class Branch:
     moment: Array
     n: Array
 
+    def take(self, rows: Array) -> "Branch":
+        """Some of them: numbers or a mask."""
+        return Branch(*(values[rows] for values in vars(self).values()))
+
+    def put(self, rows: Array, others: "Branch") -> None:
+        """Others in place of some of them."""
+        for name, values in vars(self).items():
+            values[rows] = getattr(others, name)
+
 
 @dataclass(frozen=True, eq=False)
 class Nodes:

@@ -9,7 +9,7 @@ particles. With z the share of pT of the softer child and :math:`\Delta` the dis
 
 - ``n_soft``, the number of particles in the softer child,
 - ``angle``, the azimuth of the softer child about the harder one, from the direction to the sibling, reflected so that
-  the uncle is on the positive side (at the root: from the eta axis, reflected so that the centroid is positive),
+  the uncle, or for the first two branches the jet axis, is on the positive side (at the root: from the eta axis, reflected so that the centroid is positive),
 - ``z``, ``share`` = :math:`p_T z (1 - z) \Delta^2 / I`, and ``balance`` = :math:`I_1 / (I_1 + I_2)`, each as a fraction of
   the interval that the softest particle and the radius of the jet allow.
 
@@ -31,6 +31,8 @@ __all__ = ["Splittings", "SplittingTree", "split"]
 _TINY = 1e-300
 #: Least distance to the rim of the jet, and least width of an interval.
 _LEAST_REACH, _LEAST_WIDTH = 0.02, 1e-12
+#: Radii beyond which there are no particles.
+_RIM = 1.05
 #: Narrowest interval of the balance that is used.
 _LEAST_BALANCE = 1e-3
 
@@ -65,8 +67,8 @@ class Splittings:
         return cls(*(np.concatenate(columns) for columns in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
-#: From nodes to their splittings.
-Splitter: TypeAlias = Callable[[Nodes], Splittings]
+#: From nodes and the number of the attempt to their splittings.
+Splitter: TypeAlias = Callable[[Nodes, int], Splittings]
 
 
 @dataclass(frozen=True)
@@ -146,15 +148,16 @@ class SplittingTree:
         keys = nodes.jet * width + nodes.element
         order = np.argsort(keys)
 
-        def splitter(asked: Nodes) -> Splittings:
+        def splitter(asked: Nodes, attempt: int = 0) -> Splittings:
             return splittings.take(order[np.searchsorted(keys, asked.jet * width + asked.element, sorter=order)])
 
         return splitter
 
-    def grow(self, jets: JetKinematics, splitter: Splitter, max_particles: int) -> Array:
+    def grow(self, jets: JetKinematics, splitter: Splitter, max_particles: int, n_attempts: int = 1) -> Array:
         """Particles (eta, phi, pt) in falling pT, zero padded: float64 of shape (n, max_particles, 3).
 
-        Nodes are split from the largest kinds down, all pairs at last: ``splitter`` is called with many nodes at a time.
+        Nodes are split from the largest kinds down, all pairs at last: ``splitter`` is called with many nodes at a time,
+        and up to ``n_attempts`` times with those whose splittings are not :meth:`allowed`.
         """
         pending = Nodes.roots(jets)
         leaves: list[Nodes] = [pending.take(pending.n == 1)]
@@ -162,10 +165,52 @@ class SplittingTree:
         while len(pending):
             turn = pending.n >= min(4, int(pending.n.max()))
             nodes, pending = pending.take(turn), pending.take(~turn)
-            both = Nodes.join(list(nodes.children(*self.decode(nodes, splitter(nodes), jets))))
+            both = Nodes.join(list(nodes.children(*self._children(nodes, jets, splitter, n_attempts))))
             leaves.append(both.take(both.n == 1))
             pending = Nodes.join([pending, both.take(both.n > 1)])
         return _padded(Nodes.join(leaves), len(jets), max_particles)
+
+    def _children(
+        self, nodes: Nodes, jets: JetKinematics, splitter: Splitter, n_attempts: int
+    ) -> tuple[Branch, Branch]:
+        hard, soft = self.decode(nodes, splitter(nodes, 0), jets)
+        wrong = np.arange(len(nodes))
+        for attempt in range(1, n_attempts):
+            few = nodes.take(wrong), *(branch.take(wrong) for branch in (hard, soft))
+            wrong = wrong[~self.allowed(*few)]
+            if not wrong.size:
+                break
+            own = nodes.take(wrong)
+            for branch, again in zip((hard, soft), self.decode(own, splitter(own, attempt), jets), strict=True):
+                branch.put(wrong, again)
+        return hard, soft
+
+    def allowed(self, nodes: Nodes, hard: Branch, soft: Branch) -> Array:
+        r"""Whether splittings could come out of the clustering, in the distance :math:`d` of :mod:`buff.physics.clustering`.
+
+        The children were closer to each other than either is to the sibling and the uncle of the node, and closer than
+        the node and its sibling; particles lie inside 1.05 radii. The clustering itself violates the first in some of a
+        thousand cases, where a branch was put together later than the node.
+        """
+        own = self._distance(hard, soft.eta, soft.phi, soft.pt)
+        fine = np.ones(len(nodes), bool)
+        sibling = (nodes.eta + nodes.sibling_eta, nodes.phi + nodes.sibling_phi, nodes.sibling_pt)
+        uncle = (nodes.eta + nodes.uncle_eta, nodes.phi + nodes.uncle_phi, nodes.uncle_pt)
+        below, far = ~nodes.is_root, nodes.depth > 1
+        for child in (hard, soft):
+            fine &= ~below | (own <= self._distance(child, *sibling))
+            fine &= ~far | (own <= self._distance(child, *uncle))
+            away = child.eta**2 + child.phi**2
+            fine &= (child.n > 1) | (away <= (_RIM * self.radius) ** 2)
+        whole = Branch(nodes.pt, nodes.eta, nodes.phi, nodes.moment, nodes.n)
+        return fine & (~below | (own <= self._distance(whole, *sibling)))
+
+    def _distance(self, branch: Branch, eta: Array, phi: Array, pt: Array) -> Array:
+        squared = (branch.eta - eta) ** 2 + (branch.phi - phi) ** 2
+        if self.exponent == 0:
+            return squared
+        scale = np.minimum(branch.pt, pt) if self.exponent > 0 else np.maximum(branch.pt, pt)
+        return squared * np.power(np.maximum(scale, _TINY**0.1), 2 * self.exponent)
 
     def decode(self, nodes: Nodes, splittings: Splittings, jets: JetKinematics) -> tuple[Branch, Branch]:
         """Hard and soft children."""
@@ -229,8 +274,10 @@ def split(eta: Array, phi: Array, pt: Array, tree: SplittingTree) -> tuple[JetKi
 
 
 def side(nodes: Nodes) -> Array:
-    """+1 where the uncle is to the left of the direction to the sibling, else -1."""
-    cross = nodes.sibling_eta * nodes.uncle_phi - nodes.sibling_phi * nodes.uncle_eta
+    """+1 where the uncle is to the left of the direction to the sibling, else -1; for the first two, the jet axis."""
+    first = nodes.depth <= 1
+    eta, phi = np.where(first, -nodes.eta, nodes.uncle_eta), np.where(first, -nodes.phi, nodes.uncle_phi)
+    cross = nodes.sibling_eta * phi - nodes.sibling_phi * eta
     return np.where(cross < 0, -1.0, 1.0)
 
 
