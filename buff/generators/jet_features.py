@@ -145,7 +145,9 @@ class JetFeatures:
 
     def given_table(self, jets: Mapping[str, Array], condition: Columns | None) -> pa.Table:
         """Features and conditions as the condition of what particles start from."""
-        known = {_JETS + name: jets[name] for name in self.asked}
+        # whole numbers are amounts here, of which any may be asked for
+        known = {name: a.astype(np.float64) if a.dtype.kind in "iu" else a for name, a in jets.items()}
+        known = {_JETS + name: known[name] for name in self.asked}
         if condition is not None:
             known |= {_CONDITION + name: a for name, a in zip(condition.names, condition.arrays, strict=True)}
         return _table(known, tuple(known))

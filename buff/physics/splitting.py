@@ -138,7 +138,7 @@ class SplittingTree:
             n_soft=soft.n,
             angle=_own_angle(nodes, angle, jets),
             z=(z - low) / np.maximum(high - low, _LEAST_WIDTH),
-            share=np.where(pair, 1.0, share / self.most_share(nodes, z, angle)),
+            share=np.where(pair, 1.0, share / np.where(pair, 1.0, self.most_share(nodes, z, angle))),
             balance=np.where(hard.n == 1, 0.0, np.where(soft.n == 1, 1.0, (balance - least) / (most - least))),
         )
 
@@ -206,11 +206,7 @@ class SplittingTree:
         return fine & (~below | (own <= self._distance(whole, *sibling)))
 
     def _distance(self, branch: Branch, eta: Array, phi: Array, pt: Array) -> Array:
-        squared = (branch.eta - eta) ** 2 + (branch.phi - phi) ** 2
-        if self.exponent == 0:
-            return squared
-        scale = np.minimum(branch.pt, pt) if self.exponent > 0 else np.maximum(branch.pt, pt)
-        return squared * np.power(np.maximum(scale, _TINY**0.1), 2 * self.exponent)
+        return ((branch.eta - eta) ** 2 + (branch.phi - phi) ** 2) * self._scale(branch.pt, pt)
 
     def decode(self, nodes: Nodes, splittings: Splittings, jets: JetKinematics) -> tuple[Branch, Branch]:
         """Hard and soft children."""
@@ -251,9 +247,43 @@ class SplittingTree:
         return low, np.maximum(high, low)
 
     def most_share(self, nodes: Nodes, z: Array, angle: Array) -> Array:
-        """Largest share that keeps the softer child inside the radius."""
-        free = self.reach(nodes, angle) ** 2 * nodes.pt * z
-        return np.minimum(1.0, free / np.maximum((1 - z) * nodes.moment, _TINY))
+        """Largest share that keeps the softer child inside the radius, and the children closer to each other than to
+        the node's sibling and uncle: see :meth:`allowed`."""
+        reach = self.reach(nodes, angle) / (1 - z)
+        most = np.minimum(reach, self._order_bound(nodes, z, angle)) ** 2
+        return np.minimum(1.0, np.maximum(most, _TINY) * nodes.pt * z * (1 - z) / np.maximum(nodes.moment, _TINY))
+
+    def _order_bound(self, nodes: Nodes, z: Array, angle: Array) -> Array:
+        r"""Largest distance D of children at which the clustering joins them first.
+
+        With the child at ``w D u`` from the node and another branch at ``s``, ``k D^2 <= |s - w D u|^2``, k the ratio of
+        scales, holds up to ``D = |s|^2 / (b + sqrt(b^2 + (k - w^2) |s|^2))``, where ``b = w s.u``.
+        """
+        cosine, sine = np.cos(angle), np.sin(angle)
+        least = np.full(len(nodes), np.inf)
+        own = self._scale(nodes.pt * (1 - z), nodes.pt * z)
+        others = (
+            (nodes.depth > 0, nodes.sibling_eta, nodes.sibling_phi, nodes.sibling_pt),
+            (nodes.depth > 1, nodes.uncle_eta, nodes.uncle_phi, nodes.uncle_pt),
+        )
+        for there, eta, phi, pt in others:
+            along, squared = eta * cosine + phi * sine, eta**2 + phi**2
+            for w, child in ((1 - z, nodes.pt * z), (-z, nodes.pt * (1 - z))):
+                k, b = own / self._scale(child, pt), w * along
+                root = b**2 + (k - w**2) * squared
+                below = b + np.sqrt(np.maximum(root, 0.0))
+                bounded = there & (root >= 0) & (below > 0)
+                least = np.where(bounded, np.minimum(least, squared / np.where(bounded, below, 1.0)), least)
+        parent = np.sqrt(self._scale(nodes.pt, nodes.sibling_pt) / own)
+        first = np.hypot(nodes.sibling_eta, nodes.sibling_phi) * parent
+        return np.where(nodes.depth > 0, np.minimum(least, first), least)
+
+    def _scale(self, pt: Array, other: Array) -> Array:
+        """``min(pt^2p, other^2p)``."""
+        if self.exponent == 0:
+            return np.ones(len(pt))
+        scale = np.minimum(pt, other) if self.exponent > 0 else np.maximum(pt, other)
+        return np.power(np.maximum(scale, _TINY**0.1), 2 * self.exponent)
 
     def balance_bounds(self, nodes: Nodes, z: Array, share: Array, angle: Array) -> tuple[Array, Array]:
         """Interval of the balance: ``sum pt r^2 <= pt R^2`` in both children; [0, 1] where that leaves nothing."""
