@@ -28,11 +28,11 @@ SIDES = {
     "flows": {
         *("errors", "protocols", "randomness", "schedules", "grids", "paths", "couplings", "fields", "solvers", "trees"),
     },
-    "metrics": {"errors", "protocols"},
+    "metrics": {"errors", "protocols", "physics", "datasets"},
     "datasets": {"errors", "protocols"},
     "io": {"errors", "protocols"},
-    "plotting": {"errors", "protocols", "io", "metrics"},
-    "report": {"errors", "protocols", "io", "metrics", "plotting"},
+    "plotting": {"errors", "protocols", "physics", "io", "metrics"},
+    "report": {"errors", "protocols", "physics", "io", "metrics", "plotting"},
     "unfolding": {
         "errors",
         "protocols",
