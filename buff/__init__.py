@@ -33,8 +33,8 @@ _HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "lo
 _HOMES |= {"TableTransformer": "transforms"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (
-    *("couplings", "datasets", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "physics", "plotting"),
-    *("report", "schedules", "solvers", "tables", "transforms", "trees", "unfolding", "weights"),
+    *("couplings", "datasets", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "physics"),
+    *("plotting", "report", "schedules", "solvers", "tables", "transforms", "trees", "unfolding", "weights"),
 )
 
 

@@ -26,8 +26,9 @@ QUANTITIES = (
     Quantity("train_cpu", "train CPU", "s", 0),
     Quantity("sample_cpu", "sample CPU", "ms/jet", 3),
 )
-#: Published with the JetNet sets (MadGraph, Pythia 8), 30 particles: mean W1P over eta, phi and pT, by their authors or by
-#: the report of ArjunS07/s25-fermilab-research; BUFF: three columns of its table. Other jets than those measured here.
+#: Published with the JetNet sets (MadGraph, Pythia 8), 30 particles: mean W1P over eta, phi and pT, by their authors or
+#: by the report of ArjunS07/s25-fermilab-research; BUFF: three columns of its table. Other jets than those measured
+#: here.
 PUBLISHED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "t": {
         "MPGAN": {"w1m": 0.64, "w1p_mean": 2.17, "coverage": 0.58, "mmd": 7.11},
@@ -64,7 +65,9 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         unconditional, given = in_fresh_process(jet_buff, train, test, seed, bench.quick)
         yield Measurement(NAME, seed, unconditional, TOP)
         yield Measurement(GIVEN, seed, given, TOP)
-    yield Measurement(FLAT, bench.seeds[0], in_fresh_process(flat, *split(bench, "t", bench.seeds[0]), bench.quick), TOP)
+    yield Measurement(
+        FLAT, bench.seeds[0], in_fresh_process(flat, *split(bench, "t", bench.seeds[0]), bench.quick), TOP
+    )
     yield from _five_classes(bench, bench.seeds[0])
 
 

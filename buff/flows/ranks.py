@@ -83,7 +83,7 @@ class BinnedRanks:
             p = p[(p > 5 / len(own)) & (p < 1 - 5 / len(own))]
             at, normal = own[(p * len(own)).astype(np.intp)], ndtri(p)
             z = np.interp(_Z, at, normal)
-            z = np.where(_Z < at[0], _Z - at[0] + normal[0], np.where(_Z > at[-1], _Z - at[-1] + normal[-1], z))
+            z = np.where(at[0] > _Z, _Z - at[0] + normal[0], np.where(at[-1] < _Z, _Z - at[-1] + normal[-1], z))
             quantiles[k] = np.interp(z, _Z, self.quantiles[k])
         return BinnedRanks(quantiles)
 

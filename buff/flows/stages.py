@@ -1,7 +1,7 @@
 """Stages: conditional flows that build an event step by step, with noise that belongs to its elements.
 
-An event is made in stages. In each, a model draws the targets of many elements (splittings of jets, cells of showers) at
-once, given a context that earlier stages decide. What element j of event i becomes must not depend on which other
+An event is made in stages. In each, a model draws the targets of many elements (splittings of jets, cells of showers)
+at once, given a context that earlier stages decide. What element j of event i becomes must not depend on which other
 elements are drawn with it: its noise is that of (event, stage, element).
 """
 

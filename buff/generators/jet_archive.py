@@ -11,6 +11,7 @@ from buff.generators.jet_clouds import CloudTemplate
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_stages import SplittingFlows
 from buff.generators.jet_table import MarginMap
+from buff.generators.jet_tables import JetTables
 from buff.generators.persistence import restore, to_archive
 
 __all__ = ["jets_from_archive", "jets_to_archive"]
@@ -42,9 +43,10 @@ def jets_to_archive(model: Any) -> Archive:
 
     add("features", model.features_.to_arrays())
     add("flows", model._flows.to_arrays())
-    if model._margins is not None:
-        add("margins", model._margins.to_arrays())
-    for name, table in (("jet_model", model.jet_model_), ("given_model", model._given_model)):
+    tables = model._tables
+    if tables.margins is not None:
+        add("margins", tables.margins.to_arrays())
+    for name, table in (("jet_model", tables.model), ("given_model", tables.given)):
         if table is not None:
             own = to_archive(table)
             add(name, (own.record, own.arrays, own.blobs))
@@ -67,8 +69,7 @@ def jets_from_archive(kind: type, archive: Archive) -> Any:
     model.derived_ = tuple(entry.name for entry in model.features_.derived)
     flows = part("flows")
     model._flows = SplittingFlows.from_arrays(flows.record, flows.arrays, flows.blobs, resolve_device(model.device))
-    margins = "margins" in record
-    model._margins = MarginMap.from_arrays(record["margins"], part("margins").arrays) if margins else None
-    model.jet_model_ = restore(BUFF, part("jet_model"))
-    model._given_model = restore(BUFF, part("given_model")) if "given_model" in record else None
+    margins = MarginMap.from_arrays(record["margins"], part("margins").arrays) if "margins" in record else None
+    given = restore(BUFF, part("given_model")) if "given_model" in record else None
+    model._tables = JetTables(restore(BUFF, part("jet_model")), given, margins)
     return model

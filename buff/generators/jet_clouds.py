@@ -109,7 +109,9 @@ def _from_array(particles: Any) -> tuple[Array, CloudTemplate]:
         )
     if not len(cloud):
         raise ValueError("particles has no jets")
-    template = CloudTemplate("array", cloud.shape[1], cloud.shape[2], str(cloud.dtype if cloud.dtype.kind == "f" else "f8"))
+    template = CloudTemplate(
+        "array", cloud.shape[1], cloud.shape[2], str(cloud.dtype if cloud.dtype.kind == "f" else "f8")
+    )
     pt = cloud[..., 2]
     real = cloud[..., 3] > 0.5 if cloud.shape[2] == 4 else ~(pt == 0)
     _refuse(real & ~np.isfinite(cloud).all(axis=2), pt, "not finite", "drop these jets or mend them")
@@ -124,7 +126,8 @@ def _refuse(bad: Array, pt: Array, what: str, advice: str) -> None:
     if bad.any():
         jet, slot = np.argwhere(bad)[0]
         raise ValueError(
-            f"particles: {bad.sum()} are {what}, the first is particle {slot} of jet {jet} (pT {pt[jet, slot]}): {advice}"
+            f"particles: {bad.sum()} are {what}, the first is particle {slot} of jet {jet} (pT {pt[jet, slot]}): "
+            f"{advice}"
         )
 
 
@@ -144,11 +147,13 @@ def _from_awkward(particles: Any) -> tuple[Array, CloudTemplate]:
     if there := ak.fields(particles):
         found = [next((name for name in known if name in there), None) for known in _NAMES]
         if None in found:
-            raise ValueError(f"particles must have the fields eta_rel, phi_rel, pt_rel (or eta, phi, pt): found {there}")
+            raise ValueError(
+                f"particles must have the fields eta_rel, phi_rel, pt_rel (or eta, phi, pt): found {there}"
+            )
         names = tuple(str(name) for name in found)
         columns = [particles[name] for name in names]
     else:
-        if particles.ndim != 3 or len(particles) and not bool(ak.all(ak.num(particles, axis=2) == 3)):
+        if particles.ndim != 3 or (len(particles) and not bool(ak.all(ak.num(particles, axis=2) == 3))):
             raise ValueError("particles must be lists of (eta_rel, phi_rel, pt_rel) a jet, or records of these fields")
         columns = [particles[..., j] for j in range(3)]
     width = int(ak.max(ak.num(columns[0], axis=1), initial=1) or 1)

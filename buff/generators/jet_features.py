@@ -122,13 +122,14 @@ class JetFeatures:
         known = {name: columns[_JETS + name] if _JETS + name in columns else columns[name] for name in self.labelled}
         return np.hstack([condition, self.labels.transform(_table(known, self.labelled))])
 
-    def read_given(self, jets: Any) -> dict[str, Array]:
+    def read_given(self, jets: Any, most: int) -> dict[str, Array]:
         """Values of the features that particles are asked for, by name.
 
         Raises
         ------
         ValueError
-            Missing columns, or no features were fitted.
+            Missing columns, no features were fitted; multiplicities below 1 or above ``most``, negative masses, sums
+            of pT that are not positive.
         """
         if self.template is None:
             raise ValueError("jets: the model was fitted without features of jets, fit(particles, jets)")
@@ -141,7 +142,9 @@ class JetFeatures:
             raise ValueError(f"jets has {len(columns.names)} columns, expected {len(self.asked)}: {list(self.asked)}")
         if absent := [name for name in self.asked if name not in values]:
             raise ValueError(f"jets lacks the columns {absent}, found {list(values)}")
-        return {name: values[name] for name in self.asked}
+        given = {name: values[name] for name in self.asked}
+        self._check_given(given, most)
+        return given
 
     def given_table(self, jets: Mapping[str, Array], condition: Columns | None) -> pa.Table:
         """Features and conditions as the condition of what particles start from."""
@@ -152,30 +155,34 @@ class JetFeatures:
             known |= {_CONDITION + name: a for name, a in zip(condition.names, condition.arrays, strict=True)}
         return _table(known, tuple(known))
 
-    def constrained(self, jets: JetKinematics, given: Mapping[str, Array], most: int) -> JetKinematics:
-        """Kinematics that agree with the features that are given.
-
-        Raises
-        ------
-        ValueError
-            A multiplicity below 1 or beyond those of the training; a sum of pT that is not positive.
-        """
+    def constrained(self, jets: JetKinematics, given: Mapping[str, Array]) -> JetKinematics:
+        """Kinematics that agree with the features that are given."""
         scale = self.scale(given, len(jets))
         for entry in sorted(self.derived, key=lambda entry: ("n", "pt", "mass").index(entry.quantity)):
             values = np.asarray(given[entry.name], np.float64) / (scale if entry.scaled else 1)
             if entry.quantity == "n":
-                _refuse(entry.name, values, (values < 1) | (values > most) | (values != np.rint(values)), f"1 .. {most}")
                 n = values.astype(np.intp)
                 softest = jets.softest * jets.n / n
                 jets = replace(jets, n=n, softest=softest, moment=np.where(n > 1, jets.moment, 0.0))
             elif entry.quantity == "pt":
-                _refuse(entry.name, values, ~(values > 0), "positive")
                 ratio = values / jets.pt
                 jets = replace(jets, pt=values, moment=jets.moment / ratio, softest=jets.softest * ratio)
             else:
-                _refuse(entry.name, values, ~(values >= 0), "not negative")
                 jets = replace(jets, moment=np.where(jets.n > 1, values**2 / jets.pt, 0.0))
         return jets
+
+    def _check_given(self, given: Mapping[str, Array], most: int) -> None:
+        for entry in self.derived:
+            values = np.asarray(given[entry.name], np.float64)
+            if entry.quantity == "n":
+                off = (values < 1) | (values > most) | (values != np.rint(values))
+                _refuse(entry.name, given[entry.name], off, f"a whole number from 1 to {most}")
+            elif entry.quantity == "pt":
+                _refuse(entry.name, values, ~(values > 0), "positive")
+            else:
+                _refuse(entry.name, values, ~(values >= 0), "not negative")
+        if self.pt is not None:
+            _refuse(self.pt, given[self.pt], ~(np.asarray(given[self.pt], np.float64) > 0), "positive")
 
     def given_mass(self, given: Mapping[str, Array]) -> Array | None:
         """The mass that particles must have, in their unit."""
@@ -232,7 +239,9 @@ def _is_names(condition: Any) -> bool:
     """Whether a condition is given as names of columns."""
     if isinstance(condition, str):
         return True
-    return isinstance(condition, list | tuple) and 0 < len(condition) <= 20 and all(isinstance(c, str) for c in condition)
+    return (
+        isinstance(condition, list | tuple) and 0 < len(condition) <= 20 and all(isinstance(c, str) for c in condition)
+    )
 
 
 def _agreeing(condition: Any, n: int) -> Any:

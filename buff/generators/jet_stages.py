@@ -7,107 +7,21 @@ from typing import Any
 import numpy as np
 
 from buff.archive import nested
-from buff.flows import CostEstimate, FlowSettings
-from buff.flows.fit import estimate_cost
-from buff.flows.data import FlowMatchingData
+from buff.flows import FlowSettings
 from buff.flows.ranks import BinnedCounts, BinnedRanks
 from buff.flows.stages import Stage, StageNoise
+from buff.generators.jet_rows import KINDS, LEAST_ROWS, NodeKind, SplittingRows, context_of, kind_of
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
-from buff.physics.context import node_context, root_context
 from buff.protocols import Array
 
-__all__ = ["KINDS", "NodeKind", "SplittingFlows", "SplittingRows", "jet_settings", "plan_stages", "splitting_rows"]
+__all__ = ["SplittingFlows"]
 
-#: Attempts at allowed splittings when margins are read.
-_TRIES = 4
+#: Attempts at allowed splittings when margins are read, and draws of which they are read.
+_TRIES, _DRAWS = 4, 100_000
 #: Multiplicities from which a bin of its own begins.
 _EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
-#: Rows below which a kind of node is drawn from its margins alone, and draws behind a correction of these.
-_LEAST_ROWS, _DRAWS = 50, 100_000
-#: Rows kept of a kind, in units of its budget.
-_SURPLUS = 1.25
 #: Numbers that a splitting takes at most, and attempts at one that the clustering would not have made.
 N_TARGETS, N_ATTEMPTS = 5, 8
-
-
-@dataclass(frozen=True)
-class NodeKind:
-    """Nodes that share a flow.
-
-    Attributes
-    ----------
-    name : str
-    targets : tuple of str
-        What is drawn of :class:`~buff.physics.Splittings`, in this order.
-    n_estimators, max_depth, learning_rate, noise_budget
-        Of its trees: see :class:`buff.BUFF`.
-    """
-
-    name: str
-    targets: tuple[str, ...]
-    n_estimators: int
-    max_depth: int
-    learning_rate: float
-    noise_budget: int
-
-
-_ALL = ("n_soft", "z", "share", "balance", "angle")
-#: The jet, its two children, what is larger than 7, than 3 particles, threes and pairs.
-KINDS = (
-    NodeKind("root", _ALL, 30, 6, 0.35, 300_000),
-    NodeKind("kids", _ALL, 20, 7, 0.5, 250_000),
-    NodeKind("big", _ALL, 15, 8, 0.7, 170_000),
-    NodeKind("mid", _ALL, 14, 8, 0.7, 180_000),
-    NodeKind("three", ("n_soft", "z", "share", "angle"), 12, 8, 0.7, 150_000),
-    NodeKind("two", ("z", "angle"), 10, 8, 0.7, 150_000),
-)
-
-
-def kind_of(nodes: Nodes) -> Array:
-    """Number of each node's kind in :data:`KINDS`."""
-    by_size = np.select([nodes.n >= 8, nodes.n >= 4, nodes.n == 3], [2, 3, 4], 5)
-    by_depth = np.select([nodes.depth == 0, nodes.depth == 1], [0, 1], by_size)
-    return np.where(nodes.n >= 4, by_depth, by_size)
-
-
-def jet_settings(kind: NodeKind, effort: float, override: Mapping[str, Any], common: FlowSettings) -> FlowSettings:
-    """Settings of a kind's flow: its own, times the effort, then what is asked for."""
-    asked = {**override}
-    steps = asked.pop("n_steps", common.n_steps)
-    rounds = asked.pop("n_estimators", max(1, round(kind.n_estimators * min(1.0, effort**0.5))))
-    budget = asked.pop("noise_budget", max(1, round(kind.noise_budget * effort)))
-    trees = {"max_depth": kind.max_depth, "learning_rate": kind.learning_rate} | asked
-    return replace(
-        common, n_steps=steps, noise_budget=budget, trees=replace(common.trees, n_estimators=rounds, **trees)
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class SplittingRows:
-    """Nodes of one kind with their splittings, jets (an entry a node), context and weights."""
-
-    nodes: Nodes
-    jets: JetKinematics
-    splittings: Splittings
-    context: Array
-    weights: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.nodes)
-
-    @classmethod
-    def join(cls, parts: list["SplittingRows"]) -> "SplittingRows":
-        """All rows of the parts."""
-        weights = None if parts[0].weights is None else np.concatenate([part.weights for part in parts])
-        nodes = Nodes.join([part.nodes for part in parts])
-        names = vars(parts[0].jets)
-        return cls(
-            replace(nodes, jet=np.arange(len(nodes))),
-            JetKinematics(**{name: np.concatenate([getattr(part.jets, name) for part in parts]) for name in names}),
-            Splittings.join([part.splittings for part in parts]),
-            np.concatenate([part.context for part in parts]),
-            weights,
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +100,7 @@ def _fit_kind(
         # what decides nothing is noise, anew with every draw
         low[:, j], high[:, j] = -5.2, 5.2
         low[known, j], high[known, j] = below, above
-    if len(rows) < _LEAST_ROWS or not settings.trees.n_estimators:
+    if len(rows) < LEAST_ROWS or not settings.trees.n_estimators:
         return _KindFlow(kind, maps, None)
     stage = Stage.fit((low, high), rows.context, settings, sample_weight=rows.weights, seed=seed)
     return _calibrated(_KindFlow(kind, maps, stage), tree, rows, seed)
@@ -241,7 +155,12 @@ class SplittingFlows:
 
     @classmethod
     def fit(
-        cls, tree: SplittingTree, rows: Mapping[str, SplittingRows], most: int, settings: Mapping[str, FlowSettings], seed: int
+        cls,
+        tree: SplittingTree,
+        rows: Mapping[str, SplittingRows],
+        most: int,
+        settings: Mapping[str, FlowSettings],
+        seed: int,
     ) -> "SplittingFlows":
         """Learn every kind there is."""
         flows = [
@@ -250,7 +169,9 @@ class SplittingFlows:
         ]
         return cls(tree, tuple(flows), most)
 
-    def particles(self, jets: JetKinematics, scale: Array, features: Array, noise: StageNoise, attempt: int = 0) -> Array:
+    def particles(
+        self, jets: JetKinematics, scale: Array, features: Array, noise: StageNoise, attempt: int = 0
+    ) -> Array:
         """Particles (n, most, 3) of jets, from the noise of these events."""
         numbers: dict[int, Array] = {}
 
@@ -317,69 +238,3 @@ class SplittingFlows:
             facts, parts = record[kind.name], (nested(own, "stage"), nested(blobs, kind.name))
             flows.append(_KindFlow(kind, maps, Stage.from_arrays(facts, *parts, device) if facts else None))
         return cls(SplittingTree(record["radius"], record["exponent"]), tuple(flows), record["most"])
-
-
-def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, radius: float) -> Array:
-    """Context of nodes of kind k: what surrounds them, and the features (n_jets, c) of their jets."""
-    if KINDS[k].name == "root":
-        own = root_context(jets.take(nodes.jet), scale[nodes.jet])
-    else:
-        own = node_context(nodes, jets, scale, radius)
-    return np.hstack([own, features[nodes.jet]])
-
-
-def splitting_rows(
-    tree: SplittingTree,
-    particles: Array,
-    scale: Array,
-    features: Array,
-    weights: Array | None,
-    budgets: Mapping[str, int],
-    seed: int,
-    chunk: int = 10_000,
-) -> dict[str, SplittingRows]:
-    """Rows of every kind there is, thinned to a little more than its budget, chunk by chunk of jets."""
-    rng = np.random.default_rng([seed, 2])
-    parts: dict[str, list[SplittingRows]] = {kind.name: [] for kind in KINDS}
-    kept = dict.fromkeys(parts, 1.0)
-    for start in range(0, len(particles), chunk):
-        own = slice(start, start + chunk)
-        cloud = particles[own]
-        jets = JetKinematics.of(cloud[..., 0], cloud[..., 1], cloud[..., 2])
-        nodes, splittings = tree.encode(cloud[..., 0], cloud[..., 1], cloud[..., 2])
-        kinds = kind_of(nodes)
-        for k, kind in enumerate(KINDS):
-            i = np.flatnonzero(kinds == k)
-            if start == 0:
-                kept[kind.name] = _SURPLUS * budgets[kind.name] / max(len(i) * len(particles) / len(cloud), 1)
-            if kept[kind.name] < 1:
-                i = i[rng.random(len(i)) < kept[kind.name]]
-            if len(i):
-                few = nodes.take(i)
-                context = context_of(k, few, jets, scale[own], features[own], tree.radius)
-                own_weights = None if weights is None else weights[own][few.jet]
-                rows = SplittingRows(few, jets.take(few.jet), splittings.take(i), context, own_weights)
-                parts[kind.name].append(rows)
-    return {name: SplittingRows.join(part) for name, part in parts.items() if part}
-
-
-def plan_stages(
-    rows: Mapping[str, SplittingRows], settings: Mapping[str, FlowSettings], factor: float = 1.0, trial: bool = False
-) -> list[CostEstimate]:
-    """What the flows of all kinds would cost, for ``factor`` times as many rows up to their budgets.
-
-    Raises
-    ------
-    MemoryError
-        The largest of them would need more than the settings allow.
-    """
-    plans = []
-    for kind in KINDS:
-        if kind.name not in rows or len(rows[kind.name]) < _LEAST_ROWS:
-            continue
-        own, part = settings[kind.name], rows[kind.name]
-        n = max(2, int(min(len(part) * factor, _SURPLUS * own.noise_budget)))
-        x1 = np.zeros((n, len(kind.targets)), np.float32)
-        condition = np.resize(part.context.astype(np.float32), (n, part.context.shape[1]))
-        plans.append(estimate_cost(FlowMatchingData.of(x1, condition), own, trial=trial))
-    return plans

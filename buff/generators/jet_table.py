@@ -13,7 +13,14 @@ from buff.protocols import Array
 __all__ = ["KINEMATICS", "Derived", "MarginMap", "derived_columns", "from_kinematics", "to_kinematics"]
 
 #: Columns that particles start from.
-KINEMATICS = ("particles.pt", "particles.eta", "particles.phi", "particles.log_mass", "particles.n", "particles.softness")
+KINEMATICS = (
+    "particles.pt",
+    "particles.eta",
+    "particles.phi",
+    "particles.log_mass",
+    "particles.n",
+    "particles.softness",
+)
 #: Quantiles of a margin, rows that they need, and share of repeated values up to which a column is one of them.
 _LEVELS = np.linspace(0.0, 1.0, 401)
 _LEAST, _REPEATED = 500, 0.05
@@ -91,7 +98,8 @@ def derived_columns(columns: Mapping[str, Array], particles: Array, scale: Array
             if name in ("multiplicity", "num_particles"):
                 off = np.flatnonzero(values != known["n"])[0]
                 raise ValueError(
-                    f"jets contradict particles: {name} of jet {off} is {values[off]}, it has {known['n'][off]} particles; "
+                    f"jets contradict particles: {name} of jet {off} is {values[off]}, it has {known['n'][off]} "
+                    f"particles; "
                     f"drop the column or give it another name"
                 )
     return tuple(found)
@@ -125,7 +133,9 @@ class MarginMap:
         """From the columns (drawn, wanted) of each class."""
         smooth = [name for name in names if all(_is_smooth(wanted[name]) for _, wanted in pairs)]
         tables = [
-            np.stack([[np.quantile(pair[side][name], _LEVELS) for name in smooth] for pair in pairs]) if smooth else None
+            np.stack([[np.quantile(pair[side][name], _LEVELS) for name in smooth] for pair in pairs])
+            if smooth
+            else None
             for side in (0, 1)
         ]
         empty = np.zeros((len(pairs), 0, len(_LEVELS)))

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,23 +11,23 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import write_archive
-from buff.flows import CostEstimate, FlowSettings
+from buff.flows import CostEstimate
 from buff.flows.stages import StageNoise
 from buff.generators.buff import BUFF
-from buff.generators.checks import check_jobs, check_sample_size, check_whole, resolve_device
+from buff.generators.checks import check_jobs, check_sample_size
 from buff.generators.jet_archive import jets_to_archive
 from buff.generators.jet_clouds import read_clouds
 from buff.generators.jet_features import JetFeatures
-from buff.generators.jet_guides import GUIDES, guide_columns, with_guides
-from buff.generators.jet_stages import KINDS, SplittingFlows, jet_settings, plan_stages, splitting_rows
-from buff.generators.jet_table import KINEMATICS, MarginMap, class_labels, from_kinematics, to_kinematics
+from buff.generators.jet_guides import guide_columns, with_guides
+from buff.generators.jet_rows import checked_settings, plan_stages, splitting_rows
+from buff.generators.jet_stages import SplittingFlows
+from buff.generators.jet_table import from_kinematics, to_kinematics
+from buff.generators.jet_tables import JetTables
 from buff.physics import JetKinematics, SplittingTree
 from buff.physics.kinematics import with_mass
 from buff.protocols import Array
 from buff.randomness import seed_from
-from buff.tables import Columns
 from buff.transforms.transformer import checked_weights
-from buff.trees import TreeSettings
 
 __all__ = ["JetBUFF"]
 
@@ -38,17 +37,15 @@ _STREAM = 2**20
 _BATCH, _ATTEMPTS, _TOO_FAR = 4096, 8, 1.05
 #: Share of particles that lie inside the radius, and of jets that may have particles too far out.
 _INSIDE, _MAY_BE_OUT = 0.9995, 0.02
-#: Jets that margins are read from.
-_DRAWN = 50_000
 
 
 class JetBUFF(BaseEstimator):  # type: ignore[misc]
     r"""Jets as clouds of particles, by boosted flow matching of their splitting histories.
 
-    Particles are clustered (:class:`buff.physics.SplittingTree`). A :class:`BUFF` learns the table of jets: what particles
-    start from (sum of pT, centroid, mass, multiplicity, softest pT) and the features that are given. From there each
-    splitting is drawn by a conditional flow given what surrounds it, one flow for each kind of node, until only particles
-    are left. Multiplicities, sums of pT and centroids are met exactly.
+    Particles are clustered (:class:`buff.physics.SplittingTree`). A :class:`BUFF` learns the table of jets: what
+    particles start from (sum of pT, centroid, mass, multiplicity, softest pT) and the features that are given. From
+    there each splitting is drawn by a conditional flow given what surrounds it, one flow for each kind of node, until
+    only particles are left. Multiplicities, sums of pT and centroids are met exactly.
 
     Parameters
     ----------
@@ -59,8 +56,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     effort : float
         Share of the rows and trees that the flows of splittings take by default: below 1 for quick trials.
     stages : mapping, optional
-        Settings of kinds of nodes, "root", "kids" (the first two branches), "big" (8 particles and more), "mid", "three"
-        and "two": ``{"kids": {"n_estimators": 40, "noise_budget": 400_000}}``.
+        Settings of kinds of nodes, "root", "kids" (the first two branches), "big" (8 particles and more), "mid",
+        "three" and "two": ``{"kids": {"n_estimators": 40, "noise_budget": 400_000}}``.
     exponent : float
         Of the clustering: 1 for kT, 0 for Cambridge/Aachen, -1 for anti-kT.
     radius : float, optional
@@ -68,12 +65,13 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     max_particles : int, optional
         The hardest particles to keep of a jet.
     pt_column : str or None
-        The column of ``jets`` in units of which particles' pT is given; ``"auto"``: ``jet_pt`` or ``pt`` if there is one.
+        The column of ``jets`` in units of which particles' pT is given; ``"auto"``: ``jet_pt`` or ``pt`` if there is
+        one.
     given_jets : bool
         Whether :meth:`sample` shall take features of jets: costs one more table model.
     guides : sequence of str
-        Observables (:data:`buff.generators.jet_guides.KNOWN_GUIDES`) that are drawn with the table of jets and tell every
-        splitting what the jet is to look like. They hold approximately.
+        Observables (:data:`buff.generators.jet_guides.KNOWN_GUIDES`) that are drawn with the table of jets and tell
+        every splitting what the jet is to look like. They hold approximately.
     jet_model : BUFF, optional
         Prototype of the table models.
     device, n_jobs, max_memory, cache_dir, random_state, verbose
@@ -86,7 +84,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     jet_model_ : BUFF
         Of the jet table.
     derived_ : tuple of str
-        Features of jets that follow from particles: they are computed, never drawn, and met exactly where they are given.
+        Features of jets that follow from particles: they are computed, never drawn, and met exactly where they are
+        given.
     plan_ : CostEstimate
     stage_seconds_ : dict
         CPU seconds of training by kind of node.
@@ -151,8 +150,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         particles : array of shape (n, k, 3 or 4), awkward array or datasets.JetClouds
-            eta_rel, phi_rel (radian, about the jet axis), pt_rel, and a mask where there is one; padding has pT 0. Any order.
-            Awkward arrays are lists of records of these (or of three numbers) a jet.
+            eta_rel, phi_rel (radian, about the jet axis), pt_rel, and a mask where there is one; padding has pT 0. Any
+            order. Awkward arrays are lists of records of these (or of three numbers) a jet.
         jets : table of n rows, optional
             Features of jets to be generated too; those of ``JetClouds`` by default.
         condition : table, array of shape (n,), or names of columns of ``jets``, optional
@@ -167,14 +166,19 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         MemoryError
             The fit needs more than ``max_memory``.
         """
-        settings = self._check()
+        settings = checked_settings(self)
         cloud, weights = self._read(particles, jets, condition, sample_weight)
         seed = seed_from(self.random_state)
         self._seed = seed
         kinematics = JetKinematics.of(*np.moveaxis(cloud, -1, 0))
         guides = guide_columns(cloud, self.guides)
         table = from_kinematics(kinematics) | self.features_.generated(self._jets) | guides
-        features = with_guides(self._fit_tables(table, weights, seed), guides)
+        with_given = self.given_jets and self._jets is not None
+        models = self._table_model(seed % 2**63), self._table_model(seed % 2**63 + 1) if with_given else None
+        self._tables = JetTables.fit(models, table, self.features_, self._jets, self._condition, weights)
+        self.features_ = self.features_.fitted(self._jets)
+        own = self._tables.condition_features(self._condition, len(cloud))
+        features = with_guides(self.features_.encode(self._jets, own), guides)
         scale = self.features_.scale(self._jets, len(cloud))
         budgets = {name: own.noise_budget for name, own in settings.items()}
         tree = SplittingTree(self.radius_, float(self.exponent))
@@ -186,7 +190,9 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         del self._jets, self._condition
         return self
 
-    def plan(self, particles: Any, jets: Any = None, *, condition: Any = None, sample_weight: Any = None) -> CostEstimate:
+    def plan(
+        self, particles: Any, jets: Any = None, *, condition: Any = None, sample_weight: Any = None
+    ) -> CostEstimate:
         """What :meth:`fit` would cost, after a trial of a few seconds; trains nothing.
 
         Raises
@@ -195,7 +201,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
             The fit would need more than ``max_memory``.
         """
         twin = clone(self)
-        settings = twin._check()
+        settings = checked_settings(twin)
         cloud, weights = twin._read(particles, jets, condition, sample_weight)
         table = from_kinematics(JetKinematics.of(*np.moveaxis(cloud, -1, 0))) | twin.features_.generated(twin._jets)
         table |= guide_columns(cloud, self.guides)
@@ -232,8 +238,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         condition : table, array or mapping, optional
             As in :meth:`BUFF.sample`.
         jets : table, optional
-            Features of jets, the columns that were fitted: particles are drawn for them. Those that follow from particles
-            (``derived_``) are met exactly where kinematics allow.
+            Features of jets, the columns that were fitted: particles are drawn for them. Those that follow from
+            particles (``derived_``) are met exactly where kinematics allow.
         random_state, first_event, batch_size, return_condition
             As in :meth:`BUFF.sample`.
 
@@ -244,15 +250,18 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         check_jobs(self.n_jobs)
-        given = None if jets is None else self.features_.read_given(jets)
+        given = None if jets is None else self.features_.read_given(jets, self.max_particles_)
         n = self._number(n_samples, condition, given)
         check_sample_size(n, first_event, batch_size)
         seed = self._seed if random_state is None and self.random_state is not None else seed_from(random_state)
-        columns, condition = self._draw_jets(n, condition, given, seed, first_event)
+        how = {"random_state": seed, "first_event": first_event, "batch_size": batch_size}
+        columns, condition = self._tables.draw(n, condition, given, self.features_, how)
         kinematics = to_kinematics(columns, self.max_particles_, self.radius_)
-        kinematics = kinematics if given is None else self.features_.constrained(kinematics, given, self.max_particles_)
+        kinematics = kinematics if given is None else self.features_.constrained(kinematics, given)
         scale = self.features_.scale(columns if given is None else given, n)
-        features = self.features_.encode(columns if given is None else given, self._condition_features(condition, n))
+        features = self.features_.encode(
+            columns if given is None else given, self._tables.condition_features(condition, n)
+        )
         features = with_guides(features, {name: columns[name] for name in guide_columns(None, self.guides)})
         jobs = (
             (first_event + start, rows, kinematics.take(rows), scale[rows], features[rows])
@@ -267,36 +276,15 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         result = self._restore(cloud, columns if given is None else {**columns, **given}, scale, condition)
         return (result, condition) if return_condition else result
 
+    @property
+    def jet_model_(self) -> BUFF:
+        """The model of the jet table."""
+        return self._tables.model
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
         check_is_fitted(self)
         write_archive(path, jets_to_archive(self))
-
-    def _check(self) -> dict[str, FlowSettings]:
-        """Check the parameters; settings of every kind of node."""
-        check_whole("n_steps", self.n_steps, 1)
-        check_jobs(self.n_jobs)
-        if isinstance(self.effort, bool) or not isinstance(self.effort, int | float) or not 0 < self.effort <= 100:
-            raise ValueError(f"effort must lie in (0, 100], found {self.effort!r}")
-        for name in ("radius", "max_particles"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float | np.number) and value > 0):
-                raise ValueError(f"{name} must be positive or None, found {value!r}")
-        asked, known = dict(self.stages or {}), [kind.name for kind in KINDS]
-        if unknown := sorted(set(asked) - set(known)):
-            raise ValueError(f"stages has the unknown kinds {unknown}, they are {known}")
-        common = FlowSettings(
-            n_steps=int(self.n_steps),
-            solver=self.solver,
-            grid=self.grid,
-            trees=TreeSettings(device=resolve_device(self.device)),
-            n_jobs=self.n_jobs,
-            max_memory=self.max_memory,
-            cache_dir=None if self.cache_dir is None else os.fspath(self.cache_dir),
-            verbose=self.verbose,
-        )
-        _ = common.times  # a solver that has no nodes is refused before anything is read
-        return {kind.name: jet_settings(kind, float(self.effort), asked.get(kind.name, {}), common) for kind in KINDS}
 
     def _read(self, particles: Any, jets: Any, condition: Any, sample_weight: Any) -> tuple[Array, Array | None]:
         """Validate everything: particles (n, k, 3) and weights; features and condition become attributes."""
@@ -328,78 +316,15 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         common = {name: getattr(self, name) for name in ("device", "n_jobs", "max_memory", "cache_dir", "verbose")}
         return model.set_params(**common, random_state=seed)
 
-    def _fit_tables(self, table: Mapping[str, Array], weights: Array | None, seed: int) -> Array:
-        """The models of jets; returns the features that particles are drawn with."""
-        condition = self._condition
-        self.jet_model_ = self._table_model(seed % 2**63)
-        self.jet_model_.fit(pa.table(dict(table)), condition=condition, sample_weight=weights)
-        own = self._condition_features(condition, len(table[KINEMATICS[0]]))
-        self._margins = self._fit_margins(table, own, condition) if weights is None else None
-        self._given_model = None
-        if self.given_jets and self._jets is not None:
-            given = self.features_.given_table(self._jets, self._aligned(condition))
-            drawn = {name: table[name] for name in (*KINEMATICS, *guide_columns(None, self.guides))}
-            self._given_model = self._table_model(seed % 2**63 + 1)
-            self._given_model.fit(pa.table(drawn), condition=given, sample_weight=weights)
-        self.features_ = self.features_.fitted(self._jets)
-        return self.features_.encode(self._jets, own)
-
-    def _fit_margins(self, table: Mapping[str, Array], features: Array, condition: Any) -> MarginMap | None:
-        labels = class_labels(features)
-        if labels is None or len(features) < 500:
-            return None
-        pairs = []
-        for label in labels:
-            own = (features == label).all(axis=1)
-            asked = None if condition is None else self._aligned(condition).take([int(own.argmax())])
-            drawn = self.jet_model_.sample(_DRAWN // len(labels), condition=asked, random_state=1)
-            columns = {name: drawn[name].to_numpy() for name in table}
-            pairs.append((columns, {name: values[own] for name, values in table.items()}))
-        names = [name for name, values in table.items() if values.dtype.kind == "f"]
-        return MarginMap.fit(names, labels, pairs)
-
-    def _condition_features(self, condition: Any, n: int) -> Array:
-        encoder = self.jet_model_._encoder
-        if encoder is None:
-            return np.zeros((n, 0))
-        features = np.asarray(encoder.transform(condition), np.float64)
-        return np.broadcast_to(features, (n, features.shape[1])) if len(features) == 1 else features
-
-    def _aligned(self, condition: Any, n: int | None = None) -> Columns | None:
-        """Columns of a condition; a single row is spread over n."""
-        encoder = self.jet_model_._encoder
-        if condition is None or encoder is None:
-            return None
-        columns = replace(encoder.aligned(condition), names=encoder.names)
-        return columns if n is None or len(columns) == n else columns.take(np.zeros(n, np.intp))
-
     def _number(self, n_samples: Any, condition: Any, given: Mapping[str, Array] | None) -> int:
-        if given is not None and self._given_model is None:
-            raise ValueError("jets: the model was fitted without given_jets=True, or without features of jets")
-        rows = None if given is None else len(next(iter(given.values())))
+        rows, asked = None if given is None else len(next(iter(given.values()))), self._tables.n_conditions(condition)
         if n_samples is None:
-            asked = None if condition is None else len(self.jet_model_._encoder.transform(condition))
             return rows or asked or 1
         if rows not in (None, n_samples):
-            raise ValueError(f"jets has {rows} rows and n_samples is {n_samples}: they must agree, or leave n_samples out")
+            raise ValueError(
+                f"jets has {rows} rows and n_samples is {n_samples}: they must agree, or leave n_samples out"
+            )
         return int(check_sample_size(n_samples, 0, None))
-
-    def _draw_jets(
-        self, n: int, condition: Any, given: Mapping[str, Array] | None, seed: int, first_event: int
-    ) -> tuple[dict[str, Array], Any]:
-        """Columns of the jet table, and the conditions of all jets."""
-        how: dict[str, Any] = {"random_state": seed, "first_event": first_event}
-        if given is None:
-            drawn, condition = self.jet_model_.sample(n, condition=condition, **how, return_condition=True)
-        else:
-            if self.jet_model_._encoder is not None and condition is None:
-                raise ValueError(f"condition: the model is conditional, pass {list(self.jet_model_._encoder.names)} too")
-            asked = self.features_.given_table(given, self._aligned(condition, n))
-            drawn = self._given_model.sample(n, condition=asked, **how)
-        columns = {name: drawn[name].to_numpy() for name in drawn.column_names}
-        if given is None and self._margins is not None:
-            columns = self._margins(columns, self._condition_features(condition, n))
-        return columns, condition
 
     def _particles(
         self, seed: int, first: int, rows: Array, jets: JetKinematics, scale: Array, features: Array
@@ -418,7 +343,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
 
     def _restore(self, cloud: Array, columns: Mapping[str, Array], scale: Array, condition: Any) -> Any:
         particles = self.template_.restore(cloud)
-        jets = self.features_.restore(columns, cloud, scale, self._aligned(condition, len(cloud)))
+        jets = self.features_.restore(columns, cloud, scale, self._tables.aligned(condition, len(cloud)))
         if self.template_.container == "clouds":
             from buff.datasets import JetClouds, Table
 

@@ -4,7 +4,8 @@ Two samples: :func:`wasserstein`, :func:`sliced_wasserstein`, :func:`energy_dist
 :func:`separation_power`, :func:`correlation_distance`, :func:`c2st`, :func:`frechet_distance`, :func:`fpd`,
 :func:`kpd`, :func:`precision_recall`. Copies of training rows: :func:`memorisation`. Use of a synthetic
 table: :func:`utility`. Jets: :func:`jet_report`, :func:`w1_mass`, :func:`w1_particles`, :func:`w1_efp`,
-:func:`jet_fpd`, :func:`jet_kpd`, :func:`coverage_mmd`, :func:`fpnd`, :func:`jet_auc`. Posterior draws: :func:`interval_coverage`, :func:`sbc`, :func:`tarp`, :func:`pair_test`.
+:func:`jet_fpd`, :func:`jet_kpd`, :func:`coverage_mmd`, :func:`fpnd`, :func:`jet_auc`.
+Posterior draws: :func:`interval_coverage`, :func:`sbc`, :func:`tarp`, :func:`pair_test`.
 Unfolding: :func:`migration_matrix`, :func:`conditional_means`, :func:`triangular_discriminator`,
 :func:`prior_bias`. Everything that applies to a table, in one record: :func:`report`.
 """

@@ -1,7 +1,7 @@
 """Distances between two samples of jets as clouds of particles, as the JetNet papers define them.
 
-Jets are arrays (n, k, 3 or 4) of eta_rel, phi_rel, pt_rel and, optionally, a mask; padding has pT 0. Distances are those of
-the whole samples with a bootstrap error; the package ``jetnet`` draws 50,000 jets with replacement, five times, instead.
+Jets are arrays (n, k, 3 or 4) of eta_rel, phi_rel, pt_rel and, optionally, a mask; padding has pT 0. Distances are
+those of the whole samples with a bootstrap error; the package ``jetnet`` draws 50,000 jets with replacement, five times.
 """
 
 from dataclasses import dataclass
@@ -103,9 +103,7 @@ def _particle_distances(a: Rows, b: Rows, w: Rows, v: Rows) -> list[float]:
     return [float(wasserstein_distance(a[..., j][keep_a], b[..., j][keep_b], *own)) for j in range(3)]
 
 
-def w1_efp(
-    real: npt.ArrayLike, generated: npt.ArrayLike, *, n_bootstrap: int = 20, random_state: Seed = 0
-) -> Estimate:
+def w1_efp(real: npt.ArrayLike, generated: npt.ArrayLike, *, n_bootstrap: int = 20, random_state: Seed = 0) -> Estimate:
     """W1EFP: mean Wasserstein distance of the five energy flow polynomials of four points and four edges.
 
     References
@@ -240,9 +238,7 @@ def jet_columns(jets: npt.ArrayLike, name: str = "jets") -> dict[str, Rows]:
     return columns
 
 
-def jet_auc(
-    real: npt.ArrayLike, generated: npt.ArrayLike, *, seeds: int = 1, random_state: Seed = 0
-) -> ClassifierTest:
+def jet_auc(real: npt.ArrayLike, generated: npt.ArrayLike, *, seeds: int = 1, random_state: Seed = 0) -> ClassifierTest:
     """Classifier test of boosted trees on the 18 observables of :data:`OBSERVABLE_NAMES`: see :func:`c2st`."""
     tables = (jet_columns(jets, name) for jets, name in ((real, "real"), (generated, "generated")))
     x, y = (np.stack([table[name] for name in OBSERVABLE_NAMES], axis=1) for table in tables)
@@ -257,5 +253,3 @@ def _w1(x: Rows, y: Rows, n_bootstrap: int, random_state: Seed) -> Estimate:
 def _mean(values: list[float]) -> Estimate:
     error = float(np.std(values, ddof=1) / sqrt(len(values))) if len(values) > 1 else float("nan")
     return Estimate(float(np.mean(values)), error)
-
-

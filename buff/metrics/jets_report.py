@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from buff.errors import ArchiveError, MissingExtraError
 from buff.metrics.distances import wasserstein_columns
@@ -171,8 +170,15 @@ def jet_report(
     >>> report["W1M"].value.value < 0.05
     True
     """
-    a, b = (as_particles(getattr(jets, "particles", jets), name) for jets, name in ((real, "real"), (generated, "generated")))
-    pool = a if more_real is None else np.concatenate([a, as_particles(getattr(more_real, "particles", more_real), "more_real")])
+    a, b = (
+        as_particles(getattr(jets, "particles", jets), name)
+        for jets, name in ((real, "real"), (generated, "generated"))
+    )
+    pool = (
+        a
+        if more_real is None
+        else np.concatenate([a, as_particles(getattr(more_real, "particles", more_real), "more_real")])
+    )
     rng = np.random.default_rng(random_state)
     measured = _measure(a, b, slow, rng)
     lowest: dict[str, Estimate] = {}
@@ -203,7 +209,9 @@ def _measure(a: Rows, b: Rows, slow: bool, rng: np.random.Generator) -> dict[str
     eta, phi, pt = w1_particles(a, b, n_bootstrap=10, random_state=rng)
     scores = {
         "W1M": w1_mass(a, b, random_state=rng),
-        **{"W1P eta": eta, "W1P phi": phi, "W1P pt": pt},
+        "W1P eta": eta,
+        "W1P phi": phi,
+        "W1P pt": pt,
         "W1EFP": w1_efp(a, b, random_state=rng),
         "AUC of observables": Estimate(*jet_auc(few_a, few_b, random_state=rng)),
     }

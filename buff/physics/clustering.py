@@ -4,8 +4,8 @@ The distance of pseudo-jets i and j is
 
 .. math:: d_{ij} = \min(p_{T,i}^{2p},\, p_{T,j}^{2p})\, [(\eta_i - \eta_j)^2 + (\phi_i - \phi_j)^2],
 
-p = 1 for the kT algorithm, 0 for Cambridge/Aachen and -1 for anti-kT, without beam distance. Two pseudo-jets are joined at
-their centroid weighted by pT, so that scalar sums of pT, centroids and moments close exactly. For four-vector
+p = 1 for the kT algorithm, 0 for Cambridge/Aachen and -1 for anti-kT, without beam distance. Two pseudo-jets are joined
+at their centroid weighted by pT, so that scalar sums of pT, centroids and moments close exactly. For four-vector
 recombination see :mod:`buff.datasets.clustering`.
 
 References

@@ -2,8 +2,8 @@ r"""Energy flow polynomials of jets up to degree 4.
 
 .. math:: \mathrm{EFP}_G = \sum_{i_1} \cdots \sum_{i_N} z_{i_1} \cdots z_{i_N} \prod_{(k, l) \in G} \theta_{i_k i_l}
 
-with z the pT of massless particles and :math:`\theta_{ij} = \sqrt{\Delta\eta^2 + \Delta\phi^2}`, for every multigraph G of at
-most four edges. The sums factorise, so that all of them cost a few matrix products a jet.
+with z the pT of massless particles and :math:`\theta_{ij} = \sqrt{\Delta\eta^2 + \Delta\phi^2}`, for every multigraph
+G of at most four edges. The sums factorise, so that all of them cost a few matrix products a jet.
 
 References
 ----------
@@ -20,11 +20,27 @@ __all__ = ["EFP_DEGREES", "FOUR_POINT_EFPS", "efps", "prime_efps"]
 
 #: Degree (edges) of each connected graph, by its name: m-fold edges as d2, d3, ...
 EFP_DEGREES = {
-    **{"point": 0, "edge": 1},
-    **{"edge_d2": 2, "path3": 2},
-    **{"edge_d3": 3, "triangle": 3, "path3_d2": 3, "path4": 3, "star3": 3},
-    **{"edge_d4": 4, "triangle_d2": 4, "path3_d2d2": 4, "path3_d3": 4, "square": 4, "paw": 4},
-    **{"path4_middle_d2": 4, "path4_end_d2": 4, "star3_d2": 4, "path5": 4, "star4": 4, "fork": 4},
+    "point": 0,
+    "edge": 1,
+    "edge_d2": 2,
+    "path3": 2,
+    "edge_d3": 3,
+    "triangle": 3,
+    "path3_d2": 3,
+    "path4": 3,
+    "star3": 3,
+    "edge_d4": 4,
+    "triangle_d2": 4,
+    "path3_d2d2": 4,
+    "path3_d3": 4,
+    "square": 4,
+    "paw": 4,
+    "path4_middle_d2": 4,
+    "path4_end_d2": 4,
+    "star3_d2": 4,
+    "path5": 4,
+    "star4": 4,
+    "fork": 4,
 }
 #: The connected graphs of four vertices and four edges, which W1EFP averages over.
 FOUR_POINT_EFPS = ("square", "paw", "path4_middle_d2", "path4_end_d2", "star3_d2")

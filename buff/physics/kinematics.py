@@ -24,7 +24,7 @@ def invariant_mass(particles: Array) -> Array:
 def with_mass(particles: Array, mass: Array, n_iterations: int = 6) -> Array:
     """Particles (n, m, 3) whose distances from the centroid are scaled until their mass is the one asked for.
 
-    The mass is almost proportional to the distances, so that each iteration gains three digits or so. Jets without mass,
+    The mass is almost proportional to the distances, so that each iteration gains some digits. Jets without mass,
     such as single particles, stay as they are.
 
     Examples

@@ -35,8 +35,8 @@ class LundPlane:
 def lund_plane(particles: Array) -> LundPlane:
     r"""Undo Cambridge/Aachen clustering of particles (n, m, 3 or 4), following the harder branch.
 
-    Each step emits the softer branch, at :math:`(\ln 1/\Delta R, \ln k_T)` in the plane of F. Dreyer, G. Salam and G. Soyez
-    (2018), arXiv:1807.04758.
+    Each step emits the softer branch, at :math:`(\ln 1/\Delta R, \ln k_T)` in the plane of F. Dreyer, G. Salam and
+    G. Soyez (2018), arXiv:1807.04758.
 
     Examples
     --------

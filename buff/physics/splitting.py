@@ -1,7 +1,7 @@
 r"""Jets as binary splitting histories, and each splitting as numbers between bounds.
 
-A node is the scalar sum of pT, the centroid r, the moment :math:`I = \sum_i p_{T,i} |r_i - r|^2` and the number n of its
-particles. With z the share of pT of the softer child and :math:`\Delta` the distance of the children,
+A node is the scalar sum of pT, the centroid r, the moment :math:`I = \sum_i p_{T,i} |r_i - r|^2` and the number n of
+its particles. With z the share of pT of the softer child and :math:`\Delta` the distance of the children,
 
 .. math:: I = I_1 + I_2 + p_T\, z (1 - z)\, \Delta^2
 
@@ -9,9 +9,10 @@ particles. With z the share of pT of the softer child and :math:`\Delta` the dis
 
 - ``n_soft``, the number of particles in the softer child,
 - ``angle``, the azimuth of the softer child about the harder one, from the direction to the sibling, reflected so that
-  the uncle, or for the first two branches the jet axis, is on the positive side (at the root: from the eta axis, reflected so that the centroid is positive),
-- ``z``, ``share`` = :math:`p_T z (1 - z) \Delta^2 / I`, and ``balance`` = :math:`I_1 / (I_1 + I_2)`, each as a fraction of
-  the interval that the softest particle and the radius of the jet allow.
+  the uncle, or for the first two branches the jet axis, is on the positive side (at the root: from the eta axis,
+  reflected so that the centroid is positive),
+- ``z``, ``share`` = :math:`p_T z (1 - z) \Delta^2 / I`, and ``balance`` = :math:`I_1 / (I_1 + I_2)`, each as a fraction
+  of the interval that the softest particle and the radius of the jet allow.
 
 So sums close exactly at every splitting, whatever numbers are put in.
 """
@@ -26,7 +27,7 @@ from buff.physics.clustering import cluster
 from buff.physics.nodes import Branch, JetKinematics, Nodes
 from buff.protocols import Array
 
-__all__ = ["Splittings", "SplittingTree", "split"]
+__all__ = ["SplittingTree", "Splittings", "split"]
 
 _TINY = 1e-300
 #: Least distance to the rim of the jet, and least width of an interval.
@@ -156,8 +157,8 @@ class SplittingTree:
     def grow(self, jets: JetKinematics, splitter: Splitter, max_particles: int, n_attempts: int = 1) -> Array:
         """Particles (eta, phi, pt) in falling pT, zero padded: float64 of shape (n, max_particles, 3).
 
-        Nodes are split from the largest kinds down, all pairs at last: ``splitter`` is called with many nodes at a time,
-        and up to ``n_attempts`` times with those whose splittings are not :meth:`allowed`.
+        Nodes are split from the largest kinds down, all pairs at last: ``splitter`` is called with many nodes at a
+        time, and up to ``n_attempts`` times with those whose splittings are not :meth:`allowed`.
         """
         pending = Nodes.roots(jets)
         leaves: list[Nodes] = [pending.take(pending.n == 1)]
@@ -186,24 +187,21 @@ class SplittingTree:
         return hard, soft
 
     def allowed(self, nodes: Nodes, hard: Branch, soft: Branch) -> Array:
-        r"""Whether splittings could come out of the clustering, in the distance :math:`d` of :mod:`buff.physics.clustering`.
+        r"""Whether splittings could come out of the clustering, in the distance :math:`d` of its module.
 
-        The children were closer to each other than either is to the sibling and the uncle of the node, and closer than
-        the node and its sibling; particles lie inside 1.05 radii. The clustering itself violates the first in some of a
-        thousand cases, where a branch was put together later than the node.
+        The children were closer to each other than either is to the sibling of the node, and closer than the node and
+        its sibling; particles lie inside 1.05 radii. The clustering itself violates the first in a few of a thousand
+        cases, where the sibling was put together later than the node.
         """
         own = self._distance(hard, soft.eta, soft.phi, soft.pt)
         fine = np.ones(len(nodes), bool)
         sibling = (nodes.eta + nodes.sibling_eta, nodes.phi + nodes.sibling_phi, nodes.sibling_pt)
-        uncle = (nodes.eta + nodes.uncle_eta, nodes.phi + nodes.uncle_phi, nodes.uncle_pt)
-        below, far = ~nodes.is_root, nodes.depth > 1
-        for child in (hard, soft):
-            fine &= ~below | (own <= self._distance(child, *sibling))
-            fine &= ~far | (own <= self._distance(child, *uncle))
-            away = child.eta**2 + child.phi**2
-            fine &= (child.n > 1) | (away <= (_RIM * self.radius) ** 2)
         whole = Branch(nodes.pt, nodes.eta, nodes.phi, nodes.moment, nodes.n)
-        return fine & (~below | (own <= self._distance(whole, *sibling)))
+        for branch in (hard, soft, whole):
+            fine &= nodes.is_root | (own <= self._distance(branch, *sibling))
+        for child in (hard, soft):
+            fine &= (child.n > 1) | (child.eta**2 + child.phi**2 <= (_RIM * self.radius) ** 2)
+        return fine
 
     def _distance(self, branch: Branch, eta: Array, phi: Array, pt: Array) -> Array:
         return ((branch.eta - eta) ** 2 + (branch.phi - phi) ** 2) * self._scale(branch.pt, pt)
@@ -247,36 +245,9 @@ class SplittingTree:
         return low, np.maximum(high, low)
 
     def most_share(self, nodes: Nodes, z: Array, angle: Array) -> Array:
-        """Largest share that keeps the softer child inside the radius, and the children closer to each other than to
-        the node's sibling and uncle: see :meth:`allowed`."""
-        reach = self.reach(nodes, angle) / (1 - z)
-        most = np.minimum(reach, self._order_bound(nodes, z, angle)) ** 2
-        return np.minimum(1.0, np.maximum(most, _TINY) * nodes.pt * z * (1 - z) / np.maximum(nodes.moment, _TINY))
-
-    def _order_bound(self, nodes: Nodes, z: Array, angle: Array) -> Array:
-        r"""Largest distance D of children at which the clustering joins them first.
-
-        With the child at ``w D u`` from the node and another branch at ``s``, ``k D^2 <= |s - w D u|^2``, k the ratio of
-        scales, holds up to ``D = |s|^2 / (b + sqrt(b^2 + (k - w^2) |s|^2))``, where ``b = w s.u``.
-        """
-        cosine, sine = np.cos(angle), np.sin(angle)
-        least = np.full(len(nodes), np.inf)
-        own = self._scale(nodes.pt * (1 - z), nodes.pt * z)
-        others = (
-            (nodes.depth > 0, nodes.sibling_eta, nodes.sibling_phi, nodes.sibling_pt),
-            (nodes.depth > 1, nodes.uncle_eta, nodes.uncle_phi, nodes.uncle_pt),
-        )
-        for there, eta, phi, pt in others:
-            along, squared = eta * cosine + phi * sine, eta**2 + phi**2
-            for w, child in ((1 - z, nodes.pt * z), (-z, nodes.pt * (1 - z))):
-                k, b = own / self._scale(child, pt), w * along
-                root = b**2 + (k - w**2) * squared
-                below = b + np.sqrt(np.maximum(root, 0.0))
-                bounded = there & (root >= 0) & (below > 0)
-                least = np.where(bounded, np.minimum(least, squared / np.where(bounded, below, 1.0)), least)
-        parent = np.sqrt(self._scale(nodes.pt, nodes.sibling_pt) / own)
-        first = np.hypot(nodes.sibling_eta, nodes.sibling_phi) * parent
-        return np.where(nodes.depth > 0, np.minimum(least, first), least)
+        """Largest share that keeps the softer child inside the radius."""
+        free = self.reach(nodes, angle) ** 2 * nodes.pt * z
+        return np.minimum(1.0, free / np.maximum((1 - z) * nodes.moment, _TINY))
 
     def _scale(self, pt: Array, other: Array) -> Array:
         """``min(pt^2p, other^2p)``."""

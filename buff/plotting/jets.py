@@ -42,7 +42,9 @@ def event_displays(
     with drawing(style):
         figure = new_figure(2.1 * n + 0.5, 4.6)
         grid = figure.subplots(2, n, sharex=True, sharey=True, squeeze=False)
-        for row, jets, colour, name in zip(grid, (real, generated), (REAL, GENERATED), ("real", "generated"), strict=True):
+        for row, jets, colour, name in zip(
+            grid, (real, generated), (REAL, GENERATED), ("real", "generated"), strict=True
+        ):
             for axes, jet in zip(row, np.asarray(jets, np.float64)[:n], strict=False):
                 own = jet[jet[:, 2] > 0]
                 axes.scatter(own[:, 0], own[:, 1], s=1500 * own[:, 2], color=colour, alpha=0.55, linewidth=0.4)
@@ -86,7 +88,9 @@ def lund_planes(real: npt.ArrayLike, generated: npt.ArrayLike, *, bins: int = 25
     with drawing(style):
         figure = new_figure(9.6, 3.2)
         panels = figure.subplots(1, 3, sharex=True, sharey=True)
-        for axes, values, title in zip(panels, (*densities, ratio), ("real", "generated", "generated / real"), strict=True):
+        for axes, values, title in zip(
+            panels, (*densities, ratio), ("real", "generated", "generated / real"), strict=True
+        ):
             look = {"vmin": 0.5, "vmax": 1.5, "cmap": "RdBu_r"} if values is ratio else {"vmin": 0, "cmap": "viridis"}
             if values is not ratio:
                 look["vmax"] = densities[0].max()

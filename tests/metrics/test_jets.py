@@ -63,7 +63,9 @@ def test_energy_flow_polynomials(pair):
     partners = [[i for i in range(36) if np.allclose(ours[:, i], column, rtol=1e-6)] for column in theirs.T]
     assert sorted(i for found in partners for i in found) == list(range(36))
     own = prime_efps(pair[0][:5])
-    assert np.allclose(np.sort([own[g] for g in FOUR_POINT_EFPS], axis=0), np.sort(np.transpose(GOLDEN["efps4"]), axis=0))
+    assert np.allclose(
+        np.sort([own[g] for g in FOUR_POINT_EFPS], axis=0), np.sort(np.transpose(GOLDEN["efps4"]), axis=0)
+    )
 
 
 def test_energy_movers_distances(pair):
@@ -118,7 +120,10 @@ def test_masked_particles_do_not_count():
 
 @pytest.mark.parametrize(
     ("jets", "message"),
-    [(np.zeros((3, 4)), "real: jets of shape"), (np.full((2, 3, 3), np.nan), "real: particles of 2 jets are not finite")],
+    [
+        (np.zeros((3, 4)), "real: jets of shape"),
+        (np.full((2, 3, 3), np.nan), "real: particles of 2 jets are not finite"),
+    ],
 )
 def test_bad_jets(jets, message):
     with pytest.raises(ValueError, match=message):
