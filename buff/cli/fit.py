@@ -98,9 +98,10 @@ def fit(
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder for the model")
     if jets:
-        own = {"n_steps": steps, "solver": solver, "effort": effort, "device": device, "n_jobs": jobs}
+        own: dict[str, Any] = {"n_steps": steps, "solver": solver, "effort": effort, "device": device, "n_jobs": jobs}
         own |= {"max_memory": bytes_of(max_memory), "cache_dir": cache, "random_state": seed}
-        other = {"--columns": columns, "--weight-column": weight_column, "--schema": schema, "--rounds": rounds}
+        other: dict[str, Any] = {"--columns": columns, "--weight-column": weight_column, "--schema": schema}
+        other |= {"--rounds": rounds}
         other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
         other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
         fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)

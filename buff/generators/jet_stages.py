@@ -210,7 +210,8 @@ class SplittingFlows:
         arrays: dict[str, Array] = {}
         blobs: dict[str, bytes] = {}
         for flow in filter(None, self.flows):
-            name, own = flow.kind.name, {}
+            name = flow.kind.name
+            own: dict[str, Any] = {}
             for target, ranks in flow.maps.items():
                 arrays |= {f"{name}/{target}/{key}": a for key, a in ranks.to_arrays().items()}
             if flow.stage:

@@ -103,6 +103,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     (10, 5, 3)
     """
 
+    features_: JetFeatures
+
     def __init__(
         self,
         n_steps: int = 10,
@@ -167,27 +169,25 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
             The fit needs more than ``max_memory``.
         """
         settings = checked_settings(self)
-        cloud, weights = self._read(particles, jets, condition, sample_weight)
-        seed = seed_from(self.random_state)
-        self._seed = seed
+        cloud, weights, values, asked = self._read(particles, jets, condition, sample_weight)
+        self._seed = seed = seed_from(self.random_state)
         kinematics = JetKinematics.of(*np.moveaxis(cloud, -1, 0))
         guides = guide_columns(cloud, self.guides)
-        table = from_kinematics(kinematics) | self.features_.generated(self._jets) | guides
-        with_given = self.given_jets and self._jets is not None
+        table = from_kinematics(kinematics) | self.features_.generated(values) | guides
+        with_given = self.given_jets and values is not None
         models = self._table_model(seed % 2**63), self._table_model(seed % 2**63 + 1) if with_given else None
-        self._tables = JetTables.fit(models, table, self.features_, self._jets, self._condition, weights)
-        self.features_ = self.features_.fitted(self._jets)
-        own = self._tables.condition_features(self._condition, len(cloud))
-        features = with_guides(self.features_.encode(self._jets, own), guides)
-        scale = self.features_.scale(self._jets, len(cloud))
+        self._tables = JetTables.fit(models, table, self.features_, values, asked, weights)
+        self.features_ = self.features_.fitted(values)
+        own = self._tables.condition_features(asked, len(cloud))
+        features = with_guides(self.features_.encode(values, own), guides)
+        scale = self.features_.scale(values, len(cloud))
         budgets = {name: own.noise_budget for name, own in settings.items()}
         tree = SplittingTree(self.radius_, float(self.exponent))
         rows = splitting_rows(tree, cloud, scale, features, weights, budgets, seed % 2**31)
         stages = plan_stages(rows, settings)
-        self.plan_ = CostEstimate.combined([self.jet_model_.plan_, *stages])
+        self.plan_ = CostEstimate.combined([*filter(None, [self.jet_model_.plan_]), *stages])
         self._flows = SplittingFlows.fit(tree, rows, self.max_particles_, settings, seed % 2**31)
         self.stage_seconds_ = self._flows.seconds
-        del self._jets, self._condition
         return self
 
     def plan(
@@ -202,12 +202,12 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         """
         twin = clone(self)
         settings = checked_settings(twin)
-        cloud, weights = twin._read(particles, jets, condition, sample_weight)
-        table = from_kinematics(JetKinematics.of(*np.moveaxis(cloud, -1, 0))) | twin.features_.generated(twin._jets)
+        cloud, weights, values, asked = twin._read(particles, jets, condition, sample_weight)
+        table = from_kinematics(JetKinematics.of(*np.moveaxis(cloud, -1, 0))) | twin.features_.generated(values)
         table |= guide_columns(cloud, self.guides)
-        plans = [twin._table_model(0).plan(pa.table(table), condition=twin._condition, sample_weight=weights)]
+        plans = [twin._table_model(0).plan(pa.table(table), condition=asked, sample_weight=weights)]
         few = np.arange(min(len(cloud), 5_000))
-        scale = twin.features_.scale(twin._jets, len(cloud))[few]
+        scale = twin.features_.scale(values, len(cloud))[few]
         own = None if weights is None else weights[few]
         tree, none = SplittingTree(twin.radius_, float(self.exponent)), np.zeros((len(few), 0))
         budgets = {name: kind.noise_budget for name, kind in settings.items()}
@@ -286,17 +286,20 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         write_archive(path, jets_to_archive(self))
 
-    def _read(self, particles: Any, jets: Any, condition: Any, sample_weight: Any) -> tuple[Array, Array | None]:
-        """Validate everything: particles (n, k, 3) and weights; features and condition become attributes."""
+    def _read(
+        self, particles: Any, jets: Any, condition: Any, sample_weight: Any
+    ) -> tuple[Array, Array | None, dict[str, Array] | None, Any]:
+        """Validate everything: particles (n, k, 3), weights, features by name, and the condition."""
         cloud, self.template_ = read_clouds(particles, self.max_particles)
         weights = None if sample_weight is None else checked_weights(sample_weight, len(cloud))
         if len(cloud) < 2:
             raise ValueError(f"particles: 2 jets are the least that can be learned from, found {len(cloud)}")
         if jets is None and self.template_.container == "clouds":
             jets = particles.jets
-        self.features_, self._jets, self._condition = JetFeatures.read(jets, condition, cloud, self.pt_column)
+        features, values, asked = JetFeatures.read(jets, condition, cloud, self.pt_column)
+        self.features_ = features
         self._set_facts(cloud)
-        return cloud, weights
+        return cloud, weights, values, asked
 
     def _set_facts(self, cloud: Array) -> None:
         real = cloud[..., 2] > 0
@@ -312,9 +315,10 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
             )
 
     def _table_model(self, seed: int) -> BUFF:
-        model = clone(self.jet_model) if self.jet_model is not None else BUFF()
+        model: BUFF = clone(self.jet_model) if self.jet_model is not None else BUFF()
         common = {name: getattr(self, name) for name in ("device", "n_jobs", "max_memory", "cache_dir", "verbose")}
-        return model.set_params(**common, random_state=seed)
+        model.set_params(**common, random_state=seed)
+        return model
 
     def _number(self, n_samples: Any, condition: Any, given: Mapping[str, Array] | None) -> int:
         rows, asked = None if given is None else len(next(iter(given.values()))), self._tables.n_conditions(condition)

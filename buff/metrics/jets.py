@@ -1,7 +1,7 @@
 """Distances between two samples of jets as clouds of particles, as the JetNet papers define them.
 
 Jets are arrays (n, k, 3 or 4) of eta_rel, phi_rel, pt_rel and, optionally, a mask; padding has pT 0. Distances are
-those of the whole samples with a bootstrap error; the package ``jetnet`` draws 50,000 jets with replacement, five times.
+those of the whole samples with a bootstrap error; ``jetnet`` draws 50,000 jets with replacement, five times.
 """
 
 from dataclasses import dataclass
@@ -74,8 +74,8 @@ def w1_mass(
     >>> w1_mass(jets, jets, n_bootstrap=0).value
     0.0
     """
-    masses = (invariant_mass(as_particles(j, name)) for j, name in ((real, "real"), (generated, "generated")))
-    return _w1(*masses, n_bootstrap, random_state)
+    x, y = (invariant_mass(as_particles(j, name)) for j, name in ((real, "real"), (generated, "generated")))
+    return _w1(x, y, n_bootstrap, random_state)
 
 
 def w1_particles(

@@ -177,8 +177,8 @@ class SplittingTree:
         hard, soft = self.decode(nodes, splitter(nodes, 0), jets)
         wrong = np.arange(len(nodes))
         for attempt in range(1, n_attempts):
-            few = nodes.take(wrong), *(branch.take(wrong) for branch in (hard, soft))
-            wrong = wrong[~self.allowed(*few)]
+            own = nodes.take(wrong)
+            wrong = wrong[~self.allowed(own, hard.take(wrong), soft.take(wrong))]
             if not wrong.size:
                 break
             own = nodes.take(wrong)

@@ -81,7 +81,8 @@ def lund_planes(real: npt.ArrayLike, generated: npt.ArrayLike, *, bins: int = 25
     samples = [np.asarray(jets, np.float64) for jets in (real, generated)]
     planes = [lund_plane(jets) for jets in samples]
     points = [(np.log(1 / p.dr[p.kt > 0]), np.log(p.kt[p.kt > 0])) for p in planes]
-    edges = [np.linspace(*np.quantile(points[0][j], (0.002, 0.998)), bins + 1) for j in (0, 1)]
+    ends = [np.quantile(points[0][j], (0.002, 0.998)) for j in (0, 1)]
+    edges = [np.linspace(float(low), float(high), bins + 1) for low, high in ends]
     densities = [np.histogram2d(*p, edges)[0] / len(jets) for p, jets in zip(points, samples, strict=True)]
     enough = densities[0] * len(samples[0]) >= 10
     ratio = np.divide(densities[1], densities[0], out=np.full_like(densities[0], np.nan), where=enough)
@@ -113,10 +114,11 @@ def particle_spectra(real: npt.ArrayLike, generated: npt.ArrayLike, n: int = 20_
     columns: dict[str, tuple[Any, Any]] = {}
     pair = [np.asarray(jets, np.float64)[:n] for jets in (real, generated)]
     for j, name in enumerate(("eta", "phi", "pt")):
-        columns[f"{name} of particles"] = tuple(jets[..., j][jets[..., 2] > 0] for jets in pair)  # type: ignore[assignment]
+        first, second = (jets[..., j][jets[..., 2] > 0] for jets in pair)
+        columns[f"{name} of particles"] = (first, second)
     for rank in (1, 5, 20):
         if rank <= min(jets.shape[1] for jets in pair):
             order = [np.argsort(-jets[..., 2], axis=1)[:, rank - 1] for jets in pair]
             hard = [jets[np.arange(len(jets)), i, 2] for jets, i in zip(pair, order, strict=True)]
-            columns[f"pt of particle {rank}"] = tuple(values[values > 0] for values in hard)  # type: ignore[assignment]
+            columns[f"pt of particle {rank}"] = (hard[0][hard[0] > 0], hard[1][hard[1] > 0])
     return columns

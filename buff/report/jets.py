@@ -43,17 +43,19 @@ def jets_page(
     from buff.plotting import event_displays, lund_planes, marginals
 
     page = checked_page(path)
-    pair = [as_particles(jets, name)[:_SHOWN] for jets, name in ((real, "real"), (generated, "generated"))]
-    tables = [_columns(jets) for jets in pair]
+    x, y = (as_particles(jets, name)[:_SHOWN] for jets, name in ((real, "real"), (generated, "generated")))
+    tables = [_columns(jets) for jets in (x, y)]
     names = [name for name in tables[0] if all(np.ptp(table[name]) > 0 for table in tables)]
-    drawn = [np.stack([table[name] for name in names], axis=1) for table in tables]
+    first, second = (np.stack([table[name] for name in names], axis=1) for table in tables)
     parts = [
         f"<h1>{escape(title)}</h1><p class='note'>{report.n_generated:,} generated and {report.n_real:,} real jets</p>",
         section_html("Metrics", _table(report.scores), "The floor is what real jets score against other real jets."),
-        section_html("Observables", figure_html(marginals(*drawn, names), "Observables of jets, and ratios below")),
-        section_html("Particles", "".join(figure_html(f, "Particles") for f in _particles(*pair))),
-        section_html("Lund planes", figure_html(lund_planes(*pair), "Emissions off the hardest branch")),
-        section_html("Jets", figure_html(event_displays(*pair), "The first jets of both samples")),
+        section_html(
+            "Observables", figure_html(marginals(first, second, names), "Observables of jets, and ratios below")
+        ),
+        section_html("Particles", "".join(figure_html(f, "Particles") for f in _particles(x, y))),
+        section_html("Lund planes", figure_html(lund_planes(x, y), "Emissions off the hardest branch")),
+        section_html("Jets", figure_html(event_displays(x, y), "The first jets of both samples")),
         section_html("Wasserstein distances of observables", _table(report.observables), "In standard deviations."),
     ]
     write_page(page, page_html(title, parts))
