@@ -17,11 +17,11 @@ from buff.protocols import Array
 __all__ = ["SplittingFlows"]
 
 #: Attempts at allowed splittings when margins are read, and draws of which they are read.
-_TRIES, _DRAWS = 4, 100_000
+_TRIES, _DRAWS = 2, 100_000
 #: Multiplicities from which a bin of its own begins.
 _EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
 #: Numbers that a splitting takes at most, and attempts at one that the clustering would not have made.
-N_TARGETS, N_ATTEMPTS = 5, 8
+N_TARGETS, N_ATTEMPTS = 5, 2
 
 
 @dataclass(frozen=True, eq=False)
