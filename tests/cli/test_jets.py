@@ -31,13 +31,13 @@ def made(n, seed):
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jets")
-    for name, n, seed in (("train", 400, 0), ("test", 200, 1)):
+    for name, n, seed in (("train", 250, 0), ("test", 100, 1)):
         write_jetnet(folder / f"{name}.hdf5", made(n, seed))
     return folder
 
 
 def test_files_come_back(files):
-    jets, again = made(200, 1), read_jetnet(files / "test.hdf5")
+    jets, again = made(100, 1), read_jetnet(files / "test.hdf5")
     assert np.array_equal(jets.particles, again.particles)
     assert set(again.jets.names) == set(jets.jets.names)
     assert all(np.array_equal(again.jets[name], jets.jets[name]) for name in jets.jets.names)
@@ -50,7 +50,7 @@ def test_from_file_to_file(buff, files):
     words = ("--jets", "--steps", 2, "--effort", 0.005, "--seed", 1, "-q", "--condition", "jet_class")
     result = buff("fit", files / "train.hdf5", "-o", files / "jets.buff", *words)
     assert result.exit_code == 0, result.stderr
-    assert "400 jets learned" in result.stdout
+    assert "250 jets learned" in result.stdout
     result = buff("sample", files / "jets.buff", "-o", files / "new.hdf5", "-n", 150, "--jets", "--seed", 3)
     assert result.exit_code == 0, result.stderr
     new = read_jetnet(files / "new.hdf5")
@@ -65,7 +65,7 @@ def test_from_file_to_file(buff, files):
     for name in ("jet_pt", "jet_mass", "multiplicity", "jet_class"):
         assert np.array_equal(matched[name], asked[name]), name
     page = files / "jets.html"
-    words = ("--jets", "--report", page, "--json", files / "jets.json", "--train", files / "train.hdf5")
+    words = ("--jets", "--report", page, "--json", files / "jets.json", "--max-rows", 80)
     result = buff("evaluate", files / "test.hdf5", files / "new.hdf5", *words)
     assert result.exit_code == 0, result.stderr
     assert "W1M x 1e3" in result.stdout
