@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from buff.fields import NodeField
+from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate
-from buff.flows.devices import device_arrays, to_numpy
+from buff.flows.linear import ConditionalStandardizer
 from buff.flows.nodes import NodeModel, Nodes
-from buff.flows.reproducible_linear import ReproducibleLinear
 from buff.flows.request import SampleRequest
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
@@ -169,7 +168,7 @@ class FlowModel:
             arrays["frame/scale"] = to_numpy(self.standardizer.scale)
             linears["frame"] = self.standardizer.shift
         if self.calibration:
-            arrays |= {f"margins/{name}": values for name, values in vars(self.calibration).items()}
+            arrays |= {"margins/quantiles": self.calibration.quantiles, "margins/smooth": self.calibration.smooth}
         for name, linear in linears.items():
             arrays |= {f"{name}/{key}": a for key, a in linear.to_arrays().items()}
         record = {

@@ -6,13 +6,13 @@ import numpy as np
 
 from buff.archive import Archive, nested
 from buff.generators.buff import BUFF
-from buff.generators.checks import resolve_device
 from buff.generators.jet_clouds import CloudTemplate
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_stages import SplittingFlows
 from buff.generators.jet_table import MarginMap
 from buff.generators.jet_tables import JetTables
-from buff.generators.persistence import restore, to_archive
+from buff.generators.parameters import resolve_device
+from buff.transforms import ConditionEncoder
 
 __all__ = ["jets_from_archive", "jets_to_archive"]
 
@@ -27,7 +27,7 @@ def jets_to_archive(model: Any) -> Archive:
     parameters["random_state"] = int(state) if isinstance(state, int | np.integer) else None
     record: dict[str, Any] = {
         "parameters": parameters,
-        "seed": str(model._seed),
+        "seed": str(model.seed_),
         "template": model.template_.to_dict(),
         "radius": model.radius_,
         "max_particles": model.max_particles_,
@@ -42,13 +42,15 @@ def jets_to_archive(model: Any) -> Archive:
         blobs.update({f"{name}/{key}": b for key, b in (part[2] if len(part) > 2 else {}).items()})
 
     add("features", model.features_.to_arrays())
-    add("flows", model._flows.to_arrays())
-    tables = model._tables
+    add("flows", model.flows_.to_arrays())
+    tables = model.tables_
+    if tables.encoder is not None:
+        add("encoder", tables.encoder.to_arrays())
     if tables.margins is not None:
         add("margins", tables.margins.to_arrays())
     for name, table in (("jet_model", tables.model), ("given_model", tables.given)):
         if table is not None:
-            own = to_archive(table)
+            own = table.to_archive()
             add(name, (own.record, own.arrays, own.blobs))
     return Archive(type(model).__name__, record, arrays, blobs)
 
@@ -61,15 +63,16 @@ def jets_from_archive(kind: type, archive: Archive) -> Any:
         return Archive("", record[name], nested(archive.arrays, name), nested(archive.blobs, name))
 
     model = kind(**record["parameters"])
-    model._seed = int(record["seed"])
+    model.seed_ = int(record["seed"])
     model.template_ = CloudTemplate.from_dict(record["template"])
     model.radius_, model.max_particles_ = float(record["radius"]), int(record["max_particles"])
     model.stage_seconds_ = dict(record["stage_seconds"])
     model.features_ = JetFeatures.from_arrays(record["features"], part("features").arrays)
     model.derived_ = tuple(entry.name for entry in model.features_.derived)
     flows = part("flows")
-    model._flows = SplittingFlows.from_arrays(flows.record, flows.arrays, flows.blobs, resolve_device(model.device))
+    model.flows_ = SplittingFlows.from_arrays(flows.record, flows.arrays, flows.blobs, resolve_device(model.device))
     margins = MarginMap.from_arrays(record["margins"], part("margins").arrays) if "margins" in record else None
-    given = restore(BUFF, part("given_model")) if "given_model" in record else None
-    model._tables = JetTables(restore(BUFF, part("jet_model")), given, margins)
+    encoder = ConditionEncoder.from_arrays(record["encoder"], part("encoder").arrays) if "encoder" in record else None
+    given = BUFF.from_archive(part("given_model")) if "given_model" in record else None
+    model.tables_ = JetTables(BUFF.from_archive(part("jet_model")), encoder, given, margins)
     return model

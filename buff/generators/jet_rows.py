@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from buff.flows import CostEstimate, FlowSettings
-from buff.flows.data import FlowMatchingData
-from buff.flows.fit import estimate_cost
-from buff.generators.checks import check_jobs, check_whole, resolve_device
+from buff.errors import check_jobs, check_whole
+from buff.flows import CostEstimate, FlowMatchingData, FlowSettings, estimate_cost
+from buff.generators.parameters import resolve_device
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
 from buff.physics.context import node_context, root_context
 from buff.protocols import Array

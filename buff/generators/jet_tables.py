@@ -12,6 +12,7 @@ from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_table import KINEMATICS, MarginMap, class_labels
 from buff.protocols import Array
 from buff.tables import Columns
+from buff.transforms import ConditionEncoder
 
 __all__ = ["JetTables"]
 
@@ -27,6 +28,8 @@ class JetTables:
     ----------
     model : BUFF
         Of kinematics, features and guides, given the condition.
+    encoder : ConditionEncoder or None
+        Of the condition.
     given : BUFF or None
         Of kinematics and guides, given features and condition.
     margins : MarginMap or None
@@ -34,6 +37,7 @@ class JetTables:
     """
 
     model: BUFF
+    encoder: ConditionEncoder | None = None
     given: BUFF | None = None
     margins: MarginMap | None = None
 
@@ -50,7 +54,7 @@ class JetTables:
         """Fit the models (the second one only if there is one) to the columns of ``table``."""
         model, given = models
         model.fit(pa.table(dict(table)), condition=condition, sample_weight=weights)
-        own = cls(model)
+        own = cls(model, None if condition is None else ConditionEncoder().fit(condition, weights))
         if weights is None:
             own = replace(own, margins=own._read_margins(table, condition))
         if given is None or jets is None:
@@ -62,18 +66,16 @@ class JetTables:
 
     def aligned(self, condition: Any, n: int | None = None) -> Columns | None:
         """Columns of a condition; a single row is spread over n."""
-        encoder = self.model._encoder
-        if condition is None or encoder is None:
+        if condition is None or self.encoder is None:
             return None
-        columns: Columns = replace(encoder.aligned(condition), names=encoder.names)
+        columns: Columns = replace(self.encoder.aligned(condition), names=self.encoder.names)
         return columns if n is None or len(columns) == n else columns.take(np.zeros(n, np.intp))
 
     def condition_features(self, condition: Any, n: int) -> Array:
         """Features (n, c) of a condition; c is 0 without one."""
-        encoder = self.model._encoder
-        if encoder is None:
+        if self.encoder is None:
             return np.zeros((n, 0))
-        features = np.asarray(encoder.transform(condition), np.float64)
+        features = np.asarray(self.encoder.transform(condition), np.float64)
         return np.broadcast_to(features, (n, features.shape[1])) if len(features) == 1 else features
 
     def n_conditions(self, condition: Any) -> int | None:
@@ -86,9 +88,9 @@ class JetTables:
         """
         if condition is None:
             return None
-        if self.model._encoder is None:
+        if self.encoder is None:
             raise ValueError("the model was fitted without condition: fit it with one, or leave condition out")
-        return len(self.model._encoder.transform(condition))
+        return len(self.encoder.transform(condition))
 
     def draw(
         self, n: int, condition: Any, given: Mapping[str, Array] | None, features: JetFeatures, how: Mapping[str, Any]
@@ -108,8 +110,8 @@ class JetTables:
             return columns, condition
         if self.given is None:
             raise ValueError("jets: the model was fitted with given_jets=False, or without features of jets")
-        if self.model._encoder is not None and condition is None:
-            raise ValueError(f"condition: the model is conditional, pass {list(self.model._encoder.names)} too")
+        if self.encoder is not None and condition is None:
+            raise ValueError(f"condition: the model is conditional, pass {list(self.encoder.names)} too")
         asked = features.given_table(given, self.aligned(condition, n))
         drawn = self.given.sample(n, condition=asked, **how)
         return {name: drawn[name].to_numpy() for name in drawn.column_names}, condition

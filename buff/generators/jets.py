@@ -10,12 +10,12 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import write_archive
+from buff.archive import Archive, write_archive
+from buff.errors import check_jobs, check_whole
 from buff.flows import CostEstimate
 from buff.flows.stages import StageNoise
 from buff.generators.buff import BUFF
-from buff.generators.checks import check_jobs, check_sample_size
-from buff.generators.jet_archive import jets_to_archive
+from buff.generators.jet_archive import jets_from_archive, jets_to_archive
 from buff.generators.jet_clouds import read_clouds
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_guides import guide_columns, with_guides
@@ -33,8 +33,8 @@ __all__ = ["JetBUFF"]
 
 #: Where particles' noise starts among the streams of an event: far from those of the jet table.
 _STREAM = 2**20
-#: Jets at a time, attempts at a jet of which particles are too far out, and how far that is.
-_BATCH, _ATTEMPTS, _TOO_FAR = 4096, 8, 1.05
+#: Jets at a time, and radii beyond which particles are too far out.
+_BATCH, _TOO_FAR = 4096, 1.05
 #: Share of particles that lie inside the radius, and of jets that may have particles too far out.
 _INSIDE, _MAY_BE_OUT = 0.9995, 0.02
 
@@ -170,15 +170,15 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         """
         settings = checked_settings(self)
         cloud, weights, values, asked = self._read(particles, jets, condition, sample_weight)
-        self._seed = seed = seed_from(self.random_state)
+        self.seed_ = seed = seed_from(self.random_state)
         kinematics = JetKinematics.of(*np.moveaxis(cloud, -1, 0))
         guides = guide_columns(cloud, self.guides)
         table = from_kinematics(kinematics) | self.features_.generated(values) | guides
         with_given = self.given_jets and values is not None
         models = self._table_model(seed % 2**63), self._table_model(seed % 2**63 + 1) if with_given else None
-        self._tables = JetTables.fit(models, table, self.features_, values, asked, weights)
+        self.tables_ = JetTables.fit(models, table, self.features_, values, asked, weights)
         self.features_ = self.features_.fitted(values)
-        own = self._tables.condition_features(asked, len(cloud))
+        own = self.tables_.condition_features(asked, len(cloud))
         features = with_guides(self.features_.encode(values, own), guides)
         scale = self.features_.scale(values, len(cloud))
         budgets = {name: own.noise_budget for name, own in settings.items()}
@@ -186,8 +186,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         rows = splitting_rows(tree, cloud, scale, features, weights, budgets, seed % 2**31)
         stages = plan_stages(rows, settings)
         self.plan_ = CostEstimate.combined([*filter(None, [self.jet_model_.plan_]), *stages])
-        self._flows = SplittingFlows.fit(tree, rows, self.max_particles_, settings, seed % 2**31)
-        self.stage_seconds_ = self._flows.seconds
+        self.flows_ = SplittingFlows.fit(tree, rows, self.max_particles_, settings, seed % 2**31)
+        self.stage_seconds_ = self.flows_.seconds
         return self
 
     def plan(
@@ -252,24 +252,25 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         check_jobs(self.n_jobs)
         given = None if jets is None else self.features_.read_given(jets, self.max_particles_)
         n = self._number(n_samples, condition, given)
-        check_sample_size(n, first_event, batch_size)
-        seed = self._seed if random_state is None and self.random_state is not None else seed_from(random_state)
+        check_whole("first_event", first_event, 0)
+        batch = _BATCH if batch_size is None else check_whole("batch_size", batch_size, 1)
+        seed = self.seed_ if random_state is None and self.random_state is not None else seed_from(random_state)
         how = {"random_state": seed, "first_event": first_event, "batch_size": batch_size}
-        columns, condition = self._tables.draw(n, condition, given, self.features_, how)
+        columns, condition = self.tables_.draw(n, condition, given, self.features_, how)
         kinematics = to_kinematics(columns, self.max_particles_, self.radius_)
         kinematics = kinematics if given is None else self.features_.constrained(kinematics, given)
         scale = self.features_.scale(columns if given is None else given, n)
         features = self.features_.encode(
-            columns if given is None else given, self._tables.condition_features(condition, n)
+            columns if given is None else given, self.tables_.condition_features(condition, n)
         )
         features = with_guides(features, {name: columns[name] for name in guide_columns(None, self.guides)})
         jobs = (
-            (first_event + start, rows, kinematics.take(rows), scale[rows], features[rows])
-            for start in range(0, n, batch_size or _BATCH)
-            for rows in (np.arange(start, min(n, start + (batch_size or _BATCH))),)
+            (StageNoise(seed, first_event + rows, _STREAM), kinematics.take(rows), scale[rows], features[rows])
+            for start in range(0, n, batch)
+            for rows in (np.arange(start, min(n, start + batch)),)
         )
         run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
-        parts = list(run(delayed(self._particles)(seed, *job) for job in jobs))
+        parts = list(run(delayed(self.flows_.sample)(*job) for job in jobs))
         cloud = np.concatenate([np.zeros((0, self.max_particles_, 3)), *parts])
         if given is not None and (mass := self.features_.given_mass(given)) is not None:
             cloud = with_mass(cloud, mass)
@@ -279,7 +280,13 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     @property
     def jet_model_(self) -> BUFF:
         """The model of the jet table."""
-        return self._tables.model
+        return self.tables_.model
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> "JetBUFF":
+        """The model of a file that :meth:`save` wrote."""
+        model: JetBUFF = jets_from_archive(cls, archive)
+        return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
@@ -321,33 +328,18 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         return model
 
     def _number(self, n_samples: Any, condition: Any, given: Mapping[str, Array] | None) -> int:
-        rows, asked = None if given is None else len(next(iter(given.values()))), self._tables.n_conditions(condition)
+        rows, asked = None if given is None else len(next(iter(given.values()))), self.tables_.n_conditions(condition)
         if n_samples is None:
             return rows or asked or 1
         if rows not in (None, n_samples):
             raise ValueError(
                 f"jets has {rows} rows and n_samples is {n_samples}: they must agree, or leave n_samples out"
             )
-        return int(check_sample_size(n_samples, 0, None))
-
-    def _particles(
-        self, seed: int, first: int, rows: Array, jets: JetKinematics, scale: Array, features: Array
-    ) -> Array:
-        """Particles of a batch; jets of which one is too far out are drawn again."""
-        events = first - rows[0] + rows if len(rows) else rows
-        cloud = self._flows.particles(jets, scale, features, StageNoise(seed, events, _STREAM))
-        for attempt in range(1, _ATTEMPTS):
-            away = np.hypot(cloud[..., 0], cloud[..., 1]).max(axis=1)
-            bad = np.flatnonzero(away > _TOO_FAR * self.radius_)
-            if not len(bad):
-                break
-            noise = StageNoise(seed, events[bad], _STREAM)
-            cloud[bad] = self._flows.particles(jets.take(bad), scale[bad], features[bad], noise, attempt)
-        return cloud
+        return check_whole("n_samples", n_samples, 0)
 
     def _restore(self, cloud: Array, columns: Mapping[str, Array], scale: Array, condition: Any) -> Any:
         particles = self.template_.restore(cloud)
-        jets = self.features_.restore(columns, cloud, scale, self._tables.aligned(condition, len(cloud)))
+        jets = self.features_.restore(columns, cloud, scale, self.tables_.aligned(condition, len(cloud)))
         if self.template_.container == "clouds":
             from buff.datasets import JetClouds, Table
 
