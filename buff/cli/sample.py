@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from buff.cli.options import Jobs, Quiet, Seed, existing, listed
+from buff.cli.jets import sample_jets
+from buff.cli.options import Jets, Jobs, Quiet, Seed, existing, listed
 
 __all__ = ["sample"]
 
@@ -36,6 +37,7 @@ def sample(
     seed: Seed = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
+    jets: Jets = False,
 ) -> None:
     """Generate events into a file.
 
@@ -48,6 +50,8 @@ def sample(
       buff sample jets.buff -n 500 -o more.csv --seed 7 --first-event 1000000
       buff sample jets.buff -n 10000 -o tops.h5 --given flavour=t,pt=500
       buff sample jets.buff -o matched.root --condition conditions.parquet
+      buff sample tops.buff -o generated.hdf5 -n 50000 --jets
+      buff sample tops.buff -o matched.hdf5 --jets --condition test.hdf5
     """
     from tqdm import tqdm
 
@@ -60,6 +64,9 @@ def sample(
     if jobs is not None:
         generator.set_params(n_jobs=jobs)
     state = secrets.randbits(32) if seed is None else seed
+    if jets:
+        sample_jets(generator, output, number, condition, _fixed(given), state, first_event)
+        return
     given_conditions = _Conditions(condition, _names(generator, condition), _fixed(given))
     pieces = _generated(generator, _chunks(number, chunk, given_conditions), state, first_event)
     with TableWriter(output) as out:
