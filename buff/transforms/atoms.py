@@ -47,7 +47,7 @@ def atoms_of(space: TableTransformer) -> list[DimensionAtoms]:
     >>> rng = np.random.default_rng(0)
     >>> x = np.where(rng.random(1000) < 0.25, -25.0, rng.exponential(size=1000))
     >>> atoms_of(TableTransformer().fit(x[:, None]))[0].intervals.round(1)
-    array([[0. , 0.3]])
+    array([[0. , 0.2]])
     """
     return [own for encoder in space.encoders_ for own in _of_encoder(encoder)]
 

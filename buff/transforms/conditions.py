@@ -1,6 +1,7 @@
 """Conditions: from any table or labels to features for boosters, and draws like those seen in training."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
@@ -140,6 +141,125 @@ class ConditionEncoder:
         table = self._template.restore(self._copula.draw(np.asarray(normals, np.float64)))
         return single_column(table) if self._one_column else table
 
+    def complete(self, condition: Any, normals: Array) -> Columns:
+        """All columns of conditions of which some are given; the others are drawn from what was learned given these.
+
+        Parameters
+        ----------
+        condition : table or mapping
+            With some of the columns, by name, and one row or n.
+        normals : array of shape (n, n_normals)
+            Independent standard normal numbers: those of :meth:`draw`.
+
+        Returns
+        -------
+        Columns
+            In the dtypes of the training; what was given as it was given.
+
+        Raises
+        ------
+        ValueError
+            No known column, unknown labels, labels that were never seen together.
+
+        Examples
+        --------
+        >>> table = {"cls": [0, 0, 1, 1] * 30, "pt": [10.0, 11.0, 50.0, 51.0] * 30}
+        >>> encoder = ConditionEncoder().fit(table)
+        >>> drawn = encoder.complete({"cls": 1}, np.zeros((2, encoder.n_normals)))
+        >>> [values.tolist() for values in drawn.arrays]
+        [[1, 1], [51.0, 51.0]]
+        """
+        columns, _ = read_any(condition)
+        known = [name for name in self.names if name in columns.names]
+        if not known:
+            raise ValueError(f"condition has none of the columns {list(self.names)}, found {list(columns.names)}")
+        n, m = len(normals), len(columns)
+        if m not in (1, n):
+            raise ValueError(f"condition has {m} rows, expected 1 or {n}")
+        given = {}
+        for name in known:
+            j, values = self.names.index(name), columns.arrays[columns.names.index(name)]
+            own = self._natural(j, values)
+            self._space.encoders_[j].encode(own)  # unknown labels show here
+            given[j] = np.repeat(own, n) if m == 1 and n != 1 else own
+        arrays = self._copula.draw(np.asarray(normals, np.float64), given)
+        return Columns(self.names, arrays, self._template)
+
+    def is_partial(self, condition: Any) -> bool:
+        """Whether ``condition`` names some of the columns and lacks others."""
+        if condition is None or isinstance(condition, Columns):
+            return False
+        columns, alone = read_any(condition)
+        named = isinstance(condition, Mapping) or (columns.template.is_frame and self._template.is_frame)
+        known = [name for name in self.names if name in columns.names]
+        return named and not alone and 0 < len(known) < len(self.names)
+
+    def restore(self, columns: Columns) -> Any:
+        """Conditions in the container and the dtypes of the training."""
+        arrays = tuple(self._natural(j, values) for j, values in enumerate(columns.arrays))
+        table = self._template.restore(arrays)
+        return single_column(table) if self._one_column else table
+
+    def parse(self, texts: Mapping[str, str]) -> Columns:
+        """One row of conditions from text, by the kinds of the columns.
+
+        Parameters
+        ----------
+        texts : mapping from column to text
+            Booleans are true or false, yes or no, 1 or 0; dates are in ISO 8601; nothing is a missing value.
+
+        Raises
+        ------
+        ValueError
+            Unknown columns, and text that is no value of its column.
+
+        Examples
+        --------
+        >>> encoder = ConditionEncoder().fit({"tight": [True, False] * 9, "run": ["1", "2"] * 9})
+        >>> [values.tolist() for values in encoder.parse({"tight": "yes", "run": "1"}).arrays]
+        [[True], ['1']]
+        """
+        unknown = [name for name in texts if name not in self.names]
+        if unknown:
+            raise ValueError(f"the model has no condition {unknown[0]!r}; its conditions are {list(self.names)}")
+        numbers = [self.names.index(name) for name in texts]
+        arrays = tuple(self._parsed(j, texts[self.names[j]]) for j in numbers)
+        return Columns(tuple(texts), arrays, self._template.select(numbers))
+
+    def _parsed(self, j: int, text: str) -> Array:
+        encoder = self._space.encoders_[j]
+        dtype, levels = np.dtype(encoder.dtype), getattr(encoder, "levels", ())
+        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        try:
+            if dtype.kind == "b" or (dtype.kind == "O" and levels and isinstance(levels[0], bool)):
+                return np.array([truth[text.lower()]], dtype)
+            if dtype.kind == "O":
+                return np.array([text or None], object)
+            if dtype.kind in "iu":
+                return np.array([int(text)], dtype)
+            value = {"f": text or "nan", "m": text}.get(dtype.kind, text or "NaT")
+            return np.array([value], dtype if dtype.kind in "fM" else None).astype(dtype)
+        except (KeyError, ValueError, OverflowError) as error:
+            known = f"; it held {', '.join(map(str, levels[:20]))}" if levels else ""
+            kind = {"b": "boolean", "O": "boolean", "f": "number", "M": "date", "m": "duration"}
+            what = kind.get(dtype.kind, "whole number")
+            raise ValueError(f"condition {self.names[j]!r} is a {what}, found {text!r}{known}") from error
+
+    def _natural(self, j: int, values: Array) -> Array:
+        """Values in the natural dtype that the column had in the training."""
+        dtype = np.dtype(self._space.encoders_[j].dtype)
+        if values.dtype == dtype:
+            return values
+        if values.dtype.kind in "biuf" and dtype.kind in "iuf":
+            cast = values.astype(dtype)
+            exact = dtype.kind == "f" or bool((cast == values).all())
+            return cast if exact else values
+        if values.dtype.kind in "mM" and dtype.kind == values.dtype.kind:
+            return values.astype(dtype)
+        if dtype.kind == "M" and values.dtype.kind == "O":
+            return values.astype(dtype)
+        return values.astype(object) if dtype.kind == "O" else values
+
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and named arrays, without pickle."""
         parts = {"space": self._space.to_arrays(), "copula": self._copula.to_arrays()}
@@ -179,9 +299,9 @@ class ConditionEncoder:
             raise ValueError(
                 f"condition has {len(columns.names)} columns, expected {len(self.names)}: {list(self.names)}"
             )
-        if not named or columns.names == self.names:
-            return columns
-        return columns.select([columns.names.index(name) for name in self.names])
+        if named and columns.names != self.names:
+            columns = columns.select([columns.names.index(name) for name in self.names])
+        return replace(columns, arrays=tuple(self._natural(j, values) for j, values in enumerate(columns.arrays)))
 
 
 def read_any(X: Any, prefix: str = "c", name: str = "condition") -> tuple[Columns, bool]:
