@@ -10,6 +10,7 @@ from scipy.special import ndtr
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate
 from buff.flows.data import FlowMatchingData
+from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import FlowSettings, train_flow
 from buff.flows.model import FlowModel
 from buff.flows.nodes import Nodes
@@ -19,7 +20,7 @@ from buff.flows.source import Source
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, seed_from, training_seed
 
-__all__ = ["PatternedData", "PatternedFlow", "train_patterned"]
+__all__ = ["PatternedData", "PatternedFlow", "train_patterned", "train_rows"]
 
 #: Stream of an event's random numbers that chooses its pattern.
 _PATTERN = 2**31 + 2
@@ -62,6 +63,10 @@ class PatternedData:
         features = _beside(patterns.features[classes], condition)
         values = FlowMatchingData.of(patterns.split(x1, classes), features, sample_weight)
         return cls(patterns, classes, values if source is None else replace(values, source=source))
+
+    def with_source(self, source: Source) -> "PatternedData":
+        """The same rows, from another source."""
+        return replace(self, values=replace(self.values, source=source))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,14 +136,34 @@ class PatternedFlow:
         own = {key.split("/", 1)[1]: values for key, values in arrays.items() if key.startswith("patterns/")}
         return cls(AtomPatterns.from_arrays(own), flow) if own else flow
 
+    def distilled(self, settings: FlowSettings, **how: Any) -> "PatternedFlow":
+        """A student with the same patterns: see :func:`buff.flows.distill`."""
+        seed, n = how.get("seed"), how["n_samples"]
+        seed = self.seed if seed is None else seed
+        request, _ = self._given(SampleRequest(n, teaching_seed(seed), condition=how.pop("condition", None)))
+        return replace(self, flow=distill(self.flow, settings, condition=request.condition, **how))
+
     def _given(self, batch: SampleRequest) -> tuple[SampleRequest, Indices]:
         """The request of the flow, and the pattern of each event."""
-        u = EventNoise(batch.seed, batch.first_event, _PATTERN + batch.stream, batch.chosen).normal(batch.n, 1)[:, 0]
+        u = EventNoise(batch.seed, batch.first_event, _PATTERN + batch.stream, batch.chosen, batch.words).normal(batch.n, 1)[:, 0]
         condition = batch.condition
         if condition is not None and len(condition) == 1:
             condition = np.broadcast_to(condition, (batch.n, condition.shape[1]))
         classes = self.patterns.draw(ndtr(u.astype(np.float64)), condition)
         return replace(batch, condition=_beside(self.patterns.features[classes], condition)), classes
+
+
+def train_rows(
+    data: FlowMatchingData | PatternedData,
+    settings: FlowSettings,
+    *,
+    calibrated: Array | None = None,
+    seed: int | None = None,
+) -> FlowModel | PatternedFlow:
+    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
+    if isinstance(data, PatternedData):
+        return train_patterned(data, settings, calibrated=calibrated, seed=seed)
+    return train_flow(data, settings, calibrated=calibrated, seed=seed)
 
 
 def train_patterned(

@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from buff.archive import Archive, nested, write_archive
 from buff.errors import check_whole
-from buff.flows import FlowModel, MixtureModel, SampleRequest
+from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
 from buff.flows.request import condition_normals
+from buff.generators.naming import split_conditions
 from buff.generators.persistence import from_json, pack, to_json
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
@@ -20,6 +21,7 @@ from buff.protocols import Array, Field
 from buff.randomness import seed_from
 from buff.tables import Columns, read
 from buff.transforms import ConditionEncoder, TableTransformer
+from buff.transforms.conditions import read_any
 
 __all__ = ["EventGenerator", "ScoreModel", "TableGenerator"]
 
@@ -105,6 +107,8 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         if "model_" not in vars(self):
             raise AttributeError(f"this {type(self).__name__} is not fitted: call fit first")
         model = self.model_
+        if isinstance(model, PatternedFlow):
+            raise AttributeError("this model draws atoms before it follows a field: fit one with atoms='apart'")
         if isinstance(model, MixtureModel) or (isinstance(model, FlowModel) and model.standardizer):
             raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
         return model
@@ -144,6 +148,11 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         if random_state is None and self.random_state is not None:
             return self._seed
         return seed_from(random_state)
+
+    @property
+    def _schema_overrides(self) -> Any:
+        """What the user knows of the columns that are learned."""
+        return self.schema
 
     def _condition_features(self, condition: Any) -> Array | None:
         """Features of conditions that are asked for."""
@@ -227,8 +236,8 @@ class EventGenerator(TableGenerator):
             NumPy array, or data frame of pandas, polars, pyarrow ...; numbers, strings, categories, booleans, dates,
             with or without missing values.
         y : ignored
-        condition : table of shape (n, c) or array of shape (n,), optional
-            Numbers or labels that rows will be asked for.
+        condition : table of shape (n, c), array of shape (n,), name or list of names, optional
+            Numbers or labels that rows will be asked for; names are those of columns of X, which it then has no more.
         sample_weight : array of shape (n,), optional
             Event weights; see ``negative_weights`` for those of both signs.
 
@@ -239,6 +248,7 @@ class EventGenerator(TableGenerator):
         MemoryError
             The fit needs more than ``max_memory``.
         """
+        X, condition = split_conditions(X, condition)
         self._learn(*self._read(X, condition, sample_weight), condition)
         return self
 
@@ -261,8 +271,9 @@ class EventGenerator(TableGenerator):
         n_samples : int
             Number of events, or of events for a single condition.
         condition : table, array or mapping, optional
-            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. A
-            conditional model that is given none draws conditions like those of its training.
+            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
+            left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
+            conditions like those of its training.
         random_state : None, int or NumPy generator
             None takes the estimator's, so that the same call gives the same events; if that is None too, events are
             new with each call.
@@ -271,7 +282,7 @@ class EventGenerator(TableGenerator):
         batch_size : int, optional
             Events at a time: bounds memory, changes nothing else.
         return_condition : bool
-            Return ``(events, conditions)``.
+            Return ``(events, conditions)``, the latter in the container and dtypes of the training.
 
         Returns
         -------
@@ -321,7 +332,14 @@ class EventGenerator(TableGenerator):
             condition = self._encoder.draw(condition_normals(seed, first_event, n, self._encoder.n_normals))
             features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
             return condition, features, n
-        columns = self._encoder.aligned(condition)
+        if self._encoder.is_partial(condition):
+            m = len(read_any(condition)[0])
+            if m > 1 and n not in (1, m):
+                raise ValueError(f"condition has {m} rows and n_samples is {n}: leave n_samples out, or give one row")
+            n = n if m == 1 else m
+            columns = self._encoder.complete(condition, condition_normals(seed, first_event, n, self._encoder.n_normals))
+        else:
+            columns = self._encoder.aligned(condition)
         features = self._encoder.transform(columns)
         for words in self._encoder.unknown_ranges(columns):
             warnings.warn(f"condition: {words}, where it was trained: events are those of the end", stacklevel=4)
@@ -330,7 +348,7 @@ class EventGenerator(TableGenerator):
                 f"condition has {len(features)} rows and n_samples is {n}: leave n_samples out for one event a row, "
                 f"or give one row"
             )
-        return condition, features, n if len(features) == 1 else len(features)
+        return self._encoder.restore(columns), features, n if len(features) == 1 else len(features)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -6,13 +6,17 @@ from typing import Any
 
 from buff.protocols import Array
 from buff.tables.columns import Columns
+from buff.tables.relations.angle import Angle
 from buff.tables.relations.base import Relation, Table
 from buff.tables.relations.functions import Derived, Determines, Scaled
 from buff.tables.relations.numbers import Order, Sum
+from buff.tables.relations.unique import Unique
 
-__all__ = ["Relations"]
+__all__ = ["Relations", "relation_from_dict"]
 
-_KINDS: dict[str, type[Relation]] = {kind.kind: kind for kind in (Order, Sum, Determines, Scaled, Derived)}
+_KINDS: dict[str, type[Relation]] = {
+    kind.kind: kind for kind in (Angle, Order, Sum, Determines, Scaled, Derived, Unique)
+}
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,13 @@ class Relations:
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "Relations":
         """Inverse of :meth:`to_dict`."""
-        relations = tuple(_KINDS[part["kind"]].from_dict(part) for part in record["relations"])
+        relations = tuple(relation_from_dict(part) for part in record["relations"])
         return cls(relations, tuple(record["names"]), tuple(record["reduced"]))
+
+
+def relation_from_dict(record: dict[str, Any]) -> Relation:
+    """A relation from its :meth:`Relation.to_dict`."""
+    return _KINDS[record["kind"]].from_dict(record)
 
 
 def _sorted(relations: Sequence[Relation]) -> list[Relation]:

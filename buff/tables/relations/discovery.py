@@ -54,8 +54,8 @@ def find_relations(
     >>> rng = np.random.default_rng(0)
     >>> net = rng.integers(100, 9000, 500) / 100
     >>> find_relations(read(np.column_stack([net, 2 * net])))
-    relation  kind    rows
-    x0 = 0.5 x1  scaled  500
+    relation   kind    rows
+    x1 = 2 x0  scaled  500
     """
     told = {relation.target for relation in stated}
     relations: list[Relation] = list(stated)
@@ -104,10 +104,9 @@ def _scaled(table: Table, names: Sequence[str]) -> Iterator[Relation]:
     if len(numbers) > _MOST_NUMBERS:
         return
     told: set[str] = set()
-    for j, name in enumerate(numbers):
-        # the column of more digits tells the other
-        for source in sorted(numbers[:j] + numbers[j + 1 :], key=numbers.index):
-            if source in told or name in told:
+    for name in reversed(numbers):
+        for source in numbers:
+            if source in told or name in told or source == name:
                 continue
             relation = _guess_scaled(table, name, source)
             if relation is not None and _holds(relation, table):
