@@ -128,7 +128,7 @@ class MixtureModel:
         walks = (model.trajectory(part) for model, _, part in parts)
         return (self._together(request.n, parts, states) for states in zip(*walks, strict=True))
 
-    def _together(self, n: int, parts: list[tuple[FlowModel | PatternedFlow, Indices, SampleRequest]], scores: Any) -> Array:
+    def _together(self, n: int, parts: list[Any], scores: Any) -> Array:
         x = np.zeros((n, self.n_dims), np.float32)
         for (_, rows, _), drawn in zip(parts, scores, strict=True):
             x[rows, : drawn.shape[1]] = drawn

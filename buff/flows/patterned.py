@@ -145,7 +145,8 @@ class PatternedFlow:
 
     def _given(self, batch: SampleRequest) -> tuple[SampleRequest, Indices]:
         """The request of the flow, and the pattern of each event."""
-        u = EventNoise(batch.seed, batch.first_event, _PATTERN + batch.stream, batch.chosen, batch.words).normal(batch.n, 1)[:, 0]
+        noise = EventNoise(batch.seed, batch.first_event, _PATTERN + batch.stream, batch.chosen, batch.words)
+        u = noise.normal(batch.n, 1)[:, 0]
         condition = batch.condition
         if condition is not None and len(condition) == 1:
             condition = np.broadcast_to(condition, (batch.n, condition.shape[1]))

@@ -99,7 +99,8 @@ class AtomPatterns:
         np.add.at(shares, (cell, classes), weights)
         cumulative = np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True)
         values = np.array([(states[:, j] < 0).sum() for j in range(d)])
-        used = tuple(np.asarray(part, np.float64) if j in chosen else np.empty((0, 2)) for j, part in enumerate(intervals))
+        nothing = np.empty((0, 2))
+        used = tuple(np.asarray(part, np.float64) if j in chosen else nothing for j, part in enumerate(intervals))
         return cls(used, table, cumulative, _features(table, used), 0.5 / np.maximum(values, 1), conditions)
 
     @property
@@ -119,7 +120,7 @@ class AtomPatterns:
 
     def split(self, x1: tuple[Array, Array], classes: Indices) -> tuple[Array, Array]:
         """Scores of values among values, in pairs (low, high); those on an atom may be anything."""
-        return tuple(self._values(part, classes, side) for part, side in zip(x1, (-_ALL, _ALL), strict=True))  # type: ignore[return-value]
+        return self._values(x1[0], classes, -_ALL), self._values(x1[1], classes, _ALL)
 
     def merge(self, scores: Array, classes: Indices) -> Array:
         """Scores (n, d), float64, of the learned ones and patterns."""
@@ -140,7 +141,7 @@ class AtomPatterns:
     def draw(self, u: Array, condition: Array | None = None) -> Indices:
         """Numbers of patterns, from uniform numbers and conditions of rows."""
         if self.conditions is None or condition is None:
-            return np.searchsorted(self.cumulative[0, :-1], u, side="right")
+            return np.asarray(np.searchsorted(self.cumulative[0, :-1], u, side="right"))
         cell = np.argmin([((condition - own) ** 2).sum(axis=1) for own in self.conditions], axis=0)
         classes = np.empty(len(u), np.intp)
         for c in np.unique(cell):

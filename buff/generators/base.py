@@ -1,7 +1,6 @@
 """The one door of all generators of tables: conditions, weights, seeds, requests, files."""
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, Self
 
@@ -12,8 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from buff.archive import Archive, nested, write_archive
 from buff.errors import check_whole
 from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
-from buff.flows.request import condition_normals
-from buff.generators.naming import split_conditions
+from buff.generators.conditions import requested_conditions, split_conditions
 from buff.generators.persistence import from_json, pack, to_json
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
@@ -21,7 +19,6 @@ from buff.protocols import Array, Field
 from buff.randomness import seed_from
 from buff.tables import Columns, read
 from buff.transforms import ConditionEncoder, TableTransformer
-from buff.transforms.conditions import read_any
 
 __all__ = ["EventGenerator", "ScoreModel", "TableGenerator"]
 
@@ -153,6 +150,18 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
     def _schema_overrides(self) -> Any:
         """What the user knows of the columns that are learned."""
         return self.schema
+
+    def parse_condition(self, texts: Mapping[str, str]) -> Any:
+        """One row of conditions, or of some of them, from text, by the kinds of the columns of the training.
+
+        Raises
+        ------
+        ValueError
+            No condition, unknown names, and text that is no value of its column.
+        """
+        if self._encoder is None:
+            raise ValueError("the model was fitted without condition: fit it with one")
+        return self._encoder.parse(texts)
 
     def _condition_features(self, condition: Any) -> Array | None:
         """Features of conditions that are asked for."""
@@ -325,30 +334,10 @@ class EventGenerator(TableGenerator):
         return SampleRequest(n, seed, first_event, features, None, batch_size, self.n_jobs), drawn
 
     def _conditions(self, n: int, condition: Any, seed: int, first_event: int) -> tuple[Any, Array | None, int]:
-        """Conditions in the user's container, as features, and the number of events they ask for."""
+        """Conditions in the container of the training, as features, and the number of events they ask for."""
         if self._encoder is None:
             return None, self._condition_features(condition), n
-        if condition is None:
-            condition = self._encoder.draw(condition_normals(seed, first_event, n, self._encoder.n_normals))
-            features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
-            return condition, features, n
-        if self._encoder.is_partial(condition):
-            m = len(read_any(condition)[0])
-            if m > 1 and n not in (1, m):
-                raise ValueError(f"condition has {m} rows and n_samples is {n}: leave n_samples out, or give one row")
-            n = n if m == 1 else m
-            columns = self._encoder.complete(condition, condition_normals(seed, first_event, n, self._encoder.n_normals))
-        else:
-            columns = self._encoder.aligned(condition)
-        features = self._encoder.transform(columns)
-        for words in self._encoder.unknown_ranges(columns):
-            warnings.warn(f"condition: {words}, where it was trained: events are those of the end", stacklevel=4)
-        if len(features) != 1 and n not in (1, len(features)):
-            raise ValueError(
-                f"condition has {len(features)} rows and n_samples is {n}: leave n_samples out for one event a row, "
-                f"or give one row"
-            )
-        return self._encoder.restore(columns), features, n if len(features) == 1 else len(features)
+        return requested_conditions(self._encoder, n, condition, seed, first_event)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

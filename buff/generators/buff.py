@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from buff.archive import Archive, nested
 from buff.errors import check_whole
 from buff.flows import (
     Classes,
@@ -21,14 +20,12 @@ from buff.flows import (
     MixtureModel,
     PatternedData,
     PatternedFlow,
-    SampleRequest,
     distill,
     teaching_seed,
     train_rows,
 )
-from buff.generators.classes import find_classes, gather, pinned_schema
-from buff.generators.parameters import FlowEstimator, smooth_of
-from buff.generators.persistence import pack
+from buff.generators.classes import ClassEstimator, find_classes, pinned_schema
+from buff.generators.parameters import smooth_of
 from buff.generators.structured import StructuredGenerator, rows_as_scores
 from buff.protocols import Array
 from buff.randomness import seed_from
@@ -49,7 +46,7 @@ _STUDENT: dict[str, Any] = {
 }
 
 
-class BUFF(StructuredGenerator, FlowEstimator):
+class BUFF(StructuredGenerator, ClassEstimator):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
@@ -334,30 +331,6 @@ class BUFF(StructuredGenerator, FlowEstimator):
             part = columns.take(rows)
             space = self._new_space(part, weights, schema)
             yield space, self._rows(space, part, None, weights)
-
-    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
-        if not isinstance(self.model_, MixtureModel):
-            return super()._decode(scores, batch)
-        classes, parts = self.model_.classes.numbers(np.asarray(batch.condition)), []
-        rows = [np.flatnonzero(classes == k) for k in np.unique(classes)]
-        for k, own in zip(np.unique(classes), rows, strict=True):
-            space = self._class_spaces[k]
-            parts.append(space.decode(scores[own, : space.n_dims_]))
-        return gather(rows, parts)
-
-    def to_archive(self) -> Archive:
-        archive = super().to_archive()
-        spaces, arrays = pack({f"class_{k}/space": space for k, space in enumerate(self._class_spaces)})
-        for model, space in zip(archive.record.get("models", []), spaces.values(), strict=True):
-            model["space"] = space
-        return replace(archive, arrays={**archive.arrays, **arrays})
-
-    def _load(self, archive: Archive) -> None:
-        super()._load(archive)
-        self._class_spaces = tuple(
-            TableTransformer.from_arrays(part["space"], nested(archive.arrays, f"class_{k}/space"))
-            for k, part in enumerate(archive.record.get("models", []))
-        )
 
 
 def _distilled(model: FlowModel | PatternedFlow, settings: FlowSettings, **how: Any) -> FlowModel | PatternedFlow:

@@ -5,6 +5,7 @@ import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from math import gcd
 from typing import Any
 
@@ -183,11 +184,11 @@ def _counter(own: IdPattern, texts: Sequence[str], whole: bool) -> IdPattern | N
         return None
     words = {(part[1], part[3]) for part in parts if part}
     numbers = [int(part[2]) for part in parts if part]
-    if len(words) > 1 or any(b <= a for a, b in zip(numbers, numbers[1:], strict=False)):
-        return None
-    if (whole and numbers[0] < 0) or numbers[-1] - numbers[0] > 100 * len(numbers) or "-" in next(iter(words))[0] and whole:
+    if len(words) > 1 or any(b <= a for a, b in pairwise(numbers)) or numbers[-1] - numbers[0] > 100 * len(numbers):
         return None
     prefix, suffix = words.pop()
+    if whole and prefix:  # numbers below zero
+        return None
     padded = len({len(part[2]) for part in parts if part}) == 1
     width = len(parts[0][2]) if padded and not whole else 1  # type: ignore[index]
     return IdPattern(own.dtype, own.missing, (prefix, width, numbers[-1] + 1, suffix))
@@ -254,7 +255,8 @@ def _shuffled(i: int, m: int) -> int:
 
 
 def _lengthened(text: str, number: str) -> str:
-    """``text`` with a number behind its last run of digits, or before the first sign that is neither letter nor digit."""
+    """``text`` with a number behind its last run of digits, or else before the first separator."""
     digits = list(re.finditer(r"\d+", text))
-    at = digits[-1].end() if digits else (re.search(r"[^\w]|$", text) or re.match("", text)).start()  # type: ignore[union-attr]
+    separator = re.search(r"\W", text)
+    at = digits[-1].end() if digits else separator.start() if separator else len(text)
     return f"{text[:at]}{number}{text[at:]}"

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from buff.protocols import Array
 from buff.tables.arrow import is_missing
 from buff.tables.columns import Columns
@@ -48,7 +46,10 @@ class TableReduction:
 
     @classmethod
     def of(
-        cls, columns: Columns, schema: Mapping[str, Any] | None = None, relations: str | Sequence[Relation] | None = "auto"
+        cls,
+        columns: Columns,
+        schema: Mapping[str, Any] | None = None,
+        relations: str | Sequence[Relation] | None = "auto",
     ) -> "TableReduction":
         """Reduction of a table.
 
@@ -73,6 +74,7 @@ class TableReduction:
 
         Examples
         --------
+        >>> import numpy as np
         >>> from buff.tables import read
         >>> columns = read(np.array([[7, 1], [8, 2], [9, 1]]))
         >>> own = TableReduction.of(columns, {"x0": "id"})
@@ -82,7 +84,7 @@ class TableReduction:
         kinds = _kinds(schema)
         if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
             raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")
-        stated: list[Relation] = [] if relations in (None, "auto") else list(relations or ())
+        stated: list[Relation] = [] if isinstance(relations, str) else list(relations or ())
         unique = [relation for relation in stated if isinstance(relation, Unique)]
         dropped = [name for name, kind in kinds.items() if kind == "drop" and name in columns.names]
         ids = [name for name, kind in kinds.items() if kind == "id" and name in columns.names]
@@ -90,7 +92,8 @@ class TableReduction:
         table = dict(zip(columns.names, columns.arrays, strict=True))
         for relation in unique:
             relation.learn(table)
-        ids += [name for name in columns.names if name not in (*ids, *dropped, *(schema or {})) and _is_id(name, table[name])]
+        known = {*ids, *dropped, *(schema or {})}
+        ids += [name for name in columns.names if name not in known and _is_id(name, table[name])]
         kept = [j for j, name in enumerate(columns.names) if name not in dropped]
         learned = [j for j in kept if columns.names[j] not in ids]
         if not learned:
@@ -194,8 +197,8 @@ def _is_id(name: str, values: Array) -> bool:
     if levels <= _ID_SHARE * len(known):
         return False
     warnings.warn(
-        f"column {name!r} has {levels} different texts in {len(known)} rows and is taken for an id: new values of the same "
-        f'pattern are drawn. Say schema={{"{name}": "id"}} or "drop", or "categorical" to learn the texts themselves',
+        f"column {name!r} has {levels} different texts in {len(known)} rows and is taken for an id: new values of the "
+        f'same pattern are drawn. Say schema={{"{name}": "id"}} or "drop", or "categorical" to learn the texts',
         stacklevel=6,
     )
     return True

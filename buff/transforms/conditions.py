@@ -187,10 +187,10 @@ class ConditionEncoder:
 
     def is_partial(self, condition: Any) -> bool:
         """Whether ``condition`` names some of the columns and lacks others."""
-        if condition is None or isinstance(condition, Columns):
+        if condition is None:
             return False
         columns, alone = read_any(condition)
-        named = isinstance(condition, Mapping) or (columns.template.is_frame and self._template.is_frame)
+        named = isinstance(condition, Mapping | Columns) or (columns.template.is_frame and self._template.is_frame)
         known = [name for name in self.names if name in columns.names]
         return named and not alone and 0 < len(known) < len(self.names)
 

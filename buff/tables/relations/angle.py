@@ -1,7 +1,7 @@
 """Angles, which have no ends."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -72,8 +72,8 @@ class Angle(Relation):
         period = self.period or (2 * np.pi if np.ptp(known) <= 2 * np.pi + 0.01 else 360.0)
         if np.ptp(known) > period * 1.001:
             raise ValueError(
-                f"column {self.column!r} has values from {known.min()} to {known.max()}, more than a period of {period}: "
-                f'give it, {{"kind": "angle", "period": ...}}'
+                f"column {self.column!r} has values from {known.min()} to {known.max()}, more than a period of "
+                f'{period}: give it, {{"kind": "angle", "period": ...}}'
             )
         low = 0.0 if known.min() >= 0 else -period / 2
         own = self.seen(int(there.sum()), period=float(period), low=low, dtype=values.dtype.str)
@@ -96,7 +96,8 @@ class Angle(Relation):
         return absence.encode(values.astype(np.float64), turned)
 
     def decode(self, table: Table, rest: Array | None, n: int) -> Array:
-        assert rest is not None and self.period is not None
+        assert rest is not None
+        assert self.period is not None
         there = rest >= 0
         angle = np.where(there, rest, 0.0) + self.cut + self._base(table, n)
         wrapped = rounded((angle - self.low) % self.period + self.low, self.decimals)

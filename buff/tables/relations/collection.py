@@ -157,13 +157,15 @@ def _sorted(relations: Sequence[Relation]) -> list[Relation]:
     of: dict[str, Relation] = {}
     for relation in relations:
         if relation.target in of:
-            raise ValueError(f"column {relation.target!r} is told twice, by {of[relation.target]} and {relation}: drop one")
+            both = f"{of[relation.target]} and {relation}"
+            raise ValueError(f"column {relation.target!r} is told twice, by {both}: drop one")
         of[relation.target] = relation
     done: dict[str, Relation] = {}
 
     def visit(relation: Relation, path: tuple[str, ...]) -> None:
         if relation.target in path:
-            raise ValueError(f"columns tell each other in a circle, {' <- '.join((*path, relation.target))}: drop one relation")
+            circle = " <- ".join((*path, relation.target))
+            raise ValueError(f"columns tell each other in a circle, {circle}: drop one relation")
         for name in relation.inputs:
             if name in of and name not in done:
                 visit(of[name], (*path, relation.target))

@@ -229,7 +229,7 @@ class Derived(Relation):
             )
         found = np.asarray(self.function(*(table[name] for name in self.sources)))
         if found.shape not in ((), (n,)):
-            raise ValueError(f"{self}: the function gives shape {found.shape} for {n} rows; it must give one value a row")
+            raise ValueError(f"{self}: the function gives shape {found.shape} for {n} rows, and not one value a row")
         return np.broadcast_to(found, (n,))
 
     def __str__(self) -> str:

@@ -83,7 +83,8 @@ class Order(Relation):
     def decode(self, table: Table, rest: Array | None, n: int) -> Array:
         dtype, absence = np.dtype(self.dtype), Absence(self.absences[1])
         assert rest is not None
-        values = rounded_like(self._base(table, dtype) + np.where(_above(rest), rest, rest.dtype.type(0)), self.decimals)
+        gap = np.where(_above(rest), rest, rest.dtype.type(0))
+        values = rounded_like(self._base(table, dtype) + gap, self.decimals)
         return absence.decode(rest, values.astype(dtype))
 
     def _base(self, table: Table, dtype: np.dtype[Any]) -> Array:
@@ -251,4 +252,4 @@ def _above(rest: Array) -> Array:
 
 
 def _plain(value: Any) -> float:
-    return int(value.astype(np.int64)) if value.dtype.kind in "mM" else value.item()  # type: ignore[no-any-return]
+    return int(value.astype(np.int64)) if value.dtype.kind in "mM" else value.item()
