@@ -141,7 +141,28 @@ class PatternedFlow:
         seed, n = how.get("seed"), how["n_samples"]
         seed = self.seed if seed is None else seed
         request, _ = self._given(SampleRequest(n, teaching_seed(seed), condition=how.pop("condition", None)))
-        return replace(self, flow=distill(self.flow, settings, condition=request.condition, **how))
+        flow = distill(replace(self.flow, calibration=None), settings, condition=request.condition, **how)
+        student = replace(self, flow=flow)
+        bent = self.flow.calibration and self.flow.calibration.smooth
+        return student if bent is None else student.calibrated(bent, settings.n_jobs)
+
+    def calibrated(self, smooth: Array, n_jobs: int | None = None) -> "PatternedFlow":
+        """The model with values that get their marginals back, as they are in events where they are on no atom.
+
+        Parameters
+        ----------
+        smooth : bool array
+            Of the learned scores, those to correct.
+        """
+        request = SampleRequest(_CALIBRATION_DRAWS, seed_from(training_seed(self.seed)), n_jobs=n_jobs)
+        own, classes = self._given(request)
+        drawn, states = self.flow.sample(own), self.patterns.states[classes][:, self.patterns.learned]
+        maps = [
+            MarginalCalibration.of(column[state < 0] if bend else column, smooth[i : i + 1]).quantiles
+            for i, (bend, column, state) in enumerate(zip(smooth, drawn.T[:, :, None], states.T, strict=True))
+        ]
+        calibration = MarginalCalibration(np.concatenate(maps, axis=1), smooth)
+        return replace(self, flow=replace(self.flow, calibration=calibration))
 
     def _given(self, batch: SampleRequest) -> tuple[SampleRequest, Indices]:
         """The request of the flow, and the pattern of each event."""
@@ -185,27 +206,9 @@ def train_patterned(
     few = data.patterns.conditions is None and len(data.values) < _ENOUGH_ROWS
     if calibrated is None or not few or all(node.trees is None for node in model.flow.nodes):
         return model
-    return replace(model, flow=replace(model.flow, calibration=_calibration(model, data, calibrated, settings.n_jobs)))
-
-
-def _calibration(
-    model: PatternedFlow, data: PatternedData, smooth: Array, n_jobs: int | None
-) -> MarginalCalibration | None:
-    """Marginals of the values, read from events in which they are on no atom."""
-    patterns = model.patterns
-    request = SampleRequest(_CALIBRATION_DRAWS, seed_from(training_seed(model.seed)), n_jobs=n_jobs)
-    own, classes = model._given(request)
-    drawn = model.flow.sample(own)
-    states = patterns.states[classes][:, patterns.learned]
-    enough = (patterns.states[data.classes][:, patterns.learned] < 0).sum(axis=0) >= _FEWEST_VALUES
-    bent = np.asarray(smooth)[patterns.learned] & enough
-    if not bent.any():
-        return None
-    parts = [
-        MarginalCalibration.of(drawn[states[:, i] < 0, i : i + 1] if bend else drawn[:, i : i + 1], bent[i : i + 1])
-        for i, bend in enumerate(bent)
-    ]
-    return MarginalCalibration(np.concatenate([part.quantiles for part in parts], axis=1), bent)
+    values = data.patterns.states[data.classes][:, data.patterns.learned] < 0
+    bent = np.asarray(calibrated)[data.patterns.learned] & (values.sum(axis=0) >= _FEWEST_VALUES)
+    return model.calibrated(bent, settings.n_jobs) if bent.any() else model
 
 
 def _beside(features: Array, condition: Array | None) -> Array:

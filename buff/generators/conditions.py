@@ -69,4 +69,5 @@ def requested_conditions(
             f"condition has {len(features)} rows and n_samples is {n}: leave n_samples out for one event a row, "
             f"or give one row"
         )
-    return encoder.restore(columns), features, n if len(features) == 1 else len(features)
+    given = condition if encoder.is_alike(condition) else encoder.restore(columns)
+    return given, features, n if len(features) == 1 else len(features)

@@ -81,6 +81,7 @@ class TableReduction:
         >>> own.reduce(columns).names, [a.tolist() for a in own.restore((np.array([5, 6]),), 2, seed=0)]
         (('x1',), [[10, 11], [5, 6]])
         """
+        schema = schema if isinstance(schema, Mapping) else {}
         kinds = _kinds(schema)
         if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
             raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")

@@ -194,6 +194,15 @@ class ConditionEncoder:
         known = [name for name in self.names if name in columns.names]
         return named and not alone and 0 < len(known) < len(self.names)
 
+    def is_alike(self, condition: Any) -> bool:
+        """Whether ``condition`` has the container, the columns and the dtypes of the training."""
+        if isinstance(condition, Mapping | Columns):
+            return False
+        columns, alone = read_any(condition)
+        own, other = self._template, columns.template
+        same = (own.container, own.names, own.dtypes) == (other.container, other.names, other.dtypes)
+        return same and alone == self._one_column
+
     def restore(self, columns: Columns) -> Any:
         """Conditions in the container and the dtypes of the training."""
         arrays = tuple(self._natural(j, values) for j, values in enumerate(columns.arrays))

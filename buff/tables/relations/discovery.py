@@ -57,8 +57,14 @@ def find_relations(
     relation   kind    rows
     x1 = 2 x0  scaled  500
     """
-    told = {relation.target for relation in stated}
     relations: list[Relation] = list(stated)
+    with np.errstate(all="ignore"):  # numbers of any size
+        relations += _found(columns, relations, untouched)
+    return Relations.learn(relations, columns)
+
+
+def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[str]) -> list[Relation]:
+    told, relations = {relation.target for relation in stated}, list(stated)
     if len(columns) >= _FEWEST_ROWS:
         table = dict(zip(columns.names, columns.arrays, strict=True))
         free = [name for name, values in table.items() if len(np.unique(joint_codes(values[:1000]))) > 1]
@@ -69,7 +75,7 @@ def find_relations(
                     continue
                 relations.append(relation)
                 told.add(relation.target)
-    return Relations.learn(relations, columns)
+    return relations[len(stated) :]
 
 
 def _circular(relation: Relation, others: list[Relation]) -> bool:
