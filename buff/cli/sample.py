@@ -136,7 +136,7 @@ def _fixed(generator: Any, given: list[str] | None) -> Any:
     if not given:
         return None
     if generator.condition_schema_ is None:
-        raise ValueError(f"--given {given[0]}: the model was fitted without a condition")
+        raise ValueError(f"--given {given[0]}: the model was fitted without condition")
     names = [column.name for column in generator.condition_schema_]
     texts: dict[str, str] = {}
     for entry in given:

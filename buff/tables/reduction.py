@@ -134,10 +134,10 @@ class TableReduction:
         fresh = {name: ids.fresh(n, first_event, seed=seed) for name, ids in self.ids.items()}
         return tuple(fresh[name] if name in fresh else next(values) for name in self.names)
 
-    def overrides(self, schema: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    def overrides(self, schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         """What of the user's schema is meant for the columns that are learned."""
-        if schema is None or self.trivial:
-            return None if schema is None else dict(schema)
+        if self.trivial or not isinstance(schema, Mapping):
+            return schema
         changed = {relation.target for relation in self.relations} | set(self.ids)
         kinds = _kinds(schema)
         return {

@@ -13,6 +13,7 @@ from buff.tables.categories import factorize
 from buff.tables.columns import Columns, read, recognised
 from buff.tables.schema import Schema, infer_schema
 from buff.tables.template import Template
+from buff.transforms.condition_values import in_dtype, value_of_text
 from buff.transforms.copula import MixedCopula
 from buff.transforms.encoders import NumberEncoder
 from buff.transforms.transformer import TableTransformer, checked_weights, with_weight
@@ -232,42 +233,12 @@ class ConditionEncoder:
         if unknown:
             raise ValueError(f"the model has no condition {unknown[0]!r}; its conditions are {list(self.names)}")
         numbers = [self.names.index(name) for name in texts]
-        arrays = tuple(self._parsed(j, texts[self.names[j]]) for j in numbers)
+        encoders = self._space.encoders_
+        arrays = tuple(value_of_text(self.names[j], encoders[j], texts[self.names[j]]) for j in numbers)
         return Columns(tuple(texts), arrays, self._template.select(numbers))
 
-    def _parsed(self, j: int, text: str) -> Array:
-        encoder = self._space.encoders_[j]
-        dtype, levels = np.dtype(encoder.dtype), getattr(encoder, "levels", ())
-        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        try:
-            if dtype.kind == "b" or (dtype.kind == "O" and levels and isinstance(levels[0], bool)):
-                return np.array([truth[text.lower()]], dtype)
-            if dtype.kind == "O":
-                return np.array([text or None], object)
-            if dtype.kind in "iu":
-                return np.array([int(text)], dtype)
-            value = {"f": text or "nan", "m": text}.get(dtype.kind, text or "NaT")
-            return np.array([value], dtype if dtype.kind in "fM" else None).astype(dtype)
-        except (KeyError, ValueError, OverflowError) as error:
-            known = f"; it held {', '.join(map(str, levels[:20]))}" if levels else ""
-            kind = {"b": "boolean", "O": "boolean", "f": "number", "M": "date", "m": "duration"}
-            what = kind.get(dtype.kind, "whole number")
-            raise ValueError(f"condition {self.names[j]!r} is a {what}, found {text!r}{known}") from error
-
     def _natural(self, j: int, values: Array) -> Array:
-        """Values in the natural dtype that the column had in the training."""
-        dtype = np.dtype(self._space.encoders_[j].dtype)
-        if values.dtype == dtype:
-            return values
-        if values.dtype.kind in "biuf" and dtype.kind in "iuf":
-            cast = values.astype(dtype)
-            exact = dtype.kind == "f" or bool((cast == values).all())
-            return cast if exact else values
-        if values.dtype.kind in "mM" and dtype.kind == values.dtype.kind:
-            return values.astype(dtype)
-        if dtype.kind == "M" and values.dtype.kind == "O":
-            return values.astype(dtype)
-        return values.astype(object) if dtype.kind == "O" else values
+        return in_dtype(values, np.dtype(self._space.encoders_[j].dtype))
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and named arrays, without pickle."""
