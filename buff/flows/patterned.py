@@ -16,7 +16,7 @@ from buff.flows.model import FlowModel
 from buff.flows.nodes import Nodes
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
-from buff.flows.source import Source
+from buff.flows.source import NOISE, Source
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, seed_from, training_seed
 
@@ -51,7 +51,7 @@ class PatternedData:
         atoms: Sequence[Array],
         condition: Array | None = None,
         sample_weight: Array | None = None,
-        source: Source | None = None,
+        source: Source = NOISE,
     ) -> "PatternedData | None":
         """Rows of pairs (low, high) of scores; None where there are no atoms to draw first."""
         if not any(len(own) for own in atoms):
@@ -61,12 +61,8 @@ class PatternedData:
             return None
         classes = patterns.classify(x1)
         features = _beside(patterns.features[classes], condition)
-        values = FlowMatchingData.of(patterns.split(x1, classes), features, sample_weight)
-        return cls(patterns, classes, values if source is None else replace(values, source=source))
-
-    def with_source(self, source: Source) -> "PatternedData":
-        """The same rows, from another source."""
-        return replace(self, values=replace(self.values, source=source))
+        values = FlowMatchingData.of(patterns.split(x1, classes), features, sample_weight, source)
+        return cls(patterns, classes, values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from buff.protocols import Array, Indices
 __all__ = ["AtomPatterns"]
 
 #: Patterns, at most, and rows for each of them on average.
-_MOST_PATTERNS, _ROWS_A_PATTERN = 256, 10
+_MOST_PATTERNS, _ROWS_A_PATTERN = 1000, 10
 #: Columns that may take part.
 _MOST_VARIABLES = 100
 #: Atoms of a column that get an indicator each as features; of more, the score stands.

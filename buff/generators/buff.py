@@ -20,6 +20,7 @@ from buff.flows import (
     MixtureModel,
     PatternedData,
     PatternedFlow,
+    Source,
     distill,
     teaching_seed,
     train_rows,
@@ -127,8 +128,7 @@ class BUFF(StructuredGenerator, ClassEstimator):
     plan_ : CostEstimate
         What the fit was expected to cost.
     model_ : FlowModel or MixtureModel
-        The flow between noise and normal scores, arrays only (:mod:`buff.flows`); one for each class that is learned
-        apart.
+        The flow from noise to normal scores, arrays only (:mod:`buff.flows`); one for each class that is apart.
     space_ : TableTransformer
         The map between table and normal scores.
     n_features_in_ : int
@@ -220,7 +220,7 @@ class BUFF(StructuredGenerator, ClassEstimator):
         """
         twin = type(self)(**self.get_params())
         columns, features, weights = twin._read(X, condition, sample_weight)
-        classes = find_classes(self.classes, twin._encoder, condition, features, weights)
+        classes = twin._classes(condition, features, weights)
         twin.space_ = twin._new_space(columns, weights)
         if classes is None or features is None:
             return twin._plan(twin._data(columns, features, weights))
@@ -239,9 +239,9 @@ class BUFF(StructuredGenerator, ClassEstimator):
         """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
 
         See :func:`buff.flows.distill` for what it learns. The teacher's map is a function, so that targets carry no
-        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not time:
-        two evaluations of a student cost more than the ten of its teacher, whose trees are small. To draw faster,
-        ``coupling="transport"`` with four steps halves the time.
+        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not
+        always time: their trees are larger than those of the teacher. ``coupling="transport"`` with few steps is the
+        other way to draw faster.
 
         Parameters
         ----------
@@ -281,7 +281,7 @@ class BUFF(StructuredGenerator, ClassEstimator):
         student: BUFF = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
         if random_state is not None:
             student.set_params(random_state=random_state)
-        settings, student._seed = student._settings, self._sampling_seed(random_state)
+        settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
         how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
         if isinstance(self.model_, MixtureModel):
             flows = tuple(_distilled(model, settings, **how) for model in self.model_.models)
@@ -293,20 +293,26 @@ class BUFF(StructuredGenerator, ClassEstimator):
         return student
 
     def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
-        classes = find_classes(self.classes, self._encoder, condition, features, sample_weight)
+        classes = self._classes(condition, features, sample_weight)
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
             self._train(self._data(columns, features, sample_weight))
             return
         self._seed = seed_from(self.random_state)
         seed = None if self.random_state is None else self._seed
-        settings, spaces, flows = replace(self._settings, verbose=0), [], []
+        settings, spaces, flows = replace(self.flow_settings, verbose=0), [], []
         parts = self._class_subsets(classes, columns, features, sample_weight)
         for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
             spaces.append(space)
             flows.append(train_rows(data, settings, calibrated=smooth_of(space, data), seed=seed))
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
+
+    def _classes(self, condition: Any, features: Array | None, sample_weight: Any) -> Classes | None:
+        """The classes that get a flow of their own."""
+        if features is None and self.classes == "auto":
+            return None
+        return find_classes(self.classes, self._encoder, condition, features, sample_weight)
 
     def _data(
         self, columns: Columns, features: Array | None, sample_weight: Any
@@ -317,7 +323,7 @@ class BUFF(StructuredGenerator, ClassEstimator):
     def _rows(
         self, space: TableTransformer, columns: Columns, features: Array | None, sample_weight: Any
     ) -> FlowMatchingData | PatternedData:
-        how: dict[str, Any] = {"together": self.atoms == "together", "coupling": self._coupling()}
+        how: dict[str, Any] = {"together": self.atoms == "together", "source": Source(coupling=self.get_coupling())}
         return rows_as_scores(space, columns, features, sample_weight, **how)
 
     def _class_subsets(

@@ -1,14 +1,12 @@
 """Generators of tables whose columns have to do with each other: relations, ids, atoms, conditions by name."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive
-from buff.couplings import stratify
 from buff.flows import FlowMatchingData, PatternedData, SampleRequest, Source
 from buff.generators.base import EventGenerator
 from buff.protocols import Array
@@ -17,6 +15,7 @@ from buff.tables.reduction import TableReduction
 from buff.tables.relations import Relations
 from buff.transforms import TableTransformer
 from buff.transforms.atoms import atoms_of
+from buff.transforms.scores import score_bounds
 
 __all__ = ["ATOMS", "StructuredGenerator", "rows_as_scores"]
 
@@ -106,14 +105,13 @@ def rows_as_scores(
     sample_weight: Any,
     *,
     together: bool,
-    coupling: Any = None,
+    source: Source,
 ) -> FlowMatchingData | PatternedData:
     """The rows of a table as scores, with the source they start from; with their patterns where there are atoms."""
-    x1 = space.encode(columns, 0.0), space.encode(columns, 1.0)
-    patterned = None
+    x1 = score_bounds(space, columns)
     if together:
-        patterned = PatternedData.of(x1, [own.intervals for own in atoms_of(space)], features, sample_weight)
-    data = FlowMatchingData.of(x1, features, sample_weight) if patterned is None else patterned.values
-    labels = None if coupling is None or data.condition is None else stratify(data.condition)
-    source = Source(coupling=coupling, labels=labels)
-    return replace(data, source=source) if patterned is None else patterned.with_source(source)
+        atoms = [own.intervals for own in atoms_of(space)]
+        patterned = PatternedData.of(x1, atoms, features, sample_weight, source)
+        if patterned is not None:
+            return patterned
+    return FlowMatchingData.of(x1, features, sample_weight, source)

@@ -14,7 +14,7 @@ __all__ = ["DimensionAtoms", "atoms_of"]
 #: A column of so many values or fewer is nothing but atoms.
 _MOST_LEVELS = 64
 #: A value among others is a spike if it holds this share, and so many times that of the usual atom beside it.
-_SPIKE_SHARE, _SPIKE_EXCESS = 0.01, 10.0
+_SPIKE_SHARE, _SPIKE_EXCESS = 0.05, 10.0
 #: At an end of the column, where sentinels lie, a smaller share is enough.
 _END_SHARE = 0.001
 #: Spikes of a column, the largest first.
