@@ -31,6 +31,9 @@ def inspect(
     typer.echo(f"{generator.schema_}\n")
     if generator.condition_schema_ is not None:
         typer.echo(f"given the condition\n{generator.condition_schema_}\n")
+    relations = getattr(generator, "relations_", ())
+    if len(relations):
+        typer.echo(f"kept in every row\n{relations}\n")
     typer.echo(_aligned(settings))
     typer.echo(f"\n{generator.nodes_}")
 
