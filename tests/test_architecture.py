@@ -13,6 +13,7 @@ FILES = sorted((ROOT / "buff").rglob("*.py"))
 #: From the bottom up; a part imports itself and what stands in lines above it.
 LAYERS = [
     {"errors", "protocols"},
+    {"kernels"},
     {"randomness", "archive", "schedules"},
     {"grids"},
     {"paths", "couplings"},
