@@ -40,6 +40,11 @@ class MarginalCalibration:
     quantiles: Array
     smooth: Array
 
+    @property
+    def levels(self) -> Array:
+        """Scores that the quantiles become, float32 of shape (21,)."""
+        return _LEVELS
+
     @classmethod
     def of(cls, drawn: Array, smooth: Array) -> "MarginalCalibration":
         """The map for events (n, d) of a flow."""

@@ -1,7 +1,7 @@
 """Boosted trees: the regressors that fields are made of, and classifiers whose odds are ratios of densities."""
 
 from buff.trees.classifier import Classifier, ClassifierSettings, CrossFit
-from buff.trees.forest import FlatForest, UnfitForest
+from buff.trees.forest import FlatForest, UnfitForest, flattened
 from buff.trees.regressor import Booster, TreeSettings, cuda_is_available
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "TreeSettings",
     "UnfitForest",
     "cuda_is_available",
+    "flattened",
 ]

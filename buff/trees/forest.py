@@ -12,7 +12,7 @@ from buff.trees import ubjson
 from buff.trees.flatten import DEEPEST, MOST_CUTS, MOST_FEATURES, NO_SPLIT, NodeTable, UnfitForest, model_of
 from buff.trees.regressor import Booster
 
-__all__ = ["FlatForest", "UnfitForest"]
+__all__ = ["FlatForest", "UnfitForest", "flattened"]
 
 #: Rows on which a forest is compared with the model that it was made from.
 _CHECKED = 64
@@ -172,10 +172,14 @@ class FlatForest:
     def to_xgboost(self) -> Booster:
         """The same trees for XGBoost."""
         if "xgboost" not in self._made:
-            self._made["xgboost"] = Booster.from_bytes(ubjson.encode(model_of(self)), self.n_outputs)
+            self._made["xgboost"] = Booster.from_bytes(self.to_bytes(), self.n_outputs)
         return self._made["xgboost"]  # type: ignore[no-any-return]
 
     def to_bytes(self) -> bytes:
+        """The trees as UBJSON, for XGBoost; inverse of :meth:`from_bytes`."""
+        return ubjson.encode(model_of(self))
+
+    def packed(self) -> bytes:
         """The forest as the kernels read it."""
         w = self.leaf.shape[2]
         head = np.array([self.n_features, self.n_outputs, self.depth, w, self.n_trees], np.int32).tobytes()
@@ -206,7 +210,7 @@ class FlatForest:
 
     def _compiled(self, module: Any) -> Any:
         if "native" not in self._made:
-            self._made["native"] = module.forest(self.to_bytes())
+            self._made["native"] = module.forest(self.packed())
         return self._made["native"]
 
     def _check(self) -> None:
@@ -230,3 +234,13 @@ class FlatForest:
             raise ValueError("forest: a split names a cut that is not there")
         if not np.isfinite(self.leaf).all() or not np.isfinite(self.base).all():
             raise ValueError("forest: leaves must be finite")
+
+
+def flattened(trees: Booster | FlatForest) -> Booster | FlatForest:
+    """The trees as plain arrays, or as they are where bytes cannot hold them or a GPU predicts them."""
+    if isinstance(trees, FlatForest) or trees.device != "cpu":
+        return trees
+    try:
+        return FlatForest.of(trees)
+    except UnfitForest:
+        return trees
