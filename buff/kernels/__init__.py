@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-__all__ = ["BACKENDS", "backend", "is_exact", "native", "number", "sources", "why"]
+__all__ = [
+    "BACKENDS",
+    "backend",
+    "doubles",
+    "is_exact",
+    "native",
+    "number",
+    "optional",
+    "sized",
+    "sources",
+    "why",
+]
 
 #: Names that ``BUFF_BACKEND`` may have; with "xgboost" nothing compiled is used.
 BACKENDS = ("xgboost", "scalar", "avx2", "avx512", "neon")
@@ -128,6 +139,16 @@ def _agrees(module: Any, code: int) -> bool:
 def sized(array: Any) -> bytes:
     """An array as the kernels read it: its length, its numbers."""
     return np.uint64(array.size).tobytes() + np.ascontiguousarray(array).tobytes()
+
+
+def doubles(*values: float) -> bytes:
+    """Numbers as the kernels read them."""
+    return np.array(values, np.float64).tobytes()
+
+
+def optional(values: tuple[float, ...]) -> bytes:
+    """Numbers that may be missing: 0, or 1 and the numbers."""
+    return np.int32(bool(values)).tobytes() + doubles(*values)
 
 
 def _elementwise(function: Any, x: Any) -> Any:
