@@ -8,6 +8,11 @@
 
 #include "model.hpp"
 #include "special.hpp"
+#if defined(_MSC_VER) && !defined(__clang__)
+#define BUFF_INLINE __forceinline
+#else
+#define BUFF_INLINE inline __attribute__((always_inline))
+#endif
 #if defined(__x86_64__) || defined(_M_X64)
 #define BUFF_X86 1
 #include <immintrin.h>
