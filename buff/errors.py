@@ -4,7 +4,7 @@ Bad values raise :class:`ValueError`, bad types :class:`TypeError`; the classes 
 caller may want to tell apart.
 """
 
-__all__ = ["ArchiveError", "MissingExtraError", "OffGridError"]
+__all__ = ["ArchiveError", "ExportError", "MissingExtraError", "OffGridError"]
 
 
 class OffGridError(ValueError):
@@ -13,6 +13,10 @@ class OffGridError(ValueError):
 
 class ArchiveError(ValueError):
     """A file is not a buff model, is cut short, or was written by another version."""
+
+
+class ExportError(ValueError):
+    """A model, or a part of it, that the wanted format cannot hold."""
 
 
 class MissingExtraError(ImportError):

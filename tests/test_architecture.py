@@ -22,6 +22,7 @@ LAYERS = [
     {"trees", "transforms"},
     {"weights"},
     {"flows"},
+    {"export"},
     {"generators"},
 ]
 #: Side branches and front ends with all they may import.

@@ -24,6 +24,7 @@ def inspect(
       buff inspect jets.buff
     """
     from buff.generators import load
+    from buff.kernels import why
 
     generator = load(existing(model))
     settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {})]
@@ -32,6 +33,8 @@ def inspect(
     if generator.condition_schema_ is not None:
         typer.echo(f"given the condition\n{generator.condition_schema_}\n")
     typer.echo(_aligned(settings))
+    if hasattr(generator, "backend_"):
+        typer.echo(f"\nsamples with: {generator.backend_} ({why()})")
     typer.echo(f"\n{generator.nodes_}")
 
 

@@ -99,7 +99,10 @@ class FlowModel:
     @property
     def backend(self) -> str:
         """What draws events: the instructions of the compiled kernels, or ``"xgboost"``."""
-        return kernels.backend() if isinstance(self.compiled, CompiledFlow) else f"xgboost ({self.compiled})"
+        if isinstance(self.compiled, CompiledFlow):
+            fused = kernels.native() is None or kernels.is_exact()
+            return kernels.backend() if fused else f"{kernels.backend()}, trees only"
+        return f"xgboost ({self.compiled})"
 
     @property
     def n_conditions(self) -> int:

@@ -4,7 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -24,6 +24,9 @@ from buff.generators.distillation import Teacher
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.tables import Columns, read
+
+if TYPE_CHECKING:
+    from buff.export import EventSampler
 
 __all__ = ["BUFF"]
 
@@ -270,6 +273,33 @@ class BUFF(Teacher, FlowEstimator):
         parts = models.batches(request) if models else self._decoded(self._flow.batches(request))
         events = self._restore(parts)
         return (events, drawn) if return_condition else events
+
+    def sampler(self, random_state: Any = None) -> "EventSampler":
+        """A small, thread-safe object that draws single events, for event loops.
+
+        ``sampler.draw(i, condition)`` is event i of :meth:`sample` with the same random state, without tables.
+
+        Parameters
+        ----------
+        random_state : None, int or NumPy generator
+            As in :meth:`sample`.
+
+        Raises
+        ------
+        ExportError
+            The model has a column or a solver that no sampler can do.
+        """
+        from buff.export import EventSampler
+
+        check_is_fitted(self)
+        return EventSampler(self, self._sampling_seed(random_state))
+
+    @property
+    def backend_(self) -> str:
+        """What draws events: instructions of the compiled kernels, or ``"xgboost"`` and why."""
+        check_is_fitted(self)
+        models = self._class_models.models if self._class_models else [self]
+        return ", ".join(sorted({model._flow.backend for model in models}))
 
     def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
         """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""

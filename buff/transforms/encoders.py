@@ -22,6 +22,11 @@ class ColumnEncoder(Protocol):
     """What the four kinds of encoders have in common."""
 
     @property
+    def name(self) -> str:
+        """Name of the column."""
+        ...
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the dimensions."""
         ...

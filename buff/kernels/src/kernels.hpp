@@ -58,6 +58,36 @@ inline double interpolate(const X* x, const Y* y, int n, double u) {
 
 namespace scalar {
 #include "scalar.inc"
+/// Trees of few events: eight trees at a time, so that loads do not wait for each other.
+static void trees_of_few(const Forest& F, int m, const uint8_t* codes, float* v, float* sums) {
+    constexpr int kTogether = 8;
+    uint8_t x[256];
+    const int w = F.width;
+    for (int e = 0; e < m; e++) {
+        for (int f = 0; f < F.features; f++) x[f] = codes[f * kBlock + e];
+        for (int j = 0; j < F.outputs; j++) sums[j] = F.base[size_t(j)];
+        for (int t = 0; t < F.trees; t += kTogether) {
+            const int n = F.trees - t < kTogether ? F.trees - t : kTogether;
+            uint32_t i[kTogether];
+            const uint8_t *feature[kTogether], *code[kTogether];
+            for (int k = 0; k < kTogether; k++) {
+                const size_t tree = size_t(k < n ? t + k : t);
+                feature[k] = F.feature.data() + tree * kNodes;
+                code[k] = F.code.data() + tree * kNodes;
+                i[k] = 1;
+            }
+            for (int l = 0; l < F.depth; l++)
+                for (int k = 0; k < kTogether; k++) i[k] = 2 * i[k] + (x[feature[k][i[k]]] > code[k][i[k]]);
+            for (int k = 0; k < n; k++) {
+                const float* leaf = F.leaf.data() + (size_t(t + k) * kNodes + (i[k] & 255)) * size_t(w);
+                if (w == 1) sums[F.group[size_t(t + k)]] += *leaf;
+                else for (int j = 0; j < w; j++) sums[j] += leaf[j];
+            }
+        }
+        for (int j = 0; j < F.outputs; j++) v[j * kBlock + e] += sums[j];
+    }
+}
+
 static void codes_of(const Forest& F, int f, int m, const float* x, uint8_t* out) { codes_plain(F, f, m, x, out); }
 static void trees_of(const Forest& F, int m, const uint8_t* codes, float* v, float* sums) {
     trees_at_any_depth(F, m, codes, v, sums);

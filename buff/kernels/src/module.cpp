@@ -7,8 +7,7 @@
 
 #include <exception>
 
-#include "kernels.hpp"
-#include "quantiles.hpp"
+#include "sampler.hpp"
 
 namespace {
 
@@ -143,6 +142,41 @@ PyObject* decode_column(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
+PyObject* sampler(PyObject*, PyObject* args) { return parse<Sampler>(args, "buff.Sampler"); }
+
+PyObject* draw_events(PyObject*, PyObject* args) {
+    PyObject* capsule;
+    int backend;
+    long long first;
+    Buffer keys, condition, out;
+    if (!PyArg_ParseTuple(args, "Oiy*Lz*w*", &capsule, &backend, &keys.view, &first, &condition.view, &out.view) ||
+        !known(backend))
+        return nullptr;
+    auto* model = static_cast<Sampler*>(PyCapsule_GetPointer(capsule, "buff.Sampler"));
+    if (!model) return nullptr;
+    const int64_t width = int64_t(model->columns().size()), own = int64_t(model->conditions().size());
+    const int64_t n = width ? out.bytes() / (Py_ssize_t(sizeof(double)) * width) : 0;
+    const int64_t rows = own ? condition.bytes() / (Py_ssize_t(sizeof(double)) * own) : 0;
+    if (first < 0 || !out.holds<double>(n * width) || !keys.holds<Key>(model->n_streams()) ||
+        !condition.holds<double>(rows * own) || (own && rows != 1 && rows != n))
+        return wrong_shape();
+    std::string error;
+    Py_BEGIN_ALLOW_THREADS
+    try {
+        Workspace work(*model);
+        model->draw(keys.data<Key>(), first, n, own ? condition.data<double>() : nullptr, rows, nullptr, out.data<double>(),
+                    work, Backend(backend));
+    } catch (const std::exception& reason) {
+        error = reason.what();
+    }
+    Py_END_ALLOW_THREADS
+    if (!error.empty()) {
+        PyErr_SetString(PyExc_ValueError, error.c_str());
+        return nullptr;
+    }
+    Py_RETURN_NONE;
+}
+
 PyObject* normal_rows(PyObject*, PyObject* args) {
     int backend, d;
     long long first;
@@ -186,6 +220,8 @@ PyMethodDef methods[] = {
     {"predict", predict_rows, METH_VARARGS, "Predictions of rows."},
     {"sample", sample_rows, METH_VARARGS, "Scores of events; whether all are finite."},
     {"decode", decode_column, METH_VARARGS, "Values of a column of scores."},
+    {"sampler", sampler, METH_VARARGS, "A whole model from bytes."},
+    {"draw", draw_events, METH_VARARGS, "Values of events of a whole model."},
     {"normal", normal_rows, METH_VARARGS, "Standard normal numbers of events."},
     {"ndtri", elementwise<ndtri>, METH_VARARGS, "Normal quantiles."},
     {"ndtr", elementwise<ndtr>, METH_VARARGS, "Normal distribution function."},
