@@ -15,8 +15,8 @@ __all__ = ["curves", "draw_costs", "draw_curves", "draw_few_steps", "draw_front"
 #: Curves that can still be told apart.
 SHOWN = ("euler", "heun", "ab2", "rk4_nodes", "dpmpp_2m", "unipc2", "dpmpp_2m_sde")
 LABELS = {
-    "w1": "mean $W_1$ [1000 standard deviations]",
-    "sliced_w1": "sliced $W_1$ [1000 standard deviations]",
+    "w1": r"mean $W_1$ [$10^{-3}\sigma$]",
+    "sliced_w1": r"sliced $W_1$ [$10^{-3}\sigma$]",
     "auc_trees": "AUC of boosted trees",
     "auc_mlp": "AUC of a perceptron",
     "train_cpu": "training [CPU s]",

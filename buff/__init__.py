@@ -20,6 +20,7 @@ __all__ = [
     "TableTransformer",
     "Unfolder",
     "UnfoldingResult",
+    "cite",
     "datasets",
     "load",
     "metrics",
@@ -51,11 +52,44 @@ def __getattr__(name: str) -> Any:
     if name in _RENAMED:
         warnings.warn(f"buff.{name} is called buff.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
         name = _RENAMED[name]
+    if name == "__version__":
+        return _version()
     if name in _HOMES:
         return getattr(import_module(f"buff.{_HOMES[name]}"), name)
     if name in _MODULES:
         return import_module(f"buff.{name}")
     raise AttributeError(f"module 'buff' has no attribute {name!r}")
+
+
+def _version() -> str:
+    """The version that is installed; that of the source where nothing is."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("buff-flow")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+def cite() -> str:
+    """How to cite buff, as BibTeX.
+
+    Examples
+    --------
+    >>> "2404.18219" in cite()
+    True
+    """
+    return _CITATION
+
+
+_CITATION = """@article{buff2024,
+  title = {BUFF: Boosted Decision Tree based Ultra-Fast Flow matching},
+  author = {Jiang, Cheng and Qian, Sitian and Qu, Huilin},
+  year = {2024},
+  eprint = {2404.18219},
+  archivePrefix = {arXiv}
+}
+"""
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 Row numbers, not arrays: conditions, weights and labels follow the same rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from scipy.spatial.distance import cdist
 from buff.errors import MissingExtraError
 from buff.protocols import Array, Indices
 
-__all__ = ["MinibatchTransport", "independent"]
+__all__ = ["MinibatchTransport", "independent", "strata", "stratify"]
 
 
 def independent(x0: Array, x1: Array, rng: np.random.Generator) -> tuple[Indices, Indices]:
@@ -118,8 +119,7 @@ class MinibatchTransport:
             raise ValueError(
                 f"labels must have one entry a row of x1: found {labels.shape} for {len(x1)} rows"
             )
-        _, codes = np.unique(labels, return_inverse=True)
-        return [np.flatnonzero(codes[j] == code) for code in range(codes.max() + 1)]
+        return [rows for _, rows in strata(labels[j])]
 
     def _partners(self, x0: Array, x1: Array, rng: np.random.Generator) -> Indices:
         cost = cdist(x0, x1, "sqeuclidean")
@@ -141,3 +141,71 @@ def _sinkhorn(cost: np.ndarray[Any, Any], regularization: float) -> np.ndarray[A
     # logarithms: exp(-cost / regularization) underflows for outlying rows
     plan: np.ndarray[Any, Any] = ot.sinkhorn([], [], cost, regularization, method="sinkhorn_log", warn=False)
     return plan
+
+
+def strata(labels: Any) -> list[tuple[Any, Indices]]:
+    """Each label in order, with the rows that have it.
+
+    Examples
+    --------
+    >>> [(str(label), rows.tolist()) for label, rows in strata(np.array(["b", "a", "b"]))]
+    [('a', [1]), ('b', [0, 2])]
+    """
+    levels, codes = np.unique(labels, return_inverse=True)
+    return [(level, np.flatnonzero(codes.ravel() == k)) for k, level in enumerate(levels)]
+
+
+def stratify(condition: Array, side: Array | None = None, *, smallest: int = 64) -> Indices:
+    """Labels of rows whose conditions are alike: one a distinct row if many share it, else cells by halving.
+
+    Parameters
+    ----------
+    condition : array of shape (n, c)
+    side : array of shape (n,), optional
+        0 or 1: the table that a row comes from; every stratum has rows of both.
+    smallest : int
+        Rows of each table in a cell, at least.
+
+    Returns
+    -------
+    array of n integers
+
+    Raises
+    ------
+    ValueError
+        A condition that many rows share occurs in one table only.
+
+    Examples
+    --------
+    >>> stratify(np.repeat([[0.0], [1.0]], 100, axis=0)).tolist() == [0] * 100 + [1] * 100
+    True
+    >>> np.bincount(stratify(np.arange(300.0)[:, None])).tolist()
+    [75, 75, 75, 75]
+    """
+    side = np.zeros(len(condition), np.intp) if side is None else side
+    levels, codes = np.unique(condition, axis=0, return_inverse=True)
+    codes = codes.ravel()
+    if len(levels) * smallest <= len(condition):
+        alone = [k for k in range(len(levels)) if len(np.unique(side[codes == k])) < len(np.unique(side))]
+        if alone:
+            raise ValueError(f"{len(alone)} of {len(levels)} conditions occur in one of the two tables only")
+        return np.asarray(codes, np.intp)
+    labels = np.zeros(len(condition), np.intp)
+    for label, rows in enumerate(_cells(condition, np.arange(len(condition)), _enough(side, smallest))):
+        labels[rows] = label
+    return labels
+
+
+def _enough(side: Array, smallest: int) -> Callable[[Indices], bool]:
+    sides = np.unique(side)
+    return lambda rows: all((side[rows] == s).sum() >= smallest for s in sides)
+
+
+def _cells(condition: Array, rows: Indices, enough: Callable[[Indices], bool]) -> list[Indices]:
+    """Cells from halving at the median of the widest column, as long as both halves are large enough."""
+    here = condition[rows]
+    for column in np.argsort(-here.std(axis=0)):
+        below = here[:, column] <= np.median(here[:, column])
+        if enough(rows[below]) and enough(rows[~below]):
+            return _cells(condition, rows[below], enough) + _cells(condition, rows[~below], enough)
+    return [rows]

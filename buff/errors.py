@@ -1,10 +1,13 @@
-"""Errors that buff raises on top of Python's own.
+"""Errors that buff raises on top of Python's own, and checks of parameters that raise Python's.
 
 Bad values raise :class:`ValueError`, bad types :class:`TypeError`; the classes below name the situations a
 caller may want to tell apart.
 """
 
-__all__ = ["ArchiveError", "ExportError", "MissingExtraError", "OffGridError"]
+from numbers import Integral
+from typing import Any
+
+__all__ = ["ArchiveError", "ExportError", "MissingExtraError", "OffGridError", "check_jobs", "check_whole"]
 
 
 class OffGridError(ValueError):
@@ -40,3 +43,36 @@ class MissingExtraError(ImportError):
         super().__init__(f'{package} is not installed: pip install "buff-flow[{extra}]"')
         self.package = package
         self.extra = extra
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """A parameter that counts something, as a plain integer.
+
+    Raises
+    ------
+    TypeError
+        It is no integer.
+    ValueError
+        It is below ``least``.
+
+    Examples
+    --------
+    >>> check_whole("n_steps", 0, 1)
+    Traceback (most recent call last):
+    ValueError: n_steps must be at least 1, found 0
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, found {value!r}")
+    if int(value) < least:
+        raise ValueError(f"{name} must be at least {least}, found {value!r}")
+    return int(value)
+
+
+def check_jobs(n_jobs: Any) -> None:
+    """Raise TypeError for a number of jobs that is no integer, ValueError for 0; None is welcome."""
+    if n_jobs is None:
+        return
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
+        raise TypeError(f"n_jobs must be an integer or None, found {n_jobs!r}")
+    if int(n_jobs) == 0:
+        raise ValueError("n_jobs must be a number of cores, or -1 for all; found 0")

@@ -5,7 +5,8 @@ words of event i start at a counter that is known without drawing the events bef
 from the inverse distribution function, which uses one word each whatever its value.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.special import ndtri
 
 from buff.protocols import Array, Indices
 
-__all__ = ["EventNoise", "seed_from", "training_seed"]
+__all__ = ["EventNoise", "SharedWords", "seed_from", "training_seed"]
 
 #: 64-bit words that one tick of Philox' counter yields.
 _WORDS = 4
@@ -68,6 +69,26 @@ def training_seed(seed: int, i: int | None = None) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed, spawn_key=(_TRAINING, 0 if i is None else i + 1))
 
 
+class SharedWords:
+    """Random words of a number of events, generated once for all who draw for some of them.
+
+    Parameters
+    ----------
+    n : int
+        Number of events.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._kept: dict[tuple[int, int], Array] = {}
+
+    def get(self, key: tuple[int, int], generate: Callable[[int], Array]) -> Array:
+        """The words of a stream, by ``generate(n)`` when they are asked for first."""
+        if key not in self._kept:
+            self._kept[key] = generate(self.n)
+        return self._kept[key]
+
+
 @dataclass
 class EventNoise:
     """Standard normal numbers of events ``first_event``, ``first_event + 1``, ...
@@ -83,6 +104,8 @@ class EventNoise:
         First stream to draw from.
     chosen : array of rising integers, optional
         Only these events, counted from the first.
+    words : SharedWords, optional
+        Of all events, shared by those that draw for some of them.
 
     Examples
     --------
@@ -95,18 +118,26 @@ class EventNoise:
     first_event: int = 0
     stream: int = 0
     chosen: Indices | None = None
+    words: SharedWords | None = None
     _calls: int = field(default=0, repr=False)
 
     def normal(self, n: int, d: int) -> Array:
         """Float32 array of shape (n, d) from the current stream."""
-        if self.chosen is not None:
-            return replace(self, chosen=None).normal(int(self.chosen.max(initial=-1)) + 1, d)[self.chosen]
+        if self.chosen is None:
+            words = self._words(n, d)
+        elif self.words is None:
+            words = self._words(int(self.chosen.max(initial=-1)) + 1, d)[self.chosen]
+        else:
+            words = self.words.get((self.stream + self._calls, d), lambda n: self._words(n, d))[self.chosen]
+        u = (words >> np.uint64(11)).astype(np.float64) * _CELL + 0.5 * _CELL
+        return ndtri(u).astype(np.float32)
+
+    def _words(self, n: int, d: int) -> Array:
+        """The random words of the first ``n`` events, uint64 of shape (n, d)."""
         ticks = -(-d // _WORDS)
         stream = np.random.SeedSequence(self.seed, spawn_key=(self.stream + self._calls,))
         generator = np.random.Philox(key=stream.generate_state(2, np.uint64)).advance(self.first_event * ticks)
-        words = generator.random_raw(n * ticks * _WORDS).reshape(n, ticks * _WORDS)[:, :d]
-        u = (words >> np.uint64(11)).astype(np.float64) * _CELL + 0.5 * _CELL
-        return ndtri(u).astype(np.float32)
+        return generator.random_raw(n * ticks * _WORDS).reshape(n, ticks * _WORDS)[:, :d]
 
     def __call__(self, x: Array) -> Array:
         z = self.normal(*x.shape)

@@ -61,7 +61,7 @@ PURE = {"grids", "schedules", "paths", "couplings", "fields", "solvers"}
 BASELINE_FILES = sorted((ROOT / "baselines").rglob("*.py"))
 SHARED = {
     *("errors", "protocols", "randomness", "archive", "grids", "schedules", "paths", "couplings", "solvers", "fields"),
-    *("tables", "transforms", "metrics", "datasets"),
+    *("tables", "transforms", "metrics", "datasets", "flows", "generators", "weights"),
 }
 
 

@@ -44,11 +44,12 @@ def points(axes):
 
 
 def chi2_of(figure):
-    return figure.axes[0].get_legend().get_title().get_text().partition("= ")[2]
+    (note,) = (text.get_text() for text in figure.axes[0].texts)
+    return note.partition("= ")[2] or note
 
 
 def legend_of(figure):
-    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_spectrum_shows_densities_errors_and_ratio():
@@ -82,6 +83,20 @@ def test_chi_squared_of_few_replicas_counts_their_directions():
     assert chi2_of(figure) == "0.5/1"
 
 
+def test_chi_squared_of_estimated_covariances_needs_replicas():
+    given = {"covariance": np.eye(3), "truth": UNFOLDED - 1}
+    assert chi2_of(unfolded_spectrum(EDGES, UNFOLDED, **given)) == "3.0/3"
+    assert chi2_of(unfolded_spectrum(EDGES, UNFOLDED, n_replicas=11, **given)) == "1.8/3"  # (11 - 5) / 10
+    assert chi2_of(unfolded_spectrum(EDGES, UNFOLDED, n_replicas=5, **given)).endswith("needs 6 replicas")
+
+
+def test_correlations_within_their_noise_are_grey():
+    figure = bin_correlations([[1, 0.1, 0.9], [0.1, 1, 0], [0.9, 0, 1]], EDGES, n_replicas=50)
+    colours = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
+    assert (colours["0.10"], colours["0.90"]) == ("0.6", "white")
+    assert figure.axes[1].get_ylabel() == "correlation, 50 replicas"
+
+
 def test_normalised_spectra_have_unit_area():
     figure = unfolded_spectrum(EDGES, UNFOLDED, truth=TRUTH, reco=3 * TRUTH, normalise=True, unit="GeV")
     assert points(figure.axes[0])[1] @ np.diff(EDGES) == pytest.approx(1)
@@ -93,11 +108,11 @@ def test_normalised_spectra_have_unit_area():
 def test_spectrum_without_truth():
     figure = unfolded_spectrum(EDGES, UNFOLDED, labels={"unfolded": "data"})
     assert len(figure.axes) == 1
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["data"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["data"]
     against_prior = unfolded_spectrum(EDGES, UNFOLDED, prior=TRUTH, covariance=np.diag(ERROR**2))
     assert against_prior.axes[1].get_ylabel() == "ratio to\nsimulated truth"
     assert legend_of(against_prior)[-2:] == ["total error", "unfolded"]
-    assert not chi2_of(against_prior)  # chi-squared to a prior means nothing
+    assert not against_prior.axes[0].texts  # chi-squared to a prior means nothing
 
 
 def test_errors_are_a_band_around_the_points_where_there_is_no_covariance():

@@ -88,7 +88,7 @@ def test_everything_is_on_the_page_in_order(page):
     assert parsed.open == []
     assert parsed.headings == [
         *("Jets & <more>", "Quality", "Cost", "Columns", "Copies of training events"),
-        *("Distributions", "Correlations", "Pairs", "Steps", "Schema"),
+        *("Distributions", "Correlations", "Pairs", "Steps", "Schema", "Provenance"),
     ]
     assert "mass &lt;number&gt;" in page
 
@@ -110,7 +110,7 @@ def test_numbers_stand_beside_their_floor(page, measured):
     key = "mean Wasserstein distance of numbers [σ]"
     assert rows[key][0] == str(good.floor.wasserstein)
     ratio = poor.scores.wasserstein.value / good.floor.wasserstein.value
-    assert rows[key][2] == f"{poor.scores.wasserstein} {ratio:.2f} ×"
+    assert rows[key][2] == f"{poor.scores.wasserstein} {ratio:.2f} × floor"
     assert rows["AUC of boosted trees, real against generated"][1:] == [
         *(str(good.scores.trees), str(poor.scores.trees)),
     ]
@@ -139,7 +139,7 @@ def test_what_is_not_known_is_left_out(tmp_path):
     plain = report(events(0), events(1), classifiers=(), floor=False, n_bootstrap=5)
     html_report(plain, pa.table(events(0)), pa.table(events(1)), tmp_path / "page.html", columns=["mass"])
     parsed = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert parsed.headings == ["Generated against real events", "Quality", "Columns", "Distributions"]
+    assert parsed.headings == ["Generated against real events", "Quality", "Columns", "Distributions", "Provenance"]
 
 
 def test_long_tables_are_thinned_with_their_weights(monkeypatch, tmp_path):
@@ -219,3 +219,19 @@ def test_undefined_numbers_are_blank():
 
     assert _against(Estimate(float("nan"), 0.1), None) == ""
     assert _against(None, None) == ""
+
+
+def test_the_page_says_where_its_numbers_come_from(tmp_path):
+    plain = report(events(0), events(1), classifiers=(), floor=False, n_bootstrap=5)
+    given = {"command": "buff evaluate a b", "seed": "3"}
+    html_report(plain, pa.table(events(0)), pa.table(events(1)), tmp_path / "page.html", provenance=given)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "command: buff evaluate a b" in text
+    assert re.search(r"written: 20\d\d-\d\d-\d\d \d\d:\d\d UTC by buff \d", text)
+
+
+def test_names_that_are_half_a_formula_are_drawn_as_they_are(tmp_path):
+    tables = [pa.table({r"$\frac{1}{2$": events(k)["mass"], "net $": events(k)["mass"] ** 2}) for k in range(2)]
+    measured = report(*(t.to_pandas() for t in tables), classifiers=(), floor=False, n_bootstrap=5)
+    html_report(measured, *tables, tmp_path / "page.html")
+    assert (tmp_path / "page.html").exists()

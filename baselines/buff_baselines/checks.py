@@ -7,21 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from buff.errors import check_whole
 from buff.grids import get_grid
 from buff.protocols import Array
-from buff_baselines.fields import get_rule
+from buff.weights import POLICIES
+from buff_baselines.fields import get_solver
 from buff_baselines.spaces import SPACES
 
-__all__ = ["check_number", "check_parameters", "check_weights", "check_whole", "get_device"]
-
-
-def check_whole(name: str, value: Any, least: int) -> int:
-    """A whole number that is not too small."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name} must be an integer, found {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, found {value!r}")
-    return int(value)
+__all__ = ["check_number", "check_parameters", "check_weights", "get_device"]
 
 
 def check_number(name: str, value: Any) -> float:
@@ -52,6 +45,8 @@ def check_parameters(model: Any) -> None:
         check_number(name, getattr(model, name))
     if model.max_seconds is not None:
         check_number("max_seconds", model.max_seconds)
+    if model.negative_weights not in POLICIES:
+        raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}, found {model.negative_weights!r}")
     for width in model.hidden or ():
         check_whole("every width in hidden", width, 1)
     if model.max_seconds is not None and not model.max_seconds > 0:
@@ -70,7 +65,7 @@ def check_parameters(model: Any) -> None:
         raise ValueError(f"unknown preprocessing {model.preprocessing!r}: choose one of {', '.join(SPACES)}")
     if not isinstance(model.solver, str):
         raise TypeError(f"solver must be a name, found {model.solver!r}: sample() takes solvers of your own")
-    get_rule(model.solver)
+    get_solver(model.solver)
     get_grid(model.grid, int(model.n_steps))
     get_device(model.device)
 

@@ -8,16 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from buff.couplings import MinibatchTransport
+from buff.couplings import MinibatchTransport, stratify
 from buff_baselines.objectives import Objective
 from buff_baselines.spaces import Levels
 from buff_baselines.training import Rows
 
 __all__ = ["TrainingData"]
-
-#: Levels of a continuous condition within which transport may exchange pairs.
-_STRATA = 10
-
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -48,26 +44,17 @@ class TrainingData:
 
     def loss(self, objective: Objective, coupling: str | None) -> Any:
         """``loss(network, rows, rng)`` of an objective, its pairs independent or by ``"transport"``."""
-        stratify = None if self.condition is None or coupling is None else _strata(self.condition)
+        strata = None if self.condition is None or coupling is None else stratify(self.condition.cpu().numpy())
 
         def loss(network: nn.Module, rows: Tensor, rng: torch.Generator) -> Tensor:
             x1 = self.levels.batch(rows, rng)
             x0 = torch.randn(x1.shape, generator=rng, device=rng.device)
             c = None if self.condition is None else self.condition[rows]
             if coupling is not None:
-                labels = None if stratify is None else stratify[rows].cpu().numpy()
+                labels = None if strata is None else strata[rows.cpu().numpy()]
                 pairs = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng, device=rng.device)))
                 i, j = MinibatchTransport(256, labels)(x0.cpu().numpy(), x1.cpu().numpy(), pairs)
                 x0, x1, c = x0[i], x1[j], None if c is None else c[j]
             return objective.loss(network, x0, x1, c, rng)
 
         return loss
-
-
-def _strata(condition: Tensor) -> Tensor:
-    """Labels within which conditions are alike: the rows themselves if there are few, else tenths of each column."""
-    distinct, labels = torch.unique(condition, dim=0, return_inverse=True)
-    if len(distinct) <= max(_STRATA, len(condition) // 100):
-        return labels
-    tenths = (condition.argsort(0).argsort(0) * _STRATA).div(len(condition), rounding_mode="floor")
-    return torch.unique(tenths, dim=0, return_inverse=True)[1]

@@ -9,8 +9,11 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from buff.errors import check_whole
+from buff.grids import get_grid
 from buff.randomness import seed_from
-from buff_baselines.checks import check_number, check_whole
+from buff.solvers import get_solver
+from buff_baselines.checks import check_number
 from buff_baselines.generator import NeuralGenerator
 from buff_baselines.parametrisations import Parametrisation
 from buff_baselines.training import Rows, Trainer, TrainingSettings
@@ -77,7 +80,7 @@ def distill(
     >>> student.n_steps, bool(abs(student.sample(2000).std() - 2) < 0.4)
     (1, True)
     """
-    check_is_fitted(model, "network_")
+    check_is_fitted(model)
     if method not in DISTILLATIONS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(DISTILLATIONS)}")
     n_steps = check_whole("n_steps", n_steps, 1)
@@ -90,7 +93,7 @@ def distill(
     seed = seed_from(random_state) % 2**31
     data = _Generated.by(model, seed)
     settings = TrainingSettings(n_iterations, batch_size, learning_rate, check_every=n_iterations, seed=seed)
-    parametrisation = model.field_.parametrisation
+    parametrisation = model.model_.field.parametrisation
     student = copy.deepcopy(model)
     network = copy.deepcopy(model.network_).requires_grad_(True)
     if method == "progressive":
@@ -104,8 +107,9 @@ def distill(
         settings = replace(settings, ema=0.95)
         network = _consistency(network, guide, parametrisation, data, settings)
         solver = "consistency"
-    student.network_ = network.requires_grad_(False).eval()
-    student.field_ = replace(model.field_, network=student.network_)
+    field = replace(model.model_.field, network=network.requires_grad_(False).eval())
+    grid = get_grid("uniform", n_steps)
+    student.model_ = replace(model.model_, field=field, solver=get_solver(solver), grid=grid)
     student.set_params(solver=solver, grid="uniform", n_steps=n_steps)
     return student
 

@@ -27,9 +27,7 @@ class NeuralFlow(NeuralGenerator):
     solver, grid, n_steps
         How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS`, and for ``"sbcfm"`` also ``"bridge"``,
         its diffusion. Other samplers that add noise take pairs to be independent, which those of ``"otcfm"`` and
-        ``"sbcfm"`` are not. The sixteen evaluations of the default give what twenty of Heun's do (AUC
-        of trees and perceptron on top jets: 0.582 and 0.671, with Heun 0.588 and 0.684, after a minute of training,
-        three seeds; 0.538 and 0.527, with Heun 0.536 and 0.523, after four, two seeds).
+        ``"sbcfm"`` are not.
     n_iterations, batch_size, learning_rate, weight_decay, ema
         See :class:`buff_baselines.training.TrainingSettings`.
     early_stopping : int or None
@@ -42,6 +40,8 @@ class NeuralFlow(NeuralGenerator):
         Normal scores as in BUFF, or standardised columns.
     noise : float, optional
         Of the bridge (1 by default), or left on the data by ``"fm"`` (0.001).
+    negative_weights : {"error", "smooth", "cancel"}
+        What becomes of event weights below 0: see :func:`buff.weights.positive_weights`.
     checkpoint : path, optional
         File, written at every check, from which an interrupted training goes on.
     bf16, compile : bool
@@ -52,6 +52,8 @@ class NeuralFlow(NeuralGenerator):
 
     Attributes
     ----------
+    model_ : NeuralModel
+        The network with its solver, arrays only.
     field_ : TorchField
         The velocity, for any solver.
     history_ : tuple of StepRecord
@@ -85,6 +87,7 @@ class NeuralFlow(NeuralGenerator):
         max_seconds: float | None = None,
         preprocessing: str = "rank",
         noise: float | None = None,
+        negative_weights: str = "error",
         checkpoint: str | os.PathLike[str] | None = None,
         bf16: bool = False,
         compile: bool = False,
@@ -108,6 +111,7 @@ class NeuralFlow(NeuralGenerator):
         self.max_seconds = max_seconds
         self.preprocessing = preprocessing
         self.noise = noise
+        self.negative_weights = negative_weights
         self.checkpoint = checkpoint
         self.bf16 = bf16
         self.compile = compile
@@ -184,6 +188,7 @@ class NeuralDiffusion(NeuralGenerator):
         held_out: float = 0.1,
         max_seconds: float | None = None,
         preprocessing: str = "rank",
+        negative_weights: str = "error",
         checkpoint: str | os.PathLike[str] | None = None,
         bf16: bool = False,
         compile: bool = False,
@@ -208,6 +213,7 @@ class NeuralDiffusion(NeuralGenerator):
         self.held_out = held_out
         self.max_seconds = max_seconds
         self.preprocessing = preprocessing
+        self.negative_weights = negative_weights
         self.checkpoint = checkpoint
         self.bf16 = bf16
         self.compile = compile

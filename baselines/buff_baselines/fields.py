@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from buff.fields import AbstractField
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers import Solver, get_solver
-from buff.solvers.flow import BoundField
+from buff.solvers import Solver
+from buff.solvers import get_solver as get_buff_solver
+from buff.solvers.base import BoundField
 from buff_baselines.parametrisations import Parametrisation
 
-__all__ = ["BridgeField", "BridgeSolver", "TorchField", "get_rule"]
+__all__ = ["BridgeField", "BridgeSolver", "TorchField", "get_solver"]
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,9 @@ class BridgeSolver(Solver):
         return x + (s - t) * drift + flow.field.noise * math.sqrt(s - t) * flow.normal(x), memory
 
 
-def get_rule(name: str | Solver) -> Solver:
+def get_solver(name: str | Solver) -> Solver:
     """The solver ``bridge``, or one of buff's by name."""
-    return BridgeSolver() if name == "bridge" else get_solver(name)
+    return BridgeSolver() if name == "bridge" else get_buff_solver(name)
 
 
 def _tensor_like(first: Tensor, x: Array) -> Tensor:

@@ -1,5 +1,6 @@
 """Rows as numbers a network can learn: normal scores, or standardised columns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ class StandardSpace:
         ValueError
             A column is no number, or has missing values: rank space takes both.
         """
-        columns = read(X)
+        columns = X if isinstance(X, Columns) else read(X)
         for name, values in zip(columns.names, columns.arrays, strict=True):
             if np.asarray(values).dtype.kind not in "iuf":
                 raise ValueError(f"column {name!r} holds no numbers: use preprocessing='rank'")
@@ -52,15 +53,18 @@ class StandardSpace:
 
     def inverse_transform(self, z: Array) -> Any:
         """The table of standardised rows, in the container that was fitted."""
-        values = np.asarray(z, np.float64) * self.scale_ + self.mean_
-        return self.template_.restore(tuple(values.T))
+        return self.template_.restore(self.decode(z))
+
+    def decode(self, z: Array) -> tuple[Array, ...]:
+        """One array a column, from standardised rows of shape (n, n_dims_)."""
+        return tuple((np.asarray(z, np.float64) * self.scale_ + self.mean_).T)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A record and arrays from which :meth:`from_arrays` makes the space anew."""
         return {"template": self.template_.to_dict()}, {"mean": self.mean_, "scale": self.scale_}
 
     @classmethod
-    def from_arrays(cls, record: dict[str, Any], arrays: dict[str, Array]) -> "StandardSpace":
+    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "StandardSpace":
         """Inverse of :meth:`to_arrays`."""
         space = cls()
         space.template_ = Template.from_dict(record["template"])

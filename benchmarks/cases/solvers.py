@@ -79,7 +79,7 @@ class Trees:
 
 
 def field_of(model: Any) -> Any:
-    return model._flow.field
+    return model.model_.field
 
 
 class Network:

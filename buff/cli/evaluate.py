@@ -1,5 +1,8 @@
 """``buff evaluate``."""
 
+import shlex
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,7 +80,14 @@ def evaluate(
             title=title or f"{generated.name} against {real.name}",
             units=units_of(tables["real"]) | units,
             real_weights=weights,
+            provenance=_provenance(paths, seed),
         )
+
+
+def _provenance(paths: Mapping[str, Path], seed: int) -> dict[str, str]:
+    """The command and the files of a page."""
+    files = {f"{name} events": str(path) for name, path in paths.items()}
+    return {"command": shlex.join(["buff", *sys.argv[1:]]), "seed": str(seed), **files}
 
 
 def _common(real: Path, generated: Path, weight_column: str | None) -> tuple[list[str], str]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.flows import FlowModel
+from buff.flows import FlowModel, MixtureModel
 from buff.flows.compiled import pack_flow, program_of, unfit
 from buff.protocols import Array
 from buff.transforms import ConditionEncoder
@@ -41,13 +41,13 @@ def pack_sampler(model: Any) -> bytes:
     for flow, encoders in zip(flows, spaces_of(model), strict=True):
         parts += [pack_flow(flow, program_of(flow)), _integers(len(encoders))]
         parts += [_column(e, levels[e.name]) for e in encoders]
-    classes = model._class_models.classes.features if len(flows) > 1 else np.empty(0)
+    classes = model.model_.classes.features if len(flows) > 1 else np.empty(0)
     return b"".join([*parts, kernels.sized(np.asarray(classes, np.float32))])
 
 
 def check_exportable(model: Any) -> None:
     """Raise ExportError for models that are more than a flow from noise to a table."""
-    if type(model).__name__ != "BUFF" or not hasattr(model, "space_"):
+    if type(model).__name__ != "BUFF" or not hasattr(model, "model_"):
         kind = type(model).__name__
         raise ExportError(f"{kind} cannot be exported: only a fitted BUFF can, which needs no input table")
     for flow in flows_of(model):
@@ -57,13 +57,13 @@ def check_exportable(model: Any) -> None:
 
 def flows_of(model: Any) -> list[FlowModel]:
     """The flow of a model, or of each of its classes."""
-    return [m._flow for m in model._class_models.models] if model._class_models else [model._flow]
+    return list(model.model_.models) if isinstance(model.model_, MixtureModel) else [model.model_]
 
 
 def spaces_of(model: Any) -> list[Sequence[ColumnEncoder]]:
     """The encoders of the columns that go with each flow."""
-    models = model._class_models.models if model._class_models else [model]
-    return [m.space_.encoders_ for m in models]
+    spaces = model._class_spaces if isinstance(model.model_, MixtureModel) else [model.space_]
+    return [space.encoders_ for space in spaces]
 
 
 def coded_levels(encoder: ColumnEncoder) -> tuple[Any, ...]:

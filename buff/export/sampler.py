@@ -7,7 +7,7 @@ import numpy as np
 
 from buff import kernels
 from buff.export.packed import coded_levels, flows_of, pack_sampler, spaces_of
-from buff.flows import SampleRequest
+from buff.flows import MixtureModel, SampleRequest
 from buff.flows.compiled import program_of, stream_key
 from buff.protocols import Array
 from buff.transforms.encoders import ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
@@ -120,8 +120,8 @@ class EventSampler:
         model, k, features = self._model, 0, None
         if values is not None:
             features = _features(model._encoder, self._codes, values)
-        if model._class_models:
-            k, features = int(model._class_models.classes.of(features)[0]), None
+        if isinstance(model.model_, MixtureModel):
+            k, features = int(model.model_.classes.numbers(features)[0]), None
         flow, encoders = flows_of(model)[k], spaces_of(model)[k]
         scores = flow.draw(SampleRequest(1, self._seed, event, features).batch(0, 1))
         return np.array(list(_values(encoders, self.levels, scores)), np.float64)

@@ -1,21 +1,21 @@
 """Flows of boosted trees between arrays: fit on scores, draw scores."""
 
+from buff.flows.arrays import ReproducibleLinear
 from buff.flows.cache import NodeCache
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
 from buff.flows.data import FixedScores, FlowMatchingData, RankIntervals, RegressionSource
-from buff.flows.executor import train_field
+from buff.flows.distill import TeacherTrajectories, distill, teaching_seed
 from buff.flows.fit import FlowSettings, calibrate, estimate_cost, fit_flow, train_flow, train_nodes
-from buff.flows.linear_velocity import LinearVelocity
+from buff.flows.linear import ConditionalStandardizer, LinearVelocity
+from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
-from buff.flows.reproducible_linear import ReproducibleLinear
 from buff.flows.request import SampleRequest
-from buff.flows.source import Source, stratify
-from buff.flows.standardizer import ConditionalStandardizer
-from buff.flows.teacher import TeacherTrajectories
+from buff.flows.source import Source
 
 __all__ = [
+    "Classes",
     "ConditionalStandardizer",
     "CostEstimate",
     "FixedScores",
@@ -24,6 +24,7 @@ __all__ = [
     "FlowSettings",
     "LinearVelocity",
     "MarginalCalibration",
+    "MixtureModel",
     "NodeCache",
     "NodeModel",
     "NodeRecord",
@@ -35,13 +36,13 @@ __all__ = [
     "Source",
     "TeacherTrajectories",
     "calibrate",
+    "distill",
     "estimate_cost",
     "fit_flow",
     "fit_node",
     "limit_memorisation",
     "make_plan",
-    "stratify",
-    "train_field",
+    "teaching_seed",
     "train_flow",
     "train_nodes",
 ]

@@ -13,8 +13,8 @@ from buff.solvers.unroll import Program, unroll
 from buff.trees import FlatForest
 
 if TYPE_CHECKING:
+    from buff.flows.arrays import ReproducibleLinear
     from buff.flows.model import FlowModel
-    from buff.flows.reproducible_linear import ReproducibleLinear
 
 __all__ = ["CompiledFlow", "pack_flow", "program_of", "stream_key", "unfit"]
 

@@ -7,10 +7,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from scipy.special import ndtr
 
-from buff.flows.devices import device_arrays, to_numpy
-from buff.flows.linear_velocity import LinearVelocity
+from buff.flows.arrays import device_arrays, to_numpy
+from buff.flows.linear import ConditionalStandardizer, LinearVelocity
 from buff.flows.source import NOISE, Source
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.protocols import Array
 
 __all__ = ["Base", "FixedScores", "FlowMatchingData", "Problem", "RankIntervals", "RegressionSource"]
@@ -97,10 +96,13 @@ class RankIntervals:
 
     def draw(self, rng: Any, device: str = "cpu") -> Array:
         """x1 of shape (n, d), ``ndtri(low + (high - low) u)`` with u uniform."""
+        return self.at(rng.random(self.low.shape, dtype=device_arrays(device)[0].float32), device)
+
+    def at(self, u: Array, device: str = "cpu") -> Array:
+        """Scores at places u in [0, 1] between the ranks, float32 of shape (n, d)."""
         xp, ndtri = device_arrays(device)
-        place = rng.random(self.low.shape, dtype=xp.float32)
-        u = self.low + (self.high - self.low) * place
-        return ndtri(xp.clip(u, xp.float32(1e-7), xp.float32(1 - 1e-7)))
+        rank = self.low + (self.high - self.low) * u
+        return ndtri(xp.clip(rank, xp.float32(1e-7), xp.float32(1 - 1e-7)))
 
 
 @dataclass(frozen=True)

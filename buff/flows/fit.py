@@ -1,27 +1,34 @@
 """Scores in, fitted flow out."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
+from buff.errors import check_jobs, check_whole
 from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
 from buff.flows.data import Base, FlowMatchingData, RegressionSource
-from buff.flows.executor import train_field
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeModel, Nodes, limit_memorisation
+from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
 from buff.flows.request import SampleRequest
 from buff.flows.source import NOISE, Source
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
 from buff.randomness import seed_from, training_seed
 from buff.solvers import SOLVERS, Solver, get_solver
-from buff.trees import TreeSettings
+from buff.trees import Booster, TreeSettings
 
 __all__ = ["FlowSettings", "calibrate", "estimate_cost", "fit_flow", "train_flow", "train_nodes"]
+
+Fitted: TypeAlias = tuple[int, Booster | None, NodeRecord]
 
 #: Events from which a calibration is read, and rows from which on a flow needs none: within 2 percent of the width it
 #: is right, and bending it costs as much as it gains.
@@ -53,6 +60,11 @@ class FlowSettings:
     verbose : int
         Whether to show progress.
 
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the parameter, what was found and what is valid.
+
     Examples
     --------
     >>> FlowSettings(n_steps=2, solver="heun").times
@@ -66,8 +78,19 @@ class FlowSettings:
     noise_budget: int = 150_000
     n_jobs: int | None = None
     max_memory: int | None = None
-    cache_dir: str | Path | None = None
+    cache_dir: str | os.PathLike[str] | None = None
     verbose: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("n_steps", self.n_steps, 1)
+        check_whole("noise_budget", self.noise_budget, 1)
+        if self.max_memory is not None:
+            check_whole("max_memory", self.max_memory, 1)
+        check_jobs(self.n_jobs)
+        if not isinstance(self.cache_dir, str | os.PathLike | None):
+            raise TypeError(f"cache_dir must be a folder or None, found {self.cache_dir!r}")
+        if self.cache_dir is not None and Path(self.cache_dir).exists() and not Path(self.cache_dir).is_dir():
+            raise ValueError(f"cache_dir must be a folder, found the file {os.fspath(self.cache_dir)!r}")
 
     @property
     def time_grid(self) -> TimeGrid:
@@ -189,12 +212,25 @@ def train_nodes(
     seed: int,
     cache: NodeCache | None = None,
 ) -> tuple[tuple[NodeModel, ...], Nodes]:
-    """The models of all nodes and their records."""
-    fitted = train_field(
-        data, base, settings.times, settings.trees, cost, seed=seed, cache=cache, verbose=settings.verbose
-    )
-    nodes = tuple(NodeModel.of(base, record.t, trees, settings.trees.device) for trees, record in fitted)
-    return nodes, Nodes(record for _, record in fitted)
+    """The models of all nodes and their records: in parallel, with progress, resumable.
+
+    A node's noise depends on ``seed`` and its number only, so the result does not depend on how many workers there
+    are, nor on which nodes ``cache`` already held.
+    """
+    times, trees = settings.times, settings.trees
+    held = {i: cache.load(i, data.n_dims, trees.device) if cache else None for i in range(len(times))}
+    fitted: dict[int, tuple[Booster | None, NodeRecord]] = {i: kept for i, kept in held.items() if kept}
+    jobs = [
+        (i, (data, base, times[i], trees, cost.n_draws, training_seed(seed, i)), cache)
+        for i in range(len(times))
+        if i not in fitted
+    ]
+    with tqdm(total=len(times), initial=len(fitted), desc="nodes", unit="node", disable=not settings.verbose) as bar:
+        for i, booster, record in _run(jobs, cost.n_workers, trees.device):
+            fitted[i] = booster, record
+            bar.update()
+    nodes = (NodeModel.of(base, times[i], fitted[i][0], trees.device) for i in range(len(times)))
+    return tuple(nodes), Nodes(fitted[i][1] for i in range(len(times)))
 
 
 def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool = False) -> CostEstimate:
@@ -233,3 +269,27 @@ def _cache(
     shown = "none" if seed is None else seed
     key = fingerprint(data, settings.trees, cost.n_draws, times=settings.times, seed=shown)
     return NodeCache(Path(settings.cache_dir) / key), int(key, 16) if seed is None else seed
+
+
+def _run(jobs: list[Any], n_workers: int, device: str) -> Iterator[Fitted]:
+    if device == "cuda" or n_workers == 1 or len(jobs) < 2:  # one context serves all nodes of a GPU
+        return (_fit_one(*job) for job in jobs)
+    results = Parallel(n_workers, return_as="generator_unordered")(
+        delayed(_fit_apart)(os.getpid(), *job) for job in jobs
+    )
+    return results  # type: ignore[no-any-return]
+
+
+def _fit_one(i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
+    trees, record = fit_node(*task)
+    if cache and trees:
+        cache.store(i, trees, record)
+    return i, trees, record
+
+
+def _fit_apart(parent: int, i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
+    if os.getpid() != parent:
+        # a process that so much as looks at a GPU reserves memory there
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    with threadpool_limits(1):
+        return _fit_one(i, task, cache)

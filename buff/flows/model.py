@@ -9,14 +9,13 @@ import numpy as np
 
 from buff import kernels
 from buff.fields import NodeField
+from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.compiled import CompiledFlow
 from buff.flows.cost import CostEstimate
-from buff.flows.devices import device_arrays, to_numpy
+from buff.flows.linear import ConditionalStandardizer
 from buff.flows.nodes import NodeModel, Nodes
-from buff.flows.reproducible_linear import ReproducibleLinear
 from buff.flows.request import SampleRequest
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory

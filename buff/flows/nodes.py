@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from buff.flows.arrays import ReproducibleLinear, device_arrays
 from buff.flows.data import Base, FlowMatchingData, RegressionSource
-from buff.flows.devices import device_arrays
-from buff.flows.linear_velocity import LinearVelocity
-from buff.flows.reproducible_linear import ReproducibleLinear
+from buff.flows.linear import LinearVelocity
 from buff.protocols import Array
 from buff.trees import Booster, FlatForest, TreeSettings, flattened
 

@@ -1,15 +1,16 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import ndtr
 
+from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices
-from buff.randomness import EventNoise
+from buff.randomness import EventNoise, SharedWords
 
 __all__ = ["SampleRequest", "condition_normals", "dequantization_noise"]
 
@@ -48,11 +49,13 @@ class SampleRequest:
         First stream of the events' random numbers; models that share events take streams that are far apart.
     chosen : array of n rising integers, optional
         Only these events, counted from the first; see :meth:`choose`.
+    words : SharedWords, optional
+        What requests for parts of the same events share; see :meth:`split`.
 
     Raises
     ------
-    ValueError
-        Conditions or sources of another number of rows.
+    ValueError, TypeError
+        Naming the parameter: numbers that count nothing, conditions or sources of another number of rows.
 
     Examples
     --------
@@ -70,8 +73,14 @@ class SampleRequest:
     n_jobs: int | None = None
     stream: int = _START
     chosen: Indices | None = None
+    words: SharedWords | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        check_whole("n", self.n, 0)
+        check_whole("first_event", self.first_event, 0)
+        if self.batch_size is not None:
+            check_whole("batch_size", self.batch_size, 1)
+        check_jobs(self.n_jobs)
         for name in ("condition", "source"):
             rows = getattr(self, name)
             if rows is not None and (rows.ndim != 2 or len(rows) not in (1, self.n)):
@@ -79,12 +88,18 @@ class SampleRequest:
 
     def noise(self) -> EventNoise:
         """Standard normal numbers of the events."""
-        return EventNoise(self.seed, self.first_event, self.stream, self.chosen)
+        return EventNoise(self.seed, self.first_event, self.stream, self.chosen, self.words)
 
-    def choose(self, rows: Indices) -> "SampleRequest":
+    def choose(self, rows: Indices, words: SharedWords | None = None) -> "SampleRequest":
         """Some of the events, by rising numbers counted from the first."""
         condition, source = (None if part is None else part[rows] for part in (self.condition, self.source))
-        return replace(self, n=len(rows), condition=condition, source=source, chosen=rows)
+        chosen = rows if self.chosen is None else self.chosen[rows]
+        return replace(self, n=len(rows), condition=condition, source=source, chosen=chosen, words=words)
+
+    def split(self, groups: Sequence[Indices]) -> list["SampleRequest"]:
+        """Groups of the events, each as :meth:`choose` gives it; random words are generated once for all groups."""
+        words = SharedWords(self.n if self.chosen is None else int(self.chosen.max(initial=-1)) + 1)
+        return [self.choose(rows, words) for rows in groups]
 
     def batch(self, start: int, n: int) -> "SampleRequest":
         """The ``n`` events from ``start`` on, with a row of condition and source each."""

@@ -1,16 +1,15 @@
 """The source p0 of a flow: noise, given samples, or what a coupling pairs with a row."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from buff.couplings import MinibatchTransport
-from buff.flows.devices import device_arrays
+from buff.couplings import MinibatchTransport, strata
+from buff.flows.arrays import device_arrays
 from buff.protocols import Array, Indices
 
-__all__ = ["NOISE", "Source", "stratify"]
+__all__ = ["NOISE", "Source"]
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ class Source:
         rows = np.arange(n) if weights is None else rng.choice(n, n, p=weights / weights.sum(dtype=np.float64))
         labels = np.zeros(n, np.intp) if self.labels is None else self.labels[rows]
         parts = []
-        for label in np.unique(labels):
-            stratum = rows[labels == label]
+        for label, members in strata(labels):
+            stratum = rows[members]
             x0 = self._of_stratum(label, (len(stratum), x1.shape[1]), rng)
             i, j = self.coupling(x0, x1[stratum], rng)
             parts.append((x0[i], stratum[j]))
@@ -103,59 +102,3 @@ class Source:
 
 #: Standard normal noise.
 NOISE = Source()
-
-
-def stratify(condition: Array, side: Array | None = None, *, smallest: int = 64) -> Indices:
-    """Labels of rows whose conditions are alike: one a distinct row if many share it, else cells by halving.
-
-    Parameters
-    ----------
-    condition : array of shape (n, c)
-    side : array of shape (n,), optional
-        0 or 1: the table that a row comes from; every stratum has rows of both.
-    smallest : int
-        Rows of each table in a cell, at least.
-
-    Returns
-    -------
-    array of n integers
-
-    Raises
-    ------
-    ValueError
-        A condition that many rows share occurs in one table only.
-
-    Examples
-    --------
-    >>> stratify(np.repeat([[0.0], [1.0]], 100, axis=0)).tolist() == [0] * 100 + [1] * 100
-    True
-    >>> np.bincount(stratify(np.arange(300.0)[:, None])).tolist()
-    [75, 75, 75, 75]
-    """
-    side = np.zeros(len(condition), np.intp) if side is None else side
-    levels, codes = np.unique(condition, axis=0, return_inverse=True)
-    codes = codes.ravel()
-    if len(levels) * smallest <= len(condition):
-        alone = [k for k in range(len(levels)) if len(np.unique(side[codes == k])) < len(np.unique(side))]
-        if alone:
-            raise ValueError(f"{len(alone)} of {len(levels)} conditions occur in one of the two tables only")
-        return np.asarray(codes, np.intp)
-    labels = np.zeros(len(condition), np.intp)
-    for label, rows in enumerate(_cells(condition, np.arange(len(condition)), _enough(side, smallest))):
-        labels[rows] = label
-    return labels
-
-
-def _enough(side: Array, smallest: int) -> Callable[[Indices], bool]:
-    sides = np.unique(side)
-    return lambda rows: all((side[rows] == s).sum() >= smallest for s in sides)
-
-
-def _cells(condition: Array, rows: Indices, enough: Callable[[Indices], bool]) -> list[Indices]:
-    """Cells from halving at the median of the widest column, as long as both halves are large enough."""
-    here = condition[rows]
-    for column in np.argsort(-here.std(axis=0)):
-        below = here[:, column] <= np.median(here[:, column])
-        if enough(rows[below]) and enough(rows[~below]):
-            return _cells(condition, rows[below], enough) + _cells(condition, rows[~below], enough)
-    return [rows]

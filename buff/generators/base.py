@@ -1,125 +1,146 @@
-"""What all estimators of flows share: parameters, training, files, randomness."""
+"""The one door of all generators of tables: conditions, weights, seeds, requests, files."""
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, Protocol, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from buff.archive import write_archive
-from buff.flows import CostEstimate, FlowMatchingData, FlowModel, FlowSettings, estimate_cost, train_flow
-from buff.generators.checks import tree_settings
-from buff.generators.persistence import to_archive
-from buff.protocols import Array
+from buff.archive import Archive, nested, write_archive
+from buff.errors import check_whole
+from buff.flows import FlowModel, MixtureModel, SampleRequest
+from buff.flows.request import condition_normals
+from buff.generators.persistence import from_json, pack, to_json
+from buff.generators.signed import resolve_negative_weights
+from buff.grids import TimeGrid
+from buff.protocols import Array, Field
 from buff.randomness import seed_from
-from buff.tables import Columns
+from buff.tables import Columns, read
 from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["FlowEstimator"]
+__all__ = ["EventGenerator", "ScoreModel", "TableGenerator"]
 
 
-class FlowEstimator(BaseEstimator):  # type: ignore[misc]
-    """Trees that carry rows along a flow; the parameters are described in :class:`buff.BUFF`."""
+class ScoreModel(Protocol):
+    """What draws scores: a :class:`buff.flows.FlowModel`, a mixture of them, a network with its solver."""
 
-    # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
-    n_steps: int
-    solver: str
-    grid: str
-    n_estimators: int
-    max_depth: int
-    learning_rate: float
-    reg_lambda: float
-    noise_budget: int
-    coupling: Any
-    negative_weights: str
-    early_stopping: int | None
-    layout: str
-    schema: Mapping[str, Any] | None
-    categories: str
-    tails: str
-    tree_params: Mapping[str, Any] | None
-    device: str
-    n_jobs: int | None
-    max_memory: int | None
-    cache_dir: str | os.PathLike[str] | None
+    def draw(self, batch: SampleRequest) -> Array:
+        """Scores of one batch of events, (n, d)."""
+        ...
+
+    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of all events at the start and after every step."""
+        ...
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, named arrays, named blobs."""
+        ...
+
+
+class TableGenerator(BaseEstimator):  # type: ignore[misc]
+    """Tables to scores, a model of scores, and scores back to tables.
+
+    Attributes
+    ----------
+    model_ : ScoreModel
+        The fitted model, arrays only.
+    space_ : TableTransformer
+        The map between table and normal scores.
+    schema_ : Schema
+        Kinds and bounds of the columns; prints as a table.
+    condition_schema_ : Schema or None
+        Likewise of the condition.
+    """
+
     random_state: Any
+    negative_weights: str
     verbose: int
+    schema: Mapping[str, Any] | None = None
+    n_jobs: int | None = None
 
-    _flow: Any
-    #: Encoders that belong to the model: attribute and class of each part of its file.
-    _parts: ClassVar[dict[str, tuple[str, type]]] = {
-        "space": ("space_", TableTransformer),
-        "condition": ("_encoder", ConditionEncoder),
-    }
-    #: Linear maps that belong to it.
-    _linears: ClassVar[tuple[str, ...]] = ()
-    #: Other attributes that belong to it, as JSON can hold them.
-    _facts: ClassVar[tuple[str, ...]] = ()
-    #: Whether marginals are those of the training, whatever is asked for.
-    _calibrated: ClassVar[bool] = False
-    #: Names that ``coupling`` may have.
-    _couplings: ClassVar[tuple[str, ...]] = ("independent", "transport")
-
-    def __init__(self, **parameters: Any) -> None:
-        for name, value in parameters.items():
-            setattr(self, name, value)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
-        check_is_fitted(self)
-        write_archive(path, to_archive(self))
+    #: Whatever maps columns to scores and back.
+    space_: Any
+    model_: Any
+    _encoder: ConditionEncoder | None
+    _seed: int
 
     @property
-    def _settings(self) -> FlowSettings:
-        """The parameters that a flow is trained by."""
-        return FlowSettings(
-            n_steps=int(self.n_steps),
-            solver=self.solver,
-            grid=self.grid,
-            trees=tree_settings(self),
-            noise_budget=self.noise_budget,
-            n_jobs=self.n_jobs,
-            max_memory=self.max_memory,
-            cache_dir=None if self.cache_dir is None else os.fspath(self.cache_dir),
-            verbose=self.verbose,
-        )
+    def field_(self) -> Field:
+        """The velocity at the nodes of the solver, for :func:`buff.solvers.integrate` and views (:mod:`buff.fields`).
 
-    def _fit_space(self, columns: Columns, sample_weight: Any) -> TableTransformer:
-        """The map of the generated table to unit space and back."""
-        space = TableTransformer(self.schema, categories=self.categories, tails=self.tails)
-        self.space_ = space.fit(columns, sample_weight=sample_weight)
-        return space
+        It lives where ``space_.transform`` leads to and ``space_.inverse_transform`` leads back from, on the linear
+        path: counted, scaled, run backwards, or followed by other solvers that stay on its nodes. The calibration of
+        marginals of small tables comes after it. Flows with a condition have coordinates of their own for each.
 
-    def _fit_encoder(self, condition: Any, sample_weight: Any) -> Array | None:
-        """Features of the conditions."""
+        Raises
+        ------
+        AttributeError
+            The model has a condition, or is not fitted.
+
+        Examples
+        --------
+        >>> from buff import BUFF
+        >>> from buff.fields import Counted
+        >>> from buff.solvers import integrate
+        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
+        >>> gen = BUFF(n_steps=4, solver="heun", noise_budget=5_000, random_state=0).fit(X)
+        >>> field, x0 = Counted(gen.field_), np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
+        >>> events = gen.space_.inverse_transform(integrate("unipc2", field, x0, gen.grid_))
+        >>> field.nfe, events.shape
+        (4, (3, 2))
+        """
+        field: Field = self._model_of_field().field
+        return field
+
+    @property
+    def grid_(self) -> TimeGrid:
+        """The times where the solver stops; those of ``field_`` are its nodes."""
+        grid: TimeGrid = self._model_of_field().grid
+        return grid
+
+    def _model_of_field(self) -> Any:
+        if "model_" not in vars(self):
+            raise AttributeError(f"this {type(self).__name__} is not fitted: call fit first")
+        model = self.model_
+        if isinstance(model, MixtureModel) or (isinstance(model, FlowModel) and model.standardizer):
+            raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
+        return model
+
+    def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
+        """Fit ``space_`` and ``model_``, where events are drawn from noise."""
+        raise NotImplementedError
+
+    def _fit_encoder(self, condition: Any, sample_weight: Any, n_rows: int) -> Array | None:
+        """Features of the conditions, (n_rows, c)."""
         self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)
-        return None if self._encoder is None else self._encoder.transform(condition)
+        if self._encoder is None:
+            return None
+        features = self._encoder.transform(condition)
+        if len(features) != n_rows:
+            raise ValueError(f"condition has {len(features)} rows, X has {n_rows}: they must agree")
+        return features
 
-    def _plan(self, data: FlowMatchingData) -> CostEstimate:
-        """What :meth:`_train` would cost, after a trial."""
-        return estimate_cost(data, self._settings, trial=True)
+    def _positive_weights(self, sample_weight: Any, X: Any, condition: Any = None) -> Any:
+        """Weights of which none is negative, by the policy ``negative_weights``."""
+        if sample_weight is None:
+            return None
+        given = {"condition": condition, "schema": self.schema, "verbose": self.verbose}
+        return resolve_negative_weights(sample_weight, self.negative_weights, X, **given)
 
-    def _train(self, data: FlowMatchingData) -> None:
-        """Fit the flow: all that is left to do once the rows are scores."""
-        calibrated = self.space_.smooth if self._calibrated else None
-        seed = None if self.random_state is None else seed_from(self.random_state)
-        model = train_flow(data, self._settings, calibrated=calibrated, seed=seed)
-        self.plan_ = model.cost
-        self._set_flow(model)
-
-    def _set_flow(self, model: FlowModel) -> None:
-        """The fitted flow with what is known of it."""
-        self._flow, self._seed, self.nodes_ = model, model.seed, model.records
-        self._set_schemas()
+    def _check_parameters(self) -> None:
+        """Raise ValueError or TypeError naming the first parameter that is off."""
+        raise NotImplementedError
 
     def _set_schemas(self) -> None:
         """What was found out about the columns."""
-        self.schema_ = self.space_.schema_
+        self.schema_ = getattr(self.space_, "schema_", None)
         self.condition_schema_ = None if self._encoder is None else self._encoder.schema
 
     def _sampling_seed(self, random_state: Any) -> int:
+        """None is the seed of the training, unless that was drawn too."""
         if random_state is None and self.random_state is not None:
             return self._seed
         return seed_from(random_state)
@@ -132,13 +153,14 @@ class FlowEstimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError("the model was fitted without condition: fit it with one, or leave condition out")
         return None
 
-    def _intervals(self, space: TableTransformer, columns: Columns) -> tuple[Array, Array]:
-        """Scores of the ends of the ranks that the values of a table own."""
-        return space.encode(columns, 0.0), space.encode(columns, 1.0)
+    def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:
+        """Columns of one batch of events."""
+        return self._decode(self.model_.draw(batch), batch)
 
-    def _decoded(self, scores: Iterable[Array]) -> Iterator[tuple[Array, ...]]:
-        """Columns of scores, piece by piece."""
-        return map(self.space_.decode, scores)
+    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
+        """Columns of scores."""
+        columns: tuple[Array, ...] = self.space_.decode(scores)
+        return columns
 
     def _restore(self, pieces: Iterable[tuple[Array, ...]]) -> Any:
         """Columns in pieces to a table like the one that was fitted."""
@@ -146,9 +168,171 @@ class FlowEstimator(BaseEstimator):  # type: ignore[misc]
         parts = list(pieces) or [self.space_.decode(nothing)]
         return self.space_.template_.restore(tuple(np.concatenate(values) for values in zip(*parts, strict=True)))
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
+        check_is_fitted(self)
+        write_archive(path, self.to_archive())
+
+    def to_archive(self) -> Archive:
+        """Everything that makes the fitted model, as JSON, arrays and trees."""
+        record, arrays, blobs = self.model_.to_arrays()
+        encoders, encoder_arrays = pack({"space": self.space_, "condition": self._encoder})
+        names = getattr(self, "feature_names_in_", None)
+        record |= encoders | {
+            "parameters": to_json(self.get_params()),
+            "entropy": str(self._seed),
+            "features": [self.n_features_in_, None if names is None else list(names)],
+        }
+        return Archive(type(self).__name__, record, arrays | encoder_arrays, blobs)
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> Self:
+        """Inverse of :meth:`to_archive`, for this machine."""
+        model = cls(**from_json(archive.record["parameters"]))
+        model._load(archive)
+        return model
+
+    def _load(self, archive: Archive) -> None:
+        """Take what was learned from a file."""
+        record, arrays = archive.record, archive.arrays
+        self.space_ = self._load_space(record["space"], nested(arrays, "space"))
+        condition = record["condition"]
+        self._encoder = condition and ConditionEncoder.from_arrays(condition, nested(arrays, "condition"))
+        self.n_features_in_, names = record["features"]
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        self._seed = int(record["entropy"])
+        self._set_schemas()
+
+    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
+        return TableTransformer.from_arrays(record, arrays)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
+        return tags
+
+
+class EventGenerator(TableGenerator):
+    """A generator that draws events from noise, given conditions or not."""
+
+    def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> Self:
+        """Learn the distribution of the rows of X, given their conditions.
+
+        Parameters
+        ----------
+        X : table of shape (n, p)
+            NumPy array, or data frame of pandas, polars, pyarrow ...; numbers, strings, categories, booleans, dates,
+            with or without missing values.
+        y : ignored
+        condition : table of shape (n, c) or array of shape (n,), optional
+            Numbers or labels that rows will be asked for.
+        sample_weight : array of shape (n,), optional
+            Event weights; see ``negative_weights`` for those of both signs.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the parameter or column, what was found and what is valid.
+        MemoryError
+            The fit needs more than ``max_memory``.
+        """
+        self._learn(*self._read(X, condition, sample_weight), condition)
+        return self
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        condition: Any = None,
+        random_state: Any = None,
+        first_event: int = 0,
+        batch_size: int | None = None,
+        return_condition: bool = False,
+    ) -> Any:
+        """Draw events.
+
+        Event i depends on the random state and on i alone: not on batches, threads, or how many events are drawn.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of events, or of events for a single condition.
+        condition : table, array or mapping, optional
+            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. A
+            conditional model that is given none draws conditions like those of its training.
+        random_state : None, int or NumPy generator
+            None takes the estimator's, so that the same call gives the same events; if that is None too, events are
+            new with each call.
+        first_event : int
+            Number of the first event: ``sample(10, first_event=90)`` are the last of ``sample(100)``.
+        batch_size : int, optional
+            Events at a time: bounds memory, changes nothing else.
+        return_condition : bool
+            Return ``(events, conditions)``.
+
+        Returns
+        -------
+        table of shape (n, p)
+            In the container, with the column names, dtypes and order that were fitted.
+        """
+        check_is_fitted(self)
+        request, drawn = self._request(n_samples, condition, random_state, first_event, batch_size)
+        events = self._restore(request.map(self._draw))
+        return (events, drawn) if return_condition else events
+
+    def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
+        """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
+        check_is_fitted(self)
+        request, _ = self._request(n_samples, condition, random_state)
+        batch = request.batch(0, request.n)
+        for scores in self.model_.trajectory(request):
+            yield self.space_.template_.restore(self._decode(scores, batch))
+
+    def _read(self, X: Any, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
+        """Validate everything: columns, features of the conditions, weights of which none is negative."""
+        self._check_parameters()
+        sample_weight = self._positive_weights(sample_weight, X, condition)
+        columns = read(X, min_rows=2)
+        validate_data(self, X, skip_check_array=True)
+        return columns, self._fit_encoder(condition, sample_weight, len(columns)), sample_weight
+
+    def _request(
+        self,
+        n_samples: int,
+        condition: Any,
+        random_state: Any,
+        first_event: int = 0,
+        batch_size: int | None = None,
+    ) -> tuple[SampleRequest, Any]:
+        """The events that are asked for, and their conditions in the user's container."""
+        n, first_event = check_whole("n_samples", n_samples, 0), check_whole("first_event", first_event, 0)
+        seed = self._sampling_seed(random_state)
+        drawn, features, n = self._conditions(n, condition, seed, first_event)
+        return SampleRequest(n, seed, first_event, features, None, batch_size, self.n_jobs), drawn
+
+    def _conditions(self, n: int, condition: Any, seed: int, first_event: int) -> tuple[Any, Array | None, int]:
+        """Conditions in the user's container, as features, and the number of events they ask for."""
+        if self._encoder is None:
+            return None, self._condition_features(condition), n
+        if condition is None:
+            condition = self._encoder.draw(condition_normals(seed, first_event, n, self._encoder.n_normals))
+            features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
+            return condition, features, n
+        columns = self._encoder.aligned(condition)
+        features = self._encoder.transform(columns)
+        for words in self._encoder.unknown_ranges(columns):
+            warnings.warn(f"condition: {words}, where it was trained: events are those of the end", stacklevel=4)
+        if len(features) != 1 and n not in (1, len(features)):
+            raise ValueError(
+                f"condition has {len(features)} rows and n_samples is {n}: leave n_samples out for one event a row, "
+                f"or give one row"
+            )
+        return condition, features, n if len(features) == 1 else len(features)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "density_estimator"
         return tags

@@ -1,37 +1,56 @@
 """BUFF: learn a table, draw new rows."""
 
+import copy
 import os
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
 
-from buff.flows import CostEstimate, FlowMatchingData, SampleRequest, Source, stratify
-from buff.flows.request import condition_normals
-from buff.generators.base import FlowEstimator
-from buff.generators.checks import (
-    check_jobs,
-    check_parameters,
-    check_sample_size,
-    get_coupling,
-    resolve_negative_weights,
+from buff.archive import Archive, nested
+from buff.couplings import stratify
+from buff.errors import check_whole
+from buff.flows import (
+    Classes,
+    CostEstimate,
+    FlowMatchingData,
+    FlowModel,
+    MixtureModel,
+    SampleRequest,
+    Source,
+    distill,
+    estimate_cost,
+    teaching_seed,
+    train_flow,
 )
-from buff.generators.classes import Classes, MixtureModel, find_classes
-from buff.generators.distillation import Teacher
+from buff.generators.base import EventGenerator
+from buff.generators.classes import find_classes, gather, pinned_schema
+from buff.generators.deployment import Deployable
+from buff.generators.parameters import FlowEstimator
+from buff.generators.persistence import pack
 from buff.protocols import Array
 from buff.randomness import seed_from
-from buff.tables import Columns, read
-
-if TYPE_CHECKING:
-    from buff.export import EventSampler
+from buff.tables import Columns
+from buff.transforms import TableTransformer
 
 __all__ = ["BUFF"]
 
+#: Parameters of a student unless told otherwise: its targets carry no noise that leaves would have to average.
+_STUDENT: dict[str, Any] = {
+    "solver": "euler",
+    "coupling": "independent",
+    "n_estimators": 100,
+    "max_depth": 9,
+    "learning_rate": 0.3,
+    "reg_lambda": 1.0,
+    "cache_dir": None,
+}
 
-class BUFF(Teacher, FlowEstimator):
+
+class BUFF(Deployable, EventGenerator, FlowEstimator):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
@@ -55,20 +74,20 @@ class BUFF(Teacher, FlowEstimator):
     learning_rate : float
         Of the boosting.
     reg_lambda : float
-        Rows by which leaves are drawn towards 0: near noise, where a leaf's mean is mostly noise, it calms them.
+        Rows by which leaves are drawn towards 0: near noise a leaf's mean is mostly noise.
     noise_budget : int
         Rows a node is trained on: each row of the table is used with so many noise draws that this is reached.
     coupling : {"independent", "transport"} or MinibatchTransport
         Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among rows
         of the same labels or, where conditions are continuous, of similar ones.
     classes : {"auto", "apart", "together"}
-        Whether each class of a condition of labels gets ranks and trees of its own, which no other class bends, at the
-        cost of a fit each; ``"auto"``: up to 20 classes of 2,000 rows or more.
+        Whether each class of a condition of labels gets a flow of its own, at the cost of a fit each;
+        ``"auto"``: up to 20 classes of 2,000 rows or more.
     negative_weights : {"error", "smooth", "cancel"}
         What becomes of event weights below 0: refused, replaced by the local mean weight, or cancelled with those
         nearby: see :func:`buff.weights.positive_weights`.
     early_stopping : int or None
-        Stop a node when its error on fresh noise has not fallen for so many rounds.
+        Stop a node when its error on held-out noise has not fallen for so many rounds.
     layout : {"auto", "scalar", "vector", "sketch"}
         A tree for every column, trees for all columns, or these with splits found on projections of the gradient:
         see :class:`buff.trees.TreeSettings`.
@@ -105,6 +124,9 @@ class BUFF(Teacher, FlowEstimator):
         Time, rounds, variance explained and seconds of every node; prints as a table.
     plan_ : CostEstimate
         What the fit was expected to cost.
+    model_ : FlowModel or MixtureModel
+        The flow between noise and normal scores, arrays only (:mod:`buff.flows`); one for each class that is learned
+        apart.
     space_ : TableTransformer
         The map between table and normal scores.
     n_features_in_ : int
@@ -127,7 +149,7 @@ class BUFF(Teacher, FlowEstimator):
     """
 
     _calibrated: ClassVar[bool] = True
-    _class_models: MixtureModel | None = None
+    _class_spaces: tuple[TableTransformer, ...] = ()
 
     def __init__(
         self,
@@ -182,35 +204,6 @@ class BUFF(Teacher, FlowEstimator):
             verbose=verbose,
         )
 
-    def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> "BUFF":
-        """Learn the distribution of the rows of X, given their conditions.
-
-        Parameters
-        ----------
-        X : table of shape (n, p)
-            NumPy array, or data frame of pandas, polars, pyarrow ...; numbers, strings, categories, booleans, dates,
-            with or without missing values.
-        y : ignored
-        condition : table of shape (n, c) or array of shape (n,), optional
-            Numbers or labels that rows will be asked for.
-        sample_weight : array of shape (n,), optional
-            Event weights; see ``negative_weights`` for those of both signs.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Naming the parameter or column, what was found and what is valid.
-        MemoryError
-            The fit needs more than ``max_memory``.
-        """
-        columns, features, weights = self._read(X, condition, sample_weight)
-        classes = find_classes(self.classes, self._encoder, condition, features, weights)
-        if classes is None or features is None:
-            self._fit_rows(columns, features, weights)
-        else:
-            self._fit_classes(classes, columns, features, weights)
-        return self
-
     def plan(self, X: Any, *, condition: Any = None, sample_weight: Any = None) -> CostEstimate:
         """What :meth:`fit` would cost: rows, memory, disk, minutes. Takes a second or two, and trains nothing.
 
@@ -222,156 +215,135 @@ class BUFF(Teacher, FlowEstimator):
         twin = type(self)(**self.get_params())
         columns, features, weights = twin._read(X, condition, sample_weight)
         classes = find_classes(self.classes, twin._encoder, condition, features, weights)
+        twin.space_ = twin._new_space(columns, weights)
         if classes is None or features is None:
             return twin._plan(twin._data(columns, features, weights))
-        twin._fit_space(columns, weights)
-        return MixtureModel.plan(twin, classes, columns, features, weights)
+        parts = twin._class_subsets(classes, columns, features, weights)
+        return CostEstimate.combined([estimate_cost(data, twin._settings, trial=True) for _, data in parts])
 
-    def sample(
+    def distill(
         self,
-        n_samples: int = 1,
+        n_steps: int = 2,
         *,
-        condition: Any = None,
+        method: str = "velocity",
+        n_samples: int = 300_000,
         random_state: Any = None,
-        first_event: int = 0,
-        batch_size: int | None = None,
-        return_condition: bool = False,
-    ) -> Any:
-        """Draw events.
+        **parameters: Any,
+    ) -> "BUFF":
+        """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
 
-        Event i depends on the random state and on i alone: not on batches, threads, or how many events are drawn.
+        See :func:`buff.flows.distill` for what it learns. The teacher's map is a function, so that targets carry no
+        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not time:
+        two evaluations of a student cost more than the ten of its teacher, whose trees are small. To draw faster,
+        ``coupling="transport"`` with four steps halves the time.
 
         Parameters
         ----------
+        n_steps : int
+            Field evaluations of the student.
+        method : {"velocity", "reflow"}
         n_samples : int
-            Number of events, or of events for a single condition.
-        condition : table, array or mapping, optional
-            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. A
-            conditional model that is given none draws conditions like those of its training.
+            Trajectories to learn from, for each class that has a flow of its own; conditional models draw conditions
+            like those of their training.
         random_state : None, int or NumPy generator
-            None takes the estimator's, so that the same call gives the same events; if that is None too, events are
-            new with each call.
-        first_event : int
-            Number of the first event: ``sample(10, first_event=90)`` are the last of ``sample(100)``.
-        batch_size : int, optional
-            Events at a time: bounds memory, changes nothing else.
-        return_condition : bool
-            Return ``(events, conditions)``.
+            Of the trajectories and of the student; None takes that of the teacher.
+        **parameters
+            In which the student differs from its default: ``n_estimators=100``, ``max_depth=9``,
+            ``learning_rate=0.3``, ``reg_lambda=1.0`` and what else the teacher has.
 
         Returns
         -------
-        table of shape (n, p)
-            In the container, with the column names, dtypes and order that were fitted.
-        """
-        check_is_fitted(self)
-        n = check_sample_size(n_samples, first_event, batch_size)
-        check_jobs(self.n_jobs)
-        seed = self._sampling_seed(random_state)
-        drawn, features, n = self._conditions(n, condition, seed, first_event)
-        request = SampleRequest(n, seed, first_event, features, None, batch_size, self.n_jobs)
-        models = self._class_models
-        parts = models.batches(request) if models else self._decoded(self._flow.batches(request))
-        events = self._restore(parts)
-        return (events, drawn) if return_condition else events
-
-    def sampler(self, random_state: Any = None) -> "EventSampler":
-        """A small, thread-safe object that draws single events, for event loops.
-
-        ``sampler.draw(i, condition)`` is event i of :meth:`sample` with the same random state, without tables.
-
-        Parameters
-        ----------
-        random_state : None, int or NumPy generator
-            As in :meth:`sample`.
+        BUFF
+            Fitted: same schema, conditions, ``sample`` and ``save``. With the teacher's seed its event i is that of the
+            teacher, as well as it has learned; it learns from other events.
 
         Raises
         ------
-        ExportError
-            The model has a column or a solver that no sampler can do.
+        ValueError, TypeError
+            Unknown method or parameter, too few samples, a solver other than Euler's.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
+        >>> teacher = BUFF(noise_budget=5_000, random_state=0).fit(X)
+        >>> student = teacher.distill(1, n_samples=2_000, n_estimators=20)
+        >>> len(student.nodes_), student.sample(3).shape
+        (1, (3, 2))
         """
-        from buff.export import EventSampler
-
         check_is_fitted(self)
-        return EventSampler(self, self._sampling_seed(random_state))
+        n = check_whole("n_samples", n_samples, 10)
+        student: BUFF = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
+        if random_state is not None:
+            student.set_params(random_state=random_state)
+        settings, student._seed = student._settings, self._sampling_seed(random_state)
+        how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
+        if isinstance(self.model_, MixtureModel):
+            flows = tuple(distill(model, settings, **how) for model in self.model_.models)
+            student._set_model(replace(self.model_, models=flows), _total_cost(flows))
+        else:
+            _, features, _ = self._conditions(n, None, teaching_seed(student._seed), 0)
+            model = distill(self.model_, settings, condition=features, **how)
+            student._set_model(model, model.cost)
+        return student
 
-    @property
-    def backend_(self) -> str:
-        """What draws events: instructions of the compiled kernels, or ``"xgboost"`` and why."""
-        check_is_fitted(self)
-        models = self._class_models.models if self._class_models else [self]
-        return ", ".join(sorted({model._flow.backend for model in models}))
-
-    def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
-        """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
-        check_is_fitted(self)
-        n = check_sample_size(n_samples, 0, None)
-        seed = self._sampling_seed(random_state)
-        _, features, n = self._conditions(n, condition, seed, 0)
-        request, models = SampleRequest(n, seed, condition=features), self._class_models
-        states = models.trajectory(request) if models else self._decoded(self._flow.trajectory(request))
-        for columns in states:
-            yield self.space_.template_.restore(columns)
-
-    def _read(self, X: Any, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
-        """Validate everything: columns, features of the conditions, weights of which none is negative."""
-        check_parameters(self)
-        sample_weight = resolve_negative_weights(sample_weight, self, X, condition)
-        columns = read(X, min_rows=2)
-        validate_data(self, X, skip_check_array=True)
-        features = self._fit_encoder(condition, sample_weight)
-        if features is not None and len(features) != len(columns):
-            raise ValueError(f"condition has {len(features)} rows, X has {len(columns)}: they must agree")
-        return columns, features, sample_weight
+    def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
+        classes = find_classes(self.classes, self._encoder, condition, features, sample_weight)
+        self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
+        if classes is None or features is None:
+            self._train(self._data(columns, features, sample_weight))
+            return
+        self._seed = seed_from(self.random_state)
+        seed = None if self.random_state is None else self._seed
+        settings, spaces, flows = replace(self._settings, verbose=0), [], []
+        parts = self._class_subsets(classes, columns, features, sample_weight)
+        for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
+            spaces.append(space)
+            flows.append(train_flow(data, settings, calibrated=space.smooth, seed=seed))
+        self._class_spaces = tuple(spaces)
+        self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
 
     def _data(self, columns: Columns, features: Array | None, sample_weight: Any) -> FlowMatchingData:
-        """The rows as scores."""
-        space = self._fit_space(columns, sample_weight)
-        data = FlowMatchingData.of(self._intervals(space, columns), features, sample_weight)
-        coupling = get_coupling(self)
+        """The rows as scores, with the source they start from."""
+        data, coupling = self._scores(self.space_, columns, features, sample_weight), self._coupling()
         labels = None if coupling is None or data.condition is None else stratify(data.condition)
         return replace(data, source=Source(coupling=coupling, labels=labels))
 
-    def _fit_rows(self, columns: Columns, features: Array | None, sample_weight: Any) -> None:
-        """One model for all rows."""
-        self._class_models = None
-        self._train(self._data(columns, features, sample_weight))
+    def _class_subsets(
+        self, classes: Classes, columns: Columns, features: Array, sample_weight: Any
+    ) -> Iterator[tuple[TableTransformer, FlowMatchingData]]:
+        """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
+        numbers, schema = classes.numbers(features), pinned_schema(self.space_.schema_)
+        for k in range(len(classes)):
+            rows = numbers == k
+            weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
+            part = columns.take(rows)
+            space = self._new_space(part, weights, schema)
+            yield space, replace(self._scores(space, part, None, weights), source=Source(coupling=self._coupling()))
 
-    def _fit_classes(self, classes: Classes, columns: Columns, features: Array, sample_weight: Any) -> None:
-        """A model for each class."""
-        self._fit_space(columns, sample_weight)
-        self._seed = seed_from(self.random_state)
-        seed = None if self.random_state is None else self._seed
-        models = MixtureModel.fit(self, classes, columns, features, sample_weight, seed)
-        self.plan_ = CostEstimate.combined([model.plan_ for model in models.models])
-        self._set_classes(models)
+    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
+        if not isinstance(self.model_, MixtureModel):
+            return super()._decode(scores, batch)
+        classes, parts = self.model_.classes.numbers(np.asarray(batch.condition)), []
+        rows = [np.flatnonzero(classes == k) for k in np.unique(classes)]
+        for k, own in zip(np.unique(classes), rows, strict=True):
+            space = self._class_spaces[k]
+            parts.append(space.decode(scores[own, : space.n_dims_]))
+        return gather(rows, parts)
 
-    def _set_classes(self, models: MixtureModel) -> None:
-        """The models with what is known of them."""
-        self._class_models, self._flow, self.nodes_ = models, None, models.nodes
-        self._set_schemas()
+    def to_archive(self) -> Archive:
+        archive = super().to_archive()
+        spaces, arrays = pack({f"class_{k}/space": space for k, space in enumerate(self._class_spaces)})
+        for model, space in zip(archive.record.get("models", []), spaces.values(), strict=True):
+            model["space"] = space
+        return replace(archive, arrays={**archive.arrays, **arrays})
 
-    def _conditions(
-        self, n: int, condition: Any, seed: int, first_event: int
-    ) -> tuple[Any, Array | None, int]:
-        """Conditions in the user's container, as features, and the number of events they ask for."""
-        if self._encoder is None:
-            return None, self._condition_features(condition), n
-        if condition is None:
-            condition = self._encoder.draw(condition_normals(seed, first_event, n, self._encoder.n_normals))
-            features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
-            return condition, features, n
-        columns = self._encoder.aligned(condition)
-        features = self._encoder.transform(columns)
-        for words in self._encoder.unknown_ranges(columns):
-            warnings.warn(f"condition: {words}, where it was trained: events are those of the end", stacklevel=4)
-        if len(features) != 1 and n not in (1, len(features)):
-            raise ValueError(
-                f"condition has {len(features)} rows and n_samples is {n}: leave n_samples out for one event a row, "
-                f"or give one row"
-            )
-        return condition, features, n if len(features) == 1 else len(features)
+    def _load(self, archive: Archive) -> None:
+        super()._load(archive)
+        self._class_spaces = tuple(
+            TableTransformer.from_arrays(part["space"], nested(archive.arrays, f"class_{k}/space"))
+            for k, part in enumerate(archive.record.get("models", []))
+        )
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.estimator_type = "density_estimator"
-        return tags
+
+def _total_cost(flows: Sequence[FlowModel]) -> CostEstimate:
+    return CostEstimate.combined([flow.cost for flow in flows if flow.cost is not None])

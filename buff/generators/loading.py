@@ -5,13 +5,13 @@ from typing import Any
 
 from buff.archive import read_archive
 from buff.errors import ArchiveError
+from buff.generators.base import TableGenerator
 from buff.generators.buff import BUFF
-from buff.generators.persistence import restore
 from buff.generators.transport import BUFFTransport
 
 __all__ = ["load"]
 
-_KINDS = {"BUFF": BUFF, "BUFFTransport": BUFFTransport}
+_KINDS: dict[str, type[TableGenerator]] = {"BUFF": BUFF, "BUFFTransport": BUFFTransport}
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -33,7 +33,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     if archive.kind not in _KINDS:
         raise ArchiveError(f"{path} holds a model of kind {archive.kind!r}, this version knows {sorted(_KINDS)}")
     try:
-        return restore(_KINDS[archive.kind], archive)
+        return _KINDS[archive.kind].from_archive(archive)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ArchiveError(f"{path} does not hold what a {archive.kind} of this version needs: {reason}") from error

@@ -39,7 +39,7 @@ class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
     n_jobs : int, optional
         Processes that share the nodes, one thread each; None is one.
     random_state : int, optional
-        Seed of the training noise.
+        Seed of the training noise, and of samples that are given none.
 
     Attributes
     ----------
@@ -114,7 +114,8 @@ class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
             X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
         self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
         x1 = (2 * (X - self.low_) / self._span() - 1).astype(np.float32)
-        seeds = np.random.default_rng(self.random_state).integers(2**63, size=self.n_nodes)
+        rng = np.random.default_rng(self.random_state)
+        seeds, self._seed = rng.integers(2**63, size=self.n_nodes), int(rng.integers(2**63))
         self.boosters_ = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_node)(x1, t, self.noise_draws, self._settings(), seed)
             for t, seed in zip(np.linspace(FIRST_NODE, 1, self.n_nodes), seeds, strict=True)
@@ -129,7 +130,8 @@ class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
         n_samples : int
             Rows wanted, at least one.
         random_state : int or Generator, optional
-            Seed of the noise; None draws fresh rows each call.
+            Seed of the noise. None takes the estimator's, so that the same call gives the same rows; if that is None
+            too, rows are new with each call.
 
         Returns
         -------
@@ -143,6 +145,8 @@ class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         _check_least("n_samples", n_samples, 1)
+        if random_state is None and self.random_state is not None:
+            random_state = self._seed
         rng = np.random.default_rng(random_state)
         x = rng.standard_normal((n_samples, self.n_features_in_), dtype=np.float32)
         for t, s in pairwise(np.linspace(0, 1, self.n_steps).tolist()):

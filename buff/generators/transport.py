@@ -6,33 +6,27 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from buff.couplings import MinibatchTransport
+from buff.archive import Archive, nested
+from buff.couplings import MinibatchTransport, stratify
+from buff.errors import check_whole
 from buff.flows import (
     ConditionalStandardizer,
     CostEstimate,
     FlowMatchingData,
     LinearVelocity,
+    RankIntervals,
     ReproducibleLinear,
     SampleRequest,
     Source,
-    stratify,
 )
 from buff.flows.request import dequantization_noise
-from buff.generators.base import FlowEstimator
-from buff.generators.checks import (
-    as_pair,
-    check_noise,
-    check_parameters,
-    check_same_columns,
-    check_sample_size,
-    get_coupling,
-    resolve_negative_weights,
-)
-from buff.generators.copies import merge_duplicates
+from buff.generators.pairing import as_pair, check_noise, check_same_columns, merge_duplicates
+from buff.generators.parameters import FlowEstimator
+from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
 from buff.protocols import Array
 from buff.tables import Columns, read
@@ -82,9 +76,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         Kinds and bounds of the target's columns.
     source_schema_ : Schema
         Those of the source.
-    condition_schema_ : Schema or None
-    nodes_ : Nodes
-    plan_ : CostEstimate
+    condition_schema_, model_, nodes_, plan_
+        As in :class:`buff.BUFF`.
     space_ : TableTransformer
         The map between the target and its normal scores.
     n_features_in_ : int
@@ -94,7 +87,6 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
 
     References
     ----------
-    Jiang, Qian, Qu, "BUFF: boosted decision tree based ultra-fast flow matching", 2024, arXiv:2404.18219;
     Diefenbacher, Liu, Mikuni, Nachman, Nie, "Improving generative model-based unfolding with Schroedinger bridges",
     2023, arXiv:2308.12351.
 
@@ -109,13 +101,9 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     (True, True)
     """
 
-    _parts: ClassVar[dict[str, tuple[str, type]]] = {
-        **FlowEstimator._parts,
-        "source": ("_source", ConditionEncoder),
-        "source_space": ("_source_space", TableTransformer),
-    }
-    _linears: ClassVar[tuple[str, ...]] = ("_prediction",)
-    _facts: ClassVar[tuple[str, ...]] = ("_one_column",)
+    _source: ConditionEncoder | None
+    _source_space: TableTransformer | None
+    _prediction: ReproducibleLinear | None
     _couplings: ClassVar[tuple[str, ...]] = ("paired", "transport")
 
     def __init__(
@@ -204,8 +192,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     def fit_transform(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> Any:
         """:meth:`fit`, then :meth:`transform` of the source."""
         self.fit(X, y, condition=condition, sample_weight=sample_weight)
-        paired = self.coupling == "paired" or condition is None
-        return self.transform(X, condition=condition if paired else condition[0])
+        of_source = condition if self.coupling == "paired" or condition is None else condition[0]
+        return self.transform(X, condition=of_source)
 
     def transform(self, X: Any, *, condition: Any = None, random_state: Any = None) -> Any:
         """One target row a source row: :meth:`sample` with one draw."""
@@ -248,18 +236,18 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
             Like the target that was fitted; the draws of a row follow each other.
         """
         check_is_fitted(self)
-        draws = check_sample_size(n_samples, first_row, batch_size)
+        draws, first_row = check_whole("n_samples", n_samples, 0), check_whole("first_row", first_row, 0)
         columns = read(X)
         validate_data(self, X, skip_check_array=True, reset=False)
         features = self._condition_features(condition)
-        if features is not None and len(features) not in (1, len(columns)):
-            raise ValueError(f"condition has {len(features)} rows, X has {len(columns)}: they must agree")
         if features is not None:
+            if len(features) not in (1, len(columns)):
+                raise ValueError(f"condition has {len(features)} rows, X has {len(columns)}: they must agree")
             features = np.broadcast_to(features, (len(columns), features.shape[1])).repeat(draws, axis=0)
         seed, first = self._sampling_seed(random_state), first_row * draws
         samples, features = self._source_samples(columns, draws, features, seed, first)
         request = SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
-        table = self._restore(self._decoded(self._flow.batches(request)))
+        table = self._restore(request.map(self._draw))
         return single_column(table) if self._one_column else table
 
     def _source_samples(
@@ -268,8 +256,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         """What the noise of the source is added to, and conditions of the field."""
         if self._source_space is not None:
             low, high = (ndtr(self._source_space.encode(columns, place)).repeat(draws, axis=0) for place in (0.0, 1.0))
-            u = low + (high - low) * dequantization_noise(seed, first, *low.shape)
-            return ndtri(np.clip(u, 1e-7, 1 - 1e-7)).astype(np.float32), features
+            return RankIntervals(low, high).at(dequantization_noise(seed, first, *low.shape)), features
         assert self._source is not None
         source = self._source.transform(columns).repeat(draws, axis=0)
         both = source if features is None else np.hstack([source, features])
@@ -277,17 +264,15 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
 
     def _prepare(self, X: Any, y: Any, condition: Any, sample_weight: Any) -> FlowMatchingData:
         """Validate everything, and bring both tables to scores."""
-        check_parameters(self)
-        coupling, noise = get_coupling(self), check_noise(self.noise, self.coupling == "paired")
+        self._check_parameters()
+        coupling, noise = self._coupling(), check_noise(self.noise, self.coupling == "paired")
         if y is None:
             raise ValueError("BUFFTransport requires y to be passed, but the target y is None")
         columns = read(X, min_rows=2)
         validate_data(self, X, skip_check_array=True)
         y = np.asarray(y) if isinstance(y, list) and np.ndim(y) == 1 else y
         target, self._one_column = read_any(y, "y", "y")
-        self._source: ConditionEncoder | None = None
-        self._source_space: TableTransformer | None = None
-        self._prediction: ReproducibleLinear | None = None
+        self._source = self._source_space = self._prediction = None
         if coupling is None:
             return self._paired(columns, target, condition, sample_weight, noise)
         return self._unpaired(columns, target, condition, sample_weight, Source(noise, coupling=coupling))
@@ -301,16 +286,15 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
                 f"row; for tables without pairs there is coupling='transport'"
             )
         given = columns if condition is None else (columns, read_any(condition)[0])
-        sample_weight = resolve_negative_weights(sample_weight, self, target, given)
-        space, own = self._fit_space(target, sample_weight), self._fit_encoder(condition, sample_weight)
+        sample_weight = self._positive_weights(sample_weight, target, given)
+        self.space_ = self._new_space(target, sample_weight)
+        own = self._fit_encoder(condition, sample_weight, len(columns))
         encoder = ConditionEncoder().fit(columns, sample_weight)
         self._source, self.source_schema_ = encoder, encoder.schema
         features = encoder.transform(columns)
-        if own is not None and len(own) != len(columns):
-            raise ValueError(f"condition has {len(own)} rows, X has {len(columns)}: they must agree")
         both = features if own is None else np.hstack([features, own])
-        target, both, sample_weight = merge_duplicates(space, target, both, sample_weight)
-        data = FlowMatchingData.of(self._intervals(space, target), both, sample_weight)
+        target, both, sample_weight = merge_duplicates(self.space_, target, both, sample_weight)
+        data = self._scores(self.space_, target, both, sample_weight)
         if noise:
             return replace(data, source=Source(noise))
         both, scores = data.condition, data.targets(np.random.default_rng(0))
@@ -325,16 +309,14 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     ) -> FlowMatchingData:
         conditions, weights = as_pair(condition, "condition"), as_pair(sample_weight, "sample_weight")
         tables = zip(weights, (columns, target), conditions, strict=True)
-        weights = tuple(resolve_negative_weights(w, self, table, given) for w, table, given in tables)
-        space = self._fit_space(target, weights[1])
-        source_space = TableTransformer(self.schema, categories=self.categories, tails=self.tails)
-        source_space.fit(columns, sample_weight=weights[0])
-        check_same_columns(columns, target, source_space, space)
+        weights = tuple(self._positive_weights(w, table, given) for w, table, given in tables)
+        self.space_, source_space = self._new_space(target, weights[1]), self._new_space(columns, weights[0])
+        check_same_columns(columns, target, source_space, self.space_)
         self._source_space, self.source_schema_ = source_space, source_space.schema_
-        own = self._fit_encoder(conditions[1], weights[1])
+        own = self._fit_encoder(conditions[1], weights[1], len(target))
         others = None if self._encoder is None else self._encoder.transform(conditions[0])
-        data = FlowMatchingData.of(self._intervals(space, target), own, weights[1])
-        sources = FlowMatchingData.of(self._intervals(source_space, columns), others, weights[0])
+        data = self._scores(self.space_, target, own, weights[1])
+        sources = self._scores(source_space, columns, others, weights[0])
         if data.condition is not None:
             side = np.repeat([0, 1], [len(data), len(sources)])
             labels = stratify(np.concatenate([data.condition, sources.condition]), side)
@@ -342,9 +324,27 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         samples = sources.targets(np.random.default_rng(0))
         return replace(data, source=replace(source, samples=samples, weights=sources.weights))
 
+    def to_archive(self) -> Archive:
+        archive = super().to_archive()
+        record, arrays = pack({"source": self._source, "source_space": self._source_space})
+        if self._prediction is not None:
+            arrays |= {f"_prediction/{key}": a for key, a in self._prediction.to_arrays().items()}
+        record["facts"] = {"_one_column": self._one_column}
+        return replace(archive, record=archive.record | record, arrays={**archive.arrays, **arrays})
+
+    def _load(self, archive: Archive) -> None:
+        super()._load(archive)
+        record, arrays = archive.record, archive.arrays
+        source, space = record["source"], record["source_space"]
+        self._source = source and ConditionEncoder.from_arrays(source, nested(arrays, "source"))
+        self._source_space = space and TableTransformer.from_arrays(space, nested(arrays, "source_space"))
+        prediction = nested(arrays, "_prediction")
+        self._prediction = ReproducibleLinear(**prediction) if prediction else None
+        self._one_column = record["facts"]["_one_column"]
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = []
-        tags.non_deterministic = self.noise != 0
+        tags.non_deterministic = self.noise != 0 and self.random_state is None
         return tags

@@ -9,6 +9,7 @@ Unfolding: :func:`migration_matrix`, :func:`conditional_means`, :func:`triangula
 """
 
 from buff.metrics.calibration import Ranks, Tarp, interval_coverage, posterior_places, sbc, tarp
+from buff.metrics.chi2 import ChiSquared, chi_squared
 from buff.metrics.classifier import ClassifierTest, c2st
 from buff.metrics.conditional_means import ConditionalMeans, conditional_means
 from buff.metrics.correlations import correlation_distance, correlation_matrix
@@ -39,6 +40,7 @@ from buff.metrics.scores import ColumnScore, TableScores
 __all__ = [
     "CALO_BINS",
     "ZJETS_BINS",
+    "ChiSquared",
     "ClassifierTest",
     "ColumnScore",
     "ConditionalMeans",
@@ -55,6 +57,7 @@ __all__ = [
     "Utility",
     "automatic_bins",
     "c2st",
+    "chi_squared",
     "conditional_means",
     "correlation_distance",
     "correlation_matrix",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
-from buff.plotting.style import drawing, new_figure, two_digits
+from buff.plotting.style import drawing, label_text, new_figure, two_digits
 
 __all__ = ["associations", "correlation_difference"]
 
@@ -173,7 +173,7 @@ def _draw(
     for i, j in zip(*np.tril_indices(n, -1), strict=True):
         look: dict[str, Any] = {"color": _ink(image, matrix[i, j]), "alpha": 0.6 if muted[i, j] else None}
         axes.text(j, i - 1, two_digits(matrix[i, j]), ha="center", va="center", fontsize="x-small", **look)
-    names = [observable.name for observable in drawn]
+    names = [label_text(observable.name) for observable in drawn]
     axes.set_xticks(range(n - 1), names[:-1], rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n - 1), names[1:])
     axes.tick_params(which="both", length=0)

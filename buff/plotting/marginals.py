@@ -11,7 +11,7 @@ import numpy.typing as npt
 from buff.errors import MissingExtraError
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
-from buff.plotting.style import GENERATED, REAL, SHADE, drawing, new_figure, unit_text
+from buff.plotting.style import GENERATED, REAL, SHADE, drawing, label_text, new_figure, unit_text
 
 __all__ = ["Shares", "marginals", "shares"]
 
@@ -241,12 +241,13 @@ def _draw_ratio(axes: Any, observable: Observable, p: Shares, q: Shares, reach: 
 def axis_label(observable: Observable, scale: str = "") -> str:
     """The name, and in brackets what its numbers are multiplied by and the unit."""
     factors = " ".join(part for part in (scale, unit_text(observable.unit)) if part)
-    return f"{observable.name} [{factors}]" if factors else observable.name
+    name = label_text(observable.name)
+    return f"{name} [{factors}]" if factors else name
 
 
 def shortened(observable: Observable) -> list[str]:
     """Names of categories, cut to 13 letters."""
-    return [name if len(name) <= 13 else f"{name[:12]}…" for name in observable.categories]
+    return [label_text(name if len(name) <= 13 else f"{name[:12]}…") for name in observable.categories]
 
 
 def name_ticks(axis: Any, observable: Observable) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from buff.metrics.chi2 import chi_squared, fewest_replicas
 from buff.metrics.histograms import checked_edges
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, new_figure
@@ -41,6 +42,7 @@ def unfolded_spectrum(
     *,
     error: npt.ArrayLike | None = None,
     covariance: npt.ArrayLike | None = None,
+    n_replicas: int | None = None,
     truth: npt.ArrayLike | None = None,
     truth_error: npt.ArrayLike | None = None,
     prior: npt.ArrayLike | None = None,
@@ -74,6 +76,9 @@ def unfolded_spectrum(
         Truth of the simulation, and the measured events before unfolding.
     name, unit : str
         Observable and its unit, "" for none.
+    n_replicas : int, optional
+        Replicas that the covariance was estimated from: chi-squared takes them into account, see
+        :func:`buff.metrics.chi_squared`.
     normalise : bool
         Whether to divide each distribution by its sum.
     log : bool, optional
@@ -106,6 +111,8 @@ def unfolded_spectrum(
     given = (("unfolded", unfolded, error), ("truth", truth, truth_error), ("prior", prior, None), ("reco", reco, None))
     bins = {key: _checked(key, x, s, len(e) - 1) for key, x, s in given if x is not None}
     matrix = None if covariance is None else checked_covariance(covariance, len(e) - 1)
+    if matrix is not None and error is not None and "unfolded" not in (labels or {}):
+        names["unfolded"] += ", bars statistical only"
     if normalise:
         matrix = None if matrix is None else matrix / bins["unfolded"].value.sum() ** 2
         bins = {key: b.per(b.value.sum()) for key, b in bins.items()}
@@ -117,7 +124,7 @@ def unfolded_spectrum(
         heights = (2.6, 1) if reference else (1,)
         panels = np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
         figure.get_layout_engine().set(hspace=0, h_pad=0.02)
-        note = _chi2(bins["unfolded"], bins["truth"], matrix) if "truth" in bins else None
+        note = _chi2(bins["unfolded"], bins["truth"], matrix, n_replicas) if "truth" in bins else None
         _draw_spectrum(panels[0], e, density, band, names, note)
         _scale(panels[0], density, log)
         panels[0].set_ylabel(("density" if normalise else "events") + f" / {unit or 'unit'}")
@@ -126,6 +133,7 @@ def unfolded_spectrum(
             panels[1].set_ylabel(f"ratio to\n{names[reference]}")
         panels[-1].set_xlabel(f"{name} [{unit}]" if unit else name)
         panels[-1].set_xlim(e[0], e[-1])
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 
@@ -156,19 +164,20 @@ def _draw_spectrum(
         axes.stairs(u.value + band, edges, baseline=u.value - band, label=names["band"], **_BAND)
     centres = (edges[1:] + edges[:-1]) / 2
     axes.errorbar(centres, u.value, u.error, fmt="o", markersize=3, color=GENERATED, label=names["unfolded"])
-    axes.legend(title=note)
+    if note:
+        axes.text(0.97, 0.95, note, transform=axes.transAxes, ha="right", va="top", fontsize="small")
 
 
 def _scale(axes: Any, bins: Mapping[str, _Bins], log: bool | None) -> None:
-    """Room for the legend above, nothing cut off below."""
+    """Room for the note above, nothing cut off below."""
     values = np.concatenate([b.value for b in bins.values()])
     top = max((b.value + b.error).max() for b in bins.values())
     positive = values[values > 0]
     if len(positive) and (log if log is not None else top > 300 * positive.min()):
         axes.set_yscale("log")
-        axes.set_ylim(0.4 * positive.min(), 12 * top)
+        axes.set_ylim(0.4 * positive.min(), 6 * top)
     else:
-        axes.set_ylim(1.2 * min(0.0, values.min()), 1.45 * top or 1.0)
+        axes.set_ylim(1.2 * min(0.0, values.min()), 1.25 * top or 1.0)
 
 
 def _draw_ratio(axes: Any, edges: Values, bins: Mapping[str, _Bins], reference: str, errors: Values) -> None:
@@ -195,15 +204,13 @@ def _reach(off: Values) -> float:
     return float(np.clip(1.3 * np.quantile(known, 0.9), 0.05, 1.0)) if len(known) else 1.0
 
 
-def _chi2(unfolded: _Bins, truth: _Bins, matrix: Values | None) -> str | None:
+def _chi2(unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: int | None) -> str | None:
     """Chi-squared of the contents, with what is known of their errors."""
-    errors = (np.diag(unfolded.error**2) if matrix is None else matrix) + np.diag(truth.error**2)
-    known = np.diag(errors) > 0
-    if not known.any():
+    covariance = np.diag(unfolded.error**2) if matrix is None else matrix
+    if not (np.diag(covariance) + truth.error**2).any():
         return None
-    difference = (unfolded.value - truth.value)[known]
-    # as many terms as the matrix has directions: that of few replicas has fewer than bins
-    variance, directions = np.linalg.eigh(errors[np.ix_(known, known)])
-    terms = variance > 1e-9 * variance.max()
-    chi2 = np.sum((directions.T @ difference)[terms] ** 2 / variance[terms])
-    return rf"$\chi^2/n$ = {chi2:.1f}/{terms.sum()}"
+    try:
+        found = chi_squared(unfolded.value - truth.value, covariance, extra=truth.error**2, n_replicas=n_replicas)
+    except ValueError:
+        return rf"$\chi^2$ needs {fewest_replicas(len(covariance))} replicas"
+    return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}"

@@ -9,7 +9,18 @@ from typing import Any
 
 from buff.errors import MissingExtraError
 
-__all__ = ["GENERATED", "PALETTE", "REAL", "SHADE", "as_png", "drawing", "new_figure", "two_digits", "unit_text"]
+__all__ = [
+    "GENERATED",
+    "PALETTE",
+    "REAL",
+    "SHADE",
+    "as_png",
+    "drawing",
+    "label_text",
+    "new_figure",
+    "two_digits",
+    "unit_text",
+]
 
 #: M. Okabe and K. Ito, Color Universal Design (2008).
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -89,6 +100,28 @@ def unit_text(unit: str) -> str:
         return unit
     pieces = re.sub(r"\bpT\b(\^-?\d+)?|\^-?\d+", r"$\g<0>$", unit)
     return re.sub(r"\^(-?\d+)", r"^{\1}", pieces.replace("$pT", "$p_T"))
+
+
+def label_text(text: str) -> str:
+    """A name as matplotlib can set it: dollar signs that are no formula are shown as they are.
+
+    Examples
+    --------
+    >>> print(label_text("$p_T$"), label_text(r"$\\frac{1}{2$"), label_text("net $"))
+    $p_T$ \\$\\frac{1}{2\\$ net \\$
+    """
+    if "$" not in text:
+        return text
+    from matplotlib.cbook import is_math_text
+    from matplotlib.mathtext import MathTextParser
+
+    try:
+        if is_math_text(text):
+            MathTextParser("path").parse(text)
+            return text
+    except ValueError:
+        pass
+    return text.replace("$", r"\$")
 
 
 def two_digits(value: float) -> str:

@@ -14,6 +14,8 @@ __all__ = ["bin_correlations", "checked_covariance", "convergence", "migration"]
 
 #: Bins up to which matrices have numbers in their cells.
 _WRITTEN = 12
+#: Inches that a number in a cell takes.
+_CELL = 0.3
 
 
 def migration(
@@ -71,6 +73,7 @@ def bin_correlations(
     covariance: npt.ArrayLike,
     edges: npt.ArrayLike,
     *,
+    n_replicas: int | None = None,
     name: str = "x",
     unit: str = "",
     style: str | None = None,
@@ -83,6 +86,9 @@ def bin_correlations(
         Covariance, or correlations. A bin that does not fluctuate is left white.
     edges : array-like of shape (b + 1,)
         Bin edges, rising.
+    n_replicas : int, optional
+        Replicas that it was estimated from. Correlations that so many would show by chance (twice
+        ``1 / sqrt(n_replicas - 1)``) have grey numbers, and the label tells their number.
     name, unit : str
         Observable and its unit, "" for none.
     style : str, optional
@@ -106,13 +112,15 @@ def bin_correlations(
     with drawing(style):
         figure = new_figure(4.4, 3.7)
         axes = figure.subplots()
+        label = "correlation" if n_replicas is None else f"correlation, {n_replicas} replicas"
+        noise = 0.0 if n_replicas is None else 2 / np.sqrt(max(n_replicas - 1, 1))
         mesh = axes.pcolormesh(e, e, np.ma.masked_invalid(rho.T), cmap="PuOr", vmin=-1, vmax=1)
-        figure.colorbar(mesh, ax=axes, label="correlation", pad=0.02)
-        if len(rho) <= _WRITTEN:
-            _write_cells(axes, e, e, rho, None, 0.7)
-        label = f"{name} [{unit}]" if unit else name
-        axes.set_xlabel(label)
-        axes.set_ylabel(label)
+        figure.colorbar(mesh, ax=axes, label=label, pad=0.02)
+        if len(rho) <= _WRITTEN and 2.9 * np.diff(e).min() >= _CELL * (e[-1] - e[0]):
+            _write_cells(axes, e, e, rho, None, 0.7, faint=noise)
+        observable = f"{name} [{unit}]" if unit else name
+        axes.set_xlabel(observable)
+        axes.set_ylabel(observable)
     return figure
 
 
@@ -177,7 +185,7 @@ def convergence(
             axes.axhline(floor, color="0.4", linestyle="--", linewidth=0.9, label="floor", zorder=0)
         if log:
             axes.set_yscale("log")
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("iteration")
         axes.set_ylabel(metric)
@@ -193,10 +201,12 @@ def checked_covariance(covariance: npt.ArrayLike, n_bins: int) -> Values:
     return matrix
 
 
-def _write_cells(axes: Any, x_edges: Values, y_edges: Values, values: Values, form: str | None, dark: float) -> None:
+def _write_cells(
+    axes: Any, x_edges: Values, y_edges: Values, values: Values, form: str | None, dark: float, faint: float = 0.0
+) -> None:
     x, y = ((edges[1:] + edges[:-1]) / 2 for edges in (x_edges, y_edges))
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             text = two_digits(value) if form is None else form.format(value)
-            colour = "white" if abs(value) > dark else "black"
+            colour = "0.6" if abs(value) < faint else "white" if abs(value) > dark else "black"
             axes.text(x[i], y[j], text, ha="center", va="center", color=colour, fontsize="x-small")

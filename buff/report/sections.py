@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
 from math import hypot, isnan
 from typing import Any
@@ -29,7 +30,7 @@ _WHOLE = (
 
 _SUMMARY_NOTE = (
     "Real against real is the same number for two samples of real events of these sizes: what a perfect generator "
-    "would get. Samples fluctuate, so it may also get less by chance; × is the ratio to it. An AUC of 0.5 means that "
+    "would get, the floor. Samples fluctuate, so it may also get less by chance. An AUC of 0.5 means that "
     "the classifier cannot tell generated from real. Distances of numbers are in standard deviations of the real "
     "column. Yellow: beyond 1.5 times real against real, or an AUC beyond 0.03 from 0.5, by more than two standard "
     "errors; red: beyond 3 times, or 0.1, likewise; blue: neither."
@@ -86,6 +87,7 @@ def html_report(
     costs: Iterable[Cost] = (),
     schema: Any = None,
     figures: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Write a page: numbers beside their floor, costs, columns, and plots.
 
@@ -115,6 +117,9 @@ def html_report(
         Anything that prints as a table of the columns, such as ``BUFF.schema_``.
     figures : mapping from heading to matplotlib Figure, optional
         More plots.
+    provenance : mapping from word to text, optional
+        Where the numbers come from, such as ``{"command": ..., "seed": ..., "real events": "test.parquet"}``; the
+        version of buff and the date are added.
 
     Raises
     ------
@@ -155,8 +160,18 @@ def html_report(
         *plots(samples, known_units, columns, name, report.scores.columns),
         *(section_html(heading, figure_html(figure, "")) for heading, figure in (figures or {}).items()),
         section_html("Schema", "" if schema is None else f"<pre>{escape(str(schema))}</pre>"),
+        section_html("Provenance", _provenance(provenance or {})),
     ]
     write_page(page, page_html(title, parts))
+
+
+def _provenance(given: Mapping[str, str]) -> str:
+    """Who wrote the page, from what, when."""
+    from buff import __version__
+
+    written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    facts = {"written": f"{written} by buff {__version__}", **given}
+    return "".join(f"<p class='note'>{escape(word)}: {escape(text)}</p>" for word, text in facts.items())
 
 
 def _cards(report: Report) -> str:
@@ -209,7 +224,7 @@ def _against(value: Estimate | None, floor: Estimate | None) -> str:
         return ""
     ratio = ""
     if floor is not None and floor.value > 0 and not isinstance(value, ClassifierTest):
-        ratio = f" <small>{value.value / floor.value:.2f} ×</small>"
+        ratio = f" <small>{value.value / floor.value:.2f} × floor</small>"
     return f'<span class="{_grade(value, floor)}">{_text(value)}{ratio}</span>'
 
 

@@ -2,10 +2,9 @@
 
 from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.ancestral import Ancestral, Consistency, DpmSde
-from buff.solvers.base import Solver
+from buff.solvers.base import BoundField, Solver
 from buff.solvers.excursions import RESTARTS, Churned, Interval, Restart
 from buff.solvers.exponential import DenoisedEnd, ExponentialMultistep, ExponentialSinglestep
-from buff.solvers.flow import BoundField
 from buff.solvers.langevin import EulerMaruyama, PredictorCorrector
 from buff.solvers.loop import integrate, trajectory
 from buff.solvers.multistep import AdamsBashforth

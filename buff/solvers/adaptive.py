@@ -10,9 +10,8 @@ from scipy.integrate import solve_ivp
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import Solver
+from buff.solvers.base import BoundField, Solver, check_finite
 from buff.solvers.exponential import ExponentialSinglestep
-from buff.solvers.flow import BoundField, check_finite
 from buff.solvers.runge_kutta import combine, slopes
 from buff.solvers.tableaus import DORMAND_PRINCE, Tableau
 

@@ -7,9 +7,8 @@ from typing import Any, Literal
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import Solver
+from buff.solvers.base import BoundField, Solver
 from buff.solvers.exponential import ExponentialSinglestep
-from buff.solvers.flow import BoundField
 
 __all__ = ["Ancestral", "Consistency", "DpmSde", "ancestral_split"]
 

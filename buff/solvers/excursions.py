@@ -15,8 +15,7 @@ from buff.grids import TimeGrid, nearest
 from buff.grids.noise import karras
 from buff.paths import LINEAR, Path, renoise
 from buff.protocols import Array
-from buff.solvers.base import Solver
-from buff.solvers.flow import BoundField
+from buff.solvers.base import BoundField, Solver
 from buff.solvers.runge_kutta import ReducedRungeKutta
 
 __all__ = ["RESTARTS", "Churned", "Excursion", "Interval", "Restart"]

@@ -13,8 +13,7 @@ from typing import Any, Literal
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Marginal, Path
 from buff.protocols import Array
-from buff.solvers.base import Solver
-from buff.solvers.flow import BoundField
+from buff.solvers.base import BoundField, Solver
 from buff.solvers.runge_kutta import grouped
 
 __all__ = ["Basis", "DenoisedEnd", "ExponentialMultistep", "ExponentialSinglestep", "check_basis", "phi"]

@@ -7,8 +7,7 @@ from typing import Any, Literal
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import Solver
-from buff.solvers.flow import BoundField
+from buff.solvers.base import BoundField, Solver
 
 __all__ = ["EulerMaruyama", "PredictorCorrector"]
 

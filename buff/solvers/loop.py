@@ -9,8 +9,7 @@ from buff.grids import TimeGrid, nearest
 from buff.paths import Path
 from buff.protocols import Array, Field, Noise
 from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
-from buff.solvers.base import Solver
-from buff.solvers.flow import BoundField, check_finite
+from buff.solvers.base import BoundField, Solver, check_finite
 from buff.solvers.registry import SOLVERS, get_solver
 
 __all__ = ["integrate", "trajectory"]

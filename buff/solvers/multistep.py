@@ -7,8 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from buff.protocols import Array
-from buff.solvers.base import Solver
-from buff.solvers.flow import BoundField
+from buff.solvers.base import BoundField, Solver
 from buff.solvers.runge_kutta import combine, runge_kutta_step
 from buff.solvers.tableaus import EULER, HEUN, RK4
 

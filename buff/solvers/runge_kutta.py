@@ -8,8 +8,7 @@ from typing import Any, TypeAlias
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import Solver
-from buff.solvers.flow import BoundField
+from buff.solvers.base import BoundField, Solver
 from buff.solvers.tableaus import EULER, HEUN, Tableau
 
 __all__ = ["ReducedRungeKutta", "RungeKutta", "combine", "grouped", "noise_of", "runge_kutta_step", "slopes"]

@@ -8,9 +8,8 @@ import numpy as np
 
 from buff.paths import Marginal
 from buff.protocols import Array
-from buff.solvers.base import Solver
+from buff.solvers.base import BoundField, Solver
 from buff.solvers.exponential import Basis, check_basis, phi
-from buff.solvers.flow import BoundField
 from buff.solvers.runge_kutta import combine
 
 __all__ = ["UniPC"]

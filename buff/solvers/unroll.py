@@ -16,8 +16,7 @@ from buff.errors import OffGridError
 from buff.grids import TimeGrid, nearest
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import Solver
-from buff.solvers.flow import BoundField
+from buff.solvers.base import BoundField, Solver
 
 __all__ = ["KINDS", "Instruction", "Program", "unroll"]
 

@@ -123,15 +123,15 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def smooth(self) -> Array:
-        """Which dimensions, bool of shape (n_dims_,), are scores of numbers that hardly ever repeat."""
+        """Which dimensions, bool of shape ``(n_dims_,)``, are scores of numbers that hardly ever repeat."""
         return np.array([_is_smooth(e) for e in self.encoders_ for _ in e.names], bool)
 
     def transform(self, X: Any) -> Array:
-        """Normal scores, float32 of shape (n, n_dims_); repeated values at the centre of their interval."""
+        """Normal scores, float32 of shape ``(n, n_dims_)``; repeated values at the centre of their interval."""
         return self.encode(X, 0.5)
 
     def encode(self, X: Any, place: Placement) -> Array:
-        """Normal scores, float32 of shape (n, n_dims_), with repeated values placed as told.
+        """Normal scores, float32 of shape ``(n, n_dims_)``, with repeated values placed as told.
 
         Parameters
         ----------
@@ -150,7 +150,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return Z
 
     def decode(self, Z: Array) -> tuple[Array, ...]:
-        """One array of natural dtype a column, from scores of shape (n, n_dims_)."""
+        """One array of natural dtype a column, from scores of shape ``(n, n_dims_)``."""
         check_is_fitted(self)
         Z = np.asarray(Z)
         if Z.ndim != 2 or Z.shape[1] != self.n_dims_:

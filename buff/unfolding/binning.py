@@ -91,11 +91,14 @@ class Covariance:
         The histogram.
     of_source : mapping from {"data", "simulation", "model"} to array of shape (b, b)
         Statistics of the measured and of the simulated events, spread of models with other seeds.
+    n_replicas : int
+        Replicas of the source that has fewest.
     """
 
     binning: Binning
     counts: Array
     of_source: Mapping[str, Array]
+    n_replicas: int
 
     @property
     def data(self) -> Array:

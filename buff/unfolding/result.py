@@ -196,6 +196,7 @@ class UnfoldingResult:
             binning,
             binning.counts(self.columns, self.weights),
             {source: np.atleast_2d(np.cov(np.array(counts).T)) for source, counts in of_source.items()},
+            min(map(len, of_source.values())),
         )
 
     def to_yaml(self, path: Any, bins: Any = None, units: Mapping[str, str] | None = None) -> None:
@@ -251,7 +252,8 @@ class UnfoldingResult:
         if name in self.measured.reco.names:
             given["reco"] = binning.counts(self.measured.reco, self.signal)
         if self.replicas:
-            given["covariance"] = self.covariance(name, binning.edges[0]).total
+            covariance = self.covariance(name, binning.edges[0])
+            given |= {"covariance": covariance.total, "n_replicas": covariance.n_replicas}
         labels = {"band": self._error_name(), **(style.pop("labels", None) or {})}
         error = np.sqrt(self._poisson(binning))
         counts = binning.counts(self.columns, self.weights)
@@ -276,7 +278,8 @@ class UnfoldingResult:
 
         covariance = self.covariance(column, bins)
         binning = covariance.binning
-        return bin_correlations(covariance.total, binning.edges[0], name=binning.names[0], **style)
+        n = covariance.n_replicas
+        return bin_correlations(covariance.total, binning.edges[0], n_replicas=n, name=binning.names[0], **style)
 
     def plot_convergence(self, **style: Any) -> Any:
         """Change of the unfolded density in each iteration."""

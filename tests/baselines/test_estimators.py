@@ -191,7 +191,7 @@ def test_settings_of_another_kind(options, message):
 def test_bad_rows():
     with pytest.raises(ValueError, match="condition has 3 rows, X has 50"):
         NeuralFlow(**TINY).fit(X[:50], condition=[1, 2, 3])
-    with pytest.raises(ValueError, match="none negative"):
+    with pytest.raises(ValueError, match="50 negative values"):
         NeuralFlow(**TINY).fit(X[:50], sample_weight=-np.ones(50))
     with pytest.raises(ValueError, match=r"shape \(49,\), X has 50 rows"):
         NeuralFlow(**TINY).fit(X[:50], sample_weight=np.ones(49))
@@ -289,3 +289,18 @@ def test_weights_with_parameters_go_to_files(tmp_path):
     assert np.array_equal(again.sample(5), model.sample(5))
     with pytest.raises(ValueError, match="soft_min_snr has no parameter 'rho'"):
         NeuralDiffusion(loss_weight={"name": "soft_min_snr", "rho": 1.0}, **TINY).fit(X[:50])
+
+
+def test_trajectories_end_at_the_events(flow):
+    first, *_, last = states = list(flow.trajectory(5, random_state=1))
+    assert len(states) == flow.n_steps + 1
+    assert np.array_equal(last, flow.sample(5, random_state=1))
+    assert not np.allclose(first, last)
+
+
+def test_weights_of_both_signs():
+    weights = np.where(RNG.random(400) < 0.1, -1.0, 1.0)
+    events = NeuralFlow(**TINY, negative_weights="smooth").fit(X[:400], sample_weight=weights).sample(10)
+    assert np.isfinite(events).all()
+    with pytest.raises(ValueError, match="negative_weights must be one of"):
+        NeuralFlow(**TINY, negative_weights="drop").fit(X[:400])

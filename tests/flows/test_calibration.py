@@ -55,7 +55,7 @@ def test_columns_of_few_rows_are_as_wide_as_they_were(few):
     _, gen = few
     scores = gen.space_.transform(gen.sample(20_000, random_state=1))
     assert np.abs(scores.std(axis=0) - 1).max() < 0.03
-    *_, raw = gen._flow.field_trajectory(SampleRequest(2000, 1))
+    *_, raw = gen.model_.field_trajectory(SampleRequest(2000, 1))
     assert raw.std(axis=0).mean() < 0.985  # what there was to correct
 
 
@@ -73,10 +73,10 @@ def test_values_that_repeat_stay_together():
     charge = rng.choice([-1, 1], 2000)
     X = np.column_stack([charge, -charge, rng.normal(size=2000), np.where(rng.random(2000) < 0.3, 0, charge)])
     gen = BUFF(noise_budget=30_000, random_state=0).fit(X)
-    assert gen._flow.calibration.smooth.tolist() == [False, False, True, False]
+    assert gen.model_.calibration.smooth.tolist() == [False, False, True, False]
     bent = gen.sample(5000, random_state=1)
     assert (bent[:, 0] == -bent[:, 1]).mean() > 0.95
-    gen._flow = replace(gen._flow, calibration=None)
+    gen.model_ = replace(gen.model_, calibration=None)
     straight = gen.sample(5000, random_state=1)
     assert np.array_equal(straight[:, [0, 1, 3]], bent[:, [0, 1, 3]])
     assert not np.array_equal(straight[:, 2], bent[:, 2])
@@ -84,5 +84,5 @@ def test_values_that_repeat_stay_together():
 
 def test_what_is_exact_stays(few):
     X, _ = few
-    assert BUFF(n_estimators=0).fit(X)._flow.calibration is None
-    assert BUFF(n_estimators=1, noise_budget=1000).fit(X, condition=X[:, 0])._flow.calibration is None
+    assert BUFF(n_estimators=0).fit(X).model_.calibration is None
+    assert BUFF(n_estimators=1, noise_budget=1000).fit(X, condition=X[:, 0]).model_.calibration is None

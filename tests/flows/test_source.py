@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from buff.couplings import MinibatchTransport
-from buff.flows import FlowMatchingData, LinearVelocity, RankIntervals, Source, stratify
+from buff.couplings import MinibatchTransport, stratify
+from buff.flows import FlowMatchingData, LinearVelocity, RankIntervals, Source
 from buff.flows.cache import fingerprint
 from buff.flows.nodes import limit_memorisation
 from buff.trees import TreeSettings

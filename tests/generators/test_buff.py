@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import buff.flows.executor as run
+import buff.flows.fit as run
 from buff import BUFF
 from buff.fields import NodeField
 from buff.randomness import training_seed
@@ -18,7 +18,7 @@ STOCHASTIC = {name for name, solver in SOLVERS.items() if solver.stochastic} - {
 
 
 def trees(model):
-    return [m.trees and m.trees.to_bytes() for m in model._flow.nodes]
+    return [m.trees and m.trees.to_bytes() for m in model.model_.nodes]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000, None])
@@ -128,7 +128,7 @@ def test_ends_are_analytic(small, table):
 
 def test_no_estimators_leave_a_gaussian_copula(small, table):
     model = small(n_estimators=0).fit(table[0])
-    assert all(m.trees is None for m in model._flow.nodes)
+    assert all(m.trees is None for m in model.model_.nodes)
     assert model.sample(5).shape == (5, 3)
 
 
@@ -252,7 +252,7 @@ def test_early_stopping_counts_in_the_records(small, table):
     model = small(n_estimators=40, early_stopping=2, max_depth=8).fit(table[0])
     rounds = [node.rounds for node in model.nodes_][1:]
     assert all(1 <= n < 40 for n in rounds)
-    assert rounds == [m.trees.rounds for m in model._flow.nodes[1:]]
+    assert rounds == [m.trees.rounds for m in model.model_.nodes[1:]]
     assert "rounds" in repr(model.nodes_)
 
 

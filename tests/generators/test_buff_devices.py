@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import buff.generators.checks as checks
+import buff.generators.parameters as parameters
 from buff import load
 from buff.trees import cuda_is_available
 
@@ -15,13 +15,13 @@ needs_cuda = pytest.mark.skipif(
 
 def test_auto_takes_what_there_is(monkeypatch):
     for there, device in ((True, "cuda"), (False, "cpu")):
-        monkeypatch.setattr(checks, "cuda_is_available", lambda there=there: there)
-        assert checks.resolve_device("auto") == device
-        assert checks.resolve_device("cpu") == "cpu"
+        monkeypatch.setattr(parameters, "cuda_is_available", lambda there=there: there)
+        assert parameters.resolve_device("auto") == device
+        assert parameters.resolve_device("cpu") == "cpu"
 
 
 def test_no_gpu_is_said(small, table, monkeypatch):
-    monkeypatch.setattr(checks, "cuda_is_available", lambda: False)
+    monkeypatch.setattr(parameters, "cuda_is_available", lambda: False)
     with pytest.raises(ValueError, match=r"device='cuda' needs an NVIDIA GPU.*buff-flow\[gpu\].*use device='cpu'"):
         small(device="cuda").fit(table[0])
 
@@ -30,14 +30,14 @@ def moved(model, device, path, monkeypatch):
     """The model as a machine with that device loads it."""
     model.save(path)
     with monkeypatch.context() as patch:
-        patch.setattr(checks, "cuda_is_available", lambda: device == "cuda")
+        patch.setattr(parameters, "cuda_is_available", lambda: device == "cuda")
         return load(path)
 
 
 def test_a_model_of_another_device_loads_here(model, tmp_path, monkeypatch):
     twin = moved(model, "cpu", tmp_path / "m", monkeypatch)
     assert twin.get_params()["device"] == "auto"
-    assert twin._flow.device == "cpu"
+    assert twin.model_.device == "cpu"
     assert np.array_equal(twin.sample(20), model.sample(20))
 
 
@@ -49,7 +49,7 @@ def test_fit_on_one_device_and_sample_on_the_other(small, table, tmp_path, monke
     other = "cpu" if device == "cuda" else "cuda"
     model = small(device=device, layout=layout).fit(table[0], condition=table[1])
     twin = moved(model, other, tmp_path / "m", monkeypatch)
-    assert (model._flow.device, twin._flow.device) == (device, other)
+    assert (model.model_.device, twin.model_.device) == (device, other)
     a, b = (m.sample(2000, random_state=3, condition=1) for m in (model, twin))
     # a state that rounds to the other side of a split moves on its own: all but a few events agree
     assert (np.isclose(a, b, rtol=1e-4, atol=1e-4).all(axis=1)).mean() > 0.99

@@ -98,7 +98,7 @@ def test_no_training_value_inside(small, path):
     u = model.space_.transform(X)[1234]
     assert not any(np.float32(score).tobytes() in content for score in u)
     # the search finds what is there
-    assert model._flow.nodes[0].linear.bias.tobytes() in content
+    assert model.model_.nodes[0].linear.bias.tobytes() in content
 
 
 def test_a_place_that_is_none(model, tmp_path):

@@ -11,13 +11,23 @@ from buff import BUFF, BUFFTransport, PublishedBUFF
 
 ESTIMATORS = [
     BUFF(n_steps=3, n_estimators=3, noise_budget=300),
-    BUFFTransport(n_steps=3, n_estimators=3, noise_budget=300),
+    BUFFTransport(n_steps=3, n_estimators=3, noise_budget=300, random_state=0),
     BUFFTransport(n_steps=3, n_estimators=3, noise_budget=300, noise=0),
     PublishedBUFF(n_nodes=2, n_steps=2, noise_draws=1, n_estimators=2),
 ]
 
 
-@parametrize_with_checks(ESTIMATORS)
+NUMBERED = "noise belongs to the number of a row, so that two equal rows get two draws"
+
+
+def expected_failures(estimator):
+    """What a transport with noise cannot do: give a row the same draw wherever it stands."""
+    noisy = isinstance(estimator, BUFFTransport) and estimator.noise != 0
+    checks = ("check_methods_sample_order_invariance", "check_methods_subset_invariance")
+    return dict.fromkeys(checks, NUMBERED) if noisy else {}
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
 def test_scikit_learn(estimator, check):
     check(estimator)
 
@@ -27,7 +37,9 @@ def test_tags(estimator):
     tags, transport = get_tags(estimator), isinstance(estimator, BUFFTransport)
     assert tags.estimator_type == (None if transport else "density_estimator")
     assert tags.target_tags.required == transport
-    assert tags.non_deterministic == (transport and estimator.noise != 0)
+    assert not tags.non_deterministic
+    assert get_tags(BUFFTransport()).non_deterministic
+    assert not get_tags(BUFFTransport(noise=0)).non_deterministic
 
 
 def test_clone_and_pickle(model, conditional):

@@ -251,7 +251,7 @@ def test_unfitted(small, tmp_path):
 
 
 def test_tables_are_read_once(small, monkeypatch):
-    import buff.generators.buff as home
+    import buff.generators.base as home
     import buff.transforms.transformer as space
 
     reads = []
@@ -265,7 +265,7 @@ def test_tables_are_read_once(small, monkeypatch):
 def test_tree_parameters_are_known_to_xgboost(capfd):
     import xgboost as xgb
 
-    from buff.generators.checks import _TREE_PARAMS
+    from buff.generators.parameters import _TREE_PARAMS
 
     values = {"device": "cpu", "grow_policy": "depthwise", "multi_strategy": "one_output_per_tree", "verbosity": 1}
     values |= {"objective": "reg:squarederror", "tree_method": "hist", "sampling_method": "uniform", "base_score": 0.5}

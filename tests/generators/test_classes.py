@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from buff import load
+from buff.flows import FlowModel, MixtureModel
 
 N = 900
 RNG = np.random.default_rng(0)
@@ -78,7 +79,7 @@ def test_files(apart, tmp_path):
     back = load(tmp_path / "model.buff")
     pd.testing.assert_frame_equal(back.sample(200), apart.sample(200))
     assert (str(back.schema_), str(back.nodes_)) == (str(apart.schema_), str(apart.nodes_))
-    assert [node.label for node in back.nodes_] == [name for name in apart._class_models.classes.names for _ in range(4)]
+    assert [node.label for node in back.nodes_] == [name for name in apart.model_.classes.names for _ in range(4)]
 
 
 def test_a_killed_fit_is_resumed_class_by_class(small, tmp_path):
@@ -111,8 +112,8 @@ def test_plan_is_that_of_all_classes(small, apart):
 def test_classes_of_enough_rows_stand_apart(small, sizes, models):
     labels = np.repeat(np.arange(len(sizes)), sizes)
     model = small(n_estimators=0).fit(RNG.normal(size=(len(labels), 1)), condition=labels)
-    found = model._class_models
-    assert (None if found is None else len(found.models)) == models
+    found = model.model_
+    assert (len(found.models) if isinstance(found, MixtureModel) else None) == models
     assert model.sample(3, condition=labels[:1]).shape == (3, 1)
 
 
@@ -120,12 +121,12 @@ def test_rows_without_weight_do_not_count(small):
     labels, weights = np.repeat([0, 1], 2000), np.ones(4000)
     weights[-1] = 0
     model = small(n_estimators=0).fit(RNG.normal(size=(4000, 1)), condition=labels, sample_weight=weights)
-    assert model._class_models is None
+    assert isinstance(model.model_, FlowModel)
 
 
 def test_numbers_are_no_classes(small):
     both = pd.DataFrame({"label": LABELS, "energy": RNG.normal(size=N)})
-    assert small(n_estimators=0).fit(TABLE, condition=both)._class_models is None
+    assert isinstance(small(n_estimators=0).fit(TABLE, condition=both).model_, FlowModel)
     for condition, message in ((both, r"numbers \['energy'\]"), (None, "needs a condition of labels")):
         with pytest.raises(ValueError, match=message):
             small(classes="apart").fit(TABLE, condition=condition)
@@ -138,7 +139,7 @@ def test_numbers_are_no_classes(small):
 def test_combinations_that_were_not_there(small):
     both = pd.DataFrame({"label": LABELS, "sign": np.where(LABELS == "q", 1, RNG.choice([-1, 1], N))})
     model = small(classes="apart", n_estimators=0).fit(TABLE, condition=both)
-    assert len(model._class_models.models) == 5
+    assert len(model.model_.models) == 5
     with pytest.raises(ValueError, match="row 1 of condition is a combination of labels that the training did not"):
         model.sample(condition=pd.DataFrame({"label": ["t", "q"], "sign": [-1, -1]}))
     with pytest.raises(ValueError, match="condition has 3 rows, X has 900"):

@@ -118,7 +118,7 @@ def test_the_field_of_a_model_is_what_it_samples_with(teacher):
     counted = Counted(teacher.field_)
     x1 = integrate(teacher.solver, counted, x0, teacher.grid_)
     assert counted.nfe == teacher.n_steps
-    *_, end = teacher._flow.field_trajectory(SampleRequest(5, 7))
+    *_, end = teacher.model_.field_trajectory(SampleRequest(5, 7))
     assert np.array_equal(x1, end)
     stopped = integrate("ab2", Scaled(teacher.field_, (0.0,) * 10), x0, teacher.grid_)
     assert np.array_equal(stopped, x0)

@@ -120,3 +120,11 @@ def test_refuses_what_is_no_finite_number(bad):
 def test_refuses_to_draw_no_rows(fitted):
     with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
         fitted.sample(0)
+
+
+def test_samples_without_a_random_state_are_those_of_the_estimator():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    quick = {"n_nodes": 2, "n_steps": 2, "noise_draws": 1, "n_estimators": 2}
+    seeded, free = (PublishedBUFF(**quick, random_state=seed).fit(X) for seed in (0, None))
+    assert np.array_equal(seeded.sample(5), seeded.sample(5))
+    assert not np.array_equal(free.sample(5), free.sample(5))

@@ -206,7 +206,7 @@ def test_figures(result, bare):
     assert figure.axes[-1].get_xlabel() == "x0 [GeV]"
     assert result.plot_migration(0, EDGES).axes
     labels = [
-        [text.get_text() for text in r.plot_unfolded(0, EDGES).axes[0].get_legend().get_texts()] for r in (result, bare)
+        [text.get_text() for text in r.plot_unfolded(0, EDGES).legends[0].get_texts()] for r in (result, bare)
     ]
     assert "error of replicas: data, simulation, model" in labels[0]
     assert "Poisson error, simulated weights" in labels[1]

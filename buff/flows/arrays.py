@@ -1,18 +1,36 @@
-"""Linear maps that give a row the same result in whatever batch it is."""
+"""Arithmetic on a device: arrays of its library, and linear maps that agree bit by bit wherever they are done."""
 
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from buff.flows.devices import device_arrays, to_numpy
 from buff.protocols import Array
 
-__all__ = ["ReproducibleLinear"]
+__all__ = ["ReproducibleLinear", "device_arrays", "to_numpy"]
 
 #: Features are rounded to multiples of 2^-22, as fine as single precision; states stay below 2^6.
 _UNIT, _LARGEST = 2.0**-22, 2.0**6
 #: Rows multiplied at a time.
 _BLOCK = 8192
+
+
+def device_arrays(device: str) -> tuple[ModuleType, Any]:
+    """Array library of a device and its inverse normal distribution function."""
+    if device == "cuda":
+        import cupy
+        from cupyx.scipy.special import ndtri as cuda_ndtri
+
+        return cupy, cuda_ndtri
+    from scipy.special import ndtri
+
+    return np, ndtri
+
+
+def to_numpy(x: Any) -> Any:
+    """The array in the memory of the processor."""
+    return x if isinstance(x, np.ndarray) else x.get()
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,20 @@
-"""The part of the velocity that is linear, in closed form: trees learn what is left."""
+"""What is linear, in closed form: the velocity given state and condition, scores given the condition."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from buff.flows.arrays import ReproducibleLinear, device_arrays
 from buff.protocols import Array
 
-__all__ = ["LinearVelocity"]
+__all__ = ["ConditionalStandardizer", "LinearVelocity"]
 
 #: Keeps the inverse of a covariance finite where columns determine each other.
 _RIDGE = 1e-6
 #: Rows at a time in double precision.
 _BATCH = 2**17
+#: Residuals are never stretched by more than the inverse of this.
+_NARROWEST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -94,3 +97,46 @@ class LinearVelocity:
         gain = np.linalg.solve(inputs, features @ self.covariance @ end.T)
         bias = end @ self.mean - (features @ self.mean) @ gain
         return sign * (gain - np.eye(len(features), d)) / time, sign * bias / time
+
+
+@dataclass(frozen=True)
+class ConditionalStandardizer:
+    """``z = (x1 - E_lin[x1 | c]) / s``: scores about their linear prediction from c, in units of its error.
+
+    A sharp detector leaves truth in a narrow band about what is measured. Trees split along the axes and see that band
+    as one leaf; in these coordinates it has unit width, and its shape is all that is left to learn.
+
+    Attributes
+    ----------
+    shift : ReproducibleLinear
+        The prediction, from the features of the condition.
+    scale : float32 array of shape (d,)
+        Standard deviations s of the residuals.
+    """
+
+    shift: ReproducibleLinear
+    scale: Array
+
+    @classmethod
+    def of(cls, moments: LinearVelocity) -> "ConditionalStandardizer":
+        """From the moments of scores and conditions."""
+        d = moments.n_dims
+        mean, S = moments.mean[d:], moments.covariance[d:, d:]  # of x1 and c
+        C, B = S[:d, :d], S[:d, d:]
+        weights = np.linalg.lstsq(S[d:, d:], B.T, rcond=1e-6)[0]
+        residual = np.sqrt(np.clip(np.diag(C - B @ weights), 0, None))
+        shift = ReproducibleLinear.of(weights, mean[:d] - mean[d:] @ weights)
+        return cls(shift, np.maximum(residual, _NARROWEST).astype(np.float32))
+
+    def to_device(self, device: str) -> "ConditionalStandardizer":
+        """The same where the arithmetic is done."""
+        xp, _ = device_arrays(device)
+        return ConditionalStandardizer(self.shift.to_device(device), xp.asarray(self.scale))
+
+    def transform(self, x1: Array, condition: Array) -> Array:
+        """z of scores x1 (n, d) with conditions (n, c)."""
+        return (x1 - self.shift(condition)) / self.scale
+
+    def inverse(self, z: Array, condition: Array) -> Array:
+        """Inverse of :meth:`transform`."""
+        return z * self.scale + self.shift(condition)

@@ -1,0 +1,56 @@
+"""A trained network with its solver and grid, as a value."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save as save_tensors
+
+from buff.flows import SampleRequest
+from buff.grids import TimeGrid
+from buff.protocols import Array
+from buff.solvers import Solver, integrate, trajectory
+from buff_baselines.fields import TorchField
+
+__all__ = ["NeuralModel"]
+
+
+@dataclass(frozen=True, eq=False)
+class NeuralModel:
+    """What draws scores: the protocol of :class:`buff.flows.FlowModel`.
+
+    Attributes
+    ----------
+    field : TorchField
+        The velocity, at every time.
+    solver : Solver
+    grid : TimeGrid
+    n_dims : int
+        Number of scores.
+    """
+
+    field: TorchField
+    solver: Solver
+    grid: TimeGrid
+    n_dims: int
+
+    def draw(self, batch: SampleRequest) -> Array:
+        """Scores of one batch of events, at once."""
+        x0, condition, noise = self._start(batch)
+        return integrate(self.solver, self.field, x0, self.grid, condition, noise)
+
+    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of all events at once, at the start and after every step."""
+        x0, condition, noise = self._start(request)
+        return trajectory(self.solver, self.field, x0, self.grid, condition, noise)
+
+    def _start(self, request: SampleRequest) -> tuple[Array, Array | None, Any]:
+        batch = request.batch(0, request.n)
+        noise = batch.noise()
+        return noise(np.empty((batch.n, self.n_dims), np.float32)), batch.condition, noise
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, no arrays, and the weights of the network as safetensors."""
+        weights = {name: tensor.cpu().contiguous() for name, tensor in self.field.network.state_dict().items()}
+        return {"width": self.field.parametrisation.width}, {}, {"network.safetensors": save_tensors(weights)}

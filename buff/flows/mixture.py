@@ -1,0 +1,159 @@
+"""A flow of its own for each class of events."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from buff.flows.model import FlowModel
+from buff.flows.nodes import Nodes
+from buff.flows.request import SampleRequest
+from buff.protocols import Array, Indices
+
+__all__ = ["Classes", "MixtureModel"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The classes that a condition sorts events into.
+
+    Attributes
+    ----------
+    features : float32 array of shape (k, c)
+        Condition of each class.
+    names : tuple of str
+
+    Examples
+    --------
+    >>> classes = Classes(np.array([[0.0], [1.0]]), ("gluon", "top"))
+    >>> classes.numbers(np.array([[1.0], [1.0], [0.0]])).tolist()
+    [1, 1, 0]
+    """
+
+    features: Array
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def numbers(self, condition: Array) -> Indices:
+        """Number of the class of each row of features (n, c).
+
+        Raises
+        ------
+        ValueError
+            A combination of features that no class has.
+        """
+        number = np.full(len(condition), -1)
+        for k, features in enumerate(self.features):
+            number[(condition == features).all(axis=1)] = k
+        if (number < 0).any():
+            raise ValueError(
+                f"row {number.argmin()} of condition is a combination of labels that the training did not have; it had "
+                f"{'; '.join(self.names)}: fit with classes='together' to learn what they share"
+            )
+        return number
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureModel:
+    """``p(x | k)`` for each class k, by a flow that has seen no other class: the protocol of :class:`FlowModel`.
+
+    Scores of class k are the first ``models[k].n_dims`` of a row; the others are 0.
+
+    Attributes
+    ----------
+    classes : Classes
+    models : tuple of FlowModel
+        In the order of the classes, without condition.
+
+    Examples
+    --------
+    >>> from buff.flows import FlowSettings, fit_flow
+    >>> rng, settings = np.random.default_rng(0), FlowSettings(n_steps=4, noise_budget=5_000)
+    >>> flows = [fit_flow(rng.standard_normal((500, 1)) + mean, settings, seed=0) for mean in (0, 5)]
+    >>> mixture = MixtureModel(Classes(np.array([[0.0], [1.0]]), ("low", "high")), tuple(flows))
+    >>> x = mixture.sample(SampleRequest(4, seed=0, condition=np.array([[0.0], [1.0], [1.0], [0.0]])))
+    >>> (x[:, 0] > 2.5).tolist()
+    [False, True, True, False]
+    """
+
+    classes: Classes
+    models: tuple[FlowModel, ...]
+
+    @property
+    def n_dims(self) -> int:
+        """Scores of the class that has most."""
+        return max(model.n_dims for model in self.models)
+
+    @property
+    def seed(self) -> int:
+        """Of the training of the first class."""
+        return self.models[0].seed
+
+    @property
+    def records(self) -> Nodes:
+        """Those of all models, labelled by their class."""
+        named = zip(self.classes.names, self.models, strict=True)
+        return Nodes(replace(record, label=name) for name, model in named for record in model.records)
+
+    def class_subset(self, batch: SampleRequest) -> list[tuple[FlowModel, Indices, SampleRequest]]:
+        """Models that have events in a request, each with the rows and the part of the request that are its own."""
+        numbers = self.classes.numbers(np.asarray(batch.condition))
+        present = np.unique(numbers)
+        rows = [np.flatnonzero(numbers == k) for k in present]
+        requests = replace(batch, condition=None).split(rows)
+        return list(zip((self.models[k] for k in present), rows, requests, strict=True))
+
+    def draw(self, batch: SampleRequest) -> Array:
+        """Scores of one batch of events, at once; its conditions are features of classes."""
+        parts = self.class_subset(batch)
+        return self._together(batch.n, parts, [model.draw(part) for model, _, part in parts])
+
+    def batches(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of events, float32, batch by batch in order."""
+        return request.map(self.draw)
+
+    def sample(self, request: SampleRequest) -> Array:
+        """Scores of events, float32 of shape (n, n_dims)."""
+        return np.concatenate([np.empty((0, self.n_dims), np.float32), *self.batches(request)])
+
+    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of all events at once, at the start and after every step."""
+        parts = self.class_subset(request.batch(0, request.n))
+        walks = (model.trajectory(part) for model, _, part in parts)
+        return (self._together(request.n, parts, states) for states in zip(*walks, strict=True))
+
+    def _together(self, n: int, parts: list[tuple[FlowModel, Indices, SampleRequest]], scores: Any) -> Array:
+        x = np.zeros((n, self.n_dims), np.float32)
+        for (_, rows, _), drawn in zip(parts, scores, strict=True):
+            x[rows, : drawn.shape[1]] = drawn
+        return x
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, named arrays, and trees in UBJSON."""
+        parts = [model.to_arrays() for model in self.models]
+        record = {"classes": self.classes.names, "models": [part[0] for part in parts]}
+        arrays = {f"class_{k}/{key}": a for k, part in enumerate(parts) for key, a in part[1].items()}
+        blobs = {f"class_{k}/{key}": b for k, part in enumerate(parts) for key, b in part[2].items()}
+        return record, {**arrays, "classes": self.classes.features}, blobs
+
+    @classmethod
+    def from_arrays(
+        cls, record: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], device: str = "cpu"
+    ) -> "MixtureModel":
+        """Inverse of :meth:`to_arrays`, for a device; what the record of a model lacks is that of the whole."""
+        classes = Classes(arrays["classes"], tuple(record["classes"]))
+        parts = ((k, {**record, **own}) for k, own in enumerate(record["models"]))
+        models = (
+            FlowModel.from_arrays(own, _under(f"class_{k}/", arrays), _under(f"class_{k}/", blobs), device)
+            for k, own in parts
+        )
+        return cls(classes, tuple(models))
+
+
+def _under(prefix: str, parts: Mapping[str, T]) -> dict[str, T]:
+    return {key.removeprefix(prefix): part for key, part in parts.items() if key.startswith(prefix)}

@@ -1,0 +1,197 @@
+"""What estimators of flows share: their parameters, and the training of a flow by them."""
+
+import os
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any, ClassVar
+
+from buff.archive import Archive
+from buff.couplings import MinibatchTransport
+from buff.errors import check_whole
+from buff.flows import CostEstimate, FlowMatchingData, FlowModel, FlowSettings, MixtureModel, estimate_cost, train_flow
+from buff.generators.base import TableGenerator
+from buff.protocols import Array
+from buff.randomness import seed_from
+from buff.tables import Columns
+from buff.transforms import TableTransformer
+from buff.trees import TreeSettings, cuda_is_available
+from buff.trees.regressor import LAYOUTS
+from buff.weights import POLICIES
+
+__all__ = ["FlowEstimator", "resolve_device"]
+
+#: Names under which XGBoost takes what its trees are grown with; others it would pass over in silence.
+_TREE_PARAMS = (
+    *("alpha", "base_score", "colsample_bylevel", "colsample_bynode", "colsample_bytree", "device", "eta", "gamma"),
+    *("grow_policy", "interaction_constraints", "lambda", "learning_rate", "max_bin", "max_cached_hist_node"),
+    *("max_delta_step", "max_depth", "max_leaves", "min_child_weight", "min_split_loss", "monotone_constraints"),
+    *("multi_strategy", "nthread", "num_parallel_tree", "objective", "refresh_leaf", "reg_alpha", "reg_lambda"),
+    *("sampling_method", "seed", "subsample", "tree_method", "verbosity"),
+)
+#: What the name "transport" stands for: beyond this batch, pairing costs as much as the trees.
+_TRANSPORT = MinibatchTransport(batch_size=128)
+
+
+class FlowEstimator(TableGenerator):
+    """A generator whose model is a flow of boosted trees; the parameters are described in :class:`buff.BUFF`."""
+
+    # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
+    n_steps: int
+    solver: str
+    grid: str
+    n_estimators: int
+    max_depth: int
+    learning_rate: float
+    reg_lambda: float
+    noise_budget: int
+    coupling: Any
+    early_stopping: int | None
+    layout: str
+    categories: str
+    tails: str
+    tree_params: Mapping[str, Any] | None
+    device: str
+    max_memory: int | None
+    cache_dir: str | os.PathLike[str] | None
+
+    #: Whether marginals of small tables are made those of the training.
+    _calibrated: ClassVar[bool] = False
+    #: Names that ``coupling`` may have.
+    _couplings: ClassVar[tuple[str, ...]] = ("independent", "transport")
+
+    def __init__(self, **parameters: Any) -> None:
+        for name, value in parameters.items():
+            setattr(self, name, value)
+
+    @property
+    def _settings(self) -> FlowSettings:
+        """The parameters that a flow is trained by, checked."""
+        return FlowSettings(
+            n_steps=self.n_steps,
+            solver=self.solver,
+            grid=self.grid,
+            trees=self._tree_settings,
+            noise_budget=self.noise_budget,
+            n_jobs=self.n_jobs,
+            max_memory=self.max_memory,
+            cache_dir=self.cache_dir,
+            verbose=self.verbose,
+        )
+
+    @property
+    def _tree_settings(self) -> TreeSettings:
+        """How trees are grown, checked."""
+        n_estimators, depth = (check_whole(k, getattr(self, k), m) for k, m in (("n_estimators", 0), ("max_depth", 1)))
+        if self.early_stopping is not None:
+            check_whole("early_stopping", self.early_stopping, 1)
+        rate: Any = self.learning_rate
+        penalty: Any = self.reg_lambda
+        if not isinstance(rate, Real) or not 0 < float(rate) <= 2:
+            raise ValueError(f"learning_rate must lie in (0, 2], found {rate!r}")
+        if not isinstance(penalty, Real) or not 0 <= float(penalty) < float("inf"):
+            raise ValueError(f"reg_lambda must be finite and not negative, found {penalty!r}")
+        if self.layout not in ("auto", *LAYOUTS):
+            raise ValueError(f"layout must be one of {['auto', *LAYOUTS]}, found {self.layout!r}")
+        return TreeSettings(
+            n_estimators=n_estimators,
+            max_depth=depth,
+            learning_rate=float(rate),
+            reg_lambda=float(penalty),
+            early_stopping=self.early_stopping,
+            layout=self.layout,
+            device=resolve_device(self.device),
+            tree_params=_known_tree_params(self.tree_params),
+        )
+
+    def _check_parameters(self) -> None:
+        """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
+        if self.negative_weights not in POLICIES:
+            raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}, found {self.negative_weights!r}")
+        self._coupling()
+        self._settings.times  # noqa: B018
+
+    def _coupling(self) -> MinibatchTransport | None:
+        """How the two ends of a path are paired; None where no transport decides.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Unknown name, something else than a transport, or one with labels of its own.
+        """
+        coupling, names = self.coupling, list(self._couplings)
+        if isinstance(coupling, str) and coupling in names:
+            return _TRANSPORT if coupling == "transport" else None
+        if not isinstance(coupling, MinibatchTransport):
+            error = ValueError if isinstance(coupling, str) else TypeError
+            raise error(f"coupling must be one of {names} or a MinibatchTransport, found {coupling!r}")
+        if coupling.labels is not None:
+            raise ValueError("coupling has labels: leave them out, pairs are exchanged within conditions")
+        return coupling
+
+    def _new_space(self, columns: Columns, sample_weight: Any, schema: Any = None) -> TableTransformer:
+        """A map of a table to scores and back."""
+        space = TableTransformer(schema or self.schema, categories=self.categories, tails=self.tails)
+        return space.fit(columns, sample_weight=sample_weight)
+
+    def _scores(
+        self, space: TableTransformer, columns: Columns, features: Array | None, sample_weight: Any
+    ) -> FlowMatchingData:
+        """The rows of a table as scores, between the ends of the ranks that their values own."""
+        return FlowMatchingData.of((space.encode(columns, 0.0), space.encode(columns, 1.0)), features, sample_weight)
+
+    def _plan(self, data: FlowMatchingData) -> CostEstimate:
+        """What :meth:`_train` would cost, after a trial."""
+        return estimate_cost(data, self._settings, trial=True)
+
+    def _train(self, data: FlowMatchingData) -> None:
+        """Fit the flow: all that is left to do once the rows are scores."""
+        calibrated = self.space_.smooth if self._calibrated else None
+        seed = None if self.random_state is None else seed_from(self.random_state)
+        model = train_flow(data, self._settings, calibrated=calibrated, seed=seed)
+        assert model.cost is not None
+        self._seed = model.seed
+        self._set_model(model, model.cost)
+
+    def _set_model(self, model: FlowModel | MixtureModel, cost: CostEstimate | None = None) -> None:
+        """The fitted model with what is known of it."""
+        self.model_, self.nodes_ = model, model.records
+        if cost is not None:
+            self.plan_ = cost
+        self._set_schemas()
+
+    def _load(self, archive: Archive) -> None:
+        super()._load(archive)
+        settings = self._settings
+        # files of 0.1.0 leave these to the parameters
+        known = {"solver": settings.solver, "grid": settings.time_grid.times, "seed": archive.record["entropy"]}
+        kind = MixtureModel if "classes" in archive.record else FlowModel
+        parts = {**known, **archive.record}, archive.arrays, archive.blobs
+        self._set_model(kind.from_arrays(*parts, device=settings.trees.device))
+
+
+def resolve_device(device: Any) -> str:
+    """``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    ValueError
+        Unknown device, or no GPU where one is asked for.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
+    if device == "cuda" and not cuda_is_available():
+        raise ValueError(
+            "device='cuda' needs an NVIDIA GPU, an XGBoost built for CUDA and CuPy (pip install \"buff-flow[gpu]\"): "
+            "one of them is missing; use device='cpu' or 'auto'"
+        )
+    return device if device != "auto" else "cuda" if cuda_is_available() else "cpu"
+
+
+def _known_tree_params(given: Any) -> dict[str, Any]:
+    """XGBoost's parameters, if it knows them."""
+    if given is not None and not isinstance(given, Mapping):
+        raise TypeError(f"tree_params must be a mapping of XGBoost's parameters or None, found {given!r}")
+    unknown = sorted(set(given or {}) - set(_TREE_PARAMS), key=str)
+    if unknown:
+        raise ValueError(f"tree_params has the unknown names {unknown}, XGBoost knows {', '.join(_TREE_PARAMS)}")
+    return dict(given or {})
