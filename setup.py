@@ -27,7 +27,7 @@ abi3 = platform.python_implementation() == "CPython"
 setup(
     ext_modules=[
         Extension(
-            "buff.kernels._native",
+            "buff.kernels.compiled",
             ["buff/kernels/src/module.cpp"],
             depends=[f"buff/kernels/src/{name}" for name in HEADERS + PARTS],
             language="c++",

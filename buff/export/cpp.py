@@ -53,7 +53,8 @@ int main(int argc, char** argv) {
         std::vector<double> condition, event(sampler.columns().size());
         for (int k = 5; k < argc; k++) condition.push_back(std::strtod(argv[k], nullptr));
         if (condition.size() != sampler.conditions().size()) throw std::runtime_error("one value for each condition");
-        const unsigned long long seed = std::strtoull(argv[2], nullptr, 10), first = std::strtoull(argv[3], nullptr, 10);
+        const unsigned long long seed = std::strtoull(argv[2], nullptr, 10);
+        const unsigned long long first = std::strtoull(argv[3], nullptr, 10);
         const unsigned long long n = std::strtoull(argv[4], nullptr, 10);
         for (unsigned long long i = first; i < first + n; i++) {
             sampler.draw(seed, i, condition.empty() ? nullptr : condition.data(), event.data(), work);
@@ -103,7 +104,7 @@ def export_cpp(model: Any, directory: str | os.PathLike[str]) -> None:
 def _readme(model: Any) -> str:
     """What the columns mean, and an event to compare with."""
     sampler = EventSampler(model, 0)
-    conditions = [] if model._encoder is None else list(model._encoder.columns)
+    conditions = [] if model.condition_encoder_ is None else list(model.condition_encoder_.columns)
     labels = {c.name: getattr(c, "levels", ()) for c in conditions}
     lines = [
         "# C++ sampler of a buff model",
@@ -115,7 +116,8 @@ def _readme(model: Any) -> str:
     if conditions:
         lines += _table("Columns of the condition", labels)
     else:
-        lines += ["Event 0 of seed 0:", "", "    " + " ".join(np.format_float_scientific(x) for x in sampler.draw(0)), ""]
+        values = " ".join(np.format_float_scientific(x) for x in sampler.draw(0))
+        lines += ["Event 0 of seed 0:", "", f"    {values}", ""]
     return "\n".join(lines)
 
 

@@ -13,7 +13,16 @@ from buff.protocols import Array
 from buff.transforms import ConditionEncoder
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
 
-__all__ = ["check_exportable", "coded_levels", "flows_of", "pack_sampler", "spaces_of"]
+__all__ = [
+    "check_exportable",
+    "check_labels",
+    "coded_levels",
+    "constant_code",
+    "flows_of",
+    "pack_sampler",
+    "precision",
+    "spaces_of",
+]
 
 _MAGIC = int.from_bytes(b"BUFSMPR1", "little")
 _NUMBER, _LEVEL, _INDICATOR, _CONSTANT = range(4)
@@ -34,7 +43,7 @@ def pack_sampler(model: Any) -> bytes:
         The model, a column or a condition that cannot be exported, and why.
     """
     check_exportable(model)
-    encoder, flows = model._encoder, flows_of(model)
+    encoder, flows = model.condition_encoder_, flows_of(model)
     conditions = [] if encoder is None else list(_conditions(encoder))
     parts = [np.uint64(_MAGIC).tobytes(), _integers(len(conditions)), *conditions, _integers(len(flows))]
     levels = {e.name: coded_levels(e) for e in model.space_.encoders_}
@@ -62,8 +71,7 @@ def flows_of(model: Any) -> list[FlowModel]:
 
 def spaces_of(model: Any) -> list[Sequence[ColumnEncoder]]:
     """The encoders of the columns that go with each flow."""
-    spaces = model._class_spaces if isinstance(model.model_, MixtureModel) else [model.space_]
-    return [space.encoders_ for space in spaces]
+    return [space.encoders_ for space in model.class_spaces_]
 
 
 def coded_levels(encoder: ColumnEncoder) -> tuple[Any, ...]:
@@ -76,26 +84,31 @@ def coded_levels(encoder: ColumnEncoder) -> tuple[Any, ...]:
 
 
 def _column(encoder: Any, levels: tuple[Any, ...]) -> bytes:
-    own = coded_levels(encoder)
-    if isinstance(encoder, LevelEncoder | IndicatorEncoder) and own != levels:
-        raise ExportError(f"column {encoder.name!r} has other labels in a class: fit with classes='together'")
+    if isinstance(encoder, LevelEncoder | IndicatorEncoder):
+        check_labels(encoder, levels)
     digits, step, lowest, highest, value, ranks = 64, 1, 0.0, 0.0, 0.0, b""
     if isinstance(encoder, NumberEncoder):
         kind, ranks = _NUMBER, encoder.ranks.packed()
-        digits, step, lowest, highest = _precision(encoder)
+        digits, step, lowest, highest = precision(encoder)
     elif isinstance(encoder, LevelEncoder):
         kind, ranks = _LEVEL, encoder.ranks.packed()
     elif isinstance(encoder, IndicatorEncoder):
         kind = _INDICATOR
     elif isinstance(encoder, ConstantEncoder):
-        kind, value = _CONSTANT, _constant(encoder, levels)
+        kind, value = _CONSTANT, constant_code(encoder, levels)
     else:
         raise ExportError(f"column {encoder.name!r}: {type(encoder).__name__} cannot be exported")
     head = _text(encoder.name) + _integers(kind, len(encoder.names), digits)
     return head + kernels.doubles(step, lowest, highest, value) + _texts(levels) + ranks
 
 
-def _precision(encoder: NumberEncoder) -> tuple[int, int, float, float]:
+def check_labels(encoder: LevelEncoder | IndicatorEncoder, levels: tuple[Any, ...]) -> None:
+    """Raise ExportError where a class codes its labels in a way of its own."""
+    if encoder.levels != levels:
+        raise ExportError(f"column {encoder.name!r} has other labels in a class: fit with classes='together'")
+
+
+def precision(encoder: NumberEncoder) -> tuple[int, int, float, float]:
     """Digits, step and limits of what a number is rounded to."""
     dtype = np.dtype(encoder.dtype)
     if dtype.kind == "f":
@@ -108,7 +121,8 @@ def _precision(encoder: NumberEncoder) -> tuple[int, int, float, float]:
     return 0, encoder.step, float(int(limits.min) // encoder.step), float(int(limits.max) // encoder.step)
 
 
-def _constant(encoder: ConstantEncoder, levels: tuple[Any, ...]) -> float:
+def constant_code(encoder: ConstantEncoder, levels: tuple[Any, ...]) -> float:
+    """The value of a constant column as a number: NaN if missing, its code if it is a label."""
     if encoder.value is None:
         return float("nan")
     return float(levels.index(encoder.value)) if levels else float(encoder.value)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.export.packed import coded_levels, flows_of, pack_sampler, spaces_of
+from buff.export.packed import check_exportable, coded_levels, flows_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.compiled import program_of, stream_key
 from buff.protocols import Array
@@ -52,10 +52,11 @@ class EventSampler:
     """
 
     def __init__(self, model: Any, seed: int) -> None:
+        check_exportable(model)
         self._model, self._seed = model, seed
         self.names = tuple(e.name for e in model.space_.encoders_)
         self.levels = {e.name: own for e in model.space_.encoders_ if (own := coded_levels(e))}
-        encoder = model._encoder
+        encoder = model.condition_encoder_
         self.condition_names: tuple[str, ...] = () if encoder is None else tuple(encoder.names)
         self._codes = [] if encoder is None else [_codes(column) for column in encoder.columns]
         self._raw = pack_sampler(model)
@@ -119,7 +120,7 @@ class EventSampler:
         """The same without kernels."""
         model, k, features = self._model, 0, None
         if values is not None:
-            features = _features(model._encoder, self._codes, values)
+            features = _features(model.condition_encoder_, self._codes, values)
         if isinstance(model.model_, MixtureModel):
             k, features = int(model.model_.classes.numbers(features)[0]), None
         flow, encoders = flows_of(model)[k], spaces_of(model)[k]

@@ -208,7 +208,7 @@ class FlowModel:
             arrays["frame/scale"] = to_numpy(self.standardizer.scale)
             linears["frame"] = self.standardizer.shift
         if self.calibration:
-            arrays |= {f"margins/{name}": values for name, values in vars(self.calibration).items()}
+            arrays |= {"margins/quantiles": self.calibration.quantiles, "margins/smooth": self.calibration.smooth}
         for name, linear in linears.items():
             arrays |= {f"{name}/{key}": a for key, a in linear.to_arrays().items()}
         record = {

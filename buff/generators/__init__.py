@@ -3,6 +3,7 @@
 from buff.generators.buff import BUFF
 from buff.generators.loading import load
 from buff.generators.published import PublishedBUFF
+from buff.generators.showers import ShowerBUFF
 from buff.generators.transport import BUFFTransport
 
-__all__ = ["BUFF", "BUFFTransport", "PublishedBUFF", "load"]
+__all__ = ["BUFF", "BUFFTransport", "PublishedBUFF", "ShowerBUFF", "load"]

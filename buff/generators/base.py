@@ -14,6 +14,7 @@ from buff.errors import check_whole
 from buff.flows import FlowModel, MixtureModel, SampleRequest
 from buff.flows.request import condition_normals
 from buff.generators.persistence import from_json, pack, to_json
+from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
 from buff.protocols import Array, Field
@@ -215,7 +216,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class EventGenerator(TableGenerator):
+class EventGenerator(ScoredEvents, TableGenerator):
     """A generator that draws events from noise, given conditions or not."""
 
     def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> Self:

@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from buff.archive import Archive, nested
-from buff.couplings import stratify
 from buff.errors import check_whole
 from buff.flows import (
     Classes,
@@ -37,7 +36,6 @@ from buff.tables import Columns
 from buff.transforms import TableTransformer
 
 __all__ = ["BUFF"]
-
 #: Parameters of a student unless told otherwise: its targets carry no noise that leaves would have to average.
 _STUDENT: dict[str, Any] = {
     "solver": "euler",
@@ -125,8 +123,7 @@ class BUFF(Deployable, EventGenerator, FlowEstimator):
     plan_ : CostEstimate
         What the fit was expected to cost.
     model_ : FlowModel or MixtureModel
-        The flow between noise and normal scores, arrays only (:mod:`buff.flows`); one for each class that is learned
-        apart.
+        The flow from noise to normal scores, arrays only (:mod:`buff.flows`); one for each class that is apart.
     space_ : TableTransformer
         The map between table and normal scores.
     n_features_in_ : int
@@ -214,12 +211,12 @@ class BUFF(Deployable, EventGenerator, FlowEstimator):
         """
         twin = type(self)(**self.get_params())
         columns, features, weights = twin._read(X, condition, sample_weight)
-        classes = find_classes(self.classes, twin._encoder, condition, features, weights)
+        classes = twin._classes(condition, features, weights)
         twin.space_ = twin._new_space(columns, weights)
         if classes is None or features is None:
             return twin._plan(twin._data(columns, features, weights))
         parts = twin._class_subsets(classes, columns, features, weights)
-        return CostEstimate.combined([estimate_cost(data, twin._settings, trial=True) for _, data in parts])
+        return CostEstimate.combined([estimate_cost(data, twin.flow_settings, trial=True) for _, data in parts])
 
     def distill(
         self,
@@ -233,9 +230,9 @@ class BUFF(Deployable, EventGenerator, FlowEstimator):
         """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
 
         See :func:`buff.flows.distill` for what it learns. The teacher's map is a function, so that targets carry no
-        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not time:
-        two evaluations of a student cost more than the ten of its teacher, whose trees are small. To draw faster,
-        ``coupling="transport"`` with four steps halves the time.
+        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not
+        always time: their trees are larger than those of the teacher. ``coupling="transport"`` with few steps is the
+        other way to draw faster.
 
         Parameters
         ----------
@@ -275,7 +272,7 @@ class BUFF(Deployable, EventGenerator, FlowEstimator):
         student: BUFF = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
         if random_state is not None:
             student.set_params(random_state=random_state)
-        settings, student._seed = student._settings, self._sampling_seed(random_state)
+        settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
         how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
         if isinstance(self.model_, MixtureModel):
             flows = tuple(distill(model, settings, **how) for model in self.model_.models)
@@ -287,14 +284,14 @@ class BUFF(Deployable, EventGenerator, FlowEstimator):
         return student
 
     def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
-        classes = find_classes(self.classes, self._encoder, condition, features, sample_weight)
+        classes = self._classes(condition, features, sample_weight)
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
             self._train(self._data(columns, features, sample_weight))
             return
         self._seed = seed_from(self.random_state)
         seed = None if self.random_state is None else self._seed
-        settings, spaces, flows = replace(self._settings, verbose=0), [], []
+        settings, spaces, flows = replace(self.flow_settings, verbose=0), [], []
         parts = self._class_subsets(classes, columns, features, sample_weight)
         for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
             spaces.append(space)
@@ -302,11 +299,15 @@ class BUFF(Deployable, EventGenerator, FlowEstimator):
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
 
+    def _classes(self, condition: Any, features: Array | None, sample_weight: Any) -> Classes | None:
+        """The classes that get a flow of their own."""
+        if features is None and self.classes == "auto":
+            return None
+        return find_classes(self.classes, self._encoder, condition, features, sample_weight)
+
     def _data(self, columns: Columns, features: Array | None, sample_weight: Any) -> FlowMatchingData:
         """The rows as scores, with the source they start from."""
-        data, coupling = self._scores(self.space_, columns, features, sample_weight), self._coupling()
-        labels = None if coupling is None or data.condition is None else stratify(data.condition)
-        return replace(data, source=Source(coupling=coupling, labels=labels))
+        return self._scores(self.space_, columns, features, sample_weight, Source(coupling=self.get_coupling()))
 
     def _class_subsets(
         self, classes: Classes, columns: Columns, features: Array, sample_weight: Any
@@ -318,7 +319,7 @@ class BUFF(Deployable, EventGenerator, FlowEstimator):
             weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
             part = columns.take(rows)
             space = self._new_space(part, weights, schema)
-            yield space, replace(self._scores(space, part, None, weights), source=Source(coupling=self._coupling()))
+            yield space, self._scores(space, part, None, weights, Source(coupling=self.get_coupling()))
 
     def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
         if not isinstance(self.model_, MixtureModel):

@@ -9,6 +9,7 @@ from buff.flows import MixtureModel
 
 if TYPE_CHECKING:
     from buff.export import EventSampler
+    from buff.transforms import ConditionEncoder, TableTransformer
 
 __all__ = ["Deployable"]
 
@@ -18,6 +19,9 @@ class Deployable:
 
     if TYPE_CHECKING:
         model_: Any
+        space_: Any
+        _encoder: ConditionEncoder | None
+        _class_spaces: tuple[TableTransformer, ...]
 
         def _sampling_seed(self, random_state: Any) -> int: ...
 
@@ -27,6 +31,18 @@ class Deployable:
         check_is_fitted(self)
         models = self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
         return ", ".join(sorted({model.backend for model in models}))
+
+    @property
+    def condition_encoder_(self) -> "ConditionEncoder | None":
+        """From conditions to features; None without a condition."""
+        check_is_fitted(self)
+        return self._encoder
+
+    @property
+    def class_spaces_(self) -> "tuple[TableTransformer, ...]":
+        """The map between table and scores of each class, or of all rows."""
+        check_is_fitted(self)
+        return self._class_spaces or (self.space_,)
 
     def sampler(self, random_state: Any = None) -> "EventSampler":
         """A small, thread-safe object that draws single events, for event loops.

@@ -103,15 +103,15 @@ def _choice(wanted: str) -> str:
 def _load() -> tuple[Any, str]:
     """The module, or None and why."""
     try:
-        from buff.kernels import _native  # type: ignore[attr-defined]
+        from buff.kernels import compiled  # type: ignore[attr-defined]
     except ImportError as error:
         return None, f"the compiled kernels are not installed: {error}"
-    for name, code in _native.backends():
-        if not _agrees(_native, code):
+    for name, code in compiled.backends():
+        if not _agrees(compiled, code):
             reason = f"the compiled kernels ({name}) failed their check"
             warnings.warn(f"{reason}: events are the same without them, and slower; please report this", stacklevel=2)
             return None, reason
-    return _native, ""
+    return compiled, ""
 
 
 def _agrees(module: Any, code: int) -> bool:

@@ -243,6 +243,6 @@ def _compact(instructions: list[Instruction], result: int) -> Program:
         place[instruction.to] = to
         if instruction.to not in last:  # noise that nobody reads
             free.append(place.pop(instruction.to))
-        renamed.append(instruction._replace(to=to, a=a, b=b))
+        renamed.append(Instruction(instruction.kind, to, a, b, instruction.c))
     return Program(tuple(renamed), n, place[result])
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from buff.protocols import Array
 
-__all__ = ["DEEPEST", "MOST_CUTS", "MOST_FEATURES", "NO_SPLIT", "NodeTable", "UnfitForest", "model_of"]
+__all__ = ["DEEPEST", "MOST_CUTS", "MOST_FEATURES", "NO_SPLIT", "NodeTable", "UnfitForest", "model_of", "tree_nodes"]
 
 #: Splits of a feature that a byte tells apart, features that a byte names, levels whose leaves a byte names.
 MOST_CUTS, MOST_FEATURES, DEEPEST = 255, 255, 8
@@ -158,53 +158,61 @@ def model_of(forest: Any) -> dict[str, Any]:
     return {"learner": learner, "version": [3, 2, 0]}
 
 
-def _tree(forest: Any, t: int) -> dict[str, Any]:
-    """One tree as XGBoost's list of nodes."""
+def tree_nodes(forest: Any, t: int) -> NodeTable:
+    """Tree t of a forest as a list of nodes, without those that do not split."""
     code, leaf, depth = forest.code[t], forest.leaf[t], forest.depth
-    n, w = len(code), leaf.shape[1]
-    place, parents, left, right = [0], [-1], [], []
-    for i, k in enumerate(place):  # grows on the way
-        if k < n and code[k] != NO_SPLIT:
-            left.append(len(place))
-            right.append(len(place) + 1)
-            place += [2 * k + 1, 2 * k + 2]
-            parents += [i, i]
-        else:
-            left.append(-1)
-            right.append(-1)
+    n = len(code)
+    place, left, right = [0], [], []
+    for k in place:  # grows on the way
+        splits = k < n and code[k] != NO_SPLIT
+        left.append(len(place) if splits else -1)
+        right.append(len(place) + 1 if splits else -1)
+        place += [2 * k + 1, 2 * k + 2] if splits else []
     p: Array = np.array(place)
     level = np.floor(np.log2(p + 1)).astype(int)
     inner = np.array(left) >= 0
-    value = leaf[(p + 1) * 2 ** (depth - level) - 2**depth]
-    feature = np.where(inner, forest.feature[t][np.minimum(p, n - 1)], 0).astype(np.int32)
+    value = leaf[np.where(inner, 0, (p + 1) * 2 ** (depth - level) - 2**depth)]
+    at = np.minimum(p, n - 1)
+    feature = np.where(inner, forest.feature[t][at], 0).astype(np.int32)
     starts = np.concatenate([[0], np.cumsum(forest.n_cuts)])
-    cut = starts[feature] + np.where(inner, code[np.minimum(p, n - 1)], 0)
-    threshold = np.where(inner, np.append(forest.cuts, 0)[np.where(inner, cut, 0)], value[:, 0]).astype(np.float32)
-    nothing, zeros = np.empty(0, np.int32), np.zeros(len(p), np.float32)
+    cut = np.where(inner, starts[feature] + code[at], 0)
+    threshold = np.append(forest.cuts, np.float32(0))[cut]
+    return NodeTable(np.array([0]), np.array(left, np.int32), np.array(right, np.int32), feature, threshold, value)
+
+
+def _tree(forest: Any, t: int) -> dict[str, Any]:
+    """One tree as XGBoost writes it."""
+    nodes = tree_nodes(forest, t)
+    inner, (n, w) = nodes.left >= 0, nodes.value.shape
+    parents = np.full(n, -1, np.int32)
+    for children in (nodes.left, nodes.right):
+        parents[children[inner]] = np.flatnonzero(inner)
+    parents[0] = 2**31 - 1 if w == 1 else -1
+    nothing, zeros = np.empty(0, np.int32), np.zeros(n, np.float32)
     tree: dict[str, Any] = {
-        "base_weights": zeros if w == 1 else np.zeros(len(p) * w, np.float32),
+        "base_weights": np.zeros(n * w, np.float32),
         "categories": nothing,
         "categories_nodes": nothing,
         "categories_segments": np.empty(0, np.int64),
         "categories_sizes": np.empty(0, np.int64),
-        "default_left": np.zeros(len(p), np.uint8),
+        "default_left": np.zeros(n, np.uint8),
         "id": t,
-        "left_children": np.array(left, np.int32),
+        "left_children": nodes.left,
         "loss_changes": zeros,
-        "parents": np.array([2**31 - 1 if w == 1 else -1, *parents[1:]], np.int32),
-        "right_children": np.array(right, np.int32),
-        "split_conditions": threshold,
-        "split_indices": feature,
-        "split_type": np.zeros(len(p), np.uint8),
+        "parents": parents,
+        "right_children": nodes.right,
+        "split_conditions": np.where(inner, nodes.threshold, nodes.value[:, 0]),
+        "split_indices": nodes.feature,
+        "split_type": np.zeros(n, np.uint8),
         "sum_hessian": zeros,
         "tree_param": {
             "num_deleted": "0",
             "num_feature": str(forest.n_features),
-            "num_nodes": str(len(p)),
+            "num_nodes": str(n),
             "size_leaf_vector": str(w),
         },
     }
-    if w > 1:
-        tree["right_children"][~inner] = np.arange((~inner).sum())
-        tree["leaf_weights"] = value[~inner].ravel()
+    if w > 1:  # right children of leaves are rows of their values
+        tree["right_children"] = np.where(inner, nodes.right, np.cumsum(~inner) - 1).astype(np.int32)
+        tree["leaf_weights"] = nodes.value[~inner].ravel()
     return tree

@@ -1,4 +1,4 @@
-// buff.kernels._native: the kernels for Python, through the buffer protocol and the stable ABI alone.
+// buff.kernels.compiled: the kernels for Python, through the buffer protocol and the stable ABI alone.
 #define PY_SSIZE_T_CLEAN
 #ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030B0000
@@ -227,9 +227,9 @@ PyMethodDef methods[] = {
     {"ndtr", elementwise<ndtr>, METH_VARARGS, "Normal distribution function."},
     {nullptr, nullptr, 0, nullptr},
 };
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "Compiled kernels.", -1, methods,
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "compiled", "Compiled kernels.", -1, methods,
                           nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__native() { return PyModule_Create(&definition); }
+PyMODINIT_FUNC PyInit_compiled() { return PyModule_Create(&definition); }
