@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from buff.cli.options import Columns, MaxRows, Quiet, listed
+from buff.cli.jets import evaluate_jets
+from buff.cli.options import Columns, Jets, MaxRows, Quiet, listed
 
 __all__ = ["evaluate"]
 
@@ -32,6 +33,7 @@ def evaluate(
     max_rows: MaxRows = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of classifiers and bootstrap.")] = 0,
     quiet: Quiet = False,
+    jets: Jets = False,
 ) -> None:
     """Compare generated with real events.
 
@@ -42,6 +44,7 @@ def evaluate(
       buff evaluate test.parquet generated.parquet
       buff evaluate test.parquet generated.parquet --train train.parquet --report quality.html
       buff evaluate test.csv generated.csv --columns mass,pt --unit mass=GeV,pt=GeV --json quality.json
+      buff evaluate test.hdf5 generated.hdf5 --jets --report jets.html
     """
     from buff.io import read_table, units_of
     from buff.metrics import report as measure
@@ -53,6 +56,9 @@ def evaluate(
         from buff.report.page import checked_page
 
         checked_page(report)
+    if jets:
+        evaluate_jets(real, generated, train, max_rows, report, json, title, seed)
+        return
     common, notice = ([], "") if listed(columns) else _common(real, generated, weight_column)
     chosen = listed(columns) or common
     units = _units(unit, chosen)

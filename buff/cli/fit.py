@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from buff.cli.jets import fit_jets
 from buff.cli.options import (
     Columns,
     Condition,
+    Jets,
     Jobs,
     MaxMemory,
     MaxRows,
@@ -79,6 +81,8 @@ def fit(
     ] = None,
     seed: Seed = None,
     quiet: Quiet = False,
+    jets: Jets = False,
+    effort: Annotated[float | None, typer.Option(help="With --jets: share of the usual rows and trees.")] = None,
 ) -> None:
     """Learn a table and save the model.
 
@@ -89,9 +93,21 @@ def fit(
       buff fit jets.parquet -o jets.buff
       buff fit jets.parquet -o jets.buff --columns mass,tau21,flavour --condition flavour
       buff fit events.root:Events -o model.buff --weight-column weight --max-memory 4GB -j 2
+      buff fit t.hdf5 -o tops.buff --jets
     """
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder for the model")
+    if jets:
+        own: dict[str, Any] = {"n_steps": steps, "solver": solver, "effort": effort, "device": device, "n_jobs": jobs}
+        own |= {"max_memory": bytes_of(max_memory), "cache_dir": cache, "random_state": seed}
+        other: dict[str, Any] = {"--columns": columns, "--weight-column": weight_column, "--schema": schema}
+        other |= {"--rounds": rounds}
+        other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
+        other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
+        fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)
+        return
+    if effort is not None:
+        raise ValueError("--effort goes with --jets")
     data = _read(events, columns, condition, weight_column, max_rows)
     generator = _generator(
         n_steps=steps,

@@ -32,6 +32,9 @@ def inspect(
     typer.echo(f"{generator.schema_}\n")
     if generator.condition_schema_ is not None:
         typer.echo(f"given the condition\n{generator.condition_schema_}\n")
+    relations = getattr(generator, "relations_", ())
+    if len(relations):
+        typer.echo(f"kept in every row\n{relations}\n")
     typer.echo(_aligned(settings))
     if hasattr(generator, "backend_"):
         typer.echo(f"\nsamples with: {generator.backend_} ({why()})")

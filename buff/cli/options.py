@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "Columns",
     "Condition",
+    "Jets",
     "Jobs",
     "MaxMemory",
     "MaxRows",
@@ -44,6 +45,7 @@ Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Cores to use; -1
 MaxMemory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Memory that a fit may take, such as 800MB or 4GB.")
 ]
+Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particles in the layout of JetNet, HDF5.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

@@ -7,7 +7,7 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.flows import FlowModel, MixtureModel
+from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.flows.compiled import pack_flow, program_of, unfit
 from buff.protocols import Array
 from buff.transforms import ConditionEncoder
@@ -59,6 +59,14 @@ def check_exportable(model: Any) -> None:
     if type(model).__name__ != "BUFF" or not hasattr(model, "model_"):
         kind = type(model).__name__
         raise ExportError(f"{kind} cannot be exported: only a fitted BUFF can, which needs no input table")
+    if len(model.relations_) or len(model.schema_) != len(model.space_.encoders_):
+        raise ExportError(
+            "relations between columns, and ids, are not part of an export: fit with relations=None, without ids"
+        )
+    if any(isinstance(flow, PatternedFlow) for flow in _models(model)):
+        raise ExportError(
+            "values that are drawn together before the others are not part of an export: fit with atoms='apart'"
+        )
     for flow in flows_of(model):
         if reason := unfit(flow):
             raise ExportError(f"the model cannot be exported: {reason}")
@@ -66,6 +74,10 @@ def check_exportable(model: Any) -> None:
 
 def flows_of(model: Any) -> list[FlowModel]:
     """The flow of a model, or of each of its classes."""
+    return [flow for flow in _models(model) if isinstance(flow, FlowModel)]
+
+
+def _models(model: Any) -> list[FlowModel | PatternedFlow]:
     return list(model.model_.models) if isinstance(model.model_, MixtureModel) else [model.model_]
 
 

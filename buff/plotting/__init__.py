@@ -7,6 +7,7 @@ Every function takes arrays or tables and returns a :class:`matplotlib.figure.Fi
 from buff.plotting.columns import Observable, observables
 from buff.plotting.corner import corner
 from buff.plotting.correlations import associations, correlation_difference
+from buff.plotting.jets import event_displays, lund_planes, particle_spectra
 from buff.plotting.marginals import marginals
 from buff.plotting.posteriors import calibration, mean_truth
 from buff.plotting.quality import Quality, quality_against_nfe
@@ -23,11 +24,14 @@ __all__ = [
     "convergence",
     "corner",
     "correlation_difference",
+    "event_displays",
     "flow_trajectory",
+    "lund_planes",
     "marginals",
     "mean_truth",
     "migration",
     "observables",
+    "particle_spectra",
     "quality_against_nfe",
     "unfolded_spectrum",
 ]

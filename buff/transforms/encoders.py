@@ -22,6 +22,11 @@ class ColumnEncoder(Protocol):
     """What the four kinds of encoders have in common."""
 
     @property
+    def dtype(self) -> str:
+        """Natural dtype of the column."""
+        ...
+
+    @property
     def name(self) -> str:
         """Name of the column."""
         ...

@@ -115,6 +115,8 @@ class QuantileMap:
         unit = _unit(x)
         lattice = Lattice.of(x, dtype) if unit == 1 else None
         lattice = lattice if whole or (lattice and lattice.decimals) else None
+        if lattice and lattice.noisy:
+            x, w, rows = _distinct(lattice.nearest(values[known]), weights[known])
         atom = np.ones(len(x), bool) if discrete else _is_atom(x, rows, lattice)
         x, w = x / unit, w / total
         smooth, smooth_w = _apart_from(x[atom], x[~atom]), w[~atom]
@@ -132,6 +134,7 @@ class QuantileMap:
         Inside the levels it owns, a value is placed at random by a generator, or at a share of the way up.
         """
         n = len(values)
+        values = self.lattice.nearest(values) if self.lattice and self.lattice.noisy else values
         within = np.full(n, float(place)) if isinstance(place, int | float) else place.random(n)
         u = self._level(values, within)
         return ndtri(np.clip(u, self.margin, 1 - self.margin)).astype(np.float32)

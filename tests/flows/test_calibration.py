@@ -72,7 +72,7 @@ def test_values_that_repeat_stay_together():
     rng = np.random.default_rng(0)
     charge = rng.choice([-1, 1], 2000)
     X = np.column_stack([charge, -charge, rng.normal(size=2000), np.where(rng.random(2000) < 0.3, 0, charge)])
-    gen = BUFF(noise_budget=30_000, random_state=0).fit(X)
+    gen = BUFF(noise_budget=30_000, atoms="apart", relations=None, random_state=0).fit(X)
     assert gen.model_.calibration.smooth.tolist() == [False, False, True, False]
     bent = gen.sample(5000, random_state=1)
     assert (bent[:, 0] == -bent[:, 1]).mean() > 0.95
