@@ -91,3 +91,12 @@ def test_pickles_leave_the_compiled_flow_behind(flows):
     again = pickle.loads(pickle.dumps(model))
     assert "compiled" not in vars(again)
     assert np.array_equal(again.sample(SampleRequest(10, 0)), expected)
+
+
+@pytest.mark.skipif(not HERE, reason="no compiled kernels")
+def test_kernels_that_draw_other_scores_are_left_out(flows, monkeypatch):
+    draw = CompiledFlow.draw
+    monkeypatch.setattr(CompiledFlow, "draw", lambda self, batch: draw(self, batch) + np.float32(1e-3))
+    model = replace(flows["plain"], seed=5)
+    assert model.compiled == "the kernels draw other scores than the solver"
+    assert "other scores" in model.backend
