@@ -21,9 +21,9 @@ _ULPS = 8
 class Order(Relation):
     r"""``lower <= upper`` in every row where both are there.
 
-    ``upper`` is replaced by the gap ``upper - max(lower, floor)``, never below 0, where ``floor``, a round number at the
-    least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that
-    there is none.
+    ``upper`` is replaced by the gap ``upper - max(lower, floor)``, never below 0; ``floor``, a round number at the
+    least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that there
+    is none.
 
     Parameters
     ----------
@@ -255,11 +255,11 @@ def _above(rest: Array) -> Array:
 def _floor(values: Array) -> float:
     """A round number below all values and close to them, so that it is none of them but by chance."""
     numbers = values.astype(np.int64) if values.dtype.kind in "mM" else values
-    lowest, spread = numbers.min().item(), float(numbers.max()) - float(numbers.min())
-    if not spread:
-        return float(lowest) if numbers.dtype.kind == "f" else int(lowest)
-    digits = int(np.floor(np.log10(spread))) - 1
+    lowest, highest = (float(end) for end in (numbers.min(), numbers.max()))
+    if lowest == highest:
+        return lowest if numbers.dtype.kind == "f" else int(numbers.min())
+    digits = int(np.floor(np.log10(highest - lowest))) - 1
     if numbers.dtype.kind in "iu":
         unit = 10 ** max(digits, 0)
-        return int(lowest) // unit * unit
+        return int(numbers.min()) // unit * unit
     return float(np.floor(lowest / 10.0**digits) * 10.0**digits)
