@@ -103,7 +103,7 @@ def shower_report(
     floor : (showers, energies), optional
         More real showers: what they score in place of the generated ones is the floor of each number.
     classifiers : sequence of {"trees", "mlp"}
-        Two-sample tests (:func:`buff.metrics.c2st`).
+        Two-sample tests (:func:`buff.metrics.c2st`); strong inputs are given to trees alone.
     inputs : sequence of {"low", "normalised", "high", "strong"}
         What they are given (:func:`shower_inputs`).
     seeds : int
@@ -155,7 +155,7 @@ def _score(
     errors: dict[str, float] = {}
     for kind in inputs:
         x, y = real.inputs(kind).astype(np.float32), other.inputs(kind).astype(np.float32)
-        for name in classifiers:
+        for name in (c for c in classifiers if (c, kind) != ("mlp", "strong")):
             test = c2st(x, y, name, seeds=seeds, n_permutations=0, random_state=random_state)  # type: ignore[arg-type]
             values[f"auc {name} {kind}"], errors[f"auc {name} {kind}"] = test.value, test.error
     x, y = real.inputs("high"), other.inputs("high")
