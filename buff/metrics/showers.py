@@ -172,12 +172,14 @@ def shower_separations(
     Returns
     -------
     dict
-        Features with no entry in range of either sample are left out.
+        Features of which one sample has nothing in range are 1, those of which neither has are left out.
     """
     found = {}
     for name, edges in shower_bins(real, geometry).items():
-        inside = [((f[name] >= edges[0]) & (f[name] <= edges[-1])).any() for f in (real, generated)]
-        if all(inside):
+        outside = [float(np.mean((f[name] < edges[0]) | (f[name] > edges[-1]))) for f in (real, generated)]
+        if max(outside) == 1 > min(outside):
+            found[name] = Separation(1.0, np.nan, *outside, tuple(edges.tolist()))
+        elif max(outside) < 1:
             found[name] = separation_power(real[name], generated[name], edges, n_bootstrap=n_bootstrap)
     return found
 
