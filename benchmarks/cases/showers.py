@@ -27,8 +27,9 @@ JUDGE = "calo_photons_4.hdf5"
 OURS, FLAT = "ShowerBUFF", "flat trees (all voxels at once)"
 #: Sizes of the flat recipe: a tenth of the showers, so that a run ends within minutes.
 FLAT_SHOWERS, FLAT_NODES = 1440, 6
-#: Classifier scores of published entries (C. Krause et al., 2024, arXiv:2410.21611, and the challenge's tables of results):
-#: area of its network on voxels and on high-level features, milliseconds of CPU a shower at batches of 10,000.
+#: Classifier scores of published entries (C. Krause et al., 2024, arXiv:2410.21611, and the challenge's tables of
+#: results): area of its network on voxels and on high-level features, milliseconds of CPU a shower at batches of
+#: 10,000.
 PUBLISHED = {
     "published: Geant4": (0.499, 0.500, np.nan),
     "published: CaloINN": (0.626, 0.638, 2.88),
@@ -60,7 +61,9 @@ def measure(bench: Bench) -> Iterator[Measurement]:
 
 def _read(bench: Bench, names: tuple[str, ...]) -> Pair:
     parts = [load_calochallenge(bench.file(name)) for name in names]
-    return np.concatenate([p.showers for p in parts]), np.concatenate([p.incident_energies for p in parts]).astype(float)
+    return np.concatenate([p.showers for p in parts]), np.concatenate([p.incident_energies for p in parts]).astype(
+        float
+    )
 
 
 def _few(pair: Pair, n: int) -> Pair:
@@ -119,9 +122,7 @@ def _names(values: Any) -> dict[str, float]:
     return {name.replace(" ", "_"): value for name, value in values.items()}
 
 
-def _networks(
-    judge: Pair, showers: Any, seed: int, kinds: tuple[str, ...] = ("low", "high")
-) -> dict[str, float]:
+def _networks(judge: Pair, showers: Any, seed: int, kinds: tuple[str, ...] = ("low", "high")) -> dict[str, float]:
     """Areas of the challenge's network; none where PyTorch is missing."""
     try:
         from buff_baselines.shower_classifier import challenge_auc
@@ -212,7 +213,11 @@ CASE = Case(
     measure,
     tuple(Comparison(FLAT, OURS, q) for q in ("auc_trees_low", "auc_trees_high", "train_cpu", "sample_ms")),
     (
-        *(Target(OURS, f"auc_{who}_{kind}", 0.56) for who in ("trees", "mlp") for kind in ("low", "normalised", "high")),
+        *(
+            Target(OURS, f"auc_{who}_{kind}", 0.56)
+            for who in ("trees", "mlp")
+            for kind in ("low", "normalised", "high")
+        ),
         *(Target(OURS, f"auc_dnn_{kind}", 0.56) for kind in ("low", "high")),
         Target(OURS, "auc_trees_strong", 0.58),
         *(Target(OURS, f"separation_{k}_over_floor", 1.5) for k in ("response", "layer_energies", "centres", "widths")),

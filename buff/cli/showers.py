@@ -1,4 +1,4 @@
-"""``buff fit``, ``sample`` and ``evaluate`` with ``--showers``: calorimeter showers in the files of the CaloChallenge."""
+"""``buff fit``, ``sample`` and ``evaluate`` with ``--showers``: showers in the files of the CaloChallenge."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,4 +100,4 @@ def evaluate_showers(
         from buff.report.showers import shower_html_report
 
         name = title or f"{generated.name} against {real.name}"
-        shower_html_report(measured, *pairs, report, geometry=geometry, title=name, provenance=provenance)
+        shower_html_report(measured, pairs[0], pairs[1], report, geometry=geometry, title=name, provenance=provenance)

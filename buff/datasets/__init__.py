@@ -34,7 +34,7 @@ __all__ = [
     "load_zjets",
     "make_showers",
     "mixture_1d",
-    "save_calochallenge",
     "read_jetnet",
+    "save_calochallenge",
     "write_jetnet",
 ]

@@ -101,9 +101,7 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
     if showers.ndim != 2:
         raise ValueError(f"showers of {path} has the shape (N, voxels), got {showers.shape}")
     if energies.shape not in ((len(showers),), (len(showers), 1)):
-        raise ValueError(
-            f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}"
-        )
+        raise ValueError(f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}")
     bounds = _layer_bounds(content.attributes, showers.shape[1], path)
     layers = GEOMETRIES.get(showers.shape[1], ())
     known = np.array_equal(bounds, _bounds(layers))
@@ -111,7 +109,7 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
 
 
 def save_calochallenge(path: str | Path, showers: Any, incident_energies: Any) -> None:
-    """Write showers as the challenge's programs read them: ``showers`` (N, voxels), ``incident_energies`` (N, 1), gzip, MeV.
+    """Write ``showers`` (N, voxels) and ``incident_energies`` (N, 1) as the challenge's programs read them.
 
     Parameters
     ----------
@@ -131,7 +129,9 @@ def save_calochallenge(path: str | Path, showers: Any, incident_energies: Any) -
     """
     x, energies = np.asarray(showers, np.float32), np.asarray(incident_energies, np.float32).reshape(-1, 1)
     if x.ndim != 2 or len(x) != len(energies):
-        raise ValueError(f"showers of shape {x.shape} and {len(energies)} incident_energies: one energy a shower expected")
+        raise ValueError(
+            f"showers of shape {x.shape} and {len(energies)} incident_energies: one energy a shower expected"
+        )
     write_hdf5(path, {"incident_energies": energies, "showers": x})
 
 

@@ -51,7 +51,9 @@ def average_showers(real: Any, generated: Any, geometry: Any, *, style: str | No
                 radii = np.log(np.maximum(layer.r_edges, 0.5 * layer.r_edges[1]))
                 theta = np.linspace(-np.pi, np.pi, 181)
                 sector = np.minimum((np.arange(180) * layer.n_alpha) // 180, layer.n_alpha - 1)
-                picture = axis.pcolormesh(theta, radii - radii[0], parts[i][0, sector].T + 1e-30, norm=norm, cmap="viridis")
+                picture = axis.pcolormesh(
+                    theta, radii - radii[0], parts[i][0, sector].T + 1e-30, norm=norm, cmap="viridis"
+                )
                 axis.set(xticks=[], yticks=[], title=f"{name}\nlayer {layer.number}")
         figure.colorbar(picture, ax=axes, label="mean energy [MeV]", shrink=0.8)
     return figure
@@ -159,7 +161,9 @@ def _histogram(axes: Any, name: str, edges: Any, samples: Sequence[Mapping[str, 
     counts = [np.histogram(sample[name], edges)[0].astype(float) for sample in samples]
     sizes = [len(sample[name]) for sample in samples]
     for count, n, colour, label in zip(counts, sizes, (REAL, GENERATED), ("real", "generated"), strict=True):
-        axes[0].stairs(count / n, edges, color=colour, label=label, fill=colour == REAL, alpha=0.4 if colour == REAL else 1)
+        axes[0].stairs(
+            count / n, edges, color=colour, label=label, fill=colour == REAL, alpha=0.4 if colour == REAL else 1
+        )
     band = 1 / np.sqrt(np.maximum(counts[0], 1))
     middle, both = (edges[1:] + edges[:-1]) / 2, (counts[0] > 0) & (counts[1] > 0)
     ratio = (counts[1][both] / sizes[1]) / (counts[0][both] / sizes[0])

@@ -59,7 +59,8 @@ def shower_html_report(
         shower_profiles(real[0], generated[0], detector), "Mean energies and their ratio; band: error of the real mean."
     )
     features = figure_html(
-        shower_histograms(*real, *generated, detector), "High-level features; band: statistical error of the real showers."
+        shower_histograms(*real, *generated, detector),
+        "High-level features; band: statistical error of the real showers.",
     )
     parts = [
         f"<h1>{escape(title)}</h1><p>{escape(sizes)}</p>",
@@ -68,7 +69,9 @@ def shower_html_report(
         section_html("Profiles", profiles),
         section_html("Features", features),
         section_html("Separation powers", _separations(measured)),
-        section_html("Provenance", table_html(("", ""), [(escape(k), escape(v)) for k, v in (provenance or {}).items()])),
+        section_html(
+            "Provenance", table_html(("", ""), [(escape(k), escape(v)) for k, v in (provenance or {}).items()])
+        ),
     ]
     write_page(page, page_html(title, parts))
 

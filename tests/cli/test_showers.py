@@ -21,7 +21,8 @@ def files(tmp_path_factory):
 
 def test_files_have_the_layout_of_the_challenge(files):
     with h5py.File(files / "test.hdf5") as file:
-        assert file["showers"].shape == (150, 368) and file["showers"].dtype == np.float32
+        assert file["showers"].shape == (150, 368)
+        assert file["showers"].dtype == np.float32
         assert file["incident_energies"].shape == (150, 1)
         assert file["showers"].compression == "gzip"
     assert len(load_calochallenge(files / "test.hdf5")) == 150
@@ -43,9 +44,11 @@ def test_from_file_to_page(buff, files):
     result = buff("evaluate", test, files / "a.hdf5", *words, "--report", files / "page.html")
     assert result.exit_code == 0, result.stderr
     scores = json.loads((files / "s.json").read_text())
-    assert scores["n_floor"] == 400 and 0.3 < scores["values"]["auc trees high"] <= 1
+    assert scores["n_floor"] == 400
+    assert 0.3 < scores["values"]["auc trees high"] <= 1
     page = (files / "page.html").read_text()
-    assert page.count("<img") == 3 and "Average showers" in page
+    assert page.count("<img") == 3
+    assert "Average showers" in page
 
 
 def test_one_line_says_what_is_wrong(buff, files):
@@ -59,4 +62,5 @@ def test_one_line_says_what_is_wrong(buff, files):
     cases.append((("fit", short, "-o", files / "x.buff", "--showers", "ds1-photons"), "cut short"))
     for words, reason in cases:
         result = buff(*words)
-        assert result.exit_code == 1 and reason in result.stderr, result.stderr
+        assert result.exit_code == 1, words
+        assert reason in result.stderr

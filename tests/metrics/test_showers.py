@@ -16,12 +16,15 @@ def test_features_are_those_of_the_definition():
     showers = np.zeros((1, 9))
     showers[0, [1, 5, 8]] = 3, 1, 2  # second ring at -3/4 pi and 1/4 pi, and the layer behind
     features = shower_features(showers, [12.0], RING)
-    assert features["response"][0] == 0.5 and features["voxels"][0] == 3
-    assert features["energy_0"][0] == 4 and features["sparsity_0"][0] == 0.75
+    assert features["response"][0] == 0.5
+    assert features["voxels"][0] == 3
+    assert features["energy_0"][0] == 4
+    assert features["sparsity_0"][0] == 0.75
     along = 3 / np.sqrt(2)
     assert features["centre_eta_0"][0] == pytest.approx(-along / 2)
     assert features["width_eta_0"][0] == pytest.approx(np.sqrt(along**2 - along**2 / 4))
-    assert features["centre_r_0"][0] == 3 and features["width_r_0"][0] == pytest.approx(0, abs=1e-6)
+    assert features["centre_r_0"][0] == 3
+    assert features["width_r_0"][0] == pytest.approx(0, abs=1e-6)
     assert "centre_eta_5" not in features
 
 
@@ -46,7 +49,8 @@ def test_separations_see_a_shift_and_tell_what_is_out_of_range():
     assert all(s.value == 0 for s in same.values())
     hot = shower_features(3 * data.showers, data.incident_energies, "ds1-photons")
     found = shower_separations(real, hot, "ds1-photons")
-    assert found["response"].generated_overflow > 0.9 and found["response"].value > 0.9
+    assert found["response"].generated_overflow > 0.9
+    assert found["response"].value > 0.9
     assert found["energy_2"].value > 0.05
 
 

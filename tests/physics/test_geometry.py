@@ -8,11 +8,14 @@ from buff.physics.split_tree import angle_splits
 
 
 @pytest.mark.parametrize(
-    ("name", "voxels", "layers"), [("ds1-photons", 368, 5), ("ds1-pions", 533, 7), ("ds2", 6480, 45), ("ds3", 40500, 45)]
+    ("name", "voxels", "layers"),
+    [("ds1-photons", 368, 5), ("ds1-pions", 533, 7), ("ds2", 6480, 45), ("ds3", 40500, 45)],
 )
 def test_published_numbers(name, voxels, layers):
     geometry = Geometry.of(name)
-    assert geometry.n_voxels == voxels and len(geometry.layers) == layers and geometry.has_symmetry
+    assert geometry.n_voxels == voxels
+    assert len(geometry.layers) == layers
+    assert geometry.has_symmetry
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
@@ -32,7 +35,8 @@ def test_a_binning_file_of_the_challenge(tmp_path):
         '<Layer id="2" r_edges="0,2,4,6" n_bin_alpha="10" /></Bin></Bins>'
     )
     geometry = Geometry.of(path)
-    assert [layer.number for layer in geometry.layers] == [0, 2] and geometry.bounds.tolist() == [0, 2, 32]
+    assert [layer.number for layer in geometry.layers] == [0, 2]
+    assert geometry.bounds.tolist() == [0, 2, 32]
     path.write_text(path.read_text()[:150])
     with pytest.raises(ValueError, match="cut short"):
         Geometry.of(path)
@@ -62,7 +66,8 @@ def test_neighbours_are_mutual_and_periodic():
     neighbours = geometry.neighbours()
     assert neighbours[0].tolist() == [1, 2, 6, 8]  # ring outside, sectors on both sides, layer behind
     for i, found in enumerate(neighbours):
-        assert i not in found and all(i in neighbours[j] for j in found)
+        assert i not in found
+        assert all(i in neighbours[j] for j in found)
 
 
 def test_overlaps_keep_energy():

@@ -47,7 +47,9 @@ def test_ppf_inverts_pit_and_is_monotone(model):
     p = np.tile(np.linspace(0.01, 0.99, 50), 2)
     u = model.ppf(x, p)
     np.testing.assert_allclose(model.pit(x, u), p, atol=1e-3)
-    assert (np.diff(u.reshape(2, 50)) >= 0).all() and (u >= 0).all() and (u <= 1).all()
+    assert (np.diff(u.reshape(2, 50)) >= 0).all()
+    assert (u >= 0).all()
+    assert (u <= 1).all()
 
 
 def test_crps_is_lower_than_without_features(model):
