@@ -34,7 +34,7 @@ _HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "Sh
 _HOMES |= {"TableTransformer": "transforms"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (
-    *("couplings", "datasets", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "physics"),
+    *("couplings", "datasets", "export", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "physics"),
     *("plotting", "report", "schedules", "solvers", "tables", "transforms", "trees", "unfolding", "weights"),
 )
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from buff.cli.options import listed
+
 __all__ = ["evaluate_jets", "fit_jets", "sample_jets"]
 
 
@@ -44,7 +46,7 @@ def sample_jets(
     output: Path,
     number: int | None,
     condition: Path | None,
-    given: Any,
+    given: list[str] | None,
     seed: int,
     first_event: int,
 ) -> None:
@@ -62,7 +64,7 @@ def sample_jets(
         raise ValueError(f"--jets: the model is a {type(model).__name__}, fitted without --jets")
     if output.suffix not in (".hdf5", ".h5"):
         raise ValueError(f"{output}: jets are written as .hdf5 or .h5")
-    how: dict[str, Any] = {"random_state": seed, "first_event": first_event, "condition": given}
+    how: dict[str, Any] = {"random_state": seed, "first_event": first_event, "condition": _fixed(given)}
     if condition is None:
         clouds = model.sample(number or 1000, **how)
     else:
@@ -72,6 +74,26 @@ def sample_jets(
         clouds = model.sample(jets=jets, **how)
     write_jetnet(output, clouds)
     typer.echo(f"{output}: {len(clouds):,} jets, seed {seed}")
+
+
+def _fixed(given: list[str] | None) -> Any:
+    """A table of one row from NAME=VALUE: numbers where the text is one."""
+    import pyarrow as pa
+
+    pairs = [entry.partition("=") for entry in listed(given) or []]
+    for name, sign, value in pairs:
+        if not (name and sign and value):
+            raise ValueError(f"--given {name}{sign}{value}: write it as NAME=VALUE")
+    return pa.table({name: [_value(text)] for name, _, text in pairs}) if pairs else None
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def evaluate_jets(

@@ -10,32 +10,31 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from buff.archive import Archive, nested
 from buff.errors import check_whole
 from buff.flows import (
     Classes,
     CostEstimate,
     FlowMatchingData,
     FlowModel,
+    FlowSettings,
     MixtureModel,
-    SampleRequest,
+    PatternedData,
+    PatternedFlow,
     Source,
     distill,
-    estimate_cost,
     teaching_seed,
-    train_flow,
+    train_rows,
 )
-from buff.generators.base import EventGenerator
-from buff.generators.classes import find_classes, gather, pinned_schema
-from buff.generators.parameters import FlowEstimator
-from buff.generators.persistence import pack
+from buff.generators.classes import ClassEstimator, find_classes, pinned_schema
+from buff.generators.deployment import Deployable
+from buff.generators.parameters import smooth_of
+from buff.generators.structured import StructuredGenerator, rows_as_scores
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 
 __all__ = ["BUFF"]
-
 #: Parameters of a student unless told otherwise: its targets carry no noise that leaves would have to average.
 _STUDENT: dict[str, Any] = {
     "solver": "euler",
@@ -48,7 +47,7 @@ _STUDENT: dict[str, Any] = {
 }
 
 
-class BUFF(EventGenerator, FlowEstimator):
+class BUFF(Deployable, StructuredGenerator, ClassEstimator):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
@@ -94,6 +93,12 @@ class BUFF(EventGenerator, FlowEstimator):
         :func:`buff.tables.infer_schema`.
     categories : {"similar", "frequency", "lexical", "onehot"}
         How categories are laid out.
+    relations : "auto", list of relations or None
+        Exact relations of columns (:mod:`buff.tables.relations`) that generated rows keep: those that hold in every
+        row, stated ones, or none.
+    atoms : {"together", "apart"}
+        Whether missing values, spikes and values of few are drawn first and jointly
+        (:class:`buff.flows.AtomPatterns`), or column by column.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
     tree_params : mapping, optional
@@ -166,6 +171,8 @@ class BUFF(EventGenerator, FlowEstimator):
         layout: str = "auto",
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
+        relations: Any = "auto",
+        atoms: str = "together",
         tails: str = "clip",
         tree_params: Mapping[str, Any] | None = None,
         device: str = "auto",
@@ -191,6 +198,8 @@ class BUFF(EventGenerator, FlowEstimator):
             layout=layout,
             schema=schema,
             categories=categories,
+            relations=relations,
+            atoms=atoms,
             tails=tails,
             tree_params=tree_params,
             device=device,
@@ -216,7 +225,7 @@ class BUFF(EventGenerator, FlowEstimator):
         if classes is None or features is None:
             return twin._plan(twin._data(columns, features, weights))
         parts = twin._class_subsets(classes, columns, features, weights)
-        return CostEstimate.combined([estimate_cost(data, twin.flow_settings, trial=True) for _, data in parts])
+        return CostEstimate.combined([twin._plan(data) for _, data in parts])
 
     def distill(
         self,
@@ -275,11 +284,11 @@ class BUFF(EventGenerator, FlowEstimator):
         settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
         how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
         if isinstance(self.model_, MixtureModel):
-            flows = tuple(distill(model, settings, **how) for model in self.model_.models)
+            flows = tuple(_distilled(model, settings, **how) for model in self.model_.models)
             student._set_model(replace(self.model_, models=flows), _total_cost(flows))
         else:
             _, features, _ = self._conditions(n, None, teaching_seed(student._seed), 0)
-            model = distill(self.model_, settings, condition=features, **how)
+            model = _distilled(self.model_, settings, condition=features, **how)
             student._set_model(model, model.cost)
         return student
 
@@ -295,7 +304,7 @@ class BUFF(EventGenerator, FlowEstimator):
         parts = self._class_subsets(classes, columns, features, sample_weight)
         for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
             spaces.append(space)
-            flows.append(train_flow(data, settings, calibrated=space.smooth, seed=seed))
+            flows.append(train_rows(data, settings, calibrated=smooth_of(space, data), seed=seed))
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
 
@@ -305,13 +314,21 @@ class BUFF(EventGenerator, FlowEstimator):
             return None
         return find_classes(self.classes, self._encoder, condition, features, sample_weight)
 
-    def _data(self, columns: Columns, features: Array | None, sample_weight: Any) -> FlowMatchingData:
+    def _data(
+        self, columns: Columns, features: Array | None, sample_weight: Any
+    ) -> FlowMatchingData | PatternedData:
         """The rows as scores, with the source they start from."""
-        return self._scores(self.space_, columns, features, sample_weight, Source(coupling=self.get_coupling()))
+        return self._rows(self.space_, columns, features, sample_weight)
+
+    def _rows(
+        self, space: TableTransformer, columns: Columns, features: Array | None, sample_weight: Any
+    ) -> FlowMatchingData | PatternedData:
+        how: dict[str, Any] = {"together": self.atoms == "together", "source": Source(coupling=self.get_coupling())}
+        return rows_as_scores(space, columns, features, sample_weight, **how)
 
     def _class_subsets(
         self, classes: Classes, columns: Columns, features: Array, sample_weight: Any
-    ) -> Iterator[tuple[TableTransformer, FlowMatchingData]]:
+    ) -> Iterator[tuple[TableTransformer, FlowMatchingData | PatternedData]]:
         """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
         numbers, schema = classes.numbers(features), pinned_schema(self.space_.schema_)
         for k in range(len(classes)):
@@ -319,32 +336,12 @@ class BUFF(EventGenerator, FlowEstimator):
             weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
             part = columns.take(rows)
             space = self._new_space(part, weights, schema)
-            yield space, self._scores(space, part, None, weights, Source(coupling=self.get_coupling()))
-
-    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
-        if not isinstance(self.model_, MixtureModel):
-            return super()._decode(scores, batch)
-        classes, parts = self.model_.classes.numbers(np.asarray(batch.condition)), []
-        rows = [np.flatnonzero(classes == k) for k in np.unique(classes)]
-        for k, own in zip(np.unique(classes), rows, strict=True):
-            space = self._class_spaces[k]
-            parts.append(space.decode(scores[own, : space.n_dims_]))
-        return gather(rows, parts)
-
-    def to_archive(self) -> Archive:
-        archive = super().to_archive()
-        spaces, arrays = pack({f"class_{k}/space": space for k, space in enumerate(self._class_spaces)})
-        for model, space in zip(archive.record.get("models", []), spaces.values(), strict=True):
-            model["space"] = space
-        return replace(archive, arrays={**archive.arrays, **arrays})
-
-    def _load(self, archive: Archive) -> None:
-        super()._load(archive)
-        self._class_spaces = tuple(
-            TableTransformer.from_arrays(part["space"], nested(archive.arrays, f"class_{k}/space"))
-            for k, part in enumerate(archive.record.get("models", []))
-        )
+            yield space, self._rows(space, part, None, weights)
 
 
-def _total_cost(flows: Sequence[FlowModel]) -> CostEstimate:
+def _distilled(model: FlowModel | PatternedFlow, settings: FlowSettings, **how: Any) -> FlowModel | PatternedFlow:
+    return model.distilled(settings, **how) if isinstance(model, PatternedFlow) else distill(model, settings, **how)
+
+
+def _total_cost(flows: Sequence[FlowModel | PatternedFlow]) -> CostEstimate:
     return CostEstimate.combined([flow.cost for flow in flows if flow.cost is not None])

@@ -19,8 +19,8 @@ from buff.generators.shower_plan import ShowerPlan, looks_symmetric, plan_shower
 from buff.physics import Geometry
 from buff.protocols import Array
 from buff.randomness import EventNoise, seed_from
-from buff.trees.conditional import ConditionalSettings
 from buff.transforms import ConditionEncoder
+from buff.trees.conditional import ConditionalSettings
 
 __all__ = ["ShowerBUFF"]
 

@@ -7,7 +7,7 @@ table: :func:`utility`. Jets: :func:`jet_report`, :func:`w1_mass`, :func:`w1_par
 :func:`jet_fpd`, :func:`jet_kpd`, :func:`coverage_mmd`, :func:`fpnd`, :func:`jet_auc`.
 Posterior draws: :func:`interval_coverage`, :func:`sbc`, :func:`tarp`, :func:`pair_test`.
 Unfolding: :func:`migration_matrix`, :func:`conditional_means`, :func:`triangular_discriminator`,
-:func:`prior_bias`. Everything that applies to a table, in one record: :func:`report`.
+:func:`prior_bias`. Everything that applies to a table, in one record: :func:`report`. Showers: :func:`shower_report`.
 """
 
 from buff.metrics.calibration import Ranks, Tarp, interval_coverage, posterior_places, sbc, tarp
@@ -40,6 +40,8 @@ from buff.metrics.prior import prior_bias
 from buff.metrics.record import Report
 from buff.metrics.reports import report
 from buff.metrics.scores import ColumnScore, TableScores
+from buff.metrics.shower_report import ShowerReport, shower_report
+from buff.metrics.showers import shower_features, shower_inputs, shower_separations
 
 __all__ = [
     "CALO_BINS",
@@ -58,6 +60,7 @@ __all__ = [
     "Report",
     "Scores",
     "Separation",
+    "ShowerReport",
     "TableScores",
     "Tarp",
     "Utility",
@@ -91,6 +94,10 @@ __all__ = [
     "report",
     "sbc",
     "separation_power",
+    "shower_features",
+    "shower_inputs",
+    "shower_report",
+    "shower_separations",
     "sliced_wasserstein",
     "tarp",
     "total_variation",

@@ -1,7 +1,6 @@
 """Calorimeters as layers of rings cut into equal angles: the voxels of the CaloChallenge, and of any such detector."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

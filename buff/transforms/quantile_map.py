@@ -11,11 +11,13 @@ so that no value of a single row can be read off.
 """
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from buff import kernels
 from buff.protocols import Array
 from buff.transforms.lattice import Lattice
 from buff.transforms.quantiles import Polyline, compress, merge
@@ -113,6 +115,8 @@ class QuantileMap:
         unit = _unit(x)
         lattice = Lattice.of(x, dtype) if unit == 1 else None
         lattice = lattice if whole or (lattice and lattice.decimals) else None
+        if lattice and lattice.noisy:
+            x, w, rows = _distinct(lattice.nearest(values[known]), weights[known])
         atom = np.ones(len(x), bool) if discrete else _is_atom(x, rows, lattice)
         x, w = x / unit, w / total
         smooth, smooth_w = _apart_from(x[atom], x[~atom]), w[~atom]
@@ -130,16 +134,19 @@ class QuantileMap:
         Inside the levels it owns, a value is placed at random by a generator, or at a share of the way up.
         """
         n = len(values)
+        values = self.lattice.nearest(values) if self.lattice and self.lattice.noisy else values
         within = np.full(n, float(place)) if isinstance(place, int | float) else place.random(n)
         u = self._level(values, within)
         return ndtri(np.clip(u, self.margin, 1 - self.margin)).astype(np.float32)
 
     def decode(self, z: Array) -> Array:
         """Float64 values of normal scores ``z``; NaN where missing."""
-        z = np.asarray(z, np.float64)
-        u = ndtr(z)
         if self.missing == 1:
             return np.full(len(z), np.nan)
+        if self.is_compiled(z):
+            return self._decoded(z)
+        z = np.asarray(z, np.float64)
+        u = ndtr(z)
         x = self.line.value(u)
         if self.above:
             i = np.flatnonzero(x > self.above.start)
@@ -151,6 +158,33 @@ class QuantileMap:
         x = self._within_bounds(np.clip(x, -limit, limit) * self.unit)
         x[u < self.missing] = np.nan
         return x
+
+    def is_compiled(self, z: Array) -> bool:
+        """Whether the kernels decode these scores: to the same bits, if there are no tails to extrapolate."""
+        plain = self.below is None and self.above is None and getattr(z, "dtype", None) == np.float32
+        return plain and len(z) > 0 and kernels.native() is not None and kernels.is_exact()
+
+    def packed(self) -> bytes:
+        """The map as the kernels and the C++ sampler read it."""
+        lattice, tails = self.lattice, (self.below, self.above)
+        grid = () if lattice is None else (10.0**lattice.decimals, lattice.step, lattice.origin)
+        parts = [kernels.sized(self.line.u), kernels.sized(self.line.x), kernels.doubles(self.missing, self.unit)]
+        parts.append(kernels.optional(grid))
+        parts += [kernels.optional(() if bound is None else (bound,)) for bound in (self.lower, self.upper)]
+        parts += [kernels.optional(() if t is None else (t.start, t.mass, t.scale, t.shape)) for t in tails]
+        return b"".join(parts)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        return kernels.native().quantiles(self.packed())
+
+    def _decoded(self, z: Array) -> Array:
+        out = np.empty(len(z))
+        kernels.native().decode(self._compiled, np.ascontiguousarray(z), 0, 1, out)
+        return out
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_compiled"}
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and the arrays that go with it."""
