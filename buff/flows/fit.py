@@ -16,6 +16,7 @@ from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
 from buff.flows.data import Base, FlowMatchingData, RegressionSource
+from buff.flows.gaussian_part import GaussianPart
 from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
 from buff.flows.request import SampleRequest
@@ -185,8 +186,10 @@ def train_flow(
     rng = np.random.default_rng(training_seed(seed))
     data = data.standardized(rng)
     base = data.base(rng)
+    gaussian = GaussianPart.of_moments(base, data.source.noise) if data.source.independent else None
     trees = limit_memorisation(settings.trees, data, base, cost.n_draws)
-    nodes, records = train_nodes(data, base, replace(settings, trees=trees), cost, seed, cache)
+    part = gaussian if gaussian and trees.features == "both" else base
+    nodes, records = train_nodes(data, part, replace(settings, trees=trees), cost, seed, cache)
     device = trees.device
     model = FlowModel(
         nodes=nodes,
@@ -194,6 +197,7 @@ def train_flow(
         solver=get_solver(settings.solver),
         grid=settings.time_grid,
         standardizer=data.standardizer and data.standardizer.to_device(device),
+        gaussian=gaussian and gaussian.to_device(device),
         source_noise=data.source.noise,
         device=device,
         seed=seed,

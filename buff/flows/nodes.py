@@ -1,7 +1,7 @@
 """One node of a field: its regression problem, its model, its record."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from buff.flows.arrays import ReproducibleLinear, device_arrays
 from buff.flows.data import Base, FlowMatchingData, RegressionSource
+from buff.flows.gaussian_part import GaussianPart, NodeFrame
 from buff.flows.linear import LinearVelocity
 from buff.protocols import Array
 from buff.trees import Booster, TreeSettings
@@ -83,21 +84,38 @@ class NodeModel:
     linear : ReproducibleLinear
         From features ``[x_t, condition]``, (n, d + c) -> (n, d).
     trees : Booster or None
+        From the features ``[x_t, condition]`` to velocities, or as ``frame`` says.
+    frame : NodeFrame or None
     """
 
     linear: ReproducibleLinear
     trees: Booster | None = None
+    frame: NodeFrame | None = None
 
     @classmethod
     def of(cls, base: Base, t: float, trees: Booster | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
-        return cls(ReproducibleLinear.of(*base.at(t), device), trees)
+        frame = base.frame(t, device) if isinstance(base, GaussianPart) else None
+        return cls(ReproducibleLinear.of(*base.at(t), device), trees, frame)
 
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
-        xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
-        features = x if condition is None else xp.concatenate([x, condition], axis=1)
-        velocity = self.linear(features)
-        return velocity if self.trees is None else velocity + self.trees(features)
+        velocity = self.linear(_joined(x, condition))
+        if self.trees is None:
+            return velocity
+        if self.frame is None:
+            return velocity + self.trees(_joined(x, condition))
+        return velocity + self.frame.velocity(self.trees(self.frame.features(x, condition)))
+
+    @property
+    def frame_velocity(self) -> Callable[[Array, Array, Array | None], Array] | None:
+        """dy/dt from x, y and the condition, where the trees are asked in a frame."""
+        return None if self.frame is None else self._frame_velocity
+
+    def _frame_velocity(self, x: Array, y: Array, condition: Array | None = None) -> Array:
+        assert self.frame is not None
+        if self.trees is None:
+            return 0 * y
+        return self.trees(self.frame.features(x, condition, y)) * self.frame.frame_scale
 
 
 def limit_memorisation(
@@ -161,10 +179,19 @@ def _residual_problem(
 ) -> tuple[Array, Array, Array | None]:
     """Features, what the linear base leaves of the targets, weights."""
     features, targets, weights = data.problem(t, n_draws, rng, device)
-    targets -= NodeModel.of(base, t, None, device).linear(features)
+    node, d = NodeModel.of(base, t, None, device), data.n_dims
+    targets -= node.linear(features)
+    if node.frame:
+        features = node.frame.features(features[:, :d], features[:, d:])
+        targets = node.frame.targets(targets)
     if data.is_uninformative(t):  # only the condition may be used
-        features[:, : data.n_dims] = 0
+        features[:, : features.shape[1] - data.n_conditions] = 0
     return features, targets, weights
+
+
+def _joined(x: Array, condition: Array | None) -> Array:
+    xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
+    return x if condition is None else xp.concatenate([x, condition], axis=1)
 
 
 def _explained(trees: Booster, features: Array, targets: Array, weights: Array | None) -> float:

@@ -90,6 +90,9 @@ class BUFF(EventGenerator, FlowEstimator):
     layout : {"auto", "scalar", "vector", "sketch"}
         A tree for every column, trees for all columns, or these with splits found on projections of the gradient:
         see :class:`buff.trees.TreeSettings`.
+    tree_features : {"both", "scores"}
+        What trees see and predict: the scores and their coordinates along the principal axes of the Gaussian part, and
+        velocities along these axes, which resolves narrow directions of the table; or the scores alone.
     schema : mapping, optional
         Kinds, bounds, tails and orders of columns that are known better: see
         :func:`buff.tables.infer_schema`.
@@ -97,6 +100,9 @@ class BUFF(EventGenerator, FlowEstimator):
         How categories are laid out.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
+    bandwidth : float
+        Events leave their scores through quantile functions that are smooth over so much of a normal score; 0 takes
+        those of the sample, wiggles and all: see :class:`~buff.transforms.TableTransformer`.
     tree_params : mapping, optional
         More of XGBoost's parameters.
     device : {"auto", "cpu", "cuda"}
@@ -166,9 +172,11 @@ class BUFF(EventGenerator, FlowEstimator):
         negative_weights: str = "error",
         early_stopping: int | None = None,
         layout: str = "auto",
+        tree_features: str = "both",
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
         tails: str = "clip",
+        bandwidth: float = 0.05,
         tree_params: Mapping[str, Any] | None = None,
         device: str = "auto",
         n_jobs: int | None = None,
@@ -191,9 +199,11 @@ class BUFF(EventGenerator, FlowEstimator):
             negative_weights=negative_weights,
             early_stopping=early_stopping,
             layout=layout,
+            tree_features=tree_features,
             schema=schema,
             categories=categories,
             tails=tails,
+            bandwidth=bandwidth,
             tree_params=tree_params,
             device=device,
             n_jobs=n_jobs,

@@ -15,7 +15,7 @@ from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.trees import TreeSettings, cuda_is_available
-from buff.trees.regressor import LAYOUTS
+from buff.trees.regressor import FEATURES, LAYOUTS
 from buff.weights import POLICIES
 
 __all__ = ["FlowEstimator", "resolve_device"]
@@ -47,8 +47,10 @@ class FlowEstimator(TableGenerator):
     coupling: Any
     early_stopping: int | None
     layout: str
+    tree_features: str
     categories: str
     tails: str
+    bandwidth: float
     tree_params: Mapping[str, Any] | None
     device: str
     max_memory: int | None
@@ -92,6 +94,8 @@ class FlowEstimator(TableGenerator):
             raise ValueError(f"reg_lambda must be finite and not negative, found {penalty!r}")
         if self.layout not in ("auto", *LAYOUTS):
             raise ValueError(f"layout must be one of {['auto', *LAYOUTS]}, found {self.layout!r}")
+        if self.tree_features not in FEATURES:
+            raise ValueError(f"tree_features must be one of {list(FEATURES)}, found {self.tree_features!r}")
         return TreeSettings(
             n_estimators=n_estimators,
             max_depth=depth,
@@ -99,6 +103,7 @@ class FlowEstimator(TableGenerator):
             reg_lambda=float(penalty),
             early_stopping=self.early_stopping,
             layout=self.layout,
+            features=self.tree_features,
             device=resolve_device(self.device),
             tree_params=_known_tree_params(self.tree_params),
         )
@@ -130,7 +135,8 @@ class FlowEstimator(TableGenerator):
 
     def _new_space(self, columns: Columns, sample_weight: Any, schema: Any = None) -> TableTransformer:
         """A map of a table to scores and back."""
-        space = TableTransformer(schema or self.schema, categories=self.categories, tails=self.tails)
+        how = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
+        space = TableTransformer(schema or self.schema, **how)
         return space.fit(columns, sample_weight=sample_weight)
 
     def _scores(

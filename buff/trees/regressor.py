@@ -8,10 +8,12 @@ import numpy as np
 
 from buff.protocols import Array
 
-__all__ = ["LAYOUTS", "Booster", "TreeSettings", "cuda_is_available"]
+__all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available"]
 
 #: One tree an output; one tree for all outputs; the same with splits found on a projection of the gradient.
 LAYOUTS = ("scalar", "vector", "sketch")
+#: What trees of a flow see: scores, or also their coordinates in the frame of the Gaussian part.
+FEATURES = ("scores", "both")
 #: Other names that XGBoost has for parameters set here.
 _ALIASES = {"eta": "learning_rate", "lambda": "reg_lambda", "min_split_loss": "gamma"}
 #: Outputs up to which trees of their own cost less than shared ones of equal quality.
@@ -39,6 +41,9 @@ class TreeSettings:
     max_bin : int
         Values of a feature that splits tell apart. For scores 64 are as good as 256 (jets, collisions, wine), and
         training takes a third less time.
+    features : {"scores", "both"}
+        What trees of a flow from noise see and learn: the scores and velocities along them; or the scores and their
+        coordinates along the principal axes of the Gaussian part, and velocities along these axes.
     device : {"cpu", "cuda"}
     tree_params : mapping
         Anything else that XGBoost knows; wins over the above.
@@ -53,6 +58,7 @@ class TreeSettings:
     n_sketch: int = 8
     min_split_loss: float = 0.0
     max_bin: int = 64
+    features: str = "both"
     device: str = "cpu"
     tree_params: Mapping[str, Any] = field(default_factory=dict)
 
