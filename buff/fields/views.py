@@ -111,6 +111,7 @@ class Framed(_OnPath):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from buff.fields import TimeField
     >>> gauss = GaussianFlow.of(np.ones(2), np.array([[1.0, 0.9], [0.9, 1.0]]))
     >>> field = Framed(TimeField(lambda x, t, condition: gauss.velocity(x, t)), gauss)
