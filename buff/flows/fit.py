@@ -20,6 +20,7 @@ from buff.flows.gaussian_part import GaussianPart
 from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
 from buff.flows.request import SampleRequest
+from buff.flows.smooth import SmoothedTrees
 from buff.flows.source import NOISE, Source
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
@@ -29,7 +30,7 @@ from buff.trees import Booster, TreeSettings
 
 __all__ = ["FlowSettings", "calibrate", "estimate_cost", "fit_flow", "train_flow", "train_nodes"]
 
-Fitted: TypeAlias = tuple[int, Booster | None, NodeRecord]
+Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
 
 #: Events from which a calibration is read, and rows from which on a flow needs none: within 2 percent of the width it
 #: is right, and bending it costs as much as it gains.
@@ -223,7 +224,7 @@ def train_nodes(
     """
     times, trees = settings.times, settings.trees
     held = {i: cache.load(i, data.n_dims, trees.device) if cache else None for i in range(len(times))}
-    fitted: dict[int, tuple[Booster | None, NodeRecord]] = {i: kept for i, kept in held.items() if kept}
+    fitted: dict[int, tuple[Booster | SmoothedTrees | None, NodeRecord]] = {i: kept for i, kept in held.items() if kept}
     jobs = [
         (i, (data, base, times[i], trees, cost.n_draws, training_seed(seed, i)), cache)
         for i in range(len(times))

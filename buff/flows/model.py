@@ -14,10 +14,10 @@ from buff.flows.gaussian_part import GaussianPart
 from buff.flows.linear import ConditionalStandardizer
 from buff.flows.nodes import NodeModel, Nodes
 from buff.flows.request import SampleRequest
+from buff.flows.smooth import load_trees
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
-from buff.trees import Booster
 
 __all__ = ["FlowModel"]
 
@@ -201,7 +201,7 @@ class FlowModel:
 
         def node(i: int) -> NodeModel:
             base, blob = linear(f"linear/{i}"), blobs.get(f"{i}.ubj")
-            trees = None if blob is None else Booster.from_bytes(blob, len(base.bias), device)
+            trees = None if blob is None else load_trees(blob, len(base.bias), device)
             framed = gaussian if record.get("tree_features") == "both" else None
             return NodeModel(base, trees, framed.frame(record["times"][i], device) if framed else None)
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from buff.flows.arrays import ReproducibleLinear, device_arrays
-from buff.flows.data import Base, FlowMatchingData, RegressionSource
+from buff.flows.data import Base, FlowMatchingData, Problem, RegressionSource
 from buff.flows.gaussian_part import GaussianPart, NodeFrame
 from buff.flows.linear import LinearVelocity
+from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
 from buff.trees import Booster, TreeSettings
 
@@ -83,17 +84,17 @@ class NodeModel:
     ----------
     linear : ReproducibleLinear
         From features ``[x_t, condition]``, (n, d + c) -> (n, d).
-    trees : Booster or None
+    trees : Booster, SmoothedTrees or None
         From the features ``[x_t, condition]`` to velocities, or as ``frame`` says.
     frame : NodeFrame or None
     """
 
     linear: ReproducibleLinear
-    trees: Booster | None = None
+    trees: Booster | SmoothedTrees | None = None
     frame: NodeFrame | None = None
 
     @classmethod
-    def of(cls, base: Base, t: float, trees: Booster | None, device: str = "cpu") -> "NodeModel":
+    def of(cls, base: Base, t: float, trees: Booster | SmoothedTrees | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
         frame = base.frame(t, device) if isinstance(base, GaussianPart) else None
         return cls(ReproducibleLinear.of(*base.at(t), device), trees, frame)
@@ -139,7 +140,7 @@ def limit_memorisation(
 
 def fit_node(
     data: RegressionSource, base: Base, t: float, settings: TreeSettings, n_draws: int, seed: np.random.SeedSequence
-) -> tuple[Booster | None, NodeRecord]:
+) -> tuple[Booster | SmoothedTrees | None, NodeRecord]:
     """Train the model at time t.
 
     Parameters
@@ -162,14 +163,18 @@ def fit_node(
     start = time.process_time()
     if data.has_closed_form(t) or not settings.n_estimators or not data.n_dims:
         return None, NodeRecord(t, 0, np.nan, 0.0)
+    d = data.n_dims
     training, validating, choosing, growing = seed.spawn(4)
     rng, validation_rng = _generator(training, settings.device), _generator(validating, settings.device)
     data = data.to_device(settings.device)
     held_out = data.held_out(_VALIDATION_ROWS, np.random.default_rng(choosing))
     validation = _residual_problem(held_out, base, t, 1, validation_rng, settings.device)
     problem = _residual_problem(data, base, t, n_draws, rng, settings.device)
+    ridge = _fit_ridge(base, problem, n_draws, settings)
+    left = validation if ridge is None else (validation[0], validation[1] - ridge(validation[0][:, d:]), validation[2])
     number = int(growing.generate_state(1)[0]) >> 1  # XGBoost takes 31 bits
-    trees = Booster.fit(*problem[:2], settings, weights=problem[2], fresh=validation, seed=number)
+    grown = Booster.fit(*problem[:2], settings, weights=problem[2], fresh=left, seed=number)
+    trees = SmoothedTrees(grown, ridge, d) if ridge else grown
     record = NodeRecord(t, trees.rounds, _explained(trees, *validation), time.process_time() - start)
     return trees, record
 
@@ -189,12 +194,28 @@ def _residual_problem(
     return features, targets, weights
 
 
+def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSettings) -> PolynomialRidge | None:
+    """The polynomial part of a problem in the frame, which is taken off its targets."""
+    features, targets, weights = problem
+    d = targets.shape[1]
+    degree = affordable_degree(settings.smooth_degree, features.shape[1] - d)
+    if not degree or not isinstance(base, GaussianPart):
+        return None
+    w, named = features[:, d:], base.n_conditions > 0
+    # draws of a row share its condition: coefficients count rows, not draws
+    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, ridge=10.0 * (n_draws if named else 1))
+    for start in range(0, len(w), 2**16):
+        rows = slice(start, start + 2**16)
+        targets[rows] -= ridge(w[rows])
+    return ridge
+
+
 def _joined(x: Array, condition: Array | None) -> Array:
     xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
     return x if condition is None else xp.concatenate([x, condition], axis=1)
 
 
-def _explained(trees: Booster, features: Array, targets: Array, weights: Array | None) -> float:
+def _explained(trees: Booster | SmoothedTrees, features: Array, targets: Array, weights: Array | None) -> float:
     xp, _ = device_arrays(trees.device)
     w = xp.ones(len(targets), xp.float32) if weights is None else weights
     error = (w[:, None] * (targets - trees(features)) ** 2).sum()

@@ -93,6 +93,9 @@ class BUFF(EventGenerator, FlowEstimator):
     tree_features : {"both", "scores"}
         What trees see and predict: the scores and their coordinates along the principal axes of the Gaussian part, and
         velocities along these axes, which resolves narrow directions of the table; or the scores alone.
+    smooth_degree : {0, 2, 3}
+        Degree of a polynomial along these axes that trees start from (for up to 40 columns, degree 3 for up to 24);
+        0 for none.
     schema : mapping, optional
         Kinds, bounds, tails and orders of columns that are known better: see
         :func:`buff.tables.infer_schema`.
@@ -173,6 +176,7 @@ class BUFF(EventGenerator, FlowEstimator):
         early_stopping: int | None = None,
         layout: str = "auto",
         tree_features: str = "both",
+        smooth_degree: int = 3,
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
         tails: str = "clip",
@@ -200,6 +204,7 @@ class BUFF(EventGenerator, FlowEstimator):
             early_stopping=early_stopping,
             layout=layout,
             tree_features=tree_features,
+            smooth_degree=smooth_degree,
             schema=schema,
             categories=categories,
             tails=tails,

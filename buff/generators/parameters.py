@@ -48,6 +48,7 @@ class FlowEstimator(TableGenerator):
     early_stopping: int | None
     layout: str
     tree_features: str
+    smooth_degree: int
     categories: str
     tails: str
     bandwidth: float
@@ -96,6 +97,8 @@ class FlowEstimator(TableGenerator):
             raise ValueError(f"layout must be one of {['auto', *LAYOUTS]}, found {self.layout!r}")
         if self.tree_features not in FEATURES:
             raise ValueError(f"tree_features must be one of {list(FEATURES)}, found {self.tree_features!r}")
+        if self.smooth_degree not in (0, 2, 3):
+            raise ValueError(f"smooth_degree must be 0, 2 or 3, found {self.smooth_degree!r}")
         return TreeSettings(
             n_estimators=n_estimators,
             max_depth=depth,
@@ -104,6 +107,7 @@ class FlowEstimator(TableGenerator):
             early_stopping=self.early_stopping,
             layout=self.layout,
             features=self.tree_features,
+            smooth_degree=self.smooth_degree,
             device=resolve_device(self.device),
             tree_params=_known_tree_params(self.tree_params),
         )
@@ -135,7 +139,7 @@ class FlowEstimator(TableGenerator):
 
     def _new_space(self, columns: Columns, sample_weight: Any, schema: Any = None) -> TableTransformer:
         """A map of a table to scores and back."""
-        how = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
+        how: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
         space = TableTransformer(schema or self.schema, **how)
         return space.fit(columns, sample_weight=sample_weight)
 

@@ -44,6 +44,8 @@ class TreeSettings:
     features : {"scores", "both"}
         What trees of a flow from noise see and learn: the scores and velocities along them; or the scores and their
         coordinates along the principal axes of the Gaussian part, and velocities along these axes.
+    smooth_degree : {0, 2, 3}
+        Degree of the polynomial in these coordinates that trees correct; 0 for none, or trees that see scores alone.
     device : {"cpu", "cuda"}
     tree_params : mapping
         Anything else that XGBoost knows; wins over the above.
@@ -59,6 +61,7 @@ class TreeSettings:
     min_split_loss: float = 0.0
     max_bin: int = 64
     features: str = "both"
+    smooth_degree: int = 3
     device: str = "cpu"
     tree_params: Mapping[str, Any] = field(default_factory=dict)
 
