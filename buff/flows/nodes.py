@@ -201,9 +201,8 @@ def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSetting
     degree = affordable_degree(settings.smooth_degree, features.shape[1] - d)
     if not degree or not isinstance(base, GaussianPart):
         return None
-    w, named = features[:, d:], base.n_conditions > 0
-    # draws of a row share its condition: coefficients count rows, not draws
-    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, ridge=10.0 * (n_draws if named else 1))
+    w = features[:, d:]
+    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, n_draws=n_draws)
     for start in range(0, len(w), 2**16):
         rows = slice(start, start + 2**16)
         targets[rows] -= ridge(w[rows])

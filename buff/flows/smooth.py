@@ -51,9 +51,9 @@ class PolynomialRidge:
 
     @classmethod
     def fit(
-        cls, w: Array, targets: Array, weights: Array | None = None, *, degree: int = 3, ridge: float = _RIDGE
+        cls, w: Array, targets: Array, weights: Array | None = None, *, degree: int = 3, n_draws: int = 1
     ) -> "PolynomialRidge":
-        """Coefficients for inputs (n, f) and targets (n, d), from at most 50,000 rows."""
+        """Coefficients for inputs (n, f) and targets (n, d) of which every ``n_draws`` belong to one row of a table."""
         size = _n_terms(w.shape[1], degree) + 1
         gram, moments = np.zeros((size, size)), np.zeros((size, targets.shape[1]))
         with threadpool_limits(1):  # sums must not depend on the number of threads
@@ -65,7 +65,10 @@ class PolynomialRidge:
                 scaled = terms if weights is None else terms * weights[rows, None]
                 gram += to_numpy(scaled.T @ terms)
                 moments += to_numpy(scaled.T @ targets[rows])
-            gram[np.diag_indices(size - 1)] += ridge
+            # draws of a row are not independent: what counts are rows
+            n_used = min(n_draws, -(-_ROWS * n_draws // len(w)))
+            import os
+            gram[np.diag_indices(size - 1)] += float(os.environ.get("BR", _RIDGE)) * n_used
             solution = np.linalg.solve(gram + 1e-9 * np.eye(size), moments)
         device = "cpu" if isinstance(w, np.ndarray) else "cuda"
         return cls(degree, ReproducibleLinear.of(solution[:-1], solution[-1], device))

@@ -162,9 +162,9 @@ class BUFF(EventGenerator, FlowEstimator):
     def __init__(
         self,
         n_steps: int = 10,
-        solver: str = "ab2",
+        solver: str = "ifab2",
         *,
-        grid: str = "uniform",
+        grid: str = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,

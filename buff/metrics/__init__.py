@@ -35,7 +35,7 @@ from buff.metrics.pairs import pair_test
 from buff.metrics.prior import prior_bias
 from buff.metrics.record import Report
 from buff.metrics.reports import report
-from buff.metrics.scores import ColumnScore, TableScores
+from buff.metrics.scores import ColumnScore, TableScores, principal_axes
 
 __all__ = [
     "CALO_BINS",
@@ -73,6 +73,7 @@ __all__ = [
     "pair_test",
     "posterior_places",
     "precision_recall",
+    "principal_axes",
     "prior_bias",
     "real_floor",
     "report",
