@@ -93,7 +93,8 @@ def judge(half: Halves, table: np.ndarray, seed: int) -> dict[str, float]:
     found = report(half.test, table, train=half.train, seeds=1, floor=False, n_bootstrap=0, random_state=seed)
     real, made = principal_axes(half.test.astype(float), table.astype(float))
     widths = made.std(axis=0) / real.std(axis=0)
-    assert found.scores.wasserstein and found.memorisation
+    assert found.scores.wasserstein
+    assert found.memorisation
     return {f"auc_{name}": getattr(found.scores, name).value for name in JUDGES} | {
         "w1": 1000 * found.scores.wasserstein.value,
         "sliced": 1000 * found.scores.sliced.value,

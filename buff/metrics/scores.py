@@ -225,7 +225,7 @@ def principal_axes(real: Rows, generated: Rows, real_weights: Rows | None = None
     w = np.full(len(real), 1 / len(real)) if real_weights is None else real_weights / real_weights.sum()
     centre = w @ real
     scale = np.sqrt(np.clip(w @ (real - centre) ** 2, 0, None))
-    scale[scale == 0] = 1
+    scale[scale <= 1e-12 * np.abs(centre)] = np.inf  # constant, up to rounding
     x, y = ((sample - centre) / scale for sample in (real, generated))
     variances, axes = np.linalg.eigh((x * w[:, None]).T @ x)
     kept = variances > _NARROWEST
