@@ -43,14 +43,13 @@ class Variant:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-VARIANTS = (
-    Variant("before", BEFORE),
+ENDS = (Variant("before", BEFORE), Variant("all", {}))
+STEPS = (
     Variant("1 frame of the solver", BEFORE | FRAME),
     Variant("2 trees see both frames", BEFORE | BOTH),
     Variant("3 smoothed quantiles", BEFORE | SMOOTH),
     Variant("4 polynomial and both frames", BEFORE | BOTH | POLYNOMIAL),
     Variant("1 + 2 + 3", BEFORE | FRAME | BOTH | SMOOTH),
-    Variant("all", {}),
 )
 FEW_STEPS = tuple(
     Variant(f"{name}, {n} steps", options | {"n_steps": n})
@@ -59,14 +58,17 @@ FEW_STEPS = tuple(
 
 
 def measure(bench: Bench) -> Iterator[Measurement]:
-    """Floors first; few steps with the first seed alone."""
+    """What was there before and everything together with all seeds, then each step, then few steps with the first."""
+    halves, floors = {}, {}
     for seed in bench.seeds:
         half = jets(bench, "t", seed)
         half = Halves(*(np.asarray(part)[: bench.rows(ROWS, 400)] for part in (half.train, half.test)))
-        floor = judge(half, half.train[: len(half.test)], seed)
-        yield Measurement(FLOOR, seed, {name: floor[name] for name in floor if name != "closer"})
-        for variant in VARIANTS + (FEW_STEPS if seed == bench.seeds[0] else ()):
-            yield Measurement(variant.name, seed, measured(variant, half, floor, seed, bench))
+        halves[seed], floors[seed] = half, judge(half, half.train[: len(half.test)], seed)
+        yield Measurement(FLOOR, seed, {name: v for name, v in floors[seed].items() if name != "closer"})
+        for variant in ENDS:
+            yield Measurement(variant.name, seed, measured(variant, half, floors[seed], seed, bench))
+    for variant, seed in (*product(STEPS, bench.seeds), *product(FEW_STEPS, bench.seeds[:1])):
+        yield Measurement(variant.name, seed, measured(variant, halves[seed], floors[seed], seed, bench))
 
 
 def measured(variant: Variant, half: Halves, floor: Mapping[str, float], seed: int, bench: Bench) -> dict[str, float]:

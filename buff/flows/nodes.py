@@ -198,7 +198,8 @@ def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSetting
     """The polynomial part of a problem in the frame, which is taken off its targets."""
     features, targets, weights = problem
     d = targets.shape[1]
-    degree = affordable_degree(settings.smooth_degree, features.shape[1] - d)
+    n_inputs, n_rows = features.shape[1] - d, len(features) // n_draws
+    degree = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
     if not degree or not isinstance(base, GaussianPart):
         return None
     w = features[:, d:]

@@ -17,8 +17,8 @@ __all__ = ["PolynomialRidge", "SmoothedTrees", "load_trees"]
 _LARGEST = 3.5
 #: Rows by which coefficients are drawn towards 0, and rows of a problem that they are fitted to, at most.
 _RIDGE, _ROWS = 10.0, 50_000
-#: Inputs up to which all terms of a degree are taken.
-_MOST_INPUTS = {2: 40, 3: 24}
+#: Rows of the table that a coefficient takes, and coefficients at most: beyond, they cost more than the trees.
+_ROWS_A_TERM, _MOST_TERMS = 20, 1000
 #: Rows at a time.
 _BLOCK = 8192
 _MAGIC = b"polyridge1"
@@ -67,8 +67,7 @@ class PolynomialRidge:
                 moments += to_numpy(scaled.T @ targets[rows])
             # draws of a row are not independent: what counts are rows
             n_used = min(n_draws, -(-_ROWS * n_draws // len(w)))
-            import os
-            gram[np.diag_indices(size - 1)] += float(os.environ.get("BR", _RIDGE)) * n_used
+            gram[np.diag_indices(size - 1)] += _RIDGE * n_used
             solution = np.linalg.solve(gram + 1e-9 * np.eye(size), moments)
         device = "cpu" if isinstance(w, np.ndarray) else "cuda"
         return cls(degree, ReproducibleLinear.of(solution[:-1], solution[-1], device))
@@ -97,9 +96,10 @@ def monomials(w: Array, degree: int) -> Array:
     return terms
 
 
-def affordable_degree(degree: int, n_inputs: int) -> int:
-    """``degree`` or less, as the number of inputs allows; 0 for none."""
-    return next((k for k in (3, 2) if k <= degree and n_inputs <= _MOST_INPUTS[k]), 0)
+def affordable_degree(degree: int, n_inputs: int, n_rows: int) -> int:
+    """``degree`` or less, as the numbers of inputs and of rows of the table allow; 0 for none."""
+    most = min(_MOST_TERMS, n_rows // _ROWS_A_TERM)
+    return next((k for k in (3, 2) if k <= degree and _n_terms(n_inputs, k) <= most), 0)
 
 
 def _n_terms(f: int, degree: int) -> int:

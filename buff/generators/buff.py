@@ -94,8 +94,8 @@ class BUFF(EventGenerator, FlowEstimator):
         What trees see and predict: the scores and their coordinates along the principal axes of the Gaussian part, and
         velocities along these axes, which resolves narrow directions of the table; or the scores alone.
     smooth_degree : {0, 2, 3}
-        Degree of a polynomial along these axes that trees start from (for up to 40 columns, degree 3 for up to 24);
-        0 for none.
+        Degree of a polynomial along these axes that trees start from, or less where there are fewer than 20 rows a
+        coefficient; 0 for none.
     schema : mapping, optional
         Kinds, bounds, tails and orders of columns that are known better: see
         :func:`buff.tables.infer_schema`.
