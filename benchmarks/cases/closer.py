@@ -19,7 +19,8 @@ FRAME = {"solver": "ifab2", "grid": "dense1.5"}
 BOTH = {"tree_features": "both"}
 SMOOTH = {"bandwidth": 0.05}
 POLYNOMIAL = {"smooth_degree": 3}
-BEFORE = {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "bandwidth": 0.0, "smooth_degree": 0}
+OLD_SPACE = {"bandwidth": 0.0, "smooth_degree": 0, "noise_budget": 150_000}
+BEFORE = {"solver": "ab2", "grid": "uniform", "tree_features": "scores"} | OLD_SPACE
 JUDGES = ("trees", "mlp", "trees_principal", "mlp_principal")
 
 QUANTITIES = (
@@ -79,7 +80,7 @@ def measured(variant: Variant, half: Halves, floor: Mapping[str, float], seed: i
     start = time.process_time()
     model = BUFF(**options, random_state=seed, n_jobs=1).fit(half.train)
     trained = time.process_time()
-    tables = [np.asarray(model.sample(len(half.test), random_state=[seed, k])) for k in range(SAMPLES)]
+    tables = [np.asarray(model.sample(len(half.test), random_state=1000 * (k + 1) + seed)) for k in range(SAMPLES)]
     sampled = time.process_time()
     found = [judge(half, table, seed) for table in tables]
     values = {name: float(np.mean([one[name] for one in found])) for name in found[0]}

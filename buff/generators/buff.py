@@ -169,7 +169,7 @@ class BUFF(EventGenerator, FlowEstimator):
         max_depth: int = 8,
         learning_rate: float = 0.7,
         reg_lambda: float = 30.0,
-        noise_budget: int = 150_000,
+        noise_budget: int = 140_000,
         coupling: Any = "independent",
         classes: str = "auto",
         negative_weights: str = "error",

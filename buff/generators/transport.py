@@ -119,7 +119,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         max_depth: int = 8,
         learning_rate: float = 0.7,
         reg_lambda: float = 30.0,
-        noise_budget: int = 150_000,
+        noise_budget: int = 140_000,
         early_stopping: int | None = None,
         layout: str = "auto",
         tree_features: str = "both",
