@@ -72,6 +72,10 @@ class Counted(_View):
         self.nfe += 1
         return self.field(x, t, condition)
 
+    def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
+        self.nfe += 1
+        return self.field.frame_velocity(x, y, t, condition)
+
 
 @dataclass(frozen=True)
 class Scaled(_View):

@@ -145,7 +145,7 @@ def _node_bytes(rows: int, d: int, c: int, settings: TreeSettings) -> int:
     gradients and of Hessians, in double precision, for every value told apart of every feature in every leaf).
     """
     layout = settings.layout_for(d)
-    f = (2 * d if settings.features == "both" else d) + c
+    f = (2 * d if settings.sees_both(d, c) else d) + c
     quantised, labels = rows * f, rows * d * 4
     building = rows * 4 * f + 2 * rows * 4 * d + quantised
     growing = rows * 4 * (d + f) + quantised + labels + rows * d * _GRADIENTS[layout]
@@ -164,7 +164,8 @@ def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
 def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSettings) -> float:
     few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
     base = few.base(np.random.default_rng(0))
-    if settings.features == "both" and isinstance(base, LinearVelocity) and few.has_closed_form(1.0):
+    both = settings.sees_both(data.n_dims, data.n_conditions)
+    if both and isinstance(base, LinearVelocity) and few.has_closed_form(1.0):
         base = GaussianPart.of_moments(base)
     short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu")
     start = time.process_time()

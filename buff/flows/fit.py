@@ -189,7 +189,7 @@ def train_flow(
     base = data.base(rng)
     gaussian = GaussianPart.of_moments(base, data.source.noise) if data.source.independent else None
     trees = limit_memorisation(settings.trees, data, base, cost.n_draws)
-    part = gaussian if gaussian and trees.features == "both" else base
+    part = gaussian if gaussian and trees.sees_both(data.n_dims, data.n_conditions) else base
     nodes, records = train_nodes(data, part, replace(settings, trees=trees), cost, seed, cache)
     device = trees.device
     model = FlowModel(

@@ -21,7 +21,7 @@ _RIDGE, _ROWS = 10.0, 50_000
 _ROWS_A_TERM, _MOST_TERMS = 20, 1000
 #: Rows at a time.
 _BLOCK = 8192
-_MAGIC = b"polyridge1"
+_MAGIC = b"{polynomial1}"
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,9 @@ class BUFF(EventGenerator, FlowEstimator):
     layout : {"auto", "scalar", "vector", "sketch"}
         A tree for every column, trees for all columns, or these with splits found on projections of the gradient:
         see :class:`buff.trees.TreeSettings`.
-    tree_features : {"both", "scores"}
-        What trees see and predict: the scores and their coordinates along the principal axes of the Gaussian part, and
-        velocities along these axes, which resolves narrow directions of the table; or the scores alone.
+    tree_features : {"auto", "both", "scores"}
+        Whether trees see and predict along the principal axes of the table too, which resolves its narrow directions,
+        or the scores alone; ``"auto"``: both, unless a single column depends on a condition.
     smooth_degree : {0, 2, 3}
         Degree of a polynomial along these axes that trees start from, or less where there are fewer than 20 rows a
         coefficient; 0 for none.
@@ -175,7 +175,7 @@ class BUFF(EventGenerator, FlowEstimator):
         negative_weights: str = "error",
         early_stopping: int | None = None,
         layout: str = "auto",
-        tree_features: str = "both",
+        tree_features: str = "auto",
         smooth_degree: int = 3,
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
@@ -189,34 +189,8 @@ class BUFF(EventGenerator, FlowEstimator):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            n_steps=n_steps,
-            solver=solver,
-            grid=grid,
-            n_estimators=n_estimators,
-            max_depth=max_depth,
-            learning_rate=learning_rate,
-            reg_lambda=reg_lambda,
-            noise_budget=noise_budget,
-            coupling=coupling,
-            classes=classes,
-            negative_weights=negative_weights,
-            early_stopping=early_stopping,
-            layout=layout,
-            tree_features=tree_features,
-            smooth_degree=smooth_degree,
-            schema=schema,
-            categories=categories,
-            tails=tails,
-            bandwidth=bandwidth,
-            tree_params=tree_params,
-            device=device,
-            n_jobs=n_jobs,
-            max_memory=max_memory,
-            cache_dir=cache_dir,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        parameters = dict(locals())
+        super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
     def plan(self, X: Any, *, condition: Any = None, sample_weight: Any = None) -> CostEstimate:
         """What :meth:`fit` would cost: rows, memory, disk, minutes. Takes a second or two, and trains nothing.

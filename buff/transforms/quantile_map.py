@@ -35,6 +35,10 @@ _MOST_ATOMS = 10_000
 #: A lattice with this many cells or fewer is an alphabet: all its values are atoms.
 _ALPHABET = 1000
 _HUGE = 2.0**1000
+#: Scores of 1 less this are finite, however large weights are.
+_SMALLEST_MARGIN = 2.0**-50
+#: More rows make no difference to a smoothed quantile function.
+_MOST_ROWS = 1e12
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class QuantileMap:
         total, known = weights.sum(), ~np.isnan(values) & (weights > 0)
         x, w, rows = _distinct(values[known], weights[known])
         n_effective = total if np.all(weights == np.rint(weights)) else total**2 / np.sum(weights**2)
-        margin = float(0.5 / n_effective)
+        margin = max(float(0.5 / n_effective), _SMALLEST_MARGIN)
         missing = 1.0 if not len(x) else float(weights[np.isnan(values)].sum() / total)
         if not len(x):
             nothing = np.empty(0)
@@ -125,7 +129,11 @@ class QuantileMap:
         rest, rest_w = _apart_from(x[atom], x[~atom]), w[~atom]
         own, share = compress(rest, rest_w, n_knots, lattice.spacing if lattice else 0.0), rest_w.sum()
         line, starts = merge(own, share, x[atom], w[atom])
-        smoothed = smooth(own, n_effective * share, bandwidth, gap_levels(rest, rest_w)) if bandwidth else own
+        smoothed = (
+            smooth(own, min(float(n_effective), _MOST_ROWS) * share, bandwidth, gap_levels(rest, rest_w))
+            if bandwidth
+            else own
+        )
         if smoothed is not own:
             smoothed = merge_at(smoothed, share, x[atom], w[atom], starts).raised(missing)
         ranks = cls(

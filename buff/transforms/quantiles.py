@@ -14,6 +14,9 @@ _RAW_ROWS, _SMOOTH_ROWS = 4, 21
 #: Steps of the regression in a bandwidth of score, steps between knots, and reach of the kernel in bandwidths.
 _STEPS_A_BANDWIDTH, _STEPS_A_KNOT, _REACH = 12, 3, 6
 
+#: How far levels may move, in units of the scatter of the number of rows in a window.
+_CHANCE = 0.4
+
 
 @dataclass(frozen=True)
 class Polyline:
@@ -63,7 +66,8 @@ def smooth(line: Polyline, n: float, bandwidth: float, gaps: Array | None = None
 
     with a Gaussian kernel K of width h, weighted by the density of the rows (Fan, Gijbels, 1996, "Local polynomial
     modelling and its applications", chapter 3). The four outermost rows at either end keep their quantiles, up to the
-    21st these are blended in. The same holds on both sides of a gap, which nothing is smoothed across.
+    21st these are blended in. The same holds on both sides of a gap, which nothing is smoothed across. Levels move by
+    less than the number of rows within a bandwidth scatters by chance, so that peaks keep their valleys.
 
     Parameters
     ----------
@@ -112,6 +116,9 @@ def _smooth_part(line: Polyline, n: float, h: float, a: float, b: float) -> tupl
     s0, s1, s2 = (np.convolve(density, kernel * lag**p, "same") for p in range(3))
     t0, t1 = (np.convolve(density * raw, kernel * lag**p, "same") for p in range(2))
     fitted = (s2 * t0 - s1 * t1) / (s2 * s0 - s1**2)
+    # further than the rows of a window scatter by chance, smoothing would move what is there: a valley between peaks
+    chance = _CHANCE * np.sqrt(2.5 * h * density / np.sqrt(2 * np.pi) / n)
+    fitted = np.clip(fitted, line.value(ndtr(z) - chance), line.value(ndtr(z) + chance))
     share = np.interp(z, [*rising, *falling[::-1]], [0.0, 1.0, 1.0, 0.0])
     # beyond the outermost knots but one tails may be continued: there the line stays as it is
     u = np.clip(ndtr([rising[0], falling[0]]), line.u[1], line.u[-2])

@@ -267,7 +267,7 @@ def test_a_smoothed_map_forgets_the_wiggles_of_its_sample():
     x = np.random.default_rng(0).normal(size=N)
     z = np.linspace(-3, 3, 3000)
     steps = [np.diff(QuantileMap.fit(x, bandwidth=h).decode(z)) / np.diff(z) - 1 for h in (0.0, 0.05)]
-    assert steps[1].std() < 0.3 * steps[0].std()
+    assert steps[1].std() < 0.4 * steps[0].std()
 
 
 def test_a_smoothed_map_follows_the_outermost_rows():
@@ -307,3 +307,11 @@ def test_few_rows_are_smoothed_only_where_there_are_enough(n):
     assert np.all(np.diff(smooth) >= 0)
     if n < 63:
         np.testing.assert_array_equal(raw, smooth)
+
+
+def test_peaks_keep_their_valleys():
+    rng = np.random.default_rng(0)
+    right = rng.random(2000) < 0.5
+    x = np.where(right, 4.0, -4.0) + rng.normal(size=2000)
+    ranks = QuantileMap.fit(x, bandwidth=0.05)
+    assert ranks.decode(ranks.encode(x))[right].std() == pytest.approx(x[right].std(), rel=0.06)
