@@ -123,14 +123,17 @@ class EventNoise:
 
     def normal(self, n: int, d: int) -> Array:
         """Float32 array of shape (n, d) from the current stream."""
+        return ndtri(self.uniform(n, d)).astype(np.float32)
+
+    def uniform(self, n: int, d: int) -> Array:
+        """Float64 array of shape (n, d) between 0 and 1, neither of them, from the current stream."""
         if self.chosen is None:
             words = self._words(n, d)
         elif self.words is None:
             words = self._words(int(self.chosen.max(initial=-1)) + 1, d)[self.chosen]
         else:
             words = self.words.get((self.stream + self._calls, d), lambda n: self._words(n, d))[self.chosen]
-        u = (words >> np.uint64(11)).astype(np.float64) * _CELL + 0.5 * _CELL
-        return ndtri(u).astype(np.float32)
+        return (words >> np.uint64(11)).astype(np.float64) * _CELL + 0.5 * _CELL
 
     def _words(self, n: int, d: int) -> Array:
         """The random words of the first ``n`` events, uint64 of shape (n, d)."""

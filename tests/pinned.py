@@ -9,6 +9,8 @@ from buff import BUFF, BUFFTransport, PublishedBUFF, Unfolder, metrics
 from buff.datasets import gaussian_1d
 
 SMALL = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 4000, "random_state": 0, "device": "cpu"}
+#: One flow for all of a column, and columns as they are.
+PLAIN = SMALL | {"atoms": "apart", "relations": None}
 N = 400
 
 
@@ -56,55 +58,65 @@ def labels(x):
 
 
 def _plain():
-    return (BUFF(**SMALL).fit(numbers()).sample(N),)
+    return (BUFF(**PLAIN).fit(numbers()).sample(N),)
 
 
 def _mixed():
-    return (BUFF(**SMALL).fit(frame()).sample(N),)
+    return (BUFF(**PLAIN).fit(frame()).sample(N),)
+
+
+def _together():
+    return (BUFF(**SMALL).fit(numbers()).sample(N), BUFF(**SMALL).fit(frame()).sample(N))
+
+
+def _related():
+    x = frame()
+    x = x.assign(end=x["day"] + pd.to_timedelta(np.arange(600) % 50, "D"), sum=x["charge"] + x["day"].dt.dayofyear)
+    return (BUFF(**SMALL).fit(x.assign(id=np.arange(600)), condition="tight").sample(N),)
 
 
 def _onehot():
-    return (BUFF(**SMALL, categories="onehot", tails="extrapolate", layout="vector").fit(frame(1)).sample(N),)
+    return (BUFF(**PLAIN, categories="onehot", tails="extrapolate", layout="vector").fit(frame(1)).sample(N),)
 
 
 def _conditional():
     x = numbers()
-    model = BUFF(**SMALL).fit(x[:, 1:3], condition=x[:, 0])
+    model = BUFF(**PLAIN).fit(x[:, 1:3], condition=x[:, 0])
     return model.sample(N), model.sample(N, condition=0.5)
 
 
 def _labelled():
     x = numbers()
-    model = BUFF(**SMALL, classes="together").fit(x, condition=labels(x))
+    model = BUFF(**PLAIN, classes="together").fit(x, condition=labels(x))
     return model.sample(N, condition="t"), model.sample(N)
 
 
 def _classes():
     x = numbers()
-    model = BUFF(**SMALL, classes="apart").fit(x, condition=labels(x))
+    model = BUFF(**PLAIN, classes="apart").fit(x, condition=labels(x))
     return model.sample(N), model.sample(N, condition="g")
 
 
 def _weighted():
     rng = np.random.default_rng(3)
-    return (BUFF(**SMALL).fit(numbers(), sample_weight=rng.exponential(size=600)).sample(N),)
+    return (BUFF(**PLAIN).fit(numbers(), sample_weight=rng.exponential(size=600)).sample(N),)
 
 
 def _signed():
     rng = np.random.default_rng(3)
     weights = np.where(rng.random(600) < 0.15, -1.0, 1.0)
-    model = BUFF(**SMALL, negative_weights="smooth", coupling="transport").fit(numbers(), sample_weight=weights)
+    model = BUFF(**PLAIN, negative_weights="smooth", coupling="transport").fit(numbers(), sample_weight=weights)
     return (model.sample(N),)
 
 
 def _stochastic():
-    model = BUFF(**SMALL | {"solver": "heun", "grid": "uniform"}).fit(numbers())
+    model = BUFF(**PLAIN | {"solver": "heun", "grid": "uniform"}).fit(numbers())
     states = list(model.trajectory(20, random_state=5))
     return (model.sample(N, first_event=100, batch_size=37, random_state=4), *states)
 
 
 def _distilled():
-    student = BUFF(**SMALL).fit(numbers()).distill(2, n_samples=2000, n_estimators=5)
+    student = BUFF(**PLAIN).fit(numbers()).distill(2, n_samples=2000, n_estimators=5)
     return (student.sample(N),)
 
 
@@ -157,6 +169,8 @@ def _values(part):
 CASES = {
     "plain": _plain,
     "mixed": _mixed,
+    "together": _together,
+    "related": _related,
     "onehot": _onehot,
     "conditional": _conditional,
     "labelled": _labelled,

@@ -6,21 +6,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from buff import BUFF
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "buff").rglob("*.py"))
 #: From the bottom up; a part imports itself and what stands in lines above it.
 LAYERS = [
     {"errors", "protocols"},
+    {"kernels"},
     {"randomness", "archive", "schedules"},
-    {"grids"},
+    {"grids", "physics"},
     {"paths", "couplings"},
     {"fields", "solvers"},
-    {"tables"},
+    {"tables", "datasets"},
     {"trees", "transforms"},
     {"weights"},
-    {"flows"},
+    {"flows", "metrics"},
+    {"export"},
     {"generators"},
 ]
 #: Side branches and front ends with all they may import.
@@ -28,15 +33,17 @@ SIDES = {
     "flows": {
         *("errors", "protocols", "randomness", "schedules", "grids", "paths", "couplings", "fields", "solvers", "trees"),
     },
-    "metrics": {"errors", "protocols"},
-    "datasets": {"errors", "protocols"},
+    "metrics": {"errors", "protocols", "physics", "datasets"},
+    "datasets": {"errors", "protocols", "physics"},
+    "physics": {"errors", "protocols"},
     "io": {"errors", "protocols"},
-    "plotting": {"errors", "protocols", "io", "metrics"},
-    "report": {"errors", "protocols", "io", "metrics", "plotting"},
+    "plotting": {"errors", "protocols", "physics", "io", "metrics"},
+    "report": {"errors", "protocols", "physics", "io", "metrics", "plotting"},
     "unfolding": {
         "errors",
         "protocols",
         "randomness",
+        "flows",
         "trees",
         "tables",
         "transforms",
@@ -160,6 +167,53 @@ def test_public_functions_are_annotated_and_described():
             if public and not ast.get_docstring(node):
                 bare.append(f"{path}: {node.name}")
     assert not bare
+
+
+#: Files of buff that the fit and the sample of a default model enter.
+MOST_FILES = 41
+
+
+def test_a_reader_follows_fit_and_sample_through_few_files():
+    X = np.random.default_rng(0).normal(size=(600, 3))
+    quick = {"n_steps": 2, "n_estimators": 1, "noise_budget": 600, "random_state": 0}
+    BUFF(**quick).fit(X).sample(5)  # what is imported late is imported now
+    entered = set()
+
+    def note(frame, event, argument):
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(ROOT / "buff"):
+            entered.add(str(path.relative_to(ROOT)))
+
+    sys.setprofile(note)
+    try:
+        BUFF(**quick).fit(X).sample(5)
+    finally:
+        sys.setprofile(None)
+    assert len(entered) <= MOST_FILES, sorted(entered)
+
+
+def private_names_of_others(path):
+    """Private names that a file takes from modules or objects that are not its own."""
+    tree = ast.parse(path.read_text())
+    defined = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    defined |= {n.target.id for n in ast.walk(tree) if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
+    own = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name | ast.Call)]
+    mine = {n.attr for n in own if ast.unparse(n.value) in ("self", "cls", "super()")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("buff"):
+            yield from (a.name for a in node.names if a.name.startswith("_") and not a.name.startswith("__"))
+        private = isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("_")
+        if private and node.attr not in defined | mine:
+            yield ast.unparse(node)
+
+
+#: Methods of the same class that a front end has inherited, called on a twin of itself.
+TWINS = {"twin._plan", "twin._read", "super()._decode"}
+
+
+@pytest.mark.parametrize("path", FILES + BASELINE_FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_private_names_stay_at_home(path):
+    assert not set(private_names_of_others(path)) - TWINS
 
 
 def test_nothing_names_a_place_that_users_do_not_have():

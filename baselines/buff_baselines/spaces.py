@@ -12,6 +12,7 @@ from torch import Tensor
 from buff.protocols import Array
 from buff.tables import Columns, Template, read
 from buff.transforms import TableTransformer
+from buff.transforms.scores import score_bounds
 
 __all__ = ["SPACES", "Levels", "StandardSpace"]
 
@@ -99,7 +100,7 @@ class Levels:
     def of(cls, space: Any, columns: Columns) -> "Levels":
         """The rows of a table."""
         if isinstance(space, TableTransformer):
-            low, high = (torch.from_numpy(ndtr(space.encode(columns, place))) for place in (0.0, 1.0))
+            low, high = (torch.from_numpy(ndtr(z)) for z in score_bounds(space, columns))
             return cls(low, high, True)
         z = torch.from_numpy(space.encode(columns))
         return cls(z, z, False)

@@ -24,6 +24,7 @@ def inspect(
       buff inspect jets.buff
     """
     from buff.generators import load
+    from buff.kernels import why
 
     generator = load(existing(model))
     settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {})]
@@ -31,7 +32,12 @@ def inspect(
     typer.echo(f"{generator.schema_}\n")
     if generator.condition_schema_ is not None:
         typer.echo(f"given the condition\n{generator.condition_schema_}\n")
+    relations = getattr(generator, "relations_", ())
+    if len(relations):
+        typer.echo(f"kept in every row\n{relations}\n")
     typer.echo(_aligned(settings))
+    if hasattr(generator, "backend_"):
+        typer.echo(f"\nsamples with: {generator.backend_} ({why()})")
     typer.echo(f"\n{generator.nodes_}")
 
 

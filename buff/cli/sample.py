@@ -1,5 +1,6 @@
 """``buff sample``."""
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from buff.cli.options import Jobs, Quiet, Seed, existing, listed
+from buff.cli.jets import sample_jets
+from buff.cli.options import Jets, Jobs, Quiet, Seed, existing
+from buff.cli.showers import sample_showers
 
 __all__ = ["sample"]
 
@@ -25,7 +28,11 @@ def sample(
         typer.Option(metavar="TABLE", help="Conditions, a row an event; found by name among other columns."),
     ] = None,
     given: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="One condition for all events, by commas.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A condition for all events; by commas, or repeated. The others are drawn given these.",
+        ),
     ] = None,
     chunk: Annotated[
         int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")
@@ -36,6 +43,11 @@ def sample(
     seed: Seed = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
+    jets: Jets = False,
+    showers: Annotated[
+        str | None,
+        typer.Option(metavar="ENERGIES", help="Showers: an .hdf5 file with incident_energies, or MeV by commas."),
+    ] = None,
 ) -> None:
     """Generate events into a file.
 
@@ -47,7 +59,11 @@ def sample(
       buff sample jets.buff -n 1000000 -o generated.parquet
       buff sample jets.buff -n 500 -o more.csv --seed 7 --first-event 1000000
       buff sample jets.buff -n 10000 -o tops.h5 --given flavour=t,pt=500
+      buff sample jets.buff -n 10000 -o tight.csv --given "site=Bonn, DE" --given tight=true
       buff sample jets.buff -o matched.root --condition conditions.parquet
+      buff sample tops.buff -o generated.hdf5 -n 50000 --jets
+      buff sample tops.buff -o matched.hdf5 --jets --condition test.hdf5
+      buff sample photons.buff -o generated.hdf5 --showers test.hdf5
     """
     from tqdm import tqdm
 
@@ -60,7 +76,13 @@ def sample(
     if jobs is not None:
         generator.set_params(n_jobs=jobs)
     state = secrets.randbits(32) if seed is None else seed
-    given_conditions = _Conditions(condition, _names(generator, condition), _fixed(given))
+    if showers is not None:
+        sample_showers(generator, output, showers, number, state, first_event, chunk)
+        return
+    if jets:
+        sample_jets(generator, output, number, condition, given, state, first_event)
+        return
+    given_conditions = _Conditions(condition, _names(generator, condition), _fixed(generator, given))
     pieces = _generated(generator, _chunks(number, chunk, given_conditions), state, first_event)
     with TableWriter(output) as out:
         first = next(pieces)  # what is wrong shows before there is a bar
@@ -125,24 +147,31 @@ def _chunks(number: int | None, chunk: int, given: _Conditions) -> Iterator[tupl
         raise ValueError(f"{path} has {start} conditions, --number asks for {number}")
 
 
-def _fixed(given: list[str] | None) -> Any:
-    """A table of one row from NAME=VALUE."""
-    import pyarrow as pa
+def _fixed(generator: Any, given: list[str] | None) -> Any:
+    """Conditions of one row from NAME=VALUE, read by the kinds of the columns of the training."""
+    if not given:
+        return None
+    if generator.condition_schema_ is None:
+        raise ValueError(f"--given {given[0]}: the model was fitted without condition")
+    names = [column.name for column in generator.condition_schema_]
+    texts: dict[str, str] = {}
+    for entry in given:
+        for pair in _pairs(entry, names):
+            name, sign, value = pair.partition("=")
+            if not (name and sign):
+                raise ValueError(f"--given {pair}: write it as NAME=VALUE")
+            if name.strip() in texts:
+                raise ValueError(f"--given {pair}: {name} is given twice")
+            texts[name.strip()] = value
+    return generator.parse_condition(texts)
 
-    pairs = [entry.partition("=") for entry in listed(given) or []]
-    for name, sign, value in pairs:
-        if not (name and sign and value):
-            raise ValueError(f"--given {name}{sign}{value}: write it as NAME=VALUE")
-    return pa.table({name: [_value(text)] for name, _, text in pairs}) if pairs else None
 
-
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def _pairs(entry: str, names: list[str]) -> list[str]:
+    """Cut at the commas before the name of a condition: others belong to a value."""
+    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    if re.match(rf"({known})=", entry):
+        return re.split(rf",\s*(?=(?:{known})=)", entry)
+    return entry.split(",")
 
 
 def _beside(events: Any, conditions: Any) -> Any:

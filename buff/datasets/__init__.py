@@ -1,11 +1,12 @@
 """Data: jets and Z + jets that ship with buff, loaders of public files, toys and problems with exact answers."""
 
-from buff.datasets.calorimeter import Showers, load_calochallenge
+from buff.datasets.calorimeter import Showers, load_calochallenge, save_calochallenge
 from buff.datasets.gaussians import GaussianMixture
-from buff.datasets.jetnet import JetClouds, load_jetnet
+from buff.datasets.jetnet import JetClouds, load_jetnet, read_jetnet, write_jetnet
 from buff.datasets.jets import INDEPENDENT_OBSERVABLES, load_jets
 from buff.datasets.observables import jet_observables
 from buff.datasets.table import Column, Table
+from buff.datasets.toy_showers import make_showers
 from buff.datasets.toys import TOYS, Toy
 from buff.datasets.unfolding import SignedWeights, SmearedMixture, gaussian_1d, gaussian_2d, mixture_1d
 from buff.datasets.zjets import OMNIFOLD_OBSERVABLES, PairedEvents, load_omnifold, load_zjets
@@ -31,5 +32,9 @@ __all__ = [
     "load_jets",
     "load_omnifold",
     "load_zjets",
+    "make_showers",
     "mixture_1d",
+    "read_jetnet",
+    "save_calochallenge",
+    "write_jetnet",
 ]

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from buff.datasets.hdf5 import read_hdf5
+from buff import physics
+from buff.datasets.hdf5 import read_hdf5, write_hdf5
+from buff.physics import Layer
 
 __all__ = [
     "ELECTRONS_2",
@@ -18,62 +20,20 @@ __all__ = [
     "Layer",
     "Showers",
     "load_calochallenge",
+    "save_calochallenge",
 ]
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Voxels of a layer: rings in r, cut into equal angles; voxel ``alpha * n_r + r`` of the layer.
-
-    Attributes
-    ----------
-    number : int
-        Number of the layer in the detector.
-    r_edges : tuple of float
-        Radii of the rings, mm.
-    n_alpha : int
-        Angles.
-    """
-
-    number: int
-    r_edges: tuple[float, ...]
-    n_alpha: int = 1
-
-    @property
-    def n_r(self) -> int:
-        """Rings."""
-        return len(self.r_edges) - 1
-
-    @property
-    def n_voxels(self) -> int:
-        """Voxels of the layer."""
-        return self.n_r * self.n_alpha
-
-
 #: Dataset 1, photons: 368 voxels.
-PHOTONS = (
-    Layer(0, (0, 5, 10, 30, 50, 100, 200, 400, 600)),
-    Layer(1, (0, 2, 4, 6, 8, 10, 12, 15, 20, 30, 40, 50, 70, 90, 120, 150, 200), 10),
-    Layer(2, (0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400), 10),
-    Layer(3, (0, 50, 100, 200, 400, 600)),
-    Layer(12, (0, 100, 200, 400, 1000, 2000)),
-)
+PHOTONS = physics.GEOMETRIES["ds1-photons"].layers
 #: Dataset 1, charged pions: 533 voxels.
-PIONS = (
-    Layer(0, (0, 5, 10, 30, 50, 100, 200, 400, 600)),
-    Layer(1, (0, 1, 4, 7, 10, 15, 30, 50, 90, 150, 200), 10),
-    Layer(2, (0, 5, 10, 20, 30, 50, 80, 130, 200, 300, 400), 10),
-    Layer(3, (0, 50, 100, 200, 400, 600)),
-    Layer(12, (0, 10, 20, 30, 50, 80, 100, 130, 160, 200, 250, 300, 350, 400, 1000, 2000), 10),
-    Layer(13, (0, 10, 20, 30, 50, 80, 100, 130, 160, 200, 250, 300, 350, 400, 600, 1000, 2000), 10),
-    Layer(14, (0, 50, 100, 150, 200, 250, 300, 400, 600, 1000, 2000)),
-)
+PIONS = physics.GEOMETRIES["ds1-pions"].layers
 #: Dataset 2, electrons: 45 layers of 16 x 9 voxels.
-ELECTRONS_2 = tuple(Layer(i, tuple(4.65 * r for r in range(10)), 16) for i in range(45))
+ELECTRONS_2 = physics.GEOMETRIES["ds2"].layers
 #: Dataset 3, electrons: 45 layers of 50 x 18 voxels.
-ELECTRONS_3 = tuple(Layer(i, tuple(2.325 * r for r in range(19)), 50) for i in range(45))
+ELECTRONS_3 = physics.GEOMETRIES["ds3"].layers
 #: The geometries by their number of voxels.
-GEOMETRIES = {sum(layer.n_voxels for layer in g): g for g in (PHOTONS, PIONS, ELECTRONS_2, ELECTRONS_3)}
+GEOMETRIES = {g.n_voxels: g.layers for g in physics.GEOMETRIES.values()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +101,38 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
     if showers.ndim != 2:
         raise ValueError(f"showers of {path} has the shape (N, voxels), got {showers.shape}")
     if energies.shape not in ((len(showers),), (len(showers), 1)):
-        raise ValueError(
-            f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}"
-        )
+        raise ValueError(f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}")
     bounds = _layer_bounds(content.attributes, showers.shape[1], path)
     layers = GEOMETRIES.get(showers.shape[1], ())
     known = np.array_equal(bounds, _bounds(layers))
     return Showers(energies.reshape(-1), showers, bounds, layers if known else ())
+
+
+def save_calochallenge(path: str | Path, showers: Any, incident_energies: Any) -> None:
+    """Write ``showers`` (N, voxels) and ``incident_energies`` (N, 1) as the challenge's programs read them.
+
+    Parameters
+    ----------
+    path : path
+        File that appears when it is complete.
+    showers : array of shape (n, voxels), MeV
+    incident_energies : array of shape (n,) or (n, 1), MeV
+
+    Raises
+    ------
+    ValueError
+        When there are not as many energies as showers.
+    FileNotFoundError
+        When there is no such folder.
+    MissingExtraError
+        Without h5py (extra ``hep``).
+    """
+    x, energies = np.asarray(showers, np.float32), np.asarray(incident_energies, np.float32).reshape(-1, 1)
+    if x.ndim != 2 or len(x) != len(energies):
+        raise ValueError(
+            f"showers of shape {x.shape} and {len(energies)} incident_energies: one energy a shower expected"
+        )
+    write_hdf5(path, {"incident_energies": energies, "showers": x})
 
 
 def _bounds(layers: tuple[Layer, ...]) -> NDArray[np.int64]:

@@ -12,10 +12,13 @@ from buff.flows.linear import ConditionalStandardizer, LinearVelocity
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
+from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned, train_rows
+from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
 from buff.flows.source import Source
 
 __all__ = [
+    "AtomPatterns",
     "Classes",
     "ConditionalStandardizer",
     "CostEstimate",
@@ -31,6 +34,8 @@ __all__ = [
     "NodeModel",
     "NodeRecord",
     "Nodes",
+    "PatternedData",
+    "PatternedFlow",
     "RankIntervals",
     "RegressionSource",
     "ReproducibleLinear",
@@ -47,4 +52,6 @@ __all__ = [
     "teaching_seed",
     "train_flow",
     "train_nodes",
+    "train_patterned",
+    "train_rows",
 ]

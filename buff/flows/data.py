@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from scipy.special import ndtr
 
+from buff.couplings import stratify
 from buff.flows.arrays import device_arrays, to_numpy
 from buff.flows.linear import ConditionalStandardizer, LinearVelocity
 from buff.flows.source import NOISE, Source
@@ -137,6 +138,8 @@ class FlowMatchingData:
     ) -> "FlowMatchingData":
         """Rows of scores, or of pairs (low, high) of scores; rows without weight are left out.
 
+        A coupling without labels pairs rows of alike conditions (:func:`buff.couplings.stratify`).
+
         Raises
         ------
         ValueError
@@ -158,6 +161,8 @@ class FlowMatchingData:
             bounds = [part[kept] for part in bounds]
             condition = None if condition is None else condition[kept]
             source = source.take(np.flatnonzero(kept))
+        if source.coupling and source.labels is None and condition is not None:
+            source = replace(source, labels=stratify(condition))
         scores = RankIntervals(*map(ndtr, bounds)) if len(bounds) == 2 else FixedScores(bounds[0])
         return cls(scores, condition, weights, source=source)
 
@@ -257,7 +262,7 @@ class FlowMatchingData:
 
     def standardized(self, rng: np.random.Generator) -> "FlowMatchingData":
         """The same rows, with scores counted from what is linear in the condition."""
-        if self.condition is None:
+        if self.condition is None or self.standardizer is not None:
             return self
         moments = LinearVelocity.from_noise(self.targets(rng), self.condition, self.weights)
         return replace(self, standardizer=ConditionalStandardizer.of(moments))

@@ -8,6 +8,7 @@ import numpy as np
 
 from buff.flows.model import FlowModel
 from buff.flows.nodes import Nodes
+from buff.flows.patterned import PatternedFlow
 from buff.flows.request import SampleRequest
 from buff.protocols import Array, Indices
 
@@ -67,7 +68,7 @@ class MixtureModel:
     Attributes
     ----------
     classes : Classes
-    models : tuple of FlowModel
+    models : tuple of FlowModel or PatternedFlow
         In the order of the classes, without condition.
 
     Examples
@@ -82,7 +83,7 @@ class MixtureModel:
     """
 
     classes: Classes
-    models: tuple[FlowModel, ...]
+    models: tuple[FlowModel | PatternedFlow, ...]
 
     @property
     def n_dims(self) -> int:
@@ -100,7 +101,7 @@ class MixtureModel:
         named = zip(self.classes.names, self.models, strict=True)
         return Nodes(replace(record, label=name) for name, model in named for record in model.records)
 
-    def class_subset(self, batch: SampleRequest) -> list[tuple[FlowModel, Indices, SampleRequest]]:
+    def class_subset(self, batch: SampleRequest) -> list[tuple[FlowModel | PatternedFlow, Indices, SampleRequest]]:
         """Models that have events in a request, each with the rows and the part of the request that are its own."""
         numbers = self.classes.numbers(np.asarray(batch.condition))
         present = np.unique(numbers)
@@ -127,7 +128,7 @@ class MixtureModel:
         walks = (model.trajectory(part) for model, _, part in parts)
         return (self._together(request.n, parts, states) for states in zip(*walks, strict=True))
 
-    def _together(self, n: int, parts: list[tuple[FlowModel, Indices, SampleRequest]], scores: Any) -> Array:
+    def _together(self, n: int, parts: list[Any], scores: Any) -> Array:
         x = np.zeros((n, self.n_dims), np.float32)
         for (_, rows, _), drawn in zip(parts, scores, strict=True):
             x[rows, : drawn.shape[1]] = drawn
@@ -149,7 +150,7 @@ class MixtureModel:
         classes = Classes(arrays["classes"], tuple(record["classes"]))
         parts = ((k, {**record, **own}) for k, own in enumerate(record["models"]))
         models = (
-            FlowModel.from_arrays(own, _under(f"class_{k}/", arrays), _under(f"class_{k}/", blobs), device)
+            PatternedFlow.from_arrays(own, _under(f"class_{k}/", arrays), _under(f"class_{k}/", blobs), device)
             for k, own in parts
         )
         return cls(classes, tuple(models))

@@ -13,7 +13,7 @@ from buff.flows.gaussian_part import GaussianPart, NodeFrame
 from buff.flows.linear import LinearVelocity
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
-from buff.trees import Booster, TreeSettings
+from buff.trees import Booster, FlatForest, TreeSettings, flattened
 
 __all__ = ["NodeModel", "NodeRecord", "Nodes", "fit_node", "limit_memorisation"]
 
@@ -84,20 +84,24 @@ class NodeModel:
     ----------
     linear : ReproducibleLinear
         From features ``[x_t, condition]``, (n, d + c) -> (n, d).
-    trees : Booster, SmoothedTrees or None
-        From the features ``[x_t, condition]`` to velocities, or as ``frame`` says.
+    trees : FlatForest, Booster, SmoothedTrees or None
+        From the features ``[x_t, condition]`` to velocities, or as ``frame`` says. A booster where bytes cannot hold
+        the trees.
     frame : NodeFrame or None
     """
 
     linear: ReproducibleLinear
-    trees: Booster | SmoothedTrees | None = None
+    trees: Booster | FlatForest | SmoothedTrees | None = None
     frame: NodeFrame | None = None
 
     @classmethod
     def of(cls, base: Base, t: float, trees: Booster | SmoothedTrees | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
         frame = base.frame(t, device) if isinstance(base, GaussianPart) else None
-        return cls(ReproducibleLinear.of(*base.at(t), device), trees, frame)
+        if isinstance(trees, SmoothedTrees):
+            trees = replace(trees, trees=flattened(trees.trees))
+        flat = trees if trees is None or isinstance(trees, SmoothedTrees) else flattened(trees)
+        return cls(ReproducibleLinear.of(*base.at(t), device), flat, frame)
 
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         velocity = self.linear(_joined(x, condition))

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
 from buff.protocols import Array
-from buff.trees import Booster
+from buff.trees import Booster, FlatForest, UnfitForest
 
 __all__ = ["PolynomialRidge", "SmoothedTrees", "load_trees"]
 
@@ -112,13 +112,13 @@ class SmoothedTrees:
 
     Attributes
     ----------
-    trees : Booster
+    trees : FlatForest or Booster
     ridge : PolynomialRidge
     first : int
         First of the features that the polynomial sees.
     """
 
-    trees: Booster
+    trees: Booster | FlatForest
     ridge: PolynomialRidge
     first: int
 
@@ -147,10 +147,20 @@ class SmoothedTrees:
 def load_trees(raw: bytes, n_outputs: int, device: str = "cpu") -> Any:
     """Inverse of ``to_bytes`` of trees, with a polynomial or without."""
     if not raw.startswith(_MAGIC):
-        return Booster.from_bytes(raw, n_outputs, device)
+        return _forest(raw, n_outputs, device)
     file = io.BytesIO(raw)
     file.seek(len(_MAGIC))
     facts, weights, bias = (np.lib.format.read_array(file, allow_pickle=False) for _ in range(3))
     linear = ReproducibleLinear(weights, bias).to_device(device)
-    trees = Booster.from_bytes(raw[file.tell() :], n_outputs, device)
+    trees = _forest(raw[file.tell() :], n_outputs, device)
     return SmoothedTrees(trees, PolynomialRidge(int(facts[0]), linear), int(facts[1]))
+
+
+def _forest(raw: bytes, n_outputs: int, device: str) -> Booster | FlatForest:
+    """Trees of a file, as plain arrays where a processor predicts them."""
+    if device == "cpu":
+        try:
+            return FlatForest.from_bytes(raw)
+        except UnfitForest:
+            pass
+    return Booster.from_bytes(raw, n_outputs, device)

@@ -1,7 +1,6 @@
 """The one door of all generators of tables: conditions, weights, seeds, requests, files."""
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, Self
 
@@ -11,9 +10,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from buff.archive import Archive, nested, write_archive
 from buff.errors import check_whole
-from buff.flows import FlowModel, MixtureModel, SampleRequest
-from buff.flows.request import condition_normals
+from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
+from buff.generators.conditions import requested_conditions, split_conditions
 from buff.generators.persistence import from_json, pack, to_json
+from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
 from buff.protocols import Array, Field
@@ -105,6 +105,8 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         if "model_" not in vars(self):
             raise AttributeError(f"this {type(self).__name__} is not fitted: call fit first")
         model = self.model_
+        if isinstance(model, PatternedFlow):
+            raise AttributeError("this model draws atoms before it follows a field: fit one with atoms='apart'")
         if isinstance(model, MixtureModel) or (isinstance(model, FlowModel) and model.standardizer):
             raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
         return model
@@ -144,6 +146,23 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         if random_state is None and self.random_state is not None:
             return self._seed
         return seed_from(random_state)
+
+    @property
+    def _schema_overrides(self) -> Any:
+        """What the user knows of the columns that are learned."""
+        return self.schema
+
+    def parse_condition(self, texts: Mapping[str, str]) -> Any:
+        """One row of conditions, or of some of them, from text, by the kinds of the columns of the training.
+
+        Raises
+        ------
+        ValueError
+            No condition, unknown names, and text that is no value of its column.
+        """
+        if self._encoder is None:
+            raise ValueError("the model was fitted without condition: fit it with one")
+        return self._encoder.parse(texts)
 
     def _condition_features(self, condition: Any) -> Array | None:
         """Features of conditions that are asked for."""
@@ -215,7 +234,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class EventGenerator(TableGenerator):
+class EventGenerator(ScoredEvents, TableGenerator):
     """A generator that draws events from noise, given conditions or not."""
 
     def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> Self:
@@ -227,8 +246,8 @@ class EventGenerator(TableGenerator):
             NumPy array, or data frame of pandas, polars, pyarrow ...; numbers, strings, categories, booleans, dates,
             with or without missing values.
         y : ignored
-        condition : table of shape (n, c) or array of shape (n,), optional
-            Numbers or labels that rows will be asked for.
+        condition : table of shape (n, c), array of shape (n,), name or list of names, optional
+            Numbers or labels that rows will be asked for; names are those of columns of X, which it then has no more.
         sample_weight : array of shape (n,), optional
             Event weights; see ``negative_weights`` for those of both signs.
 
@@ -239,6 +258,7 @@ class EventGenerator(TableGenerator):
         MemoryError
             The fit needs more than ``max_memory``.
         """
+        X, condition = split_conditions(X, condition)
         self._learn(*self._read(X, condition, sample_weight), condition)
         return self
 
@@ -261,8 +281,9 @@ class EventGenerator(TableGenerator):
         n_samples : int
             Number of events, or of events for a single condition.
         condition : table, array or mapping, optional
-            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. A
-            conditional model that is given none draws conditions like those of its training.
+            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
+            left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
+            conditions like those of its training.
         random_state : None, int or NumPy generator
             None takes the estimator's, so that the same call gives the same events; if that is None too, events are
             new with each call.
@@ -271,7 +292,7 @@ class EventGenerator(TableGenerator):
         batch_size : int, optional
             Events at a time: bounds memory, changes nothing else.
         return_condition : bool
-            Return ``(events, conditions)``.
+            Return ``(events, conditions)``, the latter in the container and dtypes of the training.
 
         Returns
         -------
@@ -314,23 +335,10 @@ class EventGenerator(TableGenerator):
         return SampleRequest(n, seed, first_event, features, None, batch_size, self.n_jobs), drawn
 
     def _conditions(self, n: int, condition: Any, seed: int, first_event: int) -> tuple[Any, Array | None, int]:
-        """Conditions in the user's container, as features, and the number of events they ask for."""
+        """Conditions in the container of the training, as features, and the number of events they ask for."""
         if self._encoder is None:
             return None, self._condition_features(condition), n
-        if condition is None:
-            condition = self._encoder.draw(condition_normals(seed, first_event, n, self._encoder.n_normals))
-            features = self._encoder.transform(condition) if n else np.empty((0, self._encoder.n_dims), np.float32)
-            return condition, features, n
-        columns = self._encoder.aligned(condition)
-        features = self._encoder.transform(columns)
-        for words in self._encoder.unknown_ranges(columns):
-            warnings.warn(f"condition: {words}, where it was trained: events are those of the end", stacklevel=4)
-        if len(features) != 1 and n not in (1, len(features)):
-            raise ValueError(
-                f"condition has {len(features)} rows and n_samples is {n}: leave n_samples out for one event a row, "
-                f"or give one row"
-            )
-        return condition, features, n if len(features) == 1 else len(features)
+        return requested_conditions(self._encoder, n, condition, seed, first_event)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,33 +10,31 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from buff.archive import Archive, nested
-from buff.couplings import stratify
 from buff.errors import check_whole
 from buff.flows import (
     Classes,
     CostEstimate,
     FlowMatchingData,
     FlowModel,
+    FlowSettings,
     MixtureModel,
-    SampleRequest,
+    PatternedData,
+    PatternedFlow,
     Source,
     distill,
-    estimate_cost,
     teaching_seed,
-    train_flow,
+    train_rows,
 )
-from buff.generators.base import EventGenerator
-from buff.generators.classes import find_classes, gather, pinned_schema
-from buff.generators.parameters import FlowEstimator
-from buff.generators.persistence import pack
+from buff.generators.classes import ClassEstimator, find_classes, pinned_schema
+from buff.generators.deployment import Deployable
+from buff.generators.parameters import smooth_of
+from buff.generators.structured import StructuredGenerator, rows_as_scores
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 
 __all__ = ["BUFF"]
-
 #: Parameters of a student unless told otherwise: its targets carry no noise that leaves would have to average.
 _STUDENT: dict[str, Any] = {
     "solver": "euler",
@@ -49,7 +47,7 @@ _STUDENT: dict[str, Any] = {
 }
 
 
-class BUFF(EventGenerator, FlowEstimator):
+class BUFF(Deployable, StructuredGenerator, ClassEstimator):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
@@ -101,6 +99,12 @@ class BUFF(EventGenerator, FlowEstimator):
         :func:`buff.tables.infer_schema`.
     categories : {"similar", "frequency", "lexical", "onehot"}
         How categories are laid out.
+    relations : "auto", list of relations or None
+        Exact relations of columns (:mod:`buff.tables.relations`) that generated rows keep: those that hold in every
+        row, stated ones, or none.
+    atoms : {"together", "apart"}
+        Whether missing values, spikes and values of few are drawn first and jointly
+        (:class:`buff.flows.AtomPatterns`), or column by column.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
     bandwidth : float
@@ -133,8 +137,7 @@ class BUFF(EventGenerator, FlowEstimator):
     plan_ : CostEstimate
         What the fit was expected to cost.
     model_ : FlowModel or MixtureModel
-        The flow between noise and normal scores, arrays only (:mod:`buff.flows`); one for each class that is learned
-        apart.
+        The flow from noise to normal scores, arrays only (:mod:`buff.flows`); one for each class that is apart.
     space_ : TableTransformer
         The map between table and normal scores.
     n_features_in_ : int
@@ -179,6 +182,8 @@ class BUFF(EventGenerator, FlowEstimator):
         smooth_degree: int = 3,
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
+        relations: Any = "auto",
+        atoms: str = "together",
         tails: str = "clip",
         bandwidth: float = 0.05,
         tree_params: Mapping[str, Any] | None = None,
@@ -202,12 +207,12 @@ class BUFF(EventGenerator, FlowEstimator):
         """
         twin = type(self)(**self.get_params())
         columns, features, weights = twin._read(X, condition, sample_weight)
-        classes = find_classes(self.classes, twin._encoder, condition, features, weights)
+        classes = twin._classes(condition, features, weights)
         twin.space_ = twin._new_space(columns, weights)
         if classes is None or features is None:
             return twin._plan(twin._data(columns, features, weights))
         parts = twin._class_subsets(classes, columns, features, weights)
-        return CostEstimate.combined([estimate_cost(data, twin._settings, trial=True) for _, data in parts])
+        return CostEstimate.combined([twin._plan(data) for _, data in parts])
 
     def distill(
         self,
@@ -221,9 +226,9 @@ class BUFF(EventGenerator, FlowEstimator):
         """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
 
         See :func:`buff.flows.distill` for what it learns. The teacher's map is a function, so that targets carry no
-        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not time:
-        two evaluations of a student cost more than the ten of its teacher, whose trees are small. To draw faster,
-        ``coupling="transport"`` with four steps halves the time.
+        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not
+        always time: their trees are larger than those of the teacher. ``coupling="transport"`` with few steps is the
+        other way to draw faster.
 
         Parameters
         ----------
@@ -263,42 +268,54 @@ class BUFF(EventGenerator, FlowEstimator):
         student: BUFF = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
         if random_state is not None:
             student.set_params(random_state=random_state)
-        settings, student._seed = student._settings, self._sampling_seed(random_state)
+        settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
         how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
         if isinstance(self.model_, MixtureModel):
-            flows = tuple(distill(model, settings, **how) for model in self.model_.models)
+            flows = tuple(_distilled(model, settings, **how) for model in self.model_.models)
             student._set_model(replace(self.model_, models=flows), _total_cost(flows))
         else:
             _, features, _ = self._conditions(n, None, teaching_seed(student._seed), 0)
-            model = distill(self.model_, settings, condition=features, **how)
+            model = _distilled(self.model_, settings, condition=features, **how)
             student._set_model(model, model.cost)
         return student
 
     def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
-        classes = find_classes(self.classes, self._encoder, condition, features, sample_weight)
+        classes = self._classes(condition, features, sample_weight)
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
             self._train(self._data(columns, features, sample_weight))
             return
         self._seed = seed_from(self.random_state)
         seed = None if self.random_state is None else self._seed
-        settings, spaces, flows = replace(self._settings, verbose=0), [], []
+        settings, spaces, flows = replace(self.flow_settings, verbose=0), [], []
         parts = self._class_subsets(classes, columns, features, sample_weight)
         for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
             spaces.append(space)
-            flows.append(train_flow(data, settings, calibrated=space.smooth, seed=seed))
+            flows.append(train_rows(data, settings, calibrated=smooth_of(space, data), seed=seed))
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
 
-    def _data(self, columns: Columns, features: Array | None, sample_weight: Any) -> FlowMatchingData:
+    def _classes(self, condition: Any, features: Array | None, sample_weight: Any) -> Classes | None:
+        """The classes that get a flow of their own."""
+        if features is None and self.classes == "auto":
+            return None
+        return find_classes(self.classes, self._encoder, condition, features, sample_weight)
+
+    def _data(
+        self, columns: Columns, features: Array | None, sample_weight: Any
+    ) -> FlowMatchingData | PatternedData:
         """The rows as scores, with the source they start from."""
-        data, coupling = self._scores(self.space_, columns, features, sample_weight), self._coupling()
-        labels = None if coupling is None or data.condition is None else stratify(data.condition)
-        return replace(data, source=Source(coupling=coupling, labels=labels))
+        return self._rows(self.space_, columns, features, sample_weight)
+
+    def _rows(
+        self, space: TableTransformer, columns: Columns, features: Array | None, sample_weight: Any
+    ) -> FlowMatchingData | PatternedData:
+        how: dict[str, Any] = {"together": self.atoms == "together", "source": Source(coupling=self.get_coupling())}
+        return rows_as_scores(space, columns, features, sample_weight, **how)
 
     def _class_subsets(
         self, classes: Classes, columns: Columns, features: Array, sample_weight: Any
-    ) -> Iterator[tuple[TableTransformer, FlowMatchingData]]:
+    ) -> Iterator[tuple[TableTransformer, FlowMatchingData | PatternedData]]:
         """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
         numbers, schema = classes.numbers(features), pinned_schema(self.space_.schema_)
         for k in range(len(classes)):
@@ -306,32 +323,12 @@ class BUFF(EventGenerator, FlowEstimator):
             weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
             part = columns.take(rows)
             space = self._new_space(part, weights, schema)
-            yield space, replace(self._scores(space, part, None, weights), source=Source(coupling=self._coupling()))
-
-    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
-        if not isinstance(self.model_, MixtureModel):
-            return super()._decode(scores, batch)
-        classes, parts = self.model_.classes.numbers(np.asarray(batch.condition)), []
-        rows = [np.flatnonzero(classes == k) for k in np.unique(classes)]
-        for k, own in zip(np.unique(classes), rows, strict=True):
-            space = self._class_spaces[k]
-            parts.append(space.decode(scores[own, : space.n_dims_]))
-        return gather(rows, parts)
-
-    def to_archive(self) -> Archive:
-        archive = super().to_archive()
-        spaces, arrays = pack({f"class_{k}/space": space for k, space in enumerate(self._class_spaces)})
-        for model, space in zip(archive.record.get("models", []), spaces.values(), strict=True):
-            model["space"] = space
-        return replace(archive, arrays={**archive.arrays, **arrays})
-
-    def _load(self, archive: Archive) -> None:
-        super()._load(archive)
-        self._class_spaces = tuple(
-            TableTransformer.from_arrays(part["space"], nested(archive.arrays, f"class_{k}/space"))
-            for k, part in enumerate(archive.record.get("models", []))
-        )
+            yield space, self._rows(space, part, None, weights)
 
 
-def _total_cost(flows: Sequence[FlowModel]) -> CostEstimate:
+def _distilled(model: FlowModel | PatternedFlow, settings: FlowSettings, **how: Any) -> FlowModel | PatternedFlow:
+    return model.distilled(settings, **how) if isinstance(model, PatternedFlow) else distill(model, settings, **how)
+
+
+def _total_cost(flows: Sequence[FlowModel | PatternedFlow]) -> CostEstimate:
     return CostEstimate.combined([flow.cost for flow in flows if flow.cost is not None])

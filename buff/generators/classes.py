@@ -1,16 +1,20 @@
 """Which classes of a condition of labels get a flow of their own."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from buff.flows import Classes
+from buff.archive import Archive, nested
+from buff.flows import Classes, MixtureModel, SampleRequest
+from buff.generators.parameters import FlowEstimator
+from buff.generators.persistence import pack
 from buff.protocols import Array, Indices
 from buff.tables import Schema
-from buff.transforms import ConditionEncoder
+from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any
 
-__all__ = ["CLASSES", "find_classes", "gather", "pinned_schema"]
+__all__ = ["CLASSES", "ClassEstimator", "find_classes", "gather", "pinned_schema"]
 
 #: Ways to treat a condition of labels.
 CLASSES = ("auto", "apart", "together")
@@ -50,6 +54,37 @@ def find_classes(
         rarest = names[int(sizes.argmin())]
         raise ValueError(f"classes='apart' needs two rows of each class, found {sizes.min():.0f} of {rarest}")
     return Classes(levels, names)
+
+
+class ClassEstimator(FlowEstimator):
+    """An estimator in which classes may have ranks of their own."""
+
+    #: The map between table and normal scores of each class; none where all share one.
+    _class_spaces: tuple[TableTransformer, ...] = ()
+
+    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
+        if not isinstance(self.model_, MixtureModel):
+            return super()._decode(scores, batch)
+        classes, parts = self.model_.classes.numbers(np.asarray(batch.condition)), []
+        rows = [np.flatnonzero(classes == k) for k in np.unique(classes)]
+        for k, own in zip(np.unique(classes), rows, strict=True):
+            space = self._class_spaces[k]
+            parts.append(space.decode(scores[own, : space.n_dims_]))
+        return gather(rows, parts)
+
+    def to_archive(self) -> Archive:
+        archive = super().to_archive()
+        spaces, arrays = pack({f"class_{k}/space": space for k, space in enumerate(self._class_spaces)})
+        for model, space in zip(archive.record.get("models", []), spaces.values(), strict=True):
+            model["space"] = space
+        return replace(archive, arrays={**archive.arrays, **arrays})
+
+    def _load(self, archive: Archive) -> None:
+        super()._load(archive)
+        self._class_spaces = tuple(
+            TableTransformer.from_arrays(part["space"], nested(archive.arrays, f"class_{k}/space"))
+            for k, part in enumerate(archive.record.get("models", []))
+        )
 
 
 def pinned_schema(schema: Schema) -> dict[str, dict[str, Any]]:

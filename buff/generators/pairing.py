@@ -1,34 +1,68 @@
 """Two tables as one problem: what belongs together, and which rows are the same."""
 
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.flows import ConditionalStandardizer, FlowMatchingData, LinearVelocity, ReproducibleLinear, Source
+from buff.protocols import Array, Indices
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 
-__all__ = ["as_pair", "check_noise", "check_same_columns", "merge_duplicates"]
+__all__ = ["as_pair", "check_noise", "check_same_columns", "merge_duplicates", "paired_data"]
 
 
-def merge_duplicates(
-    space: TableTransformer, target: Columns, features: Array, sample_weight: Any
-) -> tuple[Columns, Array, Array | None]:
-    """Rows that are the same as one row with their weight together, in an order that is theirs alone.
+def paired_data(
+    bounds: tuple[Array, Array], features: Array, condition: Array | None, sample_weight: Any, noise: float
+) -> tuple[FlowMatchingData, ReproducibleLinear | None]:
+    """Flow from the linear prediction of a row's scores, plus noise, to the scores.
+
+    Parameters
+    ----------
+    bounds : pair of arrays of shape (n, d)
+        Scores of both ends of the ranks that the values of the target own.
+    features : array of shape (n, c)
+        Of the source.
+    condition : array of shape (n, k), optional
+        What else the target depends on.
+    sample_weight : array of shape (n,), optional
+    noise : float
+        With 0 the features are no condition of the field, and the start is their prediction.
+
+    Returns
+    -------
+    data : FlowMatchingData
+    prediction : ReproducibleLinear or None
+        Where flows start, from features and conditions, if there is no noise.
+    """
+    both = features if condition is None else np.hstack([features, condition])
+    rows, weights = merge_duplicates(np.hstack([bounds[0], both]), sample_weight)
+    data = FlowMatchingData.of((bounds[0][rows], bounds[1][rows]), both[rows], weights)
+    if noise:
+        return replace(data, source=Source(noise)), None
+    both, scores = np.asarray(data.condition), data.targets(np.random.default_rng(0))
+    prediction = ConditionalStandardizer.of(LinearVelocity.from_noise(scores, both, data.weights)).shift
+    condition = None if condition is None else both[:, features.shape[1] :]
+    return replace(data, condition=condition, source=Source(0.0, prediction(both))), prediction
+
+
+def merge_duplicates(key: Array, sample_weight: Any) -> tuple[Indices, Array | None]:
+    """Rows that are told apart by ``key`` (n, k), in an order that is theirs alone, and the weights of all that agree.
 
     Noise is drawn for rows: a row of weight 2 and two copies of it are then given the same. Rows that all differ and
     weigh the same stay as they are.
     """
-    weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
-    if weights is not None and np.shape(weights) == (len(target),):
-        kept = weights > 0
-        target, features, weights = target.take(kept), features[kept], weights[kept]
-    key = np.ascontiguousarray(np.hstack([space.encode(target, 0.0), features]) + np.float32(0))
+    weights, rows = None if sample_weight is None else np.asarray(sample_weight, np.float64), np.arange(len(key))
+    if weights is not None and np.shape(weights) == (len(key),):
+        rows = np.flatnonzero(weights > 0)
+        weights = weights[rows]
+    key = np.ascontiguousarray(key[rows] + np.float32(0))
     _, first, place = np.unique(key.view(f"V{key[0].nbytes}")[:, 0], return_index=True, return_inverse=True)
-    if len(first) == len(target) and (weights is None or np.ptp(weights) == 0):
-        return target, features, weights
-    return target.take(first), features[first], np.bincount(place, weights)
+    if len(first) == len(rows) and (weights is None or np.ptp(weights) == 0):
+        return rows, weights
+    return rows[first], np.bincount(place, weights)
 
 
 def check_noise(noise: Any, paired: bool) -> float:

@@ -5,20 +5,35 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any, ClassVar
 
+import numpy as np
+
 from buff.archive import Archive
 from buff.couplings import MinibatchTransport
 from buff.errors import check_whole
-from buff.flows import CostEstimate, FlowMatchingData, FlowModel, FlowSettings, MixtureModel, estimate_cost, train_flow
+from buff.flows import (
+    CostEstimate,
+    FlowMatchingData,
+    FlowModel,
+    FlowSettings,
+    MixtureModel,
+    PatternedData,
+    PatternedFlow,
+    estimate_cost,
+    train_rows,
+)
+from buff.flows.source import NOISE, Source
 from buff.generators.base import TableGenerator
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
+from buff.transforms.atoms import atoms_of
+from buff.transforms.scores import score_bounds
 from buff.trees import TreeSettings, cuda_is_available
 from buff.trees.regressor import FEATURES, LAYOUTS
 from buff.weights import POLICIES
 
-__all__ = ["FlowEstimator", "resolve_device"]
+__all__ = ["FlowEstimator", "resolve_device", "smooth_of"]
 
 #: Names under which XGBoost takes what its trees are grown with; others it would pass over in silence.
 _TREE_PARAMS = (
@@ -67,7 +82,7 @@ class FlowEstimator(TableGenerator):
             setattr(self, name, value)
 
     @property
-    def _settings(self) -> FlowSettings:
+    def flow_settings(self) -> FlowSettings:
         """The parameters that a flow is trained by, checked."""
         return FlowSettings(
             n_steps=self.n_steps,
@@ -116,10 +131,10 @@ class FlowEstimator(TableGenerator):
         """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
         if self.negative_weights not in POLICIES:
             raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}, found {self.negative_weights!r}")
-        self._coupling()
-        self._settings.times  # noqa: B018
+        self.get_coupling()
+        self.flow_settings.times  # noqa: B018
 
-    def _coupling(self) -> MinibatchTransport | None:
+    def get_coupling(self) -> MinibatchTransport | None:
         """How the two ends of a path are paired; None where no transport decides.
 
         Raises
@@ -140,29 +155,35 @@ class FlowEstimator(TableGenerator):
     def _new_space(self, columns: Columns, sample_weight: Any, schema: Any = None) -> TableTransformer:
         """A map of a table to scores and back."""
         how: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
-        space = TableTransformer(schema or self.schema, **how)
+        space = TableTransformer(schema or self._schema_overrides, **how)
         return space.fit(columns, sample_weight=sample_weight)
 
     def _scores(
-        self, space: TableTransformer, columns: Columns, features: Array | None, sample_weight: Any
+        self,
+        space: TableTransformer,
+        columns: Columns,
+        features: Array | None,
+        sample_weight: Any,
+        source: Source = NOISE,
     ) -> FlowMatchingData:
         """The rows of a table as scores, between the ends of the ranks that their values own."""
-        return FlowMatchingData.of((space.encode(columns, 0.0), space.encode(columns, 1.0)), features, sample_weight)
+        return FlowMatchingData.of(score_bounds(space, columns), features, sample_weight, source)
 
-    def _plan(self, data: FlowMatchingData) -> CostEstimate:
+    def _plan(self, data: FlowMatchingData | PatternedData) -> CostEstimate:
         """What :meth:`_train` would cost, after a trial."""
-        return estimate_cost(data, self._settings, trial=True)
+        values = data.values if isinstance(data, PatternedData) else data
+        return estimate_cost(values, self.flow_settings, trial=True)
 
-    def _train(self, data: FlowMatchingData) -> None:
+    def _train(self, data: FlowMatchingData | PatternedData) -> None:
         """Fit the flow: all that is left to do once the rows are scores."""
-        calibrated = self.space_.smooth if self._calibrated else None
+        calibrated = smooth_of(self.space_, data) if self._calibrated else None
         seed = None if self.random_state is None else seed_from(self.random_state)
-        model = train_flow(data, self._settings, calibrated=calibrated, seed=seed)
+        model = train_rows(data, self.flow_settings, calibrated=calibrated, seed=seed)
         assert model.cost is not None
         self._seed = model.seed
         self._set_model(model, model.cost)
 
-    def _set_model(self, model: FlowModel | MixtureModel, cost: CostEstimate | None = None) -> None:
+    def _set_model(self, model: FlowModel | PatternedFlow | MixtureModel, cost: CostEstimate | None = None) -> None:
         """The fitted model with what is known of it."""
         self.model_, self.nodes_ = model, model.records
         if cost is not None:
@@ -171,12 +192,19 @@ class FlowEstimator(TableGenerator):
 
     def _load(self, archive: Archive) -> None:
         super()._load(archive)
-        settings = self._settings
+        settings = self.flow_settings
         # files of 0.1.0 leave these to the parameters
         known = {"solver": settings.solver, "grid": settings.time_grid.times, "seed": archive.record["entropy"]}
-        kind = MixtureModel if "classes" in archive.record else FlowModel
+        kind = MixtureModel if "classes" in archive.record else PatternedFlow
         parts = {**known, **archive.record}, archive.arrays, archive.blobs
         self._set_model(kind.from_arrays(*parts, device=settings.trees.device))
+
+
+def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -> Array:
+    """Which scores hardly ever repeat, apart from atoms that are drawn first."""
+    if isinstance(data, PatternedData):
+        return np.array([own.smooth for own in atoms_of(space)], bool)
+    return space.smooth
 
 
 def resolve_device(device: Any) -> str:

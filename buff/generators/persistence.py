@@ -8,6 +8,7 @@ import numpy as np
 
 from buff.couplings import MinibatchTransport
 from buff.protocols import Array
+from buff.tables.relations.collection import relation_from_dict
 
 __all__ = ["from_json", "pack", "to_json"]
 
@@ -29,10 +30,16 @@ def to_json(parameters: dict[str, Any]) -> dict[str, Any]:
     kept["random_state"] = int(state) if isinstance(state, int | np.integer) else None
     if isinstance(kept.get("coupling"), MinibatchTransport):
         kept["coupling"] = asdict(kept["coupling"])
+    if isinstance(kept.get("relations"), list | tuple):
+        kept["relations"] = [relation.to_dict() for relation in kept["relations"]]
     return kept | {"device": "auto"}
 
 
 def from_json(kept: dict[str, Any]) -> dict[str, Any]:
     """Inverse of :func:`to_json`."""
-    coupling = kept.get("coupling")
-    return kept | {"coupling": MinibatchTransport(**coupling)} if isinstance(coupling, dict) else kept
+    kept = dict(kept)
+    if isinstance(coupling := kept.get("coupling"), dict):
+        kept["coupling"] = MinibatchTransport(**coupling)
+    if isinstance(relations := kept.get("relations"), list):
+        kept["relations"] = [relation_from_dict(record) for record in relations]
+    return kept

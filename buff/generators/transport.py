@@ -14,17 +14,15 @@ from buff.archive import Archive, nested
 from buff.couplings import MinibatchTransport, stratify
 from buff.errors import check_whole
 from buff.flows import (
-    ConditionalStandardizer,
     CostEstimate,
     FlowMatchingData,
-    LinearVelocity,
     RankIntervals,
     ReproducibleLinear,
     SampleRequest,
     Source,
 )
 from buff.flows.request import dequantization_noise
-from buff.generators.pairing import as_pair, check_noise, check_same_columns, merge_duplicates
+from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
@@ -32,6 +30,7 @@ from buff.protocols import Array
 from buff.tables import Columns, read
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any, single_column
+from buff.transforms.scores import score_bounds
 
 __all__ = ["BUFFTransport"]
 
@@ -236,7 +235,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     ) -> tuple[Array | None, Array | None]:
         """What the noise of the source is added to, and conditions of the field."""
         if self._source_space is not None:
-            low, high = (ndtr(self._source_space.encode(columns, place)).repeat(draws, axis=0) for place in (0.0, 1.0))
+            low, high = (ndtr(z).repeat(draws, axis=0) for z in score_bounds(self._source_space, columns))
             return RankIntervals(low, high).at(dequantization_noise(seed, first, *low.shape)), features
         assert self._source is not None
         source = self._source.transform(columns).repeat(draws, axis=0)
@@ -246,7 +245,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     def _prepare(self, X: Any, y: Any, condition: Any, sample_weight: Any) -> FlowMatchingData:
         """Validate everything, and bring both tables to scores."""
         self._check_parameters()
-        coupling, noise = self._coupling(), check_noise(self.noise, self.coupling == "paired")
+        coupling, noise = self.get_coupling(), check_noise(self.noise, self.coupling == "paired")
         if y is None:
             raise ValueError("BUFFTransport requires y to be passed, but the target y is None")
         columns = read(X, min_rows=2)
@@ -273,17 +272,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         encoder = ConditionEncoder().fit(columns, sample_weight)
         self._source, self.source_schema_ = encoder, encoder.schema
         features = encoder.transform(columns)
-        both = features if own is None else np.hstack([features, own])
-        target, both, sample_weight = merge_duplicates(self.space_, target, both, sample_weight)
-        data = self._scores(self.space_, target, both, sample_weight)
-        if noise:
-            return replace(data, source=Source(noise))
-        both, scores = data.condition, data.targets(np.random.default_rng(0))
-        moments = LinearVelocity.from_noise(scores, both, data.weights)
-        self._prediction = ConditionalStandardizer.of(moments).shift
-        source = Source(0.0, self._prediction(both))
-        own = None if own is None else np.asarray(both)[:, features.shape[1] :]
-        return replace(data, condition=own, source=source)
+        data, self._prediction = paired_data(score_bounds(self.space_, target), features, own, sample_weight, noise)
+        return data
 
     def _unpaired(
         self, columns: Columns, target: Columns, condition: Any, sample_weight: Any, source: Source

@@ -1,6 +1,7 @@
 """Conditions: from any table or labels to features for boosters, and draws like those seen in training."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
@@ -12,8 +13,9 @@ from buff.tables.categories import factorize
 from buff.tables.columns import Columns, read, recognised
 from buff.tables.schema import Schema, infer_schema
 from buff.tables.template import Template
+from buff.transforms.condition_values import in_dtype, value_of_text
 from buff.transforms.copula import MixedCopula
-from buff.transforms.encoders import NumberEncoder
+from buff.transforms.encoders import ColumnEncoder, NumberEncoder
 from buff.transforms.transformer import TableTransformer, checked_weights, with_weight
 
 __all__ = ["ConditionEncoder", "read_any", "single_column"]
@@ -90,6 +92,11 @@ class ConditionEncoder:
         return self._template.names
 
     @property
+    def columns(self) -> tuple[ColumnEncoder, ...]:
+        """The encoder of each column."""
+        return self._space.encoders_
+
+    @property
     def n_dims(self) -> int:
         return self._space.n_dims_
 
@@ -140,6 +147,104 @@ class ConditionEncoder:
         table = self._template.restore(self._copula.draw(np.asarray(normals, np.float64)))
         return single_column(table) if self._one_column else table
 
+    def complete(self, condition: Any, normals: Array) -> Columns:
+        """All columns of conditions of which some are given; the others are drawn from what was learned given these.
+
+        Parameters
+        ----------
+        condition : table or mapping
+            With some of the columns, by name, and one row or n.
+        normals : array of shape (n, n_normals)
+            Independent standard normal numbers: those of :meth:`draw`.
+
+        Returns
+        -------
+        Columns
+            In the dtypes of the training; what was given as it was given.
+
+        Raises
+        ------
+        ValueError
+            No known column, unknown labels, labels that were never seen together.
+
+        Examples
+        --------
+        >>> table = {"cls": [0, 0, 1, 1] * 30, "pt": [10.0, 11.0, 50.0, 51.0] * 30}
+        >>> encoder = ConditionEncoder().fit(table)
+        >>> drawn = encoder.complete({"cls": 1}, np.zeros((2, encoder.n_normals)))
+        >>> [values.tolist() for values in drawn.arrays]
+        [[1, 1], [51.0, 51.0]]
+        """
+        columns, _ = read_any(condition)
+        known = [name for name in self.names if name in columns.names]
+        if not known:
+            raise ValueError(f"condition has none of the columns {list(self.names)}, found {list(columns.names)}")
+        n, m = len(normals), len(columns)
+        if m not in (1, n):
+            raise ValueError(f"condition has {m} rows, expected 1 or {n}")
+        given = {}
+        for name in known:
+            j, values = self.names.index(name), columns.arrays[columns.names.index(name)]
+            own = self._natural(j, values)
+            self._space.encoders_[j].encode(own)  # unknown labels show here
+            given[j] = np.repeat(own, n) if m == 1 and n != 1 else own
+        arrays = self._copula.draw(np.asarray(normals, np.float64), given)
+        return Columns(self.names, arrays, self._template)
+
+    def is_partial(self, condition: Any) -> bool:
+        """Whether ``condition`` names some of the columns and lacks others."""
+        if condition is None:
+            return False
+        columns, alone = read_any(condition)
+        named = isinstance(condition, Mapping | Columns) or (columns.template.is_frame and self._template.is_frame)
+        known = [name for name in self.names if name in columns.names]
+        return named and not alone and 0 < len(known) < len(self.names)
+
+    def is_alike(self, condition: Any) -> bool:
+        """Whether ``condition`` has the container, the columns and the dtypes of the training."""
+        if isinstance(condition, Mapping | Columns):
+            return False
+        columns, alone = read_any(condition)
+        own, other = self._template, columns.template
+        same = (own.container, own.names, own.dtypes) == (other.container, other.names, other.dtypes)
+        return same and alone == self._one_column
+
+    def restore(self, columns: Columns) -> Any:
+        """Conditions in the container and the dtypes of the training."""
+        arrays = tuple(self._natural(j, values) for j, values in enumerate(columns.arrays))
+        table = self._template.restore(arrays)
+        return single_column(table) if self._one_column else table
+
+    def parse(self, texts: Mapping[str, str]) -> Columns:
+        """One row of conditions from text, by the kinds of the columns.
+
+        Parameters
+        ----------
+        texts : mapping from column to text
+            Booleans are true or false, yes or no, 1 or 0; dates are in ISO 8601; nothing is a missing value.
+
+        Raises
+        ------
+        ValueError
+            Unknown columns, and text that is no value of its column.
+
+        Examples
+        --------
+        >>> encoder = ConditionEncoder().fit({"tight": [True, False] * 9, "run": ["1", "2"] * 9})
+        >>> [values.tolist() for values in encoder.parse({"tight": "yes", "run": "1"}).arrays]
+        [[True], ['1']]
+        """
+        unknown = [name for name in texts if name not in self.names]
+        if unknown:
+            raise ValueError(f"the model has no condition {unknown[0]!r}; its conditions are {list(self.names)}")
+        numbers = [self.names.index(name) for name in texts]
+        encoders = self._space.encoders_
+        arrays = tuple(value_of_text(self.names[j], encoders[j], texts[self.names[j]]) for j in numbers)
+        return Columns(tuple(texts), arrays, self._template.select(numbers))
+
+    def _natural(self, j: int, values: Array) -> Array:
+        return in_dtype(values, np.dtype(self._space.encoders_[j].dtype))
+
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and named arrays, without pickle."""
         parts = {"space": self._space.to_arrays(), "copula": self._copula.to_arrays()}
@@ -179,9 +284,9 @@ class ConditionEncoder:
             raise ValueError(
                 f"condition has {len(columns.names)} columns, expected {len(self.names)}: {list(self.names)}"
             )
-        if not named or columns.names == self.names:
-            return columns
-        return columns.select([columns.names.index(name) for name in self.names])
+        if named and columns.names != self.names:
+            columns = columns.select([columns.names.index(name) for name in self.names])
+        return replace(columns, arrays=tuple(self._natural(j, values) for j, values in enumerate(columns.arrays)))
 
 
 def read_any(X: Any, prefix: str = "c", name: str = "condition") -> tuple[Columns, bool]:

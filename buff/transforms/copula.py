@@ -27,6 +27,12 @@ _MOST_VALUES = 64
 _ROWS_A_VALUE = 5
 #: A smaller class borrows the marginals and correlations of the whole sample.
 _ROWS_A_COPULA = 50
+#: Columns may be copies of each other.
+_RIDGE = 1e-6
+#: Probability of what a class has not shown.
+_IMPOSSIBLE = 1e-12
+#: Width of the window in which numbers that are given count as alike, in scores.
+_WINDOW = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,15 +51,68 @@ class Copula:
             return cls(space, np.empty((0, 0)))
         C = np.cov(space.transform(columns), rowvar=False, aweights=weights, dtype=np.float64).reshape(d, d)
         sigma = np.sqrt(np.diag(C))
-        ridge = 1e-6  # columns may be copies of each other
-        return cls(space, np.linalg.cholesky((1 - ridge) * C / sigma / sigma[:, None] + ridge * np.eye(d)))
+        return cls(space, np.linalg.cholesky((1 - _RIDGE) * C / sigma / sigma[:, None] + _RIDGE * np.eye(d)))
 
-    def draw(self, normals: Array) -> tuple[Array, ...]:
-        """One array a column from normals of shape (n, d); constant columns leave some unused."""
+    def draw(self, normals: Array, given: Mapping[int, Array] | None = None) -> tuple[Array, ...]:
+        """One array a column from normals of shape (n, d); constant columns leave some unused.
+
+        Parameters
+        ----------
+        normals : array of shape (n, d)
+        given : mapping from number of a column to its values, of shape (n,), optional
+            The others are drawn from the Gaussian conditional on their scores.
+        """
         z = np.zeros((len(normals), len(self.factor)))
-        for n, column in zip(normals.T, self.factor.T, strict=False):
-            z += n[:, None] * column  # a matrix product would let a row depend on its neighbours, by a bit
+        known = self._scores(given or {})
+        if not known:
+            _add_products(z, normals, self.factor)
+            return self.space.decode(z)
+        g, r = list(known), [i for i in range(len(self.factor)) if i not in known]
+        C = self.factor @ self.factor.T
+        regression = np.linalg.solve(C[np.ix_(g, g)], C[np.ix_(g, r)])
+        rest = np.zeros((len(normals), len(r)))
+        _add_products(rest, np.column_stack(list(known.values())), regression.T)
+        left = C[np.ix_(r, r)] - C[np.ix_(r, g)] @ regression
+        _add_products(rest, normals, np.linalg.cholesky(left + _RIDGE * np.eye(len(r))))
+        z[:, r] = rest
         return self.space.decode(z)
+
+    def log_density(self, given: Mapping[int, Array], reach: Mapping[int, tuple[Array, Array]]) -> Array:
+        """Log-probability of ``given`` values, of shape (n,), in the windows ``reach`` of each; up to a constant."""
+        n = len(next(iter(given.values())))
+        known, total = self._scores(given), np.zeros(n)
+        for j, (low, high) in reach.items():
+            encoder = self.space.encoders_[j]
+            if not encoder.names:  # constant
+                own = encoder.decode(np.empty((n, 0)))
+                total += np.where((low <= own) & (own <= high), 0.0, np.log(_IMPOSSIBLE))
+                continue
+            u = [ndtr(encoder.encode(end, place)[:, 0].astype(float)) for end, place in ((low, 0.0), (high, 1.0))]
+            total += np.log(np.maximum(u[1] - u[0], _IMPOSSIBLE))
+        if len(known) > 1:
+            g, z = list(known), np.column_stack(list(known.values()))
+            C = (self.factor @ self.factor.T)[np.ix_(g, g)]
+            shift = np.linalg.inv(C) - np.eye(len(g))
+            for a in range(len(g)):
+                for b in range(len(g)):
+                    total -= 0.5 * z[:, a] * z[:, b] * shift[a, b]
+            total -= 0.5 * np.linalg.slogdet(C)[1]
+        return total
+
+    def _scores(self, given: Mapping[int, Array]) -> dict[int, Array]:
+        """Scores of the columns that vary, by dimension."""
+        starts = np.cumsum([0, *(len(encoder.names) for encoder in self.space.encoders_)])
+        varying = {j: values for j, values in given.items() if self.space.encoders_[j].names}
+        return {
+            int(starts[j]): self.space.encoders_[j].encode(values)[:, 0].astype(np.float64)
+            for j, values in sorted(varying.items())
+        }
+
+
+def _add_products(z: Array, normals: Array, factor: Array) -> None:
+    """``z += normals @ factor.T``, where a matrix product would let a row depend on its neighbours, by a bit."""
+    for n, column in zip(normals.T, factor.T, strict=False):
+        z += n[:, None] * column
 
 
 @dataclass(frozen=True)
@@ -100,17 +159,60 @@ class MixedCopula:
         """Normal numbers that one draw takes."""
         return 1 + len(self.copulas[0].space.encoders_) if self.copulas else 1
 
-    def draw(self, normals: Array) -> tuple[Array, ...]:
-        """One array a column; row i depends on row i of the ``normals``, of shape (n, n_normals), alone."""
-        classes = np.searchsorted(self.cumulative[:-1], ndtr(normals[:, 0]), side="right")
+    def draw(self, normals: Array, given: Mapping[int, Array] | None = None) -> tuple[Array, ...]:
+        """One array a column; row i depends on row i of the ``normals``, of shape (n, n_normals), alone.
+
+        Parameters
+        ----------
+        normals : array of shape (n, n_normals)
+        given : mapping from number of a column to its values, of shape (n,), optional
+            The others are drawn from what was learned given these: classes by Bayes' rule, numbers in a class by the
+            conditional Gaussian of its copula.
+
+        Raises
+        ------
+        ValueError
+            Labels that were never seen together.
+        """
+        given = dict(given or {})
+        u = ndtr(normals[:, 0])
+        classes = self._classes_given(u, given) if given else np.searchsorted(self.cumulative[:-1], u, side="right")
         columns: dict[int, Array] = {j: v[classes] for j, v in zip(self.discrete, self.values, strict=True)}
-        width = len(self.discrete) + self.n_normals - 1
-        others = [j for j in range(width) if j not in columns]
+        others = self._others
         for c, copula in enumerate(self.copulas):
             rows = np.flatnonzero(self.copula_of[classes] == c)
-            for j, values in zip(others, copula.draw(normals[rows, 1:]), strict=True):
+            own = {others.index(j): values[rows] for j, values in given.items() if j in others}
+            for j, values in zip(others, copula.draw(normals[rows, 1:], own), strict=True):
                 columns.setdefault(j, np.empty(len(normals), values.dtype))[rows] = values
-        return tuple(columns[j] for j in range(width))
+        return tuple((columns | given)[j] for j in range(len(columns)))
+
+    @property
+    def _others(self) -> list[int]:
+        width = len(self.discrete) + self.n_normals - 1
+        return [j for j in range(width) if j not in self.discrete]
+
+    def _classes_given(self, u: Array, given: Mapping[int, Array]) -> Indices:
+        """Classes drawn with ``P(class | given) ~ P(class) p(given | class)``."""
+        shares = np.diff(self.cumulative, prepend=0.0)
+        fits = np.ones((len(u), len(shares)), bool)
+        for j, values in zip(self.discrete, self.values, strict=True):
+            if j in given:
+                fits &= _equal(given[j], values)
+        nothing = ~fits.any(axis=1)
+        if nothing.any():
+            row = int(nothing.argmax())
+            raise ValueError(f"no row of the training had the condition of row {row}: a combination never seen")
+        log_p = np.where(fits, np.log(np.maximum(shares, 1e-300)), -np.inf)
+        others = self._others
+        own = {others.index(j): values for j, values in given.items() if j in others}
+        if own and len(shares) > 1:
+            reach = {j: _reach(self.copulas[0].space.encoders_[j], values) for j, values in own.items()}
+            of = np.column_stack([copula.log_density(own, reach) for copula in self.copulas])
+            log_p = log_p + of[:, self.copula_of]
+        p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
+        cumulative = np.cumsum(p, axis=1)
+        classes: Indices = (u[:, None] * cumulative[:, -1:] >= cumulative[:, :-1]).sum(axis=1)
+        return classes
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and named arrays."""
@@ -134,6 +236,21 @@ class MixedCopula:
         return cls(
             tuple(record["discrete"]), values, arrays["cumulative"], tuple(copulas), arrays["copula_of"]
         )
+
+
+def _equal(given: Array, values: Array) -> Array:
+    """Which of the values each row is, missing ones being equal; shape (n, k)."""
+    codes = factorize(np.append(values.astype(object), given.astype(object)))[1]
+    same: Array = codes[len(values) :, None] == codes[: len(values)]
+    return same
+
+
+def _reach(encoder: Any, values: Array) -> tuple[Array, Array]:
+    """A window around each value."""
+    if not encoder.names:
+        return values, values
+    low, high = (encoder.encode(values, place).astype(np.float64) for place in (0.0, 1.0))
+    return np.minimum(encoder.decode(low - _WINDOW), values), np.maximum(encoder.decode(high + _WINDOW), values)
 
 
 def _discrete_columns(columns: Columns, schema: Schema) -> tuple[tuple[int, ...], Indices]:

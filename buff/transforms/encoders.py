@@ -22,6 +22,16 @@ class ColumnEncoder(Protocol):
     """What the four kinds of encoders have in common."""
 
     @property
+    def dtype(self) -> str:
+        """Natural dtype of the column."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name of the column."""
+        ...
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the dimensions."""
         ...

@@ -1,19 +1,32 @@
 """p(truth | reco) of single events, learned from simulated pairs."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from scipy.special import ndtr
-from sklearn.base import clone
 
+from buff.flows import (
+    FlowModel,
+    MarginalCalibration,
+    ReproducibleLinear,
+    SampleRequest,
+    Source,
+    fit_flow,
+    train_flow,
+)
+from buff.generators.pairing import check_noise, paired_data
 from buff.protocols import Array
 from buff.tables import Columns
 from buff.transforms import TableTransformer
+from buff.transforms.scores import NormalScores, score_bounds
 from buff.trees import Booster, TreeSettings
 from buff.unfolding.events import Simulation
 
-__all__ = ["Bridge", "LocatedFlow", "Location", "MarginalQuantiles", "Posterior"]
+__all__ = ["Bridge", "LocatedFlow", "Location", "Posterior"]
+
+#: A JSON-serialisable record, named arrays, named trees.
+Parts: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]
 
 #: Centre and width of the posterior: many small steps, stopped on the half that is left out.
 _SMOOTH = TreeSettings(n_estimators=150, max_depth=5, learning_rate=0.1, reg_lambda=10.0, early_stopping=10)
@@ -21,9 +34,8 @@ _SMOOTH = TreeSettings(n_estimators=150, max_depth=5, learning_rate=0.1, reg_lam
 _TINY = 1e-10
 #: The narrowest posterior, in normal scores.
 _NARROWEST = 1e-4
-
-#: Draws of each simulated event behind the levelling, and its knots: uniform in normal scores up to the outermost.
-_LEVELLING_DRAWS, _KNOTS, _OUTERMOST = 3, 201, 3.0
+#: Draws of each simulated event behind the calibration.
+_CALIBRATION_DRAWS = 3
 
 
 class Posterior(Protocol):
@@ -85,37 +97,23 @@ class Location:
         logs = [o + squares(c) for o, squares in zip(self.offsets, self.log_squares, strict=True)]
         return np.mean(centres, axis=0), _width(np.mean(logs, axis=0))
 
-
-@dataclass(frozen=True)
-class MarginalQuantiles:
-    """Increasing maps of scores, one a column, that give draws the marginal distributions they should have.
-
-    Attributes
-    ----------
-    drawn, wanted : tuple of arrays of shape (knots,)
-        Quantiles of the same levels, of each column.
-    """
-
-    drawn: tuple[Array, ...]
-    wanted: tuple[Array, ...]
+    def to_arrays(self) -> Parts:
+        """A JSON-serialisable record, named arrays, and trees."""
+        arrays = {f"line/{i}": line for i, line in enumerate(self.lines)}
+        arrays |= {f"offset/{i}": offset for i, offset in enumerate(self.offsets)}
+        trees = {f"mean/{i}.ubj": mean.to_bytes() for i, mean in enumerate(self.means)}
+        trees |= {f"log_square/{i}.ubj": squares.to_bytes() for i, squares in enumerate(self.log_squares)}
+        return {}, arrays | {"low": self.reach[0], "high": self.reach[1]}, trees
 
     @classmethod
-    def fit(cls, drawn: Array, wanted: Array, w: Array) -> "MarginalQuantiles":
-        """From draws for events of weights w, ``len(drawn) / len(w)`` each, and their own scores (n, d)."""
-        levels = ndtr(np.linspace(-_OUTERMOST, _OUTERMOST, _KNOTS))
-        repeated = np.repeat(w, len(drawn) // len(w))
-        return cls(
-            tuple(_quantiles(z, repeated, levels) for z in drawn.T),
-            tuple(_quantiles(z, w, levels) for z in wanted.T),
+    def from_arrays(cls, arrays: Mapping[str, Array], blobs: Mapping[str, bytes]) -> "Location":
+        """Inverse of :meth:`to_arrays`."""
+        lines, offsets = (tuple(arrays[f"{name}/{i}"] for i in range(2)) for name in ("line", "offset"))
+        means, squares = (
+            tuple(Booster.from_bytes(blobs[f"{name}/{i}.ubj"], len(offsets[i])) for i in range(2))
+            for name in ("mean", "log_square")
         )
-
-    def __call__(self, z: Array) -> Array:
-        """Scores of the same shape; what lies beyond the knots is moved as the outermost one is."""
-        columns = []
-        for values, drawn, wanted in zip(z.T, self.drawn, self.wanted, strict=True):
-            inside = np.clip(values, drawn[0], drawn[-1])
-            columns.append(np.interp(inside, drawn, wanted) + values - inside)
-        return np.column_stack(columns).astype(np.float32)
+        return cls(lines, means, squares, offsets, (arrays["low"], arrays["high"]))
 
 
 @dataclass(frozen=True)
@@ -128,40 +126,96 @@ class LocatedFlow:
 
     m and s are learned by regression and need not be exact: the flow takes what they leave. Without them a sharp
     detector asks of the flow's trees a split in c for every width of the resolution, and posteriors come out too wide.
-    Draws for the simulated events are then given the marginal distributions of these events by increasing maps of z,
-    which are nearly the identity but where a distribution has an edge or a spike.
+    The flow sees e and c as normal scores. Draws for the simulated events are then given the marginal distributions of
+    these events by increasing maps of z, which are nearly the identity but where a distribution has an edge or a spike.
 
     Attributes
     ----------
     location : Location
-    flow : BUFF
-    levelling : MarginalQuantiles
+    flow : FlowModel
+        Of the normal scores of e, given those of c.
+    residuals, conditions : NormalScores
+        Normal scores of e and of c.
+    calibration : MarginalCalibration or None
     truth_space, reco_space : TableTransformer
+    n_jobs : int or None
+        Threads of sampling.
     """
 
     location: Location
-    flow: Any
-    levelling: MarginalQuantiles
+    flow: FlowModel
+    residuals: NormalScores
+    conditions: NormalScores
+    calibration: MarginalCalibration | None
     truth_space: TableTransformer
     reco_space: TableTransformer
+    n_jobs: int | None = None
 
     @classmethod
     def fit(cls, simulation: Simulation, weights: Array, generator: Any, seed: int) -> "LocatedFlow":
         """From the events that pass both selections, with these weights."""
-        n = simulation.n_matched
-        used = np.flatnonzero(weights > 0)
-        z = simulation.truth_space.encode(simulation.truth.take(used), np.random.default_rng(seed))
-        c, w = simulation.reco_scores[:n][used], weights[used]
+        s, used = simulation, np.flatnonzero(weights > 0)
+        z = s.truth_space.encode(s.truth.take(used), np.random.default_rng(seed))
+        c, w = s.reco_scores[: s.n_matched][used], weights[used]
         location, e = Location.fit(z, c, w / w.mean(), seed)
-        flow = clone(generator).set_params(random_state=seed)
-        flow.fit(e.astype(np.float64), condition=c.astype(np.float64), sample_weight=None if np.ptp(w) == 0 else w)
-        levelling = MarginalQuantiles.fit(_located(location, flow, c, _LEVELLING_DRAWS, seed + 1), z, w)
-        return cls(location, flow, levelling, simulation.truth_space, simulation.reco_space)
+        given = None if np.ptp(w) == 0 else w
+        residuals = NormalScores.fit(e, given, extrapolate=generator.tails == "extrapolate")
+        conditions = NormalScores.fit(c, given)
+        flow = fit_flow(
+            score_bounds(residuals, e),
+            generator.flow_settings,
+            condition=conditions.encode(c),
+            sample_weight=given,
+            source=Source(coupling=generator.get_coupling()),
+            seed=seed,
+        )
+        posterior = cls(location, flow, residuals, conditions, None, s.truth_space, s.reco_space, generator.n_jobs)
+        drawn = posterior.scores(c, _CALIBRATION_DRAWS, seed + 1)
+        return replace(posterior, calibration=MarginalCalibration.between(drawn, z, w))
 
     def draw(self, reco: Columns, n_samples: int, seed: int) -> Columns:
         """See :class:`Posterior`."""
-        z = _located(self.location, self.flow, self.reco_space.transform(reco), n_samples, seed)
-        return _columns(self.truth_space, self.truth_space.decode(self.levelling(z)))
+        z = self.scores(self.reco_space.transform(reco), n_samples, seed)
+        return _columns(self.truth_space, self.truth_space.decode(z))
+
+    def scores(self, c: Array, n_samples: int, seed: int) -> Array:
+        """Scores z of ``n_samples`` draws for each row of scores c (n, features)."""
+        centre, width = (np.repeat(part, n_samples, axis=0) for part in self.location(c))
+        # beyond the events there is nothing but what holds at their end
+        condition = self.conditions.encode(np.clip(c, *self.location.reach)).repeat(n_samples, axis=0)
+        e = self.flow.sample(SampleRequest(len(condition), seed, condition=condition, n_jobs=self.n_jobs))
+        z: Array = centre + width * self.residuals.decode(e).astype(np.float32)
+        return z if self.calibration is None else self.calibration(z)
+
+    def to_arrays(self) -> Parts:
+        """A JSON-serialisable record, named arrays, and trees: all but the spaces of the tables."""
+        assert self.calibration is not None
+        quantiles = {"quantiles": self.calibration.quantiles, "wanted": self.calibration.wanted}
+        return _joined(
+            location=self.location.to_arrays(),
+            flow=self.flow.to_arrays(),
+            residuals=(*self.residuals.to_arrays(), {}),
+            conditions=(*self.conditions.to_arrays(), {}),
+            calibration=({}, quantiles, {}),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls, parts: Parts, truth_space: TableTransformer, reco_space: TableTransformer, n_jobs: int | None = None
+    ) -> "LocatedFlow":
+        """Inverse of :meth:`to_arrays`, with the spaces of the tables."""
+        quantiles = _part(parts, "calibration")[1]
+        smooth = np.ones(quantiles["quantiles"].shape[1], bool)
+        return cls(
+            Location.from_arrays(*_part(parts, "location")[1:]),
+            FlowModel.from_arrays(*_part(parts, "flow")),
+            NormalScores.from_arrays(*_part(parts, "residuals")[:2]),
+            NormalScores.from_arrays(*_part(parts, "conditions")[:2]),
+            MarginalCalibration(quantiles["quantiles"], smooth, quantiles["wanted"]),
+            truth_space,
+            reco_space,
+            n_jobs,
+        )
 
 
 @dataclass(frozen=True)
@@ -170,47 +224,88 @@ class Bridge:
 
     Attributes
     ----------
-    transport : BUFFTransport
+    flow : FlowModel
+        Of the normal scores of z.
+    scores, features : NormalScores
+        Normal scores of z, the scores of truth, and features of c, those of reco.
+    prediction : ReproducibleLinear or None
+        Where flows without noise start; with noise they start there by their condition.
     truth_space, reco_space : TableTransformer
+    n_jobs : int or None
+        Threads of sampling.
     """
 
-    transport: Any
+    flow: FlowModel
+    scores: NormalScores
+    features: NormalScores
+    prediction: ReproducibleLinear | None
     truth_space: TableTransformer
     reco_space: TableTransformer
+    n_jobs: int | None = None
 
     @classmethod
     def fit(cls, simulation: Simulation, weights: Array, generator: Any, seed: int) -> "Bridge":
         """From the events that pass both selections, with these weights."""
-        n = simulation.n_matched
-        used = np.flatnonzero(weights > 0)
+        s, used = simulation, np.flatnonzero(weights > 0)
         rng = np.random.default_rng(seed)
-        c = simulation.reco_space.encode(simulation.reco.take(used), rng).astype(np.float64)
-        z = simulation.truth_space.encode(simulation.truth.take(used), rng).astype(np.float64)
-        w = weights[:n][used]
-        transport = clone(generator).set_params(random_state=seed)
-        transport.fit(c, z, sample_weight=None if np.ptp(w) == 0 else w)
-        return cls(transport, simulation.truth_space, simulation.reco_space)
+        c, z = s.reco_space.encode(s.reco.take(used), rng), s.truth_space.encode(s.truth.take(used), rng)
+        w = weights[: s.n_matched][used]
+        given = None if np.ptp(w) == 0 else w
+        features = NormalScores.fit(c, given)
+        scores = NormalScores.fit(z, given, extrapolate=generator.tails == "extrapolate")
+        noise = check_noise(generator.noise, paired=True)
+        data, prediction = paired_data(score_bounds(scores, z), features.encode(c), None, given, noise)
+        flow = train_flow(data, generator.flow_settings, seed=seed)
+        return cls(flow, scores, features, prediction, s.truth_space, s.reco_space, generator.n_jobs)
 
     def draw(self, reco: Columns, n_samples: int, seed: int) -> Columns:
         """See :class:`Posterior`."""
         repeated = reco.take(np.repeat(np.arange(len(reco)), n_samples))
-        c = self.reco_space.encode(repeated, np.random.default_rng(seed)).astype(np.float64)
-        z = np.asarray(self.transport.sample(c, random_state=seed), np.float32).reshape(len(c), -1)
-        return _columns(self.truth_space, self.truth_space.decode(z))
+        c = self.features.encode(self.reco_space.encode(repeated, np.random.default_rng(seed)))
+        start = {"condition": c} if self.prediction is None else {"source": self.prediction(c)}
+        request = SampleRequest(len(c), seed, n_jobs=self.n_jobs, **start)
+        z = self.scores.decode(self.flow.sample(request))
+        return _columns(self.truth_space, self.truth_space.decode(z.astype(np.float32)))
+
+    def to_arrays(self) -> Parts:
+        """A JSON-serialisable record, named arrays, and trees: all but the spaces of the tables."""
+        prediction = {} if self.prediction is None else self.prediction.to_arrays()
+        return _joined(
+            flow=self.flow.to_arrays(),
+            scores=(*self.scores.to_arrays(), {}),
+            features=(*self.features.to_arrays(), {}),
+            prediction=({}, prediction, {}),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls, parts: Parts, truth_space: TableTransformer, reco_space: TableTransformer, n_jobs: int | None = None
+    ) -> "Bridge":
+        """Inverse of :meth:`to_arrays`, with the spaces of the tables."""
+        prediction = _part(parts, "prediction")[1]
+        return cls(
+            FlowModel.from_arrays(*_part(parts, "flow")),
+            NormalScores.from_arrays(*_part(parts, "scores")[:2]),
+            NormalScores.from_arrays(*_part(parts, "features")[:2]),
+            ReproducibleLinear(**prediction) if prediction else None,
+            truth_space,
+            reco_space,
+            n_jobs,
+        )
 
 
-def _located(location: Location, flow: Any, c: Array, n_samples: int, seed: int) -> Array:
-    """Scores of draws before they are levelled."""
-    centre, width = (np.repeat(part, n_samples, axis=0) for part in location(c))
-    # beyond the events there is nothing but what holds at their end
-    condition = np.repeat(np.clip(c, *location.reach), n_samples, axis=0).astype(np.float64)
-    return centre + width * flow.sample(condition=condition, random_state=seed).astype(np.float32)
+def _joined(**parts: Parts) -> Parts:
+    """Records, arrays and blobs of parts, each under its name."""
+    records = {name: record for name, (record, _, _) in parts.items()}
+    arrays = {f"{name}/{key}": a for name, (_, own, _) in parts.items() for key, a in own.items()}
+    return records, arrays, {f"{name}/{key}": b for name, (_, _, own) in parts.items() for key, b in own.items()}
 
 
-def _quantiles(z: Array, w: Array, levels: Array) -> Array:
-    order = np.argsort(z)
-    below = np.cumsum(w[order])
-    return np.asarray(z[order][np.searchsorted(below, levels * below[-1])])
+def _part(parts: Parts, name: str) -> Parts:
+    """What :func:`_joined` put under a name."""
+    record, prefix = parts[0], f"{name}/"
+    arrays, blobs = ({k.removeprefix(prefix): x for k, x in e.items() if k.startswith(prefix)} for e in parts[1:])
+    return record[name], arrays, blobs
 
 
 def _columns(space: TableTransformer, arrays: tuple[Array, ...]) -> Columns:

@@ -5,8 +5,8 @@ from buff import BUFF
 
 
 def small(**changes):
-    """A BUFF that trains in a moment."""
-    options = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 3000}
+    """A BUFF that trains in a moment, with one flow for all of a column."""
+    options = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 3000, "atoms": "apart"}
     return BUFF(**options | {"random_state": 0, "device": "cpu"} | changes)
 
 

@@ -108,6 +108,7 @@ def queried(model, monkeypatch):
         times.append(t)
         return in_frame(self, x, y, t, condition)
 
+    monkeypatch.setenv("BUFF_BACKEND", "xgboost")  # compiled loops do not call the field
     monkeypatch.setattr(NodeField, "__call__", noted)
     monkeypatch.setattr(NodeField, "frame_velocity", noted_in_frame)
     model.sample(3)

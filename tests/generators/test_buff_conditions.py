@@ -81,8 +81,8 @@ def test_bad_conditions(conditional, options, message):
 def test_bad_conditions_of_tables(small):
     condition = CONDITIONS["pandas"]
     model = small(n_estimators=1).fit(X, condition=condition)
-    with pytest.raises(ValueError, match=r"lacks the columns \['kind'\]"):
-        model.sample(condition=condition.rename(columns={"kind": "type"}))
+    with pytest.raises(ValueError, match=r"lacks the columns \['energy', 'kind'\]"):
+        model.sample(condition=condition.set_axis(["a", "b"], axis=1))
     with pytest.raises(ValueError, match="column 'kind' holds the unknown value 'tau'"):
         model.sample(condition=condition.assign(kind="tau"))
     swapped = condition[["kind", "energy"]]

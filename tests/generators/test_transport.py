@@ -249,7 +249,7 @@ def test_every_parameter_is_described():
     from inspect import signature
 
     assert all(name in buff.BUFFTransport.__doc__ for name in signature(buff.BUFFTransport).parameters)
-    assert set(buff.BUFF().get_params()) ^ set(buff.BUFFTransport().get_params()) == {"noise", "classes"}
+    assert set(buff.BUFF().get_params()) ^ set(buff.BUFFTransport().get_params()) == {"noise", "classes", "relations", "atoms"}
 
 
 @pytest.mark.parametrize("policy", ["smooth", "cancel"])

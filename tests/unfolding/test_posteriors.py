@@ -1,13 +1,16 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import kstest, norm, poisson
 
 from buff import BUFF, Unfolder
 from buff.datasets import gaussian_1d, gaussian_2d, mixture_1d
+from buff.flows import MarginalCalibration
 from buff.generators import BUFFTransport
 from buff.metrics import interval_coverage
 from buff.unfolding.events import Simulation
-from buff.unfolding.posteriors import Bridge, LocatedFlow, Location, MarginalQuantiles
+from buff.unfolding.posteriors import Bridge, LocatedFlow, Location
 
 from .toys import QUICK
 
@@ -84,11 +87,11 @@ def test_levelled_draws_have_the_marginals_of_the_events():
     rng = np.random.default_rng(0)
     wanted, w = rng.normal(size=(5000, 2)), rng.exponential(size=5000)
     drawn = np.column_stack([0.9 * rng.normal(size=10_000) + 0.2, np.tanh(rng.normal(size=10_000))])
-    levelled = MarginalQuantiles.fit(drawn, wanted, np.repeat(1.0, 5000))(drawn)
+    levelled = MarginalCalibration.between(drawn, wanted, np.repeat(1.0, 5000))(drawn)
     for column, original in zip(levelled.T, drawn.T, strict=True):
         assert kstest(column, "norm").statistic < 0.03
         assert (np.diff(column[np.argsort(original)]) >= 0).all()
-    weighted = MarginalQuantiles.fit(drawn, wanted + w[:, None], w)(drawn)
+    weighted = MarginalCalibration.between(drawn, wanted + w[:, None], w)(drawn)
     np.testing.assert_allclose(weighted.mean(axis=0), np.average(wanted + w[:, None], axis=0, weights=w), atol=0.15)
 
 
@@ -112,6 +115,21 @@ def test_bridge_starts_at_the_measured_event():
     assert x.var(axis=1, ddof=1).mean() == pytest.approx(sigma**2, rel=0.06)
     coverage = interval_coverage(test.truth, x, 0.68)[0]
     assert coverage.value == pytest.approx(0.68, abs=4 * coverage.error)
+
+
+@pytest.mark.parametrize("kind", [LocatedFlow, Bridge])
+@pytest.mark.parametrize("noise", [0.0, "auto"])
+def test_posteriors_come_back_from_their_parts(kind, noise):
+    pairs = gaussian_2d().sample(800, 1)
+    simulation = Simulation.of(pairs.truth, pairs.reco)
+    quick = {"n_steps": 3, "n_estimators": 2, "noise_budget": 2000}
+    generator = BUFF(**quick) if kind is LocatedFlow else BUFFTransport(**quick, noise=noise)
+    posterior = kind.fit(simulation, simulation.matched_weights, generator, 0)
+    record, arrays, blobs = posterior.to_arrays()
+    parts = json.loads(json.dumps(record)), arrays, blobs
+    back = kind.from_arrays(parts, simulation.truth_space, simulation.reco_space)
+    drawn, again = (p.draw(simulation.reco.take(slice(50)), 3, 5) for p in (posterior, back))
+    assert all(np.array_equal(a, b) for a, b in zip(drawn.arrays, again.arrays, strict=True))
 
 
 @pytest.mark.slow

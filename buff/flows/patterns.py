@@ -1,0 +1,277 @@
+"""Which scores of a row sit on an atom, drawn first and together; the other scores are what a flow learns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from buff.protocols import Array, Indices
+
+__all__ = ["AtomPatterns"]
+
+#: Patterns, at most, and rows for each of them on average.
+_MOST_PATTERNS, _ROWS_A_PATTERN = 256, 10
+#: With columns that are nothing but atoms, there are more rows for each; so few patterns are always allowed.
+_ROWS_A_CLASS, _FEW_PATTERNS = 40, 16
+#: Columns whose joint states are as many as those of shuffled rows know nothing of each other: they join small tables
+#: of patterns only.
+_INDEPENDENT, _SMALL = 0.9, 64
+#: Columns that may take part.
+_MOST_VARIABLES = 100
+#: Atoms of a column that get an indicator each as features; of more, the score stands.
+_MOST_INDICATORS = 8
+#: Scores that stand for all ranks.
+_ALL = 9.0
+#: Distinct conditions that have a distribution of patterns each, and rows of each.
+_MOST_CONDITIONS, _ROWS_A_CONDITION = 64, 30
+
+
+@dataclass(frozen=True, eq=False)
+class AtomPatterns:
+    """The joint distribution of atoms over d scores: exact, as seen in the rows of the training.
+
+    A *state* is the number of the atom that a score sits on, or -1. A *pattern* is a row of states. The marginal of a
+    score given that it sits on none of its atoms is again standard normal.
+
+    Attributes
+    ----------
+    intervals : tuple of d arrays of shape (k, 2)
+        Ranks of the atoms of each score.
+    states : int array of shape (K, d)
+        The patterns; scores without part in them have -1.
+    cumulative : array of shape (m, K)
+        Probabilities of the patterns, for each of the conditions.
+    conditions : float32 array of shape (m, c) or None
+    features : float32 array of shape (K, f)
+        What tells patterns apart.
+    margins : array of shape (d,)
+        Ranks of values are kept so far from 0 and 1.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> u = rng.random((1000, 1)).repeat(2, axis=1)
+    >>> u = np.where(u < 0.3, 0.3 * rng.random(u.shape), u)
+    >>> patterns = AtomPatterns.of((ndtri(u), ndtri(u)), [np.array([[0, 0.3]])] * 2)
+    >>> patterns.states.tolist()
+    [[-1, -1], [0, 0]]
+    """
+
+    intervals: tuple[Array, ...]
+    states: Indices
+    cumulative: Array
+    features: Array
+    margins: Array
+    conditions: Array | None = None
+
+    @classmethod
+    def of(
+        cls,
+        x1: tuple[Array, Array],
+        intervals: Sequence[Array],
+        sample_weight: Array | None = None,
+        condition: Array | None = None,
+    ) -> "AtomPatterns | None":
+        """Patterns of rows of scores; None where no score has atoms, or where conditions are too many.
+
+        Parameters
+        ----------
+        x1 : pair of arrays of shape (n, d)
+            Scores of both ends of the ranks that values own.
+        intervals : sequence of d arrays of shape (k, 2)
+        sample_weight : array of shape (n,), optional
+        condition : array of shape (n, c), optional
+        """
+        n, d = x1[0].shape
+        weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        states = np.column_stack([_states(x1, j, own) for j, own in enumerate(intervals)])
+        chosen, classes = _joined(states)
+        if len(chosen) == d and (states[:, chosen] >= 0).all():
+            chosen = chosen[:-1]  # a flow has something to learn
+            classes = _classes(states[:, chosen])
+        if not chosen:
+            return None
+        own = _condition_cells(condition)
+        if own is None:
+            return None
+        conditions, cell = own
+        first = np.unique(classes, return_index=True)[1]
+        table = np.full((len(first), d), -1, np.int64)
+        table[:, chosen] = states[first][:, chosen]
+        shares = np.zeros((int(cell.max()) + 1, len(first)))
+        np.add.at(shares, (cell, classes), weights)
+        cumulative = np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True)
+        values = np.array([(states[:, j] < 0).sum() for j in range(d)])
+        nothing = np.empty((0, 2))
+        used = tuple(np.asarray(part, np.float64) if j in chosen else nothing for j, part in enumerate(intervals))
+        return cls(used, table, cumulative, _features(table, used), 0.5 / np.maximum(values, 1), conditions)
+
+    @property
+    def learned(self) -> Indices:
+        """Scores that are not on an atom in every pattern: those of the flow."""
+        return np.flatnonzero((self.states < 0).any(axis=0))
+
+    def classify(self, x1: tuple[Array, Array]) -> Indices:
+        """Number of the pattern of each row."""
+        chosen = [j for j, own in enumerate(self.intervals) if len(own)]
+        states = np.column_stack([_states(x1, j, self.intervals[j]) for j in chosen])
+        both = np.concatenate([self.states[:, chosen], states])
+        classes = _classes(both)
+        number = np.zeros(classes.max() + 1, np.intp)
+        number[classes[: len(self.states)]] = np.arange(len(self.states))
+        return number[classes[len(self.states) :]]
+
+    def split(self, x1: tuple[Array, Array], classes: Indices) -> tuple[Array, Array]:
+        """Scores of values among values, in pairs (low, high); those on an atom may be anything."""
+        return self._values(x1[0], classes, -_ALL), self._values(x1[1], classes, _ALL)
+
+    def merge(self, scores: Array, classes: Indices) -> Array:
+        """Scores (n, d), float64, of the learned ones and patterns."""
+        out = np.empty((len(classes), len(self.intervals)))
+        learned = {int(j): i for i, j in enumerate(self.learned)}
+        for j, atoms in enumerate(self.intervals):
+            if not len(atoms):
+                out[:, j] = scores[:, learned[j]]
+                continue
+            centre = ndtri(atoms.mean(axis=1))
+            state = self.states[classes, j]
+            out[:, j] = centre[state]
+            if j in learned:
+                rows = np.flatnonzero(state < 0)
+                out[rows, j] = self._ranked(ndtr(scores[rows, learned[j]].astype(np.float64)), j)
+        return out
+
+    def draw(self, u: Array, condition: Array | None = None) -> Indices:
+        """Numbers of patterns, from uniform numbers and conditions of rows."""
+        if self.conditions is None or condition is None:
+            return np.asarray(np.searchsorted(self.cumulative[0, :-1], u, side="right"))
+        cell = np.argmin([((condition - own) ** 2).sum(axis=1) for own in self.conditions], axis=0)
+        classes = np.empty(len(u), np.intp)
+        for c in np.unique(cell):
+            rows = cell == c
+            classes[rows] = np.searchsorted(self.cumulative[c, :-1], u[rows], side="right")
+        return classes
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Named arrays."""
+        arrays = {f"intervals/{j}": own for j, own in enumerate(self.intervals)}
+        for name in ("states", "cumulative", "features", "margins"):
+            arrays[name] = getattr(self, name)
+        return arrays if self.conditions is None else arrays | {"conditions": self.conditions}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> "AtomPatterns":
+        """Inverse of :meth:`to_arrays`."""
+        intervals = tuple(arrays[f"intervals/{j}"] for j in range(arrays["states"].shape[1]))
+        names: dict[str, Any] = {name: arrays[name] for name in ("states", "cumulative", "features", "margins")}
+        return cls(intervals, **names, conditions=arrays.get("conditions"))
+
+    def _values(self, scores: Array, classes: Indices, anything: float) -> Array:
+        columns = []
+        for j in self.learned:
+            own, atoms = scores[:, j].astype(np.float64), self.intervals[j]
+            if len(atoms):
+                u, width = ndtr(own), np.diff(atoms, axis=1).ravel()
+                below = np.clip(u[:, None] - atoms[:, 0], 0, width).sum(axis=1)
+                v = np.clip((u - below) / (1 - width.sum()), self.margins[j], 1 - self.margins[j])
+                own = np.where(self.states[classes, j] < 0, ndtri(v), anything)
+            columns.append(own.astype(np.float32))
+        return np.column_stack(columns)
+
+    def _ranked(self, v: Array, j: int) -> Array:
+        """Scores of ranks among the values of a column."""
+        atoms = self.intervals[j]
+        width = np.diff(atoms, axis=1).ravel()
+        own = np.clip(v, self.margins[j], 1 - self.margins[j]) * (1 - width.sum())
+        starts = atoms[:, 0] - np.concatenate([[0.0], np.cumsum(width)[:-1]])
+        return ndtri(own + np.where(own[:, None] > starts, width, 0).sum(axis=1))
+
+
+def _states(x1: tuple[Array, Array], j: int, atoms: Array) -> Indices:
+    if not len(atoms):
+        return np.full(len(x1[0]), -1)
+    u = 0.5 * (ndtr(x1[0][:, j].astype(np.float64)) + ndtr(x1[1][:, j].astype(np.float64)))
+    i = np.searchsorted(atoms[:, 0], u, side="right") - 1
+    # the middle of the ranks of an atom is its centre; that of an outermost value may touch its end
+    inside = (i >= 0) & (u > 0.99 * atoms[i, 0] + 0.01 * atoms[i, 1]) & (u < 0.01 * atoms[i, 0] + 0.99 * atoms[i, 1])
+    return np.where(inside, i, -1)
+
+
+def _joined(states: Indices) -> tuple[list[int], Indices]:
+    """Columns whose joint states are few enough, and the pattern of each row.
+
+    Columns of atoms and values come first. The next is the one of which the pattern so far excludes most: whose joint
+    states are fewest, beside those of shuffled rows.
+    """
+    n = len(states)
+    levels = {j: len(np.unique(column)) for j, column in enumerate(states.T)}
+    mixed = [j for j, k in levels.items() if k > 1 and (states[:, j] < 0).any()]
+    discrete = [j for j, k in levels.items() if (states[:, j] >= 0).all() and k >= 1]
+    chosen: list[int] = []
+    classes = np.zeros(n, np.intp)
+    for group, rows in ((mixed, _ROWS_A_PATTERN), (discrete, _ROWS_A_CLASS)):
+        limit = max(_FEW_PATTERNS, min(_MOST_PATTERNS, n // rows))
+        left = sorted(group, key=lambda j: levels[j])[:_MOST_VARIABLES]
+        while left:
+            told, best, joint = _next(states, classes, left, limit)
+            if best is None and not told:
+                break
+            chosen += told or [best]  # type: ignore[list-item]
+            classes = joint
+            left = [j for j in left if j not in chosen]
+    return chosen, classes
+
+
+def _next(
+    states: Indices, classes: Indices, left: list[int], limit: int
+) -> tuple[list[int], int | None, Indices]:
+    """Columns that the pattern so far tells, or else the best to join it, and the patterns then."""
+    shuffled, now = np.random.default_rng(0).permutation(len(states)), int(classes.max()) + 1
+    told, best, best_share, best_joint = [], None, np.inf, classes
+    for j in left:
+        joint = _classes(np.column_stack([classes, states[:, j]]))
+        size = int(joint.max()) + 1
+        if size == now:
+            told.append(j)
+            continue
+        by_chance = int(_classes(np.column_stack([classes, states[shuffled, j]])).max()) + 1
+        share = size / by_chance + 1e-6 * size
+        if size <= limit and share < best_share and (share < _INDEPENDENT or size <= _SMALL):
+            best, best_share, best_joint = j, share, joint
+    return (told, None, classes) if told else ([], best, best_joint)
+
+
+def _classes(states: Indices) -> Indices:
+    """A number for each row, the same in equal rows."""
+    classes = np.zeros(len(states), np.intp)
+    for column in states.T:
+        classes = np.unique(classes * (int(column.max()) + 2) + column + 1, return_inverse=True)[1]
+    return classes
+
+
+def _condition_cells(condition: Array | None) -> tuple[Array | None, Indices] | None:
+    if condition is None:
+        return None, np.zeros(1, np.intp)
+    cells, cell, counts = np.unique(condition, axis=0, return_inverse=True, return_counts=True)
+    if len(cells) > _MOST_CONDITIONS or counts.min() < _ROWS_A_CONDITION:
+        return None
+    return cells, cell.ravel()
+
+
+def _features(table: Indices, intervals: Sequence[Array]) -> Array:
+    """Indicators of the atoms, +-1, or scores where they are many; equal columns once."""
+    columns = []
+    for j, atoms in enumerate(intervals):
+        found = np.unique(table[:, j])
+        if len(found) < 2:
+            continue
+        if len(found) > _MOST_INDICATORS:
+            columns.append(ndtri(atoms.mean(axis=1))[table[:, j]])
+            found = found[found < 0]
+        for state in found[: 1 if len(found) == 2 else None]:
+            columns.append(np.where(table[:, j] == state, 1.0, -1.0))
+    if not columns:
+        return np.empty((len(table), 0), np.float32)
+    return np.unique(np.column_stack(columns).astype(np.float32), axis=1)

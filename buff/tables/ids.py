@@ -1,0 +1,262 @@
+"""Columns that name rows: fresh, unique values of the same pattern, and nothing of those that were seen."""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from math import gcd
+from typing import Any
+
+import numpy as np
+
+from buff.protocols import Array
+from buff.randomness import EventNoise
+from buff.tables.arrow import is_missing
+
+__all__ = ["IdPattern", "Shape"]
+
+#: Classes of characters: what stands at a place is drawn from the smallest that holds all that was seen there.
+_ALPHABETS = (
+    string.digits,
+    string.hexdigits[:16],
+    string.ascii_lowercase,
+    string.ascii_uppercase,
+    string.ascii_letters,
+    string.digits + string.ascii_letters,
+)
+#: A character that so many rows share at its place is part of the pattern, and so is a choice of few.
+_FEWEST_ROWS, _FEW_CHARACTERS, _ROWS_OF_FEW = 5, 4, 100
+#: Shapes of values, at most.
+_MOST_SHAPES = 200
+#: Stream of an event's random numbers that chooses the shape of its ids.
+_STREAM = 2**31 + 3
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Values of one length: an alphabet for each place, of which a residue class that no row of the training is in.
+
+    Attributes
+    ----------
+    alphabets : tuple of str
+        Characters that may stand at each place, in order; one where it is fixed.
+    modulus, residue : int
+        Values are numbered by their places; those of the training have other remainders.
+    """
+
+    alphabets: tuple[str, ...]
+    modulus: int
+    residue: int
+
+    @classmethod
+    def of(cls, values: Sequence[str], whole: bool = False) -> "Shape":
+        """The shape of values of equal length and classes of characters; ``whole`` numbers have no leading zero."""
+        alphabets = tuple(_alphabet([v[i] for v in values]) for i in range(len(values[0])))
+        if whole and len(alphabets) > 1:
+            alphabets = (alphabets[0].replace("0", ""), *alphabets[1:])
+        shape = cls(alphabets, 1, 0)
+        numbers = [shape._number(v) for v in values]
+        for modulus in _primes():
+            absent = set(range(modulus)) - {number % modulus for number in numbers} if modulus < 10**7 else set()
+            if absent:
+                return cls(alphabets, modulus, min(absent))
+        raise AssertionError("some remainder is free below twice the number of rows")
+
+    @property
+    def capacity(self) -> int:
+        """Values that there are."""
+        return max(0, (_product(self.alphabets) - self.residue - 1) // self.modulus + 1)
+
+    def value(self, i: int) -> str:
+        """The i-th of ``capacity`` values."""
+        number = self.residue + self.modulus * _shuffled(i, self.capacity)
+        places = []
+        for alphabet in reversed(self.alphabets):
+            number, k = divmod(number, len(alphabet))
+            places.append(alphabet[k])
+        return "".join(reversed(places))
+
+    def _number(self, value: str) -> int:
+        number = 0
+        for alphabet, character in zip(self.alphabets, value, strict=True):
+            number = number * len(alphabet) + alphabet.index(character)
+        return number
+
+
+@dataclass(frozen=True)
+class IdPattern:
+    """How ids look.
+
+    Numbers that rise from row to row (1, 2, 3; ``INV-0001``, ``INV-0002``) go on beyond the last. Others, such as
+    UUIDs or addresses, are new values of the shapes that were seen, with the characters that many rows share at their
+    place; values of the training are excluded, without being kept.
+
+    Attributes
+    ----------
+    dtype : str
+        Natural dtype of the column.
+    missing : float
+        Share of rows without one.
+    counter : (prefix, width, start, suffix) or None
+    shapes : tuple of Shape
+    cumulative : tuple of float
+        Probabilities of the shapes.
+
+    Examples
+    --------
+    >>> IdPattern.of(np.array(["run-007", "run-008", "run-015"], object)).fresh(3, seed=0).tolist()
+    ['run-016', 'run-017', 'run-018']
+    >>> IdPattern.of(np.array([1, 2, 3])).fresh(2, first_event=10, seed=0)
+    array([14, 15])
+    """
+
+    dtype: str
+    missing: float = 0.0
+    counter: tuple[str, int, int, str] | None = None
+    shapes: tuple[Shape, ...] = ()
+    cumulative: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, values: Array) -> "IdPattern":
+        """The pattern of a column of integers or text, of which missing values may repeat.
+
+        Raises
+        ------
+        TypeError
+            Dates, booleans, numbers with fractions.
+        """
+        missing = is_missing(values)
+        known = values[~missing]
+        whole = known.dtype.kind in "iu" or (known.dtype.kind == "f" and bool((known == np.rint(known)).all()))
+        if not whole and not (known.dtype.kind == "O" and all(isinstance(v, str) for v in known)):
+            raise TypeError(f"ids must be integers or text, found {values.dtype} such as {known[:1].tolist()}")
+        texts = [str(int(v)) for v in known] if whole else known.tolist()
+        own = cls(values.dtype.str, float(missing.mean()) if len(values) else 0.0)
+        if not texts:
+            return own
+        return _counter(own, texts, whole) or _shaped(own, texts, whole)
+
+    def fresh(self, n: int, first_event: int = 0, *, seed: int) -> Array:
+        """Ids of ``n`` events; that of event i depends on i and the seed alone."""
+        u = EventNoise(seed, first_event, _STREAM).normal(n, 2)
+        from scipy.special import ndtr
+
+        share, chosen = ndtr(u.astype(np.float64)).T
+        texts = [self._text(first_event + i, chosen[i], seed) for i in range(n)]
+        dtype = np.dtype(self.dtype)
+        values = np.empty(n, dtype)
+        values[:] = texts if dtype.kind == "O" else [int(text) for text in texts]
+        if self.missing:
+            values[share < self.missing] = None if dtype.kind == "O" else np.nan
+        return values
+
+    def _text(self, i: int, u: float, seed: int) -> str:
+        if self.counter:
+            prefix, width, start, suffix = self.counter
+            return f"{prefix}{start + i:0{width}d}{suffix}"
+        shape = self.shapes[int(np.searchsorted(self.cumulative[:-1], u, side="right"))]
+        if i < shape.capacity:
+            return shape.value((i + seed) % shape.capacity)
+        longest = max(len(own.alphabets) for own in self.shapes)
+        if np.dtype(self.dtype).kind != "O":
+            return str(10**longest + i)
+        text = shape.value(0) if shape.capacity else "".join(alphabet[0] for alphabet in shape.alphabets)
+        return _lengthened(text, f"{i:0{longest + 1 - len(text)}d}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> "IdPattern":
+        """Inverse of :meth:`to_dict`."""
+        shapes = tuple(Shape(tuple(s["alphabets"]), s["modulus"], s["residue"]) for s in record["shapes"])
+        counter = record["counter"] and tuple(record["counter"])
+        return cls(record["dtype"], record["missing"], counter, shapes, tuple(record["cumulative"]))
+
+
+def _counter(own: IdPattern, texts: Sequence[str], whole: bool) -> IdPattern | None:
+    """Numbers between the same words, that rise from row to row."""
+    parts = [re.fullmatch(r"(\D*)(\d+)(\D*)", text) for text in texts]
+    if not all(parts) or len(texts) < 2:
+        return None
+    words = {(part[1], part[3]) for part in parts if part}
+    numbers = [int(part[2]) for part in parts if part]
+    if len(words) > 1 or any(b <= a for a, b in pairwise(numbers)) or numbers[-1] - numbers[0] > 100 * len(numbers):
+        return None
+    prefix, suffix = words.pop()
+    if whole and prefix:  # numbers below zero
+        return None
+    padded = len({len(part[2]) for part in parts if part}) == 1
+    width = len(parts[0][2]) if padded and not whole else 1  # type: ignore[index]
+    return IdPattern(own.dtype, own.missing, (prefix, width, numbers[-1] + 1, suffix))
+
+
+def _shaped(own: IdPattern, texts: Sequence[str], whole: bool) -> IdPattern:
+    groups: dict[str, list[str]] = {}
+    for text in texts:
+        groups.setdefault(_outline(text), []).append(text)
+    common = Counter({outline: len(members) for outline, members in groups.items()}).most_common(_MOST_SHAPES)
+    shapes = [Shape.of(groups[outline], whole) for outline, _ in common]
+    counts = np.array([count for _, count in common], float)
+    order = [k for k, shape in enumerate(shapes) if shape.capacity] or [0]
+    cumulative = np.cumsum(counts[order]) / counts[order].sum()
+    return IdPattern(own.dtype, own.missing, None, tuple(shapes[k] for k in order), tuple(cumulative.tolist()))
+
+
+def _outline(text: str) -> str:
+    """Letters and digits by their class, separators as they are."""
+    hexadecimal = re.fullmatch(r"[0-9a-f\-]{16,}", text) is not None
+    if hexadecimal:
+        return re.sub(r"[0-9a-f]", "x", text)
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", re.sub(r"[A-Z]", "A", re.sub(r"[a-z]", "a", text))))
+
+
+def _alphabet(characters: Sequence[str]) -> str:
+    seen = set(characters)
+    if not all(c.isalnum() for c in seen):
+        return "".join(sorted(seen))
+    if len(seen) == 1 and len(characters) >= _FEWEST_ROWS:
+        return characters[0]
+    if len(seen) <= _FEW_CHARACTERS and len(characters) >= _ROWS_OF_FEW:
+        return "".join(sorted(seen))
+    for alphabet in _ALPHABETS:
+        if seen <= set(alphabet):
+            return alphabet
+    return "".join(sorted(seen | set(string.ascii_letters)))
+
+
+def _product(alphabets: Sequence[str]) -> int:
+    product = 1
+    for alphabet in alphabets:
+        product *= len(alphabet)
+    return product
+
+
+def _primes() -> Any:
+    """Primes, each about a quarter above the last."""
+    n = 2
+    while True:
+        if all(n % k for k in range(2, int(n**0.5) + 1)):
+            yield n
+            n = max(n + 1, n + n // 4)
+        else:
+            n += 1
+
+
+def _shuffled(i: int, m: int) -> int:
+    """A permutation of 0 ... m - 1 without rising runs: steps of the golden section."""
+    step = max(1, int(m * 0.6180339887498949)) if m < 2**50 else m * 618033988749 // 10**12
+    while gcd(step, m) != 1:
+        step += 1
+    return (i * step + step // 2) % m
+
+
+def _lengthened(text: str, number: str) -> str:
+    """``text`` with a number behind its last run of digits, or else before the first separator."""
+    digits = list(re.finditer(r"\d+", text))
+    separator = re.search(r"\W", text)
+    at = digits[-1].end() if digits else separator.start() if separator else len(text)
+    return f"{text[:at]}{number}{text[at:]}"

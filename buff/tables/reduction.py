@@ -1,0 +1,222 @@
+"""What of a table has a distribution to be learned: not its ids, nor what other columns tell."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from buff.protocols import Array
+from buff.tables.arrow import is_missing
+from buff.tables.columns import Columns
+from buff.tables.ids import IdPattern
+from buff.tables.relations import Angle, Relation, Relations, Unique, find_relations
+from buff.tables.schema import ColumnSchema, Schema, infer_schema
+from buff.tables.template import Template
+
+__all__ = ["TableReduction"]
+
+#: Kinds of columns that are no numbers of a distribution.
+ASIDE = ("id", "drop", "angle")
+#: A column of text with so many distinct values, and as a share of the rows, names rows.
+_FEWEST_IDS, _ID_SHARE = 20, 0.5
+
+
+@dataclass(frozen=True)
+class TableReduction:
+    """The way from a table to the columns that are learned, and back.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns of the table that comes back.
+    template : Template or None
+        Of that table.
+    ids : mapping from name to IdPattern
+    relations : Relations
+        Between the other columns.
+    schema : Schema or None
+        Of all columns; None where nothing is reduced.
+    """
+
+    names: tuple[str, ...]
+    template: Template | None = None
+    ids: Mapping[str, IdPattern] = field(default_factory=dict)
+    relations: Relations = field(default_factory=Relations)
+    schema: Schema | None = None
+
+    @classmethod
+    def of(
+        cls,
+        columns: Columns,
+        schema: Mapping[str, Any] | None = None,
+        relations: str | Sequence[Relation] | None = "auto",
+    ) -> "TableReduction":
+        """Reduction of a table.
+
+        Parameters
+        ----------
+        columns : Columns
+        schema : mapping, optional
+            Kinds "id", "drop" and "angle" (with a ``period``) are taken from it.
+        relations : "auto", sequence of Relation or None
+            ``"auto"`` finds those that hold in every row; a sequence states some, and finds no others; None does
+            neither.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A row breaks a stated relation; ids that repeat; no column is left.
+
+        Warns
+        -----
+        UserWarning
+            A column of text is taken for an id.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from buff.tables import read
+        >>> columns = read(np.array([[7, 1], [8, 2], [9, 1]]))
+        >>> own = TableReduction.of(columns, {"x0": "id"})
+        >>> own.reduce(columns).names, [a.tolist() for a in own.restore((np.array([5, 6]),), 2, seed=0)]
+        (('x1',), [[10, 11], [5, 6]])
+        """
+        schema = schema if isinstance(schema, Mapping) else {}
+        kinds = _kinds(schema)
+        if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
+            raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")
+        stated: list[Relation] = [] if isinstance(relations, str) else list(relations or ())
+        unique = [relation for relation in stated if isinstance(relation, Unique)]
+        dropped = [name for name, kind in kinds.items() if kind == "drop" and name in columns.names]
+        ids = [name for name, kind in kinds.items() if kind == "id" and name in columns.names]
+        ids += [relation.column for relation in unique if relation.column not in ids]
+        table = dict(zip(columns.names, columns.arrays, strict=True))
+        for relation in unique:
+            relation.learn(table)
+        known = {*ids, *dropped, *(schema or {})}
+        ids += [name for name in columns.names if name not in known and _is_id(name, table[name])]
+        kept = [j for j, name in enumerate(columns.names) if name not in dropped]
+        learned = [j for j in kept if columns.names[j] not in ids]
+        if not learned:
+            raise ValueError(f"no column is left to be learned beside {[*ids, *dropped]}: leave one of them its kind")
+        rest = columns.select(learned)
+        angles = _angles(schema, kinds, rest.names)
+        stated = [relation for relation in stated if not isinstance(relation, Unique)]
+        bounded = {name for name, own in (schema or {}).items() if isinstance(own, Mapping)}
+        if relations == "auto":
+            found = find_relations(rest, angles, bounded)
+        else:
+            found = Relations.learn([*angles, *stated], rest)
+        if not (dropped or ids or len(found)):
+            return cls(columns.names)
+        whole = columns.select(kept)
+        patterns = {name: IdPattern.of(table[name]) for name in ids}
+        full = _full_schema(whole, schema, patterns, found)
+        return cls(whole.names, whole.template, patterns, found, full)
+
+    @property
+    def trivial(self) -> bool:
+        """Whether tables are learned as they are."""
+        return self.template is None
+
+    def reduce(self, columns: Columns) -> Columns:
+        """The columns that are learned."""
+        if self.trivial:
+            return columns
+        learned = [j for j, name in enumerate(columns.names) if name in self.names and name not in self.ids]
+        return self.relations.reduce(columns.select(learned))
+
+    def restore(self, arrays: Sequence[Array], n: int, *, seed: int, first_event: int = 0) -> tuple[Array, ...]:
+        """All columns of ``n`` events, from those that were learned; ids belong to the seed and number of an event."""
+        if self.trivial:
+            return tuple(arrays)
+        values = iter(self.relations.restore(arrays))
+        fresh = {name: ids.fresh(n, first_event, seed=seed) for name, ids in self.ids.items()}
+        return tuple(fresh[name] if name in fresh else next(values) for name in self.names)
+
+    def overrides(self, schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """What of the user's schema is meant for the columns that are learned."""
+        if self.trivial or not isinstance(schema, Mapping):
+            return schema
+        changed = {relation.target for relation in self.relations} | set(self.ids)
+        kinds = _kinds(schema)
+        return {
+            name: own
+            for name, own in schema.items()
+            if name not in changed and kinds.get(name) not in ASIDE
+        }
+
+    def with_relations(self, relations: Relations) -> "TableReduction":
+        """The same reduction by relations that were changed, such as those with their functions back."""
+        return replace(self, relations=relations)
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """JSON-serialisable form; None for tables that are learned as they are."""
+        if self.template is None or self.schema is None:
+            return None
+        return {
+            "template": self.template.to_dict(),
+            "ids": {name: ids.to_dict() for name, ids in self.ids.items()},
+            "relations": self.relations.to_dict(),
+            "schema": self.schema.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any] | None) -> "TableReduction":
+        """Inverse of :meth:`to_dict`."""
+        if record is None:
+            return cls(())
+        template = Template.from_dict(record["template"])
+        ids = {name: IdPattern.from_dict(own) for name, own in record["ids"].items()}
+        relations, schema = Relations.from_dict(record["relations"]), Schema.from_dict(record["schema"])
+        return cls(template.names, template, ids, relations, schema)
+
+
+def _kinds(schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Kinds that the user gives."""
+    own = schema if isinstance(schema, Mapping) else {}
+    return {name: spec.get("kind") if isinstance(spec, Mapping) else spec for name, spec in own.items()}
+
+
+def _angles(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]) -> list[Relation]:
+    """Angles, each of which may be counted from those before it."""
+    found: list[str] = [name for name in names if kinds.get(name) == "angle"]
+    specs = [(schema or {})[name] for name in found]
+    periods = [spec.get("period") if isinstance(spec, Mapping) else None for spec in specs]
+    same = [tuple(b for b, q in zip(found[:k], periods[:k], strict=True) if q == p) for k, p in enumerate(periods)]
+    return [Angle(name, p, candidates=own) for name, p, own in zip(found, periods, same, strict=True)]
+
+
+def _is_id(name: str, values: Array) -> bool:
+    """Whether a column of text names rows."""
+    if values.dtype.kind != "O":
+        return False
+    known = values[~is_missing(values)]
+    if len(known) < _FEWEST_IDS or not isinstance(known[0], str):
+        return False
+    levels = len(set(known.tolist()))
+    if levels <= _ID_SHARE * len(known):
+        return False
+    warnings.warn(
+        f"column {name!r} has {levels} different texts in {len(known)} rows and is taken for an id: new values of the "
+        f'same pattern are drawn. Say schema={{"{name}": "id"}} or "drop", or "categorical" to learn the texts',
+        stacklevel=6,
+    )
+    return True
+
+
+def _full_schema(
+    columns: Columns, schema: Mapping[str, Any] | None, ids: Mapping[str, IdPattern], relations: Relations
+) -> Schema:
+    """Schema of all columns as they come back; nothing of an id is shown."""
+    kinds, angles = _kinds(schema), {relation.target for relation in relations if isinstance(relation, Angle)}
+    own = {k: v for k, v in (schema or {}).items() if k in columns.names and kinds.get(k) not in ASIDE and k not in ids}
+    plain = columns.select([j for j, name in enumerate(columns.names) if name not in ids])
+    known = {column.name: column for column in infer_schema(plain, own)}
+    rows = []
+    for name, values, dtype in zip(columns.names, columns.arrays, columns.template.dtypes, strict=True):
+        if name in ids:
+            rows.append(ColumnSchema(name, "id", dtype, float(is_missing(values).mean()), "unique"))
+        else:
+            rows.append(replace(known[name], kind="angle") if name in angles else known[name])
+    return Schema(tuple(rows))

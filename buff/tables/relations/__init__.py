@@ -1,0 +1,22 @@
+"""Exact relations between columns: stated or found, taken out of a table and put back."""
+
+from buff.tables.relations.angle import Angle
+from buff.tables.relations.base import Relation
+from buff.tables.relations.collection import Relations
+from buff.tables.relations.discovery import find_relations
+from buff.tables.relations.functions import Derived, Determines, Scaled
+from buff.tables.relations.numbers import Order, Sum
+from buff.tables.relations.unique import Unique
+
+__all__ = [
+    "Angle",
+    "Derived",
+    "Determines",
+    "Order",
+    "Relation",
+    "Relations",
+    "Scaled",
+    "Sum",
+    "Unique",
+    "find_relations",
+]

@@ -1,0 +1,176 @@
+"""Relations of a table together: in the order in which columns can be told."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from buff.protocols import Array
+from buff.tables.columns import Columns
+from buff.tables.relations.angle import Angle
+from buff.tables.relations.base import Relation, Table
+from buff.tables.relations.functions import Derived, Determines, Scaled
+from buff.tables.relations.numbers import Order, Sum
+from buff.tables.relations.unique import Unique
+
+__all__ = ["Relations", "relation_from_dict"]
+
+_KINDS: dict[str, type[Relation]] = {
+    kind.kind: kind for kind in (Angle, Order, Sum, Determines, Scaled, Derived, Unique)
+}
+
+
+@dataclass(frozen=True)
+class Relations:
+    """Relations that a table was seen to keep; iterates over them, prints as a table.
+
+    Attributes
+    ----------
+    relations : tuple of Relation
+        Learned, each after those that tell its inputs.
+    names : tuple of str
+        All columns of the table.
+
+    Examples
+    --------
+    >>> from buff.tables import read
+    >>> import numpy as np
+    >>> columns = read(np.array([[1, 4], [5, 5]]))
+    >>> found = Relations.learn([Order("x0", "x1")], columns)
+    >>> found
+    relation  kind   rows
+    x0 <= x1  order  2
+    >>> [values.tolist() for values in found.restore(found.reduce(columns).arrays)]
+    [[1, 5], [4, 5]]
+    """
+
+    relations: tuple[Relation, ...] = ()
+    names: tuple[str, ...] = ()
+    #: Columns of which something is left to be learned, in order.
+    reduced: tuple[str, ...] = ()
+
+    @classmethod
+    def learn(cls, stated: Sequence[Relation], columns: Columns) -> "Relations":
+        """Learn what the user states.
+
+        Raises
+        ------
+        ValueError
+            A row breaks a relation, a column is told twice, or columns tell each other in a circle.
+        TypeError
+            Something that is no relation, or columns of the wrong kind.
+        """
+        for relation in stated:
+            if not isinstance(relation, Relation):
+                raise TypeError(
+                    f"relations must be Order, Sum, Determines or Derived of columns, found {relation!r}"
+                )
+        table = dict(zip(columns.names, columns.arrays, strict=True))
+        learned = [relation.learn(table) for relation in _sorted(stated)]
+        left = {relation.target for relation in learned if relation.encode(table) is None}
+        return cls(tuple(learned), columns.names, tuple(name for name in columns.names if name not in left))
+
+    def reduce(self, columns: Columns) -> Columns:
+        """The columns without what others tell.
+
+        Raises
+        ------
+        ValueError
+            A row breaks a relation.
+        """
+        if not self.relations:
+            return columns
+        table = dict(zip(columns.names, columns.arrays, strict=True))
+        rest = {relation.target: relation.encode(table) for relation in self.relations}
+        kept = [j for j, name in enumerate(columns.names) if name in self.reduced]
+        own = columns.select(kept)
+        arrays = tuple(
+            left if (left := rest.get(name)) is not None else values
+            for name, values in zip(own.names, own.arrays, strict=True)
+        )
+        dtypes = tuple(
+            str(values.dtype) if rest.get(name) is not None else dtype
+            for name, values, dtype in zip(own.names, arrays, own.template.dtypes, strict=True)
+        )
+        return replace(own, arrays=arrays, template=replace(own.template, dtypes=dtypes))
+
+    def restore(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
+        """All columns of the table, from those of :meth:`reduce`."""
+        if not self.relations:
+            return tuple(arrays)
+        table: dict[str, Array] = dict(zip(self.reduced, arrays, strict=True))
+        n = len(arrays[0])
+        rest = {relation.target: table.pop(relation.target, None) for relation in self.relations}
+        for relation in self.relations:
+            table[relation.target] = relation.decode(table, rest[relation.target], n)
+        return tuple(table[name] for name in self.names)
+
+    def check(self, columns: Columns) -> None:
+        """Raise ValueError for a row that breaks a relation, naming it and its values."""
+        table: Table = dict(zip(columns.names, columns.arrays, strict=True))
+        for relation in self.relations:
+            relation.learn(table)
+
+    def replace_function(self, column: str, function: Callable[..., Any]) -> "Relations":
+        """The same relations, with the function of a :class:`Derived` column, for models from files."""
+        if not any(isinstance(r, Derived) and r.column == column for r in self.relations):
+            known = [r.column for r in self.relations if isinstance(r, Derived)]
+            raise ValueError(f"column {column!r} is not derived by a function; these are {known}")
+        with_function = (
+            r.with_function(function) if isinstance(r, Derived) and r.column == column else r for r in self.relations
+        )
+        return replace(self, relations=tuple(with_function))
+
+    def __iter__(self) -> Iterator[Relation]:
+        return iter(self.relations)
+
+    def __len__(self) -> int:
+        return len(self.relations)
+
+    def __repr__(self) -> str:
+        rows = [("relation", "kind", "rows"), *((str(r), r.kind, str(r.rows)) for r in self.relations)]
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+        lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
+        return "\n".join(line.rstrip() for line in lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form; of functions, their names alone."""
+        return {
+            "relations": [relation.to_dict() for relation in self.relations],
+            "names": list(self.names),
+            "reduced": list(self.reduced),
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "Relations":
+        """Inverse of :meth:`to_dict`."""
+        relations = tuple(relation_from_dict(part) for part in record["relations"])
+        return cls(relations, tuple(record["names"]), tuple(record["reduced"]))
+
+
+def relation_from_dict(record: dict[str, Any]) -> Relation:
+    """A relation from its :meth:`Relation.to_dict`."""
+    return _KINDS[record["kind"]].from_dict(record)
+
+
+def _sorted(relations: Sequence[Relation]) -> list[Relation]:
+    """Each after those that tell its inputs."""
+    of: dict[str, Relation] = {}
+    for relation in relations:
+        if relation.target in of:
+            both = f"{of[relation.target]} and {relation}"
+            raise ValueError(f"column {relation.target!r} is told twice, by {both}: drop one")
+        of[relation.target] = relation
+    done: dict[str, Relation] = {}
+
+    def visit(relation: Relation, path: tuple[str, ...]) -> None:
+        if relation.target in path:
+            circle = " <- ".join((*path, relation.target))
+            raise ValueError(f"columns tell each other in a circle, {circle}: drop one relation")
+        for name in relation.inputs:
+            if name in of and name not in done:
+                visit(of[name], (*path, relation.target))
+        done.setdefault(relation.target, relation)
+
+    for relation in relations:
+        visit(relation, ())
+    return list(done.values())

@@ -1,0 +1,63 @@
+import json
+import re
+import uuid
+
+import numpy as np
+import pytest
+
+from buff.tables.ids import IdPattern
+
+RNG = np.random.default_rng(0)
+N = 1000
+NAMES = ["anna", "bernd", "carla", "dieter", "emilia", "fritz"]
+IDS = {
+    "monotone": (np.arange(1, N + 1), r"\d+"),
+    "scattered": (RNG.choice(900_000, N, replace=False) + 100_000, r"\d{6}"),
+    "zero padded": (np.array([f"{i:07d}" for i in RNG.choice(10**7, N, replace=False)], object), r"\d{7}"),
+    "numbered": (np.array([f"INV-{i:05d}" for i in range(N)], object), r"INV-\d{5}"),
+    "uuid": (np.array([str(uuid.UUID(int=int.from_bytes(RNG.bytes(16), "big"), version=4)) for _ in range(N)], object), r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
+    "e-mail": (np.array([f"{RNG.choice(NAMES)}.{i:04d}@cern.ch" for i in range(N)][::-1], object), r"[a-z]+\.\d{4,}@cern\.ch"),
+}
+
+
+@pytest.mark.parametrize(("values", "pattern"), IDS.values(), ids=IDS)
+def test_fresh_ids_are_new_unique_and_of_the_same_pattern(values, pattern):
+    ids = IdPattern.from_dict(json.loads(json.dumps(IdPattern.of(values).to_dict())))
+    fresh = ids.fresh(5000, seed=3)
+    assert fresh.dtype == values.dtype
+    assert len(set(fresh.tolist())) == 5000
+    assert not set(fresh.tolist()) & set(values.tolist())
+    matching = np.mean([re.fullmatch(pattern, str(value)) is not None for value in fresh[:200]])
+    assert matching == 1
+
+
+@pytest.mark.parametrize(("values", "pattern"), IDS.values(), ids=IDS)
+def test_the_id_of_an_event_does_not_depend_on_the_others(values, pattern):
+    ids = IdPattern.of(values)
+    assert ids.fresh(100, seed=1)[40:].tolist() == ids.fresh(60, 40, seed=1).tolist()
+
+
+@pytest.mark.parametrize("name", ["scattered", "zero padded", "uuid", "e-mail"])
+def test_files_hold_no_id_of_the_training(name):
+    values = IDS[name][0]
+    kept = json.dumps(IdPattern.of(values).to_dict())
+    assert not [value for value in values.tolist() if str(value) in kept]
+
+
+def test_the_share_of_missing_ids_is_kept():
+    values = np.array([f"u{i:04d}" if i % 4 else None for i in range(400)], object)
+    fresh = IdPattern.of(values).fresh(4000, seed=0)
+    assert abs(np.mean([value is None for value in fresh]) - 0.25) < 0.03
+
+
+def test_a_used_up_pattern_gets_longer_instead_of_repeating():
+    ids = IdPattern.of(np.array(["7", "3", "9", "1"], object))
+    fresh = ids.fresh(500, seed=0).tolist()
+    assert len(set(fresh)) == 500
+    assert not {"7", "3", "9", "1"} & set(fresh)
+
+
+def test_numbers_with_fractions_and_dates_are_no_ids():
+    for values in (np.array([0.5, 1.0]), np.array(["2020-01-01"], "M8[D]")):
+        with pytest.raises(TypeError, match="ids must be integers or text"):
+            IdPattern.of(values)
