@@ -6,6 +6,7 @@ import pandas as pd
 from buff import BUFF
 
 SMALL = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 4000, "random_state": 0, "device": "cpu"}
+SMALL |= {"atoms": "apart", "relations": None}
 
 
 def numbers(seed=0, n=600):

@@ -72,6 +72,8 @@ def _value(graph: Graph, ranks: QuantileMap, u: str, survival: str) -> str:
         k = graph.op("Round", graph.op("Div", k, graph.constant(step)))
         x = graph.op("Add", graph.op("Mul", k, graph.constant(step)), graph.constant(origin))
         x = graph.op("Div", x, graph.constant(power))
+        if ranks.lattice.single:
+            x = graph.cast(graph.cast(x, "float"), "double")
     x = _within(graph, x, ranks.lower, ranks.upper)
     if ranks.missing:
         absent = graph.op("Less", u, graph.constant(np.float64(ranks.missing)))

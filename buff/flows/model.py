@@ -23,6 +23,8 @@ from buff.trees import Booster, FlatForest, UnfitForest
 
 __all__ = ["FlowModel"]
 
+#: Events that kernels and solver both draw before kernels draw alone.
+_CHECKED = 16
 _NO_RECORDS = Nodes()
 
 
@@ -91,9 +93,10 @@ class FlowModel:
     def compiled(self) -> CompiledFlow | str:
         """The flow for the kernels, or why they cannot hold it."""
         try:
-            return CompiledFlow(self)
+            compiled = CompiledFlow(self)
         except ValueError as error:
             return str(error)
+        return compiled if self._agrees(compiled) else "the kernels draw other scores than the solver"
 
     @property
     def backend(self) -> str:
@@ -182,6 +185,19 @@ class FlowModel:
         if kernels.native() is None or not kernels.is_exact() or width != self.n_conditions:
             return None
         return self.compiled if isinstance(self.compiled, CompiledFlow) else None
+
+    def _agrees(self, compiled: CompiledFlow) -> bool:
+        """Whether a few events are the same both ways; nothing can be said without kernels."""
+        if kernels.native() is None or not kernels.is_exact():
+            return True
+        condition = None
+        if self.n_conditions:
+            condition = np.random.default_rng(0).standard_normal((_CHECKED, self.n_conditions), np.float32)
+        batch = SampleRequest(_CHECKED, 0, condition=condition)
+        noise, own = batch.noise(), compiled.draw(batch)
+        if own is None:  # let the solver say what is wrong
+            return True
+        return np.array_equal(own, self._integrate(self.source_samples(batch, noise), condition, noise))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "compiled"}

@@ -145,7 +145,9 @@ class QuantileMap:
             return np.full(len(z), np.nan)
         if self.is_compiled(z):
             return self._decoded(z)
-        z = np.asarray(z, np.float64)
+        return self._by_levels(np.asarray(z, np.float64))
+
+    def _by_levels(self, z: Array) -> Array:
         u = ndtr(z)
         x = self.line.value(u)
         if self.above:
@@ -161,14 +163,17 @@ class QuantileMap:
 
     def is_compiled(self, z: Array) -> bool:
         """Whether the kernels decode these scores: to the same bits, if there are no tails to extrapolate."""
-        plain = self.below is None and self.above is None and getattr(z, "dtype", None) == np.float32
-        return plain and len(z) > 0 and kernels.native() is not None and kernels.is_exact()
+        plain = self.below is None and self.above is None and getattr(z, "dtype", None) in (np.float32, np.float64)
+        return bool(plain and len(z) and kernels.native() and kernels.is_exact() and self._compiled is not None)
 
     def packed(self) -> bytes:
         """The map as the kernels and the C++ sampler read it."""
         lattice, tails = self.lattice, (self.below, self.above)
-        grid = () if lattice is None else (10.0**lattice.decimals, lattice.step, lattice.origin)
-        parts = [kernels.sized(self.line.u), kernels.sized(self.line.x), kernels.doubles(self.missing, self.unit)]
+        grid: tuple[float, ...] = ()
+        if lattice is not None:
+            grid = (10.0**lattice.decimals, lattice.step, lattice.origin, lattice.single, lattice.noisy)
+        line = getattr(self, "smoothed", None) or self.line
+        parts = [kernels.sized(line.u), kernels.sized(line.x), kernels.doubles(self.missing, self.unit)]
         parts.append(kernels.optional(grid))
         parts += [kernels.optional(() if bound is None else (bound,)) for bound in (self.lower, self.upper)]
         parts += [kernels.optional(() if t is None else (t.start, t.mass, t.scale, t.shape)) for t in tails]
@@ -176,11 +181,14 @@ class QuantileMap:
 
     @cached_property
     def _compiled(self) -> Any:
-        return kernels.native().quantiles(self.packed())
+        """The map for the kernels; None if they would decode to other values."""
+        made, z = kernels.native().quantiles(self.packed()), np.linspace(-5, 5, 101)
+        kernels.native().decode(made, z, own := np.empty(len(z)))
+        return made if np.array_equal(own, self._by_levels(z), equal_nan=True) else None
 
     def _decoded(self, z: Array) -> Array:
         out = np.empty(len(z))
-        kernels.native().decode(self._compiled, np.ascontiguousarray(z), 0, 1, out)
+        kernels.native().decode(self._compiled, np.ascontiguousarray(z), out)
         return out
 
     def __getstate__(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 from buff import BUFF, BUFFTransport, kernels
 from buff.errors import ExportError
 from buff.export import EventSampler
+from buff.flows import FlowModel
 from tests.small_models import MODELS, SMALL, as_numbers, asked, numbers
 
 BACKENDS = ["xgboost", *(dict(kernels.native().backends()) if kernels.native() else [])]
@@ -54,10 +55,14 @@ def test_conditions_that_do_not_fit_are_refused(fitted):
 def test_what_no_sampler_can_do_is_named():
     x = numbers()[:200, :2]
     with pytest.raises(ExportError, match="BUFFTransport"):
-        EventSampler(BUFFTransport(**{**SMALL, "n_steps": 2}).fit(x, x), 0)
+        EventSampler(BUFFTransport(n_steps=2, n_estimators=2, noise_budget=2000, random_state=0).fit(x, x), 0)
     deep = BUFF(**{**SMALL, "max_depth": 10, "reg_lambda": 0.1}).fit(x)
     with pytest.raises(ExportError, match="stay with XGBoost"):
         deep.sampler()
     assert "xgboost (trees" in deep.backend_
+    spiked = BUFF(**SMALL | {"atoms": "together"}).fit(numbers())
+    if not isinstance(spiked.model_, FlowModel):
+        with pytest.raises(ExportError, match="atoms='apart'"):
+            spiked.sampler()
     with pytest.raises(ExportError, match="float16"):
         BUFF(**SMALL).fit(x.astype(np.float16)).sampler()

@@ -129,15 +129,15 @@ PyObject* sample_rows(PyObject*, PyObject* args) {
 PyObject* decode_column(PyObject*, PyObject* args) {
     PyObject* capsule;
     Buffer z, out;
-    Py_ssize_t start, stride;
-    if (!PyArg_ParseTuple(args, "Oy*nnw*", &capsule, &z.view, &start, &stride, &out.view)) return nullptr;
+    if (!PyArg_ParseTuple(args, "Oy*w*", &capsule, &z.view, &out.view)) return nullptr;
     const auto* model = static_cast<const Quantiles*>(PyCapsule_GetPointer(capsule, "buff.Quantiles"));
     if (!model) return nullptr;
     const int64_t n = out.bytes() / Py_ssize_t(sizeof(double));
-    if (stride < 1 || start < 0 || start >= stride || !z.holds<float>(n * stride) || !out.holds<double>(n))
-        return wrong_shape();
+    const bool wide = z.holds<double>(n);
+    if (!out.holds<double>(n) || (!wide && !z.holds<float>(n))) return wrong_shape();
     Py_BEGIN_ALLOW_THREADS
-    model->decode(n, z.data<float>() + start, stride, out.data<double>());
+    if (wide) model->decode(n, z.data<double>(), out.data<double>());
+    else model->decode(n, z.data<float>(), out.data<double>());
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
@@ -219,7 +219,7 @@ PyMethodDef methods[] = {
     {"quantiles", quantiles, METH_VARARGS, "A quantile map from bytes."},
     {"predict", predict_rows, METH_VARARGS, "Predictions of rows."},
     {"sample", sample_rows, METH_VARARGS, "Scores of events; whether all are finite."},
-    {"decode", decode_column, METH_VARARGS, "Values of a column of scores."},
+    {"decode", decode_column, METH_VARARGS, "Values of a column of scores, single or double."},
     {"sampler", sampler, METH_VARARGS, "A whole model from bytes."},
     {"draw", draw_events, METH_VARARGS, "Values of events of a whole model."},
     {"normal", normal_rows, METH_VARARGS, "Standard normal numbers of events."},

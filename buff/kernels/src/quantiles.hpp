@@ -33,7 +33,7 @@ struct Tail {
 struct Quantiles {
     std::vector<double> u, x;
     double missing = 0, unit = 1;
-    bool lattice = false, bounded_below = false, bounded_above = false;
+    bool lattice = false, single = false, noisy = false, bounded_below = false, bounded_above = false;
     double power = 1, step = 1, origin = 0, lower = 0, upper = 0;
     Tail below, above;
 
@@ -49,6 +49,8 @@ struct Quantiles {
             q.power = in.number<double>();
             q.step = in.number<double>();
             q.origin = in.number<double>();
+            q.single = in.number<double>() != 0;
+            q.noisy = in.number<double>() != 0;
         }
         if ((q.bounded_below = in.integer(0, 1, "bound"))) q.lower = in.number<double>();
         if ((q.bounded_above = in.integer(0, 1, "bound"))) q.upper = in.number<double>();
@@ -57,9 +59,15 @@ struct Quantiles {
         return q;
     }
 
-    /// Values of scores that lie ``stride`` apart; NaN where missing.
-    void decode(int64_t n, const float* z, int64_t stride, double* out) const {
-        for (int64_t i = 0; i < n; i++) out[i] = value(double(z[i * stride]));
+    /// Values of scores; NaN where missing.
+    template <class T>
+    void decode(int64_t n, const T* z, double* out) const {
+        for (int64_t i = 0; i < n; i++) out[i] = value(double(z[i]));
+    }
+    /// The number of the lattice that is closest.
+    double nearest(double v) const {
+        const double own = (std::rint((v * power - origin) / step) * step + origin) / power;
+        return single ? double(float(own)) : own;
     }
     double value(double z) const {
         constexpr double tiny = std::numeric_limits<double>::min(), huge = std::numeric_limits<double>::max();
@@ -72,7 +80,7 @@ struct Quantiles {
         if (below.there && v < -below.start) v = -below.value(std::fmax(level - missing, tiny));
         const double limit = huge / unit;
         v = (v > limit ? limit : v < -limit ? -limit : v) * unit;
-        if (lattice) v = (std::rint((v * power - origin) / step) * step + origin) / power;
+        if (lattice) v = nearest(v);
         if (bounded_below && v < lower) v = lower;
         if (bounded_above && v > upper) v = upper;
         return v;

@@ -118,7 +118,7 @@ struct Condition {
         double u = q.missing * 0.5;
         if (value == value && !q.u.empty()) {
             const int n = int(q.u.size());
-            double x = value / q.unit;
+            double x = (q.lattice && q.noisy ? q.nearest(value) : value) / q.unit;
             x = x < q.x[0] ? q.x[0] : x > q.x[size_t(n) - 1] ? q.x[size_t(n) - 1] : x;
             u = interpolate(q.x.data(), q.u.data(), n, x);
             if (!atoms.empty()) {
