@@ -74,8 +74,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     given_jets : bool
         Whether :meth:`sample` shall take features of jets: costs one more table model.
     guides : sequence of str
-        Observables (:data:`buff.generators.jet_guides.KNOWN_GUIDES`) that are drawn with the table of jets and tell
-        every splitting what the jet is to look like. They hold approximately.
+        Observables (``jet_guides.KNOWN_GUIDES``) that are drawn with jets and tell splittings what to aim at.
     jet_model : BUFF, optional
         Prototype of the table models.
     device, n_jobs, max_memory, cache_dir, random_state, verbose
@@ -176,7 +175,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         cloud, weights, values, asked = self._read(particles, jets, condition, sample_weight)
         self.seed_ = seed = seed_from(self.random_state)
         guides = guide_columns(cloud, self.guides)
-        table = from_kinematics(JetKinematics.of(*np.moveaxis(cloud, -1, 0))) | self.features_.generated(values) | guides
+        start = from_kinematics(JetKinematics.of(*np.moveaxis(cloud, -1, 0)))
+        table = start | self.features_.generated(values) | guides
         with_given = self.given_jets and values is not None
         given = self._table_model(seed % 2**63 + 1).set_params(tree_params=_SHARED) if with_given else None
         models = self._table_model(seed % 2**63), given
