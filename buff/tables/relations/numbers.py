@@ -22,8 +22,8 @@ class Order(Relation):
     r"""``lower <= upper`` in every row where both are there.
 
     ``upper`` is replaced by the gap ``upper - max(lower, floor)``, never below 0; ``floor``, a round number at the
-    least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that there
-    is none.
+    least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that
+    there is none.
 
     Parameters
     ----------
@@ -261,5 +261,6 @@ def _floor(values: Array) -> float:
     digits = int(np.floor(np.log10(highest - lowest))) - 1
     if numbers.dtype.kind in "iu":
         unit = 10 ** max(digits, 0)
-        return int(numbers.min()) // unit * unit
+        floor: int = int(numbers.min()) // unit * unit
+        return floor
     return float(np.floor(lowest / 10.0**digits) * 10.0**digits)
