@@ -32,6 +32,7 @@ def jets_to_archive(model: Any) -> Archive:
         "radius": model.radius_,
         "max_particles": model.max_particles_,
         "stage_seconds": model.stage_seconds_,
+        "mirrors": list(model.tables_.mirrors),
     }
     arrays: dict[str, Any] = {}
     blobs: dict[str, bytes] = {}
@@ -78,5 +79,7 @@ def jets_from_archive(kind: type, archive: Archive) -> Any:
     )
     encoder = ConditionEncoder.from_arrays(record["encoder"], part("encoder").arrays) if "encoder" in record else None
     given = BUFF.from_archive(part("given_model")) if "given_model" in record else None
-    model.tables_ = JetTables(BUFF.from_archive(part("jet_model")), encoder, given, margins, given_margins)
+    model.tables_ = JetTables(
+        BUFF.from_archive(part("jet_model")), encoder, given, margins, given_margins, tuple(record["mirrors"])
+    )
     return model

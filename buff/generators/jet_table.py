@@ -10,7 +10,7 @@ from buff.physics import JetKinematics
 from buff.physics.kinematics import invariant_mass
 from buff.protocols import Array
 
-__all__ = ["KINEMATICS", "Derived", "MarginMap", "derived_columns", "from_kinematics", "to_kinematics"]
+__all__ = ["KINEMATICS", "Derived", "MarginMap", "derived_columns", "from_kinematics", "mirrored", "to_kinematics"]
 
 #: Columns that particles start from.
 KINEMATICS = (
@@ -25,6 +25,8 @@ KINEMATICS = (
 _LEVELS = np.linspace(0.0, 1.0, 401)
 _LEAST, _REPEATED = 500, 0.05
 _TINY = 1e-12
+#: Deviations from symmetry that are not chance.
+_SIGMA = 4.0
 
 
 def from_kinematics(jets: JetKinematics) -> dict[str, Array]:
@@ -169,6 +171,29 @@ def class_labels(features: Array, most: int = 20) -> Array | None:
         return np.zeros((1, 0))
     labels, counts = np.unique(features, axis=0, return_counts=True)
     return labels if len(labels) <= most and counts.min() >= _LEAST else None
+
+
+def mirrored(table: Mapping[str, Array], features: Array) -> tuple[str, ...]:
+    """Coordinates of the centroid that are symmetric about 0, and whose sign no other column knows, at four sigma.
+
+    The plane of collisions has no left and no right: what the sample shows of either is chance, and not to be learned.
+    """
+    n, found = len(features), []
+    for name in KINEMATICS[1:3]:
+        sign = np.sign(table[name])
+        others = [v for other, v in table.items() if other != name and v.dtype.kind in "iuf"]
+        columns = np.column_stack([np.ones(n), *others, features]).astype(np.float64)
+        spread = columns.std(axis=0)
+        spread[0] = 1.0
+        centred = np.where(spread > 0, columns - columns.mean(axis=0), 0.0) / np.where(spread > 0, spread, 1.0)
+        centred[:, 0] = 1.0
+        pull = np.abs((centred * sign[:, None]).sum(axis=0)) / np.sqrt(n)
+        if n < _LEAST or pull.max() >= _SIGMA:
+            continue
+        left, right = (np.median(np.abs(table[name])[sign == s]) for s in (-1, 1))
+        if abs(np.log(left / right)) < _SIGMA / np.sqrt(n / 4):
+            found.append(name)
+    return tuple(found)
 
 
 def _is_smooth(values: Array) -> bool:

@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from buff.flows.stages import StageNoise
 from buff.generators.buff import BUFF
 from buff.generators.jet_features import JetFeatures
-from buff.generators.jet_table import KINEMATICS, MarginMap, class_labels
+from buff.generators.jet_table import KINEMATICS, MarginMap, class_labels, mirrored
 from buff.protocols import Array
 from buff.tables import Columns
 from buff.transforms import ConditionEncoder
 
 __all__ = ["JetTables"]
 
+#: Coordinates that may have a mirror, and where the noise of their signs starts among the streams of an event.
+_SIGNED, _STREAM = KINEMATICS[1:3], 2**20 - 1
 #: Jets that margins are read from, and rows from which they are.
 _DRAWN, _LEAST = 50_000, 500
 
@@ -34,6 +37,8 @@ class JetTables:
         Of kinematics and guides, given features and condition.
     margins, given_margins : MarginMap or None
         What becomes of the columns that ``model`` and ``given`` draw.
+    mirrors : tuple of str
+        Coordinates of the centroid whose sign means nothing: jets are drawn with either.
     """
 
     model: BUFF
@@ -41,6 +46,7 @@ class JetTables:
     given: BUFF | None = None
     margins: MarginMap | None = None
     given_margins: MarginMap | None = None
+    mirrors: tuple[str, ...] = ()
 
     @classmethod
     def fit(
@@ -58,6 +64,7 @@ class JetTables:
         own = cls(model, None if condition is None else ConditionEncoder().fit(condition, weights))
         if weights is None:
             own = replace(own, margins=own._read_margins(table, condition))
+            own = replace(own, mirrors=mirrored(table, own.condition_features(condition, len(table[KINEMATICS[0]]))))
         if given is None or jets is None:
             return own
         asked = features.given_table(jets, own.aligned(condition))
@@ -115,6 +122,9 @@ class JetTables:
             columns = {name: drawn[name].to_numpy() for name in drawn.column_names}
             if self.margins is not None:
                 columns = self.margins(columns, self.condition_features(condition, n))
+            noise = StageNoise(how["random_state"], how["first_event"] + np.arange(n), _STREAM).draw(0, 1, 2)[:, 0]
+            for name in self.mirrors:
+                columns[name] = np.copysign(columns[name], noise[:, _SIGNED.index(name)])
             return columns, condition
         if self.given is None:
             raise ValueError("jets: the model was fitted with given_jets=False, or without features of jets")

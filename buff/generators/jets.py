@@ -39,6 +39,10 @@ _BATCH, _TOO_FAR = 4096, 1.05
 _INSIDE, _MAY_BE_OUT = 0.9995, 0.02
 
 
+#: Features of jets are shared by jets like them: they name no row, as a measurement does, and trees may split by them.
+_SHARED = {"min_split_loss": 0.0, "max_bin": 64}
+
+
 class JetBUFF(BaseEstimator):  # type: ignore[misc]
     r"""Jets as clouds of particles, by boosted flow matching of their splitting histories.
 
@@ -70,8 +74,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     given_jets : bool
         Whether :meth:`sample` shall take features of jets: costs one more table model.
     guides : sequence of str
-        Observables (:data:`buff.generators.jet_guides.KNOWN_GUIDES`) that are drawn with the table of jets and tell
-        every splitting what the jet is to look like. They hold approximately.
+        Observables (``jet_guides.KNOWN_GUIDES``) that are drawn with jets and tell splittings what to aim at.
     jet_model : BUFF, optional
         Prototype of the table models.
     device, n_jobs, max_memory, cache_dir, random_state, verbose
@@ -171,11 +174,12 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         settings = checked_settings(self)
         cloud, weights, values, asked = self._read(particles, jets, condition, sample_weight)
         self.seed_ = seed = seed_from(self.random_state)
-        kinematics = JetKinematics.of(*np.moveaxis(cloud, -1, 0))
         guides = guide_columns(cloud, self.guides)
-        table = from_kinematics(kinematics) | self.features_.generated(values) | guides
+        start = from_kinematics(JetKinematics.of(*np.moveaxis(cloud, -1, 0)))
+        table = start | self.features_.generated(values) | guides
         with_given = self.given_jets and values is not None
-        models = self._table_model(seed % 2**63), self._table_model(seed % 2**63 + 1) if with_given else None
+        given = self._table_model(seed % 2**63 + 1).set_params(tree_params=_SHARED) if with_given else None
+        models = self._table_model(seed % 2**63), given
         self.tables_ = JetTables.fit(models, table, self.features_, values, asked, weights)
         self.features_ = self.features_.fitted(values)
         own = self.tables_.condition_features(asked, len(cloud))
@@ -285,8 +289,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_archive(cls, archive: Archive) -> "JetBUFF":
         """The model of a file that :meth:`save` wrote."""
-        model: JetBUFF = jets_from_archive(cls, archive)
-        return model
+        return jets_from_archive(cls, archive)  # type: ignore[no-any-return]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""

@@ -247,3 +247,16 @@ def test_a_template_restores_what_it_read(particles):
     assert template.restore(cloud).dtype == np.float32
     assert CloudTemplate.from_dict(template.to_dict()) == template
     assert replace(template, n_columns=4).restore(cloud).shape == (N, K, 4)
+
+
+def test_left_and_right_are_alike_where_the_sample_knows_no_difference():
+    cloud = clouds(1500, 4, seed=5, least=2)
+    tables = quick().fit(cloud).tables_
+    assert tables.mirrors == ("particles.eta", "particles.phi")
+    lopsided = cloud + np.where(cloud[..., 2:] > 0, [0.02, 0.0, 0.0], 0.0)
+    assert quick().fit(lopsided).tables_.mirrors == ("particles.phi",)
+    center = (cloud[..., 1] * cloud[..., 2]).sum(1) / cloud[..., 2].sum(1)
+    assert quick().fit(cloud, {"phi_of_jet": center}).tables_.mirrors == ("particles.eta",)
+    drawn = quick().fit(cloud).sample(3000)
+    eta = (drawn[..., 0] * drawn[..., 2]).sum(1)
+    assert abs((eta > 0).mean() - 0.5) < 0.04
