@@ -23,9 +23,9 @@ def challenge_auc(
 ) -> float:
     """Area under the ROC curve of a perceptron on inputs of :func:`buff.metrics.shower_inputs`.
 
-    An input layer and ``n_layers`` more of ``hidden`` leaky rectifiers, cross-entropy, Adam; 60 % of each sample train it, on
-    20 % the epoch with the highest accuracy is chosen, on 20 % the area is measured. Single precision. The challenge's final
-    scores have 2 layers of 2048.
+    An input layer and ``n_layers`` more of ``hidden`` leaky rectifiers, cross-entropy, Adam; 60 % of each sample train
+    it, on 20 % the epoch with the highest accuracy is chosen, on 20 % the area is measured. Single precision. The
+    challenge's final scores have 2 layers of 2048.
 
     Parameters
     ----------

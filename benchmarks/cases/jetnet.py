@@ -20,6 +20,7 @@ QUANTITIES = (
     Quantity("w1p_pt", "W1P pT", "1e-3", 3),
     Quantity("w1efp", "W1EFP", "1e-5", 2),
     Quantity("auc", "AUC of observables", "", 3),
+    Quantity("auc_sets", "AUC of sets", "", 3),
     Quantity("fpd", "FPD", "1e-4", 1),
     Quantity("coverage", "COV", "", 2),
     Quantity("mmd", "MMD", "1e-2", 2),
@@ -119,6 +120,7 @@ def judged(test: Jets, generated: np.ndarray) -> dict[str, float]:
 
     real = test[0]
     eta, phi, pt = w1_particles(real, generated, n_bootstrap=0)
+    sets = _set_auc(real, generated)
     matched = coverage_mmd(real, generated, n_jets=50, n_batches=4)
     return {
         "w1m": 1e3 * w1_mass(real, generated, n_bootstrap=0).value,
@@ -130,7 +132,17 @@ def judged(test: Jets, generated: np.ndarray) -> dict[str, float]:
         "fpd": 1e4 * jet_fpd(real, generated).value,
         "coverage": matched.coverage.value,
         "mmd": 1e2 * matched.mmd.value,
+        **({} if sets is None else {"auc_sets": sets}),
     }
+
+
+def _set_auc(real: np.ndarray, generated: np.ndarray) -> float | None:
+    """Of a network on the particles; None without PyTorch."""
+    try:
+        from buff_baselines.set_classifier import set_auc
+    except ImportError:
+        return None
+    return set_auc(real, generated).value
 
 
 def _model(seed: int, quick: bool, **more: Any) -> Any:

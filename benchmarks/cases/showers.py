@@ -20,7 +20,6 @@ from benchmarks.records import FLOOR, Comparison, Measurement, Quantity, Target
 from buff import BUFF, ShowerBUFF
 from buff.datasets import load_calochallenge
 from buff.metrics import shower_inputs, shower_report
-from buff.physics import Geometry
 
 GEOMETRY = "ds1-photons"
 TRAIN = ("calo_photons.hdf5", "calo_photons_2.hdf5", "calo_photons_3.hdf5")
@@ -28,8 +27,9 @@ JUDGE = "calo_photons_4.hdf5"
 OURS, FLAT = "ShowerBUFF", "flat trees (all voxels at once)"
 #: Sizes of the flat recipe: a tenth of the showers, so that a run ends within minutes.
 FLAT_SHOWERS, FLAT_NODES = 1440, 6
-#: Classifier scores of published entries (C. Krause et al., 2024, arXiv:2410.21611, and the challenge's tables of results):
-#: area of its network on voxels and on high-level features, milliseconds of CPU a shower at batches of 10,000.
+#: Classifier scores of published entries (C. Krause et al., 2024, arXiv:2410.21611, and the challenge's tables of
+#: results): area of its network on voxels and on high-level features, milliseconds of CPU a shower at batches of
+#: 10,000.
 PUBLISHED = {
     "published: Geant4": (0.499, 0.500, np.nan),
     "published: CaloINN": (0.626, 0.638, 2.88),
@@ -44,17 +44,15 @@ Pair = tuple[Any, Any]
 
 
 def measure(bench: Bench) -> Iterator[Measurement]:
-    """Figures of our method and the floor for each seed, then the flat recipe, the energy left out, published rows."""
+    """Figures of our method and the floor for each seed, then the energy left out, the flat recipe, published rows."""
     judge = _read(bench, (JUDGE,))
-    if bench.quick:
-        judge = _few(judge, 50)
+    judge = _few(judge, 50) if bench.quick else judge
+    train = _read(bench, TRAIN)
+    train = _few(train, 50) if bench.quick else train
     for seed in bench.seeds:
-        train = _read(bench, TRAIN)
-        train = _few(train, 50) if bench.quick else train
         generated, costs, model = _ours(train, judge, seed, bench)
-        floor = _same_energies(train, judge, seed)
-        yield from _judged(judge, generated, floor, seed, costs)
-        if seed == bench.seeds[0]:
+        yield from _judged(judge, generated, _same_energies(train, judge, seed), seed, costs, bench)
+        if seed == 0:
             yield _left_out(train, judge, model, seed)
             yield _flat(train, judge, seed)
     for name, (low, high, milliseconds) in PUBLISHED.items():
@@ -63,7 +61,9 @@ def measure(bench: Bench) -> Iterator[Measurement]:
 
 def _read(bench: Bench, names: tuple[str, ...]) -> Pair:
     parts = [load_calochallenge(bench.file(name)) for name in names]
-    return np.concatenate([p.showers for p in parts]), np.concatenate([p.incident_energies for p in parts]).astype(float)
+    return np.concatenate([p.showers for p in parts]), np.concatenate([p.incident_energies for p in parts]).astype(
+        float
+    )
 
 
 def _few(pair: Pair, n: int) -> Pair:
@@ -103,24 +103,26 @@ def _ours(train: Pair, judge: Pair, seed: int, bench: Bench) -> tuple[Any, dict[
     return showers, costs | {"sample_ms": costs["sample_ms_4000"]}, model
 
 
-def _judged(judge: Pair, generated: Any, floor: Pair, seed: int, costs: dict[str, float]) -> Iterator[Measurement]:
-    detector = Geometry.of(GEOMETRY)
-    report = shower_report(*judge, generated, judge[1], detector, floor=floor, random_state=seed)
-    values = _names(report.values) | costs | _networks(judge, generated, seed) | _growth(judge, generated, seed)
+def _judged(
+    judge: Pair, generated: Any, floor: Pair, seed: int, costs: dict[str, float], bench: Bench
+) -> Iterator[Measurement]:
+    """Ours and the floor; classifiers of the floor once, as they are near 0.5 whatever the seed."""
+    report = shower_report(*judge, generated, judge[1], GEOMETRY, random_state=seed)
+    classifiers = ("trees", "mlp") if seed == bench.seeds[0] else ()
+    floors = shower_report(*judge, *floor, GEOMETRY, classifiers=classifiers, random_state=seed).values
+    values = _names(report.values) | costs | _growth(judge, generated, seed) | _networks(judge, generated, seed)
     for name in ("response", "layer energies", "centres", "widths", "sparsity"):
         key = f"separation {name}"
-        values[f"{key.replace(' ', '_')}_over_floor"] = report.values[key] / report.floors[key]
+        values[f"{key.replace(' ', '_')}_over_floor"] = report.values[key] / floors[key]
     yield Measurement(OURS, seed, values)
-    yield Measurement(FLOOR, seed, _names(report.floors) | _networks(judge, floor[0], seed, kinds=("low",)))
+    yield Measurement(FLOOR, seed, _names(floors))
 
 
 def _names(values: Any) -> dict[str, float]:
     return {name.replace(" ", "_"): value for name, value in values.items()}
 
 
-def _networks(
-    judge: Pair, showers: Any, seed: int, kinds: tuple[str, ...] = ("low", "normalised", "high")
-) -> dict[str, float]:
+def _networks(judge: Pair, showers: Any, seed: int, kinds: tuple[str, ...] = ("low", "high")) -> dict[str, float]:
     """Areas of the challenge's network; none where PyTorch is missing."""
     try:
         from buff_baselines.shower_classifier import challenge_auc
@@ -167,7 +169,7 @@ def _flat(train: Pair, judge: Pair, seed: int) -> Measurement:
     rows = np.random.default_rng(seed).permutation(len(train[1]))[:FLAT_SHOWERS]
     x, energies = train[0][rows] / train[1][rows, None], np.log2(train[1][rows])[:, None]
     flat = BUFF(
-        n_steps=FLAT_NODES, n_estimators=20, max_depth=7, learning_rate=0.3, noise_budget=10 * FLAT_SHOWERS,
+        n_steps=FLAT_NODES, n_estimators=10, max_depth=7, learning_rate=0.3, noise_budget=4 * FLAT_SHOWERS,
         layout="sketch", random_state=seed,
     )  # fmt: skip
     start = time.process_time()
@@ -211,7 +213,12 @@ CASE = Case(
     measure,
     tuple(Comparison(FLAT, OURS, q) for q in ("auc_trees_low", "auc_trees_high", "train_cpu", "sample_ms")),
     (
-        *(Target(OURS, f"auc_{who}_{kind}", 0.56) for who in ("trees", "mlp", "dnn") for kind in ("low", "normalised", "high")),
+        *(
+            Target(OURS, f"auc_{who}_{kind}", 0.56)
+            for who in ("trees", "mlp")
+            for kind in ("low", "normalised", "high")
+        ),
+        *(Target(OURS, f"auc_dnn_{kind}", 0.56) for kind in ("low", "high")),
         Target(OURS, "auc_trees_strong", 0.58),
         *(Target(OURS, f"separation_{k}_over_floor", 1.5) for k in ("response", "layer_energies", "centres", "widths")),
         Target(OURS, "train_cpu", 300.0),

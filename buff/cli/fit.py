@@ -17,11 +17,13 @@ from buff.cli.options import (
     MaxRows,
     Quiet,
     Seed,
+    Showers,
     Source,
     WeightColumn,
     bytes_of,
     listed,
 )
+from buff.cli.showers import fit_showers
 
 __all__ = ["fit", "plan"]
 
@@ -82,6 +84,7 @@ def fit(
     seed: Seed = None,
     quiet: Quiet = False,
     jets: Jets = False,
+    showers: Showers = None,
     effort: Annotated[float | None, typer.Option(help="With --jets: share of the usual rows and trees.")] = None,
 ) -> None:
     """Learn a table and save the model.
@@ -94,9 +97,20 @@ def fit(
       buff fit jets.parquet -o jets.buff --columns mass,tau21,flavour --condition flavour
       buff fit events.root:Events -o model.buff --weight-column weight --max-memory 4GB -j 2
       buff fit t.hdf5 -o tops.buff --jets
+      buff fit photons.hdf5 -o photons.buff --showers ds1-photons
     """
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder for the model")
+    if jets and showers:
+        raise ValueError("--jets and --showers exclude each other")
+    if showers:
+        chosen: dict[str, Any] = {"n_jobs": jobs, "max_memory": bytes_of(max_memory), "cache_dir": cache}
+        tables: dict[str, Any] = {"--columns": columns, "--condition": condition, "--weight-column": weight_column}
+        tables |= {"--steps": steps, "--solver": solver, "--rounds": rounds, "--depth": depth, "--schema": schema}
+        tables |= {"--learning-rate": learning_rate, "--noise-budget": noise_budget, "--effort": effort}
+        tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--device": device}
+        fit_showers(events, output, showers, max_rows, chosen | {"random_state": seed}, tables)
+        return
     if jets:
         own: dict[str, Any] = {"n_steps": steps, "solver": solver, "effort": effort, "device": device, "n_jobs": jobs}
         own |= {"max_memory": bytes_of(max_memory), "cache_dir": cache, "random_state": seed}

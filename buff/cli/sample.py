@@ -11,6 +11,7 @@ import typer
 
 from buff.cli.jets import sample_jets
 from buff.cli.options import Jets, Jobs, Quiet, Seed, existing
+from buff.cli.showers import sample_showers
 
 __all__ = ["sample"]
 
@@ -43,6 +44,10 @@ def sample(
     jobs: Jobs = None,
     quiet: Quiet = False,
     jets: Jets = False,
+    showers: Annotated[
+        str | None,
+        typer.Option(metavar="ENERGIES", help="Showers: an .hdf5 file with incident_energies, or MeV by commas."),
+    ] = None,
 ) -> None:
     """Generate events into a file.
 
@@ -58,6 +63,7 @@ def sample(
       buff sample jets.buff -o matched.root --condition conditions.parquet
       buff sample tops.buff -o generated.hdf5 -n 50000 --jets
       buff sample tops.buff -o matched.hdf5 --jets --condition test.hdf5
+      buff sample photons.buff -o generated.hdf5 --showers test.hdf5
     """
     from tqdm import tqdm
 
@@ -70,6 +76,9 @@ def sample(
     if jobs is not None:
         generator.set_params(n_jobs=jobs)
     state = secrets.randbits(32) if seed is None else seed
+    if showers is not None:
+        sample_showers(generator, output, showers, number, state, first_event, chunk)
+        return
     if jets:
         sample_jets(generator, output, number, condition, given, state, first_event)
         return

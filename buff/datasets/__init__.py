@@ -1,6 +1,6 @@
 """Data: jets and Z + jets that ship with buff, loaders of public files, toys and problems with exact answers."""
 
-from buff.datasets.calorimeter import Showers, load_calochallenge
+from buff.datasets.calorimeter import Showers, load_calochallenge, save_calochallenge
 from buff.datasets.gaussians import GaussianMixture
 from buff.datasets.jetnet import JetClouds, load_jetnet, read_jetnet, write_jetnet
 from buff.datasets.jets import INDEPENDENT_OBSERVABLES, load_jets
@@ -35,5 +35,6 @@ __all__ = [
     "make_showers",
     "mixture_1d",
     "read_jetnet",
+    "save_calochallenge",
     "write_jetnet",
 ]

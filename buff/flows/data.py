@@ -262,7 +262,7 @@ class FlowMatchingData:
 
     def standardized(self, rng: np.random.Generator) -> "FlowMatchingData":
         """The same rows, with scores counted from what is linear in the condition."""
-        if self.condition is None:
+        if self.condition is None or self.standardizer is not None:
             return self
         moments = LinearVelocity.from_noise(self.targets(rng), self.condition, self.weights)
         return replace(self, standardizer=ConditionalStandardizer.of(moments))

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from buff.flows.arrays import ReproducibleLinear
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate
 from buff.flows.data import FlowMatchingData
 from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import FlowSettings, train_flow
+from buff.flows.linear import ConditionalStandardizer
 from buff.flows.model import FlowModel
 from buff.flows.nodes import Nodes
 from buff.flows.patterns import AtomPatterns
@@ -62,6 +64,8 @@ class PatternedData:
         classes = patterns.classify(x1)
         features = _beside(patterns.features[classes], condition)
         values = FlowMatchingData.of(patterns.split(x1, classes), features, sample_weight, source)
+        # patterns are no shift of the values, and atoms that stay in the flow have to stand where they are
+        values = replace(values, standardizer=_identity(values))
         return cls(patterns, classes, values)
 
 
@@ -210,6 +214,11 @@ def train_patterned(
     values = data.patterns.states[data.classes][:, data.patterns.learned] < 0
     bent = np.asarray(calibrated)[data.patterns.learned] & (values.sum(axis=0) >= _FEWEST_VALUES)
     return model.calibrated(bent, settings.n_jobs) if bent.any() else model
+
+
+def _identity(values: FlowMatchingData) -> ConditionalStandardizer:
+    d, c = values.n_dims, values.n_conditions
+    return ConditionalStandardizer(ReproducibleLinear(np.zeros((c, d)), np.zeros(d)), np.ones(d, np.float32))
 
 
 def _beside(features: Array, condition: Array | None) -> Array:

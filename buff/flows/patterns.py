@@ -12,7 +12,12 @@ from buff.protocols import Array, Indices
 __all__ = ["AtomPatterns"]
 
 #: Patterns, at most, and rows for each of them on average.
-_MOST_PATTERNS, _ROWS_A_PATTERN = 1000, 10
+_MOST_PATTERNS, _ROWS_A_PATTERN = 256, 10
+#: With columns that are nothing but atoms, there are more rows for each; so few patterns are always allowed.
+_ROWS_A_CLASS, _FEW_PATTERNS = 40, 16
+#: Columns whose joint states are as many as those of shuffled rows know nothing of each other: they join small tables
+#: of patterns only.
+_INDEPENDENT, _SMALL = 0.9, 64
 #: Columns that may take part.
 _MOST_VARIABLES = 100
 #: Atoms of a column that get an indicator each as features; of more, the score stands.
@@ -197,30 +202,45 @@ def _states(x1: tuple[Array, Array], j: int, atoms: Array) -> Indices:
 def _joined(states: Indices) -> tuple[list[int], Indices]:
     """Columns whose joint states are few enough, and the pattern of each row.
 
-    Columns of atoms and values come first. The next is the one whose states are told best by the pattern so far, so
-    that what cannot occur together never does; columns that know nothing of it come last.
+    Columns of atoms and values come first. The next is the one of which the pattern so far excludes most: whose joint
+    states are fewest, beside those of shuffled rows.
     """
     n = len(states)
-    limit = max(2, min(_MOST_PATTERNS, n // _ROWS_A_PATTERN))
     levels = {j: len(np.unique(column)) for j, column in enumerate(states.T)}
     mixed = [j for j, k in levels.items() if k > 1 and (states[:, j] < 0).any()]
     discrete = [j for j, k in levels.items() if (states[:, j] >= 0).all() and k >= 1]
-    chosen, classes = [], np.zeros(n, np.intp)
-    for group in (mixed, discrete):
+    chosen: list[int] = []
+    classes = np.zeros(n, np.intp)
+    for group, rows in ((mixed, _ROWS_A_PATTERN), (discrete, _ROWS_A_CLASS)):
+        limit = max(_FEW_PATTERNS, min(_MOST_PATTERNS, n // rows))
         left = sorted(group, key=lambda j: levels[j])[:_MOST_VARIABLES]
         while left:
-            joint = {j: _classes(np.column_stack([classes, states[:, j]])) for j in left}
-            size = {j: int(own.max()) + 1 for j, own in joint.items()}
-            left = [j for j in left if size[j] <= limit]
-            if not left:
+            told, best, joint = _next(states, classes, left, limit)
+            if best is None and not told:
                 break
-            now = int(classes.max()) + 1
-            best = min(left, key=lambda j: (size[j] / (now * levels[j]) if now > 1 else levels[j], levels[j], j))
-            same = [j for j in left if size[j] == now] or [best]
-            classes = joint[best] if same == [best] else classes
-            chosen += same
-            left = [j for j in left if j not in same]
+            chosen += told or [best]  # type: ignore[list-item]
+            classes = joint
+            left = [j for j in left if j not in chosen]
     return chosen, classes
+
+
+def _next(
+    states: Indices, classes: Indices, left: list[int], limit: int
+) -> tuple[list[int], int | None, Indices]:
+    """Columns that the pattern so far tells, or else the best to join it, and the patterns then."""
+    shuffled, now = np.random.default_rng(0).permutation(len(states)), int(classes.max()) + 1
+    told, best, best_share, best_joint = [], None, np.inf, classes
+    for j in left:
+        joint = _classes(np.column_stack([classes, states[:, j]]))
+        size = int(joint.max()) + 1
+        if size == now:
+            told.append(j)
+            continue
+        by_chance = int(_classes(np.column_stack([classes, states[shuffled, j]])).max()) + 1
+        share = size / by_chance + 1e-6 * size
+        if size <= limit and share < best_share and (share < _INDEPENDENT or size <= _SMALL):
+            best, best_share, best_joint = j, share, joint
+    return (told, None, classes) if told else ([], best, best_joint)
 
 
 def _classes(states: Indices) -> Indices:

@@ -46,8 +46,9 @@ def jets_to_archive(model: Any) -> Archive:
     tables = model.tables_
     if tables.encoder is not None:
         add("encoder", tables.encoder.to_arrays())
-    if tables.margins is not None:
-        add("margins", tables.margins.to_arrays())
+    for name, margins in (("margins", tables.margins), ("given_margins", tables.given_margins)):
+        if margins is not None:
+            add(name, margins.to_arrays())
     for name, table in (("jet_model", tables.model), ("given_model", tables.given)):
         if table is not None:
             own = table.to_archive()
@@ -71,8 +72,11 @@ def jets_from_archive(kind: type, archive: Archive) -> Any:
     model.derived_ = tuple(entry.name for entry in model.features_.derived)
     flows = part("flows")
     model.flows_ = SplittingFlows.from_arrays(flows.record, flows.arrays, flows.blobs, resolve_device(model.device))
-    margins = MarginMap.from_arrays(record["margins"], part("margins").arrays) if "margins" in record else None
+    margins, given_margins = (
+        MarginMap.from_arrays(record[name], part(name).arrays) if name in record else None
+        for name in ("margins", "given_margins")
+    )
     encoder = ConditionEncoder.from_arrays(record["encoder"], part("encoder").arrays) if "encoder" in record else None
     given = BUFF.from_archive(part("given_model")) if "given_model" in record else None
-    model.tables_ = JetTables(BUFF.from_archive(part("jet_model")), encoder, given, margins)
+    model.tables_ = JetTables(BUFF.from_archive(part("jet_model")), encoder, given, margins, given_margins)
     return model

@@ -32,14 +32,15 @@ class JetTables:
         Of the condition.
     given : BUFF or None
         Of kinematics and guides, given features and condition.
-    margins : MarginMap or None
-        What becomes of the columns that ``model`` draws.
+    margins, given_margins : MarginMap or None
+        What becomes of the columns that ``model`` and ``given`` draw.
     """
 
     model: BUFF
     encoder: ConditionEncoder | None = None
     given: BUFF | None = None
     margins: MarginMap | None = None
+    given_margins: MarginMap | None = None
 
     @classmethod
     def fit(
@@ -62,7 +63,14 @@ class JetTables:
         asked = features.given_table(jets, own.aligned(condition))
         drawn = {name: values for name, values in table.items() if name in KINEMATICS or name.startswith("guides.")}
         given.fit(pa.table(drawn), condition=asked, sample_weight=weights)
-        return replace(own, given=given)
+        own = replace(own, given=given)
+        if weights is not None or len(asked) < _LEAST:
+            return own
+        few = asked.slice(0, _DRAWN)
+        again = given.sample(len(few), condition=few, random_state=1)
+        pair = {name: again[name].to_numpy() for name in drawn}, drawn
+        smooth = [name for name, values in drawn.items() if values.dtype.kind == "f"]
+        return replace(own, given_margins=MarginMap.fit(smooth, np.zeros((1, 0)), [pair]))
 
     def aligned(self, condition: Any, n: int | None = None) -> Columns | None:
         """Columns of a condition; a single row is spread over n."""
@@ -114,7 +122,10 @@ class JetTables:
             raise ValueError(f"condition: the model is conditional, pass {list(self.encoder.names)} too")
         asked = features.given_table(given, self.aligned(condition, n))
         drawn = self.given.sample(n, condition=asked, **how)
-        return {name: drawn[name].to_numpy() for name in drawn.column_names}, condition
+        columns = {name: drawn[name].to_numpy() for name in drawn.column_names}
+        if self.given_margins is not None:
+            columns = self.given_margins(columns, np.zeros((n, 0)))
+        return columns, condition
 
     def _read_margins(self, table: Mapping[str, Array], condition: Any) -> MarginMap | None:
         features = self.condition_features(condition, len(table[KINEMATICS[0]]))

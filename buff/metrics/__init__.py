@@ -30,7 +30,7 @@ from buff.metrics.histograms import (
     total_variation,
     triangular_discriminator,
 )
-from buff.metrics.jets import coverage_mmd, fpnd, jet_auc, jet_fpd, jet_kpd, w1_efp, w1_mass, w1_particles
+from buff.metrics.jets import coverage_mmd, fpnd, jet_auc, jet_columns, jet_fpd, jet_kpd, w1_efp, w1_mass, w1_particles
 from buff.metrics.jets_report import JetReport, JetScore, jet_report
 from buff.metrics.kernels import energy_distance, mmd
 from buff.metrics.migration import Migration, migration_matrix
@@ -78,6 +78,7 @@ __all__ = [
     "frechet_distance",
     "interval_coverage",
     "jet_auc",
+    "jet_columns",
     "jet_fpd",
     "jet_kpd",
     "jet_report",

@@ -21,8 +21,8 @@ _NOTHING, _LEAST = 1e-16, 1e-8
 def shower_features(showers: npt.ArrayLike, incident_energies: npt.ArrayLike, geometry: object) -> dict[str, Rows]:
     r"""High-level features of each shower.
 
-    Per layer l: energy E_l, sparsity (share of voxels without energy), and energy-weighted centre and width in r; where the
-    layer is cut into angles also in eta = r cos(alpha) and phi = r sin(alpha), mm:
+    Per layer l: energy E_l, sparsity (share of voxels without energy), and energy-weighted centre and width in r;
+    where the layer is cut into angles also in eta = r cos(alpha) and phi = r sin(alpha), mm:
     :math:`\langle x \rangle = \sum E_i x_i / E_l`, :math:`\sigma_x = \sqrt{\langle x^2 \rangle - \langle x \rangle^2}`.
 
     Parameters
@@ -35,8 +35,8 @@ def shower_features(showers: npt.ArrayLike, incident_energies: npt.ArrayLike, ge
     -------
     dict
         ``response`` (sum over incident energy), ``voxels`` (number with energy), and ``energy_l``, ``sparsity_l``,
-        ``centre_r_l``, ``width_r_l``, ``centre_eta_l``, ``centre_phi_l``, ``width_eta_l``, ``width_phi_l`` with l the number
-        of the layer.
+        ``centre_r_l``, ``width_r_l``, ``centre_eta_l``, ``centre_phi_l``, ``width_eta_l``, ``width_phi_l`` with l the
+        number of the layer.
 
     References
     ----------
@@ -78,10 +78,10 @@ def shower_inputs(
     showers, incident_energies, geometry
         As for :func:`shower_features`.
     kind : {"low", "normalised", "high", "strong"}
-        ``"low"``: 100 times the voxels over the incident energy. ``"normalised"``: voxels over the energy of their layer, and
-        the logarithms of these energies. ``"high"``: logarithms of layer energies, centres and widths in eta and phi over
-        100 mm. ``"strong"``: all of these and ring energies, voxels hit in a ring, its largest voxel, shares of sectors,
-        correlations between neighbouring sectors and rings, sparsity, centres and widths in r.
+        ``"low"``: 100 times the voxels over the incident energy. ``"normalised"``: voxels over the energy of their
+        layer, and the logarithms of these energies. ``"high"``: logarithms of layer energies, centres and widths in
+        eta and phi over 100 mm. ``"strong"``: all of these and ring energies, voxels hit in a ring, its largest voxel,
+        shares of sectors, correlations between neighbouring sectors and rings, sparsity, centres and widths in r.
 
     Returns
     -------
@@ -132,8 +132,9 @@ def _strong(x: Rows, energies: Rows, detector: Geometry, features: Mapping[str, 
 def shower_bins(features: Mapping[str, Rows], geometry: object) -> dict[str, Rows]:
     """The challenge's histogram of each feature: edges of its bins.
 
-    Energies of layers have 39 logarithmic bins from the detector's ``min_energy`` to the largest of ``features``, the real
-    ones; the response 100 from 0.5 to 1.5; centres and widths 100 over ranges in mm that depend on the detector; sparsity 20.
+    Energies of layers have 39 logarithmic bins from the detector's ``min_energy`` to the largest of ``features``, the
+    real ones; the response 100 from 0.5 to 1.5; centres and widths 100 over ranges in mm that depend on the detector;
+    sparsity 20.
     """
     detector = Geometry.of(geometry)  # type: ignore[arg-type]
     narrow = detector.name.startswith(("ds2", "ds3"))
@@ -172,12 +173,14 @@ def shower_separations(
     Returns
     -------
     dict
-        Features with no entry in range of either sample are left out.
+        Features of which one sample has nothing in range are 1, those of which neither has are left out.
     """
     found = {}
     for name, edges in shower_bins(real, geometry).items():
-        inside = [((f[name] >= edges[0]) & (f[name] <= edges[-1])).any() for f in (real, generated)]
-        if all(inside):
+        outside = [float(np.mean((f[name] < edges[0]) | (f[name] > edges[-1]))) for f in (real, generated)]
+        if max(outside) == 1 > min(outside):
+            found[name] = Separation(1.0, np.nan, outside[0], outside[1], tuple(edges.tolist()))
+        elif max(outside) < 1:
             found[name] = separation_power(real[name], generated[name], edges, n_bootstrap=n_bootstrap)
     return found
 

@@ -332,9 +332,7 @@ def single_column(table: Any) -> Any:
     return frame.get_column(frame.columns[0]).to_native()
 
 
-def _layout(
-    columns: Columns, schema: Schema, overrides: Mapping[str, Any], max_levels: int
-) -> dict[str, Any]:
+def _layout(columns: Columns, schema: Schema, overrides: Mapping[str, Any], max_levels: int) -> dict[str, Any]:
     """Overrides that give labels one indicator a level, or one score where there are only two or too many."""
     settings = {}
     for column, values in zip(schema, columns.arrays, strict=True):

@@ -21,8 +21,9 @@ _ULPS = 8
 class Order(Relation):
     r"""``lower <= upper`` in every row where both are there.
 
-    ``upper`` is replaced by the gap ``upper - max(lower, floor)``, never below 0, where ``floor``, the least value of
-    ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that there is none.
+    ``upper`` is replaced by the gap ``upper - max(lower, floor)``, never below 0; ``floor``, a round number at the
+    least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that
+    there is none.
 
     Parameters
     ----------
@@ -31,10 +32,10 @@ class Order(Relation):
 
     Examples
     --------
-    >>> table = {"start": np.array([1, 5]), "end": np.array([4, 5])}
+    >>> table = {"start": np.array([5, 9, 4]), "end": np.array([7, 9, 4])}
     >>> order = Order("start", "end").learn(table)
-    >>> order.encode(table), order.decode(table, np.array([0, 2]), 2)
-    (array([3, 0]), array([1, 7]))
+    >>> order.encode(table), order.decode(table, np.array([0, 2, 5]), 3)
+    (array([2, 0, 0]), array([ 5, 11,  9]))
     """
 
     kind: ClassVar[str] = "order"
@@ -70,7 +71,7 @@ class Order(Relation):
         return self.seen(
             int(both.sum()),
             dtype=up.dtype.str,
-            floor=_plain(up[there[1]].min()),
+            floor=_floor(up[there[1]]),
             decimals=None if None in decimals else max(d for d in decimals if d is not None),
             absences=tuple(absence.sentinel for absence in absences),
         )
@@ -90,7 +91,7 @@ class Order(Relation):
     def _base(self, table: Table, dtype: np.dtype[Any]) -> Array:
         low = table[self.lower]
         floor = np.array(self.floor).astype(dtype if dtype.kind in "mM" else low.dtype)
-        return np.where(Absence(self.absences[0]).there(low), low, floor)
+        return np.where(Absence(self.absences[0]).there(low) & (low > floor), low, floor)
 
     def __str__(self) -> str:
         return f"{self.lower} <= {self.upper}"
@@ -251,5 +252,15 @@ def _above(rest: Array) -> Array:
     return rest >= rest.dtype.type(0)
 
 
-def _plain(value: Any) -> float:
-    return int(value.astype(np.int64)) if value.dtype.kind in "mM" else value.item()
+def _floor(values: Array) -> float:
+    """A round number below all values and close to them, so that it is none of them but by chance."""
+    numbers = values.astype(np.int64) if values.dtype.kind in "mM" else values
+    lowest, highest = (float(end) for end in (numbers.min(), numbers.max()))
+    if lowest == highest:
+        return lowest if numbers.dtype.kind == "f" else int(numbers.min())
+    digits = int(np.floor(np.log10(highest - lowest))) - 1
+    if numbers.dtype.kind in "iu":
+        unit = 10 ** max(digits, 0)
+        floor: int = int(numbers.min()) // unit * unit
+        return floor
+    return float(np.floor(lowest / 10.0**digits) * 10.0**digits)

@@ -1,0 +1,146 @@
+"""Relations are found where they hold, take columns apart, and put them together again to the bit."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from buff.tables import read
+from buff.tables.relations import (
+    Angle,
+    Derived,
+    Determines,
+    Order,
+    Relations,
+    Scaled,
+    Sum,
+    find_relations,
+)
+
+RNG = np.random.default_rng(0)
+N = 800
+
+
+def _missing(values, share=0.2, seed=1):
+    values = np.asarray(values, float).copy()
+    values[np.random.default_rng(seed).random(len(values)) < share] = np.nan
+    return values
+
+
+def _absent(values, share=0.4, seed=2):
+    return np.where(np.random.default_rng(seed).random(len(values)) < share, -25.0, values)
+
+
+LOW = np.round(RNG.gamma(3, 20, N) + 30, 3)
+HIGH = np.round(LOW + RNG.exponential(30, N), 3)
+DAYS = np.datetime64("2020-01-01") + RNG.integers(0, 900, N).astype("m8[D]")
+TABLES = {
+    "decimals": (Order("a", "b"), {"a": LOW, "b": HIGH}),
+    "doubles": (Order("a", "b"), {"a": LOW / 7, "b": LOW / 7 + HIGH / 3}),
+    "whole numbers": (Order("a", "b"), {"a": RNG.integers(0, 50, N), "b": 50 + RNG.integers(0, 50, N)}),
+    "small whole numbers": (Order("a", "b"), {"a": RNG.integers(0, 50, N).astype(np.uint8), "b": (60 + RNG.integers(0, 50, N)).astype(np.uint8)}),
+    "single precision": (Order("a", "b"), {"a": LOW.astype(np.float32), "b": HIGH.astype(np.float32)}),
+    "dates": (Order("a", "b"), {"a": DAYS, "b": DAYS + RNG.integers(0, 90, N).astype("m8[D]")}),
+    "missing": (Order("a", "b"), {"a": _missing(LOW), "b": _missing(HIGH, seed=3)}),
+    "missing dates": (Order("a", "b"), {"a": DAYS, "b": np.where(RNG.random(N) < 0.2, np.datetime64("NaT"), DAYS + 3)}),
+    "sentinels": (Order("a", "b"), {"a": _absent(LOW), "b": _absent(HIGH, seed=4)}),
+    "sum": (Sum("c", "a", "b"), {"a": LOW, "b": HIGH, "c": np.round(LOW + HIGH, 3)}),
+    "difference": (Sum("c", "b", "-a"), {"a": LOW, "b": HIGH, "c": np.round(HIGH - LOW, 3)}),
+    "rounded after the sum": (Sum("c", "a", "b"), {"a": np.round(LOW / 7, 2), "b": np.round(HIGH / 7, 2), "c": np.round(LOW / 7 + HIGH / 7, 2)}),
+    "whole sum": (Sum("c", "a", "b"), {"a": np.arange(N), "b": RNG.integers(0, 9, N), "c": 0}),
+    "sum of absent parts": (Sum("c", "a", "b"), {"a": _absent(LOW), "b": _missing(HIGH), "c": 0}),
+    "lookup": (Determines("a", "b"), {"a": RNG.choice(["x", "y", "z"], N).astype(object), "b": None}),
+    "scaled": (Scaled("b", "a", "identity", 1000.0, 5.0), {"a": LOW, "b": np.round(1000 * LOW + 5, 0)}),
+    "logarithm": (Scaled("b", "a", "log"), {"a": HIGH, "b": np.log(HIGH)}),
+    "function": (Derived("c", np.hypot, "a", "b"), {"a": LOW, "b": HIGH, "c": np.hypot(LOW, HIGH)}),
+    "angle": (Angle("a"), {"a": np.round(RNG.uniform(-3.1, 3.1, N), 4)}),
+    "absent angle": (Angle("a"), {"a": _absent(np.round(RNG.uniform(-3.1, 3.1, N), 4))}),
+}
+TABLES["whole sum"][1]["c"] = TABLES["whole sum"][1]["a"] + TABLES["whole sum"][1]["b"]
+_parts = TABLES["sum of absent parts"][1]
+_parts["c"] = np.round(np.where(_parts["a"] > 0, _parts["a"], 0) + np.nan_to_num(_parts["b"]), 3)
+TABLES["lookup"][1]["b"] = np.array([{"x": 1.5, "y": None, "z": 2.5}[a] for a in TABLES["lookup"][1]["a"]], float)
+
+
+@pytest.mark.parametrize(("relation", "table"), TABLES.values(), ids=TABLES)
+def test_tables_come_back(relation, table):
+    columns = read(pd.DataFrame(table))
+    relations = Relations.learn([relation], columns)
+    restored = relations.restore(relations.reduce(columns).arrays)
+    exact = not (isinstance(relation, Order) and relations.relations[0].decimals is None and columns.arrays[1].dtype.kind == "f")
+    for before, after in zip(columns.arrays, restored, strict=True):
+        assert after.dtype == before.dtype
+        if exact:
+            np.testing.assert_array_equal(after, before)
+        else:
+            np.testing.assert_array_max_ulp(after, before, 1)
+
+
+@pytest.mark.parametrize(("relation", "table"), TABLES.values(), ids=TABLES)
+def test_records_hold_all_that_was_learned(relation, table):
+    columns = read(pd.DataFrame(table))
+    relations = Relations.learn([relation], columns)
+    again = Relations.from_dict(json.loads(json.dumps(relations.to_dict())))
+    if isinstance(relation, Derived):
+        again = again.replace_function(relation.column, np.hypot)
+    assert repr(again) == repr(relations)
+    reduced = relations.reduce(columns).arrays
+    for a, b in zip(relations.restore(reduced), again.restore(reduced), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["decimals", "whole numbers", "dates", "sum", "rounded after the sum", "lookup", "scaled", "logarithm", "sum of absent parts", "sentinels"])
+def test_relations_are_found(name):
+    relation, table = TABLES[name]
+    if isinstance(relation, Order):  # ranges that overlap, or the order says nothing
+        table = {key: values if name != "whole numbers" else values - 40 * (key == "b") for key, values in table.items()}
+        table = table if name != "whole numbers" else {"a": table["a"], "b": np.maximum(table["a"], table["b"])}
+    found = find_relations(read(pd.DataFrame(table)))
+    own = next(r for r in found if r.target == relation.target)
+    assert own.kind == relation.kind
+    assert own.rows > 100
+    assert len(found) == 1 + (relation.kind == "sum")  # its parts are in order, too
+
+
+def test_nothing_is_found_where_there_is_nothing():
+    rng = np.random.default_rng(5)
+    t = pd.DataFrame({"a": rng.normal(size=N), "b": rng.normal(size=N), "k": rng.choice(["u", "v", "w"], N), "m": rng.integers(0, 30, N), "e": rng.exponential(size=N), "far": 1000 + rng.normal(size=N), "rare": np.where(np.arange(N) == 3, "x", "y")})
+    assert len(find_relations(read(t))) == 0
+
+
+def test_almost_is_not_enough():
+    t = pd.DataFrame({"a": LOW, "b": HIGH})
+    t.loc[5, "b"] = t.loc[5, "a"] - 1
+    assert len(find_relations(read(t))) == 0
+    cities = RNG.choice(["x", "y", "z"], N)
+    t = pd.DataFrame({"city": cities, "land": np.where(cities == "x", "A", "B")})
+    t.loc[0, "land"] = "C"
+    assert len(find_relations(read(t))) == 0
+
+
+def test_orders_make_a_chain_and_totals_stay_out():
+    pt = -np.sort(-RNG.exponential(40, (N, 3)).round(3), axis=1)
+    t = pd.DataFrame({"pt1": pt[:, 0], "pt2": pt[:, 1], "pt3": pt[:, 2], "sum": pt.sum(axis=1).round(3)})
+    found = find_relations(read(t))
+    assert {str(relation) for relation in found} == {"pt2 <= pt1", "pt3 <= pt2", "sum = pt1 + pt2 + pt3"}
+
+
+def test_drawn_gaps_never_break_an_order():
+    columns = read(pd.DataFrame(TABLES["sentinels"][1]))
+    relations = Relations.learn([Order("a", "b")], columns)
+    reduced = relations.reduce(columns)
+    rows = np.random.default_rng(0).permutation(N)
+    low, high = relations.restore((reduced.arrays[0], reduced.arrays[1][rows]))
+    there = (low != -25) & (high != -25)
+    assert (low[there] <= high[there]).all()
+    assert high[high != -25].min() >= np.floor(HIGH.min() / 10) * 10
+
+
+def test_angles_are_counted_from_the_one_they_follow():
+    first = RNG.uniform(-np.pi, np.pi, N)
+    second = (first + 2.0 + 0.05 * RNG.normal(size=N) + np.pi) % (2 * np.pi) - np.pi
+    t = {"a": first, "b": second}
+    learned = Angle("b", candidates=("a",)).learn(t)
+    assert learned.reference == "a"
+    assert np.ptp(learned.encode(t)) < 0.5
