@@ -47,6 +47,13 @@ def frame(seed=0, n=600):
     )
 
 
+def ordered(seed=0, n=2000):
+    """Columns of which one is never below another: numbers, whole numbers, missing values."""
+    rng = np.random.default_rng(seed)
+    x = rng.exponential(size=n).astype(np.float32)
+    return pd.DataFrame({"a": x, "b": x + rng.exponential(size=n).astype(np.float32), "c": rng.normal(size=n)})
+
+
 def labels(x):
     return np.array(["g", "q", "t"])[np.digitize(x[:, 0], [-0.5, 0.5])]
 
@@ -77,6 +84,7 @@ MODELS = {
     "mixed_condition": _mixed_condition,
     "heun": lambda: BUFF(**{**SMALL, "solver": "heun"}).fit(numbers()[:, :2]),
     "ancestral": lambda: BUFF(**{**SMALL, "solver": "ddpm"}).fit(numbers()[:, :2]),
+    "ordered": lambda: BUFF(**SMALL | {"relations": "auto"}).fit(ordered()),
     "copula": lambda: BUFF(**{**SMALL, "n_estimators": 0}).fit(numbers()),
 }
 CONDITIONS = {
