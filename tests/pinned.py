@@ -9,8 +9,10 @@ from buff import BUFF, BUFFTransport, PublishedBUFF, Unfolder, metrics
 from buff.datasets import gaussian_1d
 
 SMALL = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 4000, "random_state": 0, "device": "cpu"}
-#: One flow for all of a column, and columns as they are.
-PLAIN = SMALL | {"atoms": "apart", "relations": None}
+#: The defaults of 0.1.0, with which events are still those of that version.
+FIRST = SMALL | {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "smooth_degree": 0, "bandwidth": 0.0}
+#: Likewise, with columns as they are and a flow for all values of them.
+PLAIN = FIRST | {"atoms": "apart", "relations": None}
 N = 400
 
 
@@ -75,6 +77,13 @@ def _related():
     return (BUFF(**SMALL).fit(x.assign(id=np.arange(600)), condition="tight").sample(N),)
 
 
+def _smooth():
+    x = np.random.default_rng(0).multivariate_normal([0, 1, 2], [[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], 600)
+    x[:, 2] += x[:, 0] ** 2
+    model = BUFF(**SMALL).fit(x[:, 1:], condition=x[:, 0])
+    return BUFF(**SMALL).fit(x).sample(N), model.sample(N, condition=0.5), BUFFTransport(**SMALL).fit(x, x).transform(x)
+
+
 def _onehot():
     return (BUFF(**PLAIN, categories="onehot", tails="extrapolate", layout="vector").fit(frame(1)).sample(N),)
 
@@ -123,13 +132,13 @@ def _distilled():
 def _paired():
     x = frame()
     source = x[["pt", "tight"]]
-    model = BUFFTransport(**SMALL).fit(source, x[["pt", "day"]])
+    model = BUFFTransport(**FIRST).fit(source, x[["pt", "day"]])
     return model.transform(source[:100]), model.sample(source[:100])
 
 
 def _unpaired():
     x, y = numbers()[:, :3], numbers(1)[:, :3] + [0.5, 0, 1]
-    model = BUFFTransport(**SMALL, coupling="transport").fit(x, y)
+    model = BUFFTransport(**FIRST, coupling="transport").fit(x, y)
     return (model.transform(x),)
 
 
@@ -143,7 +152,7 @@ def _unfolded(method, n_iterations=2):
         generator = None
     else:
         kind = BUFFTransport if method == "bridge" else BUFF
-        generator = kind(**SMALL)
+        generator = kind(**(PLAIN if kind is BUFF else FIRST))
     unfolder = Unfolder(method, generator=generator, n_samples=10, n_iterations=n_iterations, random_state=0)
     result = unfolder.fit(simulated.truth, simulated.reco).unfold(nature.reco)
     return result.events, result.weights
@@ -169,6 +178,7 @@ def _values(part):
 CASES = {
     "plain": _plain,
     "mixed": _mixed,
+    "smooth": _smooth,
     "together": _together,
     "related": _related,
     "onehot": _onehot,

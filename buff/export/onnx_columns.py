@@ -44,8 +44,8 @@ def decode_columns(graph: Graph, encoders: Sequence[Any], levels: Mapping[str, t
             columns.append(graph.op("Where", known, code, graph.constant(_NAN)))
         elif isinstance(encoder, ConstantEncoder):
             zero = graph.op("Mul", graph.column(wide, 0), graph.constant(np.float64(0)))
-            code = np.float64(constant_code(encoder, levels[encoder.name]))
-            columns.append(graph.op("Add", zero, graph.constant(code)))
+            fixed = np.float64(constant_code(encoder, levels[encoder.name]))
+            columns.append(graph.op("Add", zero, graph.constant(fixed)))
         else:
             raise ExportError(f"column {encoder.name!r}: {type(encoder).__name__} cannot be exported")
     return graph.op("Concat", *columns, axis=1)
