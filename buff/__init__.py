@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from buff.generators import BUFF, BUFFTransport, PublishedBUFF, ShowerBUFF, load
+    from buff.generators import BUFF, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF, load
     from buff.transforms import TableTransformer
     from buff.unfolding import Unfolder, UnfoldingResult
 
 __all__ = [
     "BUFF",
     "BUFFTransport",
+    "JetBUFF",
     "PublishedBUFF",
     "ShowerBUFF",
     "TableTransformer",
@@ -29,11 +30,11 @@ __all__ = [
     "solvers",
 ]
 
-_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "PublishedBUFF", "ShowerBUFF", "load"), "generators")
+_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "load"), "generators")
 _HOMES |= {"TableTransformer": "transforms"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (
-    *("couplings", "datasets", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "physics"),
+    *("couplings", "datasets", "export", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "physics"),
     *("plotting", "report", "schedules", "solvers", "tables", "transforms", "trees", "unfolding", "weights"),
 )
 

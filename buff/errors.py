@@ -7,7 +7,7 @@ caller may want to tell apart.
 from numbers import Integral
 from typing import Any
 
-__all__ = ["ArchiveError", "MissingExtraError", "OffGridError", "check_jobs", "check_whole"]
+__all__ = ["ArchiveError", "ExportError", "MissingExtraError", "OffGridError", "check_jobs", "check_whole"]
 
 
 class OffGridError(ValueError):
@@ -16,6 +16,10 @@ class OffGridError(ValueError):
 
 class ArchiveError(ValueError):
     """A file is not a buff model, is cut short, or was written by another version."""
+
+
+class ExportError(ValueError):
+    """A model, or a part of it, that the wanted format cannot hold."""
 
 
 class MissingExtraError(ImportError):

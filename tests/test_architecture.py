@@ -16,14 +16,16 @@ FILES = sorted((ROOT / "buff").rglob("*.py"))
 #: From the bottom up; a part imports itself and what stands in lines above it.
 LAYERS = [
     {"errors", "protocols"},
+    {"kernels"},
     {"randomness", "archive", "schedules"},
     {"grids", "physics"},
     {"paths", "couplings"},
     {"fields", "solvers"},
-    {"tables"},
+    {"tables", "datasets"},
     {"trees", "transforms"},
     {"weights"},
     {"flows", "metrics"},
+    {"export"},
     {"generators"},
 ]
 #: Side branches and front ends with all they may import.
@@ -31,12 +33,12 @@ SIDES = {
     "flows": {
         *("errors", "protocols", "randomness", "schedules", "grids", "paths", "couplings", "fields", "solvers", "trees"),
     },
-    "metrics": {"errors", "protocols"},
+    "metrics": {"errors", "protocols", "physics", "datasets"},
     "datasets": {"errors", "protocols", "physics"},
     "physics": {"errors", "protocols"},
     "io": {"errors", "protocols"},
-    "plotting": {"errors", "protocols", "io", "metrics"},
-    "report": {"errors", "protocols", "io", "metrics", "plotting"},
+    "plotting": {"errors", "protocols", "physics", "io", "metrics"},
+    "report": {"errors", "protocols", "physics", "io", "metrics", "plotting"},
     "unfolding": {
         "errors",
         "protocols",
@@ -168,7 +170,7 @@ def test_public_functions_are_annotated_and_described():
 
 
 #: Files of buff that the fit and the sample of a default model enter.
-MOST_FILES = 35
+MOST_FILES = 41
 
 
 def test_a_reader_follows_fit_and_sample_through_few_files():

@@ -7,6 +7,7 @@ for input that cannot be used (with one line that says why), 2 for a command lin
 from buff.cli.app import new_app
 from buff.cli.demo import demo
 from buff.cli.evaluate import evaluate
+from buff.cli.export import export
 from buff.cli.fit import fit, plan
 from buff.cli.inspect import inspect, samplers
 from buff.cli.sample import sample
@@ -15,7 +16,7 @@ from buff.cli.unfold import unfold
 __all__ = ["app", "main"]
 
 app = new_app()
-for _verb in (demo, fit, sample, evaluate, unfold, inspect, plan, samplers):
+for _verb in (demo, fit, sample, evaluate, unfold, inspect, plan, export, samplers):
     app.command()(_verb)
 
 

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from buff.cli.options import Columns, MaxRows, Quiet, listed
+from buff.cli.jets import evaluate_jets
+from buff.cli.options import Columns, Jets, MaxRows, Quiet, Showers, listed
+from buff.cli.showers import evaluate_showers
 
 __all__ = ["evaluate"]
 
@@ -32,6 +34,8 @@ def evaluate(
     max_rows: MaxRows = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of classifiers and bootstrap.")] = 0,
     quiet: Quiet = False,
+    jets: Jets = False,
+    showers: Showers = None,
 ) -> None:
     """Compare generated with real events.
 
@@ -42,6 +46,8 @@ def evaluate(
       buff evaluate test.parquet generated.parquet
       buff evaluate test.parquet generated.parquet --train train.parquet --report quality.html
       buff evaluate test.csv generated.csv --columns mass,pt --unit mass=GeV,pt=GeV --json quality.json
+      buff evaluate test.hdf5 generated.hdf5 --jets --report jets.html
+      buff evaluate test.hdf5 generated.hdf5 --showers ds1-photons --train train.hdf5 --report showers.html
     """
     from buff.io import read_table, units_of
     from buff.metrics import report as measure
@@ -53,6 +59,14 @@ def evaluate(
         from buff.report.page import checked_page
 
         checked_page(report)
+    if showers:
+        files = {"real": real, "generated": generated}
+        provenance = _provenance(files, seed)
+        evaluate_showers(real, generated, train, showers, max_rows, report, json, title, seed, provenance)
+        return
+    if jets:
+        evaluate_jets(real, generated, train, max_rows, report, json, title, seed)
+        return
     common, notice = ([], "") if listed(columns) else _common(real, generated, weight_column)
     chosen = listed(columns) or common
     units = _units(unit, chosen)

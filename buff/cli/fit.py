@@ -7,19 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
+from buff.cli.jets import fit_jets
 from buff.cli.options import (
     Columns,
     Condition,
+    Jets,
     Jobs,
     MaxMemory,
     MaxRows,
     Quiet,
     Seed,
+    Showers,
     Source,
     WeightColumn,
     bytes_of,
     listed,
 )
+from buff.cli.showers import fit_showers
 
 __all__ = ["fit", "plan"]
 
@@ -79,6 +83,9 @@ def fit(
     ] = None,
     seed: Seed = None,
     quiet: Quiet = False,
+    jets: Jets = False,
+    showers: Showers = None,
+    effort: Annotated[float | None, typer.Option(help="With --jets: share of the usual rows and trees.")] = None,
 ) -> None:
     """Learn a table and save the model.
 
@@ -89,9 +96,32 @@ def fit(
       buff fit jets.parquet -o jets.buff
       buff fit jets.parquet -o jets.buff --columns mass,tau21,flavour --condition flavour
       buff fit events.root:Events -o model.buff --weight-column weight --max-memory 4GB -j 2
+      buff fit t.hdf5 -o tops.buff --jets
+      buff fit photons.hdf5 -o photons.buff --showers ds1-photons
     """
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output.parent}: no such folder for the model")
+    if jets and showers:
+        raise ValueError("--jets and --showers exclude each other")
+    if showers:
+        chosen: dict[str, Any] = {"n_jobs": jobs, "max_memory": bytes_of(max_memory), "cache_dir": cache}
+        tables: dict[str, Any] = {"--columns": columns, "--condition": condition, "--weight-column": weight_column}
+        tables |= {"--steps": steps, "--solver": solver, "--rounds": rounds, "--depth": depth, "--schema": schema}
+        tables |= {"--learning-rate": learning_rate, "--noise-budget": noise_budget, "--effort": effort}
+        tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--device": device}
+        fit_showers(events, output, showers, max_rows, chosen | {"random_state": seed}, tables)
+        return
+    if jets:
+        own: dict[str, Any] = {"n_steps": steps, "solver": solver, "effort": effort, "device": device, "n_jobs": jobs}
+        own |= {"max_memory": bytes_of(max_memory), "cache_dir": cache, "random_state": seed}
+        other: dict[str, Any] = {"--columns": columns, "--weight-column": weight_column, "--schema": schema}
+        other |= {"--rounds": rounds}
+        other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
+        other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
+        fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)
+        return
+    if effort is not None:
+        raise ValueError("--effort goes with --jets")
     data = _read(events, columns, condition, weight_column, max_rows)
     generator = _generator(
         n_steps=steps,

@@ -24,6 +24,7 @@ def inspect(
       buff inspect jets.buff
     """
     from buff.generators import load
+    from buff.kernels import why
 
     generator = load(existing(model))
     settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {})]
@@ -35,6 +36,8 @@ def inspect(
     if len(relations):
         typer.echo(f"kept in every row\n{relations}\n")
     typer.echo(_aligned(settings))
+    if hasattr(generator, "backend_"):
+        typer.echo(f"\nsamples with: {generator.backend_} ({why()})")
     typer.echo(f"\n{generator.nodes_}")
 
 

@@ -10,11 +10,13 @@ import typer
 __all__ = [
     "Columns",
     "Condition",
+    "Jets",
     "Jobs",
     "MaxMemory",
     "MaxRows",
     "Quiet",
     "Seed",
+    "Showers",
     "Source",
     "WeightColumn",
     "bytes_of",
@@ -44,6 +46,14 @@ Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Cores to use; -1
 MaxMemory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Memory that a fit may take, such as 800MB or 4GB.")
 ]
+Showers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="GEOMETRY",
+        help="Files are showers of the CaloChallenge, HDF5: ds1-photons, ds1-pions, ds2, ds3 or a binning .xml.",
+    ),
+]
+Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particles in the layout of JetNet, HDF5.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from buff.cli.options import Jobs, Quiet, Seed, existing
+from buff.cli.jets import sample_jets
+from buff.cli.options import Jets, Jobs, Quiet, Seed, existing
+from buff.cli.showers import sample_showers
 
 __all__ = ["sample"]
 
@@ -41,6 +43,11 @@ def sample(
     seed: Seed = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
+    jets: Jets = False,
+    showers: Annotated[
+        str | None,
+        typer.Option(metavar="ENERGIES", help="Showers: an .hdf5 file with incident_energies, or MeV by commas."),
+    ] = None,
 ) -> None:
     """Generate events into a file.
 
@@ -54,6 +61,9 @@ def sample(
       buff sample jets.buff -n 10000 -o tops.h5 --given flavour=t,pt=500
       buff sample jets.buff -n 10000 -o tight.csv --given "site=Bonn, DE" --given tight=true
       buff sample jets.buff -o matched.root --condition conditions.parquet
+      buff sample tops.buff -o generated.hdf5 -n 50000 --jets
+      buff sample tops.buff -o matched.hdf5 --jets --condition test.hdf5
+      buff sample photons.buff -o generated.hdf5 --showers test.hdf5
     """
     from tqdm import tqdm
 
@@ -66,6 +76,12 @@ def sample(
     if jobs is not None:
         generator.set_params(n_jobs=jobs)
     state = secrets.randbits(32) if seed is None else seed
+    if showers is not None:
+        sample_showers(generator, output, showers, number, state, first_event, chunk)
+        return
+    if jets:
+        sample_jets(generator, output, number, condition, given, state, first_event)
+        return
     given_conditions = _Conditions(condition, _names(generator, condition), _fixed(generator, given))
     pieces = _generated(generator, _chunks(number, chunk, given_conditions), state, first_event)
     with TableWriter(output) as out:

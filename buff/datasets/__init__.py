@@ -1,8 +1,8 @@
 """Data: jets and Z + jets that ship with buff, loaders of public files, toys and problems with exact answers."""
 
-from buff.datasets.calorimeter import Showers, load_calochallenge
+from buff.datasets.calorimeter import Showers, load_calochallenge, save_calochallenge
 from buff.datasets.gaussians import GaussianMixture
-from buff.datasets.jetnet import JetClouds, load_jetnet
+from buff.datasets.jetnet import JetClouds, load_jetnet, read_jetnet, write_jetnet
 from buff.datasets.jets import INDEPENDENT_OBSERVABLES, load_jets
 from buff.datasets.observables import jet_observables
 from buff.datasets.table import Column, Table
@@ -34,4 +34,7 @@ __all__ = [
     "load_zjets",
     "make_showers",
     "mixture_1d",
+    "read_jetnet",
+    "save_calochallenge",
+    "write_jetnet",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from buff import physics
-from buff.datasets.hdf5 import read_hdf5
+from buff.datasets.hdf5 import read_hdf5, write_hdf5
 from buff.physics import Layer
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Layer",
     "Showers",
     "load_calochallenge",
+    "save_calochallenge",
 ]
 
 
@@ -100,13 +101,38 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
     if showers.ndim != 2:
         raise ValueError(f"showers of {path} has the shape (N, voxels), got {showers.shape}")
     if energies.shape not in ((len(showers),), (len(showers), 1)):
-        raise ValueError(
-            f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}"
-        )
+        raise ValueError(f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}")
     bounds = _layer_bounds(content.attributes, showers.shape[1], path)
     layers = GEOMETRIES.get(showers.shape[1], ())
     known = np.array_equal(bounds, _bounds(layers))
     return Showers(energies.reshape(-1), showers, bounds, layers if known else ())
+
+
+def save_calochallenge(path: str | Path, showers: Any, incident_energies: Any) -> None:
+    """Write ``showers`` (N, voxels) and ``incident_energies`` (N, 1) as the challenge's programs read them.
+
+    Parameters
+    ----------
+    path : path
+        File that appears when it is complete.
+    showers : array of shape (n, voxels), MeV
+    incident_energies : array of shape (n,) or (n, 1), MeV
+
+    Raises
+    ------
+    ValueError
+        When there are not as many energies as showers.
+    FileNotFoundError
+        When there is no such folder.
+    MissingExtraError
+        Without h5py (extra ``hep``).
+    """
+    x, energies = np.asarray(showers, np.float32), np.asarray(incident_energies, np.float32).reshape(-1, 1)
+    if x.ndim != 2 or len(x) != len(energies):
+        raise ValueError(
+            f"showers of shape {x.shape} and {len(energies)} incident_energies: one energy a shower expected"
+        )
+    write_hdf5(path, {"incident_energies": energies, "showers": x})
 
 
 def _bounds(layers: tuple[Layer, ...]) -> NDArray[np.int64]:

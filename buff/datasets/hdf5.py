@@ -1,6 +1,7 @@
-"""Reading HDF5 files whose layout is known."""
+"""HDF5 files whose layout is known."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from buff.errors import MissingExtraError
 
-__all__ = ["Hdf5Content", "read_hdf5"]
+__all__ = ["Hdf5Content", "read_hdf5", "write_hdf5"]
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,30 @@ def read_hdf5(
             return Hdf5Content({name: file[name][rows] for name in wanted}, dict(file.attrs))
     except OSError as error:
         raise ValueError(f"{path} is cut short or not an HDF5 file: {error}") from error
+
+
+def write_hdf5(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as datasets, compressed; the file appears under its name when it is whole.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such folder.
+    MissingExtraError
+        Without h5py (extra ``hep``).
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError("h5py", "hep") from error
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}")
+    hidden = path.with_name(f".{path.name}.part")
+    try:
+        with h5py.File(hidden, "w") as file:
+            for name, array in arrays.items():
+                file.create_dataset(name, data=array, compression="gzip")
+        os.replace(hidden, path)
+    finally:
+        hidden.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from buff.datasets.jets import CLASSES, class_names
 from buff.datasets.table import Column, Table
 from buff.errors import MissingExtraError
 
-__all__ = ["JetClouds", "load_jetnet"]
+__all__ = ["JetClouds", "load_jetnet", "read_jetnet", "write_jetnet"]
 
 COLUMNS: tuple[Column, ...] = (
     Column("jet_pt", "GeV", "continuous", "transverse momentum of the jet"),
@@ -94,6 +94,59 @@ def load_jetnet(
     return JetClouds(
         np.concatenate([part.particles for part in parts]), _stack([part.jets for part in parts])
     )
+
+
+def read_jetnet(path: str | Path, n: int | None = None) -> JetClouds:
+    """Jets of one file in the layout of JetNet, all particles that it has.
+
+    Parameters
+    ----------
+    path : path
+        HDF5 with ``particle_features`` (N, k, 4) and ``jet_features`` (N, 4): pT, eta, mass, number of particles; and,
+        optionally, ``jet_class`` (N,), as :func:`write_jetnet` adds it.
+    n : int, optional
+        Only the first jets.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        No such file, one that is cut short, or arrays of another shape.
+    MissingExtraError
+        Without h5py (extra ``hep``).
+    """
+    content = read_hdf5(path, ("particle_features", "jet_features"), ("jet_class",), slice(n))
+    clouds = content.arrays["particle_features"]
+    if clouds.ndim != 3 or clouds.shape[2] != 4:
+        raise ValueError(f"particle_features of {path} is (N, k, 4), got {clouds.shape}")
+    jets = _read(Path(path), "", clouds.shape[1], n).jets
+    if "jet_class" not in content.arrays:
+        return JetClouds(clouds.astype(np.float32), jets.select(name for name in jets.names if name != "jet_class"))
+    classes = np.array([c.decode() if isinstance(c, bytes) else str(c) for c in content.arrays["jet_class"]])
+    return JetClouds(clouds.astype(np.float32), Table(jets.columns, {**jets.data, "jet_class": classes}))
+
+
+def write_jetnet(path: str | Path, clouds: JetClouds) -> None:
+    """Write jets in the layout of JetNet, which :func:`read_jetnet`, :func:`load_jetnet` and ``jetnet`` read.
+
+    Raises
+    ------
+    ValueError
+        Jets without jet_pt, jet_eta, jet_mass or multiplicity.
+    MissingExtraError
+        Without h5py (extra ``hep``).
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError("h5py", "hep") from error
+    names = ("jet_pt", "jet_eta", "jet_mass", "multiplicity")
+    if absent := [name for name in names if name not in clouds.jets.names]:
+        raise ValueError(f"jets lack {', '.join(absent)}, which files of JetNet have; they have {clouds.jets.names}")
+    with h5py.File(path, "w") as file:
+        file["particle_features"] = np.asarray(clouds.particles, np.float32)
+        file["jet_features"] = np.stack([clouds.jets[name] for name in names], axis=1).astype(np.float32)
+        if "jet_class" in clouds.jets.names:
+            file["jet_class"] = clouds.jets["jet_class"].astype("S")
 
 
 def _download(names: Sequence[str], particles: int) -> Path:

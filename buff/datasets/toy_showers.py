@@ -52,7 +52,7 @@ def make_showers(
     """
     rng = np.random.default_rng(random_state)
     detector = Geometry.of(geometry)
-    incident = np.exp(rng.uniform(*np.log(energies), n)).astype(np.float32)
+    incident = np.exp(rng.uniform(np.log(energies[0]), np.log(energies[1]), n)).astype(np.float32)
     showers = np.zeros((n, detector.n_voxels), np.float32)
     for i in range(n):
         if rng.random() >= _LOST:

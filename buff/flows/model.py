@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from buff import kernels
 from buff.fields import NodeField
 from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
 from buff.flows.calibration import MarginalCalibration
+from buff.flows.compiled import CompiledFlow
 from buff.flows.cost import CostEstimate
 from buff.flows.linear import ConditionalStandardizer
 from buff.flows.nodes import NodeModel, Nodes
@@ -16,10 +19,12 @@ from buff.flows.request import SampleRequest
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
-from buff.trees import Booster
+from buff.trees import Booster, FlatForest, UnfitForest
 
 __all__ = ["FlowModel"]
 
+#: Events that kernels and solver both draw before kernels draw alone.
+_CHECKED = 16
 _NO_RECORDS = Nodes()
 
 
@@ -84,6 +89,23 @@ class FlowModel:
         """Number d of scores."""
         return len(self.nodes[0].linear.bias)
 
+    @cached_property
+    def compiled(self) -> CompiledFlow | str:
+        """The flow for the kernels, or why they cannot hold it."""
+        try:
+            compiled = CompiledFlow(self)
+        except ValueError as error:
+            return str(error)
+        return compiled if self._agrees(compiled) else "the kernels draw other scores than the solver"
+
+    @property
+    def backend(self) -> str:
+        """What draws events: the instructions of the compiled kernels, or ``"xgboost"``."""
+        if isinstance(self.compiled, CompiledFlow):
+            fused = kernels.native() is None or kernels.is_exact()
+            return kernels.backend() if fused else f"{kernels.backend()}, trees only"
+        return f"xgboost ({self.compiled})"
+
     @property
     def n_conditions(self) -> int:
         """Number of features of the condition."""
@@ -113,14 +135,25 @@ class FlowModel:
         ValueError
             Noise missing, or shapes that do not fit the model.
         """
+        if noise is None and not self.solver.stochastic and (compiled := self._ready(condition)):
+            scores = compiled.transport(x0, condition)
+            if scores is not None:
+                return scores
+        return self._integrate(x0, condition, noise)
+
+    def _integrate(self, x0: Array, condition: Array | None, noise: Noise | None) -> Array:
         x, condition = self._on_device(x0, condition)
         x = integrate(self.solver, self.field, x, self.grid, condition, noise)
         return self._scores(x, condition, last=True)
 
     def draw(self, batch: SampleRequest) -> Array:
         """Scores of one batch of events, at once."""
+        if compiled := self._ready(batch.condition):
+            scores = compiled.draw(batch)
+            if scores is not None:
+                return scores
         noise = batch.noise()
-        return self.transport(self.source_samples(batch, noise), batch.condition, noise)
+        return self._integrate(self.source_samples(batch, noise), batch.condition, noise)
 
     def batches(self, request: SampleRequest) -> Iterator[Array]:
         """Scores of events, float32, batch by batch in order."""
@@ -145,6 +178,29 @@ class FlowModel:
         noise = batch.noise()
         x, condition = self._on_device(self.source_samples(batch, noise), batch.condition)
         return trajectory(self.solver, self.field, x, self.grid, condition, noise)
+
+    def _ready(self, condition: Array | None) -> CompiledFlow | None:
+        """The compiled flow, if it may be used: kernels that agree with SciPy, a condition as the model needs it."""
+        width = 0 if condition is None else condition.shape[1]
+        if kernels.native() is None or not kernels.is_exact() or width != self.n_conditions:
+            return None
+        return self.compiled if isinstance(self.compiled, CompiledFlow) else None
+
+    def _agrees(self, compiled: CompiledFlow) -> bool:
+        """Whether a few events are the same both ways; nothing can be said without kernels."""
+        if kernels.native() is None or not kernels.is_exact():
+            return True
+        condition = None
+        if self.n_conditions:
+            condition = np.random.default_rng(0).standard_normal((_CHECKED, self.n_conditions), np.float32)
+        batch = SampleRequest(_CHECKED, 0, condition=condition)
+        noise, own = batch.noise(), compiled.draw(batch)
+        if own is None:  # let the solver say what is wrong
+            return True
+        return np.array_equal(own, self._integrate(self.source_samples(batch, noise), condition, noise))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "compiled"}
 
     def _on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
         xp, _ = device_arrays(self.device)
@@ -192,7 +248,7 @@ class FlowModel:
 
         def node(i: int) -> NodeModel:
             base, blob = linear(f"linear/{i}"), blobs.get(f"{i}.ubj")
-            return NodeModel(base, None if blob is None else Booster.from_bytes(blob, len(base.bias), device))
+            return NodeModel(base, None if blob is None else _trees(blob, len(base.bias), device))
 
         standardizer = calibration = None
         if "frame/scale" in arrays:
@@ -211,6 +267,16 @@ class FlowModel:
             seed=int(record["seed"]),
             records=Nodes.from_list(record["nodes"]),
         )
+
+
+def _trees(raw: bytes, n_outputs: int, device: str) -> Booster | FlatForest:
+    """Trees of a file, as plain arrays where a processor predicts them."""
+    if device == "cpu":
+        try:
+            return FlatForest.from_bytes(raw)
+        except UnfitForest:
+            pass
+    return Booster.from_bytes(raw, n_outputs, device)
 
 
 def _name_of(solver: Solver) -> str:

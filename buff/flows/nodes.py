@@ -11,7 +11,7 @@ from buff.flows.arrays import ReproducibleLinear, device_arrays
 from buff.flows.data import Base, FlowMatchingData, RegressionSource
 from buff.flows.linear import LinearVelocity
 from buff.protocols import Array
-from buff.trees import Booster, TreeSettings
+from buff.trees import Booster, FlatForest, TreeSettings, flattened
 
 __all__ = ["NodeModel", "NodeRecord", "Nodes", "fit_node", "limit_memorisation"]
 
@@ -82,16 +82,17 @@ class NodeModel:
     ----------
     linear : ReproducibleLinear
         From features ``[x_t, condition]``, (n, d + c) -> (n, d).
-    trees : Booster or None
+    trees : FlatForest, Booster or None
+        A booster where bytes cannot hold the trees.
     """
 
     linear: ReproducibleLinear
-    trees: Booster | None = None
+    trees: Booster | FlatForest | None = None
 
     @classmethod
     def of(cls, base: Base, t: float, trees: Booster | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
-        return cls(ReproducibleLinear.of(*base.at(t), device), trees)
+        return cls(ReproducibleLinear.of(*base.at(t), device), None if trees is None else flattened(trees))
 
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")

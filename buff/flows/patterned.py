@@ -94,6 +94,11 @@ class PatternedFlow:
         return self.flow.seed
 
     @property
+    def backend(self) -> str:
+        """What evaluates the trees, as of the flow."""
+        return self.flow.backend
+
+    @property
     def records(self) -> Nodes:
         """Rounds, variance explained and seconds of every node."""
         return self.flow.records

@@ -26,6 +26,7 @@ from buff.flows import (
     train_rows,
 )
 from buff.generators.classes import ClassEstimator, find_classes, pinned_schema
+from buff.generators.deployment import Deployable
 from buff.generators.parameters import smooth_of
 from buff.generators.structured import StructuredGenerator, rows_as_scores
 from buff.protocols import Array
@@ -34,7 +35,6 @@ from buff.tables import Columns
 from buff.transforms import TableTransformer
 
 __all__ = ["BUFF"]
-
 #: Parameters of a student unless told otherwise: its targets carry no noise that leaves would have to average.
 _STUDENT: dict[str, Any] = {
     "solver": "euler",
@@ -47,7 +47,7 @@ _STUDENT: dict[str, Any] = {
 }
 
 
-class BUFF(StructuredGenerator, ClassEstimator):
+class BUFF(Deployable, StructuredGenerator, ClassEstimator):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal

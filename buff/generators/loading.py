@@ -6,12 +6,13 @@ from typing import Any
 from buff.archive import read_archive
 from buff.errors import ArchiveError
 from buff.generators.buff import BUFF
+from buff.generators.jets import JetBUFF
 from buff.generators.showers import ShowerBUFF
 from buff.generators.transport import BUFFTransport
 
 __all__ = ["load"]
 
-_KINDS: dict[str, Any] = {"BUFF": BUFF, "BUFFTransport": BUFFTransport, "ShowerBUFF": ShowerBUFF}
+_KINDS: dict[str, Any] = {"BUFF": BUFF, "BUFFTransport": BUFFTransport, "JetBUFF": JetBUFF, "ShowerBUFF": ShowerBUFF}
 
 
 def load(path: str | os.PathLike[str]) -> Any:

@@ -136,7 +136,9 @@ class ShowerCascade:
         def of_angle(j: int) -> Array:
             i, r, split = numbered[j]
             middle = split.start + split.a
-            return _shares(layers[i][split.start : middle, r].sum(axis=0), layers[i][middle : middle + split.b, r].sum(axis=0))
+            return _shares(
+                layers[i][split.start : middle, r].sum(axis=0), layers[i][middle : middle + split.b, r].sum(axis=0)
+            )
 
         teacher.truth = of_angle
         angles(walk, energies, teacher)
@@ -169,7 +171,11 @@ class ShowerCascade:
         geometry = self.geometry
         parts = {key: model.to_archive() for key, model in self.models.items()}
         record = {
-            "geometry": [geometry.name, geometry.min_energy, [[x.number, x.r_edges, x.n_alpha] for x in geometry.layers]],
+            "geometry": [
+                geometry.name,
+                geometry.min_energy,
+                [[x.number, x.r_edges, x.n_alpha] for x in geometry.layers],
+            ],
             "symmetric": self.symmetric,
             "threshold": self.threshold,
             "standards": [list(self.standards), [list(x) for x in self.standards.values()]],
@@ -188,7 +194,9 @@ class ShowerCascade:
         name, lowest, layers = record["geometry"]
         geometry = Geometry(name, tuple(Layer(number, tuple(r), n_alpha) for number, r, n_alpha in layers), lowest)
         models = {
-            key: EnergySplit.from_archive(Archive("split", part, nested(archive.arrays, key), nested(archive.blobs, key)))
+            key: EnergySplit.from_archive(
+                Archive("split", part, nested(archive.arrays, key), nested(archive.blobs, key))
+            )
             for key, part in record["models"].items()
         }
         standards = {int(j): (mean, spread) for j, (mean, spread) in zip(*record["standards"], strict=True)}
@@ -200,7 +208,9 @@ class _Teacher:
 
     truth: Callable[[int], Array]
 
-    def __init__(self, weights: Array | None, max_rows: int, rng: np.random.Generator, counts: Mapping[str, int]) -> None:
+    def __init__(
+        self, weights: Array | None, max_rows: int, rng: np.random.Generator, counts: Mapping[str, int]
+    ) -> None:
         self._weights, self._max_rows, self._rng, self._counts = weights, max_rows, rng, counts
         self._parts: dict[str, list[SplitRows]] = defaultdict(list)
 
@@ -215,7 +225,15 @@ class _Teacher:
             weights = None if self._weights is None else self._weights[rows[kept]]
             number = np.full(len(kept), group)
             self._parts[key].append(
-                SplitRows(features(rows[kept]), z[kept], p[kept], number, np.array(base, np.intp), key.startswith("angles"), weights)
+                SplitRows(
+                    features(rows[kept]),
+                    z[kept],
+                    p[kept],
+                    number,
+                    np.array(base, np.intp),
+                    key.startswith("angles"),
+                    weights,
+                )
             )
         return z
 
@@ -227,7 +245,7 @@ class _Teacher:
 def _joined(parts: list[SplitRows]) -> SplitRows:
     weights = None if parts[0].weights is None else np.concatenate([part.weights for part in parts])
     columns = ("features", "z", "p", "group")
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
     return replace(parts[0], weights=weights, **joined)
 
 
@@ -247,12 +265,12 @@ def _shares(first: Array, last: Array) -> Array:
     with np.errstate(invalid="ignore"):
         z = first / total
     z = np.where((z >= 1) & (last > 0), 1 - 2.0**-40, z)
-    return np.where((z <= 0) & (first > 0), 2.0**-40, z)  # type: ignore[no-any-return]
+    return np.where((z <= 0) & (first > 0), 2.0**-40, z)
 
 
 def _ring_share(walk: RingWalk, energies: Array, incident: Array, j: int) -> Array:
     if j == 0:
-        return energies.sum(axis=0) / incident  # type: ignore[no-any-return]
+        return energies.sum(axis=0) / incident
     split = walk.splits[j - 1]
     at = walk.geometry.ring_bounds if split.layer < 0 else np.arange(len(energies) + 1)
     first, middle, last = at[split.first], at[split.middle], at[split.last]
@@ -262,7 +280,7 @@ def _ring_share(walk: RingWalk, energies: Array, incident: Array, j: int) -> Arr
 def _turns(u: Array, layers: list[Array]) -> Array:
     """Number of a turn for each uniform number: sectors, then mirrored or not."""
     n_alpha = max(len(x) for x in layers)
-    return (u * 2 * n_alpha).astype(int)  # type: ignore[no-any-return]
+    return (u * 2 * n_alpha).astype(int)
 
 
 def _turned(layers: list[Array], turns: Array) -> list[Array]:

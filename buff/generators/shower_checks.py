@@ -35,7 +35,8 @@ def check_showers(showers: Any, incident_energies: Any, geometry: Geometry) -> t
         if wrong.any():
             row, voxel = (int(i[0]) for i in np.nonzero(wrong))
             raise ValueError(
-                f"showers have {int(wrong.sum()):,} voxels that are {what}, the first {x[row, voxel]} in voxel {voxel} of shower {row}: "
+                f"showers have {int(wrong.sum()):,} voxels that are {what}, the first {x[row, voxel]} in voxel {voxel} "
+                f"of shower {row}: "
                 "leave such showers out, or set these voxels to 0"
             )
     energies = check_incident_energies(incident_energies)

@@ -50,7 +50,15 @@ class RingWalk:
         """Energies of all rings, (rings, n)."""
         n = len(walk.incident)
         known = [np.log2(walk.incident), *walk.condition]
-        z = share("total", 0, 0, np.arange(n), lambda rows: _stack(known, rows), np.log10(walk.incident), tuple(range(1, len(known))))
+        z = share(
+            "total",
+            0,
+            0,
+            np.arange(n),
+            lambda rows: _stack(known, rows),
+            np.log10(walk.incident),
+            tuple(range(1, len(known))),
+        )
         total = np.where(z * walk.incident < walk.threshold, 0.0, z * walk.incident)
         scores = {0: self._score(0, z, learn)}
         layers = self._layers(walk, total, share, scores, known, learn)
@@ -61,7 +69,9 @@ class RingWalk:
         self._rings(walk, rings, layers, share, scores, known, learn)
         return np.stack([rings[i, i + 1] for i in range(bounds[-1])])
 
-    def _layers(self, walk: Walk, total: Array, share: Share, scores: dict[int, Array], known: list[Array], learn: bool) -> list[Array]:
+    def _layers(
+        self, walk: Walk, total: Array, share: Share, scores: dict[int, Array], known: list[Array], learn: bool
+    ) -> list[Array]:
         n_layers = len(self.geometry.layers)
         parts = {(0, n_layers): total}
         for j, split in enumerate(self.tree.layers, 1):

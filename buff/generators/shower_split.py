@@ -108,9 +108,9 @@ class _Group:
 class EnergySplit:
     """Conditional distribution of the share z of an energy that goes to the first of two parts.
 
-    z is 0 or 1 with probabilities of boosted trees (only up to the energy above which that never happened); inside, its logit
-    has a normal score s by quantile functions given the energy, s has a mean that is linear in the context, and the rank of
-    what is left is drawn from a boosted conditional distribution.
+    z is 0 or 1 with probabilities of boosted trees (only up to the energy above which that never happened); inside,
+    its logit has a normal score s by quantile functions given the energy, s has a mean that is linear in the context,
+    and the rank of what is left is drawn from a boosted conditional distribution.
 
     Attributes
     ----------
@@ -255,5 +255,5 @@ class EnergySplit:
             trees = Booster.from_bytes(blobs["inside"], len(arrays["levels"]))
             inside = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees)
         limits = {int(k): limit for k, limit in zip(*record["limits"], strict=True)}
-        scale = record["scale"]
-        return cls(groups, limits, *scale, atoms, inside, arrays["base"], record["shares"], record["logit"])
+        centre, width = record["scale"]
+        return cls(groups, limits, centre, width, atoms, inside, arrays["base"], record["shares"], record["logit"])

@@ -13,8 +13,8 @@ __all__ = ["Share", "Walk", "added", "divided", "log_energy"]
 #: Energy, MeV, below which its logarithm says nothing more.
 _FLOOR = 1e-2
 
-#: Shares z of a split: from name of its model, its number among all splits, its group, the events that have energy, their
-#: features (given any of the events), logarithm of their energy, and the features that the linear part takes.
+#: Shares z of a split: from name of its model, its number among all splits, its group, the events that have energy,
+#: their features (given any of the events), logarithm of their energy, and the features that the linear part takes.
 Share: TypeAlias = Callable[[str, int, int, Indices, Callable[[Indices], Array], Array, tuple[int, ...]], Array]
 
 
@@ -53,7 +53,7 @@ def divided(energy: Array, z: Array, threshold: float) -> tuple[Array, Array]:
 
 def log_energy(energy: Array) -> Array:
     """Decadic logarithm of energies, MeV, finite at zero."""
-    return np.log10(energy + _FLOOR).astype(np.float32)  # type: ignore[no-any-return]
+    return np.log10(energy + _FLOOR).astype(np.float32)
 
 
 def added(parts: Array) -> Array:

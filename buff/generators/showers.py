@@ -33,22 +33,23 @@ _ROUNDING = 1e-6
 class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
     r"""Calorimeter showers by boosted trees: a cascade of conditional one-dimensional distributions.
 
-    The energy of a particle becomes that of its shower, which divides among layers, rings, and sectors around the axis. Each
-    division draws the share :math:`z = E_A / (E_A + E_B)` from a conditional distribution (:class:`buff.trees.conditional.
-    ConditionalDistribution`) given the energy that divides, divisions before, and what the rings around received. Energies of
-    all parts add up exactly, voxels are zero as often as they should be, and none is below the least energy of the training.
+    The energy of a particle becomes that of its shower, which divides among layers, rings, and sectors around the
+    axis. Each division draws the share :math:`z = E_A / (E_A + E_B)` from a conditional distribution
+    (:class:`buff.trees.conditional. ConditionalDistribution`) given the energy that divides, divisions before, and
+    what the rings around received. Energies of all parts add up exactly, voxels are zero as often as they should be,
+    and none is below the least energy of the training.
 
     Parameters
     ----------
     geometry : str, path or buff.physics.Geometry
-        ``"ds1-photons"``, ``"ds1-pions"``, ``"ds2"``, ``"ds3"`` of the CaloChallenge, a binning ``.xml`` of its kind, or a
-        detector of your own (:meth:`buff.physics.Geometry.from_voxels`).
+        ``"ds1-photons"``, ``"ds1-pions"``, ``"ds2"``, ``"ds3"`` of the CaloChallenge, a binning ``.xml`` of its kind,
+        or a detector of your own (:meth:`buff.physics.Geometry.from_voxels`).
     symmetry : bool or "auto"
         Whether a shower turned by a sector, or mirrored, is as likely as before: then showers are turned at random.
         ``"auto"`` finds out from the mean energies of the sectors.
     rings, angles : mapping, optional
-        Settings of trees of divisions down to rings, and around the axis: ``n_levels``, ``n_estimators``, ``max_depth``,
-        ``learning_rate``, ``reg_lambda``, ``min_child_weight``, ``max_bin`` of
+        Settings of trees of divisions down to rings, and around the axis: ``n_levels``, ``n_estimators``,
+        ``max_depth``, ``learning_rate``, ``reg_lambda``, ``min_child_weight``, ``max_bin`` of
         :class:`buff.trees.conditional.ConditionalSettings`.
     max_rows : int
         Divisions that a model is grown on at most.
@@ -72,7 +73,8 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
 
     References
     ----------
-    C. Krause et al. (2024), arXiv:2410.21611 (CaloChallenge); J. Cresswell et al. (2024), arXiv:2408.16046 (CaloForest).
+    C. Krause et al. (2024), arXiv:2410.21611 (CaloChallenge); J. Cresswell et al. (2024), arXiv:2408.16046
+    (CaloForest).
 
     Examples
     --------
@@ -195,7 +197,11 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         energies = self._within_range(check_incident_energies(incident_energies))
         features = self._condition_features(condition, len(energies))
         first_event = check_whole("first_event", first_event, 0)
-        size = max(64, _BATCH_VOXELS // self.geometry_.n_voxels) if batch_size is None else check_whole("batch_size", batch_size, 1)
+        size = (
+            max(64, _BATCH_VOXELS // self.geometry_.n_voxels)
+            if batch_size is None
+            else check_whole("batch_size", batch_size, 1)
+        )
         seed = self._seed if random_state is None and self.random_state is not None else seed_from(random_state)
         jobs = [
             (energies[i : i + size], features[i : i + size], EventNoise(seed, first_event + i))
@@ -259,7 +265,9 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
             cache_dir=None if self.cache_dir is None else os.fspath(self.cache_dir),
         )
 
-    def _checked(self, showers: Any, incident_energies: Any, weights: Any) -> tuple[Geometry, Array, Array, Array | None]:
+    def _checked(
+        self, showers: Any, incident_energies: Any, weights: Any
+    ) -> tuple[Geometry, Array, Array, Array | None]:
         geometry = Geometry.of(self.geometry)
         x, energies = check_showers(showers, incident_energies, geometry)
         return geometry, x, energies, check_shower_weights(weights, len(x))
@@ -269,7 +277,8 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
             return geometry.has_symmetry and looks_symmetric(geometry, showers)
         if self.symmetry and not geometry.has_symmetry:
             raise ValueError(
-                f"symmetry=True, but layers of {geometry.name!r} are cut into different numbers of angles: leave it at 'auto'"
+                f"symmetry=True, but layers of {geometry.name!r} are cut into different numbers of angles: "
+                "leave it at 'auto'"
             )
         return bool(self.symmetry)
 

@@ -1,6 +1,18 @@
-"""Physics in NumPy: calorimeters and how the energy of a shower divides among their voxels."""
+"""Physics in NumPy: clustering and splitting histories of jets; calorimeters and how showers divide among voxels."""
 
 from buff.physics.geometry import GEOMETRIES, Geometry, Layer
+from buff.physics.nodes import JetKinematics, Nodes
 from buff.physics.split_tree import Split, SplitTree
+from buff.physics.splitting import Splittings, SplittingTree
 
-__all__ = ["GEOMETRIES", "Geometry", "Layer", "Split", "SplitTree"]
+__all__ = [
+    "GEOMETRIES",
+    "Geometry",
+    "JetKinematics",
+    "Layer",
+    "Nodes",
+    "Split",
+    "SplitTree",
+    "SplittingTree",
+    "Splittings",
+]

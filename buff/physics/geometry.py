@@ -141,7 +141,9 @@ class Geometry:
             return GEOMETRIES[str(geometry)]
         if str(geometry).endswith(".xml"):
             return cls.from_xml(geometry)
-        raise ValueError(f"geometry {str(geometry)!r} is not known: give a Geometry, a binning .xml file, or {list(GEOMETRIES)}")
+        raise ValueError(
+            f"geometry {str(geometry)!r} is not known: give a Geometry, a binning .xml file, or {list(GEOMETRIES)}"
+        )
 
     @classmethod
     def from_xml(cls, path: str | os.PathLike[str]) -> "Geometry":
@@ -173,7 +175,9 @@ class Geometry:
         for number in range(max(there) + 1):
             layer = there.get(number)
             edges = ",".join(f"{r:g}" for r in layer.r_edges) if layer else "0"
-            ElementTree.SubElement(bin_, "Layer", id=str(number), r_edges=edges, n_bin_alpha=str(layer.n_alpha if layer else 1))
+            ElementTree.SubElement(
+                bin_, "Layer", id=str(number), r_edges=edges, n_bin_alpha=str(layer.n_alpha if layer else 1)
+            )
         ElementTree.indent(root)
         ElementTree.ElementTree(root).write(path)
 
@@ -190,7 +194,9 @@ class Geometry:
         """
         table = np.asarray(voxels, float)
         if table.ndim != 2 or table.shape[1] != len(_VOXEL_COLUMNS) or not np.isfinite(table).all():
-            raise ValueError(f"voxels must be a table of finite {', '.join(_VOXEL_COLUMNS)}, got the shape {table.shape}")
+            raise ValueError(
+                f"voxels must be a table of finite {', '.join(_VOXEL_COLUMNS)}, got the shape {table.shape}"
+            )
         starts = np.flatnonzero(np.diff(table[:, 0], prepend=np.nan) != 0)
         return cls(name, tuple(_layer_of(rows) for rows in np.split(table, starts[1:])))
 
@@ -265,7 +271,9 @@ def _layer_of(rows: Array) -> Layer:
     layer = Layer(number, tuple(edges), n_alpha)
     width = 2 * np.pi / n_alpha
     first = rows[0, 3] + np.repeat(np.arange(n_alpha), layer.n_r) * width if layer.n_voxels == len(rows) else None
-    expected = None if first is None else np.column_stack([np.tile(np.stack([edges[:-1], edges[1:]]), n_alpha).T, first])
+    expected = (
+        None if first is None else np.column_stack([np.tile(np.stack([edges[:-1], edges[1:]]), n_alpha).T, first])
+    )
     if expected is None or not np.allclose(rows[:, 1:4], expected) or not np.allclose(rows[:, 4] - rows[:, 3], width):
         raise ValueError(f"voxels of layer {number} are no rings in equal angles, ordered by angle and then by ring")
     return layer

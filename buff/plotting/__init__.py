@@ -7,9 +7,11 @@ Every function takes arrays or tables and returns a :class:`matplotlib.figure.Fi
 from buff.plotting.columns import Observable, observables
 from buff.plotting.corner import corner
 from buff.plotting.correlations import associations, correlation_difference
+from buff.plotting.jets import event_displays, lund_planes, particle_spectra
 from buff.plotting.marginals import marginals
 from buff.plotting.posteriors import calibration, mean_truth
 from buff.plotting.quality import Quality, quality_against_nfe
+from buff.plotting.showers import average_showers, shower_histograms, shower_profiles
 from buff.plotting.spectrum import unfolded_spectrum
 from buff.plotting.trajectories import flow_trajectory
 from buff.plotting.unfolding import bin_correlations, convergence, migration
@@ -18,16 +20,22 @@ __all__ = [
     "Observable",
     "Quality",
     "associations",
+    "average_showers",
     "bin_correlations",
     "calibration",
     "convergence",
     "corner",
     "correlation_difference",
+    "event_displays",
     "flow_trajectory",
+    "lund_planes",
     "marginals",
     "mean_truth",
     "migration",
     "observables",
+    "particle_spectra",
     "quality_against_nfe",
+    "shower_histograms",
+    "shower_profiles",
     "unfolded_spectrum",
 ]

@@ -15,7 +15,7 @@ from buff.tables.schema import Schema, infer_schema
 from buff.tables.template import Template
 from buff.transforms.condition_values import in_dtype, value_of_text
 from buff.transforms.copula import MixedCopula
-from buff.transforms.encoders import NumberEncoder
+from buff.transforms.encoders import ColumnEncoder, NumberEncoder
 from buff.transforms.transformer import TableTransformer, checked_weights, with_weight
 
 __all__ = ["ConditionEncoder", "read_any", "single_column"]
@@ -90,6 +90,11 @@ class ConditionEncoder:
     @property
     def names(self) -> tuple[str, ...]:
         return self._template.names
+
+    @property
+    def columns(self) -> tuple[ColumnEncoder, ...]:
+        """The encoder of each column."""
+        return self._space.encoders_
 
     @property
     def n_dims(self) -> int:

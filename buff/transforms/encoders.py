@@ -27,6 +27,11 @@ class ColumnEncoder(Protocol):
         ...
 
     @property
+    def name(self) -> str:
+        """Name of the column."""
+        ...
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the dimensions."""
         ...

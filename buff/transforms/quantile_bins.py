@@ -77,7 +77,7 @@ class QuantileBins:
         rows = np.arange(len(x))
         low, high = lines[rows, k], lines[rows, k + 1]
         part = np.clip((x - low) / np.maximum(high - low, 1e-12), 0, 1)
-        return _SCORES[k] + part * (_SCORES[1] - _SCORES[0])  # type: ignore[no-any-return]
+        return _SCORES[k] + part * (_SCORES[1] - _SCORES[0])
 
     def decode(self, scores: Array, p: Array) -> Array:
         """Inverse of :meth:`encode`."""
@@ -88,7 +88,7 @@ class QuantileBins:
         part = place - k
         low = self.knots[j, k] + part * (self.knots[j, k + 1] - self.knots[j, k])
         high = self.knots[after, k] + part * (self.knots[after, k + 1] - self.knots[after, k])
-        return low + share * (high - low)  # type: ignore[no-any-return]
+        return low + share * (high - low)
 
 
 def _quantiles(x: Array, weights: Array) -> Array:

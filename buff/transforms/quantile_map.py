@@ -11,11 +11,13 @@ so that no value of a single row can be read off.
 """
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from buff import kernels
 from buff.protocols import Array
 from buff.transforms.lattice import Lattice
 from buff.transforms.quantiles import Polyline, compress, merge
@@ -139,10 +141,14 @@ class QuantileMap:
 
     def decode(self, z: Array) -> Array:
         """Float64 values of normal scores ``z``; NaN where missing."""
-        z = np.asarray(z, np.float64)
-        u = ndtr(z)
         if self.missing == 1:
             return np.full(len(z), np.nan)
+        if self.is_compiled(z):
+            return self._decoded(z)
+        return self._by_levels(np.asarray(z, np.float64))
+
+    def _by_levels(self, z: Array) -> Array:
+        u = ndtr(z)
         x = self.line.value(u)
         if self.above:
             i = np.flatnonzero(x > self.above.start)
@@ -154,6 +160,39 @@ class QuantileMap:
         x = self._within_bounds(np.clip(x, -limit, limit) * self.unit)
         x[u < self.missing] = np.nan
         return x
+
+    def is_compiled(self, z: Array) -> bool:
+        """Whether the kernels decode these scores: to the same bits, if there are no tails to extrapolate."""
+        plain = self.below is None and self.above is None and getattr(z, "dtype", None) in (np.float32, np.float64)
+        return bool(plain and len(z) and kernels.native() and kernels.is_exact() and self._compiled is not None)
+
+    def packed(self) -> bytes:
+        """The map as the kernels and the C++ sampler read it."""
+        lattice, tails = self.lattice, (self.below, self.above)
+        grid: tuple[float, ...] = ()
+        if lattice is not None:
+            grid = (10.0**lattice.decimals, lattice.step, lattice.origin, lattice.single, lattice.noisy)
+        line = getattr(self, "smoothed", None) or self.line
+        parts = [kernels.sized(line.u), kernels.sized(line.x), kernels.doubles(self.missing, self.unit)]
+        parts.append(kernels.optional(grid))
+        parts += [kernels.optional(() if bound is None else (bound,)) for bound in (self.lower, self.upper)]
+        parts += [kernels.optional(() if t is None else (t.start, t.mass, t.scale, t.shape)) for t in tails]
+        return b"".join(parts)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        """The map for the kernels; None if they would decode to other values."""
+        made, z = kernels.native().quantiles(self.packed()), np.linspace(-5, 5, 101)
+        kernels.native().decode(made, z, own := np.empty(len(z)))
+        return made if np.array_equal(own, self._by_levels(z), equal_nan=True) else None
+
+    def _decoded(self, z: Array) -> Array:
+        out = np.empty(len(z))
+        kernels.native().decode(self._compiled, np.ascontiguousarray(z), out)
+        return out
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_compiled"}
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and the arrays that go with it."""

@@ -1,6 +1,17 @@
 """Boosted trees: the regressors that fields are made of, and classifiers whose odds are ratios of densities."""
 
 from buff.trees.classifier import Classifier, ClassifierSettings, CrossFit
+from buff.trees.forest import FlatForest, UnfitForest, flattened
 from buff.trees.regressor import Booster, TreeSettings, cuda_is_available
 
-__all__ = ["Booster", "Classifier", "ClassifierSettings", "CrossFit", "TreeSettings", "cuda_is_available"]
+__all__ = [
+    "Booster",
+    "Classifier",
+    "ClassifierSettings",
+    "CrossFit",
+    "FlatForest",
+    "TreeSettings",
+    "UnfitForest",
+    "cuda_is_available",
+    "flattened",
+]

@@ -69,10 +69,10 @@ class ConditionalSettings:
 class ConditionalDistribution:
     r"""Distribution of a rank u in (0, 1) given features, :math:`F_k(x) = P(u \le q_k | x)` at levels :math:`q_k`.
 
-    Boosted trees with leaves of all levels minimise :math:`\sum_k (1[u \le q_k] - F_k(x))^2`, a discrete form of the continuous
-    ranked probability score (Matheson, Winkler, 1976, doi:10.1287/mnsc.22.10.1087). Predictions are clipped to [0, 1], made
-    monotone by their running maximum, and joined by straight lines from (0, 0) to (1, 1). Give ranks of a base model, so that
-    trees learn only what it lacks.
+    Boosted trees with leaves of all levels minimise :math:`\sum_k (1[u \le q_k] - F_k(x))^2`, a discrete form of the
+    continuous ranked probability score (Matheson, Winkler, 1976, doi:10.1287/mnsc.22.10.1087). Predictions are clipped
+    to [0, 1], made monotone by their running maximum, and joined by straight lines from (0, 0) to (1, 1). Give ranks
+    of a base model, so that trees learn only what it lacks.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class ConditionalDistribution:
         np.add(self.booster(features), self.shares, out=values[:, 1:-1])
         values[:, -1] = 1
         np.clip(values, 0, 1, out=values)
-        return np.maximum.accumulate(values, axis=1, out=values)  # type: ignore[no-any-return]
+        return np.maximum.accumulate(values, axis=1, out=values)
 
     def ppf(self, features: Array, p: Array) -> Array:
         """Ranks at which the distribution function reaches ``p`` (n,)."""
@@ -130,7 +130,7 @@ class ConditionalDistribution:
         rows = np.arange(len(p))
         low, high = cdf[rows, k].astype(float), cdf[rows, k + 1]
         share = np.clip((p - low) / np.maximum(high - low, _FLAT), 0, 1)
-        return grid[k] + share * (grid[k + 1] - grid[k])  # type: ignore[no-any-return]
+        return grid[k] + share * (grid[k + 1] - grid[k])
 
     def pit(self, features: Array, u: Array) -> Array:
         """Distribution function at ``u`` (n,): uniform where the model is right (probability integral transform)."""
@@ -139,7 +139,7 @@ class ConditionalDistribution:
         k = np.clip(np.searchsorted(grid, u, side="right") - 1, 0, len(grid) - 2)
         rows = np.arange(len(u))
         low, high = cdf[rows, k], cdf[rows, k + 1]
-        return low + (high - low) * (u - grid[k]) / (grid[k + 1] - grid[k])  # type: ignore[no-any-return]
+        return low + (high - low) * (u - grid[k]) / (grid[k + 1] - grid[k])
 
     def crps(self, features: Array, u: Array) -> float:
         """Mean squared error of the levels' indicators: the lower, the better."""

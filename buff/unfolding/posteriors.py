@@ -1,7 +1,8 @@
 """p(truth | reco) of single events, learned from simulated pairs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from buff.trees import Booster, TreeSettings
 from buff.unfolding.events import Simulation
 
 __all__ = ["Bridge", "LocatedFlow", "Location", "Posterior"]
+
+#: A JSON-serialisable record, named arrays, named trees.
+Parts: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]
 
 #: Centre and width of the posterior: many small steps, stopped on the half that is left out.
 _SMOOTH = TreeSettings(n_estimators=150, max_depth=5, learning_rate=0.1, reg_lambda=10.0, early_stopping=10)
@@ -92,6 +96,24 @@ class Location:
         centres = [_affine(line, c) + mean(c) for line, mean in zip(self.lines, self.means, strict=True)]
         logs = [o + squares(c) for o, squares in zip(self.offsets, self.log_squares, strict=True)]
         return np.mean(centres, axis=0), _width(np.mean(logs, axis=0))
+
+    def to_arrays(self) -> Parts:
+        """A JSON-serialisable record, named arrays, and trees."""
+        arrays = {f"line/{i}": line for i, line in enumerate(self.lines)}
+        arrays |= {f"offset/{i}": offset for i, offset in enumerate(self.offsets)}
+        trees = {f"mean/{i}.ubj": mean.to_bytes() for i, mean in enumerate(self.means)}
+        trees |= {f"log_square/{i}.ubj": squares.to_bytes() for i, squares in enumerate(self.log_squares)}
+        return {}, arrays | {"low": self.reach[0], "high": self.reach[1]}, trees
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], blobs: Mapping[str, bytes]) -> "Location":
+        """Inverse of :meth:`to_arrays`."""
+        lines, offsets = (tuple(arrays[f"{name}/{i}"] for i in range(2)) for name in ("line", "offset"))
+        means, squares = (
+            tuple(Booster.from_bytes(blobs[f"{name}/{i}.ubj"], len(offsets[i])) for i in range(2))
+            for name in ("mean", "log_square")
+        )
+        return cls(lines, means, squares, offsets, (arrays["low"], arrays["high"]))
 
 
 @dataclass(frozen=True)
@@ -165,6 +187,36 @@ class LocatedFlow:
         z: Array = centre + width * self.residuals.decode(e).astype(np.float32)
         return z if self.calibration is None else self.calibration(z)
 
+    def to_arrays(self) -> Parts:
+        """A JSON-serialisable record, named arrays, and trees: all but the spaces of the tables."""
+        assert self.calibration is not None
+        quantiles = {"quantiles": self.calibration.quantiles, "wanted": self.calibration.wanted}
+        return _joined(
+            location=self.location.to_arrays(),
+            flow=self.flow.to_arrays(),
+            residuals=(*self.residuals.to_arrays(), {}),
+            conditions=(*self.conditions.to_arrays(), {}),
+            calibration=({}, quantiles, {}),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls, parts: Parts, truth_space: TableTransformer, reco_space: TableTransformer, n_jobs: int | None = None
+    ) -> "LocatedFlow":
+        """Inverse of :meth:`to_arrays`, with the spaces of the tables."""
+        quantiles = _part(parts, "calibration")[1]
+        smooth = np.ones(quantiles["quantiles"].shape[1], bool)
+        return cls(
+            Location.from_arrays(*_part(parts, "location")[1:]),
+            FlowModel.from_arrays(*_part(parts, "flow")),
+            NormalScores.from_arrays(*_part(parts, "residuals")[:2]),
+            NormalScores.from_arrays(*_part(parts, "conditions")[:2]),
+            MarginalCalibration(quantiles["quantiles"], smooth, quantiles["wanted"]),
+            truth_space,
+            reco_space,
+            n_jobs,
+        )
+
 
 @dataclass(frozen=True)
 class Bridge:
@@ -214,6 +266,46 @@ class Bridge:
         request = SampleRequest(len(c), seed, n_jobs=self.n_jobs, **start)
         z = self.scores.decode(self.flow.sample(request))
         return _columns(self.truth_space, self.truth_space.decode(z.astype(np.float32)))
+
+    def to_arrays(self) -> Parts:
+        """A JSON-serialisable record, named arrays, and trees: all but the spaces of the tables."""
+        prediction = {} if self.prediction is None else self.prediction.to_arrays()
+        return _joined(
+            flow=self.flow.to_arrays(),
+            scores=(*self.scores.to_arrays(), {}),
+            features=(*self.features.to_arrays(), {}),
+            prediction=({}, prediction, {}),
+        )
+
+    @classmethod
+    def from_arrays(
+        cls, parts: Parts, truth_space: TableTransformer, reco_space: TableTransformer, n_jobs: int | None = None
+    ) -> "Bridge":
+        """Inverse of :meth:`to_arrays`, with the spaces of the tables."""
+        prediction = _part(parts, "prediction")[1]
+        return cls(
+            FlowModel.from_arrays(*_part(parts, "flow")),
+            NormalScores.from_arrays(*_part(parts, "scores")[:2]),
+            NormalScores.from_arrays(*_part(parts, "features")[:2]),
+            ReproducibleLinear(**prediction) if prediction else None,
+            truth_space,
+            reco_space,
+            n_jobs,
+        )
+
+
+def _joined(**parts: Parts) -> Parts:
+    """Records, arrays and blobs of parts, each under its name."""
+    records = {name: record for name, (record, _, _) in parts.items()}
+    arrays = {f"{name}/{key}": a for name, (_, own, _) in parts.items() for key, a in own.items()}
+    return records, arrays, {f"{name}/{key}": b for name, (_, _, own) in parts.items() for key, b in own.items()}
+
+
+def _part(parts: Parts, name: str) -> Parts:
+    """What :func:`_joined` put under a name."""
+    record, prefix = parts[0], f"{name}/"
+    arrays, blobs = ({k.removeprefix(prefix): x for k, x in e.items() if k.startswith(prefix)} for e in parts[1:])
+    return record[name], arrays, blobs
 
 
 def _columns(space: TableTransformer, arrays: tuple[Array, ...]) -> Columns:

@@ -26,7 +26,8 @@ def model(data):
 
 def test_showers_have_the_shape_unit_and_threshold_of_training(model, data):
     showers = model.sample(data.incident_energies)
-    assert showers.dtype == np.float32 and showers.shape == data.showers.shape
+    assert showers.dtype == np.float32
+    assert showers.shape == data.showers.shape
     least = data.showers[data.showers > 0].min()
     assert (showers[showers > 0] >= least * (1 - 1e-6)).all()
     assert (showers >= 0).all()
@@ -40,7 +41,9 @@ def test_voxels_sum_up_to_the_energy_that_was_drawn(model):
 
     cascade = model.cascade_
     u = EventNoise(3).uniform(50, cascade.n_numbers)
-    total = cascade.models["total"].sample(np.log2(energies)[:, None].astype(np.float32), np.log10(energies), 0, u[:, 0])
+    total = cascade.models["total"].sample(
+        np.log2(energies)[:, None].astype(np.float32), np.log10(energies), 0, u[:, 0]
+    )
     walked = rings(Walk(energies, [], cascade.threshold), cascade._drawer(u))
     np.testing.assert_allclose(walked.sum(axis=0), total * energies, rtol=1e-12)
     showers = cascade.sample(energies, np.zeros((50, 0)), EventNoise(3))
@@ -71,7 +74,8 @@ def test_files_and_pickles_hold_the_model(model, tmp_path):
     expected = model.sample([500.0, 5000.0], random_state=2)
     np.testing.assert_array_equal(again.sample([500.0, 5000.0], random_state=2), expected)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).sample([500.0, 5000.0], random_state=2), expected)
-    assert again.geometry_ == model.geometry_ and again.energy_range_ == model.energy_range_
+    assert again.geometry_ == model.geometry_
+    assert again.energy_range_ == model.energy_range_
 
 
 def test_workers_and_cache_change_nothing(data, model, tmp_path):
@@ -79,7 +83,8 @@ def test_workers_and_cache_change_nothing(data, model, tmp_path):
     first = ShowerBUFF(**settings, n_jobs=2).fit(data.showers, data.incident_energies)
     n_files = len(list((tmp_path / "cache").iterdir()))
     again = ShowerBUFF(**settings).fit(data.showers, data.incident_energies)
-    assert n_files == first.plan_.n_models and len(list((tmp_path / "cache").iterdir())) == n_files
+    assert n_files == first.plan_.n_models
+    assert len(list((tmp_path / "cache").iterdir())) == n_files
     expected = model.sample([500.0] * 5)
     np.testing.assert_array_equal(first.sample([500.0] * 5), expected)
     np.testing.assert_array_equal(again.sample([500.0] * 5), expected)
@@ -88,8 +93,10 @@ def test_workers_and_cache_change_nothing(data, model, tmp_path):
 def test_plan_and_memory(data):
     model = ShowerBUFF(**FAST)
     plan = model.plan(data.showers, data.incident_energies)
-    assert plan.n_splits == 1 + 4 + 48 + 35 * 9 and plan.n_models == 1 + 4 + 48 + 4
-    assert plan.cpu_seconds > 0 and "models" in str(plan)
+    assert plan.n_splits == 1 + 4 + 48 + 35 * 9
+    assert plan.n_models == 1 + 4 + 48 + 4
+    assert plan.cpu_seconds > 0
+    assert "models" in str(plan)
     with pytest.raises(MemoryError, match="max_rows"):
         ShowerBUFF(**FAST, max_memory=10**8).fit(data.showers, data.incident_energies)
 

@@ -238,3 +238,17 @@ def test_arrays_round_trip(column):
     z = np.random.default_rng(0).standard_normal(100)
     np.testing.assert_array_equal(again.decode(z), ranks.decode(z))
     np.testing.assert_array_equal(again.encode(column[:100]), ranks.encode(column[:100]))
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_kernels_decode_to_the_same_bits(monkeypatch, kind):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=3000)
+    columns = [x, np.where(x < 0, np.nan, x), rng.poisson(3, 3000).astype(float), np.round(x, 2), np.where(x < 0, 0.0, x), 1e200 * x, np.round(x, 2).astype("f4").astype(float)]
+    z = np.concatenate([3 * rng.normal(size=2000), [-40.0, 40.0, 0.0]]).astype(kind)
+    for values in columns:
+        ranks = QuantileMap.fit(values, lower=-1.5, upper=2.0 if np.nanmax(values) < 100 else None)
+        monkeypatch.delenv("BUFF_BACKEND", raising=False)
+        fast = ranks.decode(z)
+        monkeypatch.setenv("BUFF_BACKEND", "xgboost")
+        np.testing.assert_array_equal(fast, ranks.decode(z))

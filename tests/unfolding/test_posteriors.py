@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import kstest, norm, poisson
@@ -113,6 +115,21 @@ def test_bridge_starts_at_the_measured_event():
     assert x.var(axis=1, ddof=1).mean() == pytest.approx(sigma**2, rel=0.06)
     coverage = interval_coverage(test.truth, x, 0.68)[0]
     assert coverage.value == pytest.approx(0.68, abs=4 * coverage.error)
+
+
+@pytest.mark.parametrize("kind", [LocatedFlow, Bridge])
+@pytest.mark.parametrize("noise", [0.0, "auto"])
+def test_posteriors_come_back_from_their_parts(kind, noise):
+    pairs = gaussian_2d().sample(800, 1)
+    simulation = Simulation.of(pairs.truth, pairs.reco)
+    quick = {"n_steps": 3, "n_estimators": 2, "noise_budget": 2000}
+    generator = BUFF(**quick) if kind is LocatedFlow else BUFFTransport(**quick, noise=noise)
+    posterior = kind.fit(simulation, simulation.matched_weights, generator, 0)
+    record, arrays, blobs = posterior.to_arrays()
+    parts = json.loads(json.dumps(record)), arrays, blobs
+    back = kind.from_arrays(parts, simulation.truth_space, simulation.reco_space)
+    drawn, again = (p.draw(simulation.reco.take(slice(50)), 3, 5) for p in (posterior, back))
+    assert all(np.array_equal(a, b) for a, b in zip(drawn.arrays, again.arrays, strict=True))
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ class Relations:
             known = [r.column for r in self.relations if isinstance(r, Derived)]
             raise ValueError(f"column {column!r} is not derived by a function; these are {known}")
         with_function = (
-            r._with(function) if isinstance(r, Derived) and r.column == column else r for r in self.relations
+            r.with_function(function) if isinstance(r, Derived) and r.column == column else r for r in self.relations
         )
         return replace(self, relations=tuple(with_function))
 

@@ -218,7 +218,7 @@ class Derived(Relation):
         fields = {key: value for key, value in record.items() if key not in ("kind", "function", "column")}
         return cls(record["column"], None, **fields)
 
-    def _with(self, function: Callable[..., Any]) -> Self:
+    def with_function(self, function: Callable[..., Any]) -> Self:
         return self.seen(self.rows, function=function)
 
     def _value(self, table: Table, n: int) -> Array:

@@ -1,0 +1,223 @@
+"""JetNet: jets as clouds of particles, buff beside published networks and flat tables."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from benchmarks.case import Bench, Case
+from benchmarks.costs import Meter, in_fresh_process
+from benchmarks.records import FLOOR, Measurement, Quantity, Target
+
+NAME, GIVEN, TOGETHER, FLAT = "JetBUFF", "JetBUFF, jets given", "JetBUFF, five classes", "BUFF, flat columns"
+TOP, CLASSES = "t, 30 particles", "gqtwz"
+#: Jets to learn from and jets to judge by.
+TRAIN, TEST = 12_000, 8_000
+QUANTITIES = (
+    Quantity("w1m", "W1M", "1e-3", 2),
+    Quantity("w1p_eta", "W1P eta", "1e-3", 2),
+    Quantity("w1p_phi", "W1P phi", "1e-3", 2),
+    Quantity("w1p_pt", "W1P pT", "1e-3", 3),
+    Quantity("w1efp", "W1EFP", "1e-5", 2),
+    Quantity("auc", "AUC of observables", "", 3),
+    Quantity("auc_sets", "AUC of sets", "", 3),
+    Quantity("fpd", "FPD", "1e-4", 1),
+    Quantity("coverage", "COV", "", 2),
+    Quantity("mmd", "MMD", "1e-2", 2),
+    Quantity("train_cpu", "train CPU", "s", 0),
+    Quantity("sample_cpu", "sample CPU", "ms/jet", 3),
+)
+#: Published with the JetNet sets (MadGraph, Pythia 8), 30 particles: mean W1P over eta, phi and pT, by their authors or
+#: by the report of ArjunS07/s25-fermilab-research; BUFF: three columns of its table. Other jets than those measured
+#: here.
+PUBLISHED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
+    "t": {
+        "MPGAN": {"w1m": 0.64, "w1p_mean": 2.17, "coverage": 0.58, "mmd": 7.11},
+        "EPiC-GAN": {"w1m": 0.50, "w1p_mean": 2.10},
+        "PC-JeDi, DDIM 200": {"w1m": 1.48, "w1p_mean": 1.01, "coverage": 0.59, "mmd": 7.13},
+        "FPCD, 512 steps": {"w1m": 0.51, "w1p_mean": 0.41, "coverage": 0.58, "mmd": 5.0},
+        "FPCD, 1 step": {"w1m": 1.22, "w1p_mean": 0.46, "coverage": 0.58, "mmd": 5.0},
+        "OmniLearn": {"w1m": 0.43, "w1p_mean": 0.30, "coverage": 0.58, "mmd": 5.0},
+        "BUFF": {"w1m": 242.2, "w1p_eta": 166.4, "w1p_phi": 113.6, "w1p_pt": 9.1},
+        "falling-pT chain of trees": {"w1m": 1.47, "w1p_eta": 2.51, "w1p_phi": 2.70, "w1p_pt": 0.26},
+    },
+    "g": {
+        "MPGAN": {"w1m": 0.70, "w1p_mean": 0.90, "coverage": 0.56, "mmd": 3.70},
+        "EPiC-GAN": {"w1m": 0.30, "w1p_mean": 1.60},
+        "PC-JeDi, DDIM 200": {"w1m": 0.90, "w1p_mean": 0.66, "coverage": 0.54, "mmd": 3.64},
+        "FPCD, 512 steps": {"w1m": 0.36, "w1p_mean": 0.34, "coverage": 0.55, "mmd": 3.0},
+        "OmniLearn": {"w1m": 0.38, "w1p_mean": 0.33, "coverage": 0.55, "mmd": 3.0},
+    },
+    "q": {
+        "MPGAN": {"w1m": 0.60, "w1p_mean": 4.9, "coverage": 0.50, "mmd": 2.6},
+        "EPiC-GAN": {"w1m": 0.50, "w1p_mean": 4.0},
+        "FPCD, 512 steps": {"w1m": 0.52, "w1p_mean": 0.27, "coverage": 0.49, "mmd": 2.0},
+        "OmniLearn": {"w1m": 0.24, "w1p_mean": 0.32, "coverage": 0.54, "mmd": 2.0},
+    },
+}
+
+
+def measure(bench: Bench) -> Iterator[Measurement]:
+    """Top jets with every seed, then five classes in one model and each on its own with the first."""
+    yield from _published("t", TOP)
+    for seed in bench.seeds:
+        train, test = split(bench, "t", seed)
+        yield Measurement(FLOOR, seed, judged(test, train[0][: len(test[0])]), TOP)
+        unconditional, given = in_fresh_process(jet_buff, train, test, seed, bench.quick)
+        yield Measurement(NAME, seed, unconditional, TOP)
+        yield Measurement(GIVEN, seed, given, TOP)
+    yield Measurement(
+        FLAT, bench.seeds[0], in_fresh_process(flat, *split(bench, "t", bench.seeds[0]), bench.quick), TOP
+    )
+    yield from _five_classes(bench, bench.seeds[0])
+
+
+def _published(jet_class: str, table: str) -> Iterator[Measurement]:
+    for method, values in PUBLISHED.get(jet_class, {}).items():
+        yield Measurement(f"{method} (published)", 0, values, table)
+
+
+def _five_classes(bench: Bench, seed: int) -> Iterator[Measurement]:
+    parts = {name: split(bench, name, seed) for name in CLASSES}
+    together = in_fresh_process(five_classes, parts, seed, bench.quick)
+    for name, (train, test) in parts.items():
+        table = f"{name}, 30 particles"
+        if name != "t":
+            yield from _published(name, table)
+            yield Measurement(FLOOR, seed, judged(test, train[0][: len(test[0])]), table)
+            yield Measurement(NAME, seed, in_fresh_process(jet_buff, train, test, seed, bench.quick)[0], table)
+        yield Measurement(TOGETHER, seed, together[name], table)
+
+
+#: Particles and the features that are drawn beside them.
+Jets = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+def split(bench: Bench, jet_class: str, seed: int) -> tuple[Jets, Jets]:
+    """Jets to learn from and to judge by; both jets of a collision are on one side."""
+    from buff.datasets import load_jetnet
+
+    clouds = load_jetnet(jet_class, data_dir=bench.data)
+    n_train, n_test = (300, 200) if bench.quick else (TRAIN, TEST)
+    event = clouds.jets["event"] if "event" in clouds.jets.names else np.arange(len(clouds))
+    place = np.empty(event.max() + 1, np.intp)
+    events = np.random.default_rng(seed).permutation(np.unique(event))
+    place[events] = np.arange(len(events))
+    order = np.argsort(place[event], kind="stable")
+    learn = order[:n_train]
+    judge = order[n_train:][~np.isin(event[order[n_train:]], event[learn])][-n_test:]
+    names = ("jet_pt", "jet_eta", "jet_mass", "multiplicity")
+
+    def part(rows: np.ndarray) -> Jets:
+        return clouds.particles[rows], {name: clouds.jets[name][rows] for name in names}
+
+    return part(learn), part(judge)
+
+
+def judged(test: Jets, generated: np.ndarray) -> dict[str, float]:
+    """All metrics of generated particles."""
+    from buff.metrics import coverage_mmd, jet_auc, jet_fpd, w1_efp, w1_mass, w1_particles
+
+    real = test[0]
+    eta, phi, pt = w1_particles(real, generated, n_bootstrap=0)
+    sets = _set_auc(real, generated)
+    matched = coverage_mmd(real, generated, n_jets=50, n_batches=4)
+    return {
+        "w1m": 1e3 * w1_mass(real, generated, n_bootstrap=0).value,
+        "w1p_eta": 1e3 * eta.value,
+        "w1p_phi": 1e3 * phi.value,
+        "w1p_pt": 1e3 * pt.value,
+        "w1efp": 1e5 * w1_efp(real, generated, n_bootstrap=0).value,
+        "auc": jet_auc(real, generated).value,
+        "fpd": 1e4 * jet_fpd(real, generated).value,
+        "coverage": matched.coverage.value,
+        "mmd": 1e2 * matched.mmd.value,
+        **({} if sets is None else {"auc_sets": sets}),
+    }
+
+
+def _set_auc(real: np.ndarray, generated: np.ndarray) -> float | None:
+    """Of a network on the particles; None without PyTorch."""
+    try:
+        from buff_baselines.set_classifier import set_auc
+    except ImportError:
+        return None
+    return set_auc(real, generated).value
+
+
+def _model(seed: int, quick: bool, **more: Any) -> Any:
+    from buff import BUFF, JetBUFF
+
+    tiny = {"effort": 0.02, "jet_model": BUFF(noise_budget=3_000, n_estimators=3)} if quick else {}
+    return JetBUFF(random_state=seed, **tiny, **more)
+
+
+def jet_buff(train: Jets, test: Jets, seed: int, quick: bool) -> tuple[dict[str, float], dict[str, float]]:
+    """Unconditional, and with the features of the test jets given."""
+    import xgboost  # noqa: F401  (loading libraries is no part of training)
+
+    with Meter() as training:
+        model = _model(seed, quick).fit(*train)
+    n, cost = len(test[0]), {"train_cpu": training.cost.cpu}
+    model.sample(100, random_state=seed)
+    with Meter() as sampling:
+        particles, _ = model.sample(n, random_state=seed + 1)
+    free = judged(test, particles) | cost | {"sample_cpu": sampling.cost.cpu / n * 1e3}
+    with Meter() as sampling:
+        particles, _ = model.sample(jets=test[1], random_state=seed + 2)
+    return free, judged(test, particles) | cost | {"sample_cpu": sampling.cost.cpu / n * 1e3}
+
+
+def five_classes(parts: Mapping[str, tuple[Jets, Jets]], seed: int, quick: bool) -> dict[str, dict[str, float]]:
+    """One model of all classes, asked for each."""
+    sizes = [len(train[0]) for train, _ in parts.values()]
+    labels = np.repeat(list(parts), sizes)
+    particles = np.concatenate([train[0] for train, _ in parts.values()])
+    names = next(iter(parts.values()))[0][1]
+    jets = {name: np.concatenate([train[1][name] for train, _ in parts.values()]) for name in names}
+    with Meter() as training:
+        model = _model(seed, quick, given_jets=False).fit(particles, jets, condition=labels)
+    found = {}
+    for name, (_, test) in parts.items():
+        n = len(test[0])
+        with Meter() as sampling:
+            drawn, _ = model.sample(n, condition=name, random_state=seed + 1)
+        found[name] = judged(test, drawn) | {
+            "train_cpu": training.cost.cpu / len(parts),
+            "sample_cpu": sampling.cost.cpu / n * 1e3,
+        }
+    return found
+
+
+def flat(train: Jets, test: Jets, quick: bool) -> dict[str, float]:
+    """The particles of a jet as 90 columns of a table, as in the BUFF paper, by today's BUFF."""
+    from buff import BUFF
+
+    cloud = train[0][..., :3]
+    model = BUFF(random_state=0, **({"n_steps": 3, "n_estimators": 2, "noise_budget": 500} if quick else {}))
+    with Meter() as training:
+        model.fit(cloud.reshape(len(cloud), -1))
+    n = len(test[0])
+    with Meter() as sampling:
+        drawn = model.sample(n, random_state=1).reshape(n, *cloud.shape[1:])
+    drawn[..., 2] = np.maximum(drawn[..., 2], 0.0)
+    cost = {"train_cpu": training.cost.cpu, "sample_cpu": sampling.cost.cpu / n * 1e3}
+    return judged(test, drawn) | cost
+
+
+CASE = Case(
+    "jetnet",
+    "clouds of particles: JetBUFF beside the floor, published networks and flat columns",
+    (*QUANTITIES, Quantity("w1p_mean", "W1P mean", "1e-3", 2)),
+    measure,
+    (),
+    (
+        Target(NAME, "w1m", 0.8, TOP),
+        Target(NAME, "w1p_eta", 1.0, TOP),
+        Target(NAME, "w1p_phi", 1.0, TOP),
+        Target(NAME, "w1p_pt", 0.2, TOP),
+        Target(NAME, "auc", 0.54, TOP),
+        Target(NAME, "train_cpu", 300.0, TOP),
+        Target(NAME, "sample_cpu", 0.5, TOP),
+    ),
+)

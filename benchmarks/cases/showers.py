@@ -1,0 +1,228 @@
+"""Photon showers: buff beside the floor and a flat recipe, with the published entries of the CaloChallenge.
+
+14,400 showers of three files are learned, the 4,800 of a fourth judge; seeds change the training, the sampling and the
+classifiers. Published entries were judged on the challenge's own showers, 120,000 a side: they stand here for orders of
+magnitude, not for a comparison to the third digit.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.case import Bench, Case
+from benchmarks.costs import Meter
+from benchmarks.records import FLOOR, Comparison, Measurement, Quantity, Target
+from buff import BUFF, ShowerBUFF
+from buff.datasets import load_calochallenge
+from buff.metrics import shower_inputs, shower_report
+
+GEOMETRY = "ds1-photons"
+TRAIN = ("calo_photons.hdf5", "calo_photons_2.hdf5", "calo_photons_3.hdf5")
+JUDGE = "calo_photons_4.hdf5"
+OURS, FLAT = "ShowerBUFF", "flat trees (all voxels at once)"
+#: Sizes of the flat recipe: a tenth of the showers, so that a run ends within minutes.
+FLAT_SHOWERS, FLAT_NODES = 1440, 6
+#: Classifier scores of published entries (C. Krause et al., 2024, arXiv:2410.21611, and the challenge's tables of
+#: results): area of its network on voxels and on high-level features, milliseconds of CPU a shower at batches of
+#: 10,000.
+PUBLISHED = {
+    "published: Geant4": (0.499, 0.500, np.nan),
+    "published: CaloINN": (0.626, 0.638, 2.88),
+    "published: CaloDiffusion": (0.635, 0.536, 4500.0),
+    "published: CaloForest (trees)": (0.845, 0.924, 27.3),
+    "published: BoloGAN": (0.927, 0.966, 0.55),
+}
+#: Incident energy, MeV, that is left out of the training and asked for.
+LEFT_OUT = 4096.0
+
+Pair = tuple[Any, Any]
+
+
+def measure(bench: Bench) -> Iterator[Measurement]:
+    """Figures of our method and the floor for each seed, then the energy left out, the flat recipe, published rows."""
+    judge = _read(bench, (JUDGE,))
+    judge = _few(judge, 50) if bench.quick else judge
+    train = _read(bench, TRAIN)
+    train = _few(train, 50) if bench.quick else train
+    for seed in bench.seeds:
+        generated, costs, model = _ours(train, judge, seed, bench)
+        yield from _judged(judge, generated, _same_energies(train, judge, seed), seed, costs, bench)
+        if seed == 0:
+            yield _left_out(train, judge, model, seed)
+            yield _flat(train, judge, seed)
+    for name, (low, high, milliseconds) in PUBLISHED.items():
+        yield Measurement(name, 0, {"auc_dnn_low": low, "auc_dnn_high": high, "sample_ms": milliseconds})
+
+
+def _read(bench: Bench, names: tuple[str, ...]) -> Pair:
+    parts = [load_calochallenge(bench.file(name)) for name in names]
+    return np.concatenate([p.showers for p in parts]), np.concatenate([p.incident_energies for p in parts]).astype(
+        float
+    )
+
+
+def _few(pair: Pair, n: int) -> Pair:
+    """``n`` showers of each energy."""
+    rows = np.concatenate([np.flatnonzero(pair[1] == e)[:n] for e in np.unique(pair[1])])
+    return pair[0][rows], pair[1][rows]
+
+
+def _same_energies(train: Pair, judge: Pair, seed: int) -> Pair:
+    """As many training showers of each energy as the judging ones have."""
+    rng = np.random.default_rng(seed)
+    energies, counts = np.unique(judge[1], return_counts=True)
+    rows = [rng.choice(np.flatnonzero(train[1] == e), n, replace=False) for e, n in zip(energies, counts, strict=True)]
+    chosen = np.concatenate(rows)
+    return train[0][chosen], train[1][chosen]
+
+
+def _settings(seed: int, bench: Bench) -> dict[str, Any]:
+    quick = {"rings": {"n_estimators": 2}, "angles": {"n_estimators": 2}} if bench.quick else {}
+    return {"geometry": GEOMETRY, "random_state": seed, "n_jobs": None} | quick
+
+
+def _ours(train: Pair, judge: Pair, seed: int, bench: Bench) -> tuple[Any, dict[str, float], ShowerBUFF]:
+    model = ShowerBUFF(**_settings(seed, bench))
+    with Meter() as meter:
+        model.fit(*train)
+    costs = {"train_cpu": meter.cost.cpu, "memory_mib": meter.cost.memory / 2**20}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.buff"
+        model.save(path)
+        costs["file_mb"] = os.path.getsize(path) / 1e6
+    model.sample(judge[1][:10])
+    for size in (1000, 4000):
+        start = time.process_time()
+        showers = model.sample(judge[1], batch_size=size)
+        costs[f"sample_ms_{size}"] = (time.process_time() - start) / len(judge[1]) * 1e3
+    return showers, costs | {"sample_ms": costs["sample_ms_4000"]}, model
+
+
+def _judged(
+    judge: Pair, generated: Any, floor: Pair, seed: int, costs: dict[str, float], bench: Bench
+) -> Iterator[Measurement]:
+    """Ours and the floor; classifiers of the floor once, as they are near 0.5 whatever the seed."""
+    report = shower_report(*judge, generated, judge[1], GEOMETRY, random_state=seed)
+    classifiers = ("trees", "mlp") if seed == bench.seeds[0] else ()
+    floors = shower_report(*judge, *floor, GEOMETRY, classifiers=classifiers, random_state=seed).values
+    values = _names(report.values) | costs | _growth(judge, generated, seed) | _networks(judge, generated, seed)
+    for name in ("response", "layer energies", "centres", "widths", "sparsity"):
+        key = f"separation {name}"
+        values[f"{key.replace(' ', '_')}_over_floor"] = report.values[key] / floors[key]
+    yield Measurement(OURS, seed, values)
+    yield Measurement(FLOOR, seed, _names(floors))
+
+
+def _names(values: Any) -> dict[str, float]:
+    return {name.replace(" ", "_"): value for name, value in values.items()}
+
+
+def _networks(judge: Pair, showers: Any, seed: int, kinds: tuple[str, ...] = ("low", "high")) -> dict[str, float]:
+    """Areas of the challenge's network; none where PyTorch is missing."""
+    try:
+        from buff_baselines.shower_classifier import challenge_auc
+    except ImportError:
+        return {}
+    found = {}
+    for kind in kinds:
+        real, other = (shower_inputs(x, judge[1], GEOMETRY, kind) for x in (judge[0], showers))  # type: ignore[arg-type]
+        found[f"auc_dnn_{kind}"] = challenge_auc(real, other, random_state=seed)
+    return found
+
+
+def _growth(judge: Pair, generated: Any, seed: int) -> dict[str, float]:
+    """Areas of trees on strong inputs by the number of judging showers."""
+    from buff.metrics import c2st
+
+    found = {}
+    for n in (1000, 2000):
+        if n < len(judge[1]):
+            rows = np.random.default_rng(seed).permutation(len(judge[1]))[:n]
+            real, other = (shower_inputs(x[rows], judge[1][rows], GEOMETRY, "strong") for x in (judge[0], generated))
+            found[f"auc_trees_strong_{n}"] = c2st(real, other, seeds=1, n_permutations=0, random_state=seed).value
+    return found
+
+
+def _left_out(train: Pair, judge: Pair, model: ShowerBUFF, seed: int) -> Measurement:
+    """Showers of an energy that a model never saw, beside those of one that did."""
+    kept, there = train[1] != LEFT_OUT, judge[1] == LEFT_OUT
+    without = ShowerBUFF(**model.get_params()).fit(train[0][kept], train[1][kept])
+    values: dict[str, float] = {}
+    real = (judge[0][there], judge[1][there])
+    for name, one in (("left_out", without), ("learned", model)):
+        showers = one.sample(real[1])
+        report = shower_report(*real, showers, real[1], GEOMETRY, inputs=("low", "high"), classifiers=("trees",))
+        values |= {f"{name}_{key}": report.values[key.replace("_", " ")] for key in ("auc_trees_low", "auc_trees_high")}
+        response = [(x.sum(axis=1) / LEFT_OUT) for x in (real[0], showers)]
+        values[f"{name}_response_shift"] = float(response[1].mean() / response[0].mean() - 1)
+        values[f"{name}_resolution_ratio"] = float(response[1].std() / response[0].std())
+    return Measurement(f"{OURS}, {LEFT_OUT:g} MeV", seed, values)
+
+
+def _flat(train: Pair, judge: Pair, seed: int) -> Measurement:
+    """Flow matching of all voxels at once given the energy, with trees of shared leaves, as CaloForest does it."""
+    rows = np.random.default_rng(seed).permutation(len(train[1]))[:FLAT_SHOWERS]
+    x, energies = train[0][rows] / train[1][rows, None], np.log2(train[1][rows])[:, None]
+    flat = BUFF(
+        n_steps=FLAT_NODES, n_estimators=10, max_depth=7, learning_rate=0.3, noise_budget=4 * FLAT_SHOWERS,
+        layout="sketch", random_state=seed,
+    )  # fmt: skip
+    start = time.process_time()
+    flat.fit(x, condition=energies)
+    values = {"train_cpu": time.process_time() - start}
+    start = time.process_time()
+    showers = np.asarray(flat.sample(len(judge[1]), condition=np.log2(judge[1])[:, None])) * judge[1][:, None]
+    values["sample_ms"] = (time.process_time() - start) / len(judge[1]) * 1e3
+    report = shower_report(*judge, np.maximum(showers, 0), judge[1], GEOMETRY, classifiers=("trees",))
+    return Measurement(FLAT, seed, _names(report.values) | values | _networks(judge, showers, seed, ("low", "high")))
+
+
+def _quantity(name: str, label: str, unit: str = "", digits: int = 3) -> Quantity:
+    return Quantity(name, label, unit, digits)
+
+
+QUANTITIES = (
+    *(
+        _quantity(f"auc_{who}_{kind}", f"AUC {who} {kind}")
+        for who in ("trees", "mlp", "dnn")
+        for kind in ("low", "normalised", "high", "strong")
+        if (who, kind) != ("dnn", "strong")
+    ),
+    *(_quantity(f"auc_trees_strong_{n}", f"AUC trees strong, {n} to judge") for n in (1000, 2000)),
+    *(_quantity(name, name, digits=5) for name in ("fpd", "kpd")),
+    *(_quantity(name, name) for name in ("precision", "recall", "density", "coverage")),
+    *(
+        _quantity(f"separation_{kind}", f"separation {kind.replace('_', ' ')}", digits=4)
+        for kind in ("response", "layer_energies", "centres", "widths", "radial_centres", "radial_widths", "sparsity")
+    ),
+    _quantity("train_cpu", "train CPU", "s", 1),
+    _quantity("sample_ms", "a shower, CPU", "ms"),
+    _quantity("sample_ms_1000", "a shower in batches of 1,000", "ms"),
+    _quantity("memory_mib", "peak memory", "MiB", 0),
+    _quantity("file_mb", "file", "MB", 1),
+)
+CASE = Case(
+    "showers",
+    "photon showers of 368 voxels: quality and cost beside a flat recipe and the CaloChallenge's published entries",
+    QUANTITIES,
+    measure,
+    tuple(Comparison(FLAT, OURS, q) for q in ("auc_trees_low", "auc_trees_high", "train_cpu", "sample_ms")),
+    (
+        *(
+            Target(OURS, f"auc_{who}_{kind}", 0.56)
+            for who in ("trees", "mlp")
+            for kind in ("low", "normalised", "high")
+        ),
+        *(Target(OURS, f"auc_dnn_{kind}", 0.56) for kind in ("low", "high")),
+        Target(OURS, "auc_trees_strong", 0.58),
+        *(Target(OURS, f"separation_{k}_over_floor", 1.5) for k in ("response", "layer_energies", "centres", "widths")),
+        Target(OURS, "train_cpu", 300.0),
+        Target(OURS, "sample_ms_1000", 0.5),
+        Target(OURS, "file_mb", 10.0),
+    ),
+)

@@ -1,0 +1,124 @@
+"""``buff fit``, ``sample`` and ``evaluate`` with ``--jets``: clouds of particles in the layout of JetNet."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from buff.cli.options import listed
+
+__all__ = ["evaluate_jets", "fit_jets", "sample_jets"]
+
+
+def fit_jets(
+    events: Path,
+    output: Path,
+    condition: list[str] | None,
+    max_rows: int | None,
+    options: Mapping[str, Any],
+    other: Mapping[str, Any],
+    *,
+    quiet: bool,
+) -> None:
+    """Learn the jets of a file and save the model.
+
+    Raises
+    ------
+    ValueError
+        Options that are for tables.
+    """
+    from buff.datasets import read_jetnet
+    from buff.generators import JetBUFF
+
+    if given := [name for name, value in other.items() if value is not None]:
+        raise ValueError(f"{', '.join(given)}: for tables, not with --jets")
+    clouds = read_jetnet(events, max_rows)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    model = JetBUFF(**chosen, verbose=0 if quiet else 1)
+    model.fit(clouds, condition=condition)
+    model.save(output)
+    typer.echo(f"{output}: {len(clouds):,} jets learned, {output.stat().st_size / 1e6:.1f} MB")
+
+
+def sample_jets(
+    model: Any,
+    output: Path,
+    number: int | None,
+    condition: Path | None,
+    given: list[str] | None,
+    seed: int,
+    first_event: int,
+) -> None:
+    """Generate jets into a file; ``condition`` is a file of jets for which particles are drawn.
+
+    Raises
+    ------
+    ValueError
+        A model of tables, or a file that is not HDF5.
+    """
+    from buff.datasets import read_jetnet, write_jetnet
+    from buff.generators import JetBUFF
+
+    if not isinstance(model, JetBUFF):
+        raise ValueError(f"--jets: the model is a {type(model).__name__}, fitted without --jets")
+    if output.suffix not in (".hdf5", ".h5"):
+        raise ValueError(f"{output}: jets are written as .hdf5 or .h5")
+    how: dict[str, Any] = {"random_state": seed, "first_event": first_event, "condition": _fixed(given)}
+    if condition is None:
+        clouds = model.sample(number or 1000, **how)
+    else:
+        jets = read_jetnet(condition, number).jets
+        if model.features_.conditions and given is None:
+            how["condition"] = jets.select(model.features_.conditions)
+        clouds = model.sample(jets=jets, **how)
+    write_jetnet(output, clouds)
+    typer.echo(f"{output}: {len(clouds):,} jets, seed {seed}")
+
+
+def _fixed(given: list[str] | None) -> Any:
+    """A table of one row from NAME=VALUE: numbers where the text is one."""
+    import pyarrow as pa
+
+    pairs = [entry.partition("=") for entry in listed(given) or []]
+    for name, sign, value in pairs:
+        if not (name and sign and value):
+            raise ValueError(f"--given {name}{sign}{value}: write it as NAME=VALUE")
+    return pa.table({name: [_value(text)] for name, _, text in pairs}) if pairs else None
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def evaluate_jets(
+    real: Path,
+    generated: Path,
+    train: Path | None,
+    max_rows: int | None,
+    report: Path | None,
+    json: Path | None,
+    title: str | None,
+    seed: int,
+) -> None:
+    """Print all metrics of jets; write them, and a page with plots."""
+    from buff.datasets import read_jetnet
+    from buff.metrics import jet_report
+
+    first, second = (read_jetnet(path, max_rows) for path in (real, generated))
+    more = None if train is None else read_jetnet(train)
+    classes = set(first.jets["jet_class"]) if "jet_class" in first.jets.names else set()
+    jet_class = str(classes.pop()) if len(classes) == 1 and classes <= {"g", "q", "t"} else None
+    measured = jet_report(first, second, more_real=more, jet_class=jet_class, random_state=seed)
+    typer.echo(str(measured))
+    if json is not None:
+        measured.save(json)
+    if report is not None:
+        from buff.report.jets import jets_page
+
+        jets_page(measured, first.particles, second.particles, report, title or f"{generated.name} against {real.name}")

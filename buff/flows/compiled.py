@@ -1,0 +1,137 @@
+"""From noise to scores in one compiled loop: blocks of events go through all nodes while they are in the cache."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from buff import kernels
+from buff.flows.nodes import NodeModel
+from buff.flows.request import SampleRequest
+from buff.protocols import Array
+from buff.solvers.unroll import Program, unroll
+from buff.trees import FlatForest
+
+if TYPE_CHECKING:
+    from buff.flows.arrays import ReproducibleLinear
+    from buff.flows.model import FlowModel
+
+__all__ = ["CompiledFlow", "pack_flow", "program_of", "stream_key", "unfit"]
+
+
+class CompiledFlow:
+    """A flow as the kernels hold it; its scores are those of the model, bit by bit.
+
+    Parameters
+    ----------
+    model : FlowModel
+
+    Raises
+    ------
+    ValueError
+        The kernels cannot hold the model, and why.
+    """
+
+    def __init__(self, model: "FlowModel") -> None:
+        reason = unfit(model)
+        if reason:
+            raise ValueError(reason)
+        program = program_of(model)
+        self.n_dims, self.n_draws = model.n_dims, 1 + program.n_draws
+        self.raw = pack_flow(model, program)
+        self._flow: Any = None
+
+    def draw(self, batch: SampleRequest) -> Array | None:
+        """Scores of one batch of events (n, d); None where the field is not finite."""
+        chosen = None if batch.chosen is None else np.ascontiguousarray(batch.chosen, np.int64)
+        keys = [stream_key(batch.seed, batch.stream + k) for k in range(self.n_draws)]
+        return self._sample(batch.n, b"".join(keys), batch.first_event, chosen, None, batch.source, batch.condition)
+
+    def transport(self, x0: Array, condition: Array | None) -> Array | None:
+        """Scores where the flow takes x0 (n, d), without noise on the way."""
+        return self._sample(len(x0), bytes(16 * self.n_draws), 0, None, x0, None, condition)
+
+    def _sample(
+        self,
+        n: int,
+        keys: bytes,
+        first: int,
+        chosen: Array | None,
+        state: Array | None,
+        source: Array | None,
+        condition: Array | None,
+    ) -> Array | None:
+        module = kernels.native()
+        if self._flow is None:
+            self._flow = module.flow(self.raw)
+        out = np.empty((n, self.n_dims), np.float32)
+        if not n:
+            return out
+        parts = [None if part is None else _rows(part) for part in (state, source, condition)]
+        return out if module.sample(self._flow, kernels.number(), keys, first, chosen, *parts, out) else None
+
+
+def unfit(model: "FlowModel") -> str:
+    """Why a flow cannot be compiled; empty if it can."""
+    if model.device != "cpu":
+        return f"the model is on {model.device}"
+    if not model.n_dims:
+        return "all columns are constant"
+    for node in model.nodes:
+        if type(node) is not NodeModel or not isinstance(node.trees, FlatForest | None):
+            return "trees that bytes cannot hold stay with XGBoost"
+    try:
+        program_of(model)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def program_of(model: "FlowModel") -> Program:
+    """The solver on the model's grid as a program; see :func:`buff.solvers.unroll.unroll`."""
+    return unroll(model.solver, model.grid, model.times, model.field.path)
+
+
+def pack_flow(model: "FlowModel", program: Program) -> bytes:
+    """The flow as the kernels and the C++ sampler read it."""
+    parts = [_integers(model.n_dims, model.n_conditions), np.float32(model.source_noise).tobytes()]
+    parts.append(_integers(len(model.nodes)))
+    for node in model.nodes:
+        trees = node.trees
+        parts += [_linear(node.linear), _integers(trees is not None)]
+        if isinstance(trees, FlatForest):
+            parts.append(trees.packed())
+    words, constants = program.table()
+    parts += [_integers(program.registers, program.result, len(constants))]
+    parts += [kernels.sized(words), kernels.sized(constants)]
+    parts.append(_integers(model.standardizer is not None))
+    if model.standardizer is not None:
+        scale = np.asarray(model.standardizer.scale, np.float32)
+        parts += [_linear(model.standardizer.shift), kernels.sized(scale)]
+    calibration = model.calibration
+    parts.append(_integers(0 if calibration is None else len(calibration.levels)))
+    if calibration is not None:
+        arrays = (calibration.quantiles.T.astype(np.float32), calibration.levels, calibration.smooth.astype(np.uint8))
+        parts += map(kernels.sized, arrays)
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=1024)
+def stream_key(seed: int, stream: int) -> bytes:
+    """Key of a stream of random numbers, as :class:`buff.randomness.EventNoise` takes it."""
+    return np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint64).tobytes()
+
+
+def _linear(linear: "ReproducibleLinear") -> bytes:
+    weights = np.asarray(linear.weights, np.float64)
+    return _integers(*weights.shape) + kernels.sized(weights) + kernels.sized(np.asarray(linear.bias, np.float32))
+
+
+def _integers(*values: Any) -> bytes:
+    return np.array(values, np.int32).tobytes()
+
+
+def _rows(part: Array) -> Array:
+    """Rows in one piece; a row that all events share stays one."""
+    shared = len(part) > 1 and part.strides[0] == 0
+    return np.ascontiguousarray(part[:1] if shared else part, np.float32)

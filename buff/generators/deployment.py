@@ -1,0 +1,78 @@
+"""What fitted generators offer beyond tables: single events, C++ and ONNX, what they run on."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from buff.flows import MixtureModel
+
+if TYPE_CHECKING:
+    from buff.export import EventSampler
+    from buff.transforms import ConditionEncoder, TableTransformer
+
+__all__ = ["Deployable"]
+
+
+class Deployable:
+    """Single events and exports of a generator."""
+
+    if TYPE_CHECKING:
+        model_: Any
+        space_: Any
+        _encoder: ConditionEncoder | None
+        _class_spaces: tuple[TableTransformer, ...]
+
+        def _sampling_seed(self, random_state: Any) -> int: ...
+
+    @property
+    def backend_(self) -> str:
+        """What draws events: instructions of the compiled kernels, or ``"xgboost"`` and why."""
+        check_is_fitted(self)
+        models = self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
+        return ", ".join(sorted({model.backend for model in models}))
+
+    @property
+    def condition_encoder_(self) -> "ConditionEncoder | None":
+        """From conditions to features; None without a condition."""
+        check_is_fitted(self)
+        return self._encoder
+
+    @property
+    def class_spaces_(self) -> "tuple[TableTransformer, ...]":
+        """The map between table and scores of each class, or of all rows."""
+        check_is_fitted(self)
+        return self._class_spaces or (self.space_,)
+
+    def sampler(self, random_state: Any = None) -> "EventSampler":
+        """A small, thread-safe object that draws single events, for event loops.
+
+        ``sampler.draw(i, condition)`` is event i of ``sample`` with the same random state, without tables.
+
+        Parameters
+        ----------
+        random_state : None, int or NumPy generator
+            As in ``sample``.
+
+        Raises
+        ------
+        ExportError
+            The model has a column or a solver that no sampler can do.
+        """
+        from buff.export import EventSampler
+
+        check_is_fitted(self)
+        return EventSampler(self, self._sampling_seed(random_state))
+
+    def export(self, directory: str | os.PathLike[str], format: str = "cpp") -> None:
+        """Write the sampler for C++ (headers and a model file) or ONNX; see :func:`buff.export.export_model`.
+
+        Parameters
+        ----------
+        directory : path
+        format : {"cpp", "onnx"}
+        """
+        from buff.export import export_model
+
+        check_is_fitted(self)
+        export_model(self, directory, format)

@@ -1,0 +1,82 @@
+"""A fitted JetBUFF to the parts of an archive, and back."""
+
+from typing import Any
+
+import numpy as np
+
+from buff.archive import Archive, nested
+from buff.generators.buff import BUFF
+from buff.generators.jet_clouds import CloudTemplate
+from buff.generators.jet_features import JetFeatures
+from buff.generators.jet_stages import SplittingFlows
+from buff.generators.jet_table import MarginMap
+from buff.generators.jet_tables import JetTables
+from buff.generators.parameters import resolve_device
+from buff.transforms import ConditionEncoder
+
+__all__ = ["jets_from_archive", "jets_to_archive"]
+
+#: Parameters that mean something on one machine only, or that are kept as models.
+_LOCAL = ("cache_dir", "max_memory", "n_jobs", "jet_model", "device")
+
+
+def jets_to_archive(model: Any) -> Archive:
+    """Everything that makes the fitted model."""
+    parameters = {name: value for name, value in model.get_params(deep=False).items() if name not in _LOCAL}
+    state = parameters["random_state"]
+    parameters["random_state"] = int(state) if isinstance(state, int | np.integer) else None
+    record: dict[str, Any] = {
+        "parameters": parameters,
+        "seed": str(model.seed_),
+        "template": model.template_.to_dict(),
+        "radius": model.radius_,
+        "max_particles": model.max_particles_,
+        "stage_seconds": model.stage_seconds_,
+    }
+    arrays: dict[str, Any] = {}
+    blobs: dict[str, bytes] = {}
+
+    def add(name: str, part: tuple[Any, ...]) -> None:
+        record[name] = part[0]
+        arrays.update({f"{name}/{key}": a for key, a in part[1].items()})
+        blobs.update({f"{name}/{key}": b for key, b in (part[2] if len(part) > 2 else {}).items()})
+
+    add("features", model.features_.to_arrays())
+    add("flows", model.flows_.to_arrays())
+    tables = model.tables_
+    if tables.encoder is not None:
+        add("encoder", tables.encoder.to_arrays())
+    for name, margins in (("margins", tables.margins), ("given_margins", tables.given_margins)):
+        if margins is not None:
+            add(name, margins.to_arrays())
+    for name, table in (("jet_model", tables.model), ("given_model", tables.given)):
+        if table is not None:
+            own = table.to_archive()
+            add(name, (own.record, own.arrays, own.blobs))
+    return Archive(type(model).__name__, record, arrays, blobs)
+
+
+def jets_from_archive(kind: type, archive: Archive) -> Any:
+    """A model of this kind with what was learned."""
+    record = archive.record
+
+    def part(name: str) -> Archive:
+        return Archive("", record[name], nested(archive.arrays, name), nested(archive.blobs, name))
+
+    model = kind(**record["parameters"])
+    model.seed_ = int(record["seed"])
+    model.template_ = CloudTemplate.from_dict(record["template"])
+    model.radius_, model.max_particles_ = float(record["radius"]), int(record["max_particles"])
+    model.stage_seconds_ = dict(record["stage_seconds"])
+    model.features_ = JetFeatures.from_arrays(record["features"], part("features").arrays)
+    model.derived_ = tuple(entry.name for entry in model.features_.derived)
+    flows = part("flows")
+    model.flows_ = SplittingFlows.from_arrays(flows.record, flows.arrays, flows.blobs, resolve_device(model.device))
+    margins, given_margins = (
+        MarginMap.from_arrays(record[name], part(name).arrays) if name in record else None
+        for name in ("margins", "given_margins")
+    )
+    encoder = ConditionEncoder.from_arrays(record["encoder"], part("encoder").arrays) if "encoder" in record else None
+    given = BUFF.from_archive(part("given_model")) if "given_model" in record else None
+    model.tables_ = JetTables(BUFF.from_archive(part("jet_model")), encoder, given, margins, given_margins)
+    return model

@@ -1,0 +1,267 @@
+"""Features of jets beside their particles: which are drawn, which follow, which are given."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from buff.generators.jet_table import Derived, derived_columns
+from buff.physics import JetKinematics
+from buff.protocols import Array
+from buff.tables import Columns, read
+from buff.tables.template import Template
+from buff.transforms import ConditionEncoder
+from buff.transforms.conditions import read_any
+
+__all__ = ["JetFeatures"]
+
+#: Prefixes that keep names of jets and of conditions apart.
+_JETS, _CONDITION = "jets.", "condition."
+#: Numbers that identify events: there is nothing to learn about them.
+_EVENT = "event"
+
+
+@dataclass(frozen=True, eq=False)
+class JetFeatures:
+    """What is known of the columns of the jets' table.
+
+    Attributes
+    ----------
+    template : Template or None
+        The container; None without features.
+    names : tuple of str
+        Columns that come back, in order.
+    derived : tuple of Derived
+        Those that particles decide.
+    conditions : tuple of str
+        Those that jets are asked for.
+    pt : str or None
+        The unit of the particles' pT.
+    labels : ConditionEncoder or None
+        Of drawn columns that hold classes.
+    labelled : tuple of str
+        These columns.
+    """
+
+    template: Template | None = None
+    names: tuple[str, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    conditions: tuple[str, ...] = ()
+    pt: str | None = None
+    labels: ConditionEncoder | None = None
+    labelled: tuple[str, ...] = ()
+
+    @classmethod
+    def read(
+        cls, jets: Any, condition: Any, particles: Array, pt_column: str | None
+    ) -> tuple["JetFeatures", dict[str, Array] | None, Any]:
+        """Features, values by name (None without any), and the condition as a table."""
+        if jets is None:
+            if condition is not None and _is_names(condition):
+                raise ValueError(f"condition={condition!r} names columns of jets, and there are no jets")
+            if pt_column not in (None, "auto"):
+                raise ValueError(f"pt_column={pt_column!r} is a column of jets, and there are no jets")
+            return cls(), None, None if condition is None else _agreeing(condition, len(particles))
+        columns, _ = read_any(jets, "j", "jets") if isinstance(jets, Mapping) else (read(jets, prefix="j"), False)
+        if len(columns) != len(particles):
+            raise ValueError(f"jets has {len(columns)} rows and particles has {len(particles)} jets: they must agree")
+        kept = [j for j, name in enumerate(columns.names) if name != _EVENT]
+        columns = columns.select(kept)
+        values = dict(zip(columns.names, columns.arrays, strict=True))
+        asked: tuple[str, ...] = ()
+        if condition is not None and _is_names(condition):
+            asked = (condition,) if isinstance(condition, str) else tuple(condition)
+            if absent := [name for name in asked if name not in values]:
+                raise ValueError(f"condition names the columns {absent}, jets has {list(values)}")
+            condition = pa.table({name: values[name] for name in asked})
+        elif condition is not None:
+            condition = _agreeing(condition, len(particles))
+        pt = _pt_name(pt_column, values, particles)
+        own = {name: column for name, column in values.items() if name not in asked}
+        scale = np.asarray(values[pt], np.float64) if pt else np.ones(len(particles))
+        free = {name: column for name, column in own.items() if name != pt}
+        features = cls(columns.template, columns.names, derived_columns(free, particles, scale), asked, pt)
+        return features, own, condition
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Columns that a model draws."""
+        follows = {entry.name for entry in self.derived} | set(self.conditions)
+        return tuple(name for name in self.names if name not in follows)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Columns that are given where jets are."""
+        return tuple(name for name in self.names if name not in self.conditions)
+
+    def generated(self, jets: Mapping[str, Array] | None) -> dict[str, Array]:
+        """Columns of the jet table beside the kinematics."""
+        return {} if jets is None else {_JETS + name: jets[name] for name in self.drawn}
+
+    def scale(self, columns: Mapping[str, Array] | None, n: int) -> Array:
+        """Unit of pT of each jet."""
+        if self.pt is None or columns is None:
+            return np.ones(n)
+        values = columns[_JETS + self.pt] if _JETS + self.pt in columns else columns[self.pt]
+        return np.maximum(np.asarray(values, np.float64), 1e-12)
+
+    def fitted(self, jets: Mapping[str, Array] | None) -> "JetFeatures":
+        """With encoders of the classes among the drawn columns."""
+        labelled = tuple(name for name in self.drawn if jets is not None and jets[name].dtype.kind in "OUb")
+        labelled = tuple(name for name in labelled if jets is not None and len(np.unique(jets[name].astype(str))) > 1)
+        if not labelled or jets is None:
+            return self
+        return replace(self, labels=ConditionEncoder().fit(_table(jets, labelled)), labelled=labelled)
+
+    def encode(self, columns: Mapping[str, Array] | None, condition: Array) -> Array:
+        """Features (n, c) of jets that their particles depend on: conditions and classes."""
+        if self.labels is None or columns is None:
+            return condition
+        known = {name: columns[_JETS + name] if _JETS + name in columns else columns[name] for name in self.labelled}
+        return np.hstack([condition, self.labels.transform(_table(known, self.labelled))])
+
+    def read_given(self, jets: Any, most: int) -> dict[str, Array]:
+        """Values of the features that particles are asked for, by name.
+
+        Raises
+        ------
+        ValueError
+            Missing columns, no features were fitted; multiplicities below 1 or above ``most``, negative masses, sums
+            of pT that are not positive.
+        """
+        if self.template is None:
+            raise ValueError("jets: the model was fitted without features of jets, fit(particles, jets)")
+        columns = read_any(jets, "j", "jets")[0]
+        if columns.template.is_frame or isinstance(jets, Mapping):
+            values = dict(zip(columns.names, columns.arrays, strict=True))
+        elif len(columns.names) == len(self.asked):
+            values = dict(zip(self.asked, columns.arrays, strict=True))
+        else:
+            raise ValueError(f"jets has {len(columns.names)} columns, expected {len(self.asked)}: {list(self.asked)}")
+        if absent := [name for name in self.asked if name not in values]:
+            raise ValueError(f"jets lacks the columns {absent}, found {list(values)}")
+        given = {name: values[name] for name in self.asked}
+        self._check_given(given, most)
+        return given
+
+    def given_table(self, jets: Mapping[str, Array], condition: Columns | None) -> pa.Table:
+        """Features and conditions as the condition of what particles start from."""
+        # whole numbers are amounts here, of which any may be asked for
+        known = {name: a.astype(np.float64) if a.dtype.kind in "iu" else a for name, a in jets.items()}
+        known = {_JETS + name: known[name] for name in self.asked}
+        if condition is not None:
+            known |= {_CONDITION + name: a for name, a in zip(condition.names, condition.arrays, strict=True)}
+        return _table(known, tuple(known))
+
+    def constrained(self, jets: JetKinematics, given: Mapping[str, Array]) -> JetKinematics:
+        """Kinematics that agree with the features that are given."""
+        scale = self.scale(given, len(jets))
+        for entry in sorted(self.derived, key=lambda entry: ("n", "pt", "mass").index(entry.quantity)):
+            values = np.asarray(given[entry.name], np.float64) / (scale if entry.scaled else 1)
+            if entry.quantity == "n":
+                n = values.astype(np.intp)
+                softest = jets.softest * jets.n / n
+                jets = replace(jets, n=n, softest=softest, moment=np.where(n > 1, jets.moment, 0.0))
+            elif entry.quantity == "pt":
+                ratio = values / jets.pt
+                jets = replace(jets, pt=values, moment=jets.moment / ratio, softest=jets.softest * ratio)
+            else:
+                jets = replace(jets, moment=np.where(jets.n > 1, values**2 / jets.pt, 0.0))
+        return jets
+
+    def _check_given(self, given: Mapping[str, Array], most: int) -> None:
+        for entry in self.derived:
+            values = np.asarray(given[entry.name], np.float64)
+            if entry.quantity == "n":
+                off = (values < 1) | (values > most) | (values != np.rint(values))
+                _refuse(entry.name, given[entry.name], off, f"a whole number from 1 to {most}")
+            elif entry.quantity == "pt":
+                _refuse(entry.name, values, ~(values > 0), "positive")
+            else:
+                _refuse(entry.name, values, ~(values >= 0), "not negative")
+        if self.pt is not None:
+            _refuse(self.pt, given[self.pt], ~(np.asarray(given[self.pt], np.float64) > 0), "positive")
+
+    def given_mass(self, given: Mapping[str, Array]) -> Array | None:
+        """The mass that particles must have, in their unit."""
+        for entry in self.derived:
+            if entry.quantity == "mass":
+                values = np.asarray(given[entry.name], np.float64)
+                return values / (self.scale(given, len(values)) if entry.scaled else 1)
+        return None
+
+    def restore(self, columns: Mapping[str, Array], particles: Array, scale: Array, condition: Columns | None) -> Any:
+        """The table of jets in the container that was fitted; None without features."""
+        if self.template is None:
+            return None
+        values = {name.removeprefix(_JETS): column for name, column in columns.items()}
+        values |= {entry.name: entry.of(particles, scale) for entry in self.derived}
+        if condition is not None and self.conditions:
+            values |= dict(zip(condition.names, condition.arrays, strict=True))
+        return self.template.restore([values[name] for name in self.names])
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """A JSON-serialisable record and named arrays."""
+        record, arrays = (None, {}) if self.labels is None else self.labels.to_arrays()
+        facts = {
+            "template": None if self.template is None else self.template.to_dict(),
+            "names": list(self.names),
+            "derived": [vars(entry) for entry in self.derived],
+            "conditions": list(self.conditions),
+            "pt": self.pt,
+            "labels": record,
+            "labelled": list(self.labelled),
+        }
+        return facts, arrays
+
+    @classmethod
+    def from_arrays(cls, record: Mapping[str, Any], arrays: Mapping[str, Array]) -> "JetFeatures":
+        """Inverse of :meth:`to_arrays`."""
+        labels, template = record["labels"], record["template"]
+        return cls(
+            None if template is None else Template.from_dict(template),
+            tuple(record["names"]),
+            tuple(Derived(**entry) for entry in record["derived"]),
+            tuple(record["conditions"]),
+            record["pt"],
+            None if labels is None else ConditionEncoder.from_arrays(labels, arrays),
+            tuple(record["labelled"]),
+        )
+
+
+def _table(values: Mapping[str, Array], names: Sequence[str]) -> pa.Table:
+    return pa.table({name: pa.array(values[name], from_pandas=True) for name in names})
+
+
+def _is_names(condition: Any) -> bool:
+    """Whether a condition is given as names of columns."""
+    if isinstance(condition, str):
+        return True
+    return (
+        isinstance(condition, list | tuple) and 0 < len(condition) <= 20 and all(isinstance(c, str) for c in condition)
+    )
+
+
+def _agreeing(condition: Any, n: int) -> Any:
+    rows = len(read_any(condition)[0])
+    if rows != n:
+        raise ValueError(f"condition has {rows} rows and particles has {n} jets: they must agree")
+    return condition
+
+
+def _pt_name(pt_column: str | None, values: Mapping[str, Array], particles: Array) -> str | None:
+    if pt_column is None or pt_column == "auto":
+        total = particles[..., 2].sum(axis=1)
+        candidates = [] if pt_column is None else [name for name in ("jet_pt", "pt") if name in values]
+        return next((name for name in candidates if not np.allclose(values[name], total, 2e-4)), None)
+    if pt_column not in values:
+        raise ValueError(f"pt_column={pt_column!r} is no column of jets, they are {list(values)}")
+    _refuse(pt_column, values[pt_column], ~(np.asarray(values[pt_column], np.float64) > 0), "positive")
+    return pt_column
+
+
+def _refuse(name: str, values: Array, bad: Array, valid: str) -> None:
+    if bad.any():
+        raise ValueError(f"jets: {name} of jet {bad.argmax()} is {values[bad.argmax()]}, and must be {valid}")

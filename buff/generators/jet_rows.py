@@ -1,0 +1,212 @@
+"""Splittings of training jets, kind by kind of node: what the flows of splittings are fitted to."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from buff.errors import check_jobs, check_whole
+from buff.flows import CostEstimate, FlowMatchingData, FlowSettings, estimate_cost
+from buff.generators.parameters import resolve_device
+from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
+from buff.physics.context import node_context, root_context
+from buff.protocols import Array
+from buff.trees import TreeSettings
+
+__all__ = [
+    "KINDS",
+    "LEAST_ROWS",
+    "NodeKind",
+    "SplittingRows",
+    "checked_settings",
+    "context_of",
+    "kind_of",
+    "plan_stages",
+    "splitting_rows",
+]
+
+#: Rows below which a kind of node is drawn from its margins alone.
+LEAST_ROWS = 50
+#: Rows kept of a kind, in units of its budget.
+_SURPLUS = 1.25
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """Nodes that share a flow.
+
+    Attributes
+    ----------
+    name : str
+    targets : tuple of str
+        What is drawn of :class:`~buff.physics.Splittings`, in this order.
+    n_estimators, max_depth, learning_rate, noise_budget
+        Of its trees: see :class:`buff.BUFF`.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    n_estimators: int
+    max_depth: int
+    learning_rate: float
+    noise_budget: int
+
+
+_ALL = ("n_soft", "z", "share", "balance", "angle")
+#: The jet, its two children, what is larger than 7, than 3 particles, threes and pairs.
+KINDS = (
+    NodeKind("root", _ALL, 30, 6, 0.35, 300_000),
+    NodeKind("kids", _ALL, 20, 7, 0.5, 250_000),
+    NodeKind("big", _ALL, 15, 8, 0.7, 170_000),
+    NodeKind("mid", _ALL, 14, 8, 0.7, 180_000),
+    NodeKind("three", ("n_soft", "z", "share", "angle"), 12, 8, 0.7, 150_000),
+    NodeKind("two", ("z", "angle"), 10, 8, 0.7, 150_000),
+)
+
+
+def kind_of(nodes: Nodes) -> Array:
+    """Number of each node's kind in :data:`KINDS`."""
+    by_size = np.select([nodes.n >= 8, nodes.n >= 4, nodes.n == 3], [2, 3, 4], 5)
+    by_depth = np.select([nodes.depth == 0, nodes.depth == 1], [0, 1], by_size)
+    return np.where(nodes.n >= 4, by_depth, by_size)
+
+
+def _settings(kind: NodeKind, effort: float, override: Mapping[str, Any], common: FlowSettings) -> FlowSettings:
+    """Settings of a kind's flow: its own, times the effort, then what is asked for."""
+    asked = {**override}
+    steps = asked.pop("n_steps", common.n_steps)
+    rounds = asked.pop("n_estimators", max(1, round(kind.n_estimators * min(1.0, effort**0.5))))
+    budget = asked.pop("noise_budget", max(1, round(kind.noise_budget * effort)))
+    trees = {"max_depth": kind.max_depth, "learning_rate": kind.learning_rate} | asked
+    return replace(
+        common, n_steps=steps, noise_budget=budget, trees=replace(common.trees, n_estimators=rounds, **trees)
+    )
+
+
+def checked_settings(model: Any) -> dict[str, FlowSettings]:
+    """Settings of every kind of node of a JetBUFF.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the parameter that is off, what it is and what it may be.
+    """
+    check_whole("n_steps", model.n_steps, 1)
+    check_jobs(model.n_jobs)
+    if isinstance(model.effort, bool) or not isinstance(model.effort, int | float) or not 0 < model.effort <= 100:
+        raise ValueError(f"effort must lie in (0, 100], found {model.effort!r}")
+    for name in ("radius", "max_particles"):
+        value = getattr(model, name)
+        if value is not None and not (isinstance(value, int | float | np.number) and value > 0):
+            raise ValueError(f"{name} must be positive or None, found {value!r}")
+    asked, known = dict(model.stages or {}), [kind.name for kind in KINDS]
+    if unknown := sorted(set(asked) - set(known)):
+        raise ValueError(f"stages has the unknown kinds {unknown}, they are {known}")
+    common = FlowSettings(
+        n_steps=int(model.n_steps),
+        solver=model.solver,
+        grid=model.grid,
+        trees=TreeSettings(device=resolve_device(model.device)),
+        n_jobs=model.n_jobs,
+        max_memory=model.max_memory,
+        cache_dir=None if model.cache_dir is None else os.fspath(model.cache_dir),
+        verbose=model.verbose,
+    )
+    _ = common.times  # a solver that has no nodes is refused before anything is read
+    return {kind.name: _settings(kind, float(model.effort), asked.get(kind.name, {}), common) for kind in KINDS}
+
+
+@dataclass(frozen=True, eq=False)
+class SplittingRows:
+    """Nodes of one kind with their splittings, jets (an entry a node), context and weights."""
+
+    nodes: Nodes
+    jets: JetKinematics
+    splittings: Splittings
+    context: Array
+    weights: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @classmethod
+    def join(cls, parts: list["SplittingRows"]) -> "SplittingRows":
+        """All rows of the parts."""
+        weights = None if parts[0].weights is None else np.concatenate([part.weights for part in parts])
+        nodes = Nodes.join([part.nodes for part in parts])
+        names = vars(parts[0].jets)
+        return cls(
+            replace(nodes, jet=np.arange(len(nodes))),
+            JetKinematics(**{name: np.concatenate([getattr(part.jets, name) for part in parts]) for name in names}),
+            Splittings.join([part.splittings for part in parts]),
+            np.concatenate([part.context for part in parts]),
+            weights,
+        )
+
+
+def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, radius: float) -> Array:
+    """Context of nodes of kind k: what surrounds them, and the features (n_jets, c) of their jets."""
+    if KINDS[k].name == "root":
+        own = root_context(jets.take(nodes.jet), scale[nodes.jet])
+    else:
+        own = node_context(nodes, jets, scale, radius)
+    return np.hstack([own, features[nodes.jet]])
+
+
+def splitting_rows(
+    tree: SplittingTree,
+    particles: Array,
+    scale: Array,
+    features: Array,
+    weights: Array | None,
+    budgets: Mapping[str, int],
+    seed: int,
+    chunk: int = 10_000,
+) -> dict[str, SplittingRows]:
+    """Rows of every kind there is, thinned to a little more than its budget, chunk by chunk of jets."""
+    rng = np.random.default_rng([seed, 2])
+    parts: dict[str, list[SplittingRows]] = {kind.name: [] for kind in KINDS}
+    kept = dict.fromkeys(parts, 1.0)
+    for start in range(0, len(particles), chunk):
+        own = slice(start, start + chunk)
+        cloud = particles[own]
+        jets = JetKinematics.of(cloud[..., 0], cloud[..., 1], cloud[..., 2])
+        nodes, splittings = tree.encode(cloud[..., 0], cloud[..., 1], cloud[..., 2])
+        kinds = kind_of(nodes)
+        for k, kind in enumerate(KINDS):
+            i = np.flatnonzero(kinds == k)
+            if start == 0:
+                kept[kind.name] = _SURPLUS * budgets[kind.name] / max(len(i) * len(particles) / len(cloud), 1)
+            if kept[kind.name] < 1:
+                i = i[rng.random(len(i)) < kept[kind.name]]
+            if len(i):
+                few = nodes.take(i)
+                context = context_of(k, few, jets, scale[own], features[own], tree.radius)
+                own_weights = None if weights is None else weights[own][few.jet]
+                rows = SplittingRows(few, jets.take(few.jet), splittings.take(i), context, own_weights)
+                parts[kind.name].append(rows)
+    return {name: SplittingRows.join(part) for name, part in parts.items() if part}
+
+
+def plan_stages(
+    rows: Mapping[str, SplittingRows], settings: Mapping[str, FlowSettings], factor: float = 1.0, trial: bool = False
+) -> list[CostEstimate]:
+    """What the flows of all kinds would cost, for ``factor`` times as many rows up to their budgets.
+
+    Raises
+    ------
+    MemoryError
+        The largest of them would need more than the settings allow.
+    """
+    plans = []
+    for kind in KINDS:
+        if kind.name not in rows or len(rows[kind.name]) < LEAST_ROWS:
+            continue
+        own, part = settings[kind.name], rows[kind.name]
+        n = max(2, int(min(len(part) * factor, _SURPLUS * own.noise_budget)))
+        x1 = np.zeros((n, len(kind.targets)), np.float32)
+        condition = np.resize(part.context.astype(np.float32), (n, part.context.shape[1]))
+        plans.append(estimate_cost(FlowMatchingData.of(x1, condition), own, trial=trial))
+    return plans

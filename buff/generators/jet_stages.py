@@ -1,0 +1,255 @@
+"""Particles of jets, splitting by splitting: one conditional flow for each kind of node."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from buff.archive import nested
+from buff.flows import FlowSettings
+from buff.flows.ranks import BinnedCounts, BinnedRanks
+from buff.flows.stages import Stage, StageNoise
+from buff.generators.jet_rows import KINDS, LEAST_ROWS, NodeKind, SplittingRows, context_of, kind_of
+from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
+from buff.protocols import Array
+
+__all__ = ["SplittingFlows"]
+
+#: Attempts at allowed splittings when margins are read, and draws of which they are read.
+_TRIES, _DRAWS = 2, 100_000
+#: Multiplicities from which a bin of its own begins.
+_EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
+#: Numbers that a splitting takes at most, and attempts at one that the clustering would not have made.
+N_TARGETS, N_ATTEMPTS = 5, 2
+#: Attempts at jets of which a particle is beyond so many radii.
+_ATTEMPTS_AT_JETS, _TOO_FAR = 8, 1.05
+
+
+@dataclass(frozen=True, eq=False)
+class _KindFlow:
+    """The flow of one kind and the maps of its targets; without a flow, targets are independent."""
+
+    kind: NodeKind
+    maps: Mapping[str, BinnedRanks | BinnedCounts]
+    stage: Stage | None
+
+    def splittings(self, nodes: Nodes, context: Array, noise: Array) -> Splittings:
+        """Splittings of nodes from noise (n, 5)."""
+        return self.values(nodes, self.scores(context, noise))
+
+    def scores(self, context: Array, noise: Array) -> Array:
+        """Normal scores of the targets, (n, targets)."""
+        x = noise[:, : len(self.kind.targets)]
+        return x if self.stage is None else self.stage.draw(context, x)
+
+    def values(self, nodes: Nodes, x: Array) -> Splittings:
+        """Splittings of scores."""
+        ones = np.ones(len(nodes))
+        drawn: dict[str, Array] = {"n_soft": np.ones(len(nodes), np.intp), "share": ones, "balance": ones}
+        for j, name in enumerate(self.kind.targets):
+            drawn[name] = self.maps[name].values(x[:, j], _bins(name, self.kind, nodes))
+        for name in ("share", "balance"):
+            if name in self.kind.targets:
+                drawn[name] = 1 / (1 + np.exp(-drawn[name]))
+        drawn["n_soft"] = np.clip(drawn["n_soft"], 1, nodes.n - 1)
+        return Splittings(**drawn)
+
+
+def _bins(name: str, kind: NodeKind, nodes: Nodes) -> Array:
+    if name == "n_soft":
+        return nodes.n
+    if name == "angle" or kind.name == "root":
+        return np.zeros(len(nodes), np.intp)
+    return np.searchsorted(_EDGES, nodes.n, side="right") - 1
+
+
+def _free(name: str, rows: SplittingRows) -> Array | None:
+    """Rows where a target decides nothing."""
+    if name != "balance":
+        return None
+    return (rows.splittings.n_soft == 1) | (rows.nodes.n - rows.splittings.n_soft == 1)
+
+
+def _values(name: str, splittings: Splittings) -> Array:
+    """The target as it is ranked."""
+    values = getattr(splittings, name)
+    if name in ("n_soft", "angle"):
+        return values
+    if name == "z":
+        return np.clip(values, 0.0, 1.0)
+    edge = 1e-9 if name == "share" else 1e-6
+    inside = np.clip(values, edge, 1 - edge)
+    return np.log(inside / (1 - inside))
+
+
+def _fit_kind(
+    kind: NodeKind, tree: SplittingTree, rows: SplittingRows, most: int, settings: FlowSettings, seed: int
+) -> _KindFlow:
+    maps: dict[str, BinnedRanks | BinnedCounts] = {}
+    low, high = (np.empty((len(rows), len(kind.targets)), np.float32) for _ in range(2))
+    for j, name in enumerate(kind.targets):
+        bins, values = _bins(name, kind, rows.nodes), _values(name, rows.splittings)
+        known = np.ones(len(rows), bool) if (free := _free(name, rows)) is None else ~free
+        weights = None if rows.weights is None else rows.weights[known]
+        if not known.any():
+            maps[name] = _no_rows(name)
+            low[:, j], high[:, j] = -5.2, 5.2
+            continue
+        ranks: Any = BinnedCounts if name == "n_soft" else BinnedRanks
+        n_bins = most + 1 if name == "n_soft" else len(_EDGES)
+        maps[name], (below, above) = ranks.fit(values[known], bins[known], n_bins, weights)
+        # what decides nothing is noise, anew with every draw
+        low[:, j], high[:, j] = -5.2, 5.2
+        low[known, j], high[known, j] = below, above
+    if len(rows) < LEAST_ROWS or not settings.trees.n_estimators:
+        return _KindFlow(kind, maps, None)
+    stage = Stage.fit((low, high), rows.context, settings, sample_weight=rows.weights, seed=seed)
+    return _calibrated(_KindFlow(kind, maps, stage), tree, rows, seed)
+
+
+def _no_rows(name: str) -> BinnedRanks | BinnedCounts:
+    """Maps of a target that was never seen."""
+    if name == "n_soft":
+        return BinnedCounts(np.array([[0.0, 1.0]]).repeat(2, axis=0))
+    span = {"angle": (-np.pi, np.pi), "z": (0.0, 1.0)}.get(name, (-3.0, 3.0))
+    return BinnedRanks(np.tile(np.linspace(*span, 421), (len(_EDGES), 1)))
+
+
+def _calibrated(flow: _KindFlow, tree: SplittingTree, rows: SplittingRows, seed: int) -> _KindFlow:
+    """Margins of the splittings that are allowed, given the contexts the flow was fitted to, as they were."""
+    rng = np.random.default_rng([seed, 1])
+    times = max(1, _DRAWS // len(rows))
+    chosen = np.tile(np.arange(len(rows)), times) if times > 1 else rng.permutation(len(rows))[:_DRAWS]
+    if rows.weights is not None:
+        chosen = rng.choice(len(rows), len(chosen), p=rows.weights / rows.weights.sum())
+    nodes, context = rows.nodes.take(chosen), rows.context[chosen]
+    drawn, wrong = np.empty((len(chosen), len(flow.kind.targets)), np.float32), np.arange(len(chosen))
+    for _ in range(_TRIES):
+        few = nodes.take(wrong)
+        drawn[wrong] = x = flow.scores(context[wrong], rng.standard_normal((len(wrong), drawn.shape[1])))
+        wrong = wrong[~tree.allowed(few, *tree.decode(few, flow.values(few, x), rows.jets))]
+    maps = dict(flow.maps)
+    for j, name in enumerate(flow.kind.targets):
+        ranks, free = maps[name], _free(name, rows)
+        if isinstance(ranks, BinnedRanks):
+            known = np.ones(len(chosen), bool) if free is None else ~free[chosen]
+            maps[name] = ranks.calibrated(drawn[known, j], _bins(name, flow.kind, nodes)[known])
+    return replace(flow, maps=maps)
+
+
+@dataclass(frozen=True, eq=False)
+class SplittingFlows:
+    """All kinds of nodes: from jets to particles.
+
+    Attributes
+    ----------
+    tree : SplittingTree
+    flows : tuple of _KindFlow
+        In the order of :data:`KINDS`; None for kinds without nodes.
+    most : int
+        Particles of a jet at most.
+    """
+
+    tree: SplittingTree
+    flows: tuple[_KindFlow | None, ...]
+    most: int
+
+    @classmethod
+    def fit(
+        cls,
+        tree: SplittingTree,
+        rows: Mapping[str, SplittingRows],
+        most: int,
+        settings: Mapping[str, FlowSettings],
+        seed: int,
+    ) -> "SplittingFlows":
+        """Learn every kind there is."""
+        flows = [
+            _fit_kind(kind, tree, rows[kind.name], most, settings[kind.name], seed + k) if kind.name in rows else None
+            for k, kind in enumerate(KINDS)
+        ]
+        return cls(tree, tuple(flows), most)
+
+    def sample(self, noise: StageNoise, jets: JetKinematics, scale: Array, features: Array) -> Array:
+        """Particles (n, most, 3) of jets; those of which a particle is too far out are drawn again."""
+        cloud = self.particles(jets, scale, features, noise)
+        for attempt in range(1, _ATTEMPTS_AT_JETS):
+            away = np.hypot(cloud[..., 0], cloud[..., 1]).max(axis=1)
+            bad = np.flatnonzero(away > _TOO_FAR * self.tree.radius)
+            if not len(bad):
+                break
+            own = replace(noise, events=noise.events[bad])
+            cloud[bad] = self.particles(jets.take(bad), scale[bad], features[bad], own, attempt)
+        return cloud
+
+    def particles(
+        self, jets: JetKinematics, scale: Array, features: Array, noise: StageNoise, attempt: int = 0
+    ) -> Array:
+        """Particles (n, most, 3) of jets, from the noise of these events."""
+        numbers: dict[int, Array] = {}
+
+        def splitter(nodes: Nodes, again: int) -> Splittings:
+            stream = attempt * N_ATTEMPTS + again
+            if stream not in numbers:
+                numbers[stream] = noise.draw(stream, max(self.most - 1, 1), N_TARGETS)
+            own = numbers[stream][nodes.jet, nodes.element]
+            kinds = kind_of(nodes)
+            order = np.argsort(kinds, kind="stable")
+            starts = np.flatnonzero(np.diff(kinds[order], prepend=-1))
+            parts = []
+            for i in np.split(order, starts[1:]):
+                part = nodes.take(i)
+                parts.append(self._draw(int(kinds[i[0]]), part, jets, scale, features, own[i]))
+            return Splittings.join(parts).take(np.argsort(order))
+
+        return self.tree.grow(jets, splitter, self.most, N_ATTEMPTS)
+
+    def _draw(
+        self, k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, noise: Array
+    ) -> Splittings:
+        flow = self.flows[k] or _KindFlow(KINDS[k], {name: _no_rows(name) for name in KINDS[k].targets}, None)
+        context = context_of(k, nodes, jets, scale, features, self.tree.radius) if flow.stage else noise
+        return flow.splittings(nodes, context, noise)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """CPU seconds of each kind's training."""
+        flows = [flow for flow in self.flows if flow and flow.stage]
+        return {f.kind.name: sum(r.seconds for r in f.stage.model.records) for f in flows if f.stage}
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, named arrays, and trees."""
+        record: dict[str, Any] = {"radius": self.tree.radius, "exponent": self.tree.exponent, "most": self.most}
+        arrays: dict[str, Array] = {}
+        blobs: dict[str, bytes] = {}
+        for flow in filter(None, self.flows):
+            name = flow.kind.name
+            own: dict[str, Any] = {}
+            for target, ranks in flow.maps.items():
+                arrays |= {f"{name}/{target}/{key}": a for key, a in ranks.to_arrays().items()}
+            if flow.stage:
+                own, stage_arrays, stage_blobs = flow.stage.to_arrays()
+                arrays |= {f"{name}/stage/{key}": a for key, a in stage_arrays.items()}
+                blobs |= {f"{name}/{key}": b for key, b in stage_blobs.items()}
+            record[name] = own
+        return record, arrays, blobs
+
+    @classmethod
+    def from_arrays(
+        cls, record: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], device: str = "cpu"
+    ) -> "SplittingFlows":
+        """Inverse of :meth:`to_arrays`."""
+        flows: list[_KindFlow | None] = []
+        for kind in KINDS:
+            if kind.name not in record:
+                flows.append(None)
+                continue
+            own = nested(arrays, kind.name)
+            maps: dict[str, BinnedRanks | BinnedCounts] = {}
+            for target in kind.targets:
+                ranks: Any = BinnedCounts if target == "n_soft" else BinnedRanks
+                maps[target] = ranks.from_arrays(nested(own, target))
+            facts, parts = record[kind.name], (nested(own, "stage"), nested(blobs, kind.name))
+            flows.append(_KindFlow(kind, maps, Stage.from_arrays(facts, *parts, device) if facts else None))
+        return cls(SplittingTree(record["radius"], record["exponent"]), tuple(flows), record["most"])

@@ -1,0 +1,142 @@
+"""The models of the table of jets: of all features, and of what particles start from where features are given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from buff.generators.buff import BUFF
+from buff.generators.jet_features import JetFeatures
+from buff.generators.jet_table import KINEMATICS, MarginMap, class_labels
+from buff.protocols import Array
+from buff.tables import Columns
+from buff.transforms import ConditionEncoder
+
+__all__ = ["JetTables"]
+
+#: Jets that margins are read from, and rows from which they are.
+_DRAWN, _LEAST = 50_000, 500
+
+
+@dataclass(frozen=True, eq=False)
+class JetTables:
+    """Fitted models.
+
+    Attributes
+    ----------
+    model : BUFF
+        Of kinematics, features and guides, given the condition.
+    encoder : ConditionEncoder or None
+        Of the condition.
+    given : BUFF or None
+        Of kinematics and guides, given features and condition.
+    margins, given_margins : MarginMap or None
+        What becomes of the columns that ``model`` and ``given`` draw.
+    """
+
+    model: BUFF
+    encoder: ConditionEncoder | None = None
+    given: BUFF | None = None
+    margins: MarginMap | None = None
+    given_margins: MarginMap | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        models: tuple[BUFF, BUFF | None],
+        table: Mapping[str, Array],
+        features: JetFeatures,
+        jets: Mapping[str, Array] | None,
+        condition: Any,
+        weights: Array | None,
+    ) -> "JetTables":
+        """Fit the models (the second one only if there is one) to the columns of ``table``."""
+        model, given = models
+        model.fit(pa.table(dict(table)), condition=condition, sample_weight=weights)
+        own = cls(model, None if condition is None else ConditionEncoder().fit(condition, weights))
+        if weights is None:
+            own = replace(own, margins=own._read_margins(table, condition))
+        if given is None or jets is None:
+            return own
+        asked = features.given_table(jets, own.aligned(condition))
+        drawn = {name: values for name, values in table.items() if name in KINEMATICS or name.startswith("guides.")}
+        given.fit(pa.table(drawn), condition=asked, sample_weight=weights)
+        own = replace(own, given=given)
+        if weights is not None or len(asked) < _LEAST:
+            return own
+        few = asked.slice(0, _DRAWN)
+        again = given.sample(len(few), condition=few, random_state=1)
+        pair = {name: again[name].to_numpy() for name in drawn}, drawn
+        smooth = [name for name, values in drawn.items() if values.dtype.kind == "f"]
+        return replace(own, given_margins=MarginMap.fit(smooth, np.zeros((1, 0)), [pair]))
+
+    def aligned(self, condition: Any, n: int | None = None) -> Columns | None:
+        """Columns of a condition; a single row is spread over n."""
+        if condition is None or self.encoder is None:
+            return None
+        columns: Columns = replace(self.encoder.aligned(condition), names=self.encoder.names)
+        return columns if n is None or len(columns) == n else columns.take(np.zeros(n, np.intp))
+
+    def condition_features(self, condition: Any, n: int) -> Array:
+        """Features (n, c) of a condition; c is 0 without one."""
+        if self.encoder is None:
+            return np.zeros((n, 0))
+        features = np.asarray(self.encoder.transform(condition), np.float64)
+        return np.broadcast_to(features, (n, features.shape[1])) if len(features) == 1 else features
+
+    def n_conditions(self, condition: Any) -> int | None:
+        """Rows of a condition; None without one.
+
+        Raises
+        ------
+        ValueError
+            The model knows no conditions.
+        """
+        if condition is None:
+            return None
+        if self.encoder is None:
+            raise ValueError("the model was fitted without condition: fit it with one, or leave condition out")
+        return len(self.encoder.transform(condition))
+
+    def draw(
+        self, n: int, condition: Any, given: Mapping[str, Array] | None, features: JetFeatures, how: Mapping[str, Any]
+    ) -> tuple[dict[str, Array], Any]:
+        """Columns of n jets, and the conditions of all of them.
+
+        Raises
+        ------
+        ValueError
+            Features are given to a model that cannot take them, or without the condition that goes with them.
+        """
+        if given is None:
+            drawn, condition = self.model.sample(n, condition=condition, **how, return_condition=True)
+            columns = {name: drawn[name].to_numpy() for name in drawn.column_names}
+            if self.margins is not None:
+                columns = self.margins(columns, self.condition_features(condition, n))
+            return columns, condition
+        if self.given is None:
+            raise ValueError("jets: the model was fitted with given_jets=False, or without features of jets")
+        if self.encoder is not None and condition is None:
+            raise ValueError(f"condition: the model is conditional, pass {list(self.encoder.names)} too")
+        asked = features.given_table(given, self.aligned(condition, n))
+        drawn = self.given.sample(n, condition=asked, **how)
+        columns = {name: drawn[name].to_numpy() for name in drawn.column_names}
+        if self.given_margins is not None:
+            columns = self.given_margins(columns, np.zeros((n, 0)))
+        return columns, condition
+
+    def _read_margins(self, table: Mapping[str, Array], condition: Any) -> MarginMap | None:
+        features = self.condition_features(condition, len(table[KINEMATICS[0]]))
+        labels = class_labels(features)
+        if labels is None or len(features) < _LEAST:
+            return None
+        columns, pairs = self.aligned(condition), []
+        for label in labels:
+            own = (features == label).all(axis=1)
+            asked = None if columns is None else columns.take([int(own.argmax())])
+            drawn = self.model.sample(_DRAWN // len(labels), condition=asked, random_state=1)
+            wanted = {name: values[own] for name, values in table.items()}
+            pairs.append(({name: drawn[name].to_numpy() for name in table}, wanted))
+        return MarginMap.fit([name for name, values in table.items() if values.dtype.kind == "f"], labels, pairs)

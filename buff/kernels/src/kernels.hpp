@@ -1,0 +1,278 @@
+// The kernels for every instruction set, and the one that this processor has.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "model.hpp"
+#include "special.hpp"
+#if defined(_MSC_VER) && !defined(__clang__)
+#define BUFF_INLINE __forceinline
+#else
+#define BUFF_INLINE inline __attribute__((always_inline))
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
+#define BUFF_X86 1
+#include <immintrin.h>
+#elif defined(__aarch64__) || defined(_M_ARM64)
+#define BUFF_NEON 1
+#include <arm_neon.h>
+#endif
+
+namespace buff {
+
+constexpr int kFew = 6;  // events up to which trees are walked one event after another
+
+/// Memory of one thread.
+struct Scratch {
+    Aligned<float> registers, velocity, condition, sums;
+    Aligned<double> wide;
+    Aligned<uint8_t> codes;
+    Scratch(int features, int outputs, int n_registers)
+        : registers(size_t(n_registers) * size_t(outputs) * kBlock),
+          velocity(size_t(outputs) * kBlock),
+          condition(size_t(features) * kBlock),
+          sums(size_t(outputs) * kBlock),
+          wide(size_t(features > outputs ? features : outputs) * kBlock),
+          codes((size_t(features) + 15) / 16 * 16 * kBlock) {}
+};
+
+/// The polyline through (x, y) at a place inside, as numpy.interp has it: last j with x[j] <= u.
+template <class X, class Y>
+inline double interpolate(const X* x, const Y* y, int n, double u) {
+    const X* base = x;
+    for (int length = n; length > 1;) {
+        const int half = length / 2;
+        base = double(base[half]) <= u ? base + half : base;
+        length -= half;
+    }
+    const int j = int(base - x);
+    if (j >= n - 1) return double(y[n - 1]);
+    const double x0 = double(x[j]), y0 = double(y[j]);
+    if (x0 == u) return y0;
+    const double slope = (double(y[j + 1]) - y0) / (double(x[j + 1]) - x0);
+    return slope * (u - x0) + y0;
+}
+
+namespace scalar {
+#include "scalar.inc"
+/// Trees of few events: eight trees at a time, so that loads do not wait for each other.
+static void trees_of_few(const Forest& F, int m, const uint8_t* codes, float* v, float* sums) {
+    constexpr int kTogether = 8;
+    uint8_t x[256];
+    const int w = F.width;
+    for (int e = 0; e < m; e++) {
+        for (int f = 0; f < F.features; f++) x[f] = codes[f * kBlock + e];
+        for (int j = 0; j < F.outputs; j++) sums[j] = F.base[size_t(j)];
+        for (int t = 0; t < F.trees; t += kTogether) {
+            const int n = F.trees - t < kTogether ? F.trees - t : kTogether;
+            uint32_t i[kTogether];
+            const uint8_t *feature[kTogether], *code[kTogether];
+            for (int k = 0; k < kTogether; k++) {
+                const size_t tree = size_t(k < n ? t + k : t);
+                feature[k] = F.feature.data() + tree * kNodes;
+                code[k] = F.code.data() + tree * kNodes;
+                i[k] = 1;
+            }
+            for (int l = 0; l < F.depth; l++)
+                for (int k = 0; k < kTogether; k++) i[k] = 2 * i[k] + (x[feature[k][i[k]]] > code[k][i[k]]);
+            for (int k = 0; k < n; k++) {
+                const float* leaf = F.leaf.data() + (size_t(t + k) * kNodes + (i[k] & 255)) * size_t(w);
+                if (w == 1) sums[F.group[size_t(t + k)]] += *leaf;
+                else for (int j = 0; j < w; j++) sums[j] += leaf[j];
+            }
+        }
+        for (int j = 0; j < F.outputs; j++) v[j * kBlock + e] += sums[j];
+    }
+}
+
+static void codes_of(const Forest& F, int f, int m, const float* x, uint8_t* out) { codes_plain(F, f, m, x, out); }
+static void trees_of(const Forest& F, int m, const uint8_t* codes, float* v, float* sums) {
+    trees_at_any_depth(F, m, codes, v, sums);
+}
+#include "block.inc"
+}  // namespace scalar
+
+#if BUFF_X86
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#endif
+namespace avx2 {
+#include "scalar.inc"
+#include "avx2.inc"
+#include "block.inc"
+}  // namespace avx2
+#if defined(__clang__)
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi"))), apply_to = function)
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,prefer-vector-width=512")
+#endif
+namespace avx512 {
+#include "scalar.inc"
+#include "avx512.inc"
+#include "block.inc"
+}  // namespace avx512
+#if defined(__clang__)
+#pragma clang attribute pop
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+#endif
+
+#if BUFF_NEON
+namespace neon {
+#include "scalar.inc"
+#include "neon.inc"
+#include "block.inc"
+}  // namespace neon
+#endif
+
+enum class Backend { scalar, avx2, avx512, neon };
+
+inline const char* name_of(Backend backend) {
+    constexpr const char* names[] = {"scalar", "avx2", "avx512", "neon"};
+    return names[int(backend)];
+}
+
+#if BUFF_X86 && defined(_MSC_VER) && !defined(__clang__)
+inline bool has_x86(Backend backend) {
+    int r[4];
+    __cpuid(r, 0);
+    if (r[0] < 7) return false;
+    __cpuid(r, 1);
+    if (!(r[2] & (1 << 27))) return false;  // the system saves wide registers
+    const unsigned long long saved = _xgetbv(0);
+    __cpuidex(r, 7, 0);
+    const bool avx2 = (r[1] & (1 << 5)) && (saved & 6) == 6;
+    if (backend == Backend::avx2) return avx2;
+    const unsigned needed = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);
+    return avx2 && (saved & 0xe6) == 0xe6 && (unsigned(r[1]) & needed) == needed && (r[2] & 2);
+}
+#elif BUFF_X86
+inline bool has_x86(Backend backend) {
+    __builtin_cpu_init();
+    if (backend == Backend::avx2) return __builtin_cpu_supports("avx2");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi");
+}
+#endif
+
+/// Instruction sets that this processor has, the fastest first.
+inline std::vector<Backend> available() {
+    std::vector<Backend> found;
+#if BUFF_X86
+    if (has_x86(Backend::avx512)) found.push_back(Backend::avx512);
+    if (has_x86(Backend::avx2)) found.push_back(Backend::avx2);
+#elif BUFF_NEON
+    found.push_back(Backend::neon);
+#endif
+    found.push_back(Backend::scalar);
+    return found;
+}
+
+inline void add_trees(Backend backend, const Forest& F, int m, const float* x, float* v, Scratch& scratch) {
+    switch (backend) {
+#if BUFF_X86
+        case Backend::avx512: return avx512::add_trees(F, m, x, F.features, nullptr, v, scratch);
+        case Backend::avx2: return avx2::add_trees(F, m, x, F.features, nullptr, v, scratch);
+#elif BUFF_NEON
+        case Backend::neon: return neon::add_trees(F, m, x, F.features, nullptr, v, scratch);
+#endif
+        default: return scalar::add_trees(F, m, x, F.features, nullptr, v, scratch);
+    }
+}
+inline void normal(Backend backend, Key key, const int64_t* numbers, int m, int d, float* x, Scratch& scratch) {
+    switch (backend) {
+#if BUFF_X86
+        case Backend::avx512: return avx512::normal(key, numbers, m, d, x, scratch);
+        case Backend::avx2: return avx2::normal(key, numbers, m, d, x, scratch);
+#elif BUFF_NEON
+        case Backend::neon: return neon::normal(key, numbers, m, d, x, scratch);
+#endif
+        default: return scalar::normal(key, numbers, m, d, x, scratch);
+    }
+}
+inline bool solve(Backend backend, const Flow& M, const Key* keys, const int64_t* numbers, int m, const float* condition,
+                  Scratch& scratch) {
+    switch (backend) {
+#if BUFF_X86
+        case Backend::avx512: return avx512::solve(M, keys, numbers, m, condition, scratch);
+        case Backend::avx2: return avx2::solve(M, keys, numbers, m, condition, scratch);
+#elif BUFF_NEON
+        case Backend::neon: return neon::solve(M, keys, numbers, m, condition, scratch);
+#endif
+        default: return scalar::solve(M, keys, numbers, m, condition, scratch);
+    }
+}
+
+/// Predictions (n, outputs) of rows (n, features), both row by row.
+inline void predict(Backend backend, const Forest& F, int64_t n, const float* x, float* out) {
+    Scratch scratch(F.features, F.outputs, 1);
+    float *columns = scratch.condition.data(), *v = scratch.velocity.data();
+    for (int64_t start = 0; start < n; start += kBlock) {
+        const int m = int(n - start < kBlock ? n - start : kBlock);
+        for (int e = 0; e < m; e++)
+            for (int f = 0; f < F.features; f++) columns[f * kBlock + e] = x[(start + e) * F.features + f];
+        std::memset(v, 0, size_t(F.outputs) * kBlock * sizeof(float));
+        add_trees(backend, F, m, columns, v, scratch);
+        for (int e = 0; e < m; e++)
+            for (int j = 0; j < F.outputs; j++) out[(start + e) * F.outputs + j] = v[j * kBlock + e];
+    }
+}
+
+/// Where flows start, and what they are given; rows lie row by row.
+struct Request {
+    int64_t n = 0;
+    int64_t first = 0;              // number of the first event
+    const int64_t* chosen = nullptr;  // numbers of all events, counted from the first, instead
+    const Key* keys = nullptr;      // one a stream of noise
+    const float* state = nullptr;   // x0 (n, d) itself; without it, noise
+    const float* source = nullptr;  // what the noise is added to, (n, d) or (1, d)
+    int64_t source_rows = 0;
+    const float* condition = nullptr;  // (n, c) or (1, c)
+    int64_t condition_rows = 0;
+};
+
+/// Scores (n, d); false where the field or the end is not finite.
+inline bool sample(Backend backend, const Flow& M, const Request& q, float* out, Scratch& scratch) {
+    const int d = M.dims;
+    bool good = true;
+    int64_t numbers[kBlock] = {};
+    float *x = scratch.registers.data(), *c = scratch.condition.data();
+    for (int64_t start = 0; start < q.n; start += kBlock) {
+        const int m = int(q.n - start < kBlock ? q.n - start : kBlock);
+        for (int e = 0; e < m; e++) numbers[e] = q.first + (q.chosen ? q.chosen[start + e] : start + e);
+        for (int f = 0; f < M.conditions; f++)
+            for (int e = 0; e < m; e++)
+                c[f * kBlock + e] = q.condition[(q.condition_rows == 1 ? 0 : start + e) * M.conditions + f];
+        if (q.state) {
+            for (int f = 0; f < d; f++)
+                for (int e = 0; e < m; e++) x[f * kBlock + e] = q.state[(start + e) * d + f];
+        } else {
+            normal(backend, q.keys[0], numbers, m, d, x, scratch);
+            if (M.source_noise != 1)
+                for (int i = 0; i < d * kBlock; i++) x[i] *= M.source_noise;
+            if (q.source)
+                for (int f = 0; f < d; f++)
+                    for (int e = 0; e < m; e++)
+                        x[f * kBlock + e] += q.source[(q.source_rows == 1 ? 0 : start + e) * d + f];
+        }
+        good &= solve(backend, M, q.keys, numbers, m, c, scratch);
+        const float* z = x + size_t(M.result) * size_t(d) * kBlock;
+        for (int e = 0; e < m; e++)
+            for (int f = 0; f < d; f++) out[(start + e) * d + f] = z[f * kBlock + e];
+    }
+    return good;
+}
+inline Scratch scratch_for(const Flow& M) { return Scratch(M.dims + M.conditions, M.dims, M.registers); }
+
+}  // namespace buff

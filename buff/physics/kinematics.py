@@ -1,0 +1,44 @@
+"""Sums of massless particles."""
+
+import numpy as np
+
+from buff.protocols import Array
+
+__all__ = ["invariant_mass", "with_mass"]
+
+
+def invariant_mass(particles: Array) -> Array:
+    r"""Mass :math:`\sqrt{E^2 - |\vec p|^2}` of massless particles (n, m, 3): eta, phi, pt; in the unit of pt.
+
+    Examples
+    --------
+    >>> invariant_mass(np.array([[[0.0, 0.1, 0.6], [0.0, -0.1, 0.4]]])).round(4).tolist()
+    [0.0978]
+    """
+    eta, phi, pt = np.moveaxis(np.asarray(particles, np.float64), -1, 0)
+    px, py, pz = (pt * np.cos(phi)).sum(axis=1), (pt * np.sin(phi)).sum(axis=1), (pt * np.sinh(eta)).sum(axis=1)
+    energy = (pt * np.cosh(eta)).sum(axis=1)
+    return np.asarray(np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0.0)))
+
+
+def with_mass(particles: Array, mass: Array, n_iterations: int = 6) -> Array:
+    """Particles (n, m, 3) whose distances from the centroid are scaled until their mass is the one asked for.
+
+    The mass is almost proportional to the distances, so that each iteration gains some digits. Jets without mass,
+    such as single particles, stay as they are.
+
+    Examples
+    --------
+    >>> jet = np.array([[[0.0, 0.1, 0.6], [0.0, -0.1, 0.4]]])
+    >>> invariant_mass(with_mass(jet, np.array([0.2]))).round(9).tolist()
+    [0.2]
+    """
+    pt = particles[..., 2:]
+    total = pt.sum(axis=1, keepdims=True)
+    center = (particles[..., :2] * pt).sum(axis=1, keepdims=True) / np.where(total > 0, total, 1.0)
+    real, scaled = pt > 0, particles.copy()
+    for _ in range(n_iterations):
+        own = invariant_mass(scaled)
+        ratio = np.divide(mass, own, out=np.ones_like(own), where=own > 0)[:, None, None]
+        scaled[..., :2] = np.where(real, center + ratio * (scaled[..., :2] - center), 0.0)
+    return scaled

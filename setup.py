@@ -1,0 +1,40 @@
+"""The compiled kernels, an optional part: without a C++ compiler the package installs and samples through XGBoost."""
+
+import platform
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+#: Products and sums stay apart, so that events are the same whatever instructions a processor has.
+FLAGS = {
+    "unix": ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wno-maybe-uninitialized"],
+    "msvc": ["/std:c++17", "/O2", "/fp:precise"],
+}
+HEADERS = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "sampler.hpp"]
+PARTS = ["block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc"]
+
+
+class BuildKernels(build_ext):
+    """Flags depend on the compiler."""
+
+    def build_extension(self, ext: Extension) -> None:
+        kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        ext.extra_compile_args = FLAGS[kind]
+        super().build_extension(ext)
+
+
+abi3 = platform.python_implementation() == "CPython"
+setup(
+    ext_modules=[
+        Extension(
+            "buff.kernels.compiled",
+            ["buff/kernels/src/module.cpp"],
+            depends=[f"buff/kernels/src/{name}" for name in HEADERS + PARTS],
+            language="c++",
+            optional=True,
+            py_limited_api=abi3,
+        )
+    ],
+    cmdclass={"build_ext": BuildKernels},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if abi3 else {},
+)

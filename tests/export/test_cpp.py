@@ -1,0 +1,68 @@
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from buff import load
+from buff.cli import app
+from buff.errors import ExportError
+from buff.export import export_model
+from tests.small_models import MODELS, asked
+
+COMPILER = next((c for c in ("g++", "clang++", "c++") if shutil.which(c)), None)
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-w"]
+
+
+@pytest.fixture(scope="module")
+def example(fitted, tmp_path_factory):
+    """The example, compiled once: models are files."""
+    folder = tmp_path_factory.mktemp("cpp")
+    export_model(fitted("plain"), folder)
+    subprocess.run([COMPILER, *FLAGS, "-I", str(folder / "include"), str(folder / "example.cpp"), "-o", str(folder / "example")], check=True)
+    return folder / "example"
+
+
+def codes(sampler, condition):
+    return [] if condition is None else [repr(float(x)) for x in sampler._condition(condition)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_events_of_cpp_are_those_of_python(fitted, example, tmp_path, name):
+    model = fitted(name)
+    export_model(model, tmp_path)
+    sampler = model.sampler(random_state=2**40 + 5)
+    for condition, _ in asked(name):
+        command = [example, tmp_path / "model.bin", str(2**40 + 5), "3", "9", *codes(sampler, condition)]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        drawn = np.array([[float(word) for word in line.split()] for line in text.splitlines()])
+        np.testing.assert_allclose(drawn, [sampler.draw(i, condition) for i in range(3, 12)], rtol=1e-12)
+
+
+def test_damaged_models_are_refused(fitted, example, tmp_path):
+    export_model(fitted("plain"), tmp_path)
+    raw = (tmp_path / "model.bin").read_bytes()
+    for k, broken in enumerate((b"", raw[:100], raw[:-1], raw + b"x", b"x" + raw[1:])):
+        path = tmp_path / f"{k}.bin"
+        path.write_bytes(broken)
+        result = subprocess.run([example, path, "0", "0", "1"], capture_output=True, text=True)
+        assert result.returncode == 1
+        assert "damaged model" in result.stderr
+
+
+def test_command_writes_what_builds(fitted, tmp_path):
+    from typer.testing import CliRunner
+
+    fitted("labels").save(tmp_path / "model.buff")
+    out = CliRunner().invoke(app, ["export", str(tmp_path / "model.buff"), "-o", str(tmp_path / "cpp")])
+    assert out.exit_code == 0, out.output
+    assert {p.name for p in (tmp_path / "cpp").iterdir()} == {"include", "model.bin", "example.cpp", "CMakeLists.txt", "README.md"}
+    assert "0: g, 1: q, 2: t" in (tmp_path / "cpp" / "README.md").read_text()
+    model = load(tmp_path / "model.buff")
+    assert not any(os.path.islink(p) for p in (tmp_path / "cpp").rglob("*"))
+    with pytest.raises(ValueError, match="cpp, onnx"):
+        model.export(tmp_path, "fortran")
+    with pytest.raises(ExportError, match="str cannot be exported"):
+        export_model("model", tmp_path)
