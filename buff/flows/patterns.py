@@ -53,8 +53,8 @@ class AtomPatterns:
     --------
     >>> rng = np.random.default_rng(0)
     >>> u = rng.random((1000, 1)).repeat(2, axis=1)
-    >>> u = np.where(u < 0.3, 0.3 * rng.random(u.shape), u)
-    >>> patterns = AtomPatterns.of((ndtri(u), ndtri(u)), [np.array([[0, 0.3]])] * 2)
+    >>> ends = (np.where(u < 0.3, end, u) for end in (1e-4, 0.3))
+    >>> patterns = AtomPatterns.of(tuple(map(ndtri, ends)), [np.array([[0, 0.3]])] * 2)
     >>> patterns.states.tolist()
     [[-1, -1], [0, 0]]
     """

@@ -49,7 +49,7 @@ def test_conditions_and_weights_are_set_aside(folder):
 def test_plan_prints_and_trains_nothing(buff, folder):
     result = buff("plan", folder / "train.parquet", "--condition", "flavour", "--steps", 5, "--rounds", 10)
     assert result.exit_code == 0, result.stderr
-    assert "600 rows, 2 dimensions, " in result.stdout
+    assert "600 rows, 3 dimensions, " in result.stdout
     assert "memory" in result.stdout
 
 

@@ -260,7 +260,6 @@ def _floor(values: Array) -> float:
         return lowest if numbers.dtype.kind == "f" else int(numbers.min())
     digits = int(np.floor(np.log10(highest - lowest))) - 1
     if numbers.dtype.kind in "iu":
-        unit = 10 ** max(digits, 0)
-        floor: int = int(numbers.min()) // unit * unit
-        return floor
+        unit: int = 10 ** max(digits, 0)
+        return int(numbers.min()) // unit * unit
     return float(np.floor(lowest / 10.0**digits) * 10.0**digits)
