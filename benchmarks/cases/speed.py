@@ -47,7 +47,9 @@ def names() -> list[str]:
     return ["xgboost", *(name for name, _ in module.backends())] if module else ["xgboost"]
 
 
-def medians(work: Callable[[], Any], n: int, repeats: int = REPEATS, compiled: bool = False) -> dict[str, dict[str, float]]:
+def medians(
+    work: Callable[[], Any], n: int, repeats: int = REPEATS, compiled: bool = False
+) -> dict[str, dict[str, float]]:
     """Microseconds an event of each backend, or of the compiled ones: CPU and wall."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names()[int(compiled) :]}
     for repeat in range(repeats + 1):
