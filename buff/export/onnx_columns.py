@@ -39,9 +39,9 @@ def decode_columns(graph: Graph, encoders: Sequence[Any], levels: Mapping[str, t
         elif isinstance(encoder, IndicatorEncoder):
             check_labels(encoder, levels[encoder.name])
             own = graph.op("Gather", z, graph.constant(np.arange(start, stop)), axis=1)
-            code = graph.cast(graph.op("ArgMax", own, axis=1, keepdims=1), "double")
-            known = graph.op("Less", code, graph.constant(np.float64(len(encoder.levels))))
-            columns.append(graph.op("Where", known, code, graph.constant(_NAN)))
+            best = graph.cast(graph.op("ArgMax", own, axis=1, keepdims=1), "double")
+            known = graph.op("Less", best, graph.constant(np.float64(len(encoder.levels))))
+            columns.append(graph.op("Where", known, best, graph.constant(_NAN)))
         elif isinstance(encoder, ConstantEncoder):
             zero = graph.op("Mul", graph.column(wide, 0), graph.constant(np.float64(0)))
             fixed = np.float64(constant_code(encoder, levels[encoder.name]))
