@@ -10,6 +10,8 @@ __all__ = ["QUALITY", "floor", "quality"]
 QUALITY = (
     Quantity("auc_trees", "AUC trees"),
     Quantity("auc_mlp", "AUC MLP"),
+    Quantity("auc_trees_principal", "AUC trees, principal axes"),
+    Quantity("auc_mlp_principal", "AUC MLP, principal axes"),
     Quantity("w1", "W1 x 1000", digits=1),
     Quantity("variation", "total variation"),
     Quantity("correlation", "correlation error"),
@@ -35,6 +37,8 @@ def _scores(real: Any, generated: Any, seed: int, train: Any) -> dict[str, float
     values = {
         "auc_trees": scores.trees,
         "auc_mlp": scores.mlp,
+        "auc_trees_principal": scores.trees_principal,
+        "auc_mlp_principal": scores.mlp_principal,
         "w1": scores.wasserstein,
         "variation": scores.variation,
         "correlation": scores.correlation,

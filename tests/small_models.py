@@ -5,7 +5,15 @@ import pandas as pd
 
 from buff import BUFF
 
-SMALL = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 4000, "random_state": 0, "device": "cpu"}
+#: What kernels hold: no frame of a Gaussian part.
+SMALL = {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "smooth_degree": 0} | {
+    "n_steps": 4,
+    "n_estimators": 4,
+    "max_depth": 4,
+    "noise_budget": 4000,
+    "random_state": 0,
+    "device": "cpu",
+}
 SMALL |= {"atoms": "apart", "relations": None}
 
 
@@ -27,7 +35,9 @@ def frame(seed=0, n=600):
         {
             "pt": np.exp(x).astype(np.float32),
             "charge": np.where(rng.random(n) < 0.5, -1, 1),
-            "type": pd.Categorical(np.array(["e", "mu", "tau"])[np.digitize(x + 0.3 * rng.normal(size=n), [-0.5, 0.8])]),
+            "type": pd.Categorical(
+                np.array(["e", "mu", "tau"])[np.digitize(x + 0.3 * rng.normal(size=n), [-0.5, 0.8])]
+            ),
             "name": np.where(x > 0, "above", "below"),
             "tight": x > 1,
             "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), "D"),
@@ -35,6 +45,13 @@ def frame(seed=0, n=600):
             "word": "one",
         }
     )
+
+
+def ordered(seed=0, n=2000):
+    """Columns of which one is never below another: numbers, whole numbers, missing values."""
+    rng = np.random.default_rng(seed)
+    x = rng.exponential(size=n).astype(np.float32)
+    return pd.DataFrame({"a": x, "b": x + rng.exponential(size=n).astype(np.float32), "c": rng.normal(size=n)})
 
 
 def labels(x):
@@ -67,13 +84,17 @@ MODELS = {
     "mixed_condition": _mixed_condition,
     "heun": lambda: BUFF(**{**SMALL, "solver": "heun"}).fit(numbers()[:, :2]),
     "ancestral": lambda: BUFF(**{**SMALL, "solver": "ddpm"}).fit(numbers()[:, :2]),
+    "ordered": lambda: BUFF(**SMALL | {"relations": "auto"}).fit(ordered()),
     "copula": lambda: BUFF(**{**SMALL, "n_estimators": 0}).fit(numbers()),
 }
 CONDITIONS = {
     "conditional": [(0.5, -1.25), (-3.0, float("nan")), (100.0, 0.0)],
     "labels": ["g", "t", "q"],
     "classes": ["g", "t", "q"],
-    "mixed_condition": [{"type": "e", "tight": False, "charge": 1, "pt": 0.5}, {"type": "tau", "tight": True, "charge": -1, "pt": 3.0}],
+    "mixed_condition": [
+        {"type": "e", "tight": False, "charge": 1, "pt": 0.5},
+        {"type": "tau", "tight": True, "charge": -1, "pt": 3.0},
+    ],
 }
 
 

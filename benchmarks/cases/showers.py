@@ -200,6 +200,15 @@ QUANTITIES = (
         _quantity(f"separation_{kind}", f"separation {kind.replace('_', ' ')}", digits=4)
         for kind in ("response", "layer_energies", "centres", "widths", "radial_centres", "radial_widths", "sparsity")
     ),
+    *(
+        _quantity(f"separation_{kind}_over_floor", f"separation {kind.replace('_', ' ')} / floor", digits=2)
+        for kind in ("response", "layer_energies", "centres", "widths", "sparsity")
+    ),
+    *(
+        _quantity(f"{name}_{what}", f"{what.replace('_', ' ')}, {name.replace('_', ' ')}")
+        for name in ("left_out", "learned")
+        for what in ("auc_trees_low", "auc_trees_high", "response_shift", "resolution_ratio")
+    ),
     _quantity("train_cpu", "train CPU", "s", 1),
     _quantity("sample_ms", "a shower, CPU", "ms"),
     _quantity("sample_ms_1000", "a shower in batches of 1,000", "ms"),

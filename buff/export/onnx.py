@@ -10,7 +10,7 @@ import numpy as np
 from buff.errors import ExportError, MissingExtraError
 from buff.export.graph import Graph
 from buff.export.onnx_columns import decode_columns
-from buff.export.packed import check_exportable, coded_levels, flows_of, spaces_of
+from buff.export.packed import check_exportable, coded_levels, flows_of, orders_of, spaces_of
 from buff.flows import FlowModel
 from buff.flows.compiled import program_of
 from buff.protocols import Array
@@ -82,11 +82,31 @@ def onnx_graph(model: Any) -> Any:
         scores = _scores(graph, flow, program, noises, condition if len(flows) == 1 else None)
         own = decode_columns(graph, encoders, levels, scores)
         events = own if not k else _choose(graph, condition, model.model_.classes.features[k], own, events)
+    events = _ordered(graph, model, events)
     graph.output("events", events, len(model.space_.encoders_), double=True)
     if len(flows) == 1:
         graph.output("scores", scores, flows[0].n_dims)
     columns = [{"name": name, "codes": [str(level) for level in own]} for name, own in levels.items()]
     return graph.model({"columns": json.dumps(columns), "conditions": json.dumps(_features(model.condition_encoder_))})
+
+
+def _ordered(graph: Graph, model: Any, events: str) -> str:
+    """Columns a <= b, of which b was learned as its distance from a."""
+    encoders, orders = model.space_.encoders_, orders_of(model)
+    if not orders:
+        return events
+    columns = [graph.column(events, j) for j in range(len(encoders))]
+    zero = graph.constant(np.float64(0))
+    for low, high, floor, decimals in orders:
+        base = graph.op("Where", graph.op("IsNaN", columns[low]), graph.constant(np.float64(floor)), columns[low])
+        gap = graph.op("Where", graph.op("Less", columns[high], zero), zero, columns[high])
+        own = graph.op("Add", base, gap)
+        if decimals >= 0:
+            power = graph.constant(np.float64(10.0**decimals))
+            own = graph.op("Div", graph.op("Round", graph.op("Mul", own, power)), power)
+        single = np.dtype(encoders[high].dtype) == np.float32
+        columns[high] = graph.cast(graph.cast(own, "float"), "double") if single else own
+    return graph.op("Concat", *columns, axis=1)
 
 
 def _features(encoder: Any) -> list[dict[str, Any]]:

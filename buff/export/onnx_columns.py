@@ -55,7 +55,7 @@ def _value(graph: Graph, ranks: QuantileMap, u: str, survival: str) -> str:
     """:meth:`buff.transforms.QuantileMap.decode`."""
     if ranks.missing == 1:
         return graph.op("Add", graph.op("Mul", u, graph.constant(np.float64(0))), graph.constant(_NAN))
-    x = graph.interpolate(u, ranks.line.u, ranks.line.x)
+    x = graph.interpolate(u, ranks.decoding.u, ranks.decoding.x)
     tiny = graph.constant(np.float64(np.finfo(float).tiny))
     if ranks.above:
         beyond = graph.op("Greater", x, graph.constant(np.float64(ranks.above.start)))

@@ -10,6 +10,7 @@ from buff.errors import ExportError
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.flows.compiled import pack_flow, program_of, unfit
 from buff.protocols import Array
+from buff.tables.relations import Order
 from buff.transforms import ConditionEncoder
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
 
@@ -19,6 +20,7 @@ __all__ = [
     "coded_levels",
     "constant_code",
     "flows_of",
+    "orders_of",
     "pack_sampler",
     "precision",
     "spaces_of",
@@ -50,6 +52,10 @@ def pack_sampler(model: Any) -> bytes:
     for flow, encoders in zip(flows, spaces_of(model), strict=True):
         parts += [pack_flow(flow, program_of(flow)), _integers(len(encoders))]
         parts += [_column(e, levels[e.name]) for e in encoders]
+    orders = orders_of(model)
+    parts.append(_integers(len(orders)))
+    for low, high, floor, decimals in orders:
+        parts.append(_integers(low, high, decimals) + kernels.doubles(floor))
     classes = model.model_.classes.features if len(flows) > 1 else np.empty(0)
     return b"".join([*parts, kernels.sized(np.asarray(classes, np.float32))])
 
@@ -59,10 +65,7 @@ def check_exportable(model: Any) -> None:
     if type(model).__name__ != "BUFF" or not hasattr(model, "model_"):
         kind = type(model).__name__
         raise ExportError(f"{kind} cannot be exported: only a fitted BUFF can, which needs no input table")
-    if len(model.relations_) or len(model.schema_) != len(model.space_.encoders_):
-        raise ExportError(
-            "relations between columns, and ids, are not part of an export: fit with relations=None, without ids"
-        )
+    orders_of(model)
     if any(isinstance(flow, PatternedFlow) for flow in _models(model)):
         raise ExportError(
             "values that are drawn together before the others are not part of an export: fit with atoms='apart'"
@@ -70,6 +73,28 @@ def check_exportable(model: Any) -> None:
     for flow in flows_of(model):
         if reason := unfit(flow):
             raise ExportError(f"the model cannot be exported: {reason}")
+
+
+def orders_of(model: Any) -> list[tuple[int, int, float, int]]:
+    """Places of columns a <= b, what stands in for a missing a, and decimals (-1: all).
+
+    Raises
+    ------
+    ExportError
+        Other relations, or columns that are told by others.
+    """
+    names, encoders, found = list(model.relations_.names), model.space_.encoders_, []
+    numbers = {e.name: np.dtype(e.dtype) for e in encoders if isinstance(e, NumberEncoder)}
+    for relation in model.relations_:
+        plain = isinstance(relation, Order) and relation.absences == (None, None)
+        alike = plain and numbers.get(relation.lower) == numbers.get(relation.upper) and relation.upper in numbers
+        if not alike or (relation.decimals is not None and numbers[relation.upper] == np.float32):
+            raise ExportError(f"the relation {relation} is not part of an export: fit with relations=None")
+        decimals = -1 if relation.decimals is None else relation.decimals
+        found.append((names.index(relation.lower), names.index(relation.upper), float(relation.floor), decimals))
+    if len(model.schema_) != len(encoders):
+        raise ExportError("ids, and columns that others tell, are not part of an export: fit without them")
+    return found
 
 
 def flows_of(model: Any) -> list[FlowModel]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.export.packed import check_exportable, coded_levels, flows_of, pack_sampler, spaces_of
+from buff.export.packed import check_exportable, coded_levels, flows_of, orders_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.compiled import program_of, stream_key
 from buff.protocols import Array
@@ -125,7 +125,14 @@ class EventSampler:
             k, features = int(model.model_.classes.numbers(features)[0]), None
         flow, encoders = flows_of(model)[k], spaces_of(model)[k]
         scores = flow.draw(SampleRequest(1, self._seed, event, features).batch(0, 1))
-        return np.array(list(_values(encoders, self.levels, scores)), np.float64)
+        values = np.array(list(_values(encoders, self.levels, scores)), np.float64)
+        for low, high, floor, decimals in orders_of(model):
+            if not np.isnan(values[high]):
+                base = floor if np.isnan(values[low]) else values[low]
+                own = base + max(values[high], 0.0)
+                own = own if decimals < 0 else np.rint(own * 10.0**decimals) / 10.0**decimals
+                values[high] = np.float32(own) if np.dtype(encoders[high].dtype) == np.float32 else own
+        return values
 
     def __reduce__(self) -> Any:
         return EventSampler, (self._model, self._seed)

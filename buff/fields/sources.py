@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from buff.errors import OffGridError
+from buff.fields.gaussian import GaussianFlow
 from buff.grids import nearest
 from buff.paths import LINEAR, Path, Prediction, check_prediction
 from buff.protocols import Array
@@ -27,14 +28,22 @@ class AbstractField(ABC):
         The path the field belongs to.
     times : tuple of float or None
         Nodes where the field exists; None for every time.
+    gaussian : GaussianFlow or None
+        Coordinates in which solvers such as ``"ifab2"`` integrate; None for those of the states.
     """
 
     path: Path
     times: tuple[float, ...] | None
+    gaussian: GaussianFlow | None = None
 
     @abstractmethod
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         """Velocity at x of shape (n, d), time t and condition of shape (n, c)."""
+
+    def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
+        """dy/dt in the frame of ``gaussian``, for states x and their coordinates y there."""
+        assert self.gaussian is not None
+        return self.gaussian.frame_velocity(x, self(x, t, condition), t)
 
     @property
     def at_every_time(self) -> bool:
@@ -57,6 +66,9 @@ class NodeField(AbstractField):
     off_node : {"raise", "nearest", "interpolate"}
         What to do between nodes. The last two cost solvers their order (interpolation limits it to 2, the
         nearest node to 1) and are there for comparisons.
+    gaussian : GaussianFlow, optional
+        The Gaussian part of the flow. Velocities that have a method ``frame_velocity(x, y, condition)`` are asked for
+        the rest alone.
 
     Raises
     ------
@@ -74,6 +86,7 @@ class NodeField(AbstractField):
     velocities: Sequence[Velocity]
     path: Path = LINEAR
     off_node: Literal["raise", "nearest", "interpolate"] = "raise"
+    gaussian: GaussianFlow | None = None
 
     def __post_init__(self) -> None:
         times = tuple(float(t) for t in self.times)
@@ -104,6 +117,13 @@ class NodeField(AbstractField):
             f"no model at t = {t:.6g}: the field exists at {len(self.times)} nodes, the nearest at "
             f"{self.times[i]:.6g}; Solver.nodes(grid) tells where a solver calls the field"
         )
+
+    def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
+        i = nearest(self.times, t)
+        direct = getattr(self.velocities[i], "frame_velocity", None)
+        if direct is None or abs(self.times[i] - t) > 1e-9:
+            return super().frame_velocity(x, y, t, condition)
+        return direct(x, y, condition)
 
     def _between(self, x: Array, t: float, condition: Array | None) -> Array:
         right = next(i for i, node in enumerate(self.times) if node > t)

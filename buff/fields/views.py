@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from buff.fields.gaussian import GaussianFlow
 from buff.fields.sources import AbstractField
 from buff.grids import nearest
 from buff.paths import Path
 from buff.protocols import Array
 from buff.schedules import Backward
 
-__all__ = ["Clipped", "Counted", "Guided", "Retimed", "Reversed", "Scaled"]
+__all__ = ["Clipped", "Counted", "Framed", "Guided", "Retimed", "Reversed", "Scaled"]
 
 
 class _Outer(AbstractField):
@@ -27,8 +28,8 @@ class _Outer(AbstractField):
         return bool(getattr(self.field, "piecewise_constant", False))
 
 
-class _View(_Outer):
-    """A field seen through another: path and nodes are those of the field inside."""
+class _OnPath(_Outer):
+    """Path and nodes are those of the field inside."""
 
     @property
     def path(self) -> Path:  # type: ignore[override]
@@ -37,6 +38,15 @@ class _View(_Outer):
     @property
     def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
         return self.field.times
+
+
+class _View(_OnPath):
+    """A field seen through another, in the same coordinates."""
+
+    @property
+    def gaussian(self) -> GaussianFlow | None:  # type: ignore[override]
+        """Coordinates for solvers: those of the field inside."""
+        return self.field.gaussian
 
 
 @dataclass
@@ -61,6 +71,10 @@ class Counted(_View):
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         self.nfe += 1
         return self.field(x, t, condition)
+
+    def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
+        self.nfe += 1
+        return self.field.frame_velocity(x, y, t, condition)
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,33 @@ class Scaled(_View):
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         return float(self.scales[nearest(self.times or (), t)]) * self.field(x, t, condition)
+
+
+@dataclass(frozen=True)
+class Framed(_OnPath):
+    """A field with a Gaussian part: a network's, whose data have known mean and covariance.
+
+    Parameters
+    ----------
+    field : AbstractField
+    gaussian : GaussianFlow
+        Need not be exact: it sets the coordinates in which solvers such as ``"ifab2"`` extrapolate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from buff.fields import TimeField
+    >>> gauss = GaussianFlow.of(np.ones(2), np.array([[1.0, 0.9], [0.9, 1.0]]))
+    >>> field = Framed(TimeField(lambda x, t, condition: gauss.velocity(x, t)), gauss)
+    >>> bool(abs(field.frame_velocity(np.zeros((1, 2)), None, 0.5)).max() < 1e-12)
+    True
+    """
+
+    field: AbstractField
+    gaussian: GaussianFlow
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        return self.field(x, t, condition)
 
 
 @dataclass(frozen=True)
@@ -144,7 +185,7 @@ class Clipped(_View):
 
 
 @dataclass(frozen=True)
-class Reversed(_View):
+class Reversed(_OnPath):
     """The flow run from data to noise: ``-u(x, 1 - t)``, on the path read backwards.
 
     Examples

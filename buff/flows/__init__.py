@@ -7,6 +7,7 @@ from buff.flows.cost import CostEstimate, make_plan
 from buff.flows.data import FixedScores, FlowMatchingData, RankIntervals, RegressionSource
 from buff.flows.distill import TeacherTrajectories, distill, teaching_seed
 from buff.flows.fit import FlowSettings, calibrate, estimate_cost, fit_flow, train_flow, train_nodes
+from buff.flows.gaussian_part import GaussianPart
 from buff.flows.linear import ConditionalStandardizer, LinearVelocity
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
@@ -25,6 +26,7 @@ __all__ = [
     "FlowMatchingData",
     "FlowModel",
     "FlowSettings",
+    "GaussianPart",
     "LinearVelocity",
     "MarginalCalibration",
     "MixtureModel",

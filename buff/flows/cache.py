@@ -12,6 +12,7 @@ import numpy as np
 
 from buff.flows.data import FlowMatchingData
 from buff.flows.nodes import NodeRecord, Nodes
+from buff.flows.smooth import SmoothedTrees, load_trees
 from buff.trees import Booster, TreeSettings
 
 __all__ = ["NodeCache", "fingerprint"]
@@ -44,7 +45,7 @@ class NodeCache:
 
     folder: Path
 
-    def load(self, i: int, n_outputs: int, device: str) -> tuple[Booster, NodeRecord] | None:
+    def load(self, i: int, n_outputs: int, device: str) -> tuple[Booster | SmoothedTrees, NodeRecord] | None:
         """Node i, or None if it was not finished or its files are damaged."""
         trees, record = self._paths(i)
         if not (trees.exists() and record.exists()):
@@ -53,11 +54,11 @@ class NodeCache:
         try:
             row = json.loads(record.read_text())
             known = row["trees"] == _digest(raw)  # damaged trees can crash XGBoost
-            return (Booster.from_bytes(raw, n_outputs, device), Nodes.from_list([row])[0]) if known else None
+            return (load_trees(raw, n_outputs, device), Nodes.from_list([row])[0]) if known else None
         except (ValueError, KeyError, TypeError):
             return None
 
-    def store(self, i: int, trees: Booster, record: NodeRecord) -> None:
+    def store(self, i: int, trees: Booster | SmoothedTrees, record: NodeRecord) -> None:
         """Keep node i; the record comes last, so what is there is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path, row = self._paths(i)

@@ -9,6 +9,7 @@ from buff import kernels
 from buff.flows.nodes import NodeModel
 from buff.flows.request import SampleRequest
 from buff.protocols import Array
+from buff.solvers import IntegratingFactor
 from buff.solvers.unroll import Program, unroll
 from buff.trees import FlatForest
 
@@ -77,7 +78,11 @@ def unfit(model: "FlowModel") -> str:
         return f"the model is on {model.device}"
     if not model.n_dims:
         return "all columns are constant"
+    if model.gaussian is not None and isinstance(model.solver, IntegratingFactor):
+        return "the frame of solver='ifab2' stays with NumPy: fit with solver='ab2', tree_features='scores'"
     for node in model.nodes:
+        if node.frame is not None:
+            return "trees that see both frames stay with NumPy: fit with tree_features='scores'"
         if type(node) is not NodeModel or not isinstance(node.trees, FlatForest | None):
             return "trees that bytes cannot hold stay with XGBoost"
     try:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from buff.flows.data import RegressionSource
+from buff.flows.gaussian_part import GaussianPart
+from buff.flows.linear import LinearVelocity
 from buff.flows.nodes import fit_node
 from buff.randomness import training_seed
 from buff.trees import TreeSettings
@@ -143,11 +145,12 @@ def _node_bytes(rows: int, d: int, c: int, settings: TreeSettings) -> int:
     gradients and of Hessians, in double precision, for every value told apart of every feature in every leaf).
     """
     layout = settings.layout_for(d)
-    quantised, labels = rows * (d + c), rows * d * 4
-    building = rows * 4 * (d + c) + 2 * rows * 4 * d + quantised
-    growing = rows * 4 * (2 * d + c) + quantised + labels + rows * d * _GRADIENTS[layout]
+    f = (2 * d if settings.sees_both(d, c) else d) + c
+    quantised, labels = rows * f, rows * d * 4
+    building = rows * 4 * f + 2 * rows * 4 * d + quantised
+    growing = rows * 4 * (d + f) + quantised + labels + rows * d * _GRADIENTS[layout]
     seen = {"scalar": 1, "vector": d, "sketch": min(d, settings.n_sketch)}[layout]
-    histograms = (d + c) * settings.max_bin * seen * 16 << settings.max_depth
+    histograms = f * settings.max_bin * seen * 16 << settings.max_depth
     return max(building, growing + histograms)
 
 
@@ -161,6 +164,9 @@ def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
 def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSettings) -> float:
     few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
     base = few.base(np.random.default_rng(0))
+    both = settings.sees_both(data.n_dims, data.n_conditions)
+    if both and isinstance(base, LinearVelocity) and few.has_closed_form(1.0):
+        base = GaussianPart.of_moments(base)
     short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu")
     start = time.process_time()
     fit_node(few, base, plan.times[len(plan.times) // 2], short, plan.n_draws, training_seed(0))

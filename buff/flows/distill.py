@@ -198,6 +198,7 @@ def distill(
         times=settings.times,
         solver=get_solver(settings.solver),
         grid=settings.time_grid,
+        gaussian=None,
         calibration=None,
         device=settings.trees.device,
         seed=seed,

@@ -16,9 +16,11 @@ from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
 from buff.flows.data import Base, FlowMatchingData, RegressionSource
+from buff.flows.gaussian_part import GaussianPart
 from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
 from buff.flows.request import SampleRequest
+from buff.flows.smooth import SmoothedTrees
 from buff.flows.source import NOISE, Source
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
@@ -28,7 +30,7 @@ from buff.trees import Booster, TreeSettings
 
 __all__ = ["FlowSettings", "calibrate", "estimate_cost", "fit_flow", "train_flow", "train_nodes"]
 
-Fitted: TypeAlias = tuple[int, Booster | None, NodeRecord]
+Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
 
 #: Events from which a calibration is read, and rows from which on a flow needs none: within 2 percent of the width it
 #: is right, and bending it costs as much as it gains.
@@ -185,8 +187,10 @@ def train_flow(
     rng = np.random.default_rng(training_seed(seed))
     data = data.standardized(rng)
     base = data.base(rng)
+    gaussian = GaussianPart.of_moments(base, data.source.noise) if data.source.independent else None
     trees = limit_memorisation(settings.trees, data, base, cost.n_draws)
-    nodes, records = train_nodes(data, base, replace(settings, trees=trees), cost, seed, cache)
+    part = gaussian if gaussian and trees.sees_both(data.n_dims, data.n_conditions) else base
+    nodes, records = train_nodes(data, part, replace(settings, trees=trees), cost, seed, cache)
     device = trees.device
     model = FlowModel(
         nodes=nodes,
@@ -194,6 +198,7 @@ def train_flow(
         solver=get_solver(settings.solver),
         grid=settings.time_grid,
         standardizer=data.standardizer and data.standardizer.to_device(device),
+        gaussian=gaussian and gaussian.to_device(device),
         source_noise=data.source.noise,
         device=device,
         seed=seed,
@@ -219,7 +224,7 @@ def train_nodes(
     """
     times, trees = settings.times, settings.trees
     held = {i: cache.load(i, data.n_dims, trees.device) if cache else None for i in range(len(times))}
-    fitted: dict[int, tuple[Booster | None, NodeRecord]] = {i: kept for i, kept in held.items() if kept}
+    fitted: dict[int, tuple[Booster | SmoothedTrees | None, NodeRecord]] = {i: kept for i, kept in held.items() if kept}
     jobs = [
         (i, (data, base, times[i], trees, cost.n_draws, training_seed(seed, i)), cache)
         for i in range(len(times))

@@ -13,19 +13,22 @@ from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.compiled import CompiledFlow
 from buff.flows.cost import CostEstimate
+from buff.flows.gaussian_part import GaussianPart
 from buff.flows.linear import ConditionalStandardizer
 from buff.flows.nodes import NodeModel, Nodes
 from buff.flows.request import SampleRequest
+from buff.flows.smooth import load_trees
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
-from buff.trees import Booster, FlatForest, UnfitForest
 
 __all__ = ["FlowModel"]
 
 #: Events that kernels and solver both draw before kernels draw alone.
 _CHECKED = 16
 _NO_RECORDS = Nodes()
+#: Arrays that a Gaussian part is made of.
+_GAUSSIAN = ("mean", "basis", "variances")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,8 @@ class FlowModel:
     solver : Solver
     grid : TimeGrid
     standardizer : ConditionalStandardizer or None
+    gaussian : GaussianPart or None
+        Of flows from noise: coordinates for solvers, and for trees that see both frames.
     source_noise : float
         Standard deviation of the noise that the flow starts from.
     calibration : MarginalCalibration or None
@@ -72,6 +77,7 @@ class FlowModel:
     solver: Solver
     grid: TimeGrid
     standardizer: ConditionalStandardizer | None = None
+    gaussian: GaussianPart | None = None
     source_noise: float = 1.0
     calibration: MarginalCalibration | None = None
     device: str = "cpu"
@@ -82,7 +88,7 @@ class FlowModel:
     @property
     def field(self) -> NodeField:
         """The velocity, at the nodes only."""
-        return NodeField(self.times, self.nodes)
+        return NodeField(self.times, self.nodes, gaussian=self.gaussian)
 
     @property
     def n_dims(self) -> int:
@@ -223,6 +229,8 @@ class FlowModel:
         if self.standardizer:
             arrays["frame/scale"] = to_numpy(self.standardizer.scale)
             linears["frame"] = self.standardizer.shift
+        if self.gaussian:
+            arrays |= {f"gaussian/{name}": getattr(self.gaussian, name) for name in _GAUSSIAN}
         if self.calibration:
             arrays |= {"margins/quantiles": self.calibration.quantiles, "margins/smooth": self.calibration.smooth}
         for name, linear in linears.items():
@@ -234,6 +242,7 @@ class FlowModel:
             "solver": _name_of(self.solver),
             "grid": list(self.grid.times),
             "seed": str(self.seed),
+            "tree_features": "both" if any(node.frame for node in self.nodes) else "scores",
         }
         return record, arrays, {f"{i}.ubj": m.trees.to_bytes() for i, m in enumerate(self.nodes) if m.trees}
 
@@ -248,9 +257,16 @@ class FlowModel:
 
         def node(i: int) -> NodeModel:
             base, blob = linear(f"linear/{i}"), blobs.get(f"{i}.ubj")
-            return NodeModel(base, None if blob is None else _trees(blob, len(base.bias), device))
+            trees = None if blob is None else load_trees(blob, len(base.bias), device)
+            framed = gaussian if record.get("tree_features") == "both" else None
+            return NodeModel(base, trees, framed.frame(record["times"][i], device) if framed else None)
 
-        standardizer = calibration = None
+        standardizer = calibration = gaussian = None
+        if "gaussian/mean" in arrays:
+            weights = arrays["linear/0/weights"]
+            parts = {name: arrays[f"gaussian/{name}"] for name in _GAUSSIAN}
+            n_conditions = len(weights) - weights.shape[1]
+            gaussian = GaussianPart(**parts, noise=record["noise"], n_conditions=n_conditions).to_device(device)
         if "frame/scale" in arrays:
             standardizer = ConditionalStandardizer(linear("frame"), arrays["frame/scale"]).to_device(device)
         if "margins/smooth" in arrays:
@@ -261,22 +277,13 @@ class FlowModel:
             solver=get_solver(record["solver"]),
             grid=TimeGrid(tuple(record["grid"])),
             standardizer=standardizer,
+            gaussian=gaussian,
             source_noise=record["noise"],
             calibration=calibration,
             device=device,
             seed=int(record["seed"]),
             records=Nodes.from_list(record["nodes"]),
         )
-
-
-def _trees(raw: bytes, n_outputs: int, device: str) -> Booster | FlatForest:
-    """Trees of a file, as plain arrays where a processor predicts them."""
-    if device == "cpu":
-        try:
-            return FlatForest.from_bytes(raw)
-        except UnfitForest:
-            pass
-    return Booster.from_bytes(raw, n_outputs, device)
 
 
 def _name_of(solver: Solver) -> str:

@@ -1,15 +1,17 @@
 """One node of a field: its regression problem, its model, its record."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from buff.flows.arrays import ReproducibleLinear, device_arrays
-from buff.flows.data import Base, FlowMatchingData, RegressionSource
+from buff.flows.data import Base, FlowMatchingData, Problem, RegressionSource
+from buff.flows.gaussian_part import GaussianPart, NodeFrame
 from buff.flows.linear import LinearVelocity
+from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
 from buff.trees import Booster, FlatForest, TreeSettings, flattened
 
@@ -82,23 +84,43 @@ class NodeModel:
     ----------
     linear : ReproducibleLinear
         From features ``[x_t, condition]``, (n, d + c) -> (n, d).
-    trees : FlatForest, Booster or None
-        A booster where bytes cannot hold the trees.
+    trees : FlatForest, Booster, SmoothedTrees or None
+        From the features ``[x_t, condition]`` to velocities, or as ``frame`` says. A booster where bytes cannot hold
+        the trees.
+    frame : NodeFrame or None
     """
 
     linear: ReproducibleLinear
-    trees: Booster | FlatForest | None = None
+    trees: Booster | FlatForest | SmoothedTrees | None = None
+    frame: NodeFrame | None = None
 
     @classmethod
-    def of(cls, base: Base, t: float, trees: Booster | None, device: str = "cpu") -> "NodeModel":
+    def of(cls, base: Base, t: float, trees: Booster | SmoothedTrees | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
-        return cls(ReproducibleLinear.of(*base.at(t), device), None if trees is None else flattened(trees))
+        frame = base.frame(t, device) if isinstance(base, GaussianPart) else None
+        if isinstance(trees, SmoothedTrees):
+            trees = replace(trees, trees=flattened(trees.trees))
+        flat = trees if trees is None or isinstance(trees, SmoothedTrees) else flattened(trees)
+        return cls(ReproducibleLinear.of(*base.at(t), device), flat, frame)
 
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
-        xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
-        features = x if condition is None else xp.concatenate([x, condition], axis=1)
-        velocity = self.linear(features)
-        return velocity if self.trees is None else velocity + self.trees(features)
+        velocity = self.linear(_joined(x, condition))
+        if self.trees is None:
+            return velocity
+        if self.frame is None:
+            return velocity + self.trees(_joined(x, condition))
+        return velocity + self.frame.velocity(self.trees(self.frame.features(x, condition)))
+
+    @property
+    def frame_velocity(self) -> Callable[[Array, Array, Array | None], Array] | None:
+        """dy/dt from x, y and the condition, where the trees are asked in a frame."""
+        return None if self.frame is None else self._frame_velocity
+
+    def _frame_velocity(self, x: Array, y: Array, condition: Array | None = None) -> Array:
+        assert self.frame is not None
+        if self.trees is None:
+            return 0 * y
+        return self.trees(self.frame.features(x, condition, y)) * self.frame.frame_scale
 
 
 def limit_memorisation(
@@ -122,7 +144,7 @@ def limit_memorisation(
 
 def fit_node(
     data: RegressionSource, base: Base, t: float, settings: TreeSettings, n_draws: int, seed: np.random.SeedSequence
-) -> tuple[Booster | None, NodeRecord]:
+) -> tuple[Booster | SmoothedTrees | None, NodeRecord]:
     """Train the model at time t.
 
     Parameters
@@ -145,14 +167,18 @@ def fit_node(
     start = time.process_time()
     if data.has_closed_form(t) or not settings.n_estimators or not data.n_dims:
         return None, NodeRecord(t, 0, np.nan, 0.0)
+    d = data.n_dims
     training, validating, choosing, growing = seed.spawn(4)
     rng, validation_rng = _generator(training, settings.device), _generator(validating, settings.device)
     data = data.to_device(settings.device)
     held_out = data.held_out(_VALIDATION_ROWS, np.random.default_rng(choosing))
     validation = _residual_problem(held_out, base, t, 1, validation_rng, settings.device)
     problem = _residual_problem(data, base, t, n_draws, rng, settings.device)
+    ridge = _fit_ridge(base, problem, n_draws, settings)
+    left = validation if ridge is None else (validation[0], validation[1] - ridge(validation[0][:, d:]), validation[2])
     number = int(growing.generate_state(1)[0]) >> 1  # XGBoost takes 31 bits
-    trees = Booster.fit(*problem[:2], settings, weights=problem[2], fresh=validation, seed=number)
+    grown = Booster.fit(*problem[:2], settings, weights=problem[2], fresh=left, seed=number)
+    trees = SmoothedTrees(grown, ridge, d) if ridge else grown
     record = NodeRecord(t, trees.rounds, _explained(trees, *validation), time.process_time() - start)
     return trees, record
 
@@ -162,13 +188,38 @@ def _residual_problem(
 ) -> tuple[Array, Array, Array | None]:
     """Features, what the linear base leaves of the targets, weights."""
     features, targets, weights = data.problem(t, n_draws, rng, device)
-    targets -= NodeModel.of(base, t, None, device).linear(features)
+    node, d = NodeModel.of(base, t, None, device), data.n_dims
+    targets -= node.linear(features)
+    if node.frame:
+        features = node.frame.features(features[:, :d], features[:, d:])
+        targets = node.frame.targets(targets)
     if data.is_uninformative(t):  # only the condition may be used
-        features[:, : data.n_dims] = 0
+        features[:, : features.shape[1] - data.n_conditions] = 0
     return features, targets, weights
 
 
-def _explained(trees: Booster, features: Array, targets: Array, weights: Array | None) -> float:
+def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSettings) -> PolynomialRidge | None:
+    """The polynomial part of a problem in the frame, which is taken off its targets."""
+    features, targets, weights = problem
+    d = targets.shape[1]
+    n_inputs, n_rows = features.shape[1] - d, len(features) // n_draws
+    degree = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
+    if not degree or not isinstance(base, GaussianPart):
+        return None
+    w = features[:, d:]
+    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, n_draws=n_draws)
+    for start in range(0, len(w), 2**16):
+        rows = slice(start, start + 2**16)
+        targets[rows] -= ridge(w[rows])
+    return ridge
+
+
+def _joined(x: Array, condition: Array | None) -> Array:
+    xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
+    return x if condition is None else xp.concatenate([x, condition], axis=1)
+
+
+def _explained(trees: Booster | SmoothedTrees, features: Array, targets: Array, weights: Array | None) -> float:
     xp, _ = device_arrays(trees.device)
     w = xp.ones(len(targets), xp.float32) if weights is None else weights
     error = (w[:, None] * (targets - trees(features)) ** 2).sum()

@@ -88,6 +88,12 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
     layout : {"auto", "scalar", "vector", "sketch"}
         A tree for every column, trees for all columns, or these with splits found on projections of the gradient:
         see :class:`buff.trees.TreeSettings`.
+    tree_features : {"auto", "both", "scores"}
+        Whether trees see and predict along the principal axes of the table too, which resolves its narrow directions,
+        or the scores alone; ``"auto"``: both, unless a single column depends on a condition.
+    smooth_degree : {0, 2, 3}
+        Degree of a polynomial along these axes that trees start from, or less where there are fewer than 20 rows a
+        coefficient; 0 for none.
     schema : mapping, optional
         Kinds, bounds, tails and orders of columns that are known better: see
         :func:`buff.tables.infer_schema`.
@@ -101,6 +107,9 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         (:class:`buff.flows.AtomPatterns`), or column by column.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
+    bandwidth : float
+        Events leave their scores through quantile functions that are smooth over so much of a normal score; 0 takes
+        those of the sample, wiggles and all: see :class:`~buff.transforms.TableTransformer`.
     tree_params : mapping, optional
         More of XGBoost's parameters.
     device : {"auto", "cpu", "cuda"}
@@ -156,24 +165,27 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
     def __init__(
         self,
         n_steps: int = 10,
-        solver: str = "ab2",
+        solver: str = "ifab2",
         *,
-        grid: str = "uniform",
+        grid: str = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,
         reg_lambda: float = 30.0,
-        noise_budget: int = 150_000,
+        noise_budget: int = 140_000,
         coupling: Any = "independent",
         classes: str = "auto",
         negative_weights: str = "error",
         early_stopping: int | None = None,
         layout: str = "auto",
+        tree_features: str = "auto",
+        smooth_degree: int = 3,
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
         relations: Any = "auto",
         atoms: str = "together",
         tails: str = "clip",
+        bandwidth: float = 0.05,
         tree_params: Mapping[str, Any] | None = None,
         device: str = "auto",
         n_jobs: int | None = None,
@@ -182,33 +194,8 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            n_steps=n_steps,
-            solver=solver,
-            grid=grid,
-            n_estimators=n_estimators,
-            max_depth=max_depth,
-            learning_rate=learning_rate,
-            reg_lambda=reg_lambda,
-            noise_budget=noise_budget,
-            coupling=coupling,
-            classes=classes,
-            negative_weights=negative_weights,
-            early_stopping=early_stopping,
-            layout=layout,
-            schema=schema,
-            categories=categories,
-            relations=relations,
-            atoms=atoms,
-            tails=tails,
-            tree_params=tree_params,
-            device=device,
-            n_jobs=n_jobs,
-            max_memory=max_memory,
-            cache_dir=cache_dir,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        parameters = dict(locals())
+        super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
     def plan(self, X: Any, *, condition: Any = None, sample_weight: Any = None) -> CostEstimate:
         """What :meth:`fit` would cost: rows, memory, disk, minutes. Takes a second or two, and trains nothing.

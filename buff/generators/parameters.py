@@ -30,7 +30,7 @@ from buff.transforms import TableTransformer
 from buff.transforms.atoms import atoms_of
 from buff.transforms.scores import score_bounds
 from buff.trees import TreeSettings, cuda_is_available
-from buff.trees.regressor import LAYOUTS
+from buff.trees.regressor import FEATURES, LAYOUTS
 from buff.weights import POLICIES
 
 __all__ = ["FlowEstimator", "resolve_device", "smooth_of"]
@@ -62,8 +62,11 @@ class FlowEstimator(TableGenerator):
     coupling: Any
     early_stopping: int | None
     layout: str
+    tree_features: str
+    smooth_degree: int
     categories: str
     tails: str
+    bandwidth: float
     tree_params: Mapping[str, Any] | None
     device: str
     max_memory: int | None
@@ -107,6 +110,10 @@ class FlowEstimator(TableGenerator):
             raise ValueError(f"reg_lambda must be finite and not negative, found {penalty!r}")
         if self.layout not in ("auto", *LAYOUTS):
             raise ValueError(f"layout must be one of {['auto', *LAYOUTS]}, found {self.layout!r}")
+        if self.tree_features not in FEATURES:
+            raise ValueError(f"tree_features must be one of {list(FEATURES)}, found {self.tree_features!r}")
+        if self.smooth_degree not in (0, 2, 3):
+            raise ValueError(f"smooth_degree must be 0, 2 or 3, found {self.smooth_degree!r}")
         return TreeSettings(
             n_estimators=n_estimators,
             max_depth=depth,
@@ -114,6 +121,8 @@ class FlowEstimator(TableGenerator):
             reg_lambda=float(penalty),
             early_stopping=self.early_stopping,
             layout=self.layout,
+            features=self.tree_features,
+            smooth_degree=self.smooth_degree,
             device=resolve_device(self.device),
             tree_params=_known_tree_params(self.tree_params),
         )
@@ -145,7 +154,8 @@ class FlowEstimator(TableGenerator):
 
     def _new_space(self, columns: Columns, sample_weight: Any, schema: Any = None) -> TableTransformer:
         """A map of a table to scores and back."""
-        space = TableTransformer(schema or self._schema_overrides, categories=self.categories, tails=self.tails)
+        how: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
+        space = TableTransformer(schema or self._schema_overrides, **how)
         return space.fit(columns, sample_weight=sample_weight)
 
     def _scores(

@@ -24,8 +24,8 @@ from buff.trees.conditional import ConditionalSettings
 
 __all__ = ["ShowerBUFF"]
 
-#: Voxels of a batch, so that all that is known of it stays near the processor.
-_BATCH_VOXELS = 1_500_000
+#: Voxels of a batch, so that all that is known of it stays near the processor; showers below which calls cost the most.
+_BATCH_VOXELS, _BATCH_SHOWERS = 1_500_000, 1000
 #: Energies this close to the ends of the training, relatively, belong to it: single precision.
 _ROUNDING = 1e-6
 
@@ -198,7 +198,7 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         features = self._condition_features(condition, len(energies))
         first_event = check_whole("first_event", first_event, 0)
         size = (
-            max(64, _BATCH_VOXELS // self.geometry_.n_voxels)
+            max(_BATCH_SHOWERS, _BATCH_VOXELS // self.geometry_.n_voxels)
             if batch_size is None
             else check_whole("batch_size", batch_size, 1)
         )

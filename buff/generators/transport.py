@@ -63,7 +63,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         Standard deviation of the noise that is added to the start: of paired tables in units of what the prediction
         leaves, otherwise of normal scores. ``"auto"`` is 1 for paired tables and 0 otherwise.
     negative_weights, n_steps, solver, grid, n_estimators, max_depth, learning_rate, reg_lambda, noise_budget,
-    early_stopping, layout, categories, tails, tree_params, device, n_jobs, max_memory, cache_dir, random_state, verbose
+    early_stopping, layout, tree_features, smooth_degree, categories, tails, bandwidth, tree_params, device, n_jobs,
+    max_memory, cache_dir, random_state, verbose
         As in :class:`buff.BUFF`.
     schema : mapping, optional
         Of the target, and of unpaired sources: see :func:`buff.tables.infer_schema`. The columns of a target
@@ -108,22 +109,25 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     def __init__(
         self,
         n_steps: int = 10,
-        solver: str = "ab2",
+        solver: str = "ifab2",
         *,
         coupling: str | MinibatchTransport = "paired",
         negative_weights: str = "error",
         noise: str | float = "auto",
-        grid: str = "uniform",
+        grid: str = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,
         reg_lambda: float = 30.0,
-        noise_budget: int = 150_000,
+        noise_budget: int = 140_000,
         early_stopping: int | None = None,
         layout: str = "auto",
+        tree_features: str = "auto",
+        smooth_degree: int = 3,
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
         tails: str = "clip",
+        bandwidth: float = 0.05,
         tree_params: Mapping[str, Any] | None = None,
         device: str = "auto",
         n_jobs: int | None = None,
@@ -132,31 +136,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            n_steps=n_steps,
-            solver=solver,
-            coupling=coupling,
-            negative_weights=negative_weights,
-            noise=noise,
-            grid=grid,
-            n_estimators=n_estimators,
-            max_depth=max_depth,
-            learning_rate=learning_rate,
-            reg_lambda=reg_lambda,
-            noise_budget=noise_budget,
-            early_stopping=early_stopping,
-            layout=layout,
-            schema=schema,
-            categories=categories,
-            tails=tails,
-            tree_params=tree_params,
-            device=device,
-            n_jobs=n_jobs,
-            max_memory=max_memory,
-            cache_dir=cache_dir,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        parameters = dict(locals())
+        super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
     def fit(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> "BUFFTransport":
         """Learn the way from X to y.

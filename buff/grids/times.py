@@ -29,6 +29,11 @@ def _dense(r: float, power: float = 2.0) -> float:
     return float(1 - (1 - r) ** power)
 
 
+def _dense15(r: float) -> float:
+    """``1 - (1 - r)^1.5``: half as dense near the data as ``"dense"``."""
+    return float(1 - (1 - r) ** 1.5)
+
+
 def _cosine(r: float) -> float:
     """``sin^2(pi r / 2)``: dense at both ends."""
     return math.sin(math.pi * r / 2) ** 2
@@ -57,6 +62,7 @@ WARPS: dict[str, Callable[..., float]] = {
     "uniform": _uniform,
     "power": _power,
     "dense": _dense,
+    "dense1.5": _dense15,
     "cosine": _cosine,
     "sigmoid": _sigmoid,
     "logit_normal": _logit_normal,
@@ -74,7 +80,7 @@ def get_grid(
     Parameters
     ----------
     name : str
-        ``"uniform"``, ``"power"``, ``"dense"``, ``"cosine"``, ``"sigmoid"``, ``"logit_normal"``,
+        ``"uniform"``, ``"power"``, ``"dense"``, ``"dense1.5"``, ``"cosine"``, ``"sigmoid"``, ``"logit_normal"``,
         ``"shifted"``; or a grid in the noise-to-signal ratio (:func:`noise_grid`), whose first and last
         value are replaced by the pure ends 0 and 1.
     n_steps : int

@@ -39,7 +39,7 @@ from buff.metrics.pairs import pair_test
 from buff.metrics.prior import prior_bias
 from buff.metrics.record import Report
 from buff.metrics.reports import report
-from buff.metrics.scores import ColumnScore, TableScores
+from buff.metrics.scores import ColumnScore, TableScores, principal_axes
 from buff.metrics.shower_report import ShowerReport, shower_report
 from buff.metrics.showers import shower_features, shower_inputs, shower_separations
 
@@ -89,6 +89,7 @@ __all__ = [
     "pair_test",
     "posterior_places",
     "precision_recall",
+    "principal_axes",
     "prior_bias",
     "real_floor",
     "report",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
 from buff.metrics.samples import Seed, as_weights
-from buff.metrics.scores import ColumnScore, Scoring, TableScores, WeightedTable, score_tables
+from buff.metrics.scores import JUDGES, ColumnScore, Scoring, TableScores, WeightedTable, score_tables
 
 __all__ = ["floor_scores", "real_floor"]
 
@@ -116,8 +116,7 @@ def _mean_scores(repeats: Sequence[TableScores], shrink: float, shrink_sliced: f
         _mean([scores.variation for scores in repeats], shrink),
         _mean([scores.sliced for scores in repeats], shrink_sliced) or repeats[0].sliced,
         _mean([scores.correlation for scores in repeats], shrink),
-        _mean_test([scores.trees for scores in repeats]),
-        _mean_test([scores.mlp for scores in repeats]),
+        **{name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES},
     )
 
 

@@ -97,7 +97,12 @@ def _summary(report: Report) -> Iterator[_Row]:
         if value is not None:
             lowest = getattr(floor, attribute, None)
             yield (name, str(value), _text(lowest), _ratio(value, lowest))
-    for name, attribute in (("AUC, boosted trees", "trees"), ("AUC, MLP", "mlp")):
+    for name, attribute in (
+        ("AUC, boosted trees", "trees"),
+        ("AUC, MLP", "mlp"),
+        ("AUC, boosted trees, principal axes", "trees_principal"),
+        ("AUC, MLP, principal axes", "mlp_principal"),
+    ):
         test: ClassifierTest | None = getattr(scores, attribute)
         if test is not None:
             yield (name, str(test), _text(getattr(floor, attribute, None)), f"p {test.p_value:.2g}")

@@ -15,7 +15,7 @@ from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
 from buff.metrics.layout import as_html, as_text
 from buff.metrics.neighbours import Memorisation
-from buff.metrics.scores import ColumnScore, TableScores
+from buff.metrics.scores import JUDGES, ColumnScore, TableScores
 
 __all__ = ["Report"]
 
@@ -137,8 +137,7 @@ def _scores(record: Mapping[str, Any]) -> TableScores:
         _optional(record["variation"]),
         _estimate(record["sliced"]),
         _optional(record["correlation"]),
-        _test(record["trees"]),
-        _test(record["mlp"]),
+        **{name: _test(record.get(name)) for name in JUDGES},
     )
 
 

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from buff.metrics.classifier import CLASSIFIERS
 from buff.metrics.columns import Columns, TableLike, read_tables
 from buff.metrics.floor import floor_scores
 from buff.metrics.histograms import effective_sample_size
 from buff.metrics.neighbours import Memorisation, memorisation
 from buff.metrics.record import Report
 from buff.metrics.samples import Seed, as_weights
-from buff.metrics.scores import Scoring, TableScores, WeightedTable, joint_features, score_tables
+from buff.metrics.scores import JUDGES, Scoring, TableScores, WeightedTable, joint_features, score_tables
 from buff.metrics.threads import modest_threads
 
 __all__ = ["report"]
@@ -49,8 +48,9 @@ def report(
         Names of an array's columns, or the columns of a mapping to compare.
     real_weights, generated_weights : array-like of shape (n,) and (m,), optional
         Event weights of either sign, with a positive sum.
-    classifiers : sequence of {"trees", "mlp"}, optional
-        Classifier two-sample tests to run: by default both, or none where negative weights leave an effective sample
+    classifiers : sequence of {"trees", "mlp", "trees_principal", "mlp_principal"}, optional
+        Classifier two-sample tests to run, on the columns and on the principal axes of the standardised columns
+        (:func:`~buff.metrics.principal_axes`): by default all, or none where negative weights leave an effective sample
         size below 200.
     seeds : int
         Repetitions of the classifier tests.
@@ -113,10 +113,10 @@ def _lent(other: Report, scores: TableScores) -> TableScores | None:
 
 def _classifiers(asked: Sequence[str] | None, small: bool) -> tuple[str, ...]:
     if asked is None:
-        return () if small else tuple(CLASSIFIERS)
-    unknown = [name for name in asked if name not in CLASSIFIERS]
+        return () if small else JUDGES
+    unknown = [name for name in asked if name not in JUDGES]
     if unknown:
-        raise ValueError(f"classifiers must be among {', '.join(CLASSIFIERS)}; found {unknown[0]!r}")
+        raise ValueError(f"classifiers must be among {', '.join(JUDGES)}; found {unknown[0]!r}")
     return tuple(asked)
 
 

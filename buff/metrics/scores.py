@@ -17,8 +17,21 @@ from buff.metrics.indicators import indicator_features
 from buff.metrics.samples import Rows, centre_and_scale
 from buff.protocols import Indices
 
-__all__ = ["ColumnScore", "Scoring", "TableScores", "WeightedTable", "joint_features", "score_tables"]
+__all__ = [
+    "JUDGES",
+    "ColumnScore",
+    "Scoring",
+    "TableScores",
+    "WeightedTable",
+    "joint_features",
+    "principal_axes",
+    "score_tables",
+]
 
+#: Variance of standardised columns along an axis, below which they are taken not to spread.
+_NARROWEST = 1e-8
+#: Classifier tests of a table: on its columns, and on their principal axes.
+JUDGES = ("trees", "mlp", "trees_principal", "mlp_principal")
 _UNDEFINED = Estimate(nan, nan)
 
 
@@ -65,6 +78,9 @@ class TableScores:
         Largest difference between Pearson correlations of numeric columns and of missing values.
     trees, mlp : ClassifierTest or None
         Classifier two-sample tests.
+    trees_principal, mlp_principal : ClassifierTest or None
+        The same on the principal axes of the standardised columns, see :func:`principal_axes`: here narrow directions,
+        such as relations between columns, count as much as wide ones.
     """
 
     columns: tuple[ColumnScore, ...]
@@ -74,6 +90,8 @@ class TableScores:
     correlation: Estimate | None
     trees: ClassifierTest | None
     mlp: ClassifierTest | None
+    trees_principal: ClassifierTest | None = None
+    mlp_principal: ClassifierTest | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +184,7 @@ def score_tables(
         _mean(np.array(distances)[~of_number]),
         _sliced(real, generated, scoring, rng),
         _correlation(real, generated, scoring, seed),
-        tests.get("trees"),
-        tests.get("mlp"),
+        **{name: tests.get(name) for name in JUDGES},
     )
 
 
@@ -176,6 +193,44 @@ def joint_features(*tables: Columns) -> list[Rows]:
     stacked = np.concatenate([table.values for table in tables])
     features = indicator_features(stacked, tables[0].categorical, spike_share=1)
     return np.split(features, np.cumsum([len(table.values) for table in tables])[:-1])
+
+
+def principal_axes(real: Rows, generated: Rows, real_weights: Rows | None = None) -> tuple[Rows, Rows]:
+    r"""Both samples along the principal axes of the real one, in units of its width there.
+
+    .. math:: z = \Lambda^{-1/2} V^T (x - \bar x) / s, \quad \mathrm{corr}(x) = V \Lambda V^T,
+
+    with the mean and standard deviation s of each real column. Axes along which the real rows do not spread at all
+    (:math:`\lambda < 10^{-8}`), as of indicators that add up to one, are left out.
+
+    Parameters
+    ----------
+    real, generated : array of shape (n, d) and (m, d)
+        Without missing values.
+    real_weights : array of shape (n,), optional
+
+    Returns
+    -------
+    array of shape (n, k), array of shape (m, k)
+        With k <= d, the narrowest axis first.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = (rng.multivariate_normal([0, 0], [[1, 0.99], [0.99, 1]], 1000) for _ in range(2))
+    >>> z, _ = principal_axes(x, y)
+    >>> bool(np.allclose(np.cov(z.T), np.eye(2), atol=0.01))
+    True
+    """
+    w = np.full(len(real), 1 / len(real)) if real_weights is None else real_weights / real_weights.sum()
+    centre = w @ real
+    scale = np.sqrt(np.clip(w @ (real - centre) ** 2, 0, None))
+    scale[scale <= 1e-12 * np.abs(centre)] = np.inf  # constant, up to rounding
+    x, y = ((sample - centre) / scale for sample in (real, generated))
+    variances, axes = np.linalg.eigh((x * w[:, None]).T @ x)
+    kept = variances > _NARROWEST
+    axes = axes[:, kept] / np.sqrt(variances[kept])
+    return x @ axes, y @ axes
 
 
 def _pairs(real: Columns, generated: Columns) -> Iterator[_Pair]:
@@ -235,12 +290,17 @@ def _test(
     real, generated = real.thinned(scoring.max_rows, rng), generated.thinned(scoring.max_rows, rng)
     # equal weights change nothing and cost time
     weights = [None if np.ptp(table.weights) == 0 else table.weights for table in (real, generated)]
+    classifier, _, principal = name.partition("_")
+    x, y = real.columns.values, generated.columns.values
+    if principal:
+        x, y = joint_features(real.columns, generated.columns)
+        x, y = principal_axes(x, y, weights[0])
     return c2st(
-        real.columns.values,
-        generated.columns.values,
-        cast(Literal["trees", "mlp"], name),
+        x,
+        y,
+        cast(Literal["trees", "mlp"], classifier),
         seeds=scoring.seeds,
-        categorical=real.columns.categorical,
+        categorical=() if principal else real.columns.categorical,
         real_weights=weights[0],
         generated_weights=weights[1],
         random_state=int(rng.integers(2**31)),

@@ -175,6 +175,9 @@ def _score(
             test = c2st(x, y, name, seeds=seeds, n_permutations=0, random_state=random_state)  # type: ignore[arg-type]
             values[f"auc {name} {kind}"], errors[f"auc {name} {kind}"] = test.value, test.error
     high, of_other = real.inputs("high"), other.inputs("high")
+    # kernels ask for features of order 1: each over its largest real size
+    largest = np.maximum(np.abs(high).max(axis=0), 1e-12)
+    high, of_other = high / largest, of_other / largest
     for name, distance in (("fpd", fpd), ("kpd", kpd)):
         if min(len(high), len(of_other)) >= 40:
             values[name], errors[name] = distance(high, of_other, random_state=random_state)

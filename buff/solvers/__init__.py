@@ -7,7 +7,7 @@ from buff.solvers.excursions import RESTARTS, Churned, Interval, Restart
 from buff.solvers.exponential import DenoisedEnd, ExponentialMultistep, ExponentialSinglestep
 from buff.solvers.langevin import EulerMaruyama, PredictorCorrector
 from buff.solvers.loop import integrate, trajectory
-from buff.solvers.multistep import AdamsBashforth
+from buff.solvers.multistep import AdamsBashforth, IntegratingFactor
 from buff.solvers.noise_multistep import NoiseMultistep, PseudoNumerical
 from buff.solvers.registry import SOLVERS, SamplerRecord, describe_samplers, get_solver
 from buff.solvers.runge_kutta import ReducedRungeKutta, RungeKutta
@@ -47,6 +47,7 @@ __all__ = [
     "EulerMaruyama",
     "ExponentialMultistep",
     "ExponentialSinglestep",
+    "IntegratingFactor",
     "Interval",
     "NoiseMultistep",
     "PredictorCorrector",

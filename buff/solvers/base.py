@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 
@@ -61,13 +61,19 @@ class BoundField:
 
     def unchecked(self, x: Array, t: float) -> Array:
         """u(x, t), finite or not."""
-        u = self.field(x, t, self.condition)
-        if not hasattr(u, "shape"):
-            raise TypeError(f"at t = {t:.6g} the field returned {type(u).__name__}: an array like the states is needed")
-        if u.shape != x.shape:
-            found, wanted = tuple(u.shape), tuple(x.shape)
-            raise ValueError(f"at t = {t:.6g} the field returned shape {found} for states of shape {wanted}")
-        return u
+        return _checked(self.field(x, t, self.condition), x, t)
+
+    @property
+    def gaussian(self) -> Any:
+        """The :class:`~buff.fields.GaussianFlow` that the field is close to, if it knows one."""
+        return getattr(self.field, "gaussian", None)
+
+    def frame_velocity(self, y: Array, t: float) -> Array:
+        """dy/dt of states given by their coordinates y in the frame of ``gaussian``."""
+        x = self.gaussian.from_frame(y, t)
+        g = _checked(cast(Any, self.field).frame_velocity(x, y, t, self.condition), x, t)
+        check_finite(g, f"at t = {t:.6g} the field returned")
+        return g
 
     def predict(self, x: Array, t: float) -> tuple[Array, Array]:
         """Denoised data D and noise e at x, from one field call."""
@@ -88,6 +94,16 @@ class BoundField:
         if z.shape != x.shape:
             raise ValueError(f"noise returned shape {tuple(z.shape)} for states of shape {tuple(x.shape)}")
         return z
+
+
+def _checked(u: Array, x: Array, t: float) -> Array:
+    """What a field returned, of the shape of the states."""
+    if not hasattr(u, "shape"):
+        raise TypeError(f"at t = {t:.6g} the field returned {type(u).__name__}: an array like the states is needed")
+    if u.shape != x.shape:
+        found, wanted = tuple(u.shape), tuple(x.shape)
+        raise ValueError(f"at t = {t:.6g} the field returned shape {found} for states of shape {wanted}")
+    return u
 
 
 def check_finite(x: Array, what: str) -> None:

@@ -13,7 +13,7 @@ from buff.solvers.base import Solver
 from buff.solvers.excursions import Churned, Restart
 from buff.solvers.exponential import ExponentialMultistep, ExponentialSinglestep
 from buff.solvers.langevin import EulerMaruyama, PredictorCorrector
-from buff.solvers.multistep import AdamsBashforth
+from buff.solvers.multistep import AdamsBashforth, IntegratingFactor
 from buff.solvers.noise_multistep import NoiseMultistep, PseudoNumerical
 from buff.solvers.runge_kutta import ReducedRungeKutta, RungeKutta
 from buff.solvers.tableaus import BOGACKI_SHAMPINE, DORMAND_PRINCE, HEUN, MIDPOINT, RALSTON, RK4, RK38
@@ -22,6 +22,7 @@ from buff.solvers.unipc import UniPC
 __all__ = ["SOLVERS", "SamplerRecord", "describe_samplers", "get_solver"]
 
 _ADAMS = "Bashforth, Adams, 1883"
+_COX = "Cox, Matthews, 2002, doi:10.1006/jcph.2002.6995"
 _DDIM = "Song, Meng, Ermon, 2020, arXiv:2010.02502"
 _DDPM = "Ho, Jain, Abbeel, 2020, arXiv:2006.11239"
 _DEIS = "Zhang, Chen, 2022, arXiv:2204.13902"
@@ -58,6 +59,7 @@ _LISTED: dict[str, tuple[Solver, str]] = {
     "ab2": (AdamsBashforth(2), _ADAMS),
     "ab3": (AdamsBashforth(3), _ADAMS),
     "ab4": (AdamsBashforth(4), _ADAMS),
+    **{f"ifab{k}": (IntegratingFactor(k), _COX) for k in (1, 2, 3)},
     "edm": (ReducedRungeKutta(HEUN), _EDM),
     "edm_stochastic": (Churned(), _EDM),
     "edm_stochastic_nodes": (Churned(snap=True), _EDM),

@@ -79,7 +79,7 @@ class ConditionEncoder:
         if sample_weight is not None:
             columns, sample_weight = with_weight(columns, checked_weights(sample_weight, len(columns)))
         settings = _layout(columns, infer_schema(columns, self.overrides), self.overrides, self.max_levels)
-        self._space = TableTransformer(schema=settings).fit(columns, sample_weight=sample_weight)
+        self._space = TableTransformer(schema=settings, bandwidth=0).fit(columns, sample_weight=sample_weight)
         self._copula = MixedCopula.fit(columns, self.schema, self.overrides, sample_weight)
         return self
 

@@ -45,7 +45,7 @@ class Copula:
     @classmethod
     def fit(cls, columns: Columns, overrides: Mapping[str, Any], weights: Array | None) -> "Copula":
         """Copula of all ``columns``."""
-        space = TableTransformer(schema=dict(overrides)).fit(columns, sample_weight=weights)
+        space = TableTransformer(schema=dict(overrides), bandwidth=0).fit(columns, sample_weight=weights)
         d = space.n_dims_
         if not d:
             return cls(space, np.empty((0, 0)))

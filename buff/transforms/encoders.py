@@ -103,7 +103,9 @@ class NumberEncoder:
     ranks: QuantileMap
 
     @classmethod
-    def fit(cls, schema: ColumnSchema, values: Array, weights: Array | None, n_knots: int) -> "NumberEncoder":
+    def fit(
+        cls, schema: ColumnSchema, values: Array, weights: Array | None, n_knots: int, bandwidth: float = 0.0
+    ) -> "NumberEncoder":
         """Encoder of a column; ``weights`` of shape (n,) or None."""
         origin, step = _origin_and_step(values)
         encoder = cls(schema.name, values.dtype.str, origin, step, None)  # type: ignore[arg-type]
@@ -117,6 +119,7 @@ class NumberEncoder:
             upper=bounds[1],
             dtype=values.dtype if values.dtype.kind == "f" else None,
             whole=schema.kind != "continuous",
+            bandwidth=bandwidth,
         )
         return cls(schema.name, values.dtype.str, origin, step, ranks)
 

@@ -3,7 +3,9 @@
 The distribution is a monotone polyline of levels u and values x, in which a value that repeats (an *atom*) is
 a flat piece as wide as its frequency. A value goes in as z = Phi^-1(u(x)), a score comes back as x(Phi(z)),
 so marginals are exact whatever happens in between, and whoever draws z inside a flat piece gets exactly the
-atom. Missing values are one more atom at the lower end, levels [0, p_missing].
+atom. Missing values are one more atom at the lower end, levels [0, p_missing]. Between atoms scores may come back
+through a smoothed quantile function: the sample's own repeats its wiggles, by which a classifier tells drawn values
+from new ones.
 
 What is kept of the data: the atoms, which at least five rows share or which belong to a small alphabet of
 evenly spaced values; and knots, each of which is the mean of two neighbouring values that no other knot uses,
@@ -20,7 +22,7 @@ from scipy.special import ndtr, ndtri
 from buff import kernels
 from buff.protocols import Array
 from buff.transforms.lattice import Lattice
-from buff.transforms.quantiles import Polyline, compress, merge
+from buff.transforms.quantiles import Polyline, compress, gap_levels, merge, merge_at, smooth
 from buff.transforms.tails import Tail
 
 __all__ = ["Placement", "QuantileMap"]
@@ -35,6 +37,10 @@ _MOST_ATOMS = 10_000
 #: A lattice with this many cells or fewer is an alphabet: all its values are atoms.
 _ALPHABET = 1000
 _HUGE = 2.0**1000
+#: Scores of 1 less this are finite, however large weights are.
+_SMALLEST_MARGIN = 2.0**-50
+#: More rows make no difference to a smoothed quantile function.
+_MOST_ROWS = 1e12
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class QuantileMap:
         Extrapolated tails, the lower one of the values times -1; without, values end with the polyline.
     unit : float
         Values are divided by this power of two first, so that differences of huge values stay finite.
+    smoothed : Polyline or None
+        The distribution that scores are decoded by; None is ``line``.
 
     Examples
     --------
@@ -81,6 +89,7 @@ class QuantileMap:
     below: Tail | None = None
     above: Tail | None = None
     unit: float = 1.0
+    smoothed: Polyline | None = None
 
     @classmethod
     def fit(
@@ -95,19 +104,21 @@ class QuantileMap:
         upper: float | None = None,
         dtype: np.dtype[Any] | None = None,
         whole: bool = True,
+        bandwidth: float = 0.0,
     ) -> "QuantileMap":
         """Map of float64 ``values`` of shape (n,), NaN where missing, and nonnegative ``weights``.
 
         Whole weights count rows, yet a value repeats only if several rows hold it: a heavy row is no atom.
         ``discrete`` makes every value an atom; ``extrapolate`` adds tails beyond the sample, which end at
         ``lower`` and ``upper``; ``dtype`` is the precision in which the values were recorded; without
-        ``whole`` a column of whole numbers may come back with fractions.
+        ``whole`` a column of whole numbers may come back with fractions. Scores are decoded by a quantile function
+        that is smooth over ``bandwidth``, see :func:`buff.transforms.quantiles.smooth`; 0 keeps that of the sample.
         """
         weights = np.ones(len(values)) if weights is None else weights
         total, known = weights.sum(), ~np.isnan(values) & (weights > 0)
         x, w, rows = _distinct(values[known], weights[known])
         n_effective = total if np.all(weights == np.rint(weights)) else total**2 / np.sum(weights**2)
-        margin = float(0.5 / n_effective)
+        margin = max(float(0.5 / n_effective), _SMALLEST_MARGIN)
         missing = 1.0 if not len(x) else float(weights[np.isnan(values)].sum() / total)
         if not len(x):
             nothing = np.empty(0)
@@ -119,14 +130,35 @@ class QuantileMap:
             x, w, rows = _distinct(lattice.nearest(values[known]), weights[known])
         atom = np.ones(len(x), bool) if discrete else _is_atom(x, rows, lattice)
         x, w = x / unit, w / total
-        smooth, smooth_w = _apart_from(x[atom], x[~atom]), w[~atom]
-        line = compress(smooth, smooth_w, n_knots, lattice.spacing if lattice else 0.0)
-        line, starts = merge(line, smooth_w.sum(), x[atom], w[atom])
-        line = Polyline(missing + line.u, line.x)
-        ranks = cls(
-            line, x[atom], missing + starts, w[atom], missing, margin, lattice, lower, upper, unit=unit
+        rest, rest_w = _apart_from(x[atom], x[~atom]), w[~atom]
+        own, share = compress(rest, rest_w, n_knots, lattice.spacing if lattice else 0.0), rest_w.sum()
+        line, starts = merge(own, share, x[atom], w[atom])
+        smoothed = (
+            smooth(own, min(float(n_effective), _MOST_ROWS) * share, bandwidth, gap_levels(rest, rest_w))
+            if bandwidth
+            else own
         )
-        return ranks._with_tails(smooth, smooth_w) if extrapolate and len(smooth) else ranks
+        if smoothed is not own:
+            smoothed = merge_at(smoothed, share, x[atom], w[atom], starts).raised(missing)
+        ranks = cls(
+            line.raised(missing),
+            x[atom],
+            missing + starts,
+            w[atom],
+            missing,
+            margin,
+            lattice,
+            lower,
+            upper,
+            unit=unit,
+            smoothed=None if smoothed is own else smoothed,
+        )
+        return ranks._with_tails(rest, rest_w) if extrapolate and len(rest) else ranks
+
+    @property
+    def decoding(self) -> Polyline:
+        """The distribution that scores are decoded by."""
+        return self.smoothed or self.line
 
     def encode(self, values: Array, place: Placement = 0.5) -> Array:
         """Normal scores, float32, of float64 ``values``; NaN is a missing value.
@@ -149,7 +181,7 @@ class QuantileMap:
 
     def _by_levels(self, z: Array) -> Array:
         u = ndtr(z)
-        x = self.line.value(u)
+        x = self.decoding.value(u)
         if self.above:
             i = np.flatnonzero(x > self.above.start)
             x[i] = self.above.value(np.maximum(ndtr(-z[i]), np.finfo(float).tiny))
@@ -172,7 +204,7 @@ class QuantileMap:
         grid: tuple[float, ...] = ()
         if lattice is not None:
             grid = (10.0**lattice.decimals, lattice.step, lattice.origin, lattice.single, lattice.noisy)
-        line = getattr(self, "smoothed", None) or self.line
+        line = self.decoding
         parts = [kernels.sized(line.u), kernels.sized(line.x), kernels.doubles(self.missing, self.unit)]
         parts.append(kernels.optional(grid))
         parts += [kernels.optional(() if bound is None else (bound,)) for bound in (self.lower, self.upper)]
@@ -198,6 +230,8 @@ class QuantileMap:
         """A JSON-serialisable record and the arrays that go with it."""
         arrays = {"u": self.line.u, "x": self.line.x}
         arrays |= {key: getattr(self, key) for key in ("atoms", "starts", "masses")}
+        if self.smoothed:
+            arrays |= {"smoothed_u": self.smoothed.u, "smoothed_x": self.smoothed.x}
         record = {key: getattr(self, key) for key in ("missing", "margin", "lower", "upper", "unit")}
         for key in ("lattice", "below", "above"):
             part = getattr(self, key)
@@ -208,10 +242,10 @@ class QuantileMap:
     def from_arrays(cls, record: dict[str, Any], arrays: dict[str, Array]) -> "QuantileMap":
         """Inverse of :meth:`to_arrays`."""
         parts = {"lattice": Lattice, "below": Tail, "above": Tail}
-        fields = {
-            key: parts[key](**value) if key in parts and value else value for key, value in record.items()
-        }
+        fields = {key: parts[key](**value) if key in parts and value else value for key, value in record.items()}
         fields |= {key: arrays[key] for key in ("atoms", "starts", "masses")}
+        if "smoothed_u" in arrays:
+            fields["smoothed"] = Polyline(arrays["smoothed_u"], arrays["smoothed_x"])
         return cls(line=Polyline(arrays["u"], arrays["x"]), **fields)
 
     def _level(self, values: Array, place: Array) -> Array:

@@ -3,11 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, ndtr, ndtri
 
 from buff.protocols import Array
 
-__all__ = ["Polyline", "compress", "merge"]
+__all__ = ["Polyline", "compress", "gap_levels", "merge", "merge_at", "smooth"]
+
+#: Rows at either end whose quantiles stay as they are, and rows from which on they are smooth.
+_RAW_ROWS, _SMOOTH_ROWS = 4, 21
+#: Steps of the regression in a bandwidth of score, steps between knots, and reach of the kernel in bandwidths.
+_STEPS_A_BANDWIDTH, _STEPS_A_KNOT, _REACH = 12, 3, 6
+
+#: How far levels may move, in units of the scatter of the number of rows in a window.
+_CHANCE = 0.4
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,10 @@ class Polyline:
     def level(self, x: Array) -> Array:
         """Distribution function, linear between knots and constant outside."""
         return np.interp(x, self.x, self.u)
+
+    def raised(self, level: float) -> "Polyline":
+        """The same above a share ``level`` of something else."""
+        return Polyline(level + self.u, self.x)
 
 
 def compress(values: Array, weights: Array, n_knots: int, spacing: float = 0.0) -> Polyline:
@@ -46,6 +58,76 @@ def compress(values: Array, weights: Array, n_knots: int, spacing: float = 0.0) 
     return Polyline(np.concatenate([[0.0], cumulative[cuts], [1.0]]), np.maximum.accumulate(x))
 
 
+def smooth(line: Polyline, n: float, bandwidth: float, gaps: Array | None = None) -> Polyline:
+    r"""Quantile function without the wiggles of its sample: local linear regression on normal scores.
+
+    .. math:: \hat x(z) = \arg\min_a \min_b \int (x(\zeta) - a - b (\zeta - z))^2
+        K((\zeta - z) / h) \, e^{-\zeta^2 / 2} d\zeta, \quad z = \Phi^{-1}(u),
+
+    with a Gaussian kernel K of width h, weighted by the density of the rows (Fan, Gijbels, 1996, "Local polynomial
+    modelling and its applications", chapter 3). The four outermost rows at either end keep their quantiles, up to the
+    21st these are blended in. The same holds on both sides of a gap, which nothing is smoothed across. Levels move by
+    less than the number of rows within a bandwidth scatters by chance, so that peaks keep their valleys.
+
+    Parameters
+    ----------
+    line : Polyline
+        Quantile function of the sample.
+    n : float
+        Its number of rows, the effective one if they are weighted.
+    bandwidth : float
+        h, in units of the normal score; 0 leaves the line as it is.
+    gaps : array, optional
+        Levels at which the distribution has gaps.
+
+    Examples
+    --------
+    >>> x = np.sort(np.random.default_rng(0).normal(size=5000))
+    >>> rough = compress(x, np.ones(5000), 1000)
+    >>> z = np.linspace(-1.5, 1.5, 200)
+    >>> wiggles = [np.diff(f.value(ndtr(z)), 2).std() for f in (rough, smooth(rough, 5000, 0.05))]
+    >>> bool(wiggles[1] < wiggles[0] / 5)
+    True
+    """
+    edges = np.concatenate([[0.0], np.sort([] if gaps is None else gaps), [1.0]])
+    wide = np.diff(edges) * n >= 3 * _SMOOTH_ROWS
+    if not bandwidth or not len(line.u) or not wide.any():
+        return line
+    parts = [_smooth_part(line, n, bandwidth, *edges[i : i + 2]) for i in np.flatnonzero(wide)]
+    raw = np.ones(len(line.u), bool)
+    for u, _ in parts:
+        raw &= (line.u < u[0]) | (line.u > u[-1])
+    u = np.concatenate([line.u[raw], *(u for u, _ in parts)])
+    x = np.concatenate([line.x[raw], *(x for _, x in parts)])
+    order = np.lexsort((x, u))
+    return Polyline(u[order], np.maximum.accumulate(x[order]))
+
+
+def _smooth_part(line: Polyline, n: float, h: float, a: float, b: float) -> tuple[Array, Array]:
+    """Levels and values between two gaps, from where they leave the line to where they join it."""
+    rows = np.array([0.5, _RAW_ROWS - 0.5, _SMOOTH_ROWS - 0.5]) / n
+    first, *rising = ndtri(a + rows)
+    last, *falling = ndtri(b - rows)
+    z = np.linspace(first, last, max(3, int(np.ceil((last - first) / h * _STEPS_A_BANDWIDTH))))
+    raw, density, step = line.value(ndtr(z)), np.exp(-0.5 * z**2), z[1] - z[0]
+    reach = min(int(_REACH * h / step), (len(z) - 1) // 2)
+    lag = step * np.arange(-reach, reach + 1)
+    kernel = np.exp(-0.5 * (lag / h) ** 2)
+    s0, s1, s2 = (np.convolve(density, kernel * lag**p, "same") for p in range(3))
+    t0, t1 = (np.convolve(density * raw, kernel * lag**p, "same") for p in range(2))
+    fitted = (s2 * t0 - s1 * t1) / (s2 * s0 - s1**2)
+    # further than the rows of a window scatter by chance, smoothing would move what is there: a valley between peaks
+    chance = _CHANCE * np.sqrt(2.5 * h * density / np.sqrt(2 * np.pi) / n)
+    fitted = np.clip(fitted, line.value(ndtr(z) - chance), line.value(ndtr(z) + chance))
+    share = np.interp(z, [*rising, *falling[::-1]], [0.0, 1.0, 1.0, 0.0])
+    # beyond the outermost knots but one tails may be continued: there the line stays as it is
+    u = np.clip(ndtr([rising[0], falling[0]]), line.u[1], line.u[-2])
+    ends = line.value(u)
+    kept = np.flatnonzero((ndtr(z) > u[0]) & (ndtr(z) < u[1]))[::_STEPS_A_KNOT]
+    x = np.maximum.accumulate(np.clip((raw + share * (fitted - raw))[kept], *ends))
+    return np.concatenate([u[:1], ndtr(z[kept]), u[1:]]), np.concatenate([ends[:1], x, ends[1:]])
+
+
 def merge(line: Polyline, weight: float, atoms: Array, masses: Array) -> tuple[Polyline, Array]:
     """Mixture of ``weight`` times a continuous ``line`` and ``atoms`` of the given ``masses``.
 
@@ -60,6 +142,27 @@ def merge(line: Polyline, weight: float, atoms: Array, masses: Array) -> tuple[P
     x = np.concatenate([line.x, atoms, atoms])
     order = np.lexsort((u, x))
     return Polyline(np.maximum.accumulate(u[order]), x[order]), starts
+
+
+def merge_at(line: Polyline, weight: float, atoms: Array, masses: Array, starts: Array) -> Polyline:
+    """:func:`merge` with atoms that begin at given levels; values between two atoms stay between them."""
+    below = np.concatenate([[0.0], np.cumsum(masses)])
+    if not len(line.u):
+        return Polyline(np.append(starts, starts + masses), np.append(atoms, atoms))
+    own = (starts - below[:-1]) / weight  # levels of the atoms among the other values
+    i = np.searchsorted(own, line.u, "right")
+    walls = np.concatenate([[-np.inf], atoms, [np.inf]])
+    x = np.clip(line.x, walls[i], walls[i + 1])
+    u = np.concatenate([weight * line.u + below[i], starts, starts + masses])
+    x = np.concatenate([x, atoms, atoms])
+    order = np.lexsort((x, u))
+    return Polyline(u[order], np.maximum.accumulate(x[order]))
+
+
+def gap_levels(values: Array, weights: Array) -> Array:
+    """Levels of the spacings of sorted ``values`` that no chance makes so wide; see ``compress``."""
+    cumulative = np.cumsum(weights) / np.sum(weights)
+    return cumulative[_gaps(values)]
 
 
 def _mean(values: Array, i: Array | int) -> Array:
@@ -78,15 +181,19 @@ def _spread_cuts(cumulative: Array, n_knots: int) -> Array:
 
 def _gap_cuts(values: Array, n_gaps: int, reach: int = 8) -> Array:
     """Cuts around the spacings that are wider than the ``reach`` spacings on both sides taken together."""
+    gaps = _gaps(values, reach)
+    widest = gaps[np.argsort(-(values[gaps + 1] - values[gaps]), kind="stable")[:n_gaps]]
+    return _even(np.concatenate([widest - 2, widest + 2]), len(values))
+
+
+def _gaps(values: Array, reach: int = 8) -> Array:
     k = len(values)
     if k < 4 * reach:
         return np.empty(0, np.intp)
     i = np.arange(reach, k - reach - 1)
     spacing = values[i + 1] - values[i]
     span = values[i + 1 + reach] - values[i - reach]
-    gaps = i[2 * spacing > span]
-    widest = gaps[np.argsort(-spacing[gaps - reach], kind="stable")[:n_gaps]]
-    return _even(np.concatenate([widest - 2, widest + 2]), k)
+    return i[2 * spacing > span]
 
 
 def _even(cuts: Array, k: int) -> Array:

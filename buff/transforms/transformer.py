@@ -53,6 +53,9 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Whether values beyond the training range may come back.
     n_knots : int
         Knots of a column's distribution function.
+    bandwidth : float
+        Scores come back through quantile functions that are smooth over so much of a normal score, so that values do
+        not repeat the wiggles of the sample, see :func:`buff.transforms.quantiles.smooth`; 0 keeps the sample's own.
 
     Attributes
     ----------
@@ -81,11 +84,13 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         categories: str = "similar",
         tails: str = "clip",
         n_knots: int = 1000,
+        bandwidth: float = 0.05,
     ) -> None:
         self.schema = schema
         self.categories = categories
         self.tails = tails
         self.n_knots = n_knots
+        self.bandwidth = bandwidth
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "TableTransformer":
         """Learn the distribution of each column.
@@ -104,6 +109,8 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         if not isinstance(self.n_knots, int | np.integer) or self.n_knots < 10:
             raise ValueError(f"n_knots must be an integer of at least 10, found {self.n_knots!r}")
+        if not 0 <= self.bandwidth <= 1:
+            raise ValueError(f"bandwidth must lie in [0, 1], in units of a normal score: found {self.bandwidth!r}")
         if isinstance(X, Columns):
             columns = X
             columns.require_rows(2)
@@ -117,7 +124,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         schema = infer_schema(columns, self.schema, tails=self.tails, categories=self.categories)
         self.schema_ = schema
         self.template_ = columns.template
-        self.encoders_ = _fit_encoders(columns, schema, weights, int(self.n_knots))
+        self.encoders_ = _fit_encoders(columns, schema, weights, int(self.n_knots), float(self.bandwidth))
         self.n_dims_ = sum(len(encoder.names) for encoder in self.encoders_)
         return self
 
@@ -176,7 +183,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         packed = [encoder.pack() for encoder in self.encoders_]
         names = getattr(self, "feature_names_in_", None)
         record = {
-            "parameters": {key: getattr(self, key) for key in ("categories", "tails", "n_knots")},
+            "parameters": {key: getattr(self, key) for key in ("categories", "tails", "n_knots", "bandwidth")},
             "template": self.template_.to_dict(),
             "schema": self.schema_.to_dict(),
             "encoders": [record for record, _ in packed],
@@ -269,7 +276,7 @@ def with_weight(columns: Columns, weights: Array) -> tuple[Columns, Array]:
 
 
 def _fit_encoders(
-    columns: Columns, schema: Schema, weights: Array | None, n_knots: int
+    columns: Columns, schema: Schema, weights: Array | None, n_knots: int, bandwidth: float
 ) -> tuple[ColumnEncoder, ...]:
     encoders: dict[int, ColumnEncoder] = {}
     for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
@@ -278,7 +285,7 @@ def _fit_encoders(
         elif column.order == "onehot":
             encoders[j] = IndicatorEncoder.fit(column, values)
         elif column.order is None:
-            encoders[j] = NumberEncoder.fit(column, values, weights, n_knots)
+            encoders[j] = NumberEncoder.fit(column, values, weights, n_knots, bandwidth)
     blocks = (
         _feature_blocks(columns, schema, encoders, weights) if "similar" in (c.order for c in schema) else {}
     )

@@ -8,10 +8,12 @@ import numpy as np
 
 from buff.protocols import Array
 
-__all__ = ["LAYOUTS", "Booster", "TreeSettings", "cuda_is_available"]
+__all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available"]
 
 #: One tree an output; one tree for all outputs; the same with splits found on a projection of the gradient.
 LAYOUTS = ("scalar", "vector", "sketch")
+#: What trees of a flow see: scores, or also their coordinates in the frame of the Gaussian part.
+FEATURES = ("auto", "both", "scores")
 #: Other names that XGBoost has for parameters set here.
 _ALIASES = {"eta": "learning_rate", "lambda": "reg_lambda", "min_split_loss": "gamma"}
 #: Outputs up to which trees of their own cost less than shared ones of equal quality.
@@ -39,6 +41,12 @@ class TreeSettings:
     max_bin : int
         Values of a feature that splits tell apart. For scores 64 are as good as 256 (jets, collisions, wine), and
         training takes a third less time.
+    features : {"auto", "both", "scores"}
+        What trees of a flow from noise see and learn: the scores and velocities along them; or both the scores and
+        their coordinates along the principal axes of the Gaussian part, and velocities along these axes. ``"auto"`` is
+        both, unless a single column depends on a condition and has no axes but itself.
+    smooth_degree : {0, 2, 3}
+        Degree of the polynomial in these coordinates that trees correct; 0 for none, or trees that see scores alone.
     device : {"cpu", "cuda"}
     tree_params : mapping
         Anything else that XGBoost knows; wins over the above.
@@ -53,8 +61,14 @@ class TreeSettings:
     n_sketch: int = 8
     min_split_loss: float = 0.0
     max_bin: int = 64
+    features: str = "auto"
+    smooth_degree: int = 3
     device: str = "cpu"
     tree_params: Mapping[str, Any] = field(default_factory=dict)
+
+    def sees_both(self, n_dims: int, n_conditions: int) -> bool:
+        """Whether trees see both the scores and their coordinates along principal axes."""
+        return self.features == "both" or (self.features == "auto" and (n_dims > 1 or not n_conditions))
 
     def layout_for(self, d: int) -> str:
         """The layout for ``d`` outputs; sketches need an XGBoost that can, and are vectors otherwise."""

@@ -103,8 +103,8 @@ class Simulation:
         first, rest = slice(len(matched)), slice(len(matched), None)
         tables = ((seen.take(first), found.take(first)), (seen.take(rest),), (found.take(rest),))
         a, b, c = (EventWeights.of(w[rows], of, negative_weights) for rows, of in zip(kinds, tables, strict=True))
-        truth_space = TableTransformer().fit(seen, sample_weight=np.concatenate([a.values, b.values]))
-        reco_space = TableTransformer().fit(found, sample_weight=np.concatenate([a.values, c.values]))
+        truth_space = TableTransformer(bandwidth=0).fit(seen, sample_weight=np.concatenate([a.values, b.values]))
+        reco_space = TableTransformer(bandwidth=0).fit(found, sample_weight=np.concatenate([a.values, c.values]))
         scores = truth_space.transform(seen), reco_space.transform(found)
         for name, z in zip(("truth", "reco"), scores, strict=True):
             if not z.shape[1]:

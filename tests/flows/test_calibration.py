@@ -56,7 +56,7 @@ def test_columns_of_few_rows_are_as_wide_as_they_were(few):
     scores = gen.space_.transform(gen.sample(20_000, random_state=1))
     assert np.abs(scores.std(axis=0) - 1).max() < 0.03
     *_, raw = gen.model_.field_trajectory(SampleRequest(2000, 1))
-    assert raw.std(axis=0).mean() < 0.985  # what there was to correct
+    assert raw.std(axis=0).mean() < 0.99  # what there was to correct
 
 
 def test_files_and_trajectories(few, tmp_path):

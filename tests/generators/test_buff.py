@@ -98,14 +98,19 @@ def test_workers_hide_the_gpu(monkeypatch):
 
 
 def queried(model, monkeypatch):
-    times, call = [], NodeField.__call__
+    times, call, in_frame = [], NodeField.__call__, NodeField.frame_velocity
 
     def noted(self, x, t, condition=None):
         times.append(t)
         return call(self, x, t, condition)
 
+    def noted_in_frame(self, x, y, t, condition=None):
+        times.append(t)
+        return in_frame(self, x, y, t, condition)
+
     monkeypatch.setenv("BUFF_BACKEND", "xgboost")  # compiled loops do not call the field
     monkeypatch.setattr(NodeField, "__call__", noted)
+    monkeypatch.setattr(NodeField, "frame_velocity", noted_in_frame)
     model.sample(3)
     return times
 

@@ -34,7 +34,7 @@ def test_transport_straightens_the_way(small):
 @pytest.mark.parametrize("c", [RNG.choice(["q", "t"], N), RNG.normal(size=N)], ids=["labels", "numbers"])
 def test_conditions_keep_their_rows(small, c):
     shift = np.where(c == "t", 4.0, -4.0) if c.dtype.kind == "U" else 4 * c
-    model = small(coupling=MinibatchTransport(64), n_steps=6, n_estimators=12, noise_budget=10_000)
+    model = small(coupling=MinibatchTransport(64), grid="uniform", n_steps=6, n_estimators=12, noise_budget=10_000)
     events = model.fit(shift[:, None] + RNG.normal(size=(N, 1)), condition=c).sample(condition=c)[:, 0]
     assert abs((events - shift).mean()) < 0.15
     assert abs((events - shift).std() - 1) < 0.1

@@ -6,6 +6,7 @@ import pytest
 
 from buff import load
 from buff.flows import FlowModel, MixtureModel
+from buff.grids import get_grid
 
 N = 900
 RNG = np.random.default_rng(0)
@@ -94,7 +95,7 @@ def test_a_killed_fit_is_resumed_class_by_class(small, tmp_path):
 
 def test_students(apart):
     student = apart.distill(2, n_samples=500, n_estimators=3)
-    assert [node.t for node in student.nodes_] == [0, 0.5] * 3
+    assert [node.t for node in student.nodes_] == [0, get_grid("dense1.5", 2).times[1]] * 3
     events, drawn = student.sample(300, return_condition=True)
     assert (events["impact"].isna() == (drawn == "g")).all()
 

@@ -175,3 +175,39 @@ def test_bad_requests_are_named(model, data, tmp_path):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(buff.errors.ArchiveError):
         buff.load(path)
+
+
+def test_pions_have_empty_layers_and_lost_showers():
+    data = make_showers(500, "ds1-pions", random_state=3)
+    data.showers[::5, :8] = 0  # layer 0 is often empty
+    model = ShowerBUFF("ds1-pions", **FAST).fit(data.showers, data.incident_energies)
+    drawn = model.sample(np.resize(data.incident_energies, 1000))
+    assert drawn.shape == (1000, 533)
+    assert drawn.dtype == np.float32
+    lost = (data.showers.sum(axis=1) == 0).mean()
+    assert abs((drawn.sum(axis=1) == 0).mean() - lost) < 0.02
+    assert (drawn[:, :8].sum(axis=1) == 0).mean() == pytest.approx(
+        (data.showers[:, :8].sum(axis=1) == 0).mean(), abs=0.06
+    )
+
+
+def test_layers_that_are_alike_share_models():
+    detector = Geometry("stack", tuple(Layer(i, (0, 1, 2, 4), 4) for i in range(10)))
+    data = make_showers(400, detector, random_state=0)
+    model = ShowerBUFF(detector, **FAST).fit(data.showers, data.incident_energies)
+    assert {key for key in model.cascade_.models if key.startswith("rings")} == {"rings/0", "rings/1"}
+    drawn = model.sample(np.resize(data.incident_energies, 400))
+    profile = [x.sum(axis=(1, 2)).mean() for x in detector.split(drawn)]
+    truth = [x.sum(axis=(1, 2)).mean() for x in detector.split(data.showers)]
+    np.testing.assert_allclose(profile, truth, rtol=0.35, atol=0.02 * max(truth))
+
+
+@pytest.mark.slow
+def test_dataset_2_runs_end_to_end():
+    data = make_showers(120, "ds2", energies=(1000.0, 5000.0), random_state=0)
+    settings = FAST | {"max_rows": 5000}
+    model = ShowerBUFF("ds2", **settings).fit(data.showers, data.incident_energies)
+    drawn = model.sample(data.incident_energies[:30])
+    assert drawn.shape == (30, 6480)
+    assert np.isfinite(drawn).all()
+    assert (drawn > 0).sum(axis=1).mean() == pytest.approx((data.showers > 0).sum(axis=1).mean(), rel=0.3)

@@ -61,7 +61,7 @@ def test_noise_grids_are_placed_on_a_schedule(schedule):
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("quadratic", {}, "unknown grid 'quadratic': choose one of uniform, power, dense, cosine, sigmoid"),
+        ("quadratic", {}, "unknown grid 'quadratic': choose one of uniform, power, dense, dense1.5, cosine"),
         ("power", {"power": 0.5}, r"power must lie in \[1, 4\]: found 0.5"),
         ("dense", {"power": 9}, "power must lie in"),
         ("uniform", {"kappa": 0.5}, "kappa must lie in"),
@@ -80,7 +80,7 @@ def test_bad_grids(name, parameters, message):
 
 
 def test_names_do_not_clash():
-    assert len(set(GRIDS)) == len(GRIDS) == 7 + len(NOISE_GRIDS)
+    assert len(set(GRIDS)) == len(GRIDS) == 8 + len(NOISE_GRIDS)
 
 
 def test_a_schedule_is_no_name():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from buff.errors import ArchiveError
-from buff.metrics import Report, correlation_distance, report, wasserstein
+from buff.metrics import Report, correlation_distance, principal_axes, report, wasserstein
 from buff.metrics.columns import read_tables
 from buff.metrics.floor import floor_scores
 from buff.metrics.scores import Scoring, WeightedTable
@@ -76,7 +76,7 @@ def test_text_is_aligned_and_complete(full):
 
 def test_html_holds_every_cell_and_escapes(full):
     html = full._repr_html_()
-    assert html.count("<tr>") == 2 + 3 + 8
+    assert html.count("<tr>") == 2 + 3 + 10
     assert str(full.scores.wasserstein) in html
     named = report(jets(20, 0), jets(20, 1), columns=["<m>", "a&b", "c"], classifiers=(), floor=False)
     assert "&lt;m&gt;" in named._repr_html_()
@@ -198,5 +198,25 @@ def test_one_seed_one_report():
 
 
 def test_unknown_classifier():
-    with pytest.raises(ValueError, match="classifiers must be among trees, mlp; found 'svm'"):
+    with pytest.raises(ValueError, match="classifiers must be among trees, mlp, trees_principal, mlp_principal; found 'svm'"):
         report(jets(20, 0), jets(20, 1), classifiers=["svm"])
+
+
+def test_principal_axes_show_what_narrow_directions_hide():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 3))
+    tied, loose = (np.column_stack([x, x.sum(axis=1) + width * rng.normal(size=2000)]) for width in (0.05, 0.15))
+    found = report(tied, loose, classifiers=["trees", "trees_principal"], seeds=1, floor=False, n_bootstrap=0).scores
+    assert found.trees.value + 0.03 < found.trees_principal.value
+    assert found.mlp_principal is None
+    assert "AUC, boosted trees, principal axes" in str(report(x, x, classifiers=["trees_principal"], floor=False))
+
+
+def test_principal_axes_are_white_and_leave_constants_out():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 2)) @ [[1, 0.9], [0, 0.1]]
+    x = np.column_stack([x, x[:, 0], np.ones(500)])
+    z, other = principal_axes(x, x[:10])
+    assert z.shape == (500, 2)
+    np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(2), atol=1e-9)
+    np.testing.assert_allclose(other, z[:10])

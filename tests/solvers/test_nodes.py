@@ -15,7 +15,7 @@ N = 12
 
 #: Field calls over N = 12 steps that touch neither pure noise nor pure data.
 NFE = {
-    **dict.fromkeys(("euler", "ab1", "ab2", "ab3", "ab4", "ipndm", "consistency", "midpoint_nodes"), N),
+    **dict.fromkeys(("euler", "ab1", "ab2", "ab3", "ab4", "ifab1", "ifab2", "ifab3", "ipndm", "consistency", "midpoint_nodes"), N),
     **dict.fromkeys([f"{family}{k}" for family in ("lms", "deis") for k in (1, 2, 3, 4)], N),
     **dict.fromkeys(("unipc1", "unipc2", "unipc3", "ddim", "ddpm", "ddpm_large", "euler_ancestral"), N),
     **dict.fromkeys(

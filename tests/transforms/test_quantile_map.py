@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from scipy.stats import kstest, wasserstein_distance
 
 from buff.transforms import QuantileMap
@@ -240,6 +240,81 @@ def test_arrays_round_trip(column):
     np.testing.assert_array_equal(again.encode(column[:100]), ranks.encode(column[:100]))
 
 
+def atoms_of(ranks):
+    return list(zip(ranks.starts, ranks.masses, strict=True))
+
+
+@pytest.mark.parametrize("extrapolate", [False, True])
+def test_a_smoothed_map_keeps_atoms_missing_values_bounds_and_decimals(column, extrapolate):
+    raw = QuantileMap.fit(column, extrapolate=extrapolate)
+    smooth = QuantileMap.fit(column, extrapolate=extrapolate, bandwidth=0.05)
+    z = np.concatenate([np.random.default_rng(3).standard_normal(N), np.linspace(-8, 8, 5000)])
+    old, new = raw.decode(z), smooth.decode(z)
+    np.testing.assert_array_equal(smooth.encode(column, 0.3), raw.encode(column, 0.3))
+    np.testing.assert_array_equal(np.isnan(old), np.isnan(new))
+    assert np.nanmin(new) >= np.nanmin(old)
+    assert np.nanmax(new) <= np.nanmax(old)
+    owned = np.any([(ndtr(z) > a + 1e-9) & (ndtr(z) < a + m - 1e-9) for a, m in atoms_of(raw)] or [z == 9], axis=0)
+    np.testing.assert_array_equal(old[owned], new[owned])
+    assert distance(old, new) < 0.01
+    known = new[N:][~np.isnan(new[N:])]
+    assert np.all(np.diff(known) >= 0)
+    if raw.lattice:
+        np.testing.assert_array_equal(new[~np.isnan(new)], raw.lattice.nearest(new[~np.isnan(new)]))
+
+
+def test_a_smoothed_map_forgets_the_wiggles_of_its_sample():
+    x = np.random.default_rng(0).normal(size=N)
+    z = np.linspace(-3, 3, 3000)
+    steps = [np.diff(QuantileMap.fit(x, bandwidth=h).decode(z)) / np.diff(z) - 1 for h in (0.0, 0.05)]
+    assert steps[1].std() < 0.4 * steps[0].std()
+
+
+def test_a_smoothed_map_follows_the_outermost_rows():
+    x = np.random.default_rng(0).lognormal(0, 1.5, 2000)
+    raw, smooth = QuantileMap.fit(x), QuantileMap.fit(x, bandwidth=0.05)
+    u = np.array([1e-9, 0.5, 1.5, 2.5, 3.4]) / 2000
+    z = ndtri(np.concatenate([u, 1 - u]))
+    np.testing.assert_allclose(smooth.decode(z), raw.decode(z), rtol=1e-9)
+
+
+def test_nothing_is_smoothed_across_a_gap():
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(N) < 0.4, rng.normal(-5, 0.5, N), rng.exponential(size=N) + 2)
+    draws = QuantileMap.fit(x, bandwidth=0.05).decode(rng.standard_normal(N))
+    low, high = x[x < 0].max(), x[x > 0].min()
+    assert np.mean((draws > low + 0.1) & (draws < high - 0.1)) < 1e-3
+    assert np.mean(draws < 0) == pytest.approx(0.4, abs=0.015)
+
+
+def test_whole_weights_are_repeated_rows_where_smoothed():
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=400), rng.integers(1, 4, 400)
+    weighted = QuantileMap.fit(x, w.astype(float), bandwidth=0.05)
+    repeated = QuantileMap.fit(np.repeat(x, w), bandwidth=0.05)
+    z = rng.standard_normal(500)
+    np.testing.assert_allclose(weighted.decode(z), repeated.decode(z))
+    record, arrays = weighted.to_arrays()
+    again = QuantileMap.from_arrays(json.loads(json.dumps(record)), arrays)
+    np.testing.assert_array_equal(again.decode(z), weighted.decode(z))
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 62, 63, 100])
+def test_few_rows_are_smoothed_only_where_there_are_enough(n):
+    x = np.random.default_rng(n).normal(size=n)
+    z = np.linspace(-4, 4, 101)
+    raw, smooth = QuantileMap.fit(x).decode(z), QuantileMap.fit(x, bandwidth=0.05).decode(z)
+    assert np.all(np.diff(smooth) >= 0)
+    if n < 63:
+        np.testing.assert_array_equal(raw, smooth)
+
+
+def test_peaks_keep_their_valleys():
+    rng = np.random.default_rng(0)
+    right = rng.random(2000) < 0.5
+    x = np.where(right, 4.0, -4.0) + rng.normal(size=2000)
+    ranks = QuantileMap.fit(x, bandwidth=0.05)
+    assert ranks.decode(ranks.encode(x))[right].std() == pytest.approx(x[right].std(), rel=0.06)
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 def test_kernels_decode_to_the_same_bits(monkeypatch, kind):
     rng = np.random.default_rng(0)

@@ -137,6 +137,31 @@ struct Condition {
     }
 };
 
+/// Columns a <= b: b was learned as its distance from a.
+struct Order {
+    int low = 0, high = 0, decimals = -1;
+    double floor = 0;
+
+    static Order read(Reader& in, int n) {
+        Order o;
+        o.low = in.integer(0, n - 1, "column of an order");
+        o.high = in.integer(0, n - 1, "column of an order");
+        o.decimals = in.integer(-1, 300, "decimals of an order");
+        o.floor = in.number<double>();
+        return o;
+    }
+    void restore(double* event, int digits) const {
+        const double a = event[low], gap = event[high];
+        if (gap != gap) return;
+        double b = (a == a ? a : floor) + (gap > 0 ? gap : 0);
+        if (decimals >= 0) {
+            const double power = std::pow(10.0, decimals);
+            b = std::rint(b * power) / power;
+        }
+        event[high] = digits == 32 ? double(float(b)) : b;
+    }
+};
+
 class Sampler;
 
 /// Memory of one thread.
@@ -181,6 +206,8 @@ class Sampler {
             require(s.spaces_.empty() || columns.size() == s.spaces_[0].size(), "columns of a class");
             s.spaces_.push_back(std::move(columns));
         }
+        const int n_orders = in.integer(0, 1 << 16, "orders");
+        for (int k = 0; k < n_orders; k++) s.orders_.push_back(Order::read(in, int(s.spaces_[0].size())));
         s.classes_ = in.array<float>(n > 1 ? size_t(n) * size_t(s.features_) : 0, "classes");
         return s;
     }
@@ -264,6 +291,7 @@ class Sampler {
                 *out++ = space[j].decode(own, 1);
                 own += space[j].width;
             }
+            for (const Order& order : orders_) order.restore(out - space.size(), space[size_t(order.high)].digits);
         }
     }
 
@@ -271,6 +299,7 @@ class Sampler {
     std::vector<Flow> flows_;
     std::vector<std::vector<Column>> spaces_;
     std::vector<float> classes_;
+    std::vector<Order> orders_;
     int features_ = 0;
     Backend backend_ = available()[0];
 };

@@ -1,0 +1,166 @@
+"""The smooth part of what a Gaussian leaves of a velocity, which piecewise constant trees resolve last."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
+from buff.protocols import Array
+from buff.trees import Booster, FlatForest, UnfitForest
+
+__all__ = ["PolynomialRidge", "SmoothedTrees", "load_trees"]
+
+#: Coordinates are cut here: beyond, a polynomial goes wherever it likes.
+_LARGEST = 3.5
+#: Rows by which coefficients are drawn towards 0, and rows of a problem that they are fitted to, at most.
+_RIDGE, _ROWS = 10.0, 50_000
+#: Rows of the table that a coefficient takes, and coefficients at most: beyond, they cost more than the trees.
+_ROWS_A_TERM, _MOST_TERMS = 20, 1000
+#: Rows at a time.
+_BLOCK = 8192
+_MAGIC = b"{polynomial1}"
+
+
+@dataclass(frozen=True)
+class PolynomialRidge:
+    r"""``sum_k beta_k phi_k(w)`` with the monomials ``w_i``, ``w_i w_j`` and ``w_i w_j^2``, w cut to [-3.5, 3.5].
+
+    Coefficients minimise :math:`\sum_n |r_n - \beta \phi(w_n)|^2 + \lambda |\beta|^2`. Monomials are products in single
+    precision and sums are exact, so that a row has the same result in any batch.
+
+    Attributes
+    ----------
+    degree : int
+        2 or 3.
+    linear : ReproducibleLinear
+        From the monomials to the d outputs.
+
+    Examples
+    --------
+    >>> w = np.random.default_rng(0).standard_normal((2000, 2)).astype(np.float32)
+    >>> ridge = PolynomialRidge.fit(w, w[:, :1] * w[:, 1:], degree=2)
+    >>> bool(abs(ridge(w) - w[:, :1] * w[:, 1:])[abs(w).max(axis=1) < 3].max() < 0.05)
+    True
+    """
+
+    degree: int
+    linear: ReproducibleLinear
+
+    @classmethod
+    def fit(
+        cls, w: Array, targets: Array, weights: Array | None = None, *, degree: int = 3, n_draws: int = 1
+    ) -> "PolynomialRidge":
+        """Coefficients for inputs (n, f) and targets (n, d) of which every ``n_draws`` belong to one row of a table."""
+        size = _n_terms(w.shape[1], degree) + 1
+        gram, moments = np.zeros((size, size)), np.zeros((size, targets.shape[1]))
+        with threadpool_limits(1):  # sums must not depend on the number of threads
+            for start in range(0, min(len(w), _ROWS), _BLOCK):
+                rows = slice(start, min(start + _BLOCK, _ROWS))
+                terms = monomials(w[rows], degree)
+                xp, _ = device_arrays("cpu" if isinstance(terms, np.ndarray) else "cuda")
+                terms = xp.concatenate([terms, xp.ones_like(terms[:, :1])], axis=1)
+                scaled = terms if weights is None else terms * weights[rows, None]
+                gram += to_numpy(scaled.T @ terms)
+                moments += to_numpy(scaled.T @ targets[rows])
+            # draws of a row are not independent: what counts are rows
+            n_used = min(n_draws, -(-_ROWS * n_draws // len(w)))
+            gram[np.diag_indices(size - 1)] += _RIDGE * n_used
+            solution = np.linalg.solve(gram + 1e-9 * np.eye(size), moments)
+        device = "cpu" if isinstance(w, np.ndarray) else "cuda"
+        return cls(degree, ReproducibleLinear.of(solution[:-1], solution[-1], device))
+
+    def __call__(self, w: Array) -> Array:
+        xp, _ = device_arrays("cpu" if isinstance(w, np.ndarray) else "cuda")
+        blocks = [self.linear(monomials(w[i : i + _BLOCK], self.degree)) for i in range(0, len(w), _BLOCK)]
+        return xp.concatenate(blocks) if blocks else xp.empty((0, len(self.linear.bias)), xp.float32)
+
+
+def monomials(w: Array, degree: int) -> Array:
+    """``w_i``, ``w_i w_j`` with i <= j and, for degree 3, ``w_i w_j^2``: float32 of shape (n, terms)."""
+    xp, _ = device_arrays("cpu" if isinstance(w, np.ndarray) else "cuda")
+    w = xp.clip(w, xp.float32(-_LARGEST), xp.float32(_LARGEST))
+    f = w.shape[1]
+    terms = xp.empty((len(w), _n_terms(f, degree)), xp.float32)
+    terms[:, :f] = w
+    stop = f
+    for i in range(f):
+        start, stop = stop, stop + f - i
+        xp.multiply(w[:, i : i + 1], w[:, i:], out=terms[:, start:stop])
+    squares = w * w
+    for i in range(f if degree == 3 else 0):
+        start, stop = stop, stop + f
+        xp.multiply(w[:, i : i + 1], squares, out=terms[:, start:stop])
+    return terms
+
+
+def affordable_degree(degree: int, n_inputs: int, n_rows: int) -> int:
+    """``degree`` or less, as the numbers of inputs and of rows of the table allow; 0 for none."""
+    most = min(_MOST_TERMS, n_rows // _ROWS_A_TERM)
+    return next((k for k in (3, 2) if k <= degree and _n_terms(n_inputs, k) <= most), 0)
+
+
+def _n_terms(f: int, degree: int) -> int:
+    return f + f * (f + 1) // 2 + (f * f if degree == 3 else 0)
+
+
+@dataclass(frozen=True)
+class SmoothedTrees:
+    """Trees on top of a polynomial: ``trees(features) + ridge(features[:, first:])``.
+
+    Attributes
+    ----------
+    trees : FlatForest or Booster
+    ridge : PolynomialRidge
+    first : int
+        First of the features that the polynomial sees.
+    """
+
+    trees: Booster | FlatForest
+    ridge: PolynomialRidge
+    first: int
+
+    @property
+    def rounds(self) -> int:
+        """Boosting rounds."""
+        return self.trees.rounds
+
+    @property
+    def device(self) -> str:
+        """Where the arithmetic is done."""
+        return self.trees.device
+
+    def __call__(self, features: Array) -> Array:
+        return self.trees(features) + self.ridge(features[:, self.first :])
+
+    def to_bytes(self) -> bytes:
+        """Coefficients, then the trees as UBJSON."""
+        file = io.BytesIO()
+        file.write(_MAGIC)
+        for array in (np.array([self.ridge.degree, self.first]), *self.ridge.linear.to_arrays().values()):
+            np.lib.format.write_array(file, array, allow_pickle=False)
+        return file.getvalue() + self.trees.to_bytes()
+
+
+def load_trees(raw: bytes, n_outputs: int, device: str = "cpu") -> Any:
+    """Inverse of ``to_bytes`` of trees, with a polynomial or without."""
+    if not raw.startswith(_MAGIC):
+        return _forest(raw, n_outputs, device)
+    file = io.BytesIO(raw)
+    file.seek(len(_MAGIC))
+    facts, weights, bias = (np.lib.format.read_array(file, allow_pickle=False) for _ in range(3))
+    linear = ReproducibleLinear(weights, bias).to_device(device)
+    trees = _forest(raw[file.tell() :], n_outputs, device)
+    return SmoothedTrees(trees, PolynomialRidge(int(facts[0]), linear), int(facts[1]))
+
+
+def _forest(raw: bytes, n_outputs: int, device: str) -> Booster | FlatForest:
+    """Trees of a file, as plain arrays where a processor predicts them."""
+    if device == "cpu":
+        try:
+            return FlatForest.from_bytes(raw)
+        except UnfitForest:
+            pass
+    return Booster.from_bytes(raw, n_outputs, device)
