@@ -8,7 +8,9 @@ import pandas as pd
 from buff import BUFF, BUFFTransport, PublishedBUFF, Unfolder, metrics
 from buff.datasets import gaussian_1d
 
-SMALL = {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 4000, "random_state": 0, "device": "cpu"}
+#: Trees that see scores alone, and quantile functions of the sample, as in version 0.1.0.
+BEFORE = {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "smooth_degree": 0, "bandwidth": 0.0}
+SMALL = BEFORE | {"n_steps": 4, "n_estimators": 4, "max_depth": 4, "noise_budget": 4000, "random_state": 0, "device": "cpu"}
 #: One flow for all of a column, and columns as they are.
 PLAIN = SMALL | {"atoms": "apart", "relations": None}
 N = 400
@@ -165,8 +167,26 @@ def _values(part):
     return [float(f"{part:.10g}")] if isinstance(part, float) and np.isfinite(part) else []
 
 
+FRAMED = {name: value for name, value in PLAIN.items() if name not in BEFORE}
+
+
+def _framed():
+    x = np.random.default_rng(7).normal(size=(3000, 2))
+    x = np.column_stack([x, x[:, 0] ** 2 + 0.1 * x[:, 1], x.sum(axis=1) + 0.02 * np.sin(9 * x[:, 1])])
+    return BUFF(**FRAMED).fit(x).sample(N), BUFF(**FRAMED).fit(numbers()).sample(N)
+
+
+def _framed_conditional():
+    x = numbers()
+    options = {name: value for name, value in FRAMED.items() if name not in ("atoms", "relations")}
+    pairs = BUFFTransport(**options).fit(x[:, :2], x[:, [1, 2]])
+    return BUFF(**FRAMED).fit(x[:, 1:3], condition=x[:, 0]).sample(N, condition=0.5), pairs.transform(x[:100, :2])
+
+
 #: What is pinned, by name.
 CASES = {
+    "framed": _framed,
+    "framed conditional": _framed_conditional,
     "plain": _plain,
     "mixed": _mixed,
     "together": _together,
