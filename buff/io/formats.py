@@ -13,10 +13,10 @@ from buff.errors import MissingExtraError
 from buff.io import arrow, hdf5, npz, root, text
 from buff.io.tables import TableError
 
-__all__ = ["FORMATS", "Format", "Sink", "Source", "format_of", "naming"]
+__all__ = ["FORMATS", "FileSink", "FileSource", "Format", "format_of", "naming"]
 
 
-class Source(Protocol):
+class FileSource(Protocol):
     """A file that is open for reading."""
 
     @property
@@ -33,7 +33,7 @@ class Source(Protocol):
         ...
 
 
-class Sink(Protocol):
+class FileSink(Protocol):
     """A file that is open for writing."""
 
     def write(self, piece: pa.Table) -> None:
@@ -56,15 +56,15 @@ class Format:
     suffixes : tuple of str
         Ends of the file names, lower case.
     source : callable
-        ``source(path, inner) -> Source``; ``inner`` names what to read inside the file, "" for the only one.
+        ``source(path, inner) -> FileSource``; ``inner`` names what to read inside the file, "" for the only one.
     sink : callable
-        ``sink(path, schema, inner) -> Sink``.
+        ``sink(path, schema, inner) -> FileSink``.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    source: Callable[[Path, str], Source]
-    sink: Callable[[Path, pa.Schema, str], Sink]
+    source: Callable[[Path, str], FileSource]
+    sink: Callable[[Path, pa.Schema, str], FileSink]
 
 
 FORMATS = (

@@ -40,7 +40,7 @@ class RootSource:
         return trees[0]
 
     def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-        """See :class:`buff.io.formats.Source`."""
+        """See :class:`buff.io.formats.FileSource`."""
         yield _table(names, self._tree.arrays(names, entry_stop=0, library="np"))
         for arrays in self._tree.iterate(names, step_size=rows, library="np"):
             yield _table(names, arrays)

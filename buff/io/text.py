@@ -52,7 +52,7 @@ class CsvSource:
         )
 
     def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-        """See :class:`buff.io.formats.Source`."""
+        """See :class:`buff.io.formats.FileSource`."""
         types = self._types(names, limit)
         yield pa.schema(list(types.items())).empty_table()
         with self._open(types, names) as reader:

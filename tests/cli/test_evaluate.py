@@ -32,7 +32,7 @@ def test_numbers_are_printed_and_saved(buff, folder, tmp_path, quick):
     )
     again = report(real, generated, random_state=3, classifiers=(), n_bootstrap=5)
     assert saved.scores.wasserstein == again.scores.wasserstein
-    assert [column.kind for column in saved.scores.columns] == ["number", "category"]
+    assert [column.kind for column in saved.scores.columns] == ["continuous", "categorical"]
 
 
 def test_a_page_with_units_is_written(buff, folder, tmp_path, quick):
