@@ -1,5 +1,6 @@
 """Data frames to Arrow and back, where narwhals and pandas lose something on the way."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,6 +55,8 @@ def restored_frame(
     table: pa.Table, library: str, dtypes: Sequence[str], categories: Sequence[tuple[Any, ...] | None]
 ) -> Any:
     """A data frame of the library with columns of these dtypes."""
+    if library == "pandas":
+        table = _without_arrow_dtypes(table)
     frame: nw.DataFrame[Any] = nw.from_arrow(table, backend=library)  # type: ignore[arg-type]
     if library == "polars":
         casts = [_polars_cast(table.column_names[j], dtype, categories[j]) for j, dtype in enumerate(dtypes)]
@@ -63,6 +66,16 @@ def restored_frame(
         for name, dtype in zip(table.column_names, dtypes, strict=True):
             native[name] = _pandas_column(native[name], table[name], dtype)
     return native
+
+
+def _without_arrow_dtypes(table: pa.Table) -> pa.Table:
+    """Without the words for dtypes that pandas itself cannot read back; the columns are replaced later."""
+    metadata = dict(table.schema.metadata or {})
+    if b"pandas" in metadata:
+        about = json.loads(metadata[b"pandas"])
+        about["columns"] = [c for c in about["columns"] if not str(c["numpy_type"]).endswith("[pyarrow]")]
+        metadata[b"pandas"] = json.dumps(about).encode()
+    return table.replace_schema_metadata(metadata)
 
 
 def _polars_cast(name: str, dtype: str, levels: tuple[Any, ...] | None) -> Any:
@@ -80,6 +93,7 @@ def _pandas_column(column: Any, arrow: pa.ChunkedArray, dtype: str) -> Any:
         import pandas as pd
 
         kind, _, fill = dtype.removeprefix("Sparse[").removesuffix("]").partition(", ")
-        value = fill == "True" if kind == "bool" else np.dtype(kind).type(fill)
+        fill = fill.rpartition("(")[2].rstrip(")")  # np.int64(0) or 0
+        value = fill.startswith("True") if kind == "bool" else np.dtype(kind).type(fill).item()
         return column.astype(pd.SparseDtype(kind, value))
     return column.astype(dtype) if dtype in ("float128", "float96") else column

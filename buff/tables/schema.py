@@ -162,7 +162,7 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
     constant = not len(known) or (not missing.any() and _all_equal(known))
     inferred = "constant" if constant else kind_of(known, template.categories[j] is not None)
     kind = inferred if inferred == "constant" else override.get("kind", inferred)
-    if kind != inferred:
+    if kind != inferred or kind == "integer":
         check_kind(name, known, kind)
     order = None
     if kind in ("categorical", "boolean"):
@@ -240,10 +240,21 @@ def check_kind(name: str, known: Array, kind: str) -> None:
         raise ValueError(
             f"column {name!r} holds {known[0]} and cannot be {kind}; convert it or change the kind"
         )
-    if kind == "integer" and not _are_integers(known):
+    if kind == "integer" and known.dtype.kind in "iu":
+        _refuse_rounding(name, known)
+    elif kind == "integer" and not _are_integers(known):
         fraction = known[known != np.rint(known)][0]
         raise ValueError(
             f"column {name!r} is not integer: it holds {fraction}; round it or call it continuous"
+        )
+
+
+def _refuse_rounding(name: str, known: Array) -> None:
+    low, high = int(known.min()), int(known.max())
+    if max(-low, high) > 2**53:
+        raise ValueError(
+            f"column {name!r} holds the integer {high if high > -low else low}, above 2^53, where floats skip some: "
+            f"subtract an offset, make it text or categorical if it is a label, or call it continuous"
         )
 
 
