@@ -85,7 +85,7 @@ FORMATS = (
     Format("parquet", (".parquet", ".pq"), arrow.ParquetSource, arrow.ParquetSink, (b"PAR1",), b"PAR1"),
     Format("CSV", (".csv", ".csv.gz"), text.CsvSource, text.CsvSink),
     Format("TSV", (".tsv", ".tsv.gz"), text.TsvSource, text.TsvSink),
-    Format("feather", _FEATHER, arrow.FeatherSource, arrow.FeatherSink, (b"ARROW1", b"\xff\xff\xff\xff")),
+    Format("feather", _FEATHER, arrow.FeatherSource, arrow.FeatherSink, (b"ARROW1", b"\xff\xff\xff\xff"), b"ARROW1"),
     Format("HDF5", (".h5", ".hdf5", ".hdf"), hdf5.Hdf5Source, hdf5.Hdf5Sink, (b"\x89HDF",)),
     Format("NPZ", (".npz",), npz.NpzSource, npz.NpzSink, (b"PK",)),
     Format("ROOT", (".root",), root.RootSource, root.RootSink, (b"root",)),
@@ -137,7 +137,7 @@ def _explained(path: Path, found: Format, error: Exception) -> str:
     if found.magic and not head.startswith(found.magic):
         return f"not readable as {found.name}: the file begins with {head[:12]!r}, no {found.name} file does"
     cut = "truncated file" in reason.lower() or "end-of-stream" in reason or "not a zip file" in reason
-    if cut or (found.end and not end.endswith(found.end)) or isinstance(error, EOFError):
+    if cut or (found.end and head.startswith(found.magic[0]) and not end.endswith(found.end)) or isinstance(error, EOFError):
         return f"not readable as {found.name}, cut short ({reason})"
     return f"not readable as {found.name} ({reason}{_advice(reason)})"
 

@@ -71,7 +71,7 @@ def _labels(dataset: Any) -> tuple[str, ...]:
 def _free_key(name: str) -> str:
     """HDF5 takes a slash in a name for a group."""
     prefix, rest = (VALID, name.removeprefix(VALID)) if name.startswith(VALID) else ("", name)
-    return prefix + rest.replace("_", "__").replace("/", "_per_") if "/" in rest else name
+    return prefix + rest.replace("%", "%25").replace("/", "%2F") if "/" in rest or "%" in rest else name
 
 
 class Hdf5Sink:

@@ -11,7 +11,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
-from sklearn.utils import check_array
+from sklearn.utils import check_array, validation
 
 from buff.protocols import Array
 from buff.tables.arrow import to_numpy
@@ -19,7 +19,7 @@ from buff.tables.containers import arrow_column, named_columns, plain_array
 from buff.tables.frames import frame_to_arrow
 from buff.tables.template import Template
 
-__all__ = ["Columns", "read", "recognised", "to_arrow"]
+__all__ = ["Columns", "read", "recognised", "to_arrow", "validate_data"]
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,35 @@ def to_arrow(X: Any, *, prefix: str = "x", names: Sequence[str] = ()) -> pa.Tabl
     return pa.Table.from_arrays(arrays, names=list(opened.names))
 
 
+def validate_data(estimator: Any, X: Any, *, reset: bool = True, skip_check_array: bool = True) -> Any:
+    """:func:`sklearn.utils.validation.validate_data` without its look at the values, for any container.
+
+    Sets ``n_features_in_`` and ``feature_names_in_``, or with ``reset=False`` compares them with ``X``.
+
+    Raises
+    ------
+    ValueError
+        Other columns than those of the fit.
+    """
+    if not _is_plain(X):
+        named = named_columns(X)
+        X = plain_array(X) if named is None else pa.table({name: np.empty(0) for name in named[1]})
+    return validation.validate_data(estimator, X, reset=reset, skip_check_array=skip_check_array)
+
+
+def _is_plain(X: Any) -> bool:
+    """Whether X is an array without names, which most tables are."""
+    return type(X) is np.ndarray and X.dtype.names is None
+
+
 def _open(X: Any, prefix: str, names: tuple[str, ...]) -> Columns | _Opened:
     """Columns of a plain array, which are views of it; anything else by way of Arrow."""
-    named = named_columns(X)
-    if named is not None:
-        return _open_named(*named)
-    X, given = plain_array(X), X
+    given = X
+    if not _is_plain(X):
+        named = named_columns(X)
+        if named is not None:
+            return _open_named(*named)
+        X = plain_array(X)
     frame = recognised(X)
     if isinstance(frame, nw.LazyFrame):
         raise TypeError("the table is lazy: collect it first")

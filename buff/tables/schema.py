@@ -10,7 +10,7 @@ from buff.protocols import Array
 from buff.tables.arrow import is_missing
 from buff.tables.categories import ORDERS, factorize
 from buff.tables.columns import Columns
-from buff.tables.summary import summary_of
+from buff.tables.layout import as_text
 
 __all__ = ["KINDS", "TAILS", "ColumnSchema", "Schema", "check_kind", "infer_schema", "is_categorical", "kind_of"]
 
@@ -84,11 +84,7 @@ class Schema:
         return len(self.columns)
 
     def __repr__(self) -> str:
-        head = ("name", "kind", "dtype", "missing", "values", "bounds", "tails", "order")
-        rows = [head, *(_cells(column) for column in self.columns)]
-        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-        lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
-        return "\n".join(line.rstrip() for line in lines)
+        return as_text(self.columns)
 
     @property
     def overrides(self) -> dict[str, dict[str, Any]]:
@@ -162,7 +158,7 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
     constant = not len(known) or (not missing.any() and _all_equal(known))
     inferred = "constant" if constant else kind_of(known, template.categories[j] is not None)
     kind = inferred if inferred == "constant" else override.get("kind", inferred)
-    if kind != inferred or kind == "integer":
+    if kind != inferred:
         check_kind(name, known, kind)
     order = None
     if kind in ("categorical", "boolean"):
@@ -179,7 +175,7 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
         kind=kind,
         dtype=template.dtypes[j],
         missing=float(missing.mean()),
-        summary=summary_of(known, kind),
+        summary=_summary(known, kind),
         lower=lower,
         upper=upper,
         tails=override.get("tails", default["tails"]),
@@ -240,21 +236,10 @@ def check_kind(name: str, known: Array, kind: str) -> None:
         raise ValueError(
             f"column {name!r} holds {known[0]} and cannot be {kind}; convert it or change the kind"
         )
-    if kind == "integer" and known.dtype.kind in "iu":
-        _refuse_rounding(name, known)
-    elif kind == "integer" and not _are_integers(known):
+    if kind == "integer" and not _are_integers(known):
         fraction = known[known != np.rint(known)][0]
         raise ValueError(
             f"column {name!r} is not integer: it holds {fraction}; round it or call it continuous"
-        )
-
-
-def _refuse_rounding(name: str, known: Array) -> None:
-    low, high = int(known.min()), int(known.max())
-    if max(-low, high) > 2**53:
-        raise ValueError(
-            f"column {name!r} holds the integer {high if high > -low else low}, above 2^53, where floats skip some: "
-            f"subtract an offset, make it text or categorical if it is a label, or call it continuous"
         )
 
 
@@ -325,21 +310,22 @@ def _checked_order(name: str, known: Array, order: tuple[Any, ...]) -> tuple[Any
     return tuple(level for level in order if level in levels)
 
 
-def _cells(column: ColumnSchema) -> tuple[str, ...]:
-    bounded = column.lower is not None or column.upper is not None
-    number = column.kind in ("continuous", "integer", "datetime")
-    order = " < ".join(map(str, column.order)) if isinstance(column.order, tuple) else column.order or ""
-    return (
-        column.name,
-        column.kind,
-        column.dtype,
-        f"{column.missing:.3g}",
-        _shortened(column.summary),
-        f"[{column.lower}, {column.upper}]" if bounded else "",
-        column.tails if number else "",
-        _shortened(order),
-    )
+def _summary(known: Array, kind: str) -> str:
+    if not len(known):
+        return "always missing"
+    if kind == "constant":
+        return str(known[0])
+    if kind in ("categorical", "boolean"):
+        levels = factorize(known)[0]
+        shown = ", ".join(repr(level) for level in levels[:4])
+        return f"{len(levels)}: {shown}{', ...' if len(levels) > 4 else ''}"
+    if kind == "datetime":
+        return " .. ".join(_rough_time(time) for time in (known.min(), known.max()))
+    return f"{float(known.min()):.3g} .. {float(known.max()):.3g}"
 
 
-def _shortened(cell: str) -> str:
-    return cell if len(cell) <= 40 else f"{cell[:36]} ..."
+def _rough_time(time: Any) -> str:
+    """To the month or three digits: the summary is no place for a value of a single row."""
+    if time.dtype.kind == "M":
+        return str(time.astype("M8[M]"))
+    return f"{time / np.timedelta64(1, 's'):.3g} s"

@@ -9,8 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.protocols import Array
 from buff.tables.categories import factorize, indicators, order_levels
-from buff.tables.columns import Columns, read
-from buff.tables.features import validate_data
+from buff.tables.columns import Columns, read, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template
 from buff.tables.weights import check_weights
