@@ -137,7 +137,8 @@ def _explained(path: Path, found: Format, error: Exception) -> str:
     if found.magic and not head.startswith(found.magic):
         return f"not readable as {found.name}: the file begins with {head[:12]!r}, no {found.name} file does"
     cut = "truncated file" in reason.lower() or "end-of-stream" in reason or "not a zip file" in reason
-    if cut or (found.end and head.startswith(found.magic[0]) and not end.endswith(found.end)) or isinstance(error, EOFError):
+    endless = bool(found.end) and head.startswith(found.magic[0]) and not end.endswith(found.end)
+    if cut or endless or isinstance(error, EOFError):
         return f"not readable as {found.name}, cut short ({reason})"
     return f"not readable as {found.name} ({reason}{_advice(reason)})"
 
