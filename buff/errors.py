@@ -7,7 +7,7 @@ caller may want to tell apart.
 from numbers import Integral
 from typing import Any
 
-__all__ = ["ArchiveError", "ExportError", "MissingExtraError", "OffGridError", "check_jobs", "check_whole"]
+__all__ = ["ArchiveError", "ExportError", "MissingExtraError", "OffGridError", "TableNotice", "check_jobs", "check_whole"]
 
 
 class OffGridError(ValueError):
@@ -20,6 +20,10 @@ class ArchiveError(ValueError):
 
 class ExportError(ValueError):
     """A model, or a part of it, that the wanted format cannot hold."""
+
+
+class TableNotice(UserWarning):
+    """How a file was read where it could be read in more than one way, or not as a whole."""
 
 
 class MissingExtraError(ImportError):

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from buff.protocols import Array, Indices
 from buff.tables import Columns, read
+from buff.tables.weights import check_weights
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.trees import Booster, TreeSettings
 
@@ -140,7 +141,7 @@ def positive_weights(
     if not isinstance(policy, str) or policy not in POLICIES:
         raise ValueError(f"negative weights: the policy must be one of {', '.join(POLICIES)}, found {policy!r}")
     columns = X if isinstance(X, Columns) else read(X)
-    w = _checked(sample_weight, len(columns))
+    w = check_weights(sample_weight, len(columns))
     before = effective_size(w)
     negative = float(np.mean(w < 0))
     if not negative:
@@ -190,20 +191,6 @@ class _Features:
             if len(parts[-1]) != len(parts[0]):
                 raise ValueError(f"condition has {len(parts[-1])} rows, X has {len(parts[0])}: they must agree")
         return np.hstack(parts)
-
-
-def _checked(sample_weight: Any, n: int) -> Array:
-    w = np.asarray(sample_weight)
-    if w.dtype.kind not in "biuf":
-        raise TypeError(f"sample_weight: numbers expected, found dtype {w.dtype}")
-    w = w.astype(np.float64)
-    if w.shape != (n,):
-        raise ValueError(f"sample_weight: shape ({n},) expected, one weight a row; found {w.shape}")
-    if not np.isfinite(w).all():
-        raise ValueError(f"sample_weight: {(~np.isfinite(w)).sum()} of {n} values are not finite; drop those rows")
-    if w.sum() <= 0:
-        raise ValueError(f"sample_weight: the sum must be positive, found {w.sum():g}")
-    return w
 
 
 def _error(features: _Features, w: Array, rng: np.random.Generator) -> _Result:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from buff.errors import TableNotice
 from buff.io import TableWriter, column_names, iter_table, read_table, to_table, units_of
 from buff.io.text import CsvSource
 
@@ -210,7 +211,9 @@ def test_jagged_branches_are_refused_by_name(tmp_path):
             {"x": np.ones(2, "f4"), "v": awkward.Array([[1.0], [1.0, 2.0]])}
         )
     with pytest.raises(ValueError, match=r"j\.root: branch 'v' has several values an event"):
-        read_table(tmp_path / "j.root")
+        read_table(tmp_path / "j.root", columns=["v"])
+    with pytest.warns(TableNotice, match=r"j\.root: 1 columns have several values an event and are left out: v"):
+        assert read_table(tmp_path / "j.root").column_names == ["x", "nv"]
     assert read_table(tmp_path / "j.root", columns=["x"]).num_rows == 2
 
 

@@ -75,8 +75,8 @@ def frames(figure):
 def test_kinds_and_labels_of_columns():
     drawn = {o.name: o for o in observables(jets(500, 0), jets(300, 1), units=UNITS)}
     assert {name: o.kind for name, o in drawn.items()} == {
-        "mass": "number", "pt": "number", "n": "integer", "width": "number",
-        "flavour": "category", "tagged": "category", "when": "date",
+        "mass": "continuous", "pt": "continuous", "n": "integer", "width": "continuous",
+        "flavour": "categorical", "tagged": "boolean", "when": "datetime",
     }  # fmt: skip
     assert drawn["mass"].label == "mass [GeV]"
     assert drawn["n"].label == "n"
@@ -96,12 +96,12 @@ def test_times_are_numbers_and_types_must_agree():
         {"gap": pa.array([1_500, None, 4_000], pa.duration("ms")), "at": pa.array([60, 0, 1], pa.time32("s"))}
     )
     gap, at = observables(spans, spans)
-    assert (gap.label, gap.kind, at.label) == ("gap [s]", "number", "at [s]")
+    assert (gap.label, gap.kind, at.label) == ("gap [s]", "datetime", "at [s]")
     np.testing.assert_allclose(gap.real, [1.5, np.nan, 4.0])
     np.testing.assert_allclose(at.real, [60, 0, 1])
     (day,) = observables(*[pa.table({"d": pa.array([19_000], pa.date32())})] * 2)
-    assert (day.kind, day.real[0]) == ("date", 19_000)
-    with pytest.raises(ValueError, match="'a' is int64 in real and string in generated"):
+    assert (day.kind, day.calendar, day.real[0]) == ("constant", True, 19_000)
+    with pytest.raises(ValueError, match="'a' is Int64 in real and String in generated"):
         observables(pa.table({"a": [1]}), pa.table({"a": ["1"]}))
 
 
@@ -403,7 +403,7 @@ def test_wrong_tables_are_told():
         (pa.table({"a": [1.0]}), pa.table({"b": [1.0]}), None, "no common column"),
         (pa.table({"a": [1.0]}), pa.table({"b": [1.0]}), ["a"], "generated has no column 'a'; it has b"),
         (x[:0], x, ["a", "b"], "real has no rows"),
-        (x, x, ["a"], "names has 1 entries for 2 columns"),
+        (x, x, ["a"], "columns: 2 different names expected for real"),
     ]:
         with pytest.raises(ValueError, match=message):
             marginals(real, generated, columns)

@@ -10,6 +10,7 @@ import torch
 from buff.errors import check_whole
 from buff.grids import get_grid
 from buff.protocols import Array
+from buff.tables import weights as weights_of_rows
 from buff.weights import POLICIES
 from buff_baselines.fields import get_solver
 from buff_baselines.spaces import SPACES
@@ -72,7 +73,5 @@ def check_parameters(model: Any) -> None:
 
 def check_weights(weights: Array, n: int) -> None:
     """Refuse weights of another shape, negative ones, and none that count."""
-    if weights.shape != (n,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, X has {n} rows: one weight a row")
-    if not (np.isfinite(weights) & (weights >= 0)).all() or (weights > 0).sum() < 2:
-        raise ValueError("sample_weight must hold finite weights, none negative and at least two above zero")
+    if np.count_nonzero(weights_of_rows.check_weights(weights, n, signed=False)) < 2:
+        raise ValueError("sample_weight must be positive for at least 2 rows")

@@ -1,12 +1,17 @@
 """The application that the verbs are added to, and what becomes of errors."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-__all__ = ["new_app"]
+from buff.errors import TableNotice
+
+__all__ = ["new_app", "notices_as_lines"]
 
 _HELP = """Learn a table of events and generate new ones, with gradient-boosted flow matching.
 
@@ -27,7 +32,8 @@ class _Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with notices_as_lines():
+                return super().invoke(ctx)
         except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
             if ctx.params.get("traceback"):
                 raise
@@ -39,7 +45,32 @@ def _reason(error: Exception) -> str:
     """One line that says what is wrong."""
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"{error.filename}: no such file"
-    return " ".join(str(error).split()) or type(error).__name__
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words.replace('negative_weights="smooth"', "--negative-weights smooth") if _takes(words) else words
+
+
+def _takes(words: str) -> bool:
+    """Whether the option stands on the command line, and not in a configuration."""
+    return not words.startswith("[")
+
+
+@contextmanager
+def notices_as_lines() -> Iterator[None]:
+    """How tables were read, a line each on standard error and each said once."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TableNotice)
+        show = warnings.showwarning
+
+        def say(message: Any, category: Any, *where: Any, **more: Any) -> None:
+            if not issubclass(category, TableNotice):
+                show(message, category, *where, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                typer.echo(f"buff: {message}", err=True)
+
+        warnings.showwarning = say
+        yield
 
 
 def new_app() -> typer.Typer:

@@ -9,7 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from buff.cli.jets import evaluate_jets
-from buff.cli.options import Columns, Jets, MaxRows, Quiet, Showers, listed
+from buff.cli.options import (
+    Columns,
+    Comment,
+    Decimal,
+    Encoding,
+    Exclude,
+    Header,
+    Jets,
+    MaxRows,
+    NaValues,
+    Quiet,
+    Separator,
+    Showers,
+    Thousands,
+    listed,
+    text_options,
+)
 from buff.cli.showers import evaluate_showers
 
 __all__ = ["evaluate"]
@@ -22,6 +38,7 @@ def evaluate(
         Path | None, typer.Option(metavar="TABLE", help="Events of the training, to look for copies of them.")
     ] = None,
     columns: Columns = None,
+    exclude: Exclude = None,
     weight_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of event weights in REAL.")
     ] = None,
@@ -36,6 +53,13 @@ def evaluate(
     quiet: Quiet = False,
     jets: Jets = False,
     showers: Showers = None,
+    sep: Separator = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    encoding: Encoding = None,
+    comment: Comment = None,
+    na_values: NaValues = None,
+    header: Header = None,
 ) -> None:
     """Compare generated with real events.
 
@@ -67,19 +91,19 @@ def evaluate(
     if jets:
         evaluate_jets(real, generated, train, max_rows, report, json, title, seed)
         return
-    common, notice = ([], "") if listed(columns) else _common(real, generated, weight_column)
-    chosen = listed(columns) or common
+    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
+    common, notice = ([], "") if listed(columns) else _common(real, generated, weight_column, text)
+    chosen = [name for name in listed(columns) or common if name not in (listed(exclude) or [])]
     units = _units(unit, chosen)
     if notice:
         typer.echo(notice, err=True)
     paths = {"real": real, "generated": generated} | ({} if train is None else {"train": train})
-    tables = {name: read_table(path, chosen, max_rows) for name, path in paths.items()}
-    weights = read_table(real, [weight_column], max_rows)[0].to_numpy() if weight_column else None
+    tables = {name: read_table(path, chosen, max_rows, options=text) for name, path in paths.items()}
+    weights = read_table(real, [weight_column], max_rows, options=text)[0].to_numpy() if weight_column else None
     if not quiet:
         sizes = " and ".join(f"{table.num_rows:,}" for table in (tables["real"], tables["generated"]))
         typer.echo(f"comparing {sizes} events; classifiers take a minute or two", err=True)
-    arrays: dict[str, Any] = {name: _arrays(table) for name, table in tables.items()}
-    measured = measure(**arrays, real_weights=weights, random_state=seed)
+    measured = measure(**tables, real_weights=weights, random_state=seed)
     typer.echo("\n\n".join(part for part in (str(measured), notice) if part))
     if json is not None:
         measured.save(json)
@@ -104,26 +128,16 @@ def _provenance(paths: Mapping[str, Path], seed: int) -> dict[str, str]:
     return {"command": shlex.join(["buff", *sys.argv[1:]]), "seed": str(seed), **files}
 
 
-def _common(real: Path, generated: Path, weight_column: str | None) -> tuple[list[str], str]:
+def _common(real: Path, generated: Path, weight_column: str | None, text: Any) -> tuple[list[str], str]:
     """Columns of both files, and words for those that are left out."""
     from buff.io import column_names
 
-    left, right = column_names(real), column_names(generated)
+    left, right = column_names(real, options=text), column_names(generated, options=text)
     common = [name for name in left if name in right and name != weight_column]
     if not common:
         raise ValueError(f"no common column: {real} has {' '.join(left)}, {generated} has {' '.join(right)}")
     omitted = [name for name in dict.fromkeys(left + right) if name not in common and name != weight_column]
     return common, f"in one file only, left out: {' '.join(omitted)}" if omitted else ""
-
-
-def _arrays(table: Any) -> dict[str, Any]:
-    """Columns as arrays, with None or NaN where a value is missing."""
-    import pyarrow as pa
-
-    kinds = {field.name: field.type for field in table.schema}
-    # categories are decoded first: chunks may number them differently
-    plain = {name: k.value_type if pa.types.is_dictionary(k) else k for name, k in kinds.items()}
-    return {name: table[name].cast(kind).to_numpy() for name, kind in plain.items()}
 
 
 def _units(entries: list[str] | None, columns: list[str]) -> dict[str, str]:

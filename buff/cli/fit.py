@@ -10,18 +10,27 @@ import typer
 from buff.cli.jets import fit_jets
 from buff.cli.options import (
     Columns,
+    Comment,
     Condition,
+    Decimal,
+    Encoding,
+    Exclude,
+    Header,
     Jets,
     Jobs,
     MaxMemory,
     MaxRows,
+    NaValues,
     Quiet,
     Seed,
+    Separator,
     Showers,
     Source,
+    Thousands,
     WeightColumn,
     bytes_of,
     listed,
+    text_options,
 )
 from buff.cli.showers import fit_showers
 
@@ -62,6 +71,7 @@ def fit(
     events: Source,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File for the model.")],
     columns: Columns = None,
+    exclude: Exclude = None,
     condition: Condition = None,
     weight_column: WeightColumn = None,
     max_rows: MaxRows = None,
@@ -86,6 +96,13 @@ def fit(
     jets: Jets = False,
     showers: Showers = None,
     effort: Annotated[float | None, typer.Option(help="With --jets: share of the usual rows and trees.")] = None,
+    sep: Separator = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    encoding: Encoding = None,
+    comment: Comment = None,
+    na_values: NaValues = None,
+    header: Header = None,
 ) -> None:
     """Learn a table and save the model.
 
@@ -122,7 +139,8 @@ def fit(
         return
     if effort is not None:
         raise ValueError("--effort goes with --jets")
-    data = _read(events, columns, condition, weight_column, max_rows)
+    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
+    data = _read(events, columns, condition, weight_column, max_rows, exclude, text)
     generator = _generator(
         n_steps=steps,
         solver=solver,
@@ -148,6 +166,7 @@ def fit(
 def plan(
     events: Source,
     columns: Columns = None,
+    exclude: Exclude = None,
     condition: Condition = None,
     weight_column: WeightColumn = None,
     max_rows: MaxRows = None,
@@ -160,6 +179,13 @@ def plan(
     schema: SchemaFile = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
+    sep: Separator = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    encoding: Encoding = None,
+    comment: Comment = None,
+    na_values: NaValues = None,
+    header: Header = None,
 ) -> None:
     """Say what a fit would cost.
 
@@ -170,7 +196,8 @@ def plan(
       buff plan jets.parquet
       buff plan jets.parquet --steps 20 --max-memory 2GB
     """
-    data = _read(events, columns, condition, weight_column, max_rows)
+    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
+    data = _read(events, columns, condition, weight_column, max_rows, exclude, text)
     generator = _generator(
         n_steps=steps,
         solver=solver,
@@ -198,15 +225,23 @@ def _read(
     condition: list[str] | None,
     weight_column: str | None,
     max_rows: int | None,
+    exclude: list[str] | None,
+    text: Any,
 ) -> _Training:
     from buff.io import column_names, read_table
 
     conditions = listed(condition) or []
     aside = [*conditions, *([weight_column] if weight_column else [])]
-    chosen = [name for name in listed(columns) or column_names(path) if name not in aside]
+    names = column_names(path, options=text)
+    out = listed(exclude) or []
+    unknown = [name for name in out if name not in names]
+    if unknown:
+        raise ValueError(f"{path}: --exclude {unknown[0]}: no such column; it has {' '.join(names)}")
+    chosen = [name for name in listed(columns) or names if name not in (*aside, *out)]
     if not chosen:
-        raise ValueError(f"{path}: no column is left to learn beside {' '.join(aside)}")
-    table = read_table(path, [*chosen, *aside], max_rows)
+        raise ValueError(f"{path}: no column is left to learn beside {' '.join((*aside, *out))}")
+    everything = len({*chosen, *aside}) == len(names)
+    table = read_table(path, None if everything else [*chosen, *aside], max_rows, options=text)
     if table.num_rows < 2:
         raise ValueError(f"{path}: {table.num_rows} rows, where two are the least that can be learned from")
     return _Training(

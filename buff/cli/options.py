@@ -3,25 +3,37 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from buff.io import TextOptions
+
 __all__ = [
     "Columns",
+    "Comment",
     "Condition",
+    "Decimal",
+    "Encoding",
+    "Exclude",
+    "Header",
     "Jets",
     "Jobs",
     "MaxMemory",
     "MaxRows",
+    "NaValues",
     "Quiet",
     "Seed",
+    "Separator",
     "Showers",
     "Source",
+    "Thousands",
     "WeightColumn",
     "bytes_of",
     "existing",
     "listed",
+    "text_options",
 ]
 
 Source = Annotated[Path, typer.Argument(metavar="EVENTS", help="Table of events.")]
@@ -55,6 +67,23 @@ Showers = Annotated[
 ]
 Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particles in the layout of JetNet, HDF5.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
+
+Exclude = Annotated[
+    list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")
+]
+Separator = Annotated[
+    str | None, typer.Option("--sep", metavar="CHAR", help="Text: separator of columns; \\t is a tabulator.")
+]
+Decimal = Annotated[str | None, typer.Option(metavar="CHAR", help="Text: decimal point, . or a comma.")]
+Thousands = Annotated[str | None, typer.Option(metavar="CHAR", help="Text: separator of thousands.")]
+Encoding = Annotated[str | None, typer.Option(metavar="NAME", help="Text: such as latin-1; UTF-8 unless told.")]
+Comment = Annotated[str | None, typer.Option(metavar="CHAR", help="Text: what starts a comment.")]
+NaValues = Annotated[
+    list[str] | None, typer.Option("--na-values", metavar="WORDS", help="Text: more words for missing, by commas.")
+]
+Header = Annotated[
+    bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")
+]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -101,3 +130,20 @@ def bytes_of(size: str | None) -> int | None:
     number, unit, binary = found.groups()
     factor = 1024 ** "_KMGT".index(unit) if binary and unit else _UNITS[unit]
     return int(float(number) * factor)
+
+
+def text_options(
+    sep: str | None,
+    decimal: str | None,
+    thousands: str | None,
+    encoding: str | None,
+    comment: str | None,
+    na_values: list[str] | None,
+    header: bool | None,
+) -> "TextOptions":
+    """How text files are laid out, as far as the command line says."""
+    from buff.io import TextOptions
+
+    words = tuple(listed(na_values) or ())
+    sep = {"\\t": "\t", "tab": "\t"}.get(sep or "", sep)
+    return TextOptions(sep, decimal, thousands, encoding, comment, words, header)

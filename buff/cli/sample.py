@@ -38,7 +38,7 @@ def sample(
         int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")
     ] = 100_000,
     first_event: Annotated[
-        int, typer.Option(min=0, help="Number of the first event, to go on with a sample.")
+        int, typer.Option(min=0, max=2**62, help="Number of the first event, to go on with a sample.")
     ] = 0,
     seed: Seed = None,
     jobs: Jobs = None,

@@ -12,7 +12,7 @@ import typer
 
 from buff.cli.options import Quiet
 from buff.cli.unfold_checks import check_config, check_observables, check_sample
-from buff.cli.unfold_config import TEMPLATE, Config, Sample, read_config
+from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
 from buff.cli.unfold_summary import printed, summary_html
 
 __all__ = ["unfold"]
@@ -105,7 +105,7 @@ def _read(config: Config, section: str, with_truth: bool) -> _Events:
     from buff.io import read_table
     from buff.unfolding.events import checked_flags
 
-    sample: Sample = getattr(config, section)
+    sample: SampleSection = getattr(config, section)
     columns = [*(config.truth.values() if with_truth else ()), *config.reco.values()]
     aside = [name for name in (sample.weight, sample.pass_truth, sample.pass_reco) if name]
     table = read_table(config.home / sample.file, [*columns, *aside], sample.rows or None)

@@ -6,7 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from buff.cli.unfold_config import Config, Observable, Output, Settings
+from buff.cli.unfold_config import Config, ObservableSection, Output, Settings
 from buff.errors import MissingExtraError
 
 __all__ = ["check_config", "check_observables", "check_sample"]
@@ -62,7 +62,7 @@ def check_sample(section: str, reco: Any, weights: Any, policy: str) -> None:
     checked_weights(weights, reco.num_rows, f"[{section}] weight", policy)
 
 
-def _check_observable(name: str, observable: Observable, output: Output) -> None:
+def _check_observable(name: str, observable: ObservableSection, output: Output) -> None:
     if not observable.truth and not observable.reco:
         raise ValueError(f"[observables.{name}] names no column: give truth, reco or both")
     if output.events and observable.truth and name in _OWN_COLUMNS:

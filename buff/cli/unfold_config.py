@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-__all__ = ["TEMPLATE", "Config", "Observable", "Output", "Sample", "Settings", "read_config"]
+__all__ = ["TEMPLATE", "Config", "ObservableSection", "Output", "SampleSection", "Settings", "read_config"]
 
 TEMPLATE = """\
 # buff unfold CONFIG: paths are relative to the folder of this file. Lines that start with "#" are optional.
@@ -62,7 +62,7 @@ figures = "png"                   # png, pdf or svg; "" for none
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleSection:
     """A table of events."""
 
     file: str
@@ -74,7 +74,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Observable:
+class ObservableSection:
     """A quantity, and where it stands at both levels."""
 
     truth: str = ""
@@ -117,10 +117,10 @@ class Config:
     """All of it."""
 
     home: Path
-    simulation: Sample
-    data: Sample
-    background: Sample | None
-    observables: Mapping[str, Observable]
+    simulation: SampleSection
+    data: SampleSection
+    background: SampleSection | None
+    observables: Mapping[str, ObservableSection]
     settings: Settings
     output: Output
 
@@ -158,14 +158,14 @@ def read_config(path: Path) -> Config:
     if not isinstance(content["observables"], Mapping):
         raise TypeError(f"{path}: write observables as sections [observables.NAME]; found {content['observables']!r}")
     observables = {
-        name: _record(Observable, entry, f"observables.{name}") for name, entry in content["observables"].items()
+        name: _record(ObservableSection, entry, f"observables.{name}") for name, entry in content["observables"].items()
     }
     background = content.get("background")
     config = Config(
         path.parent,
-        _record(Sample, content["simulation"], "simulation"),
-        _record(Sample, content["data"], "data"),
-        None if background is None else _record(Sample, background, "background"),
+        _record(SampleSection, content["simulation"], "simulation"),
+        _record(SampleSection, content["data"], "data"),
+        None if background is None else _record(SampleSection, background, "background"),
         observables,
         _record(Settings, content.get("unfolding", {}), "unfolding"),
         _record(Output, content["output"], "output"),

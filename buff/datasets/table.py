@@ -12,9 +12,8 @@ from buff.errors import MissingExtraError
 
 __all__ = ["Column", "Kind", "Table"]
 
-Kind: TypeAlias = Literal["continuous", "integer", "categorical"]
-#: Kinds by NumPy's letter for a type.
-KINDS: dict[str, Kind] = {"i": "integer", "u": "integer", "U": "categorical", "b": "categorical"}
+#: As in the schema of a model.
+Kind: TypeAlias = Literal["continuous", "integer", "categorical", "boolean", "datetime", "constant"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Column:
     name : str
     unit : str
         ``"GeV"``, ``"MeV"``, ..., or ``"1"`` for a pure number.
-    kind : {"continuous", "integer", "categorical"}
+    kind : {"continuous", "integer", "categorical", "boolean", "datetime", "constant"}
     description : str
     """
 
@@ -186,13 +185,17 @@ class Table:
 
     @classmethod
     def from_arrow(cls, table: Any) -> "Table":
-        """Inverse of :meth:`to_arrow`; of any other table the kinds are read off the types."""
+        """Inverse of :meth:`to_arrow`; kinds that a table does not state are those that a model would infer."""
+        from buff.tables import infer_schema, read
+
         columns, data = [], {}
-        for entry in table.schema:
+        found = read(table, min_rows=0)
+        inferred = infer_schema(found)
+        for entry, values, column in zip(table.schema, found.arrays, inferred, strict=True):
             about = {key.decode(): value.decode() for key, value in (entry.metadata or {}).items()}
-            values = table[entry.name].to_numpy()
-            data[entry.name] = values = values.astype(str) if values.dtype == object else values
-            kind = cast(Kind, about.get("kind", KINDS.get(values.dtype.kind, "continuous")))
+            is_text = values.dtype == object and not column.missing
+            data[entry.name] = values.astype(str) if is_text and column.kind != "boolean" else values
+            kind = cast(Kind, about.get("kind", column.kind))
             columns.append(Column(entry.name, about.get("unit", "1"), kind, about.get("description", "")))
         metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         return cls(tuple(columns), data, metadata)

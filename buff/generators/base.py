@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, nested, write_archive
 from buff.errors import check_whole
@@ -18,7 +18,7 @@ from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
 from buff.protocols import Array, Field
 from buff.randomness import seed_from
-from buff.tables import Columns, read
+from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 
 __all__ = ["EventGenerator", "ScoreModel", "TableGenerator"]

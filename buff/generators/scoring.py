@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from buff.protocols import Array
+from buff.tables import validate_data
 from buff.transforms.conditions import read_any
 from buff.transforms.transformer import checked_weights
 

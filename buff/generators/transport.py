@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import ndtr
 from sklearn.base import TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, nested
 from buff.couplings import MinibatchTransport, stratify
@@ -27,7 +27,7 @@ from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
 from buff.protocols import Array
-from buff.tables import Columns, read
+from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any, single_column
 from buff.transforms.scores import score_bounds

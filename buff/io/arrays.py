@@ -56,7 +56,7 @@ class ArraySource(ABC):
         """Rows of an array; those of the next call start where this one stopped."""
 
     def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-        """See :class:`buff.io.formats.Source`."""
+        """See :class:`buff.io.formats.FileSource`."""
         shapes = {name: self._places[name].shape for name in names}
         for name, shape in shapes.items():
             if len(shape) > 1:

@@ -22,7 +22,7 @@ class ParquetSource:
         self.names = [name for name in self._file.schema_arrow.names if not is_index(name)]
 
     def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-        """See :class:`buff.io.formats.Source`."""
+        """See :class:`buff.io.formats.FileSource`."""
         fields = self._file.schema_arrow
         schema = pa.schema([fields.field(name) for name in names])
         yield schema.empty_table()
@@ -61,7 +61,7 @@ class FeatherSource:
         self.names = [name for name in self._reader.schema.names if not is_index(name)]
 
     def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-        """See :class:`buff.io.formats.Source`."""
+        """See :class:`buff.io.formats.FileSource`."""
         schema = pa.schema([self._reader.schema.field(name) for name in names])
         yield schema.empty_table()
         for batch in self._batches():

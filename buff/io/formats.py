@@ -1,5 +1,7 @@
 """The formats by suffix, and what one has to offer: a source of pieces and a sink for them."""
 
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +14,12 @@ import pyarrow as pa
 from buff.errors import MissingExtraError
 from buff.io import arrow, hdf5, npz, root, text
 from buff.io.tables import TableError
+from buff.io.text_layout import TextOptions
 
-__all__ = ["FORMATS", "Format", "Sink", "Source", "format_of", "naming"]
+__all__ = ["FORMATS", "FileSink", "FileSource", "Format", "format_of", "naming"]
 
 
-class Source(Protocol):
+class FileSource(Protocol):
     """A file that is open for reading."""
 
     @property
@@ -33,7 +36,7 @@ class Source(Protocol):
         ...
 
 
-class Sink(Protocol):
+class FileSink(Protocol):
     """A file that is open for writing."""
 
     def write(self, piece: pa.Table) -> None:
@@ -56,25 +59,37 @@ class Format:
     suffixes : tuple of str
         Ends of the file names, lower case.
     source : callable
-        ``source(path, inner) -> Source``; ``inner`` names what to read inside the file, "" for the only one.
+        ``source(path, inner) -> FileSource``; ``inner`` names what to read inside the file, "" for the only one.
     sink : callable
-        ``sink(path, schema, inner) -> Sink``.
+        ``sink(path, schema, inner) -> FileSink``.
+    magic : tuple of bytes
+        How files begin, where they all do.
+    end : bytes
+        How files end, where they all do.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    source: Callable[[Path, str], Source]
-    sink: Callable[[Path, pa.Schema, str], Sink]
+    source: Callable[..., FileSource]
+    sink: Callable[[Path, pa.Schema, str], FileSink]
+    magic: tuple[bytes, ...] = ()
+    end: bytes = b""
+
+    def open(self, path: Path, inner: str, options: TextOptions | None = None) -> FileSource:
+        """The file, read as ``options`` say if it is text."""
+        return self.source(path, inner) if self.magic else self.source(path, inner, options)
 
 
+_FEATHER = (".feather", ".arrow", ".ipc")
 FORMATS = (
-    Format("parquet", (".parquet", ".pq"), arrow.ParquetSource, arrow.ParquetSink),
+    Format("parquet", (".parquet", ".pq"), arrow.ParquetSource, arrow.ParquetSink, (b"PAR1",), b"PAR1"),
     Format("CSV", (".csv", ".csv.gz"), text.CsvSource, text.CsvSink),
     Format("TSV", (".tsv", ".tsv.gz"), text.TsvSource, text.TsvSink),
-    Format("feather", (".feather", ".arrow", ".ipc"), arrow.FeatherSource, arrow.FeatherSink),
-    Format("HDF5", (".h5", ".hdf5", ".hdf"), hdf5.Hdf5Source, hdf5.Hdf5Sink),
-    Format("NPZ", (".npz",), npz.NpzSource, npz.NpzSink),
-    Format("ROOT", (".root",), root.RootSource, root.RootSink),
+    Format("feather", _FEATHER, arrow.FeatherSource, arrow.FeatherSink, (b"ARROW1", b"\xff\xff\xff\xff"), b"ARROW1"),
+    Format("HDF5", (".h5", ".hdf5", ".hdf"), hdf5.Hdf5Source, hdf5.Hdf5Sink, (b"\x89HDF",)),
+    Format("NPZ", (".npz",), npz.NpzSource, npz.NpzSink, (b"PK",)),
+    Format("ROOT", (".root",), root.RootSource, root.RootSink, (b"root",)),
+    Format("NPY", (".npy",), npz.NpySource, npz.NpySink, (b"\x93NUMPY",)),
 )
 
 
@@ -98,7 +113,7 @@ def format_of(path: str | PathLike[str]) -> tuple[Format, Path, str]:
 
 
 @contextmanager
-def naming(path: Path, format_name: str) -> Iterator[None]:
+def naming(path: Path, found: Format) -> Iterator[None]:
     """Turn what goes wrong in a library into a ValueError that names the file."""
     try:
         yield
@@ -107,5 +122,30 @@ def naming(path: Path, format_name: str) -> Iterator[None]:
     except TableError as error:
         raise TableError(f"{path}: {error}") from None
     except Exception as error:  # a damaged file makes seven libraries raise whatever comes first
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path}: not readable as {format_name}, perhaps cut short ({reason})") from error
+        raise ValueError(f"{path}: {_explained(path, found, error)}") from error
+
+
+def _explained(path: Path, found: Format, error: Exception) -> str:
+    """What a file is, if it is not what its suffix says, or what is wrong inside."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if not path.stat().st_size:
+        return "the file is empty"
+    with path.open("rb") as file:
+        head = file.read(16)
+        file.seek(-min(8, path.stat().st_size), os.SEEK_END)
+        end = file.read()
+    if found.magic and not head.startswith(found.magic):
+        return f"not readable as {found.name}: the file begins with {head[:12]!r}, no {found.name} file does"
+    cut = "truncated file" in reason.lower() or "end-of-stream" in reason or "not a zip file" in reason
+    endless = bool(found.end) and head.startswith(found.magic[0]) and not end.endswith(found.end)
+    if cut or endless or isinstance(error, EOFError):
+        return f"not readable as {found.name}, cut short ({reason})"
+    return f"not readable as {found.name} ({reason}{_advice(reason)})"
+
+
+def _advice(reason: str) -> str:
+    """The option that reads a text file as it is."""
+    ragged = re.search(r"Expected (\d+) columns, got (\d+)", reason)
+    if ragged:
+        return "; a comment? --comment '#'; another separator? --sep ';'; a line before the names? delete it"
+    return "; say --encoding latin-1, or which encoding it is" if "UTF8" in reason else ""

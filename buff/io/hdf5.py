@@ -12,6 +12,9 @@ from buff.io.tables import to_numpy
 
 __all__ = ["Hdf5Sink", "Hdf5Source"]
 
+#: Attribute of a dataset: the name of its column, which may hold what HDF5 takes for a path.
+_NAME = "column"
+
 
 def _h5py() -> Any:
     try:
@@ -29,9 +32,18 @@ class Hdf5Source(ArraySource):
         self._file = h5py.File(path, "r")
         arrays: dict[str, Layout] = {}
 
-        def collect(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset):
-                arrays[name] = Layout(item.dtype, item.shape or (), _labels(item))
+        self._datasets: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
+
+        def collect(path: str, item: Any) -> None:
+            if not isinstance(item, h5py.Dataset):
+                return
+            name = str(item.attrs.get(_NAME, path))
+            if h5py.check_vlen_dtype(item.dtype) not in (None, str, bytes):
+                self.skipped[name] = f"dataset {name!r} holds lists of several values an event; choose others"
+                return
+            arrays[name] = Layout(item.dtype, item.shape or (), _labels(item))
+            self._datasets[name] = path
 
         self._file.visititems(collect)
         stored = self._file.attrs.get(SCHEMA)
@@ -40,7 +52,7 @@ class Hdf5Source(ArraySource):
         super().__init__({name: arrays[name] for name in order | arrays}, schema)
 
     def _take(self, array: str, start: int, stop: int) -> np.ndarray[Any, Any]:
-        dataset = self._file[array]
+        dataset = self._file[self._datasets[array]]
         is_text = _h5py().check_string_dtype(dataset.dtype) is not None
         values = (dataset.asstr() if is_text else dataset)[start:stop]
         return np.asarray(values)
@@ -56,6 +68,12 @@ def _labels(dataset: Any) -> tuple[str, ...]:
     return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names) if fits else ()
 
 
+def _free_key(name: str) -> str:
+    """HDF5 takes a slash in a name for a group."""
+    prefix, rest = (VALID, name.removeprefix(VALID)) if name.startswith(VALID) else ("", name)
+    return prefix + rest.replace("%", "%25").replace("/", "%2F") if "/" in rest or "%" in rest else name
+
+
 class Hdf5Sink:
     """A growing dataset a column; dates as integers since 1970; Arrow's types in an attribute of the file."""
 
@@ -64,24 +82,27 @@ class Hdf5Sink:
         self._file = self._h5py.File(path, "w", track_order=True)
         self._file.attrs[SCHEMA] = np.void(schema.serialize().to_pybytes())
         self._n = 0
+        self._keys: dict[str, str] = {}
 
     def write(self, piece: pa.Table) -> None:
         """Append rows."""
         for name in piece.column_names:
             values, valid = to_numpy(piece[name])
             self._append(name, values.view(np.int64) if values.dtype.kind == "M" else values, None)
-            if valid is not None or VALID + name in self._file:
+            if valid is not None or VALID + name in self._keys:
                 self._append(VALID + name, np.ones(len(values), bool) if valid is None else valid, True)
         self._n += piece.num_rows
 
     def _append(self, name: str, values: np.ndarray[Any, Any], fill: bool | None) -> None:
-        if name not in self._file:
+        key = self._keys.setdefault(name, _free_key(name))
+        if key not in self._file:
             kind = self._h5py.string_dtype() if values.dtype == object else values.dtype
             self._file.create_dataset(
-                name, (self._n,), kind, maxshape=(None,), chunks=(1 << 14,), shuffle=True,
+                key, (self._n,), kind, maxshape=(None,), chunks=(1 << 14,), shuffle=True,
                 compression="gzip", compression_opts=1, fillvalue=fill,
             )  # fmt: skip
-        dataset = self._file[name]
+            self._file[key].attrs[_NAME] = name
+        dataset = self._file[key]
         dataset.resize(self._n + len(values), axis=0)
         dataset[self._n :] = values
 

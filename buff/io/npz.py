@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from buff.io.arrays import SCHEMA, VALID, ArraySource, Layout
 from buff.io.tables import TableError, to_numpy
 
-__all__ = ["NpzSink", "NpzSource"]
+__all__ = ["NpySink", "NpySource", "NpzSink", "NpzSource"]
 
 
 class NpzSource(ArraySource):
@@ -60,6 +60,41 @@ class NpzSource(ArraySource):
         for stream in self._open.values():
             stream.close()
         self._zip.close()
+
+
+class NpySource(ArraySource):
+    """One array: of shape (n,), (n, d) with columns x0, x1, ..., or of records, mapped into memory."""
+
+    def __init__(self, path: Path, inner: str = "") -> None:
+        self._array = np.load(path, mmap_mode="r")
+        shape, fields = self._array.shape, self._array.dtype.names
+        width = shape[1] if len(shape) == 2 else 1
+        labels = tuple(f"x{j}" for j in range(width))
+        arrays = {
+            name: Layout(self._array.dtype[name], shape + self._array.dtype[name].shape) for name in fields or ()
+        } or {"x0" if len(shape) == 1 else "x": Layout(self._array.dtype, shape, labels)}
+        super().__init__(arrays, None)
+
+    def _take(self, array: str, start: int, stop: int) -> np.ndarray[Any, Any]:
+        rows = self._array[start:stop]
+        return np.asarray(rows[array] if self._array.dtype.names else rows)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        del self._array
+
+
+class NpySink:
+    """NPY holds no names, and is not written."""
+
+    def __init__(self, path: Path, schema: pa.Schema, inner: str = "") -> None:
+        raise TableError("NPY keeps no names of columns: write NPZ, parquet or feather")
+
+    def write(self, piece: pa.Table) -> None:
+        """Never reached."""
+
+    def close(self) -> None:
+        """Never reached."""
 
 
 @dataclass(frozen=True)

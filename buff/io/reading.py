@@ -1,5 +1,6 @@
 """Tables from files, whole or in pieces."""
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -7,14 +8,20 @@ from os import PathLike
 
 import pyarrow as pa
 
+from buff.errors import TableNotice
 from buff.io.formats import format_of, naming
 from buff.io.tables import rechunk
+from buff.io.text_layout import TextOptions
 
 __all__ = ["column_names", "iter_table", "read_table"]
 
 
 def read_table(
-    path: str | PathLike[str], columns: Sequence[str] | None = None, max_rows: int | None = None
+    path: str | PathLike[str],
+    columns: Sequence[str] | None = None,
+    max_rows: int | None = None,
+    *,
+    options: TextOptions | None = None,
 ) -> pa.Table:
     """A file as one table.
 
@@ -26,6 +33,8 @@ def read_table(
         Columns to read, in this order; all of them unless told.
     max_rows : int, optional
         Read only the first rows.
+    options : TextOptions, optional
+        How a text file is laid out, where that cannot be found out.
 
     Returns
     -------
@@ -37,9 +46,16 @@ def read_table(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the format is unknown, the file damaged, a column name missing or used twice.
+        If the format is unknown, the file damaged, a column name missing or used twice, or a text file may be read in
+        two ways.
     MissingExtraError
         If HDF5 or ROOT is asked for and the extra ``hep`` is not installed.
+
+    Warns
+    -----
+    TableNotice
+        Where text was read as numbers or dates, the layout of a text file was found out, or columns of several values
+        an event were left out.
 
     Examples
     --------
@@ -52,17 +68,21 @@ def read_table(
     {'n': [30, 28]}
     """
     rows = 1 << 17 if max_rows is None else min(1 << 17, _positive("max_rows", max_rows))
-    return pa.concat_tables(_pieces(path, _choose(path, columns), rows, max_rows))
+    return pa.concat_tables(_pieces(path, _choose(path, columns, options), rows, max_rows, options))
 
 
 def iter_table(
-    path: str | PathLike[str], chunk_rows: int = 100_000, columns: Sequence[str] | None = None
+    path: str | PathLike[str],
+    chunk_rows: int = 100_000,
+    columns: Sequence[str] | None = None,
+    *,
+    options: TextOptions | None = None,
 ) -> Iterator[pa.Table]:
     """A file in pieces of ``chunk_rows`` rows, the last one shorter; at least one piece, if an empty one.
 
     Parameters
     ----------
-    path, columns
+    path, columns, options
         As in :func:`read_table`, which also says what is raised.
     chunk_rows : int
         Rows a piece; the memory needed is that of a few pieces, whatever the size of the file.
@@ -72,35 +92,51 @@ def iter_table(
     iterator of pyarrow.Table
         All of the same columns and types.
     """
-    return _pieces(path, _choose(path, columns), _positive("chunk_rows", chunk_rows), None)
+    return _pieces(path, _choose(path, columns, options), _positive("chunk_rows", chunk_rows), None, options)
 
 
-def column_names(path: str | PathLike[str]) -> list[str]:
-    """The columns of a file, without reading it.
+def column_names(path: str | PathLike[str], *, options: TextOptions | None = None) -> list[str]:
+    """The columns of a file that have one value a row, without reading it.
 
     Parameters
     ----------
-    path : path
+    path, options
         As in :func:`read_table`.
     """
+    return _listed(path, options)[0]
+
+
+def _listed(path: str | PathLike[str], options: TextOptions | None) -> tuple[list[str], dict[str, str]]:
+    """The columns, and why others are left out."""
     found, file, inner = format_of(path)
     if not file.exists():
         raise FileNotFoundError(f"{file}: no such file")
-    with naming(file, found.name), closing(found.source(file, inner)) as source:
-        return list(source.names)
+    with naming(file, found), closing(found.open(file, inner, options)) as source:
+        return list(source.names), dict(getattr(source, "skipped", {}))
 
 
-def _pieces(path: str | PathLike[str], names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
+def _pieces(
+    path: str | PathLike[str], names: list[str], rows: int, limit: int | None, options: TextOptions | None
+) -> Iterator[pa.Table]:
     found, file, inner = format_of(path)
-    with naming(file, found.name), closing(found.source(file, inner)) as source:
+    with naming(file, found), closing(found.open(file, inner, options)) as source:
         yield from rechunk(source.pieces(names, rows, limit), rows, limit)
 
 
-def _choose(path: str | PathLike[str], columns: Sequence[str] | None) -> list[str]:
+def _choose(
+    path: str | PathLike[str], columns: Sequence[str] | None, options: TextOptions | None
+) -> list[str]:
     """The columns asked for, once it is sure that they are there and told apart by their names."""
-    names = column_names(path)
+    names, skipped = _listed(path, options)
+    asked = next((name for name in columns or () if name in skipped), None)
+    if asked is not None:
+        raise ValueError(f"{path}: {skipped[asked]}")
+    if columns is None and skipped:
+        shown = ", ".join([*skipped][:10]) + (", ..." if len(skipped) > 10 else "")
+        note = f"{len(skipped)} columns have several values an event and are left out: {shown}"
+        warnings.warn(f"{path}: {note}", TableNotice, stacklevel=3)
     if not names:
-        raise ValueError(f"{path}: no columns")
+        raise ValueError(f"{path}: no columns of one value a row")
     twice = [name for name, n in Counter(names).items() if n > 1 and (columns is None or name in columns)]
     if twice:
         raise ValueError(f"{path}: column name {twice[0]!r} is used twice; are the names in the first line?")

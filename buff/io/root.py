@@ -12,6 +12,7 @@ from buff.io.tables import TableError, from_numpy, to_numpy
 
 __all__ = ["RootSink", "RootSource"]
 
+_SEVERAL = ("std::vector", "std::array", "std::set", "std::map", "ROOT::RVec", "std::bitset")
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 
 
@@ -24,30 +25,59 @@ def _uproot() -> Any:
 
 
 class RootSource:
-    """A tree of flat branches; jagged ones are listed, and refused when they are asked for."""
+    """A tree of flat branches; others are left out, and refused when they are asked for."""
 
     def __init__(self, path: Path, inner: str = "") -> None:
         self._file = _uproot().open(path)
-        self._tree = self._file[inner or self._only_tree()]
-        self.names = list(dict.fromkeys(self._tree.keys()))
+        self._tree = self._found(inner)
+        names = list(dict.fromkeys(self._tree.keys()))
+        reasons = {name: _reason(self._tree, name) for name in names}
+        self.names = [name for name in names if not reasons[name] and f"{name}" not in _parents(names)]
+        self.skipped = {name: reason for name, reason in reasons.items() if reason}
 
-    def _only_tree(self) -> str:
-        trees: list[str] = [
-            name for name, kind in self._file.classnames(cycle=False).items() if kind in _TREES
-        ]
-        if len(trees) != 1:
-            raise TableError(f"choose a tree as file.root:tree; the file has {' '.join(trees) or 'none'}")
-        return trees[0]
+    def _found(self, inner: str) -> Any:
+        kinds = self._file.classnames(cycle=False)
+        trees: list[str] = [name for name, kind in kinds.items() if kind in _TREES]
+        shown = " ".join(trees) or "none"
+        if not inner:
+            if len(trees) != 1:
+                raise TableError(f"choose a tree as file.root:tree; the file has {shown}")
+            return self._file[trees[0]]
+        name = inner.split(";")[0].strip("/")
+        if name not in kinds:
+            raise TableError(f"no tree {inner!r} in the file; it has {shown}")
+        if kinds[name] not in _TREES:
+            raise TableError(f"{inner!r} is a {kinds[name]}, no tree; the file has the trees {shown}")
+        return self._file[inner]
 
     def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-        """See :class:`buff.io.formats.Source`."""
-        yield _table(names, self._tree.arrays(names, entry_stop=0, library="np"))
-        for arrays in self._tree.iterate(names, step_size=rows, library="np"):
-            yield _table(names, arrays)
+        """See :class:`buff.io.formats.FileSource`."""
+        # by a filter: names given as expressions would be taken for formulas or patterns
+        chosen = {"filter_name": set(names).__contains__, "library": "np"}
+        yield _table(names, self._tree.arrays(entry_stop=0, **chosen))
+        for start in range(0, self._tree.num_entries, rows):
+            yield _table(names, self._tree.arrays(entry_start=start, entry_stop=start + rows, **chosen))
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+
+def _parents(names: list[str]) -> set[str]:
+    """Groups of branches, which hold nothing themselves."""
+    known = set(names)
+    return {name for name in names if any(other.startswith(f"{name}/") for other in known)}
+
+
+def _reason(tree: Any, name: str) -> str:
+    """Why a branch is no column; "" if it is one."""
+    branch = tree[name]
+    if hasattr(branch, "interpretation"):
+        kind = type(branch.interpretation).__name__
+        flat = kind == "AsStrings" or (kind == "AsDtype" and not branch.interpretation.to_dtype.shape)
+    else:
+        flat = not str(getattr(branch, "typename", "")).startswith(_SEVERAL)
+    return "" if flat else f"branch {name!r} has several values an event; choose flat branches"
 
 
 def _table(names: list[str], arrays: Mapping[str, np.ndarray[Any, Any]]) -> pa.Table:

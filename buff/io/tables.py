@@ -1,12 +1,13 @@
 """Other containers as Arrow tables, and what the formats without Arrow's types need."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from buff.tables import to_arrow
 
 __all__ = ["TableError", "from_numpy", "rechunk", "to_numpy", "to_table", "units_of"]
 
@@ -20,8 +21,8 @@ def to_table(data: Any, names: Sequence[str] | None = None) -> pa.Table:
 
     Parameters
     ----------
-    data : array of shape (n, d) or (n,), pandas, polars or pyarrow table, mapping from names to columns
-        The table; also anything with a method ``to_arrow``.
+    data : array of shape (n, d) or (n,), or any table that :func:`buff.tables.read` reads
+        Columns may be nested.
     names : sequence of str, optional
         Column names of an array, ``x0 x1 ...`` unless told.
 
@@ -45,34 +46,21 @@ def to_table(data: Any, names: Sequence[str] | None = None) -> pa.Table:
     """
     if isinstance(data, pa.Table):
         return data
-    if isinstance(data, pa.RecordBatch):
-        return pa.Table.from_batches([data])
-    if isinstance(data, Mapping):
-        return pa.table({str(name): np.asarray(values) for name, values in data.items()})
-    if isinstance(data, np.ndarray):
-        return _array_table(data, names)
-    try:
-        table = (
-            data.to_arrow() if hasattr(data, "to_arrow") else nw.from_native(data, eager_only=True).to_arrow()
-        )
-    except TypeError as error:
-        raise TypeError(f"a table is needed, not {type(data).__name__}") from error
+    if isinstance(data, np.ndarray) and not data.dtype.names:
+        if data.ndim not in (1, 2):
+            raise ValueError(f"an array of shape (n, d) is needed, not of shape {data.shape}")
+        data = data[:, None] if data.ndim == 1 else data
+        if names is not None and len(names) != data.shape[1]:
+            raise ValueError(f"names has {len(names)} entries for {data.shape[1]} columns")
+    if np.isscalar(data) or data is None:
+        raise TypeError(f"a table is needed, not {type(data).__name__}")
+    table = to_arrow(data, names=tuple(names or ()))
     return table.select([name for name in table.column_names if not is_index(name)])
 
 
 def is_index(name: str) -> bool:
     """Whether pandas made up this column for its row labels."""
     return name.startswith("__index_level_") and name.endswith("__")
-
-
-def _array_table(data: np.ndarray[Any, Any], names: Sequence[str] | None) -> pa.Table:
-    values = data[:, None] if data.ndim == 1 else data
-    if values.ndim != 2:
-        raise ValueError(f"an array of shape (n, d) is needed, not of shape {data.shape}")
-    chosen = [f"x{j}" for j in range(values.shape[1])] if names is None else list(names)
-    if len(chosen) != values.shape[1]:
-        raise ValueError(f"names has {len(chosen)} entries for {values.shape[1]} columns")
-    return pa.table([pa.array(np.ascontiguousarray(column)) for column in values.T], names=chosen)
 
 
 def units_of(table: pa.Table) -> dict[str, str]:

@@ -1,74 +1,103 @@
 """CSV and TSV: a line of names, then a line a row; plain or gzipped."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from buff.errors import TableNotice
 from buff.io.tables import TableError
+from buff.io.text_kinds import ColumnReading, Reading
+from buff.io.text_layout import TextOptions, sniff, without_comments
 
 __all__ = ["CsvSink", "CsvSource", "TsvSink", "TsvSource"]
 
-#: What a column of text may turn out to hold, tried in this order; strings otherwise.
-_KINDS = (
-    pa.int64(),
-    pa.float64(),
-    pa.bool_(),
-    pa.date32(),
-    *(pa.timestamp(unit, zone) for zone in (None, "UTC") for unit in ("s", "ns")),
-)
+#: Names that pandas gives, or leaves, to a column of row labels.
+_INDEX = ("", "Unnamed: 0")
 
 
 class CsvSource:
     """A text file whose types are found by looking at all of it.
 
-    A first pass keeps, for each column, the types that every cell so far can be read as: a column that
-    starts with a million integers may end in a fraction. Empty cells, NA, nan and null are missing.
+    A first pass keeps, for each column, the readings that every cell so far allows: a column that starts with a
+    million integers may end in a fraction. Empty cells, NA, nan and null are missing.
     """
 
     delimiter = ","
     #: The parser reads some thirty blocks ahead; a line must fit into one.
     block_bytes = 1 << 20
 
-    def __init__(self, path: Path, inner: str = "") -> None:
+    def __init__(self, path: Path, inner: str = "", options: TextOptions | None = None) -> None:
         self._path = path
+        self._options = options or TextOptions()
+        self._layout = sniff(path, self._options, self.delimiter)
         with self._open({}) as reader:
-            self.names: list[str] = reader.schema.names
+            found: list[str] = reader.schema.names
+        self._index = found[:1] if found[:1] and found[0] in _INDEX and len(found) > 1 else []
+        self.names = found[len(self._index) :]
 
     def _open(self, types: dict[str, pa.DataType], names: Sequence[str] | None = None) -> Any:
+        options, layout = self._options, self._layout
+        encoding = layout.encoding
+        source: Any = self._path
+        if options.comment:
+            source, encoding = without_comments(self._path, layout.encoding, options.comment), "utf-8"
+        convert: dict[str, Any] = {}
+        if options.na_values:
+            convert["null_values"] = [*pa_csv.ConvertOptions().null_values, *options.na_values]
         return pa_csv.open_csv(
-            self._path,
-            read_options=pa_csv.ReadOptions(block_size=self.block_bytes),
-            parse_options=pa_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+            source,
+            read_options=pa_csv.ReadOptions(
+                block_size=self.block_bytes,
+                encoding="utf8" if encoding.lower().replace("-", "") in ("utf8", "utf8sig") else encoding,
+                skip_rows=layout.skip,
+                column_names=list(layout.names) or None,
+            ),
+            parse_options=pa_csv.ParseOptions(delimiter=layout.sep, newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
                 column_types=types,
                 include_columns=names,
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
+                **convert,
             ),
         )
 
     def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-        """See :class:`buff.io.formats.Source`."""
-        types = self._types(names, limit)
-        yield pa.schema(list(types.items())).empty_table()
+        """See :class:`buff.io.formats.FileSource`."""
+        readings = self._readings(names, limit)
+        self._tell(readings)
+        schema = pa.schema([(name, reading.kind) for name, reading in readings.items()])
+        yield schema.empty_table()
+        types = {name: pa.string() if r.convert else r.kind for name, r in readings.items()}
         with self._open(types, names) as reader:
-            yield from (pa.Table.from_batches([batch]) for batch in reader)
+            for batch in reader:
+                columns = [r.convert(batch[name]) if r.convert else batch[name] for name, r in readings.items()]
+                yield pa.Table.from_arrays(columns, schema=schema)
 
-    def _types(self, names: list[str], limit: int | None) -> dict[str, pa.DataType]:
-        possible = {name: list(_KINDS) for name in names}
+    def _readings(self, names: list[str], limit: int | None) -> dict[str, Reading]:
+        options = self._options
+        found = {name: ColumnReading(name, options.decimal or "", options.thousands or "") for name in names}
         n_seen = 0
         with self._open(dict.fromkeys(names, pa.string()), names) as reader:
             for batch in reader:
-                for name in names:
-                    possible[name] = [kind for kind in possible[name] if _reads_as(batch[name], kind)]
+                for name, column in found.items():
+                    column.look(batch[name])
                 n_seen += batch.num_rows
                 if limit is not None and n_seen >= limit:
                     break
-        return {name: _first(kinds) for name, kinds in possible.items()}
+        return {name: column.decide() for name, column in found.items()}
+
+    def _tell(self, readings: dict[str, Reading]) -> None:
+        notes = [*self._layout.notes]
+        if self._index:
+            notes.append(f"the first column {self._index[0]!r} holds row labels and is left out")
+        notes += [f"column {name!r} {reading.note}" for name, reading in readings.items() if reading.note]
+        for note in notes:
+            warnings.warn(f"{self._path}: {note}", TableNotice, stacklevel=2)
 
     def close(self) -> None:
         """Nothing is held open between passes."""
@@ -108,24 +137,6 @@ class TsvSink(CsvSink):
     """The same with tabulators."""
 
     delimiter = "\t"
-
-
-def _reads_as(column: pa.Array, kind: pa.DataType) -> bool:
-    # the parser trims numbers, the cast does not; a cast that fails words a complaint for every row
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        column = pc.utf8_trim_whitespace(column)
-    try:
-        column.slice(0, 50).cast(kind)
-        column.cast(kind)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _first(kinds: list[pa.DataType]) -> pa.DataType:
-    if len(kinds) == len(_KINDS):  # nothing but empty cells
-        return pa.float64()
-    return kinds[0] if kinds else pa.string()
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

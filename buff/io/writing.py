@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from buff.io.formats import Sink, format_of
+from buff.io.formats import FileSink, format_of
 from buff.io.tables import TableError, to_table
 
 __all__ = ["TableWriter"]
@@ -62,7 +62,7 @@ class TableWriter:
         self._hidden = self._path.with_name(f".{secrets.token_hex(4)}.{self._path.name}")
         self._names = names
         self._schema: pa.Schema | None = None
-        self._sink: Sink | None = None
+        self._sink: FileSink | None = None
         self._held: list[pa.Table] = []
         self.n_rows = 0
 

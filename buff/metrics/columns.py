@@ -1,4 +1,4 @@
-"""Tables of numbers, categories and missing values, read into one array of floats."""
+"""Tables of numbers, categories and missing values as arrays of floats, for distances and classifiers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,18 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from buff.metrics.samples import LARGEST, Rows
-from buff.protocols import Indices
+from buff.protocols import Array, Indices
+from buff.tables import Schema, read_alike
+from buff.tables.categories import factorize
 
-__all__ = ["Columns", "TableLike", "read_tables"]
+__all__ = ["NumericTable", "TableLike", "read_tables"]
 
-#: A 2-D array (of numbers or objects), a structured array, or a mapping from names to columns.
+#: A 2-D array (of numbers or objects), a structured array, a mapping from names to columns, or a data frame.
 TableLike: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
-_Raw: TypeAlias = dict[str, npt.NDArray[Any]]
-_NUMBER = int | float | np.number
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class NumericTable:
     """Columns as floats.
 
     Parameters
@@ -32,154 +32,106 @@ class Columns:
         Columns of codes.
     incomplete : tuple of int
         Numeric columns with missing values in any of the tables read together.
+    kinds : tuple of str
+        Kinds of the columns, see :data:`buff.tables.schema.KINDS`.
     """
 
     names: tuple[str, ...]
     values: Rows
     categorical: tuple[int, ...]
     incomplete: tuple[int, ...]
+    kinds: tuple[str, ...]
 
     @property
     def numeric(self) -> list[int]:
         return [k for k in range(len(self.names)) if k not in self.categorical]
 
-    def select(self, columns: Sequence[int]) -> "Columns":
+    def select(self, columns: Sequence[int]) -> "NumericTable":
         """Some of the columns, in the order given."""
         codes, incomplete = (
             tuple(position for position, k in enumerate(columns) if k in marked)
             for marked in (self.categorical, self.incomplete)
         )
-        names = tuple(self.names[k] for k in columns)
-        return Columns(names, self.values[:, list(columns)], codes, incomplete)
+        names, kinds = (tuple(of[k] for k in columns) for of in (self.names, self.kinds))
+        return NumericTable(names, self.values[:, list(columns)], codes, incomplete, kinds)
 
-    def take(self, rows: Indices) -> "Columns":
+    def take(self, rows: Indices) -> "NumericTable":
         return replace(self, values=self.values[rows])
 
-    def join(self, other: "Columns") -> "Columns":
+    def join(self, other: "NumericTable") -> "NumericTable":
         return replace(self, values=np.concatenate([self.values, other.values]))
 
 
-def read_tables(tables: Mapping[str, TableLike], columns: Sequence[str] | None = None) -> list[Columns]:
+def read_tables(
+    tables: Mapping[str, TableLike],
+    columns: Sequence[str] | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
+) -> list[NumericTable]:
     """Read tables of the same columns with common codes, the first table's most frequent category first.
 
-    Numbers, dates (as seconds) and numbers kept as objects are numeric; text, booleans and the rest are
-    categories. ``None``, nan and missing dates are missing values.
+    Numbers and dates (as seconds) are numeric; columns of kind "categorical" or "boolean" are categories. ``None``,
+    nan and missing dates are missing values.
 
     Parameters
     ----------
     tables : mapping from str to table
-        The tables by the names to call them in errors.
+        The tables by the names to call them in errors: whatever :func:`buff.tables.read` reads.
     columns : sequence of str, optional
-        Names of an array's columns, or the columns of a mapping to read.
+        Names of an array's columns, or the columns of a table to read.
+    schema : Schema or mapping from column name to a kind, optional
+        Kinds that are known, such as ``schema_`` of a model.
 
     Returns
     -------
-    list of Columns
+    list of NumericTable
 
     Raises
     ------
     ValueError
-        If a table is empty or ragged, lacks a column, or holds a number above 1e150 in size.
+        If a table is empty or ragged, lacks a column, or holds a number above 1e150 in size; if a column has
+        different types in the tables.
 
     Examples
     --------
     >>> table, = read_tables({"real": {"pt": [1.0, None], "tag": ["b", "c"]}})
-    >>> table.values, table.categorical
+    >>> table.values, table.categorical, table.kinds
     (array([[ 1.,  0.],
-           [nan,  1.]]), (1,))
+           [nan,  1.]]), (1,), ('integer', 'categorical'))
     """
-    raw = {name: _raw_columns(table, name, columns) for name, table in tables.items()}
-    first = next(iter(raw))
-    names = list(raw[first])
-    for name, table in raw.items():
-        if set(table) != set(names):
-            difference = ", ".join(sorted(set(table) ^ set(names)))
-            raise ValueError(f"{name} and {first} differ in columns: {difference}")
-    parts = [[table[column] for table in raw.values()] for column in names]
-    numbers = [_as_numbers(part) for part in parts]
-    categorical = tuple(k for k, column in enumerate(numbers) if column is None)
-    read = [_codes(part) if number is None else number for part, number in zip(parts, numbers, strict=True)]
-    values = [np.column_stack(parts) for parts in zip(*read, strict=True)]
-    for name, rows in zip(raw, values, strict=True):
-        _refuse_extremes(rows, names, name)
+    alike = read_alike(tables, columns, schema)
+    categorical = tuple(j for j in range(len(alike.names)) if alike.categorical(j))
+    parts = [
+        _codes(alike.parts(j)) if j in categorical else [_numbers(part) for part in alike.parts(j)]
+        for j in range(len(alike.names))
+    ]
+    values = [np.column_stack(rows) for rows in zip(*parts, strict=True)]
+    for name, rows in zip(alike.tables, values, strict=True):
+        _refuse_extremes(rows, alike.names, name)
     missing = np.any([np.isnan(rows).any(axis=0) for rows in values], axis=0)
     incomplete = tuple(np.flatnonzero(missing).tolist())
-    return [Columns(tuple(names), rows, categorical, incomplete) for rows in values]
+    return [NumericTable(alike.names, rows, categorical, incomplete, alike.kinds) for rows in values]
 
 
-def _raw_columns(table: TableLike, name: str, columns: Sequence[str] | None) -> _Raw:
-    by_name = _by_name(table)
-    if by_name is not None:
-        present = list(by_name.keys())
-        chosen = present if columns is None else list(columns)
-        for column in chosen:
-            if column not in present:
-                raise ValueError(f"{name} has no column {column!r}; it has {', '.join(map(str, present))}")
-        raw = {str(column): np.asarray(by_name[column]) for column in chosen}
-    else:
-        raw = _array_columns(np.asarray(table), name, columns)
-    lengths = {column: values.shape for column, values in raw.items()}
-    if not raw or len(set(lengths.values())) > 1 or any(len(s) != 1 or not s[0] for s in lengths.values()):
-        raise ValueError(f"{name}: columns of one length of at least 1 expected, found shapes {lengths}")
-    return raw
-
-
-def _by_name(table: TableLike) -> Any:
-    """The table itself if it is a mapping, one from the columns of a data frame, None for an array."""
-    if hasattr(table, "keys"):
-        return table
-    for listed in ("column_names", "columns", "names"):  # Arrow, polars, the tables of buff.datasets
-        names = getattr(table, listed, None)
-        if names is not None and all(isinstance(name, str) for name in names):
-            return {name: table[name] for name in names}  # type: ignore[index]
-    return None
-
-
-def _array_columns(array: npt.NDArray[Any], name: str, columns: Sequence[str] | None) -> _Raw:
-    if array.dtype.names:
-        return {column: array[column] for column in (columns or array.dtype.names)}
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2:
-        raise ValueError(f"{name}: shape (n, d) expected, found {array.shape}")
-    names = [f"x{k}" for k in range(array.shape[1])] if columns is None else list(columns)
-    if len(names) != array.shape[1] or len(set(names)) != len(names):
-        raise ValueError(f"columns: {array.shape[1]} different names expected for {name}, found {names}")
-    return dict(zip(names, array.T, strict=True))
-
-
-def _as_numbers(parts: list[npt.NDArray[Any]]) -> list[Rows] | None:
-    """The column as numbers in every table, or None where one holds categories."""
-    numbers = [rows for part in parts if (rows := _numbers(part)) is not None]
-    return numbers if len(numbers) == len(parts) else None
-
-
-def _numbers(part: npt.NDArray[Any]) -> Rows | None:
-    if part.dtype.kind in "iuf":
-        return part.astype(np.float64)
+def _numbers(part: Array) -> Rows:
     if part.dtype.kind in "mM":
         seconds = part.astype(f"{part.dtype.kind}8[us]").astype(np.int64) / 1e6
         return np.where(np.isnat(part), np.nan, seconds)
-    if part.dtype.kind == "O":
-        present = [value for value in part if not _is_missing(value)]
-        if all(isinstance(value, _NUMBER) and not isinstance(value, bool) for value in present):
-            return np.array([np.nan if _is_missing(value) else float(value) for value in part])
-    return None
+    return np.asarray(part, dtype=np.float64)
 
 
-def _codes(parts: list[npt.NDArray[Any]]) -> list[Rows]:
-    """Common codes; categories unknown to the first table come last."""
-    texts = [["" if _is_missing(value) else f"={value}" for value in part.tolist()] for part in parts]
-    known, counts = np.unique(texts[0], return_counts=True)
-    order = [str(text) for text in known[np.argsort(-counts, kind="stable")]]
-    order += sorted({text for part in texts for text in part} - set(order))
+def _codes(parts: list[Array]) -> list[Rows]:
+    """Common codes; categories unknown to the first table come last. A missing value is a category, ``""``."""
+    found = [factorize(part) for part in parts]
+    texts = [[*(f"={level}" for level in levels), ""] for levels, _ in found]
+    n_rows = [
+        {part[k]: int(n) for k, n in enumerate(np.bincount(codes % len(part))) if n}
+        for part, (_, codes) in zip(texts, found, strict=True)
+    ]
+    order = sorted(sorted(n_rows[0]), key=lambda text: -n_rows[0][text])
+    order += sorted({text for part in n_rows for text in part} - set(order))
     code = {text: float(k) for k, text in enumerate(order)}
-    return [np.array([code[text] for text in part]) for part in texts]
-
-
-def _is_missing(value: Any) -> bool:
-    # pandas.NA refuses to be compared, so it is known by its type
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+    numbers = [np.array([code.get(text, np.nan) for text in part]) for part in texts]
+    return [rows[codes] for rows, (_, codes) in zip(numbers, found, strict=True)]
 
 
 def _refuse_extremes(values: Rows, names: Sequence[str], table: str) -> None:

@@ -1,6 +1,6 @@
 """Utility of a synthetic table: train on synthetic rows, test on real ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,12 +9,13 @@ import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from buff.metrics.classifier import roc_area
-from buff.metrics.columns import Columns, TableLike, read_tables
+from buff.metrics.columns import NumericTable, TableLike, read_tables
 from buff.metrics.estimate import Estimate, replicate
 from buff.metrics.indicators import MAX_CATEGORIES, fill_empty_columns
 from buff.metrics.samples import Rows, Seed, as_weights
 from buff.metrics.threads import modest_threads
 from buff.protocols import Indices
+from buff.tables import Schema
 
 __all__ = ["Scores", "Utility", "utility"]
 
@@ -72,6 +73,7 @@ def utility(
     task: Literal["classification", "regression"],
     *,
     columns: Sequence[str] | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
     train_weights: npt.ArrayLike | None = None,
     synthetic_weights: npt.ArrayLike | None = None,
     test_weights: npt.ArrayLike | None = None,
@@ -91,6 +93,8 @@ def utility(
         Whether the target is a class or a number.
     columns : sequence of str, optional
         Names of an array's columns.
+    schema : Schema or mapping from column name to a kind, optional
+        Kinds that are known, such as ``schema_`` of a model.
     train_weights, synthetic_weights, test_weights : array-like of shape (rows,), optional
         Event weights, none negative.
     n_bootstrap : int
@@ -124,7 +128,7 @@ def utility(
     if task not in ("classification", "regression"):
         raise ValueError(f"task must be one of classification, regression; found {task!r}")
     tables = {"train_real": train_real, "synthetic": synthetic, "test_real": test_real}
-    train, fake, test = read_tables(tables, columns)
+    train, fake, test = read_tables(tables, columns, schema)
     column = _target_column(train, target)
     for name, table in zip(tables, (train, fake, test), strict=True):
         _check_target(table, column, task, name)
@@ -138,7 +142,7 @@ def utility(
     )
 
 
-def _target_column(table: Columns, target: str | int) -> int:
+def _target_column(table: NumericTable, target: str | int) -> int:
     if isinstance(target, str) and target in table.names:
         return table.names.index(target)
     if isinstance(target, int) and -len(table.names) <= target < len(table.names):
@@ -146,7 +150,7 @@ def _target_column(table: Columns, target: str | int) -> int:
     raise ValueError(f"target must name or number a column ({', '.join(table.names)}); found {target!r}")
 
 
-def _check_target(table: Columns, column: int, task: str, name: str) -> None:
+def _check_target(table: NumericTable, column: int, task: str, name: str) -> None:
     y, target = table.values[:, column], f"{name}: target {table.names[column]!r}"
     if np.isnan(y).any():
         raise ValueError(f"{target} misses {np.isnan(y).sum()} of {len(y)} values; drop those rows")
@@ -156,7 +160,7 @@ def _check_target(table: Columns, column: int, task: str, name: str) -> None:
         raise ValueError(f"{target} has one class only; two are needed")
 
 
-def _fit_and_score(train: Columns, weights: Rows, test: Columns, w_b: Rows, column: int, task: str) -> Scores:
+def _fit_and_score(train: NumericTable, weights: Rows, test: NumericTable, w_b: Rows, column: int, task: str) -> Scores:
     x, y = _split(train, column)
     x_test, y_test = _split(test, column)
     kept = [k for k in range(len(train.names)) if k != column]
@@ -178,7 +182,7 @@ def _fit_and_score(train: Columns, weights: Rows, test: Columns, w_b: Rows, colu
     return Scores(_scored(_auc, truth, probability, w_b), _scored(_f1, truth, probability, w_b))
 
 
-def _split(table: Columns, column: int) -> tuple[Rows, Rows]:
+def _split(table: NumericTable, column: int) -> tuple[Rows, Rows]:
     return np.delete(table.values, column, axis=1), table.values[:, column]
 
 

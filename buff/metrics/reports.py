@@ -1,11 +1,12 @@
 """One call that compares a generated table with real rows by every metric that applies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from buff.metrics.columns import Columns, TableLike, read_tables
+from buff.metrics.columns import NumericTable, TableLike, read_tables
 from buff.metrics.floor import floor_scores
 from buff.metrics.histograms import effective_sample_size
 from buff.metrics.neighbours import Memorisation, memorisation
@@ -13,6 +14,7 @@ from buff.metrics.record import Report
 from buff.metrics.samples import Seed, as_weights
 from buff.metrics.scores import JUDGES, Scoring, TableScores, WeightedTable, joint_features, score_tables
 from buff.metrics.threads import modest_threads
+from buff.tables import Schema
 
 __all__ = ["report"]
 
@@ -23,6 +25,7 @@ def report(
     *,
     train: TableLike | None = None,
     columns: Sequence[str] | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
     real_weights: npt.ArrayLike | None = None,
     generated_weights: npt.ArrayLike | None = None,
     classifiers: Sequence[str] | None = None,
@@ -40,12 +43,14 @@ def report(
     Parameters
     ----------
     real, generated : table
-        2-D arrays, structured arrays or mappings from names to columns, of the same columns. Text, booleans
-        and the like are categories; nan and None are missing. Real rows must be no part of the training.
+        Whatever a model is fitted to, with the same columns: arrays, mappings from names to columns, data frames.
+        Kinds of columns are those of the model; nan and None are missing. Real rows must be no part of the training.
     train : table, optional
         Rows trained on: adds the memorisation check, and rows to the floor.
     columns : sequence of str, optional
-        Names of an array's columns, or the columns of a mapping to compare.
+        Names of an array's columns, or the columns of a table to compare.
+    schema : Schema or mapping from column name to a kind, optional
+        Kinds that are known, such as ``schema_`` of a model; others are inferred from all tables together.
     real_weights, generated_weights : array-like of shape (n,) and (m,), optional
         Event weights of either sign, with a positive sum.
     classifiers : sequence of {"trees", "mlp", "trees_principal", "mlp_principal"}, optional
@@ -80,10 +85,10 @@ def report(
     >>> model = {"pt": rng.exponential(1.5, size=600), "tag": rng.choice(["b", "light"], size=600)}
     >>> result = report(jets, model, classifiers=(), floor=False)
     >>> [(column.name, column.kind) for column in result.scores.columns]
-    [('pt', 'number'), ('tag', 'category')]
+    [('pt', 'continuous'), ('tag', 'categorical')]
     """
     given = {"real": real, "generated": generated} | ({} if train is None else {"train": train})
-    tables = read_tables(given, columns)
+    tables = read_tables(given, columns, schema)
     x, y = tables[:2]
     w = as_weights(real_weights, len(x.values), "real_weights")
     v = as_weights(generated_weights, len(y.values), "generated_weights")
@@ -120,7 +125,7 @@ def _classifiers(asked: Sequence[str] | None, small: bool) -> tuple[str, ...]:
     return tuple(asked)
 
 
-def _memorised(tables: list[Columns], scoring: Scoring, rng: np.random.Generator) -> Memorisation:
+def _memorised(tables: list[NumericTable], scoring: Scoring, rng: np.random.Generator) -> Memorisation:
     held_out, made, trained = joint_features(*tables)
     return memorisation(
         trained,

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from buff.tables.weights import check_weights
+
 __all__ = [
     "LARGEST",
     "Rows",
@@ -116,6 +118,8 @@ def as_weights(weights: npt.ArrayLike | None, n: int, name: str, *, signed: bool
 
     Raises
     ------
+    TypeError
+        If the weights are no real numbers.
     ValueError
         If the length differs from n, a weight is not finite, the sum is not positive, or a weight is negative
         where the metric cannot use it.
@@ -126,24 +130,14 @@ def as_weights(weights: npt.ArrayLike | None, n: int, name: str, *, signed: bool
     array([ 1. , -0.5])
     >>> as_weights([1.0, -0.5], 2, "real_weights", signed=False)
     Traceback (most recent call last):
-    ValueError: real_weights: 1 of 2 are negative, which has no meaning here; use wasserstein, \
-separation_power or correlation_distance, or buff.weights.positive_weights first
+    ValueError: real_weights has 1 negative values of 2, the first -0.5 in row 1: this metric has no use for them; \
+take wasserstein, separation_power or correlation_distance, or buff.weights.positive_weights first
     """
-    if weights is None:
-        return np.ones(n)
-    w = np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        raise ValueError(f"{name}: shape ({n},) expected, one weight a row; found {w.shape}")
-    if not np.isfinite(w).all():
-        raise ValueError(f"{name}: {(~np.isfinite(w)).sum()} of {n} are not finite; drop those rows")
-    if w.sum() <= 0:
-        raise ValueError(f"{name}: the sum must be positive, found {w.sum():g}")
-    if not signed and (w < 0).any():
-        raise ValueError(
-            f"{name}: {(w < 0).sum()} of {n} are negative, which has no meaning here; use wasserstein, "
-            "separation_power or correlation_distance, or buff.weights.positive_weights first"
-        )
-    return w
+    advice = (
+        "this metric has no use for them; take wasserstein, separation_power or correlation_distance, or "
+        "buff.weights.positive_weights first"
+    )
+    return check_weights(weights, n, name, signed=signed, advice=advice)
 
 
 def centre_and_scale(x: Rows, w: Rows, names: Sequence[object] | None = None) -> tuple[Rows, Rows]:

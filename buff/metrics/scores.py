@@ -8,7 +8,7 @@ from typing import Literal, cast
 import numpy as np
 
 from buff.metrics.classifier import ClassifierTest, c2st
-from buff.metrics.columns import Columns
+from buff.metrics.columns import NumericTable
 from buff.metrics.correlations import correlation_distance
 from buff.metrics.distances import sliced_wasserstein, w1_replicas
 from buff.metrics.estimate import Estimate, replicate
@@ -44,7 +44,7 @@ class ColumnScore:
     name : str
         The column.
     kind : str
-        ``"number"``, ``"category"``, or ``"missing"`` for the indicator of a column's missing values.
+        Kind of the column, as in the schema of a model, or ``"missing"`` for the indicator of its missing values.
     distance : Estimate
         Wasserstein-1 in real standard deviations for numbers, total variation else.
     separation : Estimate
@@ -98,7 +98,7 @@ class TableScores:
 class WeightedTable:
     """A table read into columns, with its weights."""
 
-    columns: Columns
+    columns: NumericTable
     weights: Rows
 
     def take(self, rows: Indices) -> "WeightedTable":
@@ -130,11 +130,12 @@ class _Pair:
     y: Rows
     kept_x: Indices
     kept_y: Indices
+    is_number: bool
 
     def replicas(self, w_b: Rows, v_b: Rows) -> Rows:
         """Distance for every replica of the weights; nan where one table has no value."""
         w_b, v_b = w_b[:, self.kept_x], v_b[:, self.kept_y]
-        if self.kind != "number":
+        if not self.is_number:
             return variation_replicas(self.x, self.y, w_b, v_b)
         if not self.defined(w_b[0], v_b[0]):
             return np.full(len(w_b), nan)
@@ -144,7 +145,7 @@ class _Pair:
     def score(self, distance: Rows, w: Rows, v: Rows, n_bootstrap: int, seed: int) -> ColumnScore:
         estimate = Estimate.from_replicas(distance)
         w, v = w[self.kept_x], v[self.kept_y]
-        if self.kind != "number" or not self.defined(w, v):
+        if not self.is_number or not self.defined(w, v):
             return ColumnScore(self.name, self.kind, estimate)
         edges = automatic_bins(self.x, weights=w)
         inside = (edges[0] <= self.y) & (self.y <= edges[-1])
@@ -176,7 +177,7 @@ def score_tables(
     seed = int(rng.integers(2**31))
     pairs = list(_pairs(real.columns, generated.columns))
     distances = [pair.replicas(w_b, v_b) for pair in pairs]
-    of_number = np.array([pair.kind == "number" for pair in pairs])
+    of_number = np.array([pair.is_number for pair in pairs])
     tests = {name: _test(real, generated, name, scoring, rng) for name in scoring.classifiers}
     return TableScores(
         tuple(p.score(d, w, v, scoring.n_bootstrap, seed) for p, d in zip(pairs, distances, strict=True)),
@@ -188,7 +189,7 @@ def score_tables(
     )
 
 
-def joint_features(*tables: Columns) -> list[Rows]:
+def joint_features(*tables: NumericTable) -> list[Rows]:
     """All columns as standardised numbers and indicators, in one space for all tables."""
     stacked = np.concatenate([table.values for table in tables])
     features = indicator_features(stacked, tables[0].categorical, spike_share=1)
@@ -233,15 +234,14 @@ def principal_axes(real: Rows, generated: Rows, real_weights: Rows | None = None
     return x @ axes, y @ axes
 
 
-def _pairs(real: Columns, generated: Columns) -> Iterator[_Pair]:
+def _pairs(real: NumericTable, generated: NumericTable) -> Iterator[_Pair]:
     for k, name in enumerate(real.names):
         x, y = real.values[:, k], generated.values[:, k]
         kept_x, kept_y = np.flatnonzero(~np.isnan(x)), np.flatnonzero(~np.isnan(y))
-        kind = "category" if k in real.categorical else "number"
-        yield _Pair(name, kind, x[kept_x], y[kept_y], kept_x, kept_y)
+        yield _Pair(name, real.kinds[k], x[kept_x], y[kept_y], kept_x, kept_y, k not in real.categorical)
         if k in real.incomplete:
             missing = np.isnan(x).astype(float), np.isnan(y).astype(float)
-            yield _Pair(name, "missing", *missing, np.arange(len(x)), np.arange(len(y)))
+            yield _Pair(name, "missing", *missing, np.arange(len(x)), np.arange(len(y)), False)
 
 
 def _mean(distances: Rows) -> Estimate | None:

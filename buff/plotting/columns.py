@@ -1,20 +1,19 @@
 """Columns of two tables as numbers that can be drawn: with unit, kind and common bins."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from buff.io.tables import to_table, units_of
+from buff.tables import AlikeTables, Schema, read_alike
+from buff.tables.categories import factorize
 
-__all__ = ["Kind", "Observable", "Values", "observables"]
+__all__ = ["Observable", "Values", "observables"]
 
 Values: TypeAlias = npt.NDArray[np.float64]
-Kind: TypeAlias = Literal["number", "integer", "category", "date"]
 
 #: More categories than this are drawn together as "other".
 _MAX_CATEGORIES = 12
@@ -30,20 +29,23 @@ class Observable:
         Name of the column.
     unit : str
         Unit, "" for none.
-    kind : {"number", "integer", "category", "date"}
-        How to draw it.
+    kind : str
+        One of :data:`buff.tables.schema.KINDS`, as in the schema of a model.
     real, generated : array of shape (n,), (m,)
         Values; categories as their position in ``categories``, dates as days since 1970, missing as NaN.
     categories : tuple of str
-        Names of the categories, the most frequent first.
+        Names of the categories, the most frequent first; empty for numbers and dates.
+    calendar : bool
+        Whether the values are dates.
     """
 
     name: str
     unit: str
-    kind: Kind
+    kind: str
     real: Values
     generated: Values
     categories: tuple[str, ...] = ()
+    calendar: bool = False
 
     @property
     def label(self) -> str:
@@ -53,20 +55,32 @@ class Observable:
     @property
     def discrete(self) -> bool:
         """Whether bins must not cut between values."""
-        return self.kind in ("integer", "category")
+        return self.is_category or self.is_whole
+
+    @property
+    def is_category(self) -> bool:
+        """Whether the values are positions in ``categories``."""
+        return bool(self.categories)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the values are whole numbers."""
+        if self.kind != "constant" or self.categories or self.calendar:
+            return self.kind == "integer"
+        return all(np.array_equal(known, np.round(known)) for known in map(_finite, (self.real, self.generated)))
 
     def edges(self, bins: int, tails: float = 1e-3) -> Values:
         """Common edges of at most ``bins`` bins; beyond them lies about a share ``tails`` of the real values.
 
         Integers sit in the middle of their bin; an end without a tail is not cut.
         """
-        if self.kind == "category":
+        if self.is_category:
             return np.arange(len(self.categories) + 1.0) - 0.5
         known = _finite(self.real) if len(_finite(self.real)) else _finite(self.generated)
         if not len(known):
             return np.array([-0.5, 0.5])
         low, high = _ends(known, tails)
-        if self.kind == "integer":
+        if self.is_whole:
             step = float(np.ceil((high - low + 1) / max(bins, 60)))
             return np.arange(np.floor(low), np.ceil(high) + step + 1, step, dtype=np.float64) - 0.5
         if low == high:
@@ -79,6 +93,7 @@ def observables(
     generated: Any,
     columns: Sequence[str] | None = None,
     units: Mapping[str, str] | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
 ) -> list[Observable]:
     """The columns that two tables share, ready to be drawn.
 
@@ -90,79 +105,66 @@ def observables(
         Columns to take; names of the columns, where both are arrays.
     units : mapping from name to unit, optional
         Units; tables that carry their own need none.
+    schema : Schema or mapping from column name to a kind, optional
+        Kinds that are known, such as ``schema_`` of a model; others are inferred from both tables together.
 
     Raises
     ------
     ValueError
-        If a table is empty, lacks a column, or there is none in common.
+        If a table is empty, lacks a column, there is none in common, or a column has different types.
 
     Examples
     --------
     >>> import numpy as np
-    >>> pt, n = observables(np.array([[10.5, 3]]), np.array([[11.5, 4]]), ["pt", "n"], {"pt": "GeV"})
+    >>> pt, n = observables(np.array([[10.5, 3], [9.5, 4]]), np.array([[11.5, 4]]), ["pt", "n"], {"pt": "GeV"})
     >>> pt.label, pt.kind, n.label, n.kind
-    ('pt [GeV]', 'number', 'n', 'integer')
+    ('pt [GeV]', 'continuous', 'n', 'integer')
     """
-    x, y = (to_table(data, columns if isinstance(data, np.ndarray) else None) for data in (real, generated))
-    names = columns if columns is not None else [name for name in x.column_names if name in y.column_names]
-    for table, which in ((x, "real"), (y, "generated")):
-        missing = [name for name in names if name not in table.column_names]
-        if missing:
-            raise ValueError(f"{which} has no column {missing[0]!r}; it has {' '.join(table.column_names)}")
-        if not table.num_rows:
-            raise ValueError(f"{which} has no rows")
-    if not names:
-        raise ValueError(f"no common column: {' '.join(x.column_names)}; {' '.join(y.column_names)}")
-    known = {**units_of(x), **(units or {})}
-    return [_observable(name, known.get(name, ""), x[name], y[name]) for name in names]
+    alike = read_alike({"real": real, "generated": generated}, columns, schema, shared=True, finite=False)
+    found = [table.template.units for table in alike.tables.values()]
+    known = {**found[1], **found[0], **(units or {})}
+    return [_observable(alike, j, known.get(name, "")) for j, name in enumerate(alike.names)]
 
 
-def _observable(name: str, unit: str, x: pa.ChunkedArray, y: pa.ChunkedArray) -> Observable:
+def _observable(alike: AlikeTables, j: int, unit: str) -> Observable:
+    name, kind, parts = alike.names[j], alike.kinds[j], alike.parts(j)
     unit = "" if unit == "1" else unit
-    family = _family(x.type)
-    if family != _family(y.type):
-        raise ValueError(f"column {name!r} is {x.type} in real and {y.type} in generated: give both one type")
-    if family == "text":
-        return _categories(name, x, y)
-    if family == "date":
-        return Observable(name, unit, "date", _ticks(x) / 86_400, _ticks(y) / 86_400)
-    if family == "time":
-        return Observable(name, unit or "s", "number", _ticks(x), _ticks(y))
-    real, generated = (column.cast(pa.float64(), safe=False).to_numpy() for column in (x, y))
-    whole = all(np.array_equal(_finite(values), np.round(_finite(values))) for values in (real, generated))
-    return Observable(name, unit, "integer" if whole else "number", real, generated)
+    if alike.categorical(j):
+        return _categories(name, kind, parts)
+    if parts[0].dtype.kind == "M":
+        days, calendar = [_seconds(part) / 86_400 for part in parts], True
+        return Observable(name, unit, kind, days[0], days[1], calendar=calendar)
+    if parts[0].dtype.kind == "m":
+        seconds = [_seconds(part) for part in parts]
+        return Observable(name, unit or "s", kind, seconds[0], seconds[1])
+    real, generated = (np.asarray(part, dtype=np.float64) for part in parts)
+    return Observable(name, unit, kind, real, generated)
 
 
-def _categories(name: str, x: pa.ChunkedArray, y: pa.ChunkedArray) -> Observable:
-    real, generated = (pc.fill_null(column.cast(pa.string()), "missing") for column in (x, y))
-    counts = pc.value_counts(pa.chunked_array([*real.chunks, *generated.chunks])).to_pylist()
-    ranked = [entry["values"] for entry in sorted(counts, key=lambda entry: -entry["counts"])]
+def _categories(name: str, kind: str, parts: Sequence[Any]) -> Observable:
+    found = [factorize(part) for part in parts]
+    texts = [np.array([*map(_text, levels), "missing"], dtype=object) for levels, _ in found]
+    counts: Counter[str] = Counter()
+    for words, (_, codes) in zip(texts, found, strict=True):
+        counts.update(dict(zip(words, np.bincount(codes % len(words), minlength=len(words)).tolist(), strict=True)))
+    ranked = [text for text, n in counts.most_common() if n]
     shown = ranked if len(ranked) <= _MAX_CATEGORIES else [*ranked[: _MAX_CATEGORIES - 1], "other"]
-    codes = [pc.index_in(column, pa.array(shown)).fill_null(len(shown) - 1) for column in (real, generated)]
-    positions = [column.cast(pa.float64()).to_numpy() for column in codes]
-    return Observable(name, "", "category", positions[0], positions[1], tuple(shown))
+    position = {text: float(k) for k, text in enumerate(shown)}
+    columns = [
+        np.array([position.get(text, len(shown) - 1.0) for text in words])[codes]
+        for words, (_, codes) in zip(texts, found, strict=True)
+    ]
+    return Observable(name, "", kind, columns[0], columns[1], tuple(shown))
 
 
-def _family(kind: pa.DataType) -> str:
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "date"
-    if pa.types.is_time(kind) or pa.types.is_duration(kind):
-        return "time"
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    return "number" if number else "text"
+def _text(level: Any) -> str:
+    return str(level).lower() if isinstance(level, bool) else str(level)
 
 
-def _ticks(column: pa.ChunkedArray) -> Values:
-    """Seconds since 1970, since midnight, or of the duration."""
-    kind = column.type
-    if pa.types.is_time(kind):
-        microseconds = column.cast(pa.time64("us"))
-    elif pa.types.is_duration(kind):
-        microseconds = column.cast(pa.duration("us"), safe=False)
-    else:
-        microseconds = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
-    seconds: Values = microseconds.cast(pa.int64()).cast(pa.float64(), safe=False).to_numpy() / 1e6
-    return seconds
+def _seconds(part: Any) -> Values:
+    """Since 1970, since midnight, or of the duration; NaN where missing."""
+    ticks = part.astype(f"{part.dtype.kind}8[us]").astype(np.int64) / 1e6
+    return np.where(np.isnat(part), np.nan, ticks)
 
 
 def _finite(values: Values) -> Values:

@@ -12,6 +12,7 @@ from buff.plotting.correlations import associations
 from buff.plotting.marginals import axis_label, name_ticks, shares, shortened
 from buff.plotting.pairs import Pair, draw_bars, draw_contours, draw_squares, level_of
 from buff.plotting.style import GENERATED, REAL, drawing, new_figure, two_digits
+from buff.tables import Schema
 
 __all__ = ["corner"]
 
@@ -25,6 +26,7 @@ def corner(
     columns: Sequence[str] | None = None,
     *,
     units: Mapping[str, str] | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
     real_weights: npt.ArrayLike | None = None,
     generated_weights: npt.ArrayLike | None = None,
     labels: tuple[str, str] = ("real", "generated"),
@@ -41,7 +43,7 @@ def corner(
 
     Parameters
     ----------
-    real, generated, columns, units, real_weights, generated_weights, labels, style
+    real, generated, columns, units, schema, real_weights, generated_weights, labels, style
         As in :func:`marginals`.
     bins : int
         Bins along each axis.
@@ -62,7 +64,7 @@ def corner(
     """
     if not 0 < inside[0] < inside[1] < 1:
         raise ValueError(f"inside must be two rising shares between 0 and 1, not {inside}")
-    drawn = observables(real, generated, columns, units)
+    drawn = observables(real, generated, columns, units, schema)
     weights = [
         as_weights(real_weights, len(drawn[0].real), "real_weights"),
         as_weights(generated_weights, len(drawn[0].generated), "generated_weights"),
@@ -135,10 +137,10 @@ def _mark_axis(axis: Any, observable: Observable, shown: bool, turn: float) -> N
     scale = ""
     name_ticks(axis, observable)
     axis.set_minor_locator(NullLocator())
-    if observable.kind in ("number", "integer"):
-        axis.set_major_locator(MaxNLocator(3, integer=observable.kind == "integer", prune="both"))
-        scale = _scale(axis, plain=10**8 if observable.kind == "integer" else 10**5)
-    angle = turn if observable.kind == "category" else 45
+    if not observable.is_category and not observable.calendar:
+        axis.set_major_locator(MaxNLocator(3, integer=observable.is_whole, prune="both"))
+        scale = _scale(axis, plain=10**8 if observable.is_whole else 10**5)
+    angle = turn if observable.is_category else 45
     axis.set_tick_params(labelbottom=shown, labelleft=shown, labelsize="x-small", labelrotation=angle)
     axis.get_offset_text().set_visible(False)
     if shown:
@@ -162,7 +164,7 @@ def _scale(axis: Any, plain: float) -> str:
 
 def _day(axis: Any, observable: Observable) -> str:
     """What all dates of the ticks have in common, after the name."""
-    if observable.kind != "date":
+    if not observable.calendar:
         return ""
     formatter = axis.get_major_formatter()
     formatter.format_ticks(axis.get_majorticklocs())
@@ -192,7 +194,7 @@ def _draw_pair(
     axes: Any, x: Observable, y: Observable, samples: Sequence[Pair], inside: Sequence[float]
 ) -> None:
     few = [_few(x, samples[0].x_edges), _few(y, samples[0].y_edges)]
-    cells = [o.kind == "integer" and len(e) <= _CELLS for o, e in ((x, samples[0].x_edges), (y, samples[0].y_edges))]
+    cells = [o.is_whole and len(e) <= _CELLS for o, e in ((x, samples[0].x_edges), (y, samples[0].y_edges))]
     for pair in samples:
         if all(few):
             draw_squares(axes, pair)
@@ -227,7 +229,7 @@ def _draw_cells(axes: Any, pair: Pair, cells: Sequence[bool], inside: Sequence[f
 
 
 def _few(observable: Observable, edges: Values) -> bool:
-    return observable.kind == "category" or (observable.kind == "integer" and len(edges) <= _FEW)
+    return observable.is_category or (observable.is_whole and len(edges) <= _FEW)
 
 
 def _add_legend(figure: Any, labels: tuple[str, str], inside: tuple[float, float]) -> None:

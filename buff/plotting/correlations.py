@@ -1,6 +1,6 @@
 """How columns hang together, and where the generated ones do so differently."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.style import drawing, label_text, new_figure, two_digits
+from buff.tables import Schema
 
 __all__ = ["associations", "correlation_difference"]
 
@@ -48,7 +49,7 @@ def associations(
     """
     w = as_weights(real_weights, len(drawn[0].real), "real_weights")
     v = as_weights(generated_weights, len(drawn[0].generated), "generated_weights")
-    grouped = [o.kind == "category" for o in drawn]
+    grouped = [o.is_category for o in drawn]
     return _matrix([o.real for o in drawn], w, grouped), _matrix([o.generated for o in drawn], v, grouped)
 
 
@@ -104,6 +105,7 @@ def correlation_difference(
     generated: Any,
     columns: Sequence[str] | None = None,
     *,
+    schema: Schema | Mapping[str, Any] | None = None,
     real_weights: npt.ArrayLike | None = None,
     generated_weights: npt.ArrayLike | None = None,
     labels: tuple[str, str] = ("real", "generated"),
@@ -116,7 +118,7 @@ def correlation_difference(
 
     Parameters
     ----------
-    real, generated, columns, real_weights, generated_weights, labels, style
+    real, generated, columns, schema, real_weights, generated_weights, labels, style
         As in :func:`marginals`. What an association is for columns of each kind: :func:`associations`.
 
     Returns
@@ -130,7 +132,7 @@ def correlation_difference(
     >>> [axes.get_title() for axes in figure.axes if axes.get_title()]
     ['real', 'generated − real']
     """
-    drawn = observables(real, generated, columns)
+    drawn = observables(real, generated, columns, schema=schema)
     if len(drawn) < 2:
         raise ValueError(f"at least two columns are needed, found {drawn[0].name}")
     before, after = associations(drawn, real_weights, generated_weights)
@@ -144,7 +146,7 @@ def correlation_difference(
         left, right = figure.subplots(1, 2)
         muted = np.abs(change) < 2 * sigma
         limit = max(0.05, np.abs(change).max(), 4 * sigma.max())
-        kind = "association" if any(o.kind == "category" for o in drawn) else "correlation"
+        kind = "association" if any(o.is_category for o in drawn) else "correlation"
         _draw(figure, left, drawn, before, 1.0, np.zeros_like(muted), kind, labels[0])
         _draw(figure, right, drawn, change, limit, muted, "difference", f"{labels[1]} − {labels[0]}")
         right.set_yticklabels([])

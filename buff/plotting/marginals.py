@@ -12,6 +12,7 @@ from buff.errors import MissingExtraError
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.style import GENERATED, REAL, SHADE, drawing, label_text, new_figure, unit_text
+from buff.tables import Schema
 
 __all__ = ["Shares", "marginals", "shares"]
 
@@ -71,6 +72,7 @@ def marginals(
     columns: Sequence[str] | None = None,
     *,
     units: Mapping[str, str] | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
     real_weights: npt.ArrayLike | None = None,
     generated_weights: npt.ArrayLike | None = None,
     labels: tuple[str, str] = ("real", "generated"),
@@ -91,6 +93,8 @@ def marginals(
         Columns to draw; names of the columns, where both are arrays.
     units : mapping from name to unit, optional
         Units; tables that carry their own need none.
+    schema : Schema or mapping from column name to a kind, optional
+        Kinds that are known, such as ``schema_`` of a model.
     real_weights, generated_weights : array of shape (n,), optional
         Event weights.
     labels : pair of str
@@ -121,7 +125,7 @@ def marginals(
     >>> [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
     ['px [GeV]', 'py']
     """
-    drawn = observables(real, generated, columns, units)
+    drawn = observables(real, generated, columns, units, schema)
     pairs = [
         (shares(o.real, o.edges(bins), real_weights), shares(o.generated, o.edges(bins), generated_weights))
         for o in drawn
@@ -166,7 +170,7 @@ def _draw_counts(axes: Any, observable: Observable, p: Shares, q: Shares, log: b
     import mplhep
 
     edges, bins = _outer(p, q)
-    width = p.edges[1] - p.edges[0] if observable.kind == "number" else 1.0
+    width = p.edges[1] - p.edges[0] if not observable.discrete and not observable.calendar else 1.0
     x, dx, y, dy = (array[bins] / width for array in (p.value, p.error, q.value, q.error))
     mplhep.histplot(x, edges, ax=axes, yerr=False, flow="none", histtype="fill", color="#DDDDDD")
     mplhep.histplot(x, edges, ax=axes, yerr=False, flow="none", color=REAL, linewidth=0.8)
@@ -181,7 +185,7 @@ def _draw_counts(axes: Any, observable: Observable, p: Shares, q: Shares, log: b
         # a bin in which negative weights prevail reaches below zero
         axes.set_ylim(1.25 * min(0, x.min(), y.min()), 1.25 * max((x + dx).max(), (y + dy).max()) or 1.0)
     per_unit = f" [1/{unit_text(observable.unit)}]" if observable.unit else ""
-    axes.set_ylabel(f"density{per_unit}" if observable.kind == "number" else "share of events")
+    axes.set_ylabel(f"density{per_unit}" if not observable.discrete and not observable.calendar else "share of events")
     axes.text(
         0.97, 0.95, _note(observable, p, q), transform=axes.transAxes, ha="right", va="top", fontsize="small"
     )
@@ -255,15 +259,15 @@ def name_ticks(axis: Any, observable: Observable) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import MaxNLocator, NullLocator
 
-    if observable.kind == "category":
+    if observable.is_category:
         axis.set_ticks(range(len(observable.categories)), shortened(observable))
         axis.set_minor_locator(NullLocator())
-    elif observable.kind == "date":
+    elif observable.calendar:
         axis.set_major_locator(AutoDateLocator(maxticks=5))
         axis.set_major_formatter(ConciseDateFormatter(axis.get_major_locator()))
         axis.set_minor_locator(NullLocator())
     else:
-        axis.set_major_locator(MaxNLocator(5, integer=observable.kind == "integer"))
+        axis.set_major_locator(MaxNLocator(5, integer=observable.is_whole))
 
 
 def _add_legend(figure: Any, labels: tuple[str, str], beyond: bool) -> None:

@@ -13,8 +13,9 @@ import pyarrow as pa
 from buff.io.tables import to_table
 from buff.metrics import ColumnScore
 from buff.report.page import figure_html, section_html
+from buff.tables import Schema
 
-__all__ = ["Sample", "plots", "shown"]
+__all__ = ["ShownEvents", "plots", "shown"]
 
 #: Events of each sample that the plots show, at most.
 _SHOWN = 100_000
@@ -35,29 +36,30 @@ _CORNER_NOTE = "Contours of pairs of columns. The numbers are correlations, real
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ShownEvents:
     """Events with their weights, if they have any."""
 
     table: pa.Table
     weights: npt.NDArray[np.float64] | None
 
 
-def shown(data: Any, columns: Sequence[str] | None, weights: npt.ArrayLike | None) -> Sample:
+def shown(data: Any, columns: Sequence[str] | None, weights: npt.ArrayLike | None) -> ShownEvents:
     """Rows that the plots show, spread over the whole table."""
     table = to_table(data, columns if isinstance(data, np.ndarray) else None)
     w = None if weights is None else np.asarray(weights, dtype=np.float64)
     if table.num_rows <= _SHOWN:
-        return Sample(table, w)
+        return ShownEvents(table, w)
     rows = np.linspace(0, table.num_rows - 1, _SHOWN).astype(np.intp)
-    return Sample(table.take(rows), None if w is None else w[rows])
+    return ShownEvents(table.take(rows), None if w is None else w[rows])
 
 
 def plots(
-    samples: tuple[Sample, Sample],
+    samples: tuple[ShownEvents, ShownEvents],
     units: Mapping[str, str],
     columns: Sequence[str] | None,
     name: str,
     scores: Sequence[ColumnScore],
+    schema: Schema | None = None,
 ) -> Iterator[str]:
     """Sections of the columns, their correlations and their pairs."""
     from buff.plotting import corner, correlation_difference, marginals
@@ -66,25 +68,31 @@ def plots(
     tables = real.table, generated.table
     chosen = list(columns or (name for name in tables[0].column_names if name in tables[1].column_names))
     look: dict[str, Any] = {"real_weights": real.weights, "generated_weights": generated.weights}
-    look["labels"] = ("real", name)
+    look |= {"labels": ("real", name), "schema": schema}
     histograms = marginals(*tables, chosen, units=units, **look)
     yield section_html("Distributions", figure_html(histograms, _MARGINALS_NOTE))
     if len(chosen) > 1:
         changes = correlation_difference(*tables, chosen, **look)
         yield section_html("Correlations", figure_html(changes, _CORRELATIONS_NOTE))
-        telling = _telling(samples, chosen, scores)
+        telling = _telling(samples, chosen, scores, schema)
         pairs = corner(*tables, telling, units=units, **look)
         yield section_html("Pairs", figure_html(pairs, _CORNER_NOTE + _omitted(chosen, telling)))
 
 
-def _telling(samples: tuple[Sample, Sample], chosen: list[str], scores: Sequence[ColumnScore]) -> list[str]:
+def _telling(
+    samples: tuple[ShownEvents, ShownEvents],
+    chosen: list[str],
+    scores: Sequence[ColumnScore],
+    schema: Schema | None = None,
+) -> list[str]:
     """The columns to draw in pairs: by turns the largest error of a correlation and the largest distance."""
     if len(chosen) <= _CORNER:
         return chosen
     from buff.plotting import associations, observables
 
     real, generated = samples
-    before, after = associations(observables(real.table, generated.table, chosen), real.weights, generated.weights)
+    drawn = observables(real.table, generated.table, chosen, schema=schema)
+    before, after = associations(drawn, real.weights, generated.weights)
     error = dict(zip(chosen, np.abs(after - before).max(axis=0), strict=True))
     distance = dict.fromkeys(chosen, 0.0)
     for score in scores:

@@ -15,6 +15,7 @@ from buff.metrics import ClassifierTest, Estimate, Report
 from buff.metrics.layout import copies_verdict
 from buff.report.page import checked_page, figure_html, page_html, section_html, table_html, write_page
 from buff.report.plots import plots, shown
+from buff.tables import Schema
 
 __all__ = ["Cost", "html_report"]
 
@@ -113,8 +114,9 @@ def html_report(
         Other generators, measured on the same real events, to stand beside this one.
     costs : iterable of Cost
         Training and sampling times to list.
-    schema : object, optional
-        Anything that prints as a table of the columns, such as ``BUFF.schema_``.
+    schema : Schema, optional
+        Kinds of the columns, such as ``schema_`` of a model: stands on the page, and says how columns are drawn.
+        Anything else that prints as a table of the columns is shown only.
     figures : mapping from heading to matplotlib Figure, optional
         More plots.
     provenance : mapping from word to text, optional
@@ -149,6 +151,7 @@ def html_report(
     measured = {name: report, **(others or {})}
     samples = shown(real, columns, real_weights), shown(generated, columns, generated_weights)
     known_units = {**units_of(samples[0].table), **(units or {})}
+    known = schema if isinstance(schema, Schema) else None
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{report.n_generated:,} generated and {report.n_real:,} real events.</p>",
@@ -157,7 +160,7 @@ def html_report(
         section_html("Cost", _cost_table(list(costs)), "Time by the clock, on at most the cores that are given."),
         section_html("Columns", _column_table(report, known_units), _COLUMN_NOTE),
         section_html("Copies of training events", _memorised(measured), _COPIES_NOTE),
-        *plots(samples, known_units, columns, name, report.scores.columns),
+        *plots(samples, known_units, columns, name, report.scores.columns, known),
         *(section_html(heading, figure_html(figure, "")) for heading, figure in (figures or {}).items()),
         section_html("Schema", "" if schema is None else f"<pre>{escape(str(schema))}</pre>"),
         section_html("Provenance", _provenance(provenance or {})),

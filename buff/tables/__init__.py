@@ -1,7 +1,21 @@
 """Tables of any container: columns, their kinds, and the way back to the container."""
 
-from buff.tables.columns import Columns, read
+from buff.tables.alike import AlikeTables, read_alike
+from buff.tables.columns import Columns, read, to_arrow, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template
+from buff.tables.weights import check_weights
 
-__all__ = ["ColumnSchema", "Columns", "Schema", "Template", "infer_schema", "read"]
+__all__ = [
+    "AlikeTables",
+    "ColumnSchema",
+    "Columns",
+    "Schema",
+    "Template",
+    "check_weights",
+    "infer_schema",
+    "read",
+    "read_alike",
+    "to_arrow",
+    "validate_data",
+]

@@ -27,10 +27,17 @@ def to_numpy(column: pa.ChunkedArray, name: str) -> Array:
         return np.full(len(column), np.nan)
     if pa.types.is_decimal(kind):
         return column.cast(pa.float64()).to_numpy()
+    if pa.types.is_integer(kind) and column.null_count:
+        _refuse_rounding(column, name)
     if _is_plain(kind):
         return column.to_numpy()
     if _is_temporal(kind):
         return _temporal_to_numpy(column)
+    if pa.types.is_struct(kind):
+        raise TypeError(
+            f"column {name!r} holds records ({kind}): each argument must be a string or a number; make each field a "
+            f"column, as pandas.json_normalize does"
+        )
     raise TypeError(
         f"column {name!r} is of type {kind}: each argument must be a string or a number, a boolean, a date, "
         f"a time or a category; drop or convert the column"
@@ -74,6 +81,17 @@ def _is_plain(kind: pa.DataType) -> bool:
     text = str(kind) in ("string", "large_string", "string_view")
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
     return bool(text or number or pa.types.is_boolean(kind))
+
+
+def _refuse_rounding(column: pa.ChunkedArray, name: str) -> None:
+    """Integers with gaps become floats, which are exact to 2^53."""
+    extremes = pc.min_max(column).as_py()
+    largest = max((abs(value) for value in extremes.values() if value is not None), default=0)
+    if largest > 2**53:
+        raise ValueError(
+            f"column {name!r} holds the integer {largest}, above 2^53, beside missing values: floats would round it; "
+            f"subtract an offset, or make it text if it is a label"
+        )
 
 
 def _is_temporal(kind: pa.DataType) -> bool:

@@ -10,8 +10,9 @@ from buff.protocols import Array
 from buff.tables.arrow import is_missing
 from buff.tables.categories import ORDERS, factorize
 from buff.tables.columns import Columns
+from buff.tables.layout import as_text
 
-__all__ = ["KINDS", "TAILS", "ColumnSchema", "Schema", "infer_schema"]
+__all__ = ["KINDS", "TAILS", "ColumnSchema", "Schema", "check_kind", "infer_schema", "is_categorical", "kind_of"]
 
 KINDS = ("continuous", "integer", "categorical", "boolean", "datetime", "constant")
 TAILS = ("clip", "extrapolate")
@@ -83,11 +84,16 @@ class Schema:
         return len(self.columns)
 
     def __repr__(self) -> str:
-        head = ("name", "kind", "dtype", "missing", "values", "bounds", "tails", "order")
-        rows = [head, *(_cells(column) for column in self.columns)]
-        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-        lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows)
-        return "\n".join(line.rstrip() for line in lines)
+        return as_text(self.columns)
+
+    @property
+    def overrides(self) -> dict[str, dict[str, Any]]:
+        """What makes :func:`infer_schema` find the same for another table of these columns."""
+        return {
+            column.name: {key: value for key in _KEYS if (value := getattr(column, key)) is not None}
+            for column in self.columns
+            if column.kind != "constant"
+        }
 
     def to_dict(self) -> list[dict[str, Any]]:
         """JSON-serialisable form."""
@@ -102,7 +108,7 @@ class Schema:
 
 def infer_schema(
     columns: Columns,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: "Mapping[str, Any] | Schema | None" = None,
     *,
     tails: str = "clip",
     categories: str = "similar",
@@ -112,7 +118,7 @@ def infer_schema(
     Parameters
     ----------
     columns : Columns
-    overrides : mapping from column name to a kind or a mapping, optional
+    overrides : mapping from column name to a kind or a mapping, or Schema, optional
         A mapping has any of the keys ``kind``, ``lower``, ``upper``, ``tails`` and ``order``.
     tails : {"clip", "extrapolate"}
         For the columns whose tails are not overridden.
@@ -127,6 +133,8 @@ def infer_schema(
     """
     _check_choice("tails", tails, TAILS)
     _check_choice("categories", categories, ORDERS)
+    if isinstance(overrides, Schema):
+        overrides = overrides.overrides
     if not isinstance(overrides, Mapping | None):
         raise TypeError(f"schema must be a mapping from column name to a kind or a mapping, found {overrides!r}")
     overrides = dict(overrides or {})
@@ -147,10 +155,11 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
     name, values, template = columns.names[j], columns.arrays[j], columns.template
     missing = is_missing(values)
     known = values[~missing] if missing.any() else values
-    inferred = _kind(known, template.categories[j] is not None, missing.any())
+    constant = not len(known) or (not missing.any() and _all_equal(known))
+    inferred = "constant" if constant else kind_of(known, template.categories[j] is not None)
     kind = inferred if inferred == "constant" else override.get("kind", inferred)
     if kind != inferred:
-        _check_kind(name, known, kind)
+        check_kind(name, known, kind)
     order = None
     if kind in ("categorical", "boolean"):
         declared = template.categories[j] if template.ordered[j] else None
@@ -174,9 +183,21 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
     )
 
 
-def _kind(known: Array, declared: bool, some_missing: bool) -> str:
-    if not len(known) or (not some_missing and _all_equal(known)):
-        return "constant"
+def kind_of(known: Array, declared: bool = False) -> str:
+    """The kind of a column by its known values, which are some at least.
+
+    Parameters
+    ----------
+    known : array of shape (n,)
+        Values of natural dtype, see :mod:`buff.tables.arrow`, without the missing ones.
+    declared : bool
+        Whether the container calls them categories.
+
+    Examples
+    --------
+    >>> kind_of(np.array([1.0, 2.0])), kind_of(np.array([1.0, 2.0]), declared=True)
+    ('integer', 'categorical')
+    """
     if declared:
         return "categorical"
     if known.dtype.kind == "O":
@@ -188,6 +209,12 @@ def _kind(known: Array, declared: bool, some_missing: bool) -> str:
     ]
 
 
+def is_categorical(kind: str, values: Array) -> bool:
+    """Whether a column of this kind holds categories; of a constant, its values decide."""
+    labels = values.dtype.kind in "bO"
+    return kind in ("categorical", "boolean") or (labels and kind not in ("continuous", "integer", "datetime"))
+
+
 def _all_equal(values: Array) -> bool:
     return bool(np.all(values == values[0]))
 
@@ -197,7 +224,9 @@ def _are_integers(x: Array) -> bool:
     return bool(np.all(head == np.rint(head)) and np.all(x == np.rint(x)) and np.max(np.abs(x)) < 2.0**52)
 
 
-def _check_kind(name: str, known: Array, kind: str) -> None:
+def check_kind(name: str, known: Array, kind: str) -> None:
+    """Raise ValueError where the known values of a column cannot be of this kind."""
+    _check_choice(f"kind of column {name!r}", kind, KINDS)
     if kind == "constant":
         raise ValueError(f"column {name!r} is not constant: it holds {known[0]} and other values")
     if kind == "boolean" and (known.dtype.kind in "mM" or len(factorize(known)[0]) > 2):
@@ -300,23 +329,3 @@ def _rough_time(time: Any) -> str:
     if time.dtype.kind == "M":
         return str(time.astype("M8[M]"))
     return f"{time / np.timedelta64(1, 's'):.3g} s"
-
-
-def _cells(column: ColumnSchema) -> tuple[str, ...]:
-    bounded = column.lower is not None or column.upper is not None
-    number = column.kind in ("continuous", "integer", "datetime")
-    order = " < ".join(map(str, column.order)) if isinstance(column.order, tuple) else column.order or ""
-    return (
-        column.name,
-        column.kind,
-        column.dtype,
-        f"{column.missing:.3g}",
-        _shortened(column.summary),
-        f"[{column.lower}, {column.upper}]" if bounded else "",
-        column.tails if number else "",
-        _shortened(order),
-    )
-
-
-def _shortened(cell: str) -> str:
-    return cell if len(cell) <= 40 else f"{cell[:36]} ..."

@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from buff.protocols import Array
 from buff.tables.arrow import from_numpy
+from buff.tables.containers import NAMED, from_columns
+from buff.tables.frames import restored_frame
 
 __all__ = ["Template"]
 
@@ -22,8 +24,8 @@ class Template:
     Attributes
     ----------
     container : str
-        ``"numpy"``, ``"list"`` or the library of a data frame (``"pandas"``, ``"polars"``, ``"pyarrow"``,
-        ...).
+        ``"numpy"``, ``"list"``, ``"torch"``, ``"dict"``, ``"records"``, ``"recarray"``, ``"awkward"``,
+        ``"recordbatch"`` or the library of a data frame (``"pandas"``, ``"polars"``, ``"pyarrow"``, ...).
     names : tuple of str
         Column names, in order.
     dtypes : tuple of str
@@ -56,8 +58,10 @@ class Template:
     def restore(self, arrays: Sequence[Array]) -> Any:
         """Container with one column for each of ``arrays`` (natural dtypes, equal lengths)."""
         if not self.schema:
-            return np.column_stack([np.asarray(a) for a in arrays]).astype(self.dtypes[0])
+            return self._array(np.column_stack([np.asarray(a) for a in arrays]))
         table = self._arrow_table(arrays)
+        if self.container in NAMED:
+            return from_columns(self.container, table, self.dtypes)
         if self.container in ("numpy", "list"):
             rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
             return [list(row) for row in rows] if self.container == "list" else self._object_array(rows)
@@ -66,7 +70,16 @@ class Template:
     @property
     def is_frame(self) -> bool:
         """Whether the columns have names of their own."""
-        return self.container not in ("numpy", "list")
+        return self.container not in ("numpy", "list", "torch")
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units that the columns of Arrow tables carry as metadata."""
+        if not self.schema:
+            return {}
+        fields = pa.ipc.read_schema(pa.py_buffer(self.schema))
+        found = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in fields}
+        return {name: unit for name, unit in found.items() if unit}
 
     def select(self, numbers: Sequence[int]) -> "Template":
         """Template of some of the columns, by position."""
@@ -114,13 +127,15 @@ class Template:
             out[:] = rows
         return out.astype(self.dtypes[0])
 
+    def _array(self, values: Array) -> Any:
+        if self.container != "torch":
+            return values.astype(self.dtypes[0])
+        import torch
+
+        return torch.from_numpy(values.astype(self.dtypes[0]))
+
     def _frame(self, table: pa.Table) -> Any:
-        frame: nw.DataFrame[Any] = nw.from_arrow(table, backend=self.container)  # type: ignore[arg-type]
-        enums = [j for j, dtype in enumerate(self.dtypes) if dtype.startswith("Enum")]
-        if enums and self.container == "polars":
-            casts = [nw.col(self.names[j]).cast(nw.Enum(self.categories[j] or ())) for j in enums]
-            frame = frame.with_columns(*casts)
-        native = frame.to_native()
+        native = restored_frame(table, self.container, self.dtypes, self.categories)
         if self.labels != self.names:
             native.columns = list(self.labels)
         return nw.from_native(native) if self.wrapped else native

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from buff.protocols import Array
 from buff.tables.categories import factorize, indicators, order_levels
-from buff.tables.columns import Columns, read
+from buff.tables.columns import Columns, read, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template
+from buff.tables.weights import check_weights
 from buff.transforms.encoders import (
     ColumnEncoder,
     ConstantEncoder,
@@ -117,7 +118,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self._remember_features(columns)
         else:
             columns = read(X, min_rows=2)
-            validate_data(self, X, skip_check_array=True)
+            validate_data(self, X)
         weights = None
         if sample_weight is not None:
             columns, weights = with_weight(columns, checked_weights(sample_weight, len(columns)))
@@ -209,7 +210,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: Any) -> Columns:
         columns = read(X)
-        validate_data(self, X, skip_check_array=True, reset=False)
+        validate_data(self, X, reset=False)
         return columns
 
     def _remember_features(self, columns: Columns) -> None:
@@ -229,11 +230,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 def checked_weights(sample_weight: Any, n: int) -> Array:
     """Finite, nonnegative weights of ``n`` rows, whole numbers as they are and others with mean 1."""
-    weights = finite_weights(sample_weight)
-    if weights.shape != (n,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({n},): one weight a row")
-    if (weights < 0).any():
-        raise ValueError(f"sample_weight has {np.count_nonzero(weights < 0)} negative values: they must be at least 0")
+    weights = check_weights(sample_weight, n, signed=False, positive_sum=False)
     if np.count_nonzero(weights) < 2:
         zeros = n - np.count_nonzero(weights)
         raise ValueError(f"sample_weight is zero in {zeros} of {n} rows: it must be positive for at least 2 rows")
@@ -245,28 +242,8 @@ def checked_weights(sample_weight: Any, n: int) -> Array:
 
 
 def finite_weights(sample_weight: Any) -> Array:
-    """Weights of any sign, float64 of shape (n,).
-
-    Raises
-    ------
-    TypeError
-        They are no numbers.
-    ValueError
-        Another number of dimensions, NaN or infinity.
-    """
-    try:
-        weights = np.asarray(np.ma.filled(sample_weight, np.nan), np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"sample_weight must be numbers, one a row: {error}") from error
-    if weights.ndim != 1:
-        raise ValueError(f"sample_weight must be of shape (n,), one number a row: found shape {weights.shape}")
-    odd = np.flatnonzero(~np.isfinite(weights))
-    if len(odd):
-        raise ValueError(
-            f"sample_weight is NaN or infinity in {len(odd)} rows, the first is row {odd[0]} ({weights[odd[0]]}): "
-            f"drop these rows"
-        )
-    return weights
+    """Weights of any sign, float64 of shape (n,): see :func:`buff.tables.weights.check_weights`."""
+    return check_weights(sample_weight, positive_sum=False)
 
 
 def with_weight(columns: Columns, weights: Array) -> tuple[Columns, Array]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from buff.protocols import Array
 from buff.tables import Columns
+from buff.tables.weights import check_weights
 from buff.weights import PositiveWeights, effective_size, positive_weights
 
 __all__ = ["EventWeights", "checked_weights"]
@@ -70,23 +71,8 @@ def checked_weights(weights: Any, n: int, name: str, policy: str = "error") -> A
         Another length, weights that are not finite, a sum that is not positive; negative weights under the policy
         ``"error"``.
     """
-    if weights is None:
-        return np.ones(n)
-    w = np.asarray(weights)
-    if w.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold real numbers, found dtype {w.dtype}")
-    w = w.astype(np.float64)
-    if w.shape != (n,):
-        raise ValueError(f"{name} must have shape ({n},), one weight an event, found {w.shape}")
-    if not np.isfinite(w).all():
-        n_odd = np.count_nonzero(~np.isfinite(w))
-        raise ValueError(f"{name} holds {n_odd} values that are not finite: drop those rows")
-    if w.sum() <= 0:
-        raise ValueError(f"{name} sums to {w.sum():g}: the sum of the weights must be positive")
-    if policy == "error" and (w < 0).any():
-        raise ValueError(
-            f"{name} has {np.count_nonzero(w < 0)} negative values, the first {w[w < 0][0]:g}: "
-            f'negative_weights="smooth" learns the local mean weight and uses that, see buff.weights; '
-            f"events to be subtracted are background"
-        )
-    return w
+    advice = (
+        'negative_weights="smooth" learns the local mean weight and uses that, see buff.weights; events to be '
+        "subtracted are background"
+    )
+    return check_weights(weights, n, name, signed=policy != "error", advice=advice)

@@ -32,7 +32,7 @@ def test_numbers_are_printed_and_saved(buff, folder, tmp_path, quick):
     )
     again = report(real, generated, random_state=3, classifiers=(), n_bootstrap=5)
     assert saved.scores.wasserstein == again.scores.wasserstein
-    assert [column.kind for column in saved.scores.columns] == ["number", "category"]
+    assert [column.kind for column in saved.scores.columns] == ["continuous", "categorical"]
 
 
 def test_a_page_with_units_is_written(buff, folder, tmp_path, quick):
@@ -79,10 +79,10 @@ def test_a_unit_of_no_column_and_a_page_of_another_format_are_refused(buff, fold
 
 
 def test_categories_with_gaps_stay_what_they_are():
-    from buff.cli.evaluate import _arrays
+    from buff.tables import read
 
     pieces = [pa.array(["a", None, "b"]).dictionary_encode(), pa.array(["c"]).dictionary_encode()]
-    assert _arrays(pa.table({"k": pa.chunked_array(pieces)}))["k"].tolist() == ["a", None, "b", "c"]
+    assert read(pa.table({"k": pa.chunked_array(pieces)})).arrays[0].tolist() == ["a", None, "b", "c"]
 
 
 def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path):

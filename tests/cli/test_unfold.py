@@ -168,7 +168,7 @@ def test_nothing_more_than_asked_for(buff, home):
         ('unit = "GeV"', "unit = 3", "[observables.mass] unit must be of type str, found 3"),
         ('method = "reweight"', 'methods = "reweight"', "[unfolding] entries are method, iterations"),
         ('method = "reweight"', 'method = "omni"', "method must be one of iterated"),
-        ('negative_weights = "smooth"', "", "negative values, the first -1: negative_weights=\"smooth\" learns"),
+        ('negative_weights = "smooth"', "", "negative values of 4000, the first -1 in row "),
         ('truth = "truth_mass"', 'truth = "mass"', "no column 'mass'; it has truth_mass"),
         ('"reco_width"', '"reco_w"', "no column 'reco_w'; it has truth_mass"),
         ("bins = [-2,", "bins = [-2, -3,", "[observables.mass] bins must be rising edges, found -3 after -2 in [-2, -3"),
@@ -195,7 +195,7 @@ def test_nothing_more_than_asked_for(buff, home):
         ('pass_reco = "seen"\ntruth', 'pass_reco = "kind"\ntruth', "[data] pass_reco, column 'kind', must hold booleans, found 'a'"),
         ('pass_reco = "seen"\ntruth', 'pass_reco = "gaps"\ntruth', "[data] pass_reco, column 'gaps', must hold booleans"),
         ('pass_reco = "seen"\n\n', 'pass_truth = "gaps"\n\n', "[simulation] pass_truth, column 'gaps', must hold booleans"),
-        ('weight = "weight"', 'weight = "kind"', "[simulation] weight must hold real numbers, found dtype"),
+        ('weight = "weight"', 'weight = "kind"', "[simulation] weight: real numbers expected, found dtype"),
         ('"simulation.parquet"', '"nothing.parquet"', "[simulation] nothing.parquet has no events"),
     ],
 )

@@ -88,7 +88,7 @@ def test_round_trips(table, there_and_back):
 def test_arrow_without_our_metadata():
     pa = pytest.importorskip("pyarrow")
     table = Table.from_arrow(pa.table({"x": [0.5, 1.5], "i": [1, 2], "s": ["a", "b"], "b": [True, False]}))
-    assert [c.kind for c in table.columns] == ["continuous", "integer", "categorical", "categorical"]
+    assert [c.kind for c in table.columns] == ["continuous", "integer", "categorical", "boolean"]
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.5, 0.9])

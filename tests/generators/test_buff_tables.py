@@ -151,7 +151,7 @@ WEIGHTED = RNG.normal(size=(50, 2))
     [
         (np.r_[np.nan, np.ones(49)], "NaN"),
         (np.r_[np.inf, np.ones(49)], "infinity"),
-        (np.ones(49), r"\(49,\), expected \(50,\)"),
+        (np.ones(49), r"shape \(50,\) expected, one weight a row; found \(49,\)"),
         (np.r_[-2.5, -1, np.ones(48)], r'2 negative values, the first -2\.5: negative_weights="smooth"'),
         (np.array([-1.0, *np.ones(49)], dtype=object), '1 negative values, the first -1.0: negative_weights="smooth"'),
         (np.zeros(50), "zero in 50 of 50 rows: it must be positive for at least 2 rows"),

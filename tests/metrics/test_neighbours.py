@@ -49,7 +49,7 @@ def test_memorisation_weights(rng):
     both = np.concatenate([train, fresh])
     check = memorisation(train, held_out, both, generated_weights=np.repeat([0.0, 1.0], 300))
     assert check.share_closer.value == pytest.approx(0.5, abs=5 * check.share_closer.error)
-    with pytest.raises(ValueError, match="generated_weights: 300 of 600 are negative"):
+    with pytest.raises(ValueError, match="generated_weights has 300 negative values of 600"):
         memorisation(train, held_out, both, generated_weights=np.repeat([-1.0, 2.0], 300))
     with pytest.raises(ValueError, match=r"held_out has 1 column\(s\), generated 2"):
         memorisation(train, held_out[:, :1], both)

@@ -110,9 +110,9 @@ def test_mixed_tables():
     wrong = mixed(500, 1, share=0.8)
     result = report(mixed(500, 0), wrong, train=mixed(500, 2), seeds=1, classifiers=["trees"])
     assert [(column.name, column.kind) for column in result.scores.columns] == [
-        ("pt", "number"),
+        ("pt", "continuous"),
         ("pt", "missing"),
-        ("tag", "category"),
+        ("tag", "categorical"),
     ]
     pt, missing, tag = result.scores.columns
     assert tag.distance.value == pytest.approx(0.3, abs=0.1)

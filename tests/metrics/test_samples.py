@@ -55,7 +55,7 @@ def test_column_counts_must_agree(metric, pair):
     ("weights", "message"),
     [
         (np.ones(3), r"shape \(150,\) expected"),
-        (np.full(150, np.nan), "150 of 150 are not finite"),
+        (np.full(150, np.nan), "150 of 150 values are not finite"),
         (np.full(150, -1.0), "must be positive"),
     ],
 )

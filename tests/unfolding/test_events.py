@@ -55,12 +55,12 @@ def test_nan_in_an_event_that_passes():
         ((TRUTH, RECO, FEW, ~FEW), "0 of 200 events pass both"),
         ((TRUTH, RECO, FEW[:5]), r"pass_truth must have shape \(200,\)"),
         ((TRUTH, RECO, None, np.full(200, 2)), "pass_reco must hold booleans, found np.int64.2."),
-        ((TRUTH, RECO, None, None, np.zeros(200)), "sums to 0"),
-        ((TRUTH, RECO, None, None, np.full(200, -1.0)), "sums to -200"),
+        ((TRUTH, RECO, None, None, np.zeros(200)), "sum must be positive, found 0"),
+        ((TRUTH, RECO, None, None, np.full(200, -1.0)), "200 negative values of 200"),
         ((TRUTH, RECO, None, None, np.where(ALL, 1.0, 1.0)[:9]), r"shape \(200,\)"),
-        ((TRUTH, RECO, None, None, np.r_[-1.0, np.ones(199)]), "1 negative values, the first -1"),
-        ((TRUTH, RECO, None, None, np.r_[np.nan, np.ones(199)]), "1 values that are not finite"),
-        ((TRUTH, RECO, FEW, None, (~FEW).astype(float)), "events that pass both selections sums to 0"),
+        ((TRUTH, RECO, None, None, np.r_[-1.0, np.ones(199)]), "1 negative values of 200, the first -1"),
+        ((TRUTH, RECO, None, None, np.r_[np.nan, np.ones(199)]), "1 of 200 values are not finite"),
+        ((TRUTH, RECO, FEW, None, (~FEW).astype(float)), "events that pass both selections: the sum must be positive, found 0"),
     ],
 )
 def test_bad_input(arguments, message):
@@ -81,7 +81,7 @@ def test_tables_of_the_data_sets_are_taken_as_they_are():
 
 
 def test_weights_that_are_no_numbers():
-    with pytest.raises(TypeError, match="sample_weight must hold real numbers, found dtype <U1"):
+    with pytest.raises(TypeError, match="sample_weight: real numbers expected, found dtype <U1"):
         Simulation.of(TRUTH, RECO, sample_weight=["a"] * 200)
 
 

@@ -1,0 +1,196 @@
+"""Several tables of the same columns, such as real and generated events: columns by name, and one kind for each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buff.protocols import Array
+from buff.tables.arrow import is_missing
+from buff.tables.categories import factorize
+from buff.tables.columns import Columns, read
+from buff.tables.schema import Schema, check_kind, is_categorical, kind_of
+
+__all__ = ["AlikeTables", "read_alike"]
+
+
+@dataclass(frozen=True)
+class AlikeTables:
+    """Tables with their common columns in one order.
+
+    Attributes
+    ----------
+    tables : dict from str to Columns
+    kinds : tuple of str
+        One of :data:`buff.tables.schema.KINDS` for each column: of all tables together, or as a schema says.
+    """
+
+    tables: dict[str, Columns]
+    kinds: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns."""
+        return next(iter(self.tables.values())).names
+
+    def parts(self, j: int) -> list[Array]:
+        """Column ``j`` of every table, in its natural dtype."""
+        return [columns.arrays[j] for columns in self.tables.values()]
+
+    def categorical(self, j: int) -> bool:
+        """Whether column ``j`` holds categories rather than numbers or dates."""
+        return any(is_categorical(self.kinds[j], part) for part in self.parts(j))
+
+
+def read_alike(
+    tables: Mapping[str, Any],
+    columns: Sequence[str] | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
+    *,
+    shared: bool = False,
+    finite: bool = True,
+) -> AlikeTables:
+    """Read tables that have the same columns.
+
+    Parameters
+    ----------
+    tables : mapping from str to table
+        By the names to call them in errors; what :func:`~buff.tables.read` reads, and arrays of shape (n,) as one
+        column.
+    columns : sequence of str, optional
+        Columns to read; for arrays, the names of theirs.
+    schema : Schema or mapping from column name to a kind or a mapping with ``kind``, optional
+        Kinds that are known, such as ``schema_`` of a model; others are inferred from all tables together.
+    shared : bool
+        Whether columns that not all tables have are left out rather than refused.
+    finite : bool
+        Whether infinite values are refused.
+
+    Raises
+    ------
+    ValueError
+        A table without rows or without a column asked for; different columns; a column of numbers here and of text
+        there; an unknown kind, or one that the values contradict.
+
+    Examples
+    --------
+    >>> alike = read_alike({"real": {"n": [1, 2], "q": [0.5, 1.0]}, "generated": {"q": [1.0, 2.0], "n": [1, 3]}})
+    >>> alike.names, alike.kinds
+    (('n', 'q'), ('integer', 'continuous'))
+    """
+    found = {name: _read_one(table, name, columns, finite) for name, table in tables.items()}
+    names = _common_names(found, columns, shared)
+    chosen = {
+        name: table if table.names == names else table.select([table.names.index(column) for column in names])
+        for name, table in found.items()
+    }
+    known = _known_kinds(schema)
+    kinds = tuple(_kind(chosen, j, known.get(column)) for j, column in enumerate(names))
+    return AlikeTables(chosen, kinds)
+
+
+def _read_one(table: Any, name: str, columns: Sequence[str] | None, finite: bool) -> Columns:
+    if isinstance(table, Columns):
+        return table
+    if _dimensions(table) == 1:
+        table = np.reshape(np.asarray(table), (-1, 1))
+    named: Sequence[str] = ()
+    if columns is not None and _dimensions(table) == 2:
+        d = np.shape(table)[1]
+        named = tuple(columns)
+        if len(named) != d or len(set(named)) != d:
+            raise ValueError(f"columns: {d} different names expected for {name}, found {list(named)}")
+    try:
+        found = read(table, min_rows=0, names=named, finite=finite)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from error
+    if not len(found):
+        raise ValueError(f"{name} has no rows")
+    return found
+
+
+def _dimensions(table: Any) -> int:
+    """Axes of an array or list without column names; 0 for a table that has names."""
+    if isinstance(table, list | tuple) and len(table):
+        return 1 if np.ndim(table[0]) == 0 else 2
+    if isinstance(table, np.ndarray) and not table.dtype.names:
+        return table.ndim
+    return table.ndim if type(table).__module__.split(".")[0] == "torch" else 0
+
+
+def _common_names(tables: Mapping[str, Columns], columns: Sequence[str] | None, shared: bool) -> tuple[str, ...]:
+    (first, head), *others = tables.items()
+    if columns:
+        for name, table in tables.items():
+            absent = [column for column in columns if column not in table.names]
+            if absent:
+                raise ValueError(f"{name} has no column {absent[0]!r}; it has {', '.join(table.names)}")
+        return tuple(dict.fromkeys(columns))
+    if shared or columns is not None:
+        common = tuple(column for column in head.names if all(column in table.names for _, table in others))
+        if columns is not None or not common:
+            found = "; ".join(f"{name} has {' '.join(table.names)}" for name, table in tables.items())
+            raise ValueError(f"no common column: {found}")
+        return common
+    for name, table in others:
+        if set(table.names) != set(head.names):
+            difference = ", ".join(sorted(set(table.names) ^ set(head.names)))
+            raise ValueError(f"{name} and {first} differ in columns: {difference}")
+    return head.names
+
+
+def _known_kinds(schema: Schema | Mapping[str, Any] | None) -> dict[str, str]:
+    if schema is None:
+        return {}
+    if isinstance(schema, Schema):
+        return {column.name: column.kind for column in schema if column.kind != "constant"}
+    kinds = {name: entry if isinstance(entry, str) else entry.get("kind") for name, entry in schema.items()}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def _kind(tables: Mapping[str, Columns], j: int, asked: str | None) -> str:
+    parts = {name: table.arrays[j] for name, table in tables.items()}
+    known = {name: values[~is_missing(values)] for name, values in parts.items()}
+    known = {name: values for name, values in known.items() if len(values)}
+    column = next(iter(tables.values())).names[j]
+    if asked is not None:
+        for values in known.values():
+            check_kind(column, values, asked)
+    declared = any(table.template.categories[j] is not None for table in tables.values())
+    kinds = {name: kind_of(values, declared) for name, values in known.items()}
+    kind = _joint(column, tables, j, known, kinds)
+    complete = sum(map(len, known.values())) == sum(map(len, parts.values()))
+    constant = not known or (complete and len({_value(values) for values in known.values()}) == 1 and _flat(known))
+    return "constant" if constant and asked is None else asked or kind
+
+
+def _joint(
+    column: str, tables: Mapping[str, Columns], j: int, known: Mapping[str, Array], kinds: Mapping[str, str]
+) -> str:
+    """The kind of which all are: whole numbers are numbers, and two whole numbers may be booleans."""
+    found = set(kinds.values())
+    families = {"t" if values.dtype.kind == "O" and isinstance(values[0], str) else values.dtype.kind
+                for values in known.values()}  # fmt: skip
+    numbers = families <= set("biufO")
+    if len(found) <= 1 and ("t" not in families or families == {"t"}) and families != {"m", "M"}:
+        return next(iter(found), "constant")
+    if numbers and found == {"integer", "continuous"}:
+        return "continuous"
+    if numbers and found == {"boolean", "integer"} and all(_is_flag(values) for values in known.values()):
+        return "boolean"
+    dtypes = [f"{tables[name].template.dtypes[j]} in {name}" for name in kinds]
+    raise ValueError(f"column {column!r} is {' and '.join(dtypes)}: give both one type")
+
+
+def _is_flag(values: Array) -> bool:
+    return set(factorize(values)[0]) <= {0, 1}
+
+
+def _value(values: Array) -> Any:
+    return values[:1].tolist()[0]
+
+
+def _flat(known: Mapping[str, Array]) -> bool:
+    return all(bool(np.all(values == values[0])) for values in known.values())
