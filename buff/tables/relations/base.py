@@ -187,7 +187,9 @@ def rounded(x: Array, decimals: int | None) -> Array:
 def listed(values: Array) -> dict[str, Any]:
     """Values of any natural dtype for JSON."""
     whole = values.dtype.kind in "mM"
-    return {"dtype": values.dtype.str, "list": (values.view(np.int64) if whole else values).tolist()}
+    plain = (values.view(np.int64) if whole else values).tolist()
+    # JSON has no NaN
+    return {"dtype": values.dtype.str, "list": [None if v != v else v for v in plain]}
 
 
 def unlisted(record: Mapping[str, Any]) -> Array:
