@@ -22,8 +22,8 @@ class Order(Relation):
     r"""``lower <= upper`` in every row where both are there.
 
     ``upper`` is replaced by the gap ``upper - max(lower, floor)``, never below 0; ``floor``, a round number at the
-    least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that there
-    is none.
+    least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that
+    there is none.
 
     Parameters
     ----------
