@@ -171,8 +171,7 @@ class ConditionEncoder:
         --------
         >>> table = {"cls": [0, 0, 1, 1] * 30, "pt": [10.0, 11.0, 50.0, 51.0] * 30}
         >>> encoder = ConditionEncoder().fit(table)
-        >>> drawn = encoder.complete({"cls": 1}, np.zeros((2, encoder.n_normals)))
-        >>> [values.tolist() for values in drawn.arrays]
+        >>> [values.tolist() for values in encoder.complete({"cls": 1}, np.zeros((2, encoder.n_normals))).arrays]
         [[1, 1], [51.0, 51.0]]
         """
         columns, _ = read_any(condition)
