@@ -2,7 +2,7 @@
 
 from buff.datasets.calorimeter import Showers, load_calochallenge, save_calochallenge
 from buff.datasets.gaussians import GaussianMixture
-from buff.datasets.jetnet import JetClouds, load_jetnet, read_jetnet, write_jetnet
+from buff.datasets.jetnet import JetClouds, load_jet_clouds, load_jetnet, read_jetnet, write_jetnet
 from buff.datasets.jets import INDEPENDENT_OBSERVABLES, load_jets
 from buff.datasets.observables import jet_observables
 from buff.datasets.table import Column, Table
@@ -28,6 +28,7 @@ __all__ = [
     "gaussian_2d",
     "jet_observables",
     "load_calochallenge",
+    "load_jet_clouds",
     "load_jetnet",
     "load_jets",
     "load_omnifold",

@@ -13,7 +13,7 @@ from buff.datasets.jets import CLASSES, class_names
 from buff.datasets.table import Column, Table
 from buff.errors import MissingExtraError
 
-__all__ = ["JetClouds", "load_jetnet", "read_jetnet", "write_jetnet"]
+__all__ = ["JetClouds", "load_jet_clouds", "load_jetnet", "read_jetnet", "write_jetnet"]
 
 COLUMNS: tuple[Column, ...] = (
     Column("jet_pt", "GeV", "continuous", "transverse momentum of the jet"),
@@ -22,6 +22,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("multiplicity", "1", "integer", "number of particles kept"),
     Column("jet_class", "1", "categorical", "g, q (light quark), t, w or z"),
 )
+#: Two thousand top and as many light-quark jets, from the same simulation as the table of :func:`load_jets`.
+_CLOUDS = Path(__file__).parent / "data" / "jet_clouds.npz"
 EVENT = Column("event", "1", "integer", "number of the collision")
 MAX_PARTICLES = 150
 
@@ -45,6 +47,39 @@ class JetClouds:
 
     def __len__(self) -> int:
         return len(self.particles)
+
+
+def load_jet_clouds(classes: str | Sequence[str] = ("t", "q")) -> JetClouds:
+    """Particles of simulated top and light-quark jets that come with buff: 2,000 of each class, 30 particles each.
+
+    The simulation is that of :func:`load_jets` (Pythia 8, proton collisions at 13 TeV, anti-kT jets of radius 0.4 and
+    about 1 TeV), the layout that of JetNet. Two jets can come from one collision: split by ``jets["event"]``.
+
+    Parameters
+    ----------
+    classes : str or sequence of str
+        ``"t"``, ``"q"`` or both.
+
+    Raises
+    ------
+    ValueError
+        For another class.
+
+    Examples
+    --------
+    >>> top = load_jet_clouds("t")
+    >>> top.particles.shape, bool(top.jets["jet_mass"].mean() > 100)
+    ((2000, 30, 4), True)
+    """
+    names = class_names(classes)
+    with np.load(_CLOUDS) as stored:
+        arrays = dict(stored)
+    if missing := sorted(set(names) - set(arrays["jet_class"])):
+        raise ValueError(f"classes {missing} do not come with buff, only t and q: see load_jetnet for the others")
+    rows = np.flatnonzero(np.isin(arrays["jet_class"], names))
+    particles = arrays.pop("particles")[rows]
+    clouds = np.concatenate([particles, particles[:, :, 2:] > 0], axis=2, dtype=np.float32)
+    return JetClouds(clouds, Table((*COLUMNS, EVENT), {name: values[rows] for name, values in arrays.items()}))
 
 
 def load_jetnet(
