@@ -7,7 +7,15 @@ caller may want to tell apart.
 from numbers import Integral
 from typing import Any
 
-__all__ = ["ArchiveError", "ExportError", "MissingExtraError", "OffGridError", "TableNotice", "check_jobs", "check_whole"]
+__all__ = [
+    "ArchiveError",
+    "ExportError",
+    "MissingExtraError",
+    "OffGridError",
+    "TableNotice",
+    "check_jobs",
+    "check_whole",
+]
 
 
 class OffGridError(ValueError):
