@@ -68,7 +68,8 @@ def check_weights(
         raise ValueError(f"{name} has {len(negative)} negative values of {len(w)}, {first}: {advice}")
     with np.errstate(over="ignore"):
         if positive_sum and not w.sum() > 0:
-            raise ValueError(f"{name}: the sum must be positive, found {w.sum():g}")
+            what = f", zero in all {len(w)} rows" if not w.any() else ""
+            raise ValueError(f"{name}: the sum must be positive, found {w.sum():g}{what}")
     return w
 
 

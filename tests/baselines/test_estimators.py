@@ -193,7 +193,7 @@ def test_bad_rows():
         NeuralFlow(**TINY).fit(X[:50], condition=[1, 2, 3])
     with pytest.raises(ValueError, match="50 negative values"):
         NeuralFlow(**TINY).fit(X[:50], sample_weight=-np.ones(50))
-    with pytest.raises(ValueError, match=r"shape \(49,\), X has 50 rows"):
+    with pytest.raises(ValueError, match=r"shape \(50,\) expected, one weight a row; found \(49,\)"):
         NeuralFlow(**TINY).fit(X[:50], sample_weight=np.ones(49))
 
 

@@ -45,7 +45,7 @@ def pyarrow_frame():
             "money": arrow_backed(cents, pa.decimal128(8, 2)),
             "word": arrow_backed(WORD, pa.string()),
             "large": arrow_backed(WORD, pa.large_string()),
-            "n": arrow_backed([None, *COUNT[1:].tolist()], pa.int32()),
+            "n": arrow_backed([None, *COUNT[:0:-1].tolist()], pa.int32()),
             "when": arrow_backed(COUNT.astype("M8[s]"), pa.timestamp("ms", "UTC")),
         }
     )
