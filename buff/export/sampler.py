@@ -45,7 +45,8 @@ class EventSampler:
     --------
     >>> from buff import BUFF
     >>> X = np.random.default_rng(0).normal(size=(300, 2))
-    >>> gen = BUFF(noise_budget=2_000, random_state=0).fit(X)
+    >>> from buff.export import EXPORTABLE
+    >>> gen = BUFF(**EXPORTABLE, noise_budget=2_000, random_state=0).fit(X)
     >>> sampler = gen.sampler()
     >>> bool((sampler.draw(7) == gen.sample(8)[7]).all())
     True

@@ -79,10 +79,10 @@ def unfit(model: "FlowModel") -> str:
     if not model.n_dims:
         return "all columns are constant"
     if model.gaussian is not None and isinstance(model.solver, IntegratingFactor):
-        return "the frame of solver='ifab2' stays with NumPy: fit with solver='ab2', tree_features='scores'"
+        return "the frame of solver='ifab2' stays with NumPy: fit with BUFF(**buff.export.EXPORTABLE)"
     for node in model.nodes:
         if node.frame is not None:
-            return "trees that see both frames stay with NumPy: fit with tree_features='scores'"
+            return "trees that see both frames stay with NumPy: fit with BUFF(**buff.export.EXPORTABLE)"
         if type(node) is not NodeModel or not isinstance(node.trees, FlatForest | None):
             return "trees that bytes cannot hold stay with XGBoost"
     try:

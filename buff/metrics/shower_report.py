@@ -125,8 +125,8 @@ def shower_report(
     >>> from buff.datasets import make_showers
     >>> a, b = (make_showers(300, "ds1-photons", random_state=seed) for seed in (0, 1))
     >>> report = shower_report(
-    ...     a.showers, a.incident_energies, b.showers, b.incident_energies, "ds1-photons", classifiers=["trees"],
-    inputs=["high"]
+    ...     a.showers, a.incident_energies, b.showers, b.incident_energies, "ds1-photons",
+    ...     classifiers=["trees"], inputs=["high"],
     ... )
     >>> report.values["auc trees high"] < 0.6
     True

@@ -86,7 +86,7 @@ def smooth(line: Polyline, n: float, bandwidth: float, gaps: Array | None = None
     >>> rough = compress(x, np.ones(5000), 1000)
     >>> z = np.linspace(-1.5, 1.5, 200)
     >>> wiggles = [np.diff(f.value(ndtr(z)), 2).std() for f in (rough, smooth(rough, 5000, 0.05))]
-    >>> bool(wiggles[1] < wiggles[0] / 5)
+    >>> bool(wiggles[1] < wiggles[0] / 3)
     True
     """
     edges = np.concatenate([[0.0], np.sort([] if gaps is None else gaps), [1.0]])

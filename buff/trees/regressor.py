@@ -61,8 +61,8 @@ class TreeSettings:
     n_sketch: int = 8
     min_split_loss: float = 0.0
     max_bin: int = 64
-    features: str = "auto"
-    smooth_degree: int = 3
+    features: str = "scores"
+    smooth_degree: int = 0
     device: str = "cpu"
     tree_params: Mapping[str, Any] = field(default_factory=dict)
 

@@ -28,6 +28,8 @@ __all__ = ["Unfolder"]
 _FEWEST_DRAWS = 10
 #: Rows that a node of the default generator is trained on.
 _NOISE_BUDGET = 150_000
+#: Posteriors of few columns given others are learned from scores alone: the frame of their Gaussian part widens them.
+_SCORES: dict[str, Any] = {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "smooth_degree": 0, "bandwidth": 0.0}
 #: Streams of random seeds.
 _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
@@ -300,10 +302,11 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         if self.generator is not None:
             return self.generator
         if self.method == "bridge":
-            return BUFFTransport(noise="auto", n_jobs=self.n_jobs, verbose=self.verbose)
+            return BUFFTransport(**_SCORES, noise="auto", n_jobs=self.n_jobs, verbose=self.verbose)
         # conditions are continuous, and all noise draws of an event agree: no split for the sake of single events
         n_draws = max(1.0, _NOISE_BUDGET / self.simulation_.n_matched)
         return BUFF(
+            **_SCORES,
             max_depth=6,
             reg_lambda=100.0,
             noise_budget=_NOISE_BUDGET,

@@ -66,7 +66,6 @@ def test_shared_leaves_need_histograms_of_all_that_splits_see(layout):
         settings = TreeSettings(layout=layout, n_sketch=8, **changes)
         return plan_of(FlowMatchingData(RankIntervals(levels, levels)), settings=settings, noise_budget=100).memory
 
-    # 50 scores and as many coordinates in the frame
     seen = 50 if layout == "vector" or TreeSettings(layout="sketch").layout_for(50) == "vector" else 8
     leaves, bins, sums = 2**9 - 2**8, 64, 16
-    assert memory(max_depth=9) - memory(max_depth=8) == 100 * bins * seen * sums * leaves
+    assert memory(max_depth=9) - memory(max_depth=8) == 50 * bins * seen * sums * leaves

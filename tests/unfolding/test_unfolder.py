@@ -106,9 +106,9 @@ def test_weights_of_measured_events_count():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.zeros(50), "sums to 0"),
-        (np.full(50, -1.0), "sums to -50"),
-        (np.ones(49), r"sample_weight must have shape \(50,\)"),
+        (np.zeros(50), "zero in all 50 rows"),
+        (np.full(50, -1.0), "50 negative values of 50"),
+        (np.ones(49), r"shape \(50,\) expected, one weight a row; found \(49,\)"),
     ],
 )
 def test_bad_weights_of_measured_events(weights, message):

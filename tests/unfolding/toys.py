@@ -8,7 +8,8 @@ from buff import BUFF, Unfolder
 from buff.datasets import gaussian_1d
 
 #: A generator for a thousand events and a second.
-QUICK = {"n_steps": 6, "noise_budget": 20_000, "max_depth": 5, "reg_lambda": 100.0, "tree_params": {"min_split_loss": 2}}
+QUICK = {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "smooth_degree": 0, "bandwidth": 0.0}
+QUICK |= {"n_steps": 6, "noise_budget": 20_000, "max_depth": 5, "reg_lambda": 100.0, "tree_params": {"min_split_loss": 2}}
 
 
 def quick(method="iterated", **options):
