@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
@@ -105,8 +104,7 @@ def _options(
 def _say_version(asked: bool) -> None:
     if not asked:
         return
-    try:
-        typer.echo(f"buff {version('buff-flow')}")
-    except PackageNotFoundError:
-        typer.echo("buff, from a source tree")
+    from buff.version import __version__
+
+    typer.echo(f"buff {__version__}")
     raise typer.Exit
