@@ -33,6 +33,9 @@ class _Verbs(TyperGroup):
         try:
             with notices_as_lines():
                 return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            typer.echo("buff: interrupted", err=True)
+            raise typer.Exit(130) from error
         except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
             if ctx.params.get("traceback"):
                 raise
