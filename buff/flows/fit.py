@@ -1,6 +1,7 @@
 """Scores in, fitted flow out."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -311,6 +312,6 @@ def _end_with(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
