@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from buff.generators import BUFF, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF, load
+    from buff.archive import load
+    from buff.generators import BUFF, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF
     from buff.transforms import TableTransformer
     from buff.unfolding import Unfolder, UnfoldingResult
 
@@ -30,8 +31,8 @@ __all__ = [
     "solvers",
 ]
 
-_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "load"), "generators")
-_HOMES |= {"TableTransformer": "transforms"}
+_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF"), "generators")
+_HOMES |= {"TableTransformer": "transforms", "load": "archive", "__version__": "version"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (
     *("couplings", "datasets", "export", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "physics"),
@@ -54,23 +55,11 @@ def __getattr__(name: str) -> Any:
     if name in _RENAMED:
         warnings.warn(f"buff.{name} is called buff.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
         name = _RENAMED[name]
-    if name == "__version__":
-        return _version()
     if name in _HOMES:
         return getattr(import_module(f"buff.{_HOMES[name]}"), name)
     if name in _MODULES:
         return import_module(f"buff.{name}")
     raise AttributeError(f"module 'buff' has no attribute {name!r}")
-
-
-def _version() -> str:
-    """The version that is installed; that of the source where nothing is."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("buff-flow")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 def cite() -> str:

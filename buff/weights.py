@@ -171,7 +171,7 @@ def effective_size(weights: ArrayLike) -> float:
     1.0
     """
     w = np.asarray(weights, np.float64)
-    squares = w @ w
+    squares = np.add.reduce(w * w)  # not w @ w, whose last bit depends on the processor
     return float(w.sum() ** 2 / squares) if squares > 0 else 0.0
 
 

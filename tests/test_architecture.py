@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "buff").rglob("*.py"))
 #: From the bottom up; a part imports itself and what stands in lines above it.
 LAYERS = [
-    {"errors", "protocols"},
+    {"errors", "protocols", "version", "files"},
     {"kernels"},
-    {"randomness", "archive", "schedules"},
+    {"randomness", "records", "archive", "schedules"},
     {"grids", "physics"},
     {"paths", "couplings"},
     {"fields", "solvers"},
@@ -31,7 +31,8 @@ LAYERS = [
 #: Side branches and front ends with all they may import.
 SIDES = {
     "flows": {
-        *("errors", "protocols", "randomness", "schedules", "grids", "paths", "couplings", "fields", "solvers", "trees"),
+        *("errors", "protocols", "files", "randomness", "records", "schedules", "grids", "paths", "couplings"),
+        *("fields", "solvers", "trees"),
     },
     "metrics": {"errors", "protocols", "tables", "physics", "datasets"},
     "datasets": {"errors", "protocols", "tables", "physics"},
@@ -44,6 +45,8 @@ SIDES = {
         "protocols",
         "randomness",
         "flows",
+        "records",
+        "archive",
         "trees",
         "tables",
         "transforms",
@@ -54,7 +57,7 @@ SIDES = {
     },
     "demo": {"protocols", "datasets", "generators", "metrics", "report"},
     "cli": {"*"},
-    "__init__": {"generators", "transforms", "unfolding"},
+    "__init__": {"archive", "generators", "transforms", "unfolding"},
     "__main__": {"cli"},
 }
 #: The only importers of a heavy package.
@@ -65,8 +68,8 @@ PURE = {"grids", "schedules", "paths", "couplings", "fields", "solvers"}
 #: What the neural baselines may use of buff; nothing of buff uses them.
 BASELINE_FILES = sorted((ROOT / "baselines").rglob("*.py"))
 SHARED = {
-    *("errors", "protocols", "randomness", "archive", "grids", "schedules", "paths", "couplings", "solvers", "fields"),
-    *("tables", "transforms", "metrics", "datasets", "flows", "generators", "weights"),
+    *("errors", "protocols", "randomness", "records", "archive", "grids", "schedules", "paths", "couplings", "solvers"),
+    *("fields", "tables", "transforms", "metrics", "datasets", "flows", "generators", "weights"),
 }
 
 

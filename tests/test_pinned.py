@@ -22,10 +22,14 @@ VERSIONS = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "
 
 
 def kernel():
-    """The kernel that NumPy's linear algebra runs on: sums may differ in their last bit from one to another."""
+    """What NumPy computes with here: from one to another sums and logarithms may differ in their last bit.
+
+    The name of the kernel of linear algebra, then the vector instructions of all else.
+    """
     np.eye(2) @ np.eye(2)
     own = [info for info in threadpool_info() if info["internal_api"] == "openblas" and "numpy" in info["filepath"]]
-    return own[0]["architecture"] if own else "unknown"
+    vectors = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    return " ".join([own[0]["architecture"] if own else "unknown", *vectors])
 
 
 @pytest.mark.filterwarnings("ignore")

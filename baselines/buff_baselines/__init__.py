@@ -3,6 +3,7 @@
 A comparison with :class:`buff.BUFF` then differs in the field only. PyTorch lives here and nowhere else.
 """
 
+from buff.archive import load
 from buff.errors import MissingExtraError
 
 try:
@@ -14,7 +15,6 @@ from buff_baselines.distillation import distill
 from buff_baselines.estimators import NeuralDiffusion, NeuralFlow
 from buff_baselines.fields import BridgeSolver, TorchField
 from buff_baselines.networks import make_network, parameter_count
-from buff_baselines.persistence import load
 
 __all__ = [
     "BridgeSolver",

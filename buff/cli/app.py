@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +33,9 @@ class _Verbs(TyperGroup):
         try:
             with notices_as_lines():
                 return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            typer.echo("buff: interrupted", err=True)
+            raise typer.Exit(130) from error
         except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
             if ctx.params.get("traceback"):
                 raise
@@ -105,8 +107,7 @@ def _options(
 def _say_version(asked: bool) -> None:
     if not asked:
         return
-    try:
-        typer.echo(f"buff {version('buff-flow')}")
-    except PackageNotFoundError:
-        typer.echo("buff, from a source tree")
+    from buff.version import __version__
+
+    typer.echo(f"buff {__version__}")
     raise typer.Exit

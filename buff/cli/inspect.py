@@ -23,7 +23,7 @@ def inspect(
     Example:
       buff inspect jets.buff
     """
-    from buff.generators import load
+    from buff.archive import load
     from buff.kernels import why
 
     generator = load(existing(model))

@@ -67,7 +67,7 @@ def sample(
     """
     from tqdm import tqdm
 
-    from buff.generators import load
+    from buff.archive import load
     from buff.io import TableWriter
 
     if condition is not None and given:

@@ -1,5 +1,6 @@
 """Arithmetic on a device: arrays of its library, and linear maps that agree bit by bit wherever they are done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from buff.protocols import Array
+from buff.records import checked_array, checked_record
 
 __all__ = ["ReproducibleLinear", "device_arrays", "to_numpy"]
 
@@ -68,6 +70,21 @@ class ReproducibleLinear:
     def to_arrays(self) -> dict[str, Array]:
         """Named arrays in the memory of the processor: weights and bias."""
         return {"weights": to_numpy(self.weights), "bias": to_numpy(self.bias)}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], name: str, shape: tuple[int | None, int | None] = (None, None)
+    ) -> "ReproducibleLinear":
+        """Inverse of :meth:`to_arrays`, of the arrays under a name; ``shape`` is that of the weights.
+
+        Raises
+        ------
+        ArchiveError
+            Arrays that are lost, have other shapes, or hold what is not finite.
+        """
+        checked_record(arrays, f"the linear part {name}", (f"{name}/weights", f"{name}/bias"))
+        weights = checked_array(arrays[f"{name}/weights"], f"{name}/weights", shape)
+        return cls(weights, checked_array(arrays[f"{name}/bias"], f"{name}/bias", weights.shape[1:]))
 
     def to_device(self, device: str) -> "ReproducibleLinear":
         """The same map where the arithmetic is done."""

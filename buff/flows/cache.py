@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from buff.files import whole_file
 from buff.flows.data import FlowMatchingData
 from buff.flows.nodes import NodeRecord, Nodes
 from buff.flows.smooth import SmoothedTrees, load_trees
@@ -48,14 +47,11 @@ class NodeCache:
     def load(self, i: int, n_outputs: int, device: str) -> tuple[Booster | SmoothedTrees, NodeRecord] | None:
         """Node i, or None if it was not finished or its files are damaged."""
         trees, record = self._paths(i)
-        if not (trees.exists() and record.exists()):
-            return None
-        raw = trees.read_bytes()
         try:
-            row = json.loads(record.read_text())
-            known = row["trees"] == _digest(raw)  # damaged trees can crash XGBoost
+            raw, row = trees.read_bytes(), json.loads(record.read_bytes())
+            known = row["trees"] == _digest(raw)
             return (load_trees(raw, n_outputs, device), Nodes.from_list([row])[0]) if known else None
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
             return None
 
     def store(self, i: int, trees: Booster | SmoothedTrees, record: NodeRecord) -> None:
@@ -63,8 +59,10 @@ class NodeCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         path, row = self._paths(i)
         raw = trees.to_bytes()
-        _write_whole(path, raw)
-        _write_whole(row, json.dumps(Nodes([record]).to_list()[0] | {"trees": _digest(raw)}).encode())
+        facts = json.dumps(Nodes([record]).to_list()[0] | {"trees": _digest(raw)}).encode()
+        for name, content in ((path, raw), (row, facts)):
+            with whole_file(name) as file:
+                file.write(content)
 
     def _paths(self, i: int) -> tuple[Path, Path]:
         return self.folder / f"node_{i:04d}.ubj", self.folder / f"node_{i:04d}.json"
@@ -72,10 +70,3 @@ class NodeCache:
 
 def _digest(raw: bytes) -> str:
     return hashlib.blake2b(raw, digest_size=16).hexdigest()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.replace(name, path)

@@ -1,11 +1,13 @@
 """The last correction to what a flow has drawn: marginals as they should be."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
 
 from buff.protocols import Array
+from buff.records import checked_array, checked_record
 
 __all__ = ["MarginalCalibration"]
 
@@ -65,6 +67,19 @@ class MarginalCalibration:
         repeated = np.repeat(weights, len(drawn) // len(weights))
         everywhere = np.ones(drawn.shape[1], bool)
         return cls(_quantiles(drawn, repeated), everywhere, _quantiles(wanted, weights))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], name: str, d: int) -> "MarginalCalibration":
+        """The map of d scores to normal ones that is kept in the arrays under a name.
+
+        Raises
+        ------
+        ArchiveError
+            Arrays that are lost or have other shapes, quantiles that fall or are not finite.
+        """
+        checked_record(arrays, "the calibration", (f"{name}/quantiles", f"{name}/smooth"))
+        quantiles = checked_array(arrays[f"{name}/quantiles"], f"{name}/quantiles", (len(_LEVELS), d), rising=True)
+        return cls(quantiles, checked_array(arrays[f"{name}/smooth"], f"{name}/smooth", (d,), kinds="b"))
 
     def __call__(self, x: Array) -> Array:
         """Events of shape (n, d), corrected, float32."""

@@ -1,8 +1,12 @@
 """Scores in, fitted flow out."""
 
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -296,5 +300,18 @@ def _fit_apart(parent: int, i: int, task: tuple[Any, ...], cache: NodeCache | No
     if os.getpid() != parent:
         # a process that so much as looks at a GPU reserves memory there
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        _end_with(os.getppid())
     with threadpool_limits(1):
         return _fit_one(i, task, cache)
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a fit that is killed leaves no workers behind."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -11,6 +11,7 @@ from buff.flows.nodes import Nodes
 from buff.flows.patterned import PatternedFlow
 from buff.flows.request import SampleRequest
 from buff.protocols import Array, Indices
+from buff.records import checked_array, checked_list, checked_record, require
 
 __all__ = ["Classes", "MixtureModel"]
 
@@ -147,8 +148,14 @@ class MixtureModel:
         cls, record: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], device: str = "cpu"
     ) -> "MixtureModel":
         """Inverse of :meth:`to_arrays`, for a device; what the record of a model lacks is that of the whole."""
-        classes = Classes(arrays["classes"], tuple(record["classes"]))
-        parts = ((k, {**record, **own}) for k, own in enumerate(record["models"]))
+        checked_record(record, "a mixture", ("classes", "models"))
+        checked_record(arrays, "a mixture", ["classes"])
+        names = checked_list(record["classes"], "classes", str)
+        features = checked_array(arrays["classes"], "classes", (len(names), None))
+        require(len(names) > 0, "a mixture has no classes")
+        classes = Classes(features, tuple(names))
+        records = checked_list(record["models"], "models", dict, len(names))
+        parts = ((k, {**record, **own}) for k, own in enumerate(records))
         models = (
             PatternedFlow.from_arrays(own, _under(f"class_{k}/", arrays), _under(f"class_{k}/", blobs), device)
             for k, own in parts

@@ -20,6 +20,7 @@ from buff.flows.request import SampleRequest
 from buff.flows.smooth import load_trees
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
+from buff.records import checked_array, checked_list, checked_number, checked_record, require
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
 
 __all__ = ["FlowModel"]
@@ -250,16 +251,28 @@ class FlowModel:
     def from_arrays(
         cls, record: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], device: str = "cpu"
     ) -> "FlowModel":
-        """Inverse of :meth:`to_arrays`, for a device."""
+        """Inverse of :meth:`to_arrays`, for a device.
 
-        def linear(name: str) -> ReproducibleLinear:
-            return ReproducibleLinear(arrays[f"{name}/weights"], arrays[f"{name}/bias"]).to_device(device)
+        Raises
+        ------
+        ArchiveError
+            Parts that are lost, of other types or shapes, out of range, or do not belong together.
+        """
+        record = checked_record(record, "a flow", ("times", "solver", "grid", "noise", "seed", "nodes"))
+        times = checked_list(record["times"], "times", (int, float))
+        rising = times == sorted(set(times)) and all(0 <= t <= 1 for t in times)
+        require(times and rising, "times do not rise in [0, 1]")
+        records = Nodes.from_list(checked_list(record["nodes"], "nodes", dict, len(times)))
+        shape = np.shape(arrays.get("linear/0/weights", 0))
+        require(len(shape) == 2 and 0 < shape[1] <= shape[0], f"the first linear part has the shape {shape}")
+        features, d = shape
 
         def node(i: int) -> NodeModel:
-            base, blob = linear(f"linear/{i}"), blobs.get(f"{i}.ubj")
-            trees = None if blob is None else load_trees(blob, len(base.bias), device)
+            base, blob = ReproducibleLinear.from_arrays(arrays, f"linear/{i}", shape), blobs.get(f"{i}.ubj")
+            require((records[i].rounds > 0) == (blob is not None), f"node {i} has lost its trees, or others' instead")
+            trees = None if blob is None else load_trees(blob, d, device)
             framed = gaussian if record.get("tree_features") == "both" else None
-            return NodeModel(base, trees, framed.frame(record["times"][i], device) if framed else None)
+            return NodeModel(base.to_device(device), trees, framed.frame(times[i], device) if framed else None)
 
         standardizer = calibration = gaussian = None
         if "gaussian/mean" in arrays:
@@ -268,21 +281,25 @@ class FlowModel:
             n_conditions = len(weights) - weights.shape[1]
             gaussian = GaussianPart(**parts, noise=record["noise"], n_conditions=n_conditions).to_device(device)
         if "frame/scale" in arrays:
-            standardizer = ConditionalStandardizer(linear("frame"), arrays["frame/scale"]).to_device(device)
+            shift = ReproducibleLinear.from_arrays(arrays, "frame", (features - d, d))
+            scale = checked_array(arrays["frame/scale"], "frame/scale", (d,), low=1e-30)
+            standardizer = ConditionalStandardizer(shift, scale).to_device(device)
         if "margins/smooth" in arrays:
-            calibration = MarginalCalibration(arrays["margins/quantiles"], arrays["margins/smooth"])
+            calibration = MarginalCalibration.from_arrays(arrays, "margins", d)
+        solver, grid = record["solver"], checked_list(record["grid"], "grid", (int, float))
+        require(isinstance(solver, str), "the solver has no name")
         return cls(
-            nodes=tuple(node(i) for i in range(len(record["times"]))),
-            times=tuple(record["times"]),
-            solver=get_solver(record["solver"]),
-            grid=TimeGrid(tuple(record["grid"])),
+            nodes=tuple(node(i) for i in range(len(times))),
+            times=tuple(map(float, times)),
+            solver=get_solver(solver),
+            grid=TimeGrid(tuple(map(float, grid))),
             standardizer=standardizer,
             gaussian=gaussian,
-            source_noise=record["noise"],
+            source_noise=checked_number(record["noise"], "noise", 0),
             calibration=calibration,
             device=device,
             seed=int(record["seed"]),
-            records=Nodes.from_list(record["nodes"]),
+            records=records,
         )
 
 

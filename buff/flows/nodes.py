@@ -13,6 +13,7 @@ from buff.flows.gaussian_part import GaussianPart, NodeFrame
 from buff.flows.linear import LinearVelocity
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
+from buff.records import checked_number, checked_record, require
 from buff.trees import Booster, FlatForest, TreeSettings, flattened
 
 __all__ = ["NodeModel", "NodeRecord", "Nodes", "fit_node", "limit_memorisation"]
@@ -68,8 +69,23 @@ class Nodes(tuple[NodeRecord, ...]):
 
     @classmethod
     def from_list(cls, records: Iterable[dict[str, Any]]) -> "Nodes":
-        """Inverse of :meth:`to_list`."""
+        """Inverse of :meth:`to_list`.
+
+        Raises
+        ------
+        ArchiveError
+            Records that lack numbers, or hold others than such as training gives.
+        """
         keys = [f.name for f in fields(NodeRecord)]
+        records = list(records)
+        for record in records:
+            checked_record(record, "the record of a node", keys)
+            checked_number(record["t"], "t of a node", 0, 1)
+            checked_number(record["seconds"], "seconds of a node", 0)
+            require(type(record["rounds"]) is int and record["rounds"] >= 0, "the rounds of a node are no number")
+            require(isinstance(record["label"], str), "the label of a node is no text")
+            if record["explained"] is not None:
+                checked_number(record["explained"], "explained of a node")
         rows: list[dict[str, Any]] = [
             {key: np.nan if record[key] is None else record[key] for key in keys} for record in records
         ]

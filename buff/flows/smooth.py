@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
 from buff.protocols import Array
+from buff.records import checked_array, read_array, require
 from buff.trees import Booster, FlatForest, UnfitForest
 
 __all__ = ["PolynomialRidge", "SmoothedTrees", "load_trees"]
@@ -150,8 +151,10 @@ def load_trees(raw: bytes, n_outputs: int, device: str = "cpu") -> Any:
         return _forest(raw, n_outputs, device)
     file = io.BytesIO(raw)
     file.seek(len(_MAGIC))
-    facts, weights, bias = (np.lib.format.read_array(file, allow_pickle=False) for _ in range(3))
-    linear = ReproducibleLinear(weights, bias).to_device(device)
+    facts, weights, bias = (read_array(file, "a polynomial") for _ in range(3))
+    facts = checked_array(facts, "facts of a polynomial", (2,), kinds="iu", low=0, high=1000)
+    parts = {"polynomial/weights": weights, "polynomial/bias": bias}
+    linear = ReproducibleLinear.from_arrays(parts, "polynomial", (None, n_outputs)).to_device(device)
     trees = _forest(raw[file.tell() :], n_outputs, device)
     return SmoothedTrees(trees, PolynomialRidge(int(facts[0]), linear), int(facts[1]))
 
@@ -160,7 +163,9 @@ def _forest(raw: bytes, n_outputs: int, device: str) -> Booster | FlatForest:
     """Trees of a file, as plain arrays where a processor predicts them."""
     if device == "cpu":
         try:
-            return FlatForest.from_bytes(raw)
+            forest = FlatForest.from_bytes(raw)
+            require(forest.n_outputs == n_outputs, f"trees of {forest.n_outputs} outputs, not {n_outputs}")
+            return forest
         except UnfitForest:
             pass
     return Booster.from_bytes(raw, n_outputs, device)

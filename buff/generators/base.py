@@ -12,7 +12,7 @@ from buff.archive import Archive, nested, write_archive
 from buff.errors import check_whole
 from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
 from buff.generators.conditions import requested_conditions, split_conditions
-from buff.generators.persistence import from_json, pack, to_json
+from buff.generators.persistence import checked_parameters, draw_two, from_json, pack, to_json
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
@@ -206,9 +206,11 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def from_archive(cls, archive: Archive) -> Self:
-        """Inverse of :meth:`to_archive`, for this machine."""
-        model = cls(**from_json(archive.record["parameters"]))
+        """Inverse of :meth:`to_archive`, for this machine; what does not fit together raises an error."""
+        model = cls(**from_json(checked_parameters(archive.record)))
         model._load(archive)
+        model._check_parameters()
+        draw_two(model.model_, model.space_, model._encoder, model._decode)
         return model
 
     def _load(self, archive: Archive) -> None:

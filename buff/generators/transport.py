@@ -309,8 +309,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         source, space = record["source"], record["source_space"]
         self._source = source and ConditionEncoder.from_arrays(source, nested(arrays, "source"))
         self._source_space = space and TableTransformer.from_arrays(space, nested(arrays, "source_space"))
-        prediction = nested(arrays, "_prediction")
-        self._prediction = ReproducibleLinear(**prediction) if prediction else None
+        known = "_prediction/weights" in arrays
+        self._prediction = ReproducibleLinear.from_arrays(arrays, "_prediction") if known else None
         self._one_column = record["facts"]["_one_column"]
 
     def __sklearn_tags__(self) -> Any:

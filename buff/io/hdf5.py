@@ -1,5 +1,6 @@
 """HDF5: a dataset a column, or datasets of shape (n, d), with names in their attribute ``columns``."""
 
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ class Hdf5Sink:
 
     def __init__(self, path: Path, schema: pa.Schema, inner: str = "") -> None:
         self._h5py = _h5py()
-        self._file = self._h5py.File(path, "w", track_order=True)
+        self._disk = _Disk(path, "w+")
+        self._file = self._h5py.File(self._disk, "w", track_order=True)
         self._file.attrs[SCHEMA] = np.void(schema.serialize().to_pybytes())
         self._n = 0
         self._keys: dict[str, str] = {}
@@ -92,6 +94,7 @@ class Hdf5Sink:
             if valid is not None or VALID + name in self._keys:
                 self._append(VALID + name, np.ones(len(values), bool) if valid is None else valid, True)
         self._n += piece.num_rows
+        self._disk.raise_failure()
 
     def _append(self, name: str, values: np.ndarray[Any, Any], fill: bool | None) -> None:
         key = self._keys.setdefault(name, _free_key(name))
@@ -108,4 +111,32 @@ class Hdf5Sink:
 
     def close(self) -> None:
         """Finish the file."""
-        self._file.close()
+        try:
+            self._file.close()
+        finally:
+            self._disk.close()
+        self._disk.raise_failure()
+
+
+class _Disk(FileIO):
+    """A file whose first failure is kept for later: HDF5 does not outlive a write that fails."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        super().__init__(path, mode)
+        self._failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all; once that has failed, nothing."""
+        rest = memoryview(content).cast("B")
+        size = len(rest)
+        try:
+            while len(rest) and self._failure is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self._failure = error
+        return size
+
+    def raise_failure(self) -> None:
+        """Raise the OSError that was kept, if there is one."""
+        if self._failure is not None:
+            raise self._failure

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from buff.metrics.estimate import Estimate, bootstrap
-from buff.metrics.samples import Rows, Seed, as_pair, as_rows, as_weights, centre_and_scale
+from buff.metrics.samples import Rows, Seed, as_pair, as_rows, as_weights, centre_and_scale, weighted_sum
 from buff.protocols import Indices
 
 __all__ = ["correlation_distance", "correlation_matrix"]
@@ -136,12 +136,12 @@ def _ranks(level: Indices, w: Rows) -> Rows:
 
 
 def _pearson(x: Rows, w: Rows) -> Rows:
-    mean = w @ x / w.sum()
+    mean = weighted_sum(w, x) / w.sum()
     deviation = x - mean
     covariance = (deviation * w[:, None]).T @ deviation / w.sum()
     variance = np.diag(covariance)
     # rounding gives a constant column a variance of about 1e-32 times its square
-    sigma = np.sqrt(np.where(variance > 1e-20 * np.abs(w @ x**2 / w.sum()), variance, 0.0))
+    sigma = np.sqrt(np.where(variance > 1e-20 * np.abs(weighted_sum(w, x**2) / w.sum()), variance, 0.0))
     product = np.outer(sigma, sigma)
     rho = np.divide(covariance, product, out=np.zeros_like(product), where=product > 0)
     np.fill_diagonal(rho, 1.0)

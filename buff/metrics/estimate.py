@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import floor, isfinite, log10, nan, sqrt
+from math import floor, fsum, isfinite, log10, nan, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -143,7 +143,8 @@ def weighted_mean(values: npt.ArrayLike, weights: Rows) -> Estimate:
     >>> print(weighted_mean([True, True, False, True], np.ones(4)))
     0.75 ± 0.22
     """
-    share = weights / weights.sum()
     x = np.asarray(values, dtype=np.float64)
-    mean = float(share @ x)
-    return Estimate(mean, sqrt(float(share**2 @ (x - mean) ** 2)))
+    # exact sums: a matrix product's last bit depends on the processor, and would decide a digit that is printed
+    total = fsum(weights.tolist())
+    mean = fsum((weights * x).tolist()) / total
+    return Estimate(mean, sqrt(fsum((weights**2 * (x - mean) ** 2).tolist())) / abs(total))

@@ -18,6 +18,7 @@ __all__ = [
     "centre_and_scale",
     "open_pair",
     "subsample",
+    "weighted_sum",
 ]
 
 #: Numbers beyond this cannot be squared and summed.
@@ -140,6 +141,17 @@ take wasserstein, separation_power or correlation_distance, or buff.weights.posi
     return check_weights(weights, n, name, signed=signed, advice=advice)
 
 
+def weighted_sum(w: Rows, x: Rows) -> Rows:
+    """``w @ x`` for every column of x (n, d), by pairwise sums: equal on every processor, unlike a matrix product.
+
+    Examples
+    --------
+    >>> weighted_sum(np.array([1.0, 2.0]), np.array([[0.0, 5.0], [2.0, 5.0]]))
+    array([ 4., 15.])
+    """
+    return np.array([np.add.reduce(w * column) for column in x.T])
+
+
 def centre_and_scale(x: Rows, w: Rows, names: Sequence[object] | None = None) -> tuple[Rows, Rows]:
     """Weighted mean and standard deviation of every column; a constant column has scale 1.
 
@@ -153,8 +165,8 @@ def centre_and_scale(x: Rows, w: Rows, names: Sequence[object] | None = None) ->
     >>> centre_and_scale(np.array([[0.0, 5.0], [2.0, 5.0]]), np.ones(2))
     (array([1., 5.]), array([1., 1.]))
     """
-    mean = w @ x / w.sum()
-    variance = w @ (x - mean) ** 2 / w.sum()
+    mean = weighted_sum(w, x) / w.sum()
+    variance = weighted_sum(w, (x - mean) ** 2) / w.sum()
     for column in np.flatnonzero(variance < 0).tolist():
         raise ValueError(
             f"column {names[column] if names else column} has variance {variance[column]:g} and so no "

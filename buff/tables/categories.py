@@ -70,7 +70,10 @@ def order_levels(strategy: str, codes: Indices, n_levels: int, weights: Array, f
         return np.argsort(-shares, kind="stable")
     if strategy != "similar":
         return np.arange(n_levels)
-    return np.argsort(_first_axis(codes[known], shares, weights[known], features[known]), kind="stable")
+    scores = _first_axis(codes[known], shares, weights[known], features[known])
+    # levels that are alike keep their order: the last bits of a matrix product depend on the processor
+    largest = np.abs(scores).max(initial=0.0) or 1.0
+    return np.argsort(np.round(scores / largest, 9), kind="stable")
 
 
 def _first_axis(codes: Indices, shares: Array, weights: Array, features: Array) -> Array:
@@ -80,7 +83,7 @@ def _first_axis(codes: Indices, shares: Array, weights: Array, features: Array) 
     means *= (shares / (shares + _PRIOR_ROWS))[:, None]
     between = means.T @ (shares[:, None] * means)
     axis = np.linalg.eigh(between)[1][:, -1]
-    return means @ (axis * np.sign(axis[np.argmax(np.abs(axis))]))
+    return means @ (axis * np.sign(axis[np.argmax(np.round(np.abs(axis), 9))]))
 
 
 def _indices(encoded: pa.DictionaryArray) -> Indices:

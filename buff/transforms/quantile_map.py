@@ -21,6 +21,7 @@ from scipy.special import ndtr, ndtri
 
 from buff import kernels
 from buff.protocols import Array
+from buff.transforms.checked import check_quantile_map
 from buff.transforms.lattice import Lattice
 from buff.transforms.quantiles import Polyline, compress, gap_levels, merge, merge_at, smooth
 from buff.transforms.tails import Tail
@@ -240,7 +241,14 @@ class QuantileMap:
 
     @classmethod
     def from_arrays(cls, record: dict[str, Any], arrays: dict[str, Array]) -> "QuantileMap":
-        """Inverse of :meth:`to_arrays`."""
+        """Inverse of :meth:`to_arrays`.
+
+        Raises
+        ------
+        ArchiveError
+            Levels outside [0, 1], knots or atoms that are not sorted or not finite, tails and grids that are none.
+        """
+        check_quantile_map(record, arrays)
         parts = {"lattice": Lattice, "below": Tail, "above": Tail}
         fields = {key: parts[key](**value) if key in parts and value else value for key, value in record.items()}
         fields |= {key: arrays[key] for key in ("atoms", "starts", "masses")}

@@ -1,5 +1,6 @@
 """Boosted trees: the regressors that fields are made of, and classifiers whose odds are ratios of densities."""
 
+from buff.trees.checked import check_trees
 from buff.trees.classifier import Classifier, ClassifierSettings, CrossFit
 from buff.trees.forest import FlatForest, UnfitForest, flattened
 from buff.trees.regressor import Booster, TreeSettings, cuda_is_available
@@ -12,6 +13,7 @@ __all__ = [
     "FlatForest",
     "TreeSettings",
     "UnfitForest",
+    "check_trees",
     "cuda_is_available",
     "flattened",
 ]

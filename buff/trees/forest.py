@@ -9,6 +9,7 @@ import numpy as np
 from buff import kernels
 from buff.protocols import Array
 from buff.trees import ubjson
+from buff.trees.checked import check_trees
 from buff.trees.flatten import DEEPEST, MOST_CUTS, MOST_FEATURES, NO_SPLIT, NodeTable, UnfitForest, model_of
 from buff.trees.regressor import Booster
 
@@ -93,7 +94,7 @@ class FlatForest:
             More than 255 cuts of a feature, more than 255 features, trees deeper than 8 levels, splits by categories,
             or predictions that differ. XGBoost has to predict such models.
         """
-        forest = cls.from_bytes(booster.to_bytes())
+        forest = cls._from_document(ubjson.decode(booster.to_bytes()))
         x = np.random.default_rng(0).standard_normal((_CHECKED, forest.n_features)).astype(np.float32)
         if kernels.native() and not np.array_equal(forest(x), booster(x)):
             raise UnfitForest("the kernels predict other values than XGBoost")
@@ -110,7 +111,12 @@ class FlatForest:
         ValueError
             The bytes are no such model.
         """
-        learner = ubjson.decode(raw)["learner"]
+        return cls._from_document(check_trees(raw))
+
+    @classmethod
+    def _from_document(cls, document: dict[str, Any]) -> "FlatForest":
+        """From what :func:`buff.trees.check_trees` gives, or XGBoost has written a moment ago."""
+        learner = document["learner"]
         booster, parameters = learner["gradient_booster"], learner["learner_model_param"]
         if booster["name"] != "gbtree":
             raise UnfitForest(f"XGBoost's booster is {booster['name']!r}, not 'gbtree'")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from buff.protocols import Array
+from buff.trees.checked import check_trees
 
 __all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available"]
 
@@ -177,17 +178,31 @@ class Booster:
         return bytes(self.model.save_raw("ubj"))
 
     @classmethod
-    def from_bytes(cls, raw: bytes, n_outputs: int, device: str = "cpu") -> "Booster":
-        """Inverse of :meth:`to_bytes`, on any device."""
-        import xgboost as xgb
+    def from_bytes(
+        cls, raw: bytes, n_outputs: int, device: str = "cpu", *, n_features: int | None = None
+    ) -> "Booster":
+        """Inverse of :meth:`to_bytes`, on any device.
 
-        model = xgb.Booster()
-        model.load_model(bytearray(raw))
-        model.set_param({"nthread": 1, "device": device})
-        return cls(model, n_outputs, device)
+        Raises
+        ------
+        ArchiveError
+            Bytes that are no such trees: see :func:`buff.trees.check_trees`.
+        """
+        check_trees(raw, n_outputs, n_features)
+        return _loaded(raw, n_outputs, device)
 
     def __reduce__(self) -> Any:
-        return Booster.from_bytes, (self.to_bytes(), self.n_outputs, "cpu")
+        return _loaded, (self.to_bytes(), self.n_outputs)
+
+
+def _loaded(raw: bytes, n_outputs: int, device: str = "cpu") -> Booster:
+    """A booster from bytes that can be trusted."""
+    import xgboost as xgb
+
+    model = xgb.Booster()
+    model.load_model(bytearray(raw))
+    model.set_param({"nthread": 1, "device": device})
+    return Booster(model, n_outputs, device)
 
 
 def cuda_is_available() -> bool:
