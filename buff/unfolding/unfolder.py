@@ -29,7 +29,13 @@ _FEWEST_DRAWS = 10
 #: Rows that a node of the default generator is trained on.
 _NOISE_BUDGET = 150_000
 #: Posteriors of few columns given others are learned from scores alone: the frame of their Gaussian part widens them.
-_SCORES: dict[str, Any] = {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "smooth_degree": 0, "bandwidth": 0.0}
+_SCORES: dict[str, Any] = {
+    "solver": "ab2",
+    "grid": "uniform",
+    "tree_features": "scores",
+    "smooth_degree": 0,
+    "bandwidth": 0.0,
+}
 #: Streams of random seeds.
 _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
