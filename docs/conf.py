@@ -37,7 +37,8 @@ numpydoc_class_members_toctree = False
 autodoc_default_options = {"members": True, "show-inheritance": False}
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
+# links of the files at the top of the repository lead to files there
+suppress_warnings = ["myst.header", "myst.xref_missing", "mystnb.unknown_mime_type"]
 templates_path = ["_templates"]
 
 #: What the reference is made of: title, module, whether PyTorch is needed.
@@ -58,6 +59,8 @@ MODULES = {
     "flows": ("Flows", "buff.flows", ""),
     "trees": ("Trees", "buff.trees", ""),
     "weights": ("Weights of both signs", "buff.weights", ""),
+    "physics": ("Physics", "buff.physics", ""),
+    "export": ("Export", "buff.export", ""),
     "baselines": ("Neural baselines", "buff_baselines", "torch"),
 }
 

@@ -10,8 +10,24 @@ from buff.generators import BUFF, BUFFTransport
 from buff.trees import ClassifierSettings
 from buff.weights import POLICIES
 
-__all__ = ["METHODS", "SOURCES", "check_count", "check_settings", "classifier_settings", "replica_counts"]
+__all__ = [
+    "METHODS",
+    "SCORES_ALONE",
+    "SOURCES",
+    "check_count",
+    "check_settings",
+    "classifier_settings",
+    "replica_counts",
+]
 
+#: Posteriors of few columns given others are learned from scores alone: the frame of their Gaussian part widens them.
+SCORES_ALONE: dict[str, Any] = {
+    "solver": "ab2",
+    "grid": "uniform",
+    "tree_features": "scores",
+    "smooth_degree": 0,
+    "bandwidth": 0.0,
+}
 #: Methods and their usual number of iterations; None ends where the data are described.
 METHODS: Mapping[str, int | None] = {"iterated": None, "conditional": 1, "bridge": 1, "reweight": None}
 #: Where an uncertainty may come from.

@@ -19,7 +19,14 @@ from buff.unfolding.events import Simulation, row_count
 from buff.unfolding.members import Measured, Member, draws_for
 from buff.unfolding.posteriors import Posterior
 from buff.unfolding.result import Diagnostics, Replica, UnfoldingResult
-from buff.unfolding.settings import METHODS, check_count, check_settings, classifier_settings, replica_counts
+from buff.unfolding.settings import (
+    METHODS,
+    SCORES_ALONE,
+    check_count,
+    check_settings,
+    classifier_settings,
+    replica_counts,
+)
 from buff.unfolding.support import warned_outside
 
 __all__ = ["Unfolder"]
@@ -28,14 +35,6 @@ __all__ = ["Unfolder"]
 _FEWEST_DRAWS = 10
 #: Rows that a node of the default generator is trained on.
 _NOISE_BUDGET = 150_000
-#: Posteriors of few columns given others are learned from scores alone: the frame of their Gaussian part widens them.
-_SCORES: dict[str, Any] = {
-    "solver": "ab2",
-    "grid": "uniform",
-    "tree_features": "scores",
-    "smooth_degree": 0,
-    "bandwidth": 0.0,
-}
 #: Streams of random seeds.
 _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
@@ -307,18 +306,17 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
     def _generator(self) -> Any:
         if self.generator is not None:
             return self.generator
+        common: dict[str, Any] = {**SCORES_ALONE, "n_jobs": self.n_jobs, "verbose": self.verbose}
         if self.method == "bridge":
-            return BUFFTransport(**_SCORES, noise="auto", n_jobs=self.n_jobs, verbose=self.verbose)
-        # conditions are continuous, and all noise draws of an event agree: no split for the sake of single events
+            return BUFFTransport(noise="auto", **common)
+        # all noise draws of an event share its conditions: no split for the sake of single events
         n_draws = max(1.0, _NOISE_BUDGET / self.simulation_.n_matched)
         return BUFF(
-            **_SCORES,
             max_depth=6,
             reg_lambda=100.0,
             noise_budget=_NOISE_BUDGET,
             tree_params={"min_split_loss": 0.5 * n_draws},
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
+            **common,
         )
 
     def _measured(self, reco: Any, sample_weight: Any, background: Any) -> Measured:
