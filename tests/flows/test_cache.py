@@ -1,4 +1,7 @@
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,7 +62,7 @@ def test_draws_times_and_seed_are_part_of_the_fit():
 
 
 @pytest.mark.parametrize("name", ["node_0003.ubj", "node_0003.json"])
-@pytest.mark.parametrize("content", [b"", b"xx", b"{}", b"half"])
+@pytest.mark.parametrize("content", [b"", b"xx", b"{}", b"half", b"[" * 100_000, b"\xff\xfe"])
 def test_damaged_nodes_are_not_finished(tmp_path, name, content):
     cache = NodeCache(tmp_path / KEY)
     cache.store(3, Booster.fit(X, X, SETTINGS), NodeRecord(0.5, 2, 0.1, 0.1))
@@ -80,3 +83,17 @@ def test_nodes_come_back_whole_or_not_at_all(tmp_path):
     (tmp_path / KEY / "node_0003.json").unlink()  # killed between the two files
     assert cache.load(3, 2, "cpu") is None
     assert sorted(p.name for p in cache.folder.iterdir()) == ["node_0003.ubj"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    code = (
+        "import resource, signal, sys; from tests.flows.test_cache import *; "
+        "booster, cache = Booster.fit(X, X, SETTINGS), NodeCache(__import__('pathlib').Path(sys.argv[1])); "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY)); "
+        "cache.store(3, booster, NodeRecord(0.5, 2, 0.1, 0.1))"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=root, capture_output=True, text=True)
+    assert "File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
