@@ -178,7 +178,7 @@ class FlatForest:
     def to_xgboost(self) -> Booster:
         """The same trees for XGBoost."""
         if "xgboost" not in self._made:
-            self._made["xgboost"] = Booster.from_bytes(self.to_bytes(), self.n_outputs)
+            self._made["xgboost"] = Booster.from_bytes(self.to_bytes(), self.n_outputs, checked=False)
         return self._made["xgboost"]  # type: ignore[no-any-return]
 
     def to_bytes(self) -> bytes:

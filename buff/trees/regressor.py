@@ -179,16 +179,23 @@ class Booster:
 
     @classmethod
     def from_bytes(
-        cls, raw: bytes, n_outputs: int, device: str = "cpu", *, n_features: int | None = None
+        cls,
+        raw: bytes,
+        n_outputs: int,
+        device: str = "cpu",
+        *,
+        n_features: int | None = None,
+        checked: bool = True,
     ) -> "Booster":
-        """Inverse of :meth:`to_bytes`, on any device.
+        """Inverse of :meth:`to_bytes`, on any device; only bytes that were made in memory go unchecked.
 
         Raises
         ------
         ArchiveError
             Bytes that are no such trees: see :func:`buff.trees.check_trees`.
         """
-        check_trees(raw, n_outputs, n_features)
+        if checked:
+            check_trees(raw, n_outputs, n_features)
         return _loaded(raw, n_outputs, device)
 
     def __reduce__(self) -> Any:
