@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 
 from buff import BUFF
+from buff.export import EXPORTABLE
+from tests.pinned import labels, numbers
 
-#: What kernels hold: no frame of a Gaussian part.
-SMALL = {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "smooth_degree": 0} | {
+#: What kernels hold, small.
+SMALL = EXPORTABLE | {
     "n_steps": 4,
     "n_estimators": 4,
     "max_depth": 4,
@@ -14,17 +16,6 @@ SMALL = {"solver": "ab2", "grid": "uniform", "tree_features": "scores", "smooth_
     "random_state": 0,
     "device": "cpu",
 }
-SMALL |= {"atoms": "apart", "relations": None}
-
-
-def numbers(seed=0, n=600):
-    """Correlated numbers, a spike, whole numbers, decimals, a missing value here and there."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=n)
-    spiked = np.where(rng.random(n) < 0.3, 0.0, np.exp(x / 2 + 0.1 * rng.normal(size=n)))
-    table = np.column_stack([x, spiked, rng.poisson(2 + (x > 0)), np.round(x + rng.normal(size=n), 2)])
-    table[rng.random(n) < 0.1, 3] = np.nan
-    return table
 
 
 def frame(seed=0, n=600):
@@ -52,10 +43,6 @@ def ordered(seed=0, n=2000):
     rng = np.random.default_rng(seed)
     x = rng.exponential(size=n).astype(np.float32)
     return pd.DataFrame({"a": x, "b": x + rng.exponential(size=n).astype(np.float32), "c": rng.normal(size=n)})
-
-
-def labels(x):
-    return np.array(["g", "q", "t"])[np.digitize(x[:, 0], [-0.5, 0.5])]
 
 
 def _conditional():
