@@ -11,7 +11,7 @@ from buff.archive import Archive, nested
 from buff.flows import ReproducibleLinear
 from buff.protocols import Array, Indices
 from buff.transforms.quantile_bins import QuantileBins
-from buff.trees import Booster
+from buff.trees import Booster, flattened
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 
 __all__ = ["EnergySplit", "SplitRows", "SplitSettings"]
@@ -250,9 +250,10 @@ class EnergySplit:
             groups[int(k)] = _Group(QuantileBins(own["centres"], own["knots"]), linear, spread)
         atoms = inside = None
         if "atoms" in blobs:
-            atoms = ConditionalShares(arrays["prior"], Booster.from_bytes(blobs["atoms"], len(arrays["prior"])))
+            trees = flattened(Booster.from_bytes(blobs["atoms"], len(arrays["prior"])))
+            atoms = ConditionalShares(arrays["prior"], trees)
         if "inside" in blobs:
-            trees = Booster.from_bytes(blobs["inside"], len(arrays["levels"]))
+            trees = flattened(Booster.from_bytes(blobs["inside"], len(arrays["levels"])))
             inside = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees)
         limits = {int(k): limit for k, limit in zip(*record["limits"], strict=True)}
         centre, width = record["scale"]
