@@ -20,6 +20,7 @@ from benchmarks.case import Bench, Case
 from benchmarks.costs import Meter
 from benchmarks.flat_showers import FlatShowers
 from benchmarks.records import FLOOR, Comparison, Measurement, Quantity, Target
+from benchmarks.shower_splits import BOOSTED, FLOWS, compare_splits
 from buff import ShowerBUFF
 from buff.datasets import load_calochallenge, make_showers
 from buff.metrics import shower_inputs, shower_report
@@ -58,6 +59,7 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         generated, costs, model = _ours(train, judge, seed, bench)
         yield from _judged(judge, generated, _same_energies(train, judge, seed), seed, costs, bench)
         yield _left_out(train, judge, model, seed)
+        yield from compare_splits(*train, GEOMETRY, seed, 1000 if bench.quick else 20_000)
     yield _flat(train, judge, bench.seeds[0], bench)
     for geometry in TOYS:
         yield _toy(geometry, bench)
@@ -259,6 +261,10 @@ QUANTITIES = (
         for name in ("left_out", "learned")
         for what in ("auc_trees_low", "auc_trees_high", "response_shift", "resolution_ratio")
     ),
+    _quantity("split_crps", "CRPS of a split", digits=5),
+    _quantity("split_ks", "KS of a split"),
+    _quantity("split_fit_cpu", "fit of a split, CPU", "s", 2),
+    _quantity("split_draw_us", "a draw of a split, CPU", "us", 2),
     _quantity("train_cpu", "train CPU", "s", 1),
     _quantity("sample_ms", "a shower, CPU", "ms"),
     _quantity("sample_ms_1000", "a shower in batches of 1,000", "ms"),
@@ -274,9 +280,12 @@ CASE = Case(
     "photon showers of 368 voxels: quality and cost beside a flat recipe and the CaloChallenge's published entries",
     QUANTITIES,
     measure,
-    tuple(
-        Comparison(FLAT, OURS, q)
-        for q in ("auc_trees_low", "auc_trees_high", "auc_dnn_low", "auc_dnn_high", "train_cpu", "sample_ms")
+    (
+        *(
+            Comparison(FLAT, OURS, q)
+            for q in ("auc_trees_low", "auc_trees_high", "auc_dnn_low", "auc_dnn_high", "train_cpu", "sample_ms")
+        ),
+        *(Comparison(FLOWS, BOOSTED, q) for q in ("split_crps", "split_fit_cpu", "split_draw_us")),
     ),
     (
         *(

@@ -186,7 +186,8 @@ def _bad(showers, energies):
         "600 showers and 10": (showers, energies[:10]),
         "a row a shower": (showers[:0], energies[:0]),
         "are empty": (0 * showers, energies),
-        "times the energy": (showers * 1000, energies),
+        r"9\d\.\d% of the showers have more than 3 times the energy .*give both in MeV": (showers * 1000, energies),
+        "shape \\(n,\\) or \\(n, 1\\), got \\(600, 2\\)": (showers, np.ones((600, 2))),
     }
 
 
@@ -199,6 +200,14 @@ def test_bad_showers_are_named(data):
 def test_bad_requests_are_named(model, data, tmp_path):
     with pytest.raises(ValueError, match="between .* MeV, where the model was trained; found 1 in row 1"):
         model.sample([1000.0, 1.0])
+    with pytest.raises(ValueError, match="finite and positive, found nan in row 1"):
+        model.sample([1000.0, np.nan])
+    with pytest.raises(ValueError, match="first_event"):
+        model.sample([1000.0], first_event=-1)
+    with pytest.raises(ValueError, match="symmetry must be True, False or 'auto', found 'yes'"):
+        ShowerBUFF(symmetry="yes").fit(data.showers, data.incident_energies)
+    with pytest.raises(ValueError, match="max_rows"):
+        ShowerBUFF(max_rows=3).fit(data.showers, data.incident_energies)
     with pytest.raises(ValueError, match="not known"):
         ShowerBUFF("ds9").fit(data.showers, data.incident_energies)
     with pytest.raises(ValueError, match="rings has no settings"):
