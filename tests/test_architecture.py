@@ -55,13 +55,13 @@ SIDES = {
         "weights",
         "plotting",
     },
-    "demo": {"protocols", "datasets", "generators", "metrics", "report"},
+    "demo": {"protocols", "datasets", "generators", "unfolding", "metrics", "report"},
     "cli": {"*"},
     "__init__": {"archive", "generators", "transforms", "unfolding"},
     "__main__": {"cli"},
 }
 #: The only importers of a heavy package.
-OWNERS = {"xgboost": {"trees", "flows"}, "torch": {"tables"}, "matplotlib": {"plotting", "report", "demo"}}
+OWNERS = {"xgboost": {"trees", "flows"}, "torch": {"tables"}, "matplotlib": {"plotting", "report"}}
 PURE = {"grids", "schedules", "paths", "couplings", "fields", "solvers"}
 
 

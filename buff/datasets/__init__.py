@@ -1,4 +1,4 @@
-"""Data: jets, showers and Z + jets that ship with buff, loaders of public files, toys and problems with exact answers."""
+"""Data: jets, showers and Z + jets that ship with buff, loaders of public files, toys and exact problems."""
 
 from buff.datasets.calorimeter import Showers, load_calochallenge, load_showers, save_calochallenge
 from buff.datasets.gaussians import GaussianMixture

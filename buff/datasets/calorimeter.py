@@ -114,8 +114,8 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
 def load_showers(n: int | None = None) -> Showers:
     """Photon showers that come with buff: 3,200, 400 of each energy 2^8, 2^9, ..., 2^15 MeV, in random order.
 
-    From Geant4 11.4 (G4EmStandardPhysics, production cut 0.7 mm): photons on the axis of a stack of lead and liquid argon,
-    deposits divided by the sampling fraction of their layer, in the 368 voxels of the CaloChallenge's dataset 1
+    From Geant4 11.4 (G4EmStandardPhysics, production cut 0.7 mm): photons on the axis of a stack of lead and liquid
+    argon, deposits divided by the sampling fraction of their layer, in the 368 voxels of the CaloChallenge's dataset 1
     (photons). They are no files of the challenge. Energies are rounded to 11 significant bits.
 
     Parameters
