@@ -7,18 +7,16 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from buff.flows.arrays import ReproducibleLinear
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate
-from buff.flows.data import FlowMatchingData
+from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import FlowSettings, train_flow
-from buff.flows.linear import ConditionalStandardizer
+from buff.flows.linear import ConditionalStandardizer, ReproducibleLinear
 from buff.flows.model import FlowModel
 from buff.flows.nodes import Nodes
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
-from buff.flows.source import NOISE, Source
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, seed_from, training_seed
 

@@ -21,7 +21,7 @@ from buff.flows import (
     estimate_cost,
     train_rows,
 )
-from buff.flows.source import NOISE, Source
+from buff.flows.data import NOISE, Source
 from buff.generators.base import TableGenerator
 from buff.protocols import Array
 from buff.randomness import seed_from
