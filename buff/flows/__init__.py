@@ -10,7 +10,7 @@ from buff.flows.linear import ConditionalStandardizer, GaussianPart, LinearVeloc
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, NodeRecord, Nodes, RegressionSource, fit_node, limit_memorisation
-from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned, train_rows
+from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
 
@@ -50,5 +50,4 @@ __all__ = [
     "train_flow",
     "train_nodes",
     "train_patterned",
-    "train_rows",
 ]
