@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -213,6 +214,7 @@ def _loaded(raw: bytes, n_outputs: int, device: str = "cpu") -> Booster:
     return Booster(model, n_outputs, device)
 
 
+@cache
 def device_arrays(device: str) -> tuple[ModuleType, Any]:
     """Array library of a device and its inverse normal distribution function."""
     if device == "cuda":
