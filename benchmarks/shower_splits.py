@@ -33,7 +33,7 @@ _DRAWS, _MARGIN = 8, 1e-6
 Draw = Callable[[Array, int], Array]
 
 
-def compare_splits(showers: Array, energies: Array, geometry: str, seed: int, n: int = 20_000) -> Iterator[Measurement]:
+def compare_splits(showers: Array, energies: Array, geometry: str, seed: int, n: int = 10_000) -> Iterator[Measurement]:
     """Scores and costs of both, means over the splits, on at most ``n`` rows of each."""
     rows = _rows(showers, energies, Geometry.of(geometry), 2 * n, seed)
     found: dict[str, list[dict[str, float]]] = {BOOSTED: [], FLOWS: []}

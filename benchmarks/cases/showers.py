@@ -59,7 +59,7 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         generated, costs, model = _ours(train, judge, seed, bench)
         yield from _judged(judge, generated, _same_energies(train, judge, seed), seed, costs, bench)
         yield _left_out(train, judge, model, seed)
-        yield from compare_splits(*train, GEOMETRY, seed, 1000 if bench.quick else 20_000)
+        yield from compare_splits(*train, GEOMETRY, seed, 1000 if bench.quick else 10_000)
     yield _flat(train, judge, bench.seeds[0], bench)
     for geometry in TOYS:
         yield _toy(geometry, bench)
