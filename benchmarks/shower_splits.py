@@ -6,6 +6,7 @@ A. Raftery, 2007, doi:10.1198/016214506000001437).
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -83,10 +84,11 @@ def _boosted(features: Array, u: Array, settings: CascadeSettings, key: str, see
 
 def _flow(features: Array, u: Array, settings: CascadeSettings, key: str, seed: int) -> Draw:
     model = BUFF(random_state=seed).fit(ndtri(u)[:, None], condition=features)
-    low, high = features.min(axis=0), features.max(axis=0)
 
     def draw(x: Array, k: int) -> Array:
-        drawn = model.sample(len(x), condition=np.clip(x, low, high), random_state=k + 1)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="condition: ")  # of held-out rows a few lie outside
+            drawn = model.sample(len(x), condition=x, random_state=k + 1)
         return ndtr(np.asarray(drawn)[:, 0])
 
     return draw
