@@ -62,7 +62,7 @@ class MissingExtraError(ImportError):
         self.extra = extra
 
 
-def check_whole(name: str, value: Any, least: int) -> int:
+def check_whole(name: str, value: object, least: int) -> int:
     """A parameter that counts something, as a plain integer.
 
     Raises
@@ -95,7 +95,7 @@ def check_jobs(n_jobs: Any) -> None:
         raise ValueError("n_jobs must be a number of cores, or -1 for all; found 0")
 
 
-def check_range(name: str, value: Any, low: float, high: float) -> None:
+def check_range(name: str, value: object, low: float, high: float) -> None:
     """Refuse a parameter outside [low, high]."""
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number in [{low:g}, {high:g}]: found {value!r}")

@@ -120,5 +120,5 @@ def read_array(stream: BytesIO, name: str) -> Array:
     return np.frombuffer(stream.read(size), dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return repr(value)[:60]

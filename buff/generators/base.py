@@ -16,7 +16,7 @@ from buff.generators.persistence import checked_parameters, draw_two, from_json,
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
-from buff.protocols import Array, Field
+from buff.protocols import Array, Field, RandomState, Scores, TableLike
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
@@ -141,7 +141,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         self.schema_ = getattr(self.space_, "schema_", None)
         self.condition_schema_ = None if self._encoder is None else self._encoder.schema
 
-    def _sampling_seed(self, random_state: Any) -> int:
+    def _sampling_seed(self, random_state: RandomState) -> int:
         """None is the seed of the training, unless that was drawn too."""
         if random_state is None and self.random_state is not None:
             return self._seed
@@ -176,7 +176,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         """Columns of one batch of events."""
         return self._decode(self.model_.draw(batch), batch)
 
-    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
+    def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of scores."""
         columns: tuple[Array, ...] = self.space_.decode(scores)
         return columns
@@ -230,9 +230,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
         return tags
 
 
@@ -270,7 +268,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         n_samples: int = 1,
         *,
         condition: Any = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         first_event: int = 0,
         batch_size: int | None = None,
         return_condition: bool = False,
@@ -307,7 +305,9 @@ class EventGenerator(ScoredEvents, TableGenerator):
         events = self._restore(request.map(self._draw))
         return (events, drawn) if return_condition else events
 
-    def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
+    def trajectory(
+        self, n_samples: int = 1, *, condition: TableLike | None = None, random_state: RandomState = None
+    ) -> Iterator[Any]:
         """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
         check_is_fitted(self)
         request, _ = self._request(n_samples, condition, random_state)
@@ -315,7 +315,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         for scores in self.model_.trajectory(request):
             yield self.space_.template_.restore(self._decode(scores, batch))
 
-    def _read(self, X: Any, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
+    def _read(self, X: TableLike, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
         """Validate everything: columns, features of the conditions, weights of which none is negative."""
         self._check_parameters()
         sample_weight = self._positive_weights(sample_weight, X, condition)
@@ -327,7 +327,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         self,
         n_samples: int,
         condition: Any,
-        random_state: Any,
+        random_state: RandomState,
         first_event: int = 0,
         batch_size: int | None = None,
     ) -> tuple[SampleRequest, Any]:

@@ -33,7 +33,7 @@ from buff.generators.structured import (
     pinned_schema,
     rows_as_scores,
 )
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
@@ -195,13 +195,15 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         n_jobs: int | None = None,
         max_memory: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
         parameters = dict(locals())
         super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
-    def plan(self, X: Any, *, condition: Any = None, sample_weight: Any = None) -> CostEstimate:
+    def plan(
+        self, X: TableLike, *, condition: TableLike | None = None, sample_weight: WeightsLike | None = None
+    ) -> CostEstimate:
         """What :meth:`fit` would cost: rows, memory, disk, minutes. Takes a second or two, and trains nothing.
 
         Raises
@@ -224,7 +226,7 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         *,
         method: str = "velocity",
         n_samples: int = 300_000,
-        random_state: Any = None,
+        random_state: RandomState = None,
         **parameters: Any,
     ) -> "BUFF":
         """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
@@ -299,26 +301,26 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
 
-    def _classes(self, condition: Any, features: Array | None, sample_weight: Any) -> Classes | None:
+    def _classes(self, condition: Any, features: Numbers | None, sample_weight: WeightsLike) -> Classes | None:
         """The classes that get a flow of their own."""
         if features is None and self.classes == "auto":
             return None
         return find_classes(self.classes, self._encoder, condition, features, sample_weight)
 
     def _data(
-        self, columns: Columns, features: Array | None, sample_weight: Any
+        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
     ) -> FlowMatchingData | PatternedData:
         """The rows as scores, with the source they start from."""
         return self._rows(self.space_, columns, features, sample_weight)
 
     def _rows(
-        self, space: TableTransformer, columns: Columns, features: Array | None, sample_weight: Any
+        self, space: TableTransformer, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
     ) -> FlowMatchingData | PatternedData:
         how: dict[str, Any] = {"together": self.atoms == "together", "source": Source(coupling=self.get_coupling())}
         return rows_as_scores(space, columns, features, sample_weight, **how)
 
     def _class_subsets(
-        self, classes: Classes, columns: Columns, features: Array, sample_weight: Any
+        self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike
     ) -> Iterator[tuple[TableTransformer, FlowMatchingData | PatternedData]]:
         """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
         numbers, schema = classes.numbers(features), pinned_schema(self.space_.schema_)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from buff.flows.request import condition_normals
-from buff.protocols import Array
+from buff.protocols import Array, TableLike
 from buff.tables import read
 from buff.transforms import ConditionEncoder
 from buff.transforms.conditions import read_any
@@ -14,7 +14,7 @@ from buff.transforms.conditions import read_any
 __all__ = ["requested_conditions", "split_conditions"]
 
 
-def split_conditions(X: Any, condition: Any) -> tuple[Any, Any]:
+def split_conditions(X: TableLike, condition: TableLike) -> tuple[Any, Any]:
     """The table without the columns that ``condition`` names, and these; both as they are where it names none.
 
     Raises

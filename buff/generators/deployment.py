@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.utils.validation import check_is_fitted
 
 from buff.flows import MixtureModel
+from buff.protocols import RandomState
 
 if TYPE_CHECKING:
     from buff.export import EventSampler
@@ -23,7 +24,7 @@ class Deployable:
         _encoder: ConditionEncoder | None
         _class_spaces: tuple[TableTransformer, ...]
 
-        def _sampling_seed(self, random_state: Any) -> int: ...
+        def _sampling_seed(self, random_state: RandomState) -> int: ...
 
     @property
     def backend_(self) -> str:
@@ -44,7 +45,7 @@ class Deployable:
         check_is_fitted(self)
         return self._class_spaces or (self.space_,)
 
-    def sampler(self, random_state: Any = None) -> "EventSampler":
+    def sampler(self, random_state: RandomState = None) -> "EventSampler":
         """A small, thread-safe object that draws single events, for event loops.
 
         ``sampler.draw(i, condition)`` is event i of ``sample`` with the same random state, without tables.

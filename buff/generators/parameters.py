@@ -24,7 +24,7 @@ from buff.flows import (
 )
 from buff.flows.data import NOISE, Source
 from buff.generators.base import TableGenerator
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Numbers, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
@@ -152,7 +152,7 @@ class FlowEstimator(TableGenerator):
             raise ValueError("coupling has labels: leave them out, pairs are exchanged within conditions")
         return coupling
 
-    def _new_space(self, columns: Columns, sample_weight: Any, schema: Any = None) -> TableTransformer:
+    def _new_space(self, columns: Columns, sample_weight: WeightsLike, schema: Any = None) -> TableTransformer:
         """A map of a table to scores and back."""
         how: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
         space = TableTransformer(schema or self._schema_overrides, **how)
@@ -162,8 +162,8 @@ class FlowEstimator(TableGenerator):
         self,
         space: TableTransformer,
         columns: Columns,
-        features: Array | None,
-        sample_weight: Any,
+        features: Numbers | None,
+        sample_weight: WeightsLike,
         source: Source = NOISE,
     ) -> FlowMatchingData:
         """The rows of a table as scores, between the ends of the ranks that their values own."""
@@ -204,7 +204,7 @@ def train_rows(
     data: FlowMatchingData | PatternedData,
     settings: FlowSettings,
     *,
-    calibrated: Array | None = None,
+    calibrated: Mask | None = None,
     seed: int | None = None,
 ) -> FlowModel | PatternedFlow:
     """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
@@ -238,7 +238,7 @@ def resolve_device(device: Any) -> str:
     return device if device != "auto" else "cuda" if cuda_is_available() else "cpu"
 
 
-def _known_tree_params(given: Any) -> dict[str, Any]:
+def _known_tree_params(given: object) -> dict[str, Any]:
     """XGBoost's parameters, if it knows them."""
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"tree_params must be a mapping of XGBoost's parameters or None, found {given!r}")

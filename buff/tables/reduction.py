@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.arrow import is_missing
 from buff.tables.columns import Columns
 from buff.tables.ids import IdPattern
@@ -187,7 +187,7 @@ def _angles(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: S
     return [Angle(name, p, candidates=own) for name, p, own in zip(found, periods, same, strict=True)]
 
 
-def _is_id(name: str, values: Array) -> bool:
+def _is_id(name: str, values: Values) -> bool:
     """Whether a column of text names rows."""
     if values.dtype.kind != "O":
         return False

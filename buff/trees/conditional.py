@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 from buff.trees.regressor import Booster, TreeSettings
 
 __all__ = ["ConditionalDistribution", "ConditionalSettings", "ConditionalShares"]
@@ -113,7 +113,7 @@ class ConditionalDistribution:
         booster = Booster.fit(features, below - shares, settings.trees, weights=weights, seed=seed)
         return cls(settings.levels, shares, booster)
 
-    def cdf(self, features: Array) -> Array:
+    def cdf(self, features: Numbers) -> Array:
         """Distribution function at the levels, with 0 and 1 at the ends: float32 (n, K + 2)."""
         values = np.zeros((len(features), len(self.levels) + 2), np.float32)
         np.add(self.booster(features), self.shares, out=values[:, 1:-1])
@@ -121,7 +121,7 @@ class ConditionalDistribution:
         np.clip(values, 0, 1, out=values)
         return np.maximum.accumulate(values, axis=1, out=values)
 
-    def ppf(self, features: Array, p: Array) -> Array:
+    def ppf(self, features: Numbers, p: Numbers) -> Array:
         """Ranks at which the distribution function reaches ``p`` (n,)."""
         cdf = self.cdf(features)
         p = p.astype(np.float32)
@@ -132,7 +132,7 @@ class ConditionalDistribution:
         share = np.clip((p - low) / np.maximum(high - low, _FLAT), 0, 1)
         return grid[k] + share * (grid[k + 1] - grid[k])
 
-    def pit(self, features: Array, u: Array) -> Array:
+    def pit(self, features: Numbers, u: Numbers) -> Array:
         """Distribution function at ``u`` (n,): uniform where the model is right (probability integral transform)."""
         cdf = self.cdf(features)
         grid = np.concatenate([[0.0], self.levels, [1.0]])
@@ -141,7 +141,7 @@ class ConditionalDistribution:
         low, high = cdf[rows, k], cdf[rows, k + 1]
         return low + (high - low) * (u - grid[k]) / (grid[k + 1] - grid[k])
 
-    def crps(self, features: Array, u: Array) -> float:
+    def crps(self, features: Numbers, u: Numbers) -> float:
         """Mean squared error of the levels' indicators: the lower, the better."""
         return float(np.mean((self.cdf(features)[:, 1:-1] - (u[:, None] <= self.levels)) ** 2))
 
@@ -190,20 +190,20 @@ class ConditionalShares:
         model = xgb.train(parameters, data, settings.n_estimators, obj=_cross_entropy(prior))
         return cls(prior, Booster(model, n_classes))
 
-    def __call__(self, features: Array) -> Array:
+    def __call__(self, features: Numbers) -> Array:
         """Probabilities, float32 (n, classes)."""
         return _softmax(self.booster(features) + self.prior)
 
 
-def _softmax(logits: Array) -> Array:
+def _softmax(logits: Numbers) -> Array:
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def _cross_entropy(prior: Array) -> Any:
+def _cross_entropy(prior: Numbers) -> Any:
     """Gradient p - y and Hessian p (1 - p) of the cross-entropy."""
 
-    def objective(margins: Array, data: Any) -> tuple[Array, Array]:
+    def objective(margins: Numbers, data: Any) -> tuple[Array, Array]:
         p = _softmax(margins.reshape(-1, len(prior)) + prior)
         weights = data.get_weight()
         w = weights[:, None] if len(weights) else np.float32(1)

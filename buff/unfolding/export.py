@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 
 __all__ = ["write_tables", "write_weights"]
 
@@ -127,14 +127,14 @@ def _header(name: str, unit: str) -> dict[str, str]:
     return {"name": name, "units": unit} if unit else {"name": name}
 
 
-def _totals(result: Any, name: str, edges: Array) -> list[dict[str, Any]]:
+def _totals(result: Any, name: str, edges: Numbers) -> list[dict[str, Any]]:
     return [
         {"name": "unfolded events in all", "value": float(result.weights.sum())},
         {"name": "unfolded events beyond the bins", "value": result.beyond(name, edges)},
     ]
 
 
-def _ranges(edges: Array) -> list[dict[str, float]]:
+def _ranges(edges: Numbers) -> list[dict[str, float]]:
     return [{"low": float(low), "high": float(high)} for low, high in pairwise(edges)]
 
 

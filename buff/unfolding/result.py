@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from buff.errors import MissingExtraError
-from buff.protocols import Array
+from buff.protocols import Array, Mask, TableLike
 from buff.tables import Columns
 from buff.unfolding.binning import Binning, Covariance
 from buff.unfolding.events import Simulation
@@ -62,7 +62,7 @@ class Diagnostics:
         return "\n".join(sentences)
 
     @classmethod
-    def of(cls, unfolded: Unfolded, measured: Measured, outside: Array) -> "Diagnostics":
+    def of(cls, unfolded: Unfolded, measured: Measured, outside: Mask) -> "Diagnostics":
         """Of an unfolding."""
         s = unfolded.signal
         share, effective = s.sum() / measured.weights.sum(), effective_size(s) / measured.of_data.inflation
@@ -228,7 +228,7 @@ class UnfoldingResult:
         """
         write_weights(Path(path), self)
 
-    def plot_unfolded(self, column: str | int, bins: Any = 30, *, truth: Any = None, **style: Any) -> Any:
+    def plot_unfolded(self, column: str | int, bins: Any = 30, *, truth: TableLike | None = None, **style: Any) -> Any:
         """Unfolded, simulated and measured distribution, with the ratio to the truth.
 
         The band is the total error of the replicas, where there are some, else the Poisson error of the weights: of the
@@ -315,7 +315,7 @@ class UnfoldingResult:
         unfolded: Unfolded,
         replicas: tuple[Replica, ...],
         diagnostics: Diagnostics,
-        outside: Array,
+        outside: Mask,
         simulation: Simulation,
         measured: Measured,
     ) -> "UnfoldingResult":

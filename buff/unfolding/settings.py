@@ -17,6 +17,7 @@ __all__ = [
     "check_count",
     "check_settings",
     "classifier_settings",
+    "default_generator",
     "replica_counts",
 ]
 
@@ -32,6 +33,8 @@ SCORES_ALONE: dict[str, Any] = {
 METHODS: Mapping[str, int | None] = {"iterated": None, "conditional": 1, "bridge": 1, "reweight": None}
 #: Where an uncertainty may come from.
 SOURCES = ("data", "simulation", "model")
+#: Rows that a node of the default generator is trained on.
+_NOISE_BUDGET = 150_000
 
 
 def check_settings(unfolder: Any) -> None:
@@ -49,7 +52,7 @@ def check_settings(unfolder: Any) -> None:
     _check_generator(unfolder)
 
 
-def check_count(name: str, value: Any, other: str = "") -> None:
+def check_count(name: str, value: object, other: str = "") -> None:
     """Raise ValueError for what is no integer of at least 1; ``other`` is what else may be said."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1{other}, found {value!r}")
@@ -86,6 +89,16 @@ def classifier_settings(classifier: Any) -> ClassifierSettings:
     if unknown:
         raise ValueError(f"classifier has no setting {sorted(unknown)}; the settings are {', '.join(known)}")
     return ClassifierSettings(**classifier)
+
+
+def default_generator(method: str, n_matched: int, **how: Any) -> BUFF | BUFFTransport:
+    """What the flow of a method is a clone of where the user gives nothing, for so many events that pass both cuts."""
+    if method == "bridge":
+        return BUFFTransport(noise="auto", **SCORES_ALONE, **how)
+    # all noise draws of an event share its conditions: no split for the sake of single events
+    split = {"min_split_loss": 0.5 * max(1.0, _NOISE_BUDGET / n_matched)}
+    forest: dict[str, Any] = {"max_depth": 6, "reg_lambda": 100.0, "noise_budget": _NOISE_BUDGET, "tree_params": split}
+    return BUFF(**forest, **SCORES_ALONE, **how)
 
 
 def _check_generator(unfolder: Any) -> None:
