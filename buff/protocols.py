@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "Array",
+    "BinsLike",
     "Coupling",
     "Field",
+    "FlagsLike",
     "HasArrow",
     "Indices",
     "Integers",
@@ -46,6 +48,10 @@ Integers: TypeAlias = NDArray[np.integer[Any]]
 Indices: TypeAlias = NDArray[np.intp]
 #: What becomes weights of events, (n,).
 WeightsLike: TypeAlias = ArrayLike
+#: What becomes one boolean an event, (n,).
+FlagsLike: TypeAlias = ArrayLike
+#: A number of bins or their rising edges, or one of these for each of several columns.
+BinsLike: TypeAlias = ArrayLike
 #: Standard normal numbers of the shape, library and precision of its argument; a fresh draw each call.
 Noise: TypeAlias = Callable[[Array], Array]
 #: ``(x0, x1, rng) -> (rows of x0, rows of x1)``: which noise goes with which datum.

@@ -14,7 +14,7 @@ from buff.protocols import Array
 __all__ = ["checked_array", "checked_list", "checked_number", "checked_record", "read_array", "require"]
 
 
-def require(holds: Any, what: str) -> None:
+def require(holds: object, what: str) -> None:
     """Raise ArchiveError that says ``what`` is wrong, unless the condition holds."""
     if not holds:
         raise ArchiveError(what)

@@ -176,7 +176,7 @@ def _digits(text: Any, name: str) -> int:
     return int(text)
 
 
-def _whole(values: Any, name: str) -> Array:
+def _whole(values: object, name: str) -> Array:
     if isinstance(values, list) and not all(type(value) is int for value in values):
         raise ArchiveError(f"trees: {name} holds more than whole numbers")
     array = np.asarray(values)
@@ -184,7 +184,7 @@ def _whole(values: Any, name: str) -> Array:
     return array.astype(np.int64)
 
 
-def _real(values: Any, name: str) -> Array:
+def _real(values: object, name: str) -> Array:
     array = np.asarray(values) if isinstance(values, np.ndarray) else np.empty((0, 0))
     _require(array.ndim == 1 and array.dtype.kind == "f", f"{name} is no array of numbers")
     return array

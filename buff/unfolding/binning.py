@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from buff.metrics import automatic_bins
-from buff.protocols import Array, Indices, Numbers, Weights
+from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
 
 __all__ = ["Binning", "Covariance"]
@@ -143,7 +143,7 @@ def _name(events: Columns, column: Any) -> str:
     return str(column)
 
 
-def _edges(events: Columns, weights: Weights, name: str, bins: Any) -> Array:
+def _edges(events: Columns, weights: Weights, name: str, bins: BinsLike) -> Array:
     values = events.arrays[events.names.index(name)]
     if values.dtype.kind not in "biuf":
         raise ValueError(f"column {name!r} holds {values.dtype} and no numbers: it cannot be put in bins")

@@ -7,7 +7,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from buff.protocols import Array, Integers, Mask, TableLike, Values, WeightsLike
+from buff.protocols import Array, FlagsLike, Integers, Mask, TableLike, Values, WeightsLike
 from buff.tables import Columns, read
 from buff.tables.columns import recognised
 from buff.transforms import TableTransformer
@@ -73,8 +73,8 @@ class Simulation:
         cls,
         truth: TableLike,
         reco: TableLike,
-        pass_truth: Any = None,
-        pass_reco: Any = None,
+        pass_truth: FlagsLike | None = None,
+        pass_reco: FlagsLike | None = None,
         sample_weight: WeightsLike | None = None,
         negative_weights: str = "error",
     ) -> "Simulation":

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from buff.generators import BUFF, BUFFTransport
 from buff.trees import ClassifierSettings
 from buff.weights import POLICIES
+
+if TYPE_CHECKING:
+    from buff.unfolding.unfolder import Unfolder
 
 __all__ = [
     "METHODS",
@@ -37,7 +40,7 @@ SOURCES = ("data", "simulation", "model")
 _NOISE_BUDGET = 150_000
 
 
-def check_settings(unfolder: Any) -> None:
+def check_settings(unfolder: "Unfolder") -> None:
     """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
     if not isinstance(unfolder.method, str) or unfolder.method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; found {unfolder.method!r}")
@@ -101,7 +104,7 @@ def default_generator(method: str, n_matched: int, **how: Any) -> BUFF | BUFFTra
     return BUFF(**forest, **SCORES_ALONE, **how)
 
 
-def _check_generator(unfolder: Any) -> None:
+def _check_generator(unfolder: "Unfolder") -> None:
     generator, method = unfolder.generator, unfolder.method
     if generator is None or method == "reweight":
         return

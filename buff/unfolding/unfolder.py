@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from buff.generators.scoring import energy_score
-from buff.protocols import RandomState, TableLike, WeightsLike
+from buff.protocols import FlagsLike, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.trees import ClassifierSettings
@@ -222,8 +222,8 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         truth: TableLike,
         reco: TableLike,
         *,
-        pass_truth: Any = None,
-        pass_reco: Any = None,
+        pass_truth: FlagsLike | None = None,
+        pass_reco: FlagsLike | None = None,
         sample_weight: WeightsLike | None = None,
     ) -> float:
         """How good posteriors of events with known truth are, for model selection: larger is better.
