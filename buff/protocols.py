@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "Array",
     "BinsLike",
+    "ConditionLike",
     "Coupling",
     "Field",
     "FlagsLike",
@@ -46,8 +47,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 Integers: TypeAlias = NDArray[np.integer[Any]]
 #: Row numbers.
 Indices: TypeAlias = NDArray[np.intp]
-#: What becomes weights of events, (n,).
-WeightsLike: TypeAlias = ArrayLike
+#: What becomes weights of events, (n,); None stands for ones.
+WeightsLike: TypeAlias = ArrayLike | None
 #: What becomes one boolean an event, (n,).
 FlagsLike: TypeAlias = ArrayLike
 #: A number of bins or their rising edges, or one of these for each of several columns.
@@ -71,6 +72,8 @@ class HasArrow(Protocol):
 
 #: What :func:`buff.tables.read` takes.
 TableLike: TypeAlias = ArrayLike | Mapping[str, ArrayLike] | HasArrow
+#: Conditions of events: a table, or an array of one number or label an event; one row may hold for all.
+ConditionLike: TypeAlias = TableLike | None
 
 
 class Field(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -12,7 +12,7 @@ from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords
 
-__all__ = ["SampleRequest", "condition_normals", "dequantization_noise"]
+__all__ = ["SampleRequest", "ScoreModel", "condition_normals", "dequantization_noise"]
 
 T = TypeVar("T")
 
@@ -119,6 +119,22 @@ class SampleRequest:
         # trees release the interpreter's lock while they predict, so threads are enough
         run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+class ScoreModel(Protocol):
+    """What draws scores: a :class:`buff.flows.FlowModel`, a mixture of them, a network with its solver."""
+
+    def draw(self, batch: SampleRequest) -> Array:
+        """Scores of one batch of events, (n, d)."""
+        ...
+
+    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of all events at the start and after every step."""
+        ...
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, named arrays, named blobs."""
+        ...
 
 
 def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:

@@ -33,7 +33,7 @@ from buff.generators.structured import (
     pinned_schema,
     rows_as_scores,
 )
-from buff.protocols import Array, Numbers, RandomState, TableLike, WeightsLike
+from buff.protocols import ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
@@ -202,7 +202,7 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
     def plan(
-        self, X: TableLike, *, condition: TableLike | None = None, sample_weight: WeightsLike | None = None
+        self, X: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
     ) -> CostEstimate:
         """What :meth:`fit` would cost: rows, memory, disk, minutes. Takes a second or two, and trains nothing.
 
@@ -285,7 +285,9 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
             student._set_model(model, model.cost)
         return student
 
-    def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
+    def _learn(
+        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
+    ) -> None:
         classes = self._classes(condition, features, sample_weight)
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
@@ -301,7 +303,9 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
 
-    def _classes(self, condition: Any, features: Numbers | None, sample_weight: WeightsLike) -> Classes | None:
+    def _classes(
+        self, condition: ConditionLike, features: Numbers | None, sample_weight: WeightsLike
+    ) -> Classes | None:
         """The classes that get a flow of their own."""
         if features is None and self.classes == "auto":
             return None

@@ -15,7 +15,7 @@ __all__ = ["as_pair", "check_noise", "check_same_columns", "merge_duplicates", "
 
 
 def paired_data(
-    bounds: tuple[Array, Array], features: Numbers, condition: Numbers | None, sample_weight: Any, noise: float
+    bounds: tuple[Array, Array], features: Numbers, condition: Numbers | None, sample_weight: WeightsLike, noise: float
 ) -> tuple[FlowMatchingData, ReproducibleLinear | None]:
     """Flow from the linear prediction of a row's scores, plus noise, to the scores.
 

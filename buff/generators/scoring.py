@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from buff.protocols import Numbers, Scores, TableLike, Weights, WeightsLike
+from buff.protocols import ConditionLike, Numbers, Scores, TableLike, Weights, WeightsLike
 from buff.tables import validate_data
 from buff.transforms.conditions import read_any
 from buff.transforms.transformer import checked_weights
@@ -31,8 +31,8 @@ class ScoredEvents:
         X: TableLike,
         y: object = None,
         *,
-        condition: TableLike | None = None,
-        sample_weight: WeightsLike | None = None,
+        condition: ConditionLike = None,
+        sample_weight: WeightsLike = None,
     ) -> float:
         r"""How alike generated and given rows are, for model selection: larger is better, 0 is perfect.
 
@@ -97,8 +97,8 @@ class ScoredPairs:
         X: TableLike,
         y: TableLike,
         *,
-        condition: TableLike | None = None,
-        sample_weight: WeightsLike | None = None,
+        condition: ConditionLike = None,
+        sample_weight: WeightsLike = None,
     ) -> float:
         """How good draws for rows with known targets are, for model selection: larger is better.
 

@@ -12,7 +12,7 @@ from buff.flows import Classes, FlowMatchingData, MixtureModel, PatternedData, S
 from buff.generators.base import EventGenerator
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
-from buff.protocols import Array, Indices, Numbers, RandomState, Scores, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, Indices, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.tables import Columns, Schema
 from buff.tables.reduction import TableReduction
 from buff.tables.relations import Relations
@@ -72,7 +72,9 @@ class StructuredGenerator(EventGenerator):
         if self.atoms not in ATOMS:
             raise ValueError(f"atoms must be one of {', '.join(ATOMS)}, found {self.atoms!r}")
 
-    def _read(self, X: TableLike, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
+    def _read(
+        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
+    ) -> tuple[Columns, Array | None, Any]:
         columns, features, weights = super()._read(X, condition, sample_weight)
         self._reduction = TableReduction.of(columns, self.schema, self.relations)
         return self._reduction.reduce(columns), features, weights
@@ -92,7 +94,7 @@ class StructuredGenerator(EventGenerator):
         return self._reduction.template.restore(tuple(np.concatenate(v) for v in zip(*parts, strict=True)))
 
     def trajectory(
-        self, n_samples: int = 1, *, condition: TableLike | None = None, random_state: RandomState = None
+        self, n_samples: int = 1, *, condition: ConditionLike = None, random_state: RandomState = None
     ) -> Iterator[Any]:
         """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
         check_is_fitted(self)
@@ -137,7 +139,11 @@ def rows_as_scores(
 
 
 def find_classes(
-    choice: str, encoder: ConditionEncoder | None, condition: TableLike, features: Numbers | None, weights: Array | None
+    choice: str,
+    encoder: ConditionEncoder | None,
+    condition: ConditionLike,
+    features: Numbers | None,
+    weights: Array | None,
 ) -> Classes | None:
     """The classes that get models of their own; None where all rows share one.
 

@@ -26,7 +26,7 @@ from buff.generators.pairing import as_pair, check_noise, check_same_columns, pa
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
-from buff.protocols import Array, Numbers, RandomState, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any, single_column
@@ -138,7 +138,9 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         parameters = dict(locals())
         super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
-    def fit(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> "BUFFTransport":
+    def fit(
+        self, X: TableLike, y: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
+    ) -> "BUFFTransport":
         """Learn the way from X to y.
 
         Parameters
@@ -168,22 +170,22 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         X: TableLike,
         y: TableLike,
         *,
-        condition: TableLike | None = None,
-        sample_weight: WeightsLike | None = None,
+        condition: ConditionLike = None,
+        sample_weight: WeightsLike = None,
     ) -> CostEstimate:
         """What :meth:`fit` would cost: see :meth:`buff.BUFF.plan`."""
         twin = type(self)(**self.get_params())
         return twin._plan(twin._prepare(X, y, condition, sample_weight))
 
     def fit_transform(
-        self, X: TableLike, y: TableLike, *, condition: Any = None, sample_weight: WeightsLike | None = None
+        self, X: TableLike, y: TableLike, *, condition: Any = None, sample_weight: WeightsLike = None
     ) -> Any:
         """:meth:`fit`, then :meth:`transform` of the source."""
         self.fit(X, y, condition=condition, sample_weight=sample_weight)
         of_source = condition if self.coupling == "paired" or condition is None else condition[0]
         return self.transform(X, condition=of_source)
 
-    def transform(self, X: TableLike, *, condition: TableLike | None = None, random_state: RandomState = None) -> Any:
+    def transform(self, X: TableLike, *, condition: ConditionLike = None, random_state: RandomState = None) -> Any:
         """One target row a source row: :meth:`sample` with one draw."""
         return self.sample(X, condition=condition, random_state=random_state)
 
@@ -192,7 +194,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         X: TableLike,
         n_samples: int = 1,
         *,
-        condition: Any = None,
+        condition: ConditionLike = None,
         random_state: RandomState = None,
         first_row: int = 0,
         batch_size: int | None = None,
@@ -250,7 +252,9 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         both = source if features is None else np.hstack([source, features])
         return (None, both) if self._prediction is None else (self._prediction(both), features)
 
-    def _prepare(self, X: TableLike, y: TableLike, condition: Any, sample_weight: Any) -> FlowMatchingData:
+    def _prepare(
+        self, X: TableLike, y: TableLike, condition: ConditionLike, sample_weight: WeightsLike
+    ) -> FlowMatchingData:
         """Validate everything, and bring both tables to scores."""
         self._check_parameters()
         coupling, noise = self.get_coupling(), check_noise(self.noise, self.coupling == "paired")
@@ -266,7 +270,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         return self._unpaired(columns, target, condition, sample_weight, Source(noise, coupling=coupling))
 
     def _paired(
-        self, columns: Columns, target: Columns, condition: TableLike, sample_weight: Any, noise: float
+        self, columns: Columns, target: Columns, condition: ConditionLike, sample_weight: WeightsLike, noise: float
     ) -> FlowMatchingData:
         if len(columns) != len(target):
             raise ValueError(
@@ -284,7 +288,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         return data
 
     def _unpaired(
-        self, columns: Columns, target: Columns, condition: TableLike, sample_weight: WeightsLike, source: Source
+        self, columns: Columns, target: Columns, condition: ConditionLike, sample_weight: WeightsLike, source: Source
     ) -> FlowMatchingData:
         conditions, weights = as_pair(condition, "condition"), as_pair(sample_weight, "sample_weight")
         tables = zip(weights, (columns, target), conditions, strict=True)

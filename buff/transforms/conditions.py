@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from buff.protocols import Array, Scores, TableLike, Values, Weights
+from buff.protocols import Array, Scores, TableLike, Values, WeightsLike
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, read, recognised
 from buff.tables.schema import Schema, infer_schema
@@ -66,7 +66,7 @@ class ConditionEncoder:
         self.overrides = dict(schema or {})
         self.max_levels = max_levels
 
-    def fit(self, condition: Any, sample_weight: Weights | None = None) -> "ConditionEncoder":
+    def fit(self, condition: Any, sample_weight: WeightsLike = None) -> "ConditionEncoder":
         """Learn the levels and the distribution of ``condition``, a table of shape (n, c) or an array of
         shape (n,).
 
@@ -76,11 +76,12 @@ class ConditionEncoder:
             See :func:`~buff.tables.read` and :func:`~buff.tables.infer_schema`.
         """
         columns, self._one_column = read_any(condition)
+        weights = None
         if sample_weight is not None:
-            columns, sample_weight = with_weight(columns, checked_weights(sample_weight, len(columns)))
+            columns, weights = with_weight(columns, checked_weights(sample_weight, len(columns)))
         settings = _layout(columns, infer_schema(columns, self.overrides), self.overrides, self.max_levels)
-        self._space = TableTransformer(schema=settings, bandwidth=0).fit(columns, sample_weight=sample_weight)
-        self._copula = MixedCopula.fit(columns, self.schema, self.overrides, sample_weight)
+        self._space = TableTransformer(schema=settings, bandwidth=0).fit(columns, sample_weight=weights)
+        self._copula = MixedCopula.fit(columns, self.schema, self.overrides, weights)
         return self
 
     @property

@@ -93,7 +93,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_knots = n_knots
         self.bandwidth = bandwidth
 
-    def fit(self, X: Any, y: object = None, sample_weight: WeightsLike | None = None) -> "TableTransformer":
+    def fit(self, X: Any, y: object = None, sample_weight: WeightsLike = None) -> "TableTransformer":
         """Learn the distribution of each column.
 
         Parameters

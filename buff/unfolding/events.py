@@ -75,7 +75,7 @@ class Simulation:
         reco: TableLike,
         pass_truth: FlagsLike | None = None,
         pass_reco: FlagsLike | None = None,
-        sample_weight: WeightsLike | None = None,
+        sample_weight: WeightsLike = None,
         negative_weights: str = "error",
     ) -> "Simulation":
         """Events of two tables whose rows of one number are one event.

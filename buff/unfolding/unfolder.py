@@ -224,7 +224,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         *,
         pass_truth: FlagsLike | None = None,
         pass_reco: FlagsLike | None = None,
-        sample_weight: WeightsLike | None = None,
+        sample_weight: WeightsLike = None,
     ) -> float:
         """How good posteriors of events with known truth are, for model selection: larger is better.
 
@@ -241,7 +241,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         self,
         reco: TableLike,
         *,
-        sample_weight: WeightsLike | None = None,
+        sample_weight: WeightsLike = None,
         background: TableLike | None = None,
         n_iterations: int | None = None,
     ) -> UnfoldingResult:
