@@ -4,6 +4,7 @@ from buff.trees.checked import check_trees
 from buff.trees.classifier import Classifier, ClassifierSettings, CrossFit
 from buff.trees.forest import FlatForest, UnfitForest, flattened
 from buff.trees.regressor import Booster, TreeSettings, cuda_is_available
+from buff.trees.stored import restored_trees, stored_trees
 
 __all__ = [
     "Booster",
@@ -16,4 +17,6 @@ __all__ = [
     "check_trees",
     "cuda_is_available",
     "flattened",
+    "restored_trees",
+    "stored_trees",
 ]
