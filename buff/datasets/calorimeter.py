@@ -20,6 +20,7 @@ __all__ = [
     "Layer",
     "Showers",
     "load_calochallenge",
+    "load_showers",
     "save_calochallenge",
 ]
 
@@ -34,6 +35,8 @@ ELECTRONS_2 = physics.GEOMETRIES["ds2"].layers
 ELECTRONS_3 = physics.GEOMETRIES["ds3"].layers
 #: The geometries by their number of voxels.
 GEOMETRIES = {g.n_voxels: g.layers for g in physics.GEOMETRIES.values()}
+#: Simulated photon showers that come with buff, in random order.
+_SHOWERS = Path(__file__).parent / "data" / "showers.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +109,39 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
     layers = GEOMETRIES.get(showers.shape[1], ())
     known = np.array_equal(bounds, _bounds(layers))
     return Showers(energies.reshape(-1), showers, bounds, layers if known else ())
+
+
+def load_showers(n: int | None = None) -> Showers:
+    """Photon showers that come with buff: 3,200, 400 of each energy 2^8, 2^9, ..., 2^15 MeV, in random order.
+
+    From Geant4 11.4 (G4EmStandardPhysics, production cut 0.7 mm): photons on the axis of a stack of lead and liquid
+    argon, deposits divided by the sampling fraction of their layer, in the 368 voxels of the CaloChallenge's dataset 1
+    (photons). They are no files of the challenge. Energies are rounded to 11 significant bits.
+
+    Parameters
+    ----------
+    n : int, optional
+        The first ``n`` showers only.
+
+    Raises
+    ------
+    ValueError
+        When ``n`` is below 1.
+
+    References
+    ----------
+    S. Agostinelli et al. (2003), doi:10.1016/S0168-9002(03)01368-8 (Geant4); C. Krause et al. (2024), arXiv:2410.21611.
+
+    Examples
+    --------
+    >>> photons = load_showers(1000)
+    >>> photons.showers.shape, round(float(photons.showers.sum() / photons.incident_energies.sum()), 2)
+    ((1000, 368), 1.0)
+    """
+    if n is not None and n < 1:
+        raise ValueError(f"n is at least 1, got {n!r}")
+    with np.load(_SHOWERS) as stored:
+        return Showers(stored["incident_energies"][:n], stored["showers"][:n], _bounds(PHOTONS), PHOTONS)
 
 
 def save_calochallenge(path: str | Path, showers: Any, incident_energies: Any) -> None:

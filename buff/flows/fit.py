@@ -19,13 +19,12 @@ from buff.errors import check_jobs, check_whole
 from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
-from buff.flows.data import Base, FlowMatchingData, RegressionSource
-from buff.flows.gaussian_part import GaussianPart
+from buff.flows.data import NOISE, FlowMatchingData, Source
+from buff.flows.linear import GaussianPart
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
+from buff.flows.nodes import Base, NodeModel, NodeRecord, Nodes, RegressionSource, fit_node, limit_memorisation
 from buff.flows.request import SampleRequest
 from buff.flows.smooth import SmoothedTrees
-from buff.flows.source import NOISE, Source
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
 from buff.randomness import seed_from, training_seed

@@ -9,12 +9,10 @@ import numpy as np
 
 from buff import kernels
 from buff.fields import NodeField
-from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.compiled import CompiledFlow
 from buff.flows.cost import CostEstimate
-from buff.flows.gaussian_part import GaussianPart
-from buff.flows.linear import ConditionalStandardizer
+from buff.flows.linear import ConditionalStandardizer, GaussianPart, ReproducibleLinear
 from buff.flows.nodes import NodeModel, Nodes
 from buff.flows.request import SampleRequest
 from buff.flows.smooth import load_trees
@@ -22,7 +20,7 @@ from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.records import checked_array, checked_list, checked_number, checked_record, require
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
-from buff.trees import Booster
+from buff.trees import Booster, device_arrays, to_numpy
 
 __all__ = ["FlowModel"]
 

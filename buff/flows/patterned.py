@@ -7,22 +7,20 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from buff.flows.arrays import ReproducibleLinear
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate
-from buff.flows.data import FlowMatchingData
+from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import FlowSettings, train_flow
-from buff.flows.linear import ConditionalStandardizer
+from buff.flows.linear import ConditionalStandardizer, ReproducibleLinear
 from buff.flows.model import FlowModel
 from buff.flows.nodes import Nodes
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
-from buff.flows.source import NOISE, Source
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, seed_from, training_seed
 
-__all__ = ["PatternedData", "PatternedFlow", "train_patterned", "train_rows"]
+__all__ = ["PatternedData", "PatternedFlow", "train_patterned"]
 
 #: Stream of an event's random numbers that chooses its pattern.
 _PATTERN = 2**31 + 2
@@ -183,19 +181,6 @@ class PatternedFlow:
             condition = np.broadcast_to(condition, (batch.n, condition.shape[1]))
         classes = self.patterns.draw(ndtr(u.astype(np.float64)), condition)
         return replace(batch, condition=_beside(self.patterns.features[classes], condition)), classes
-
-
-def train_rows(
-    data: FlowMatchingData | PatternedData,
-    settings: FlowSettings,
-    *,
-    calibrated: Array | None = None,
-    seed: int | None = None,
-) -> FlowModel | PatternedFlow:
-    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
-    if isinstance(data, PatternedData):
-        return train_patterned(data, settings, calibrated=calibrated, seed=seed)
-    return train_flow(data, settings, calibrated=calibrated, seed=seed)
 
 
 def train_patterned(

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
+from buff.flows.linear import ReproducibleLinear
 from buff.protocols import Array
 from buff.records import checked_array, read_array, require
-from buff.trees import Booster, FlatForest, restored_trees, stored_trees
+from buff.trees import Booster, FlatForest, device_arrays, restored_trees, stored_trees, to_numpy
 
 __all__ = ["PolynomialRidge", "SmoothedTrees", "load_trees"]
 

@@ -260,7 +260,8 @@ class EventGenerator(ScoredEvents, TableGenerator):
         MemoryError
             The fit needs more than ``max_memory``.
         """
-        X, condition = split_conditions(X, condition)
+        if condition is not None:
+            X, condition = split_conditions(X, condition)
         self._learn(*self._read(X, condition, sample_weight), condition)
         return self
 

@@ -23,12 +23,16 @@ from buff.flows import (
     Source,
     distill,
     teaching_seed,
-    train_rows,
 )
-from buff.generators.classes import ClassEstimator, find_classes, pinned_schema
 from buff.generators.deployment import Deployable
-from buff.generators.parameters import smooth_of
-from buff.generators.structured import StructuredGenerator, rows_as_scores
+from buff.generators.parameters import smooth_of, train_rows
+from buff.generators.structured import (
+    ClassEstimator,
+    StructuredGenerator,
+    find_classes,
+    pinned_schema,
+    rows_as_scores,
+)
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.tables import Columns

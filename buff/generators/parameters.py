@@ -19,21 +19,21 @@ from buff.flows import (
     PatternedData,
     PatternedFlow,
     estimate_cost,
-    train_rows,
+    train_flow,
+    train_patterned,
 )
-from buff.flows.source import NOISE, Source
+from buff.flows.data import NOISE, Source
 from buff.generators.base import TableGenerator
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.atoms import atoms_of
-from buff.transforms.scores import score_bounds
 from buff.trees import TreeSettings, cuda_is_available
 from buff.trees.regressor import FEATURES, LAYOUTS
 from buff.weights import POLICIES
 
-__all__ = ["FlowEstimator", "resolve_device", "smooth_of"]
+__all__ = ["FlowEstimator", "resolve_device", "smooth_of", "train_rows"]
 
 #: Names under which XGBoost takes what its trees are grown with; others it would pass over in silence.
 _TREE_PARAMS = (
@@ -167,7 +167,7 @@ class FlowEstimator(TableGenerator):
         source: Source = NOISE,
     ) -> FlowMatchingData:
         """The rows of a table as scores, between the ends of the ranks that their values own."""
-        return FlowMatchingData.of(score_bounds(space, columns), features, sample_weight, source)
+        return FlowMatchingData.of(space.bounds(columns), features, sample_weight, source)
 
     def _plan(self, data: FlowMatchingData | PatternedData) -> CostEstimate:
         """What :meth:`_train` would cost, after a trial."""
@@ -198,6 +198,19 @@ class FlowEstimator(TableGenerator):
         kind = MixtureModel if "classes" in archive.record else PatternedFlow
         parts = {**known, **archive.record}, archive.arrays, archive.blobs
         self._set_model(kind.from_arrays(*parts, device=settings.trees.device))
+
+
+def train_rows(
+    data: FlowMatchingData | PatternedData,
+    settings: FlowSettings,
+    *,
+    calibrated: Array | None = None,
+    seed: int | None = None,
+) -> FlowModel | PatternedFlow:
+    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
+    if isinstance(data, PatternedData):
+        return train_patterned(data, settings, calibrated=calibrated, seed=seed)
+    return train_flow(data, settings, calibrated=calibrated, seed=seed)
 
 
 def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -> Array:

@@ -30,7 +30,6 @@ from buff.protocols import Array
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any, single_column
-from buff.transforms.scores import score_bounds
 
 __all__ = ["BUFFTransport"]
 
@@ -235,7 +234,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
     ) -> tuple[Array | None, Array | None]:
         """What the noise of the source is added to, and conditions of the field."""
         if self._source_space is not None:
-            low, high = (ndtr(z).repeat(draws, axis=0) for z in score_bounds(self._source_space, columns))
+            low, high = (ndtr(z).repeat(draws, axis=0) for z in self._source_space.bounds(columns))
             return RankIntervals(low, high).at(dequantization_noise(seed, first, *low.shape)), features
         assert self._source is not None
         source = self._source.transform(columns).repeat(draws, axis=0)
@@ -272,7 +271,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         encoder = ConditionEncoder().fit(columns, sample_weight)
         self._source, self.source_schema_ = encoder, encoder.schema
         features = encoder.transform(columns)
-        data, self._prediction = paired_data(score_bounds(self.space_, target), features, own, sample_weight, noise)
+        data, self._prediction = paired_data(self.space_.bounds(target), features, own, sample_weight, noise)
         return data
 
     def _unpaired(

@@ -107,7 +107,7 @@ class TableReduction:
             found = find_relations(rest, angles, bounded)
         else:
             found = Relations.learn([*angles, *stated], rest)
-        if not (dropped or ids or len(found)):
+        if not (dropped or ids or found.relations):
             return cls(columns.names)
         whole = columns.select(kept)
         patterns = {name: IdPattern.of(table[name]) for name in ids}

@@ -22,8 +22,7 @@ from scipy.special import ndtr, ndtri
 from buff import kernels
 from buff.protocols import Array
 from buff.transforms.checked import check_quantile_map
-from buff.transforms.lattice import Lattice
-from buff.transforms.quantiles import Polyline, compress, gap_levels, merge, merge_at, smooth
+from buff.transforms.quantiles import Lattice, Polyline, compress, gap_levels, merge, merge_at, smooth
 from buff.transforms.tails import Tail
 
 __all__ = ["Placement", "QuantileMap"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -10,18 +10,7 @@ from buff.protocols import Array
 from buff.transforms.quantile_map import Placement, QuantileMap
 from buff.transforms.transformer import checked_weights
 
-__all__ = ["NormalScores", "score_bounds"]
-
-
-class Encoder(Protocol):
-    """Whatever encodes rows as scores, repeated values at a place inside the ranks that they own."""
-
-    def encode(self, X: Any, place: Placement) -> Array: ...
-
-
-def score_bounds(encoder: Encoder, X: Any) -> tuple[Array, Array]:
-    """Scores of both ends of the ranks that the values of each row own, float32 of shape (n, d)."""
-    return encoder.encode(X, 0.0), encoder.encode(X, 1.0)
+__all__ = ["NormalScores"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +47,10 @@ class NormalScores:
         for j, (ranks, column) in enumerate(zip(self.columns, values, strict=True)):
             z[:, j] = ranks.encode(column, place)
         return z
+
+    def bounds(self, x: Array) -> tuple[Array, Array]:
+        """Scores of both ends of the ranks that values own, float32 of shape (n, d)."""
+        return self.encode(x, 0.0), self.encode(x, 1.0)
 
     def decode(self, z: Array) -> Array:
         """Values, float64 of shape (n, d), of scores z (n, d)."""

@@ -134,6 +134,12 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Which dimensions, bool of shape ``(n_dims_,)``, are scores of numbers that hardly ever repeat."""
         return np.array([_is_smooth(e) for e in self.encoders_ for _ in e.names], bool)
 
+    @property
+    def has_atoms(self) -> bool:
+        """Whether any value, or missing ones, owns ranks."""
+        maps = [e.ranks for e in self.encoders_ if isinstance(e, NumberEncoder | LevelEncoder)]
+        return any(len(ranks.atoms) or ranks.missing for ranks in maps)
+
     def transform(self, X: Any) -> Array:
         """Normal scores, float32 of shape ``(n, n_dims_)``; repeated values at the centre of their interval."""
         return self.encode(X, 0.5)
@@ -156,6 +162,10 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             start, stop = stop, stop + len(encoder.names)
             Z[:, start:stop] = encoder.encode(values, place)
         return Z
+
+    def bounds(self, X: Any) -> tuple[Array, Array]:
+        """Scores of both ends of the ranks that the values of each row own, float32 of shape ``(n, n_dims_)``."""
+        return self.encode(X, 0.0), self.encode(X, 1.0)
 
     def decode(self, Z: Array) -> tuple[Array, ...]:
         """One array of natural dtype a column, from scores of shape ``(n, n_dims_)``."""

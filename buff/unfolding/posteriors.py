@@ -19,7 +19,7 @@ from buff.generators.pairing import check_noise, paired_data
 from buff.protocols import Array
 from buff.tables import Columns
 from buff.transforms import TableTransformer
-from buff.transforms.scores import NormalScores, score_bounds
+from buff.transforms.scores import NormalScores
 from buff.trees import Booster, FlatForest, TreeSettings, restored_trees, stored_trees
 from buff.unfolding.events import Simulation
 
@@ -162,7 +162,7 @@ class LocatedFlow:
         residuals = NormalScores.fit(e, given, extrapolate=generator.tails == "extrapolate")
         conditions = NormalScores.fit(c, given)
         flow = fit_flow(
-            score_bounds(residuals, e),
+            residuals.bounds(e),
             generator.flow_settings,
             condition=conditions.encode(c),
             sample_weight=given,
@@ -254,7 +254,7 @@ class Bridge:
         features = NormalScores.fit(c, given)
         scores = NormalScores.fit(z, given, extrapolate=generator.tails == "extrapolate")
         noise = check_noise(generator.noise, paired=True)
-        data, prediction = paired_data(score_bounds(scores, z), features.encode(c), None, given, noise)
+        data, prediction = paired_data(scores.bounds(z), features.encode(c), None, given, noise)
         flow = train_flow(data, generator.flow_settings, seed=seed)
         return cls(flow, scores, features, prediction, s.truth_space, s.reco_space, generator.n_jobs)
 

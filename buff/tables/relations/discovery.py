@@ -60,14 +60,14 @@ def find_relations(
     relations: list[Relation] = list(stated)
     with np.errstate(all="ignore"):  # numbers of any size
         relations += _found(columns, relations, untouched)
-    return Relations.learn(relations, columns)
+    return Relations.learn(relations, columns) if relations else Relations((), columns.names, columns.names)
 
 
 def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[str]) -> list[Relation]:
     told, relations = {relation.target for relation in stated}, list(stated)
     if len(columns) >= _FEWEST_ROWS:
         table = dict(zip(columns.names, columns.arrays, strict=True))
-        free = [name for name, values in table.items() if len(np.unique(joint_codes(values[:1000]))) > 1]
+        free = [name for name, values in table.items() if _varies(values[:1000])]
         for finder in (_scaled, _lookups, _sums, _orders):
             names = [name for name in free if name not in told]
             for relation in finder(table, names):
@@ -76,6 +76,11 @@ def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[s
                 relations.append(relation)
                 told.add(relation.target)
     return relations[len(stated) :]
+
+
+def _varies(values: Array) -> bool:
+    """Whether there is more than one value; missing is one."""
+    return len(np.unique(joint_codes(values) if values.dtype.kind == "O" else values)) > 1
 
 
 def _circular(relation: Relation, others: list[Relation]) -> bool:
@@ -224,13 +229,22 @@ def _sums(table: Table, names: Sequence[str]) -> Iterator[Relation]:
             yield relation
 
 
+def _there(values: Array) -> Array:
+    """Which rows have a value."""
+    if values.dtype.kind == "f" and not np.isnan(values).any():
+        ends = [np.count_nonzero(values == end) for end in (values.min(), values.max())]
+        if max(ends) == 1:  # what stands for "none" repeats
+            return np.ones(len(values), bool)
+    return Absence.of(values).there(values)
+
+
 def _zero_where_absent(table: Table, names: Sequence[str]) -> Array:
     n = len(next(iter(table.values())))
     rows = slice(None, None, max(1, n // _GUESS_ROWS))
     columns = []
     for name in names:
         values = table[name]
-        columns.append(np.where(Absence.of(values).there(values), values, 0).astype(np.float64)[rows])
+        columns.append(np.where(_there(values), values, 0).astype(np.float64)[rows])
     return np.column_stack(columns) if columns else np.empty((0, 0))
 
 
@@ -240,7 +254,7 @@ def _orders(table: Table, names: Sequence[str]) -> Iterator[Relation]:
     if len(comparable) > _MOST_NUMBERS:
         return
     rng = np.random.default_rng(0)
-    there = {name: Absence.of(table[name]).there(table[name]) for name in comparable}
+    there = {name: _there(table[name]) for name in comparable}
     for upper in comparable:
         nearest: tuple[float, str] | None = None
         for lower in comparable:
