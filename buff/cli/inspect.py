@@ -38,6 +38,7 @@ def inspect(
     typer.echo(_aligned(settings))
     if hasattr(generator, "backend_"):
         typer.echo(f"\nsamples with: {generator.backend_} ({why()})")
+        typer.echo(f"keeps trees as: {generator.trees_}")
     typer.echo(f"\n{generator.nodes_}")
 
 

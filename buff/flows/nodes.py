@@ -12,7 +12,7 @@ from buff.flows.linear import GaussianPart, LinearVelocity, NodeFrame, Reproduci
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
 from buff.records import checked_number, checked_record, require
-from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened
+from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened, stored_trees
 
 __all__ = ["Base", "NodeModel", "NodeRecord", "Nodes", "RegressionSource", "fit_node", "limit_memorisation"]
 
@@ -151,6 +151,11 @@ class NodeModel:
         if self.frame is None:
             return velocity + self.trees(_joined(x, condition))
         return velocity + self.frame.velocity(self.trees(self.frame.features(x, condition)))
+
+    def trees_bytes(self) -> bytes:
+        """Inverse of :func:`buff.flows.smooth.load_trees`."""
+        assert self.trees is not None
+        return self.trees.to_bytes() if isinstance(self.trees, SmoothedTrees) else stored_trees(self.trees)
 
     @property
     def frame_velocity(self) -> Callable[[Array, Array, Array | None], Array] | None:

@@ -97,6 +97,11 @@ class PatternedFlow:
         return self.flow.backend
 
     @property
+    def unfit_trees(self) -> int:
+        """Nodes whose trees bytes cannot hold."""
+        return self.flow.unfit_trees
+
+    @property
     def records(self) -> Nodes:
         """Rounds, variance explained and seconds of every node."""
         return self.flow.records

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from buff.flows.linear import ReproducibleLinear
 from buff.protocols import Array
 from buff.records import checked_array, read_array, require
-from buff.trees import Booster, FlatForest, UnfitForest, device_arrays, to_numpy
+from buff.trees import Booster, FlatForest, device_arrays, restored_trees, stored_trees, to_numpy
 
 __all__ = ["PolynomialRidge", "SmoothedTrees", "load_trees"]
 
@@ -137,35 +137,32 @@ class SmoothedTrees:
         return self.trees(features) + self.ridge(features[:, self.first :])
 
     def to_bytes(self) -> bytes:
-        """Coefficients, then the trees as UBJSON."""
+        """Coefficients, then the trees as :func:`buff.trees.stored_trees` has them."""
         file = io.BytesIO()
         file.write(_MAGIC)
         for array in (np.array([self.ridge.degree, self.first]), *self.ridge.linear.to_arrays().values()):
             np.lib.format.write_array(file, array, allow_pickle=False)
-        return file.getvalue() + self.trees.to_bytes()
+        return file.getvalue() + stored_trees(self.trees)
 
 
-def load_trees(raw: bytes, n_outputs: int, device: str = "cpu") -> Any:
-    """Inverse of ``to_bytes`` of trees, with a polynomial or without."""
+def load_trees(raw: bytes, n_outputs: int, device: str = "cpu", n_features: int | None = None) -> Any:
+    """Trees with a polynomial or without, from ``SmoothedTrees.to_bytes`` or :func:`buff.trees.stored_trees`.
+
+    Raises
+    ------
+    ArchiveError
+        Trees that are refused, or not of these numbers of outputs and of features; a polynomial of other inputs.
+    """
     if not raw.startswith(_MAGIC):
-        return _forest(raw, n_outputs, device)
+        return restored_trees(raw, n_outputs, device, n_features)
     file = io.BytesIO(raw)
     file.seek(len(_MAGIC))
     facts, weights, bias = (read_array(file, "a polynomial") for _ in range(3))
     facts = checked_array(facts, "facts of a polynomial", (2,), kinds="iu", low=0, high=1000)
     parts = {"polynomial/weights": weights, "polynomial/bias": bias}
     linear = ReproducibleLinear.from_arrays(parts, "polynomial", (None, n_outputs)).to_device(device)
-    trees = _forest(raw[file.tell() :], n_outputs, device)
-    return SmoothedTrees(trees, PolynomialRidge(int(facts[0]), linear), int(facts[1]))
-
-
-def _forest(raw: bytes, n_outputs: int, device: str) -> Booster | FlatForest:
-    """Trees of a file, as plain arrays where a processor predicts them."""
-    if device == "cpu":
-        try:
-            forest = FlatForest.from_bytes(raw)
-            require(forest.n_outputs == n_outputs, f"trees of {forest.n_outputs} outputs, not {n_outputs}")
-            return forest
-        except UnfitForest:
-            pass
-    return Booster.from_bytes(raw, n_outputs, device)
+    trees = restored_trees(raw[file.tell() :], n_outputs, device, n_features)
+    degree, first = map(int, facts)
+    fits = degree in (2, 3) and _n_terms(trees.n_features - first, degree) == len(weights)
+    require(fits and first < trees.n_features, "a polynomial of other inputs than the trees have")
+    return SmoothedTrees(trees, PolynomialRidge(degree, linear), first)

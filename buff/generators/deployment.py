@@ -30,8 +30,20 @@ class Deployable:
     def backend_(self) -> str:
         """What draws events: instructions of the compiled kernels, or ``"xgboost"`` and why."""
         check_is_fitted(self)
-        models = self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
-        return ", ".join(sorted({model.backend for model in models}))
+        return ", ".join(sorted({model.backend for model in self._flows()}))
+
+    @property
+    def trees_(self) -> str:
+        """How trees are kept: as plain arrays of bytes, or in XGBoost's own format where bytes cannot hold them."""
+        check_is_fitted(self)
+        flows = self._flows()
+        unfit, nodes = sum(flow.unfit_trees for flow in flows), sum(len(flow.records) for flow in flows)
+        if not unfit:
+            return "plain arrays"
+        return f"{unfit} of {nodes} nodes in XGBoost's format: over 8 levels, or over 255 cuts of a feature"
+
+    def _flows(self) -> tuple[Any, ...]:
+        return self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
 
     @property
     def condition_encoder_(self) -> "ConditionEncoder | None":

@@ -11,7 +11,7 @@ from buff.archive import Archive, nested
 from buff.flows import ReproducibleLinear
 from buff.protocols import Array, Indices
 from buff.transforms.quantile_bins import QuantileBins
-from buff.trees import Booster
+from buff.trees import restored_trees, stored_trees
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 
 __all__ = ["EnergySplit", "SplitRows", "SplitSettings"]
@@ -233,10 +233,10 @@ class EnergySplit:
             arrays |= {f"{k}/centres": g.ranks.centres, f"{k}/knots": g.ranks.knots, f"{k}/weights": g.linear.weights}
         blobs = {}
         if self.atoms is not None:
-            arrays["prior"], blobs["atoms"] = self.atoms.prior, self.atoms.booster.to_bytes()
+            arrays["prior"], blobs["atoms"] = self.atoms.prior, stored_trees(self.atoms.booster)
         if self.inside is not None:
             arrays |= {"levels": self.inside.levels, "cdf": self.inside.shares}
-            blobs["inside"] = self.inside.booster.to_bytes()
+            blobs["inside"] = stored_trees(self.inside.booster)
         return Archive("split", record, arrays, blobs)
 
     @classmethod
@@ -250,9 +250,9 @@ class EnergySplit:
             groups[int(k)] = _Group(QuantileBins(own["centres"], own["knots"]), linear, spread)
         atoms = inside = None
         if "atoms" in blobs:
-            atoms = ConditionalShares(arrays["prior"], Booster.from_bytes(blobs["atoms"], len(arrays["prior"])))
+            atoms = ConditionalShares(arrays["prior"], restored_trees(blobs["atoms"], len(arrays["prior"])))
         if "inside" in blobs:
-            trees = Booster.from_bytes(blobs["inside"], len(arrays["levels"]))
+            trees = restored_trees(blobs["inside"], len(arrays["levels"]))
             inside = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees)
         limits = {int(k): limit for k, limit in zip(*record["limits"], strict=True)}
         centre, width = record["scale"]

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from buff.protocols import Array, Numbers
+from buff.trees.forest import FlatForest
 from buff.trees.regressor import Booster, TreeSettings
 
 __all__ = ["ConditionalDistribution", "ConditionalSettings", "ConditionalShares"]
@@ -79,7 +80,7 @@ class ConditionalDistribution:
     levels : array of shape (K,)
     shares : array of shape (K,)
         Distribution function over all rows.
-    booster : Booster
+    booster : Booster or FlatForest
         What features add to ``shares``.
 
     Examples
@@ -94,7 +95,7 @@ class ConditionalDistribution:
 
     levels: Array
     shares: Array
-    booster: Booster
+    booster: Booster | FlatForest
 
     @classmethod
     def fit(
@@ -154,7 +155,7 @@ class ConditionalShares:
     ----------
     prior : array of shape (classes,)
         Logits over all rows.
-    booster : Booster
+    booster : Booster or FlatForest
 
     Examples
     --------
@@ -165,7 +166,7 @@ class ConditionalShares:
     """
 
     prior: Array
-    booster: Booster
+    booster: Booster | FlatForest
 
     @classmethod
     def fit(

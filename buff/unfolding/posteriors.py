@@ -20,7 +20,7 @@ from buff.protocols import Array, Numbers, Scores, Weights
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.scores import NormalScores
-from buff.trees import Booster, TreeSettings
+from buff.trees import Booster, FlatForest, TreeSettings, restored_trees, stored_trees
 from buff.unfolding.events import Simulation
 
 __all__ = ["Bridge", "LocatedFlow", "Location", "Posterior"]
@@ -54,7 +54,7 @@ class Location:
     ----------
     lines : tuple of arrays of shape (c + 1, d)
         Linear part of the mean of each half.
-    means, log_squares : tuple of Booster
+    means, log_squares : tuple of Booster or FlatForest
         What the line leaves, and the log of the squared residual.
     offsets : tuple of arrays of shape (d,)
         Mean of those logs.
@@ -63,8 +63,8 @@ class Location:
     """
 
     lines: tuple[Array, ...]
-    means: tuple[Booster, ...]
-    log_squares: tuple[Booster, ...]
+    means: tuple[Booster | FlatForest, ...]
+    log_squares: tuple[Booster | FlatForest, ...]
     offsets: tuple[Array, ...]
     reach: tuple[Array, Array]
 
@@ -101,8 +101,8 @@ class Location:
         """A JSON-serialisable record, named arrays, and trees."""
         arrays = {f"line/{i}": line for i, line in enumerate(self.lines)}
         arrays |= {f"offset/{i}": offset for i, offset in enumerate(self.offsets)}
-        trees = {f"mean/{i}.ubj": mean.to_bytes() for i, mean in enumerate(self.means)}
-        trees |= {f"log_square/{i}.ubj": squares.to_bytes() for i, squares in enumerate(self.log_squares)}
+        trees = {f"mean/{i}.trees": stored_trees(mean) for i, mean in enumerate(self.means)}
+        trees |= {f"log_square/{i}.trees": stored_trees(squares) for i, squares in enumerate(self.log_squares)}
         return {}, arrays | {"low": self.reach[0], "high": self.reach[1]}, trees
 
     @classmethod
@@ -110,7 +110,7 @@ class Location:
         """Inverse of :meth:`to_arrays`."""
         lines, offsets = (tuple(arrays[f"{name}/{i}"] for i in range(2)) for name in ("line", "offset"))
         means, squares = (
-            tuple(Booster.from_bytes(blobs[f"{name}/{i}.ubj"], len(offsets[i])) for i in range(2))
+            tuple(restored_trees(blobs[f"{name}/{i}.trees"], len(offsets[i])) for i in range(2))
             for name in ("mean", "log_square")
         )
         return cls(lines, means, squares, offsets, (arrays["low"], arrays["high"]))
