@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from buff.protocols import Array, Numbers
-from buff.trees.forest import FlatForest
+from buff.trees.forest import FlatForest, flattened
 from buff.trees.regressor import Booster, TreeSettings
 
 __all__ = ["ConditionalDistribution", "ConditionalSettings", "ConditionalShares"]
@@ -112,7 +112,7 @@ class ConditionalDistribution:
         below = (u[:, None] <= settings.levels).astype(np.float32)
         shares = np.average(below, axis=0, weights=weights).astype(np.float32)
         booster = Booster.fit(features, below - shares, settings.trees, weights=weights, seed=seed)
-        return cls(settings.levels, shares, booster)
+        return cls(settings.levels, shares, flattened(booster))
 
     def cdf(self, features: Numbers) -> Array:
         """Distribution function at the levels, with 0 and 1 at the ends: float32 (n, K + 2)."""
@@ -189,7 +189,7 @@ class ConditionalShares:
         del parameters["objective"]
         data = xgb.QuantileDMatrix(features, one_hot, weight=weights, max_bin=settings.max_bin, nthread=1)
         model = xgb.train(parameters, data, settings.n_estimators, obj=_cross_entropy(prior))
-        return cls(prior, Booster(model, n_classes))
+        return cls(prior, flattened(Booster(model, n_classes)))
 
     def __call__(self, features: Numbers) -> Array:
         """Probabilities, float32 (n, classes)."""
