@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from buff.archive import load
-    from buff.generators import BUFF, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF
+    from buff.generators import BUFF, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF, TreeDensity
     from buff.transforms import TableTransformer
     from buff.unfolding import Unfolder, UnfoldingResult
 
@@ -21,6 +21,7 @@ __all__ = [
     "PublishedBUFF",
     "ShowerBUFF",
     "TableTransformer",
+    "TreeDensity",
     "Unfolder",
     "UnfoldingResult",
     "cite",
@@ -31,7 +32,7 @@ __all__ = [
     "solvers",
 ]
 
-_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF"), "generators")
+_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "TreeDensity"), "generators")
 _HOMES |= {"TableTransformer": "transforms", "load": "archive", "__version__": "version"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (

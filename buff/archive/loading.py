@@ -19,6 +19,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "BUFFTransport": "buff.generators",
         "JetBUFF": "buff.generators",
         "ShowerBUFF": "buff.generators",
+        "TreeDensity": "buff.generators",
         "NeuralFlow": "buff_baselines",
         "NeuralDiffusion": "buff_baselines",
     }

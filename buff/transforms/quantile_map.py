@@ -190,7 +190,7 @@ class QuantileMap:
             i = np.flatnonzero(x < -self.below.start)
             x[i] = -self.below.value(np.maximum(u[i] - self.missing, np.finfo(float).tiny))
         limit = np.finfo(float).max / self.unit
-        x = self._within_bounds(np.clip(x, -limit, limit) * self.unit)
+        x = self.within_bounds(np.clip(x, -limit, limit) * self.unit)
         x[u < self.missing] = np.nan
         return x
 
@@ -281,7 +281,8 @@ class QuantileMap:
             u[i] = self.missing + self.below.survival(-x[i])
         return u
 
-    def _within_bounds(self, x: Array) -> Array:
+    def within_bounds(self, x: Array) -> Array:
+        """Numbers on the lattice of the column and between its bounds."""
         if self.lattice:
             x = self.lattice.nearest(x)
         if self.lower is not None or self.upper is not None:

@@ -81,6 +81,8 @@ class ConditionalDistribution:
         Distribution function over all rows.
     booster : Booster
         What features add to ``shares``.
+    floor : float
+        Share of a uniform distribution that is mixed in, so that no density vanishes.
 
     Examples
     --------
@@ -95,6 +97,7 @@ class ConditionalDistribution:
     levels: Array
     shares: Array
     booster: Booster
+    floor: float = 0.0
 
     @classmethod
     def fit(
@@ -113,19 +116,28 @@ class ConditionalDistribution:
         booster = Booster.fit(features, below - shares, settings.trees, weights=weights, seed=seed)
         return cls(settings.levels, shares, booster)
 
+    @property
+    def grid(self) -> Array:
+        """Ranks at which the distribution function is known: 0, the levels, 1."""
+        return np.concatenate([[0.0], self.levels, [1.0]])
+
     def cdf(self, features: Array) -> Array:
         """Distribution function at the levels, with 0 and 1 at the ends: float32 (n, K + 2)."""
         values = np.zeros((len(features), len(self.levels) + 2), np.float32)
         np.add(self.booster(features), self.shares, out=values[:, 1:-1])
         values[:, -1] = 1
         np.clip(values, 0, 1, out=values)
-        return np.maximum.accumulate(values, axis=1, out=values)
+        np.maximum.accumulate(values, axis=1, out=values)
+        if self.floor:
+            values *= np.float32(1 - self.floor)
+            values += (self.floor * self.grid).astype(np.float32)
+        return values
 
     def ppf(self, features: Array, p: Array) -> Array:
         """Ranks at which the distribution function reaches ``p`` (n,)."""
         cdf = self.cdf(features)
         p = p.astype(np.float32)
-        grid = np.concatenate([[0.0], self.levels, [1.0]])
+        grid = self.grid
         k = np.minimum((cdf[:, 1:-1] < p[:, None]).sum(axis=1), len(grid) - 2)
         rows = np.arange(len(p))
         low, high = cdf[rows, k].astype(float), cdf[rows, k + 1]
@@ -135,11 +147,18 @@ class ConditionalDistribution:
     def pit(self, features: Array, u: Array) -> Array:
         """Distribution function at ``u`` (n,): uniform where the model is right (probability integral transform)."""
         cdf = self.cdf(features)
-        grid = np.concatenate([[0.0], self.levels, [1.0]])
+        grid = self.grid
         k = np.clip(np.searchsorted(grid, u, side="right") - 1, 0, len(grid) - 2)
         rows = np.arange(len(u))
         low, high = cdf[rows, k], cdf[rows, k + 1]
         return low + (high - low) * (u - grid[k]) / (grid[k + 1] - grid[k])
+
+    def pdf(self, features: Array, u: Array) -> Array:
+        """Density of ranks ``u`` (n,): the slope of the distribution function, constant between two levels."""
+        cdf, grid = self.cdf(features).astype(np.float64), self.grid
+        k = np.clip(np.searchsorted(grid, u, side="right") - 1, 0, len(grid) - 2)
+        rows = np.arange(len(u))
+        return (cdf[rows, k + 1] - cdf[rows, k]) / (grid[k + 1] - grid[k])
 
     def crps(self, features: Array, u: Array) -> float:
         """Mean squared error of the levels' indicators: the lower, the better."""
