@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from buff.archive import load
-    from buff.generators import BUFF, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF, TreeDensity
+    from buff.generators import BUFF, BUFFImputer, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF, TreeDensity
     from buff.transforms import TableTransformer
     from buff.unfolding import Unfolder, UnfoldingResult
 
 __all__ = [
     "BUFF",
+    "BUFFImputer",
     "BUFFTransport",
     "JetBUFF",
     "PublishedBUFF",
@@ -32,7 +33,7 @@ __all__ = [
     "solvers",
 ]
 
-_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "TreeDensity"), "generators")
+_HOMES = dict.fromkeys(("BUFF", "BUFFImputer", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "TreeDensity"), "generators")
 _HOMES |= {"TableTransformer": "transforms", "load": "archive", "__version__": "version"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (

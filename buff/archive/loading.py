@@ -16,6 +16,7 @@ __all__ = ["KINDS", "load"]
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "BUFF": "buff.generators",
+        "BUFFImputer": "buff.generators",
         "BUFFTransport": "buff.generators",
         "JetBUFF": "buff.generators",
         "ShowerBUFF": "buff.generators",

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from buff.archive import Archive
-from buff.chains.cells import UNKNOWN, VALUE, ScoreCells
-from buff.chains.column import ChainColumn, ColumnSettings, Context
+from buff.chains.cells import UNKNOWN, ScoreCells
+from buff.chains.column import N_FOLDS, ChainColumn, ColumnSettings, Context, TrainingRows
 from buff.chains.completion import GaussianCompletion
 from buff.protocols import Array, Indices
 from buff.transforms.atom_ranks import AtomRanks
@@ -76,32 +76,42 @@ class Chain:
         order: Indices | None = None,
         context: Array | None = None,
         weights: Array | None = None,
+        targets: Array | None = None,
         seed: int = 0,
     ) -> "Chain":
-        """Learn from cells of n rows and d columns, contexts (n, c) and nonnegative weights (n,)."""
+        """Learn from cells of n rows and d columns, contexts (n, c) and nonnegative weights (n,).
+
+        ``targets``, bool of shape (n, d), says which of the known cells are learned, and not only told to others.
+        """
         n, d = cells.z.shape
         order = np.arange(d) if order is None else np.asarray(order, np.intp)
         rng = np.random.default_rng(seed)
         cells = cells.columns(order)
+        learned = cells.known if targets is None else cells.known & targets[:, order]
         z = np.hstack([np.empty((n, 0), np.float32) if context is None else context, cells.z])
         own = tuple(ranks[j] for j in order)
         chain = cls(order, own, GaussianCompletion.fit(z, weights), (), settings.any_given)
         given = np.zeros((n, d), bool)
+        training = TrainingRows(
+            np.ones(n) if weights is None else weights / weights.mean(), rng.integers(N_FOLDS, size=n)
+        )
         if settings.any_given:
             copies = int(np.clip(-(-settings.n_rows // n), 1, _MOST_COPIES))
             rows = np.tile(np.arange(n), copies)
+            learned = learned[rows]
             cells, z, given = cells.take(rows), z[rows], _patterns(len(rows), d, settings.n_patterns, rng)
-            weights = None if weights is None else weights[rows]
+            training = TrainingRows(training.weights[rows] / copies, training.folds[rows])
         s = cells.place(rng)
         innovations = np.empty((len(z), 0), np.float32)
         columns: list[ChainColumn] = []
         for j in range(d):
             known = chain._context(z, given, j, innovations)
-            rows = np.flatnonzero(cells.state[:, j] != UNKNOWN)
-            w = None if weights is None else weights[rows]
-            targets = known.take(rows), cells.state[rows, j], s[rows, j]
-            columns.append(ChainColumn.fit(*targets, settings.column, w, seed=(seed + j) % 2**31))
-            own_innovations = columns[-1].innovations(known, cells.state[:, j], s[:, j])
+            rows = np.flatnonzero(learned[:, j])
+            target = known.take(rows), cells.state[rows, j], s[rows, j]
+            column, r = ChainColumn.fit(*target, settings.column, training.take(rows), seed=(seed + j) % 2**31)
+            columns.append(column)
+            own_innovations = column.innovations(known, cells.state[:, j], s[:, j])
+            own_innovations[rows] = r
             innovations = np.column_stack([innovations, own_innovations])
         return cls(order, own, chain.completion, tuple(columns), settings.any_given)
 
@@ -110,7 +120,6 @@ class Chain:
         u: Array,
         given: ScoreCells | None = None,
         context: Array | None = None,
-        excluded: Sequence[Indices | None] | None = None,
     ) -> tuple[Indices, Array]:
         """States and scores of values, (n, d) each, of all columns in the order of the table.
 
@@ -121,8 +130,6 @@ class Chain:
         given : ScoreCells, optional
             Of n rows; cells that are not known are drawn.
         context : array of shape (n, c), optional
-        excluded : sequence of d int arrays or None, optional
-            Atoms of each column that are never drawn.
         """
         n, d = len(u), len(self.order)
         state, s = np.full((n, d), UNKNOWN), np.full((n, d), np.nan)
@@ -140,8 +147,7 @@ class Chain:
             now = self._context(z, known, j, innovations)
             rows = np.flatnonzero(~known[:, j])
             if len(rows):
-                out = None if excluded is None else excluded[self.order[j]]
-                state[rows, j], s[rows, j] = column.sample(now.take(rows), u[rows, 2 * j : 2 * j + 2], out)
+                state[rows, j], s[rows, j] = column.sample(now.take(rows), u[rows, 2 * j : 2 * j + 2])
                 scores = self.ranks[j].scores(state[rows, j], s[rows, j])
                 z[rows, c + j] = np.clip(scores, -4.2, 4.2)
             innovations = np.column_stack([innovations, column.innovations(now, state[:, j], s[:, j])])

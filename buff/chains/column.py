@@ -1,6 +1,5 @@
 """One column of a chain: which atom, or else which value, given the columns that are known."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +13,10 @@ from buff.protocols import Array, Indices
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 from buff.trees.regressor import Booster
 
-__all__ = ["ChainColumn", "ColumnSettings", "Context"]
+__all__ = ["N_FOLDS", "ChainColumn", "ColumnSettings", "Context", "TrainingRows"]
+
+#: Parts of the rows: the base of each is learned from the others.
+N_FOLDS = 4
 
 #: Rows that a boosted part needs; with fewer, only their shares count.
 _FEWEST = 40
@@ -43,7 +45,7 @@ class ColumnSettings:
 
     values: ConditionalSettings
     atoms: ConditionalSettings
-    ridge: float = 10.0
+    ridge: float = 30.0
     n_cosines: int = 300
     floor: float = 0.05
 
@@ -78,6 +80,18 @@ class Context:
 
 
 @dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Weights of n rows, of mean 1 but for rows that are used several times, and the fold of each."""
+
+    weights: Array
+    folds: Indices
+
+    def take(self, rows: Any) -> "TrainingRows":
+        """Some of the rows."""
+        return TrainingRows(self.weights[rows], self.folds[rows])
+
+
+@dataclass(frozen=True, eq=False)
 class ChainColumn:
     r"""Distribution of a column given others.
 
@@ -106,50 +120,56 @@ class ChainColumn:
 
     @classmethod
     def fit(
-        cls,
-        context: Context,
-        state: Indices,
-        s: Array,
-        settings: ColumnSettings,
-        weights: Array | None = None,
-        seed: int = 0,
-    ) -> "ChainColumn":
-        """Learn from rows (n,) whose state is known, with scores s of those that are on values."""
-        w = np.ones(len(state)) if weights is None else weights
+        cls, context: Context, state: Indices, s: Array, settings: ColumnSettings, rows: TrainingRows, seed: int = 0
+    ) -> tuple["ChainColumn", Array]:
+        """Learn from rows (n,) whose state is known, with scores s of those that are on values.
+
+        Returns
+        -------
+        ChainColumn, array of shape (n,)
+            And innovations of the rows, by bases that did not see them.
+        """
+        w = rows.weights
         classes, labels = np.unique(state, return_inverse=True)
-        prior = np.bincount(labels, w) / w.sum()
-        model = cls(classes, prior)
-        n_features = context.raw.shape[1]
-        if not n_features:
-            return model
-        if len(classes) > 1 and len(state) >= _FEWEST:
-            how: dict[str, Any] = {"weights": weights, "seed": seed}
+        model = cls(classes, np.bincount(labels, w) / w.sum())
+        innovations = np.where(state == VALUE, s, np.nan).astype(np.float32)
+        if not context.raw.shape[1]:
+            return model, innovations
+        if len(classes) > 1 and w.sum() >= _FEWEST and settings.atoms.n_estimators:
+            how: dict[str, Any] = {"weights": w, "seed": seed}
             features = model._class_features(context)
-            model = replace(
-                model, shares=ConditionalShares.fit(features, labels, len(classes), settings.atoms, **how)
-            )
-        rows = np.flatnonzero(state == VALUE)
-        if len(rows) < _FEWEST:
-            return model
-        return model._fit_values(context.take(rows), s[rows], settings, None if weights is None else w[rows], seed)
+            shares = ConditionalShares.fit(features, labels, len(classes), settings.atoms, **how)
+            model = replace(model, shares=shares)
+        own = np.flatnonzero(state == VALUE)
+        if w[own].sum() >= _FEWEST:
+            model, innovations[own] = model._fit_values(context.take(own), s[own], settings, rows.take(own), seed)
+        return model, innovations
 
     def _fit_values(
-        self, context: Context, s: Array, settings: ColumnSettings, weights: Array | None, seed: int
-    ) -> "ChainColumn":
-        base = LocationScale.fit(
-            *(context.completed, s, context.given, weights),
-            ridge=settings.ridge,
-            n_cosines=settings.n_cosines,
-            seed=seed,
-        )
-        model = replace(self, base=base)
-        m, sd = base(context.completed, context.given)
-        u = ndtr((s - m) / sd)
+        self, context: Context, s: Array, settings: ColumnSettings, rows: TrainingRows, seed: int
+    ) -> tuple["ChainColumn", Array]:
+        how: dict[str, Any] = {"ridge": settings.ridge, "n_cosines": settings.n_cosines, "seed": seed}
+
+        def base_of(own: Indices) -> LocationScale:
+            part = context.take(own)
+            return LocationScale.fit(part.completed, s[own], part.given, rows.weights[own], **how)
+
+        model = replace(self, base=base_of(np.arange(len(s))))
+        m, sd = np.zeros(len(s)), np.ones(len(s))
+        for k in range(N_FOLDS):
+            held = np.flatnonzero(rows.folds == k)
+            if len(held):
+                part = context.take(held)
+                m[held], sd[held] = base_of(np.flatnonzero(rows.folds != k))(part.completed, part.given)
+        r = np.clip((s - m) / sd, -8, 8)
         if not settings.values.n_estimators:
-            return model
+            return model, r
         features = model._value_features(context, m, sd)
-        values = ConditionalDistribution.fit(features, u, settings.values, weights=weights, seed=seed)
-        return replace(model, values=replace(values, floor=settings.floor))
+        n_rounds = _best_rounds(features, ndtr(r), settings, rows, seed)
+        values = ConditionalDistribution.fit(
+            *(features, ndtr(r), replace(settings.values, n_estimators=n_rounds)), weights=rows.weights, seed=seed
+        )
+        return replace(model, values=replace(values, floor=settings.floor)), r
 
     @property
     def has_values(self) -> bool:
@@ -162,23 +182,17 @@ class ChainColumn:
         with np.errstate(invalid="ignore"):
             return np.where(state == VALUE, np.clip((s - m) / sd, -8, 8), np.nan).astype(np.float32)
 
-    def probabilities(self, context: Context, excluded: Indices | None = None) -> Array:
-        """Of the classes, (n, classes); those of ``excluded`` atoms go to the others."""
+    def probabilities(self, context: Context) -> Array:
+        """Of the classes, float64 (n, classes)."""
         p = np.broadcast_to(self.prior, (len(context), len(self.classes)))
         if self.shares is not None:
             p = (1 - _CLASS_FLOOR) * self.shares(self._class_features(context)) + _CLASS_FLOOR * p
-        if excluded is not None and len(excluded):
-            kept = ~np.isin(self.classes, excluded)
-            if kept.any():
-                p = np.where(kept, p, 0.0)
-                p = p / np.maximum(p.sum(axis=1, keepdims=True), 1e-300)
         return np.asarray(p, np.float64)
 
-    def sample(self, context: Context, u: Array, excluded: Indices | None = None) -> tuple[Indices, Array]:
+    def sample(self, context: Context, u: Array) -> tuple[Indices, Array]:
         """States and scores of values from uniform numbers ``u`` (n, 2)."""
-        p = self.probabilities(context, excluded)
-        last = int(np.flatnonzero(p.sum(axis=0) > 0)[-1])
-        k = np.minimum((np.cumsum(p, axis=1) < u[:, :1]).sum(axis=1), last)
+        p = self.probabilities(context)
+        k = np.minimum((np.cumsum(p, axis=1) < u[:, :1]).sum(axis=1), len(self.classes) - 1)
         state, s = self.classes[k], np.full(len(k), np.nan)
         rows = np.flatnonzero(state == VALUE)
         if len(rows):
@@ -281,3 +295,20 @@ class ChainColumn:
             trees = Booster.from_bytes(blobs["values"], len(arrays["levels"]))
             values = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees, float(archive.record["floor"]))
         return cls(np.asarray(arrays["classes"], np.intp), arrays["class_prior"], shares, base, values)
+
+
+def _best_rounds(features: Array, u: Array, settings: ColumnSettings, rows: TrainingRows, seed: int) -> int:
+    """Boosting rounds after which the density of the ranks of the first fold, not learned from, is largest."""
+    held, own = np.flatnonzero(rows.folds == 0), np.flatnonzero(rows.folds != 0)
+    n = settings.values.n_estimators
+    if len(held) < _FEWEST or len(own) < _FEWEST:
+        return 0
+    whole = ConditionalDistribution.fit(features[own], u[own], settings.values, weights=rows.weights[own], seed=seed)
+    whole = replace(whole, floor=settings.floor)
+    best, found = -np.inf, 0
+    for k in sorted({n >> i for i in range(5)} | {0}):
+        margins = whole.booster.model.inplace_predict(features[held], iteration_range=(0, k)) if k else 0.0
+        density = np.average(np.log(whole.pdf_of(margins, u[held])), weights=rows.weights[held])
+        if density > best:
+            best, found = density, k
+    return found

@@ -12,8 +12,8 @@ __all__ = ["LocationScale"]
 
 #: Contexts reach so many standard deviations, in products and in cosines.
 _REACH, _REACH_SQUARED, _REACH_COSINE = 8.0, 3.5, 4.0
-#: Rows for each coefficient.
-_ROWS_A_TERM = 10
+#: Rows for each coefficient of a product, and of a cosine.
+_ROWS_A_PRODUCT, _ROWS_A_COSINE = 10, 30
 #: Scales between, in units of that of all rows.
 _SCALES = (0.2, 4.0)
 _TINY = 1e-6
@@ -66,15 +66,16 @@ class LocationScale:
         extra: Array,
         weights: Array | None = None,
         *,
-        ridge: float = 10.0,
+        ridge: float = 30.0,
         n_cosines: int = 300,
         seed: int = 0,
     ) -> "LocationScale":
         """Learn from contexts (n, c), scores (n,) and features (n, e) that go in as they are."""
         n, c = context.shape
-        w = np.ones(n) if weights is None else weights / weights.mean()
-        n_cosines = min(n_cosines, n // _ROWS_A_TERM) if c else 0
-        products = c * (c + 1) // 2 <= n / _ROWS_A_TERM
+        w = np.ones(n) if weights is None else weights
+        n_effective = w.sum()
+        n_cosines = min(n_cosines, int(n_effective / _ROWS_A_COSINE)) if c else 0
+        products = bool(c * (c + 1) // 2 <= n_effective / _ROWS_A_PRODUCT)
         rng = np.random.default_rng([seed, c])
         frequencies = rng.standard_normal((c, n_cosines)) / np.sqrt(max(c, 1))
         frequencies *= np.exp(rng.uniform(-0.7, 0.7, n_cosines))

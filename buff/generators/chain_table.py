@@ -12,7 +12,6 @@ from buff.chains.column import ColumnSettings
 from buff.flows import SampleRequest
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise
-from buff.tables.arrow import is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.density import CellColumn, cell_columns
 from buff.trees.conditional import ConditionalSettings
@@ -63,7 +62,8 @@ class ChainTable:
         settings: ChainSettings,
         *,
         open_ends: bool,
-        missing_is_unknown: bool = False,
+        known: Sequence[Array] | None = None,
+        learned: Array | None = None,
         order: Sequence[int] | None = None,
         context: Array | None = None,
         weights: Array | None = None,
@@ -71,15 +71,16 @@ class ChainTable:
     ) -> "ChainTable":
         """Learn from the columns that ``space`` was fitted to, and contexts (n, c).
 
-        With ``missing_is_unknown``, missing values are not learned as values of their own.
+        Of cells that are not ``known``, bool (n,) a column, nothing is learned; of known ones, those that are
+        ``learned``, bool of shape (n, columns of the table), or all.
         """
         columns = cell_columns(space, open_ends=open_ends)
         table = cls(space, columns, None)  # type: ignore[arg-type]
-        known = [~is_missing(values) for values in arrays] if missing_is_unknown else None
         cells = table.cells(arrays, known)
         numbers = table.order_of(order)
         ranks = [column.ranks for column in columns]
-        how: dict[str, Any] = {"order": numbers, "context": context, "weights": weights, "seed": seed}
+        targets = None if learned is None else learned[:, list(table.positions)]
+        how: dict[str, Any] = {"targets": targets} | {"order": numbers, "context": context, "weights": weights, "seed": seed}
         return cls(space, columns, Chain.fit(cells, ranks, settings, **how))
 
     @property
@@ -118,7 +119,6 @@ class ChainTable:
         batch: SampleRequest,
         given: ScoreCells | None = None,
         *,
-        never_missing: bool = False,
         attempt: int = 0,
     ) -> list[Array]:
         """Columns of the table for one batch of events; those of given cells as well as their ranks tell."""
@@ -128,11 +128,7 @@ class ChainTable:
         context = batch.condition
         if context is not None and len(context) == 1:
             context = np.broadcast_to(context, (batch.n, context.shape[1]))
-        excluded = None
-        if never_missing:
-            states = [column.missing_state for column in self.columns]
-            excluded = [np.array([] if k is None else [k], np.intp) for k in states]
-        return self.decode(*self.chain.sample(u, given, context, excluded))
+        return self.decode(*self.chain.sample(u, given, context))
 
     def decode(self, state: Indices, s: Array) -> list[Array]:
         """Columns of the table from states and scores of values (n, d)."""

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive
-from buff.chains import UNKNOWN, Chain, ScoreCells
+from buff.chains import ScoreCells
 from buff.errors import check_whole
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
@@ -253,7 +253,8 @@ class TreeDensity(EventGenerator):
 
     def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
         self._seed = seed_from(self.random_state)
-        self.space_ = TableTransformer(self.schema, categories=self.categories).fit(columns, sample_weight=sample_weight)
+        space = TableTransformer(self.schema, categories=self.categories)
+        self.space_ = space.fit(columns, sample_weight=sample_weight)
         settings = chain_settings(
             n_estimators=self.n_estimators,
             max_depth=self.max_depth,

@@ -7,7 +7,6 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from buff.protocols import Array, Indices
-from buff.tables.arrow import is_missing
 from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, LevelEncoder, NumberEncoder
@@ -34,7 +33,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class _End:
-    """An exponential tail from an outer knot on, cut at a bound: mass (e^-y - e^-b) / (1 - e^-b), y = excess / scale."""
+    """Exponential tail, cut at a bound b: survival mass (e^-y - e^-b) / (1 - e^-b), y = excess / scale."""
 
     start: float
     mass: float
@@ -92,11 +91,6 @@ class CellColumn:
         """Of the column."""
         return self.encoder.name
 
-    @property
-    def missing_state(self) -> int | None:
-        """Number of the atom that missing values are, if they occur."""
-        return 0 if self.encoder.ranks.missing else None
-
     def encode(self, values: Array, known: Array | None = None) -> Cells:
         """Cells of values (n,) of natural dtype; those that are not ``known`` may be anything.
 
@@ -127,7 +121,8 @@ class CellColumn:
             s_high[point] = s_low[point]
         z = np.clip(ndtri(np.clip(middle, ranks.margin, 1 - ranks.margin)), -_REACH, _REACH)
         s_low, s_high = (np.clip(s, -_FARTHEST, _FARTHEST) for s in (s_low, s_high))
-        log_slope = np.where(point, log_slope - np.log(self.ranks.rest or 1) + 0.5 * s_low**2 + _LOG_ROOT, log_slope)
+        of_scores = 0.5 * s_low**2 + _LOG_ROOT - np.log(max(self.ranks.rest, 1e-12))
+        log_slope = np.where(point, log_slope + of_scores, log_slope)
         atom = state >= 0
         s_low[atom] = s_high[atom] = np.nan
         log_slope[atom] = 0.0
@@ -242,11 +237,6 @@ def cell_columns(space: TableTransformer, *, open_ends: bool) -> list[CellColumn
         whole = schema.kind != "continuous"
         found.append(CellColumn(encoder, own.intervals, whole=whole, open_ends=open_ends))
     return found
-
-
-def known_cells(values: Array) -> Array:
-    """Which cells of a column hold something."""
-    return ~is_missing(values)
 
 
 def _state_of(intervals: Array, u: Array) -> Indices:

@@ -123,8 +123,11 @@ class ConditionalDistribution:
 
     def cdf(self, features: Array) -> Array:
         """Distribution function at the levels, with 0 and 1 at the ends: float32 (n, K + 2)."""
-        values = np.zeros((len(features), len(self.levels) + 2), np.float32)
-        np.add(self.booster(features), self.shares, out=values[:, 1:-1])
+        return self._cdf(self.booster(features))
+
+    def _cdf(self, margins: Array) -> Array:
+        values = np.zeros((len(margins), len(self.levels) + 2), np.float32)
+        np.add(margins, self.shares, out=values[:, 1:-1])
         values[:, -1] = 1
         np.clip(values, 0, 1, out=values)
         np.maximum.accumulate(values, axis=1, out=values)
@@ -155,7 +158,12 @@ class ConditionalDistribution:
 
     def pdf(self, features: Array, u: Array) -> Array:
         """Density of ranks ``u`` (n,): the slope of the distribution function, constant between two levels."""
-        cdf, grid = self.cdf(features).astype(np.float64), self.grid
+        return self.pdf_of(self.booster(features), u)
+
+    def pdf_of(self, margins: Array, u: Array) -> Array:
+        """:meth:`pdf` by what the trees say, (n, K), such as after some of their rounds."""
+        margins = np.broadcast_to(np.float32(margins), (len(u), len(self.levels)))
+        cdf, grid = self._cdf(margins).astype(np.float64), self.grid
         k = np.clip(np.searchsorted(grid, u, side="right") - 1, 0, len(grid) - 2)
         rows = np.arange(len(u))
         return (cdf[rows, k + 1] - cdf[rows, k]) / (grid[k + 1] - grid[k])
