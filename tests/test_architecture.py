@@ -25,6 +25,7 @@ LAYERS = [
     {"trees", "transforms"},
     {"weights"},
     {"flows", "metrics"},
+    {"chains"},
     {"export"},
     {"generators"},
 ]

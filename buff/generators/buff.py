@@ -24,11 +24,11 @@ from buff.flows import (
     distill,
     teaching_seed,
 )
+from buff.generators.any_given import AnyGiven
 from buff.generators.deployment import Deployable
 from buff.generators.parameters import smooth_of, train_rows
 from buff.generators.structured import (
     ClassEstimator,
-    StructuredGenerator,
     find_classes,
     pinned_schema,
     rows_as_scores,
@@ -51,7 +51,7 @@ _STUDENT: dict[str, Any] = {
 }
 
 
-class BUFF(Deployable, StructuredGenerator, ClassEstimator):
+class BUFF(Deployable, AnyGiven, ClassEstimator):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
@@ -109,6 +109,9 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
     atoms : {"together", "apart"}
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.
+    given : {None, "any"}
+        ``"any"`` also learns a chain of conditional distributions (as :class:`buff.TreeDensity`, for any columns
+        known), from which :meth:`sample` completes rows whose cells are ``given`` in part.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
     bandwidth : float
@@ -188,6 +191,7 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         categories: str = "similar",
         relations: Any = "auto",
         atoms: str = "together",
+        given: str | None = None,
         tails: str = "clip",
         bandwidth: float = 0.05,
         tree_params: Mapping[str, Any] | None = None,

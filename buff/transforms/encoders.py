@@ -128,12 +128,14 @@ class NumberEncoder:
         return (self.name,)
 
     def encode(self, values: Array, place: Placement = 0.5) -> Array:
-        numbers = self._numbers(values)
-        _refuse_missing(self.name, self.ranks, np.isnan(numbers))
-        return self.ranks.encode(numbers, place)[:, None]
+        return self.ranks.encode(self.numbers(values), place)[:, None]
 
     def decode(self, z: Scores) -> Array:
-        x, dtype = self.ranks.decode(z[:, 0]), np.dtype(self.dtype)
+        return self.restored(self.ranks.decode(z[:, 0]))
+
+    def restored(self, x: Array) -> Array:
+        """Values of the column's dtype from numbers, NaN where missing."""
+        dtype = np.dtype(self.dtype)
         if dtype.kind == "f":
             limit = float(np.finfo(dtype).max)
             return np.clip(x, -limit, limit).astype(dtype)
@@ -147,6 +149,18 @@ class NumberEncoder:
         ranks, arrays = self.ranks.to_arrays()
         record = {"name": self.name, "dtype": self.dtype, "origin": self.origin, "step": self.step}
         return record | {"type": "number", "ranks": ranks}, arrays
+
+    def numbers(self, values: Values) -> Array:
+        """Values as float64, NaN where missing.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Missing values where there were none, and values of another kind.
+        """
+        numbers = self._numbers(values)
+        _refuse_missing(self.name, self.ranks, np.isnan(numbers))
+        return numbers
 
     def _numbers(self, values: Values) -> Array:
         dtype = np.dtype(self.dtype)
@@ -202,9 +216,13 @@ class LevelEncoder:
         return (self.name,)
 
     def encode(self, values: Array, place: Placement = 0.5) -> Array:
+        return self.ranks.encode(self.numbers(values), place)[:, None]
+
+    def numbers(self, values: Array) -> Array:
+        """Positions in the order of the levels, NaN where missing."""
         numbers = _with_nan(codes_of(values, self.levels, self.name))
         _refuse_missing(self.name, self.ranks, np.isnan(numbers))
-        return self.ranks.encode(numbers, place)[:, None]
+        return numbers
 
     def decode(self, z: Scores) -> Array:
         numbers = self.ranks.decode(z[:, 0])

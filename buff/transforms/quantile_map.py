@@ -189,7 +189,7 @@ class QuantileMap:
             i = np.flatnonzero(x < -self.below.start)
             x[i] = -self.below.value(np.maximum(u[i] - self.missing, np.finfo(float).tiny))
         limit = np.finfo(float).max / self.unit
-        x = self._within_bounds(np.clip(x, -limit, limit) * self.unit)
+        x = self.within_bounds(np.clip(x, -limit, limit) * self.unit)
         x[u < self.missing] = np.nan
         return x
 
@@ -225,6 +225,29 @@ class QuantileMap:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_compiled"}
+
+    def without_missing(self) -> "QuantileMap":
+        """The map of the values alone."""
+        if not self.missing or self.missing == 1:
+            return self
+        low, share = self.missing, 1 - self.missing
+
+        def of_values(line: Polyline) -> Polyline:
+            return Polyline(np.clip((line.u - low) / share, 0, 1), line.x)
+
+        tails: dict[str, Any] = {}
+        for key in ("below", "above"):
+            tail = getattr(self, key)
+            tails[key] = None if tail is None else replace(tail, mass=tail.mass / share)
+        return replace(
+            self,
+            line=of_values(self.line),
+            smoothed=self.smoothed and of_values(self.smoothed),
+            starts=(self.starts - low) / share,
+            masses=self.masses / share,
+            missing=0.0,
+            **tails,
+        )
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and the arrays that go with it."""
@@ -280,7 +303,8 @@ class QuantileMap:
             u[i] = self.missing + self.below.survival(-x[i])
         return u
 
-    def _within_bounds(self, x: Numbers) -> Array:
+    def within_bounds(self, x: Numbers) -> Array:
+        """Numbers on the lattice of the column and between its bounds."""
         if self.lattice:
             x = self.lattice.nearest(x)
         if self.lower is not None or self.upper is not None:

@@ -1,6 +1,8 @@
 """The unit space of a table: every column through its empirical distribution to normal scores, and back."""
 
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -182,6 +184,16 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def inverse_transform(self, Z: Scores) -> Any:
         """Table like the one that was fitted (container, names, dtypes, order), from scores."""
         return self.template_.restore(self.decode(Z))
+
+    def without_missing(self) -> "TableTransformer":
+        """A copy in which columns are distributed as their values alone: missing values have no scores."""
+        check_is_fitted(self)
+        twin = copy(self)
+        twin.encoders_ = tuple(
+            replace(e, ranks=e.ranks.without_missing()) if isinstance(e, NumberEncoder | LevelEncoder) else e
+            for e in self.encoders_
+        )
+        return twin
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """Names of the dimensions."""
