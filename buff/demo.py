@@ -11,6 +11,7 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from buff.datasets import INDEPENDENT_OBSERVABLES, Table, load_jets
+from buff.errors import install_hint
 from buff.generators import BUFF, PublishedBUFF
 from buff.metrics import Report, report
 from buff.protocols import Array
@@ -108,7 +109,7 @@ def run_demo(
         echo(f"{name}: trained in {field[-1].train_seconds:.1f} s")
     echo("\n" + _table(field, on))
     if page is None:
-        echo('no page with plots without matplotlib: pip install "buff-flow[plot]"')
+        echo(f"no page with plots without matplotlib: {install_hint('plot')}")
     else:
         _write(page, field, held_out, models["buff"])
         echo(f"page with plots: {page}")

@@ -55,7 +55,7 @@ SIDES = {
         "weights",
         "plotting",
     },
-    "demo": {"protocols", "datasets", "generators", "metrics", "report"},
+    "demo": {"errors", "protocols", "datasets", "generators", "metrics", "report"},
     "cli": {"*"},
     "__init__": {"archive", "generators", "transforms", "unfolding"},
     "__main__": {"cli"},
