@@ -56,7 +56,7 @@ SIDES = {
         "weights",
         "plotting",
     },
-    "demo": {"protocols", "datasets", "generators", "unfolding", "metrics", "report"},
+    "demo": {"errors", "protocols", "datasets", "generators", "unfolding", "metrics", "report"},
     "cli": {"*"},
     "__init__": {"archive", "generators", "transforms", "unfolding"},
     "__main__": {"cli"},

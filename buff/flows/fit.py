@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -92,6 +93,8 @@ class FlowSettings:
         if self.max_memory is not None:
             check_whole("max_memory", self.max_memory, 1)
         check_jobs(self.n_jobs)
+        if not isinstance(self.verbose, bool | Integral) or self.verbose < 0:
+            raise ValueError(f"verbose must be 0 or 1, found {self.verbose!r}")
         if not isinstance(self.cache_dir, str | os.PathLike | None):
             raise TypeError(f"cache_dir must be a folder or None, found {self.cache_dir!r}")
         if self.cache_dir is not None and Path(self.cache_dir).exists() and not Path(self.cache_dir).is_dir():

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from buff.archive import Archive, nested, write_archive
 from buff.errors import check_whole
 from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
+from buff.flows.request import checked_number
 from buff.generators.conditions import requested_conditions, split_conditions
 from buff.generators.persistence import checked_parameters, draw_two, from_json, pack, to_json
 from buff.generators.scoring import ScoredEvents
@@ -268,7 +269,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         Parameters
         ----------
         n_samples : int
-            Number of events, or of events for a single condition.
+            Number of events, or of events for a single condition; MemoryError if the machine cannot hold them.
         condition : table, array or mapping, optional
             One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
             left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
@@ -322,7 +323,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         batch_size: int | None = None,
     ) -> tuple[SampleRequest, Any]:
         """The events that are asked for, and their conditions in the user's container."""
-        n, first_event = check_whole("n_samples", n_samples, 0), check_whole("first_event", first_event, 0)
+        n, first_event = checked_number(n_samples, self.n_features_in_), check_whole("first_event", first_event, 0)
         seed = self._sampling_seed(random_state)
         drawn, features, n = self._conditions(n, condition, seed, first_event)
         return SampleRequest(n, seed, first_event, features, None, batch_size, self.n_jobs), drawn

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from buff.archive import Archive
 from buff.couplings import MinibatchTransport
-from buff.errors import check_whole
+from buff.errors import check_whole, install_hint
 from buff.flows import (
     CostEstimate,
     FlowMatchingData,
@@ -232,8 +232,8 @@ def resolve_device(device: Any) -> str:
         raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
     if device == "cuda" and not cuda_is_available():
         raise ValueError(
-            "device='cuda' needs an NVIDIA GPU, an XGBoost built for CUDA and CuPy (pip install \"buff-flow[gpu]\"): "
-            "one of them is missing; use device='cpu' or 'auto'"
+            "device='cuda' needs an NVIDIA GPU, an XGBoost built for CUDA and CuPy "
+            f"({install_hint('gpu')}): one of them is missing; use device='cpu' or 'auto'"
         )
     return device if device != "auto" else "cuda" if cuda_is_available() else "cpu"
 
@@ -245,4 +245,14 @@ def _known_tree_params(given: object) -> dict[str, Any]:
     unknown = sorted(set(given or {}) - set(_TREE_PARAMS), key=str)
     if unknown:
         raise ValueError(f"tree_params has the unknown names {unknown}, XGBoost knows {', '.join(_TREE_PARAMS)}")
+    for name, value in (given or {}).items():
+        # XGBoost takes a share of 0, and stops with a trace of its own at a bin
+        if name.startswith(("subsample", "colsample")) and not (_is_number(value) and 0 < value <= 1):
+            raise ValueError(f"tree_params: {name} must lie in (0, 1], found {value!r}")
+        if name == "max_bin" and (isinstance(value, bool) or not isinstance(value, Integral) or value < 2):
+            raise ValueError(f"tree_params: max_bin must be an integer of 2 or more, found {value!r}")
     return dict(given or {})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

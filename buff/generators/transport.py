@@ -21,7 +21,7 @@ from buff.flows import (
     SampleRequest,
     Source,
 )
-from buff.flows.request import dequantization_noise
+from buff.flows.request import checked_number, dequantization_noise
 from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
@@ -228,6 +228,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         check_is_fitted(self)
         draws, first_row = check_whole("n_samples", n_samples, 0), check_whole("first_row", first_row, 0)
         columns = read(X)
+        checked_number(draws * len(columns), len(self.space_.template_.names))
         validate_data(self, X, skip_check_array=True, reset=False)
         features = self._condition_features(condition)
         if features is not None:

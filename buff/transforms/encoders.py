@@ -106,9 +106,17 @@ class NumberEncoder:
     def fit(
         cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float = 0.0
     ) -> "NumberEncoder":
-        """Encoder of a column; ``weights`` of shape (n,) or None."""
+        """Encoder of a column; ``weights`` of shape (n,) or None.
+
+        Raises
+        ------
+        ValueError
+            Integers of which doubles cannot tell neighbours apart.
+        """
         origin, step = _origin_and_step(values)
         encoder = cls(schema.name, values.dtype.str, origin, step, None)  # type: ignore[arg-type]
+        if schema.kind == "integer":
+            encoder._refuse_rounding(values)
         bounds = (encoder._bound(schema.lower), encoder._bound(schema.upper))
         ranks = QuantileMap.fit(
             encoder._numbers(values),
@@ -186,6 +194,16 @@ class NumberEncoder:
         long = np.iinfo(np.int64)
         k = _to_integer(steps, max(lowest + 1, long.min), min(highest, long.max), long.dtype)
         return k.astype(limits.dtype) * limits.dtype.type(self.step) + limits.dtype.type(self.origin)
+
+    def _refuse_rounding(self, values: Array) -> None:
+        """Raise ValueError for integers that would come back as others."""
+        if values.dtype.kind not in "iu" or np.array_equal(self._whole(self._steps(values)), values):
+            return
+        raise ValueError(
+            f"column {self.name!r} holds integers from {values.min()} to {values.max()}, of which 53 bits would come "
+            f'back: say schema={{"{self.name}": "id"}} for names of rows, "categorical" for labels, "continuous" if '
+            f"the last digits mean nothing, or convert times to dates"
+        )
 
     def _bound(self, bound: Any) -> float | None:
         if bound is None:

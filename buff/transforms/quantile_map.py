@@ -36,7 +36,8 @@ _FEWEST_ROWS = 5
 _MOST_ATOMS = 10_000
 #: A lattice with this many cells or fewer is an alphabet: all its values are atoms.
 _ALPHABET = 1000
-_HUGE = 2.0**1000
+#: Divisor of huge values: slopes between knots stay finite, and the smallest doubles do not become zero.
+_HUGE = 2.0**40
 #: Scores of 1 less this are finite, however large weights are.
 _SMALLEST_MARGIN = 2.0**-50
 #: More rows make no difference to a smoothed quantile function.
