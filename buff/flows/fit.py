@@ -51,7 +51,7 @@ class FlowSettings:
         Steps from source to data.
     solver : str
         Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
-    grid : str
+    grid : str or TimeGrid
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     trees : TreeSettings
         How the regressor of a node is grown, and on which device.
@@ -79,7 +79,7 @@ class FlowSettings:
 
     n_steps: int = 10
     solver: str | Solver = "ab2"
-    grid: str = "uniform"
+    grid: str | TimeGrid = "uniform"
     trees: TreeSettings = field(default_factory=TreeSettings)
     noise_budget: int = 150_000
     n_jobs: int | None = None

@@ -33,6 +33,7 @@ from buff.generators.structured import (
     pinned_schema,
     rows_as_scores,
 )
+from buff.grids import TimeGrid
 from buff.protocols import ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
@@ -66,7 +67,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Steps from noise to data.
     solver : str
         Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
-    grid : str
+    grid : str or TimeGrid
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     n_estimators : int
         Boosting rounds a node, at most; 0 leaves a Gaussian copula.
@@ -174,7 +175,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         n_steps: int = 10,
         solver: str = "ifab2",
         *,
-        grid: str = "dense1.5",
+        grid: str | TimeGrid = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,

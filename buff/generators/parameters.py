@@ -24,6 +24,7 @@ from buff.flows import (
 )
 from buff.flows.data import NOISE, Source
 from buff.generators.base import TableGenerator
+from buff.grids import TimeGrid
 from buff.protocols import Array, Mask, Numbers, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
@@ -53,7 +54,7 @@ class FlowEstimator(TableGenerator):
     # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
     n_steps: int
     solver: str
-    grid: str
+    grid: str | TimeGrid
     n_estimators: int
     max_depth: int
     learning_rate: float

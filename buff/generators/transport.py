@@ -26,6 +26,7 @@ from buff.generators.pairing import as_pair, check_noise, check_same_columns, pa
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
+from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
@@ -113,7 +114,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         coupling: str | MinibatchTransport = "paired",
         negative_weights: str = "error",
         noise: str | float = "auto",
-        grid: str = "dense1.5",
+        grid: str | TimeGrid = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,
