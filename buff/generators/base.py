@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -21,23 +21,7 @@ from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["EventGenerator", "ScoreModel", "TableGenerator"]
-
-
-class ScoreModel(Protocol):
-    """What draws scores: a :class:`buff.flows.FlowModel`, a mixture of them, a network with its solver."""
-
-    def draw(self, batch: SampleRequest) -> Array:
-        """Scores of one batch of events, (n, d)."""
-        ...
-
-    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of all events at the start and after every step."""
-        ...
-
-    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
-        """A JSON-serialisable record, named arrays, named blobs."""
-        ...
+__all__ = ["EventGenerator", "TableGenerator"]
 
 
 class TableGenerator(BaseEstimator):  # type: ignore[misc]
@@ -53,6 +37,8 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         Kinds and bounds of the columns; prints as a table.
     condition_schema_ : Schema or None
         Likewise of the condition.
+    n_clipped_ : int
+        Events of the last sample whose scores left [-8, 8] and were clipped, of which the user was warned.
     """
 
     random_state: Any
@@ -174,7 +160,12 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of one batch of events."""
-        return self._decode(self.model_.draw(batch), batch)
+        return self._decode(batch.within(self.model_.draw(batch)), batch)
+
+    def _drawn(self, request: SampleRequest) -> Iterator[tuple[Array, ...]]:
+        """Columns of all batches; in the end the user is told of events whose scores had to be clipped."""
+        yield from request.map(self._draw)
+        self.n_clipped_ = request.tell_clipped()
 
     def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of scores."""
@@ -304,7 +295,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         """
         check_is_fitted(self)
         request, drawn = self._request(n_samples, condition, random_state, first_event, batch_size)
-        events = self._restore(request.map(self._draw))
+        events = self._restore(self._drawn(request))
         return (events, drawn) if return_condition else events
 
     def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
