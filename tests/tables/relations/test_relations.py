@@ -153,7 +153,7 @@ def test_soft_edges_are_kept_by_swaps():
 
 
 def test_swaps_end_in_order_and_keep_every_value():
-    columns = read(np.sort(RNG.normal(size=(N, 3)), axis=1) + [0, 5, 10])
+    columns = read(np.sort(RNG.normal(size=(N, 3)), axis=1) + np.array([0, 5, 10]))
     chain = Relations.learn([Order("x1", "x2", exchange=True), Order("x0", "x1", exchange=True)], columns)
     drawn = RNG.normal(size=(3, N))
     restored = np.array(chain.restore(tuple(drawn)))
