@@ -176,7 +176,7 @@ class BUFF(Deployable, StructuredGenerator, ClassEstimator):
         max_depth: int = 8,
         learning_rate: float = 0.7,
         reg_lambda: float = 30.0,
-        noise_budget: int = 140_000,
+        noise_budget: int = 120_000,
         coupling: Any = "independent",
         classes: str = "auto",
         negative_weights: str = "error",
