@@ -239,7 +239,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         seed, first = self._sampling_seed(random_state), first_row * draws
         samples, features = self._source_samples(columns, draws, features, seed, first)
         request = SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
-        table = self._restore(request.map(self._draw))
+        table = self._restore(self._drawn(request))
         return single_column(table) if self._one_column else table
 
     def _source_samples(
