@@ -78,7 +78,7 @@ def _ranks(rows: SplitRows, settings: CascadeSettings, key: str) -> tuple[Array,
 
 
 def _boosted(features: Array, u: Array, settings: CascadeSettings, key: str, seed: int) -> Draw:
-    model = ConditionalDistribution.fit(features, u, settings.of(key).inside, seed=seed)
+    model = ConditionalDistribution.fit(features, u, settings.of(key).inside, seed=seed).flattened()
     return lambda x, k: model.ppf(x, np.random.default_rng([seed, k]).random(len(x)))
 
 

@@ -12,7 +12,7 @@ from buff.flows.linear import GaussianPart, LinearVelocity, NodeFrame, Reproduci
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
 from buff.records import checked_number, checked_record, require
-from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened
+from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened, stored_trees
 
 __all__ = ["Base", "NodeModel", "NodeRecord", "Nodes", "RegressionSource", "fit_node", "limit_memorisation"]
 
@@ -152,6 +152,11 @@ class NodeModel:
             return velocity + self.trees(_joined(x, condition))
         return velocity + self.frame.velocity(self.trees(self.frame.features(x, condition)))
 
+    def trees_bytes(self) -> bytes:
+        """Inverse of :func:`buff.flows.smooth.load_trees`."""
+        assert self.trees is not None
+        return self.trees.to_bytes() if isinstance(self.trees, SmoothedTrees) else stored_trees(self.trees)
+
     @property
     def frame_velocity(self) -> Callable[[Array, Array, Array | None], Array] | None:
         """dy/dt from x, y and the condition, where the trees are asked in a frame."""
@@ -244,11 +249,11 @@ def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSetting
     features, targets, weights = problem
     d = targets.shape[1]
     n_inputs, n_rows = features.shape[1] - d, len(features) // n_draws
-    degree = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
+    degree, triples = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
     if not degree or not isinstance(base, GaussianPart):
         return None
     w = features[:, d:]
-    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, n_draws=n_draws)
+    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, triples=triples, n_draws=n_draws)
     for start in range(0, len(w), 2**16):
         rows = slice(start, start + 2**16)
         targets[rows] -= ridge(w[rows])

@@ -4,6 +4,7 @@ from buff.trees.checked import check_trees
 from buff.trees.classifier import Classifier, ClassifierSettings, CrossFit
 from buff.trees.forest import FlatForest, UnfitForest, flattened
 from buff.trees.regressor import Booster, TreeSettings, cuda_is_available, device_arrays, to_numpy
+from buff.trees.stored import restored_trees, stored_trees
 
 __all__ = [
     "Booster",
@@ -17,5 +18,7 @@ __all__ = [
     "cuda_is_available",
     "device_arrays",
     "flattened",
+    "restored_trees",
+    "stored_trees",
     "to_numpy",
 ]

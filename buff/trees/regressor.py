@@ -172,6 +172,11 @@ class Booster:
         """Boosting rounds."""
         return int(self.model.num_boosted_rounds())
 
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return int(self.model.num_features())
+
     def __call__(self, features: Array) -> Array:
         return self.model.inplace_predict(features).reshape(len(features), self.n_outputs)
 
