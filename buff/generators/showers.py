@@ -35,7 +35,7 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
 
     The energy of a particle becomes that of its shower, which divides among layers, rings, and sectors around the
     axis. Each division draws the share :math:`z = E_A / (E_A + E_B)` from a conditional distribution
-    (:class:`buff.trees.conditional. ConditionalDistribution`) given the energy that divides, divisions before, and
+    (:class:`buff.trees.conditional.ConditionalDistribution`) given the energy that divides, divisions before, and
     what the rings around received. Energies of all parts add up exactly, voxels are zero as often as they should be,
     and none is below the least energy of the training.
 
