@@ -7,6 +7,7 @@ caller may want to tell apart.
 from collections.abc import Callable, Mapping
 from inspect import signature
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "check_range",
     "check_steps",
     "check_whole",
+    "install_hint",
 ]
 
 
@@ -51,18 +53,25 @@ class MissingExtraError(ImportError):
 
     Examples
     --------
-    >>> raise MissingExtraError("matplotlib", "plot")
-    Traceback (most recent call last):
-    buff.errors.MissingExtraError: matplotlib is not installed: pip install "buff-flow[plot]"
+    >>> error = MissingExtraError("matplotlib", "plot")
+    >>> str(error).startswith("matplotlib is not installed: pip install "), error.extra
+    (True, 'plot')
     """
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f'{package} is not installed: pip install "buff-flow[{extra}]"')
+        super().__init__(f"{package} is not installed: {install_hint(extra)}")
         self.package = package
         self.extra = extra
 
 
-def check_whole(name: str, value: Any, least: int) -> int:
+def install_hint(extra: str) -> str:
+    """The command that installs an extra: from the checkout that runs, if it is one."""
+    root = Path(__file__).resolve().parents[1]
+    source = root if (root / "pyproject.toml").is_file() and (root / "buff").is_dir() else None
+    return f'pip install -e "{source}[{extra}]"' if source else f'pip install "buff-flow[{extra}]"'
+
+
+def check_whole(name: str, value: object, least: int) -> int:
     """A parameter that counts something, as a plain integer.
 
     Raises
@@ -95,7 +104,7 @@ def check_jobs(n_jobs: Any) -> None:
         raise ValueError("n_jobs must be a number of cores, or -1 for all; found 0")
 
 
-def check_range(name: str, value: Any, low: float, high: float) -> None:
+def check_range(name: str, value: object, low: float, high: float) -> None:
     """Refuse a parameter outside [low, high]."""
     if not isinstance(value, Real):
         raise TypeError(f"{name} must be a number in [{low:g}, {high:g}]: found {value!r}")

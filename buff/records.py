@@ -14,7 +14,7 @@ from buff.protocols import Array
 __all__ = ["checked_array", "checked_list", "checked_number", "checked_record", "read_array", "require"]
 
 
-def require(holds: Any, what: str) -> None:
+def require(holds: object, what: str) -> None:
     """Raise ArchiveError that says ``what`` is wrong, unless the condition holds."""
     if not holds:
         raise ArchiveError(what)
@@ -122,5 +122,5 @@ def read_array(stream: BytesIO, name: str) -> Array:
     return np.frombuffer(stream.read(size), dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return repr(value)[:60]

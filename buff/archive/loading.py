@@ -16,9 +16,11 @@ __all__ = ["KINDS", "load"]
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "BUFF": "buff.generators",
+        "BUFFImputer": "buff.generators",
         "BUFFTransport": "buff.generators",
         "JetBUFF": "buff.generators",
         "ShowerBUFF": "buff.generators",
+        "TreeDensity": "buff.generators",
         "NeuralFlow": "buff_baselines",
         "NeuralDiffusion": "buff_baselines",
     }

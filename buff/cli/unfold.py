@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -14,6 +14,10 @@ from buff.cli.options import Quiet
 from buff.cli.unfold_checks import check_config, check_observables, check_sample
 from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
 from buff.cli.unfold_summary import printed, summary_html
+from buff.protocols import WeightsLike
+
+if TYPE_CHECKING:
+    from buff.unfolding.result import UnfoldingResult
 
 __all__ = ["unfold"]
 
@@ -155,7 +159,7 @@ def _result(config: Config, simulation: _Events, data: _Events, background: _Eve
     return result
 
 
-def _notes(result: Any) -> Iterator[str]:
+def _notes(result: "UnfoldingResult") -> Iterator[str]:
     """What became of negative weights."""
     of_events = {
         **dict(zip(("matched", "missed", "fake"), result.simulation.of_kind, strict=True)),
@@ -165,7 +169,7 @@ def _notes(result: Any) -> Iterator[str]:
     yield from (f"{name} events: {weights.note}" for name, weights in of_events.items() if weights.note)
 
 
-def _written(config: Config, result: Any, data: _Events) -> list[Path]:
+def _written(config: Config, result: "UnfoldingResult", data: _Events) -> list[Path]:
     """Write what is asked for; the paths."""
     folder, output = config.home / config.output.folder, config.output
     paths = []
@@ -182,7 +186,7 @@ def _written(config: Config, result: Any, data: _Events) -> list[Path]:
     return paths
 
 
-def _drawn(config: Config, result: Any, data: _Events, folder: Path) -> list[Path]:
+def _drawn(config: Config, result: "UnfoldingResult", data: _Events, folder: Path) -> list[Path]:
     from buff.report.page import figure_html, page_html, section_html, write_page
 
     figures = list(_figures(config, result, *data.passing("truth")))
@@ -200,7 +204,7 @@ def _drawn(config: Config, result: Any, data: _Events, folder: Path) -> list[Pat
     return paths
 
 
-def _figures(config: Config, result: Any, truth: Any, weights: Any) -> Iterator[_Figure]:
+def _figures(config: Config, result: "UnfoldingResult", truth: Any, weights: Any) -> Iterator[_Figure]:
     """Spectrum, migration and correlations of each observable, then the convergence."""
     for name in config.truth:
         unit = config.observables[name].unit
@@ -220,7 +224,7 @@ def _figures(config: Config, result: Any, truth: Any, weights: Any) -> Iterator[
         yield _Figure("convergence", about, result.plot_convergence())
 
 
-def _counts(values: Any, edges: Any, weights: Any) -> dict[str, Any]:
+def _counts(values: Any, edges: Any, weights: WeightsLike) -> dict[str, Any]:
     w = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
     counts, variance = (np.histogram(values, edges, weights=u)[0] for u in (w, w**2))
     return {"truth": counts, "truth_error": np.sqrt(variance)}

@@ -69,11 +69,12 @@ class Showers:
         return np.add.reduceat(self.showers, self.layer_bounds[:-1], axis=1)
 
 
-def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
+def load_calochallenge(path: str | Path, n: int | None = None, *, geometry: Any = None) -> Showers:
     """Showers of an HDF5 file of the challenge, or of the same layout.
 
-    The layers are those of the attribute ``layer_bounds`` of the file, or else follow from the number of
-    voxels: 368 photons and 533 pions (dataset 1), 6480 and 40500 electrons (datasets 2 and 3).
+    The layers are those of ``geometry`` where the file has its number of voxels, of the attribute ``layer_bounds`` of
+    the file, or else follow from the number of voxels: 368 photons and 533 pions (dataset 1), 6480 and 40500 electrons
+    (datasets 2 and 3).
 
     Parameters
     ----------
@@ -81,6 +82,8 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
         File with ``incident_energies`` (N, 1) and ``showers`` (N, voxels), in MeV.
     n : int, optional
         The first ``n`` showers only.
+    geometry : str, path or buff.physics.Geometry, optional
+        Detector of the showers, needed where it is not one of the challenge's.
 
     Returns
     -------
@@ -105,6 +108,9 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
         raise ValueError(f"showers of {path} has the shape (N, voxels), got {showers.shape}")
     if energies.shape not in ((len(showers),), (len(showers), 1)):
         raise ValueError(f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}")
+    detector = None if geometry is None else physics.Geometry.of(geometry)
+    if detector is not None and detector.n_voxels == showers.shape[1]:
+        return Showers(energies.reshape(-1), showers, detector.bounds, detector.layers)
     bounds = _layer_bounds(content.attributes, showers.shape[1], path)
     layers = GEOMETRIES.get(showers.shape[1], ())
     known = np.array_equal(bounds, _bounds(layers))

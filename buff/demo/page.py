@@ -5,13 +5,14 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from buff.errors import install_hint
 from buff.report.page import checked_page
 
 __all__ = ["NO_PAGE", "Echo", "page_path", "print_line"]
 
 #: Takes one line to print.
 Echo = Callable[[str], object]
-NO_PAGE = 'no page with plots without matplotlib: pip install ".[plot]" in a checkout'
+NO_PAGE = f"no page with plots without matplotlib: {install_hint('plot')}"
 
 
 def print_line(line: str) -> None:

@@ -12,7 +12,7 @@ from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, NodeRecord, Nodes, RegressionSource, fit_node, limit_memorisation
 from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned
 from buff.flows.patterns import AtomPatterns
-from buff.flows.request import SampleRequest
+from buff.flows.request import SampleRequest, ScoreModel
 
 __all__ = [
     "AtomPatterns",
@@ -37,6 +37,7 @@ __all__ = [
     "RegressionSource",
     "ReproducibleLinear",
     "SampleRequest",
+    "ScoreModel",
     "Source",
     "TeacherTrajectories",
     "calibrate",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -50,7 +51,7 @@ class FlowSettings:
         Steps from source to data.
     solver : str
         Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
-    grid : str
+    grid : str or TimeGrid
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     trees : TreeSettings
         How the regressor of a node is grown, and on which device.
@@ -78,7 +79,7 @@ class FlowSettings:
 
     n_steps: int = 10
     solver: str | Solver = "ab2"
-    grid: str = "uniform"
+    grid: str | TimeGrid = "uniform"
     trees: TreeSettings = field(default_factory=TreeSettings)
     noise_budget: int = 150_000
     n_jobs: int | None = None
@@ -92,6 +93,8 @@ class FlowSettings:
         if self.max_memory is not None:
             check_whole("max_memory", self.max_memory, 1)
         check_jobs(self.n_jobs)
+        if not isinstance(self.verbose, bool | Integral) or self.verbose < 0:
+            raise ValueError(f"verbose must be 0 or 1, found {self.verbose!r}")
         if not isinstance(self.cache_dir, str | os.PathLike | None):
             raise TypeError(f"cache_dir must be a folder or None, found {self.cache_dir!r}")
         if self.cache_dir is not None and Path(self.cache_dir).exists() and not Path(self.cache_dir).is_dir():

@@ -17,7 +17,7 @@ from buff.flows.model import FlowModel
 from buff.flows.nodes import Nodes
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Mask, Numbers
 from buff.randomness import EventNoise, seed_from, training_seed
 
 __all__ = ["PatternedData", "PatternedFlow", "train_patterned"]
@@ -49,7 +49,7 @@ class PatternedData:
         cls,
         x1: tuple[Array, Array],
         atoms: Sequence[Array],
-        condition: Array | None = None,
+        condition: Numbers | None = None,
         sample_weight: Array | None = None,
         source: Source = NOISE,
     ) -> "PatternedData | None":
@@ -189,7 +189,7 @@ def pattern_noise(batch: SampleRequest) -> Array:
 
 
 def train_patterned(
-    data: PatternedData, settings: FlowSettings, *, calibrated: Array | None = None, seed: int | None = None
+    data: PatternedData, settings: FlowSettings, *, calibrated: Mask | None = None, seed: int | None = None
 ) -> PatternedFlow:
     """Fit the flow of the values.
 
@@ -216,5 +216,5 @@ def _identity(values: FlowMatchingData) -> ConditionalStandardizer:
     return ConditionalStandardizer(ReproducibleLinear(np.zeros((c, d)), np.zeros(d)), np.ones(d, np.float32))
 
 
-def _beside(features: Array, condition: Array | None) -> Array:
+def _beside(features: Numbers, condition: Numbers | None) -> Array:
     return features if condition is None else np.concatenate([features, condition], axis=1).astype(np.float32)

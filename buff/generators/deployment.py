@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.utils.validation import check_is_fitted
 
 from buff.flows import MixtureModel, SampleRequest
-from buff.protocols import Array
+from buff.protocols import Array, RandomState
 
 if TYPE_CHECKING:
     from buff.export import EventSampler
@@ -24,7 +24,7 @@ class Deployable:
         _encoder: ConditionEncoder | None
         _class_spaces: tuple[TableTransformer, ...]
 
-        def _sampling_seed(self, random_state: Any) -> int: ...
+        def _sampling_seed(self, random_state: RandomState) -> int: ...
         def _condition_features(self, condition: Any) -> Array | None: ...
 
     @property
@@ -46,7 +46,7 @@ class Deployable:
     def _flows(self) -> tuple[Any, ...]:
         return self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
 
-    def request(self, n: int, *, condition: Any = None, random_state: Any = None) -> SampleRequest:
+    def request(self, n: int, *, condition: Any = None, random_state: RandomState = None) -> SampleRequest:
         """What ``sample`` asks of the flow: numbers of events, features of conditions."""
         check_is_fitted(self)
         return SampleRequest(n, self._sampling_seed(random_state), condition=self._condition_features(condition))
@@ -63,7 +63,7 @@ class Deployable:
         check_is_fitted(self)
         return self._class_spaces or (self.space_,)
 
-    def sampler(self, random_state: Any = None) -> "EventSampler":
+    def sampler(self, random_state: RandomState = None) -> "EventSampler":
         """A small, thread-safe object that draws single events, for event loops.
 
         ``sampler.draw(i, condition)`` is event i of ``sample`` with the same random state, without tables.

@@ -152,7 +152,7 @@ class EnergySplit:
             low = rows.take(np.flatnonzero(rows.p <= highest[rows.group])).at_most(settings.max_rows, rng)
             label = np.where(low.z <= 0, 0, np.where((low.z >= 1) & settings.logit, 2, 1))
             shares = ConditionalShares.fit(low.features, label, 3, settings.atoms, weights=low.weights, seed=seed)
-            model = replace(model, atoms=shares)
+            model = replace(model, atoms=shares.flattened())
         inner = rows.take(np.flatnonzero(~atom)).at_most(settings.max_rows, rng)
         return model if len(inner) < _FEWEST else model._fit_inside(inner, settings, seed)
 
@@ -168,7 +168,7 @@ class EnergySplit:
             u[own] = ndtr((group.ranks.encode(x[own], rows.p[own]) - mean[own]) / group.spread)
         features = np.column_stack([rows.features, mean])
         inside = ConditionalDistribution.fit(features, u, settings.inside, weights=rows.weights, seed=seed)
-        return replace(self, groups=groups, inside=inside)
+        return replace(self, groups=groups, inside=inside.flattened())
 
     def _fit_group(self, rows: SplitRows, x: Array, settings: SplitSettings) -> _Group:
         ranks = QuantileBins.fit(x, rows.p, rows.weights)

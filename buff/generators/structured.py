@@ -12,7 +12,7 @@ from buff.flows import Classes, FlowMatchingData, MixtureModel, PatternedData, S
 from buff.generators.base import EventGenerator
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
-from buff.protocols import Array, Indices
+from buff.protocols import Array, ConditionLike, Indices, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.tables import Columns, Schema
 from buff.tables.reduction import TableReduction
 from buff.tables.relations import Relations
@@ -72,7 +72,9 @@ class StructuredGenerator(EventGenerator):
         if self.atoms not in ATOMS:
             raise ValueError(f"atoms must be one of {', '.join(ATOMS)}, found {self.atoms!r}")
 
-    def _read(self, X: Any, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
+    def _read(
+        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
+    ) -> tuple[Columns, Array | None, Any]:
         columns, features, weights = super()._read(X, condition, sample_weight)
         self._reduction = TableReduction.of(columns, self.schema, self.relations)
         return self._reduction.reduce(columns), features, weights
@@ -91,7 +93,9 @@ class StructuredGenerator(EventGenerator):
         parts = list(pieces) or [self._reduction.restore(self.space_.decode(nothing), 0, seed=0)]
         return self._reduction.template.restore(tuple(np.concatenate(v) for v in zip(*parts, strict=True)))
 
-    def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
+    def trajectory(
+        self, n_samples: int = 1, *, condition: ConditionLike = None, random_state: RandomState = None
+    ) -> Iterator[Any]:
         """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
         check_is_fitted(self)
         request, _ = self._request(n_samples, condition, random_state)
@@ -118,8 +122,8 @@ class StructuredGenerator(EventGenerator):
 def rows_as_scores(
     space: TableTransformer,
     columns: Columns,
-    features: Array | None,
-    sample_weight: Any,
+    features: Numbers | None,
+    sample_weight: WeightsLike,
     *,
     together: bool,
     source: Source,
@@ -135,7 +139,11 @@ def rows_as_scores(
 
 
 def find_classes(
-    choice: str, encoder: ConditionEncoder | None, condition: Any, features: Array | None, weights: Array | None
+    choice: str,
+    encoder: ConditionEncoder | None,
+    condition: ConditionLike,
+    features: Numbers | None,
+    weights: Array | None,
 ) -> Classes | None:
     """The classes that get models of their own; None where all rows share one.
 
@@ -173,7 +181,7 @@ class ClassEstimator(FlowEstimator):
     #: The map between table and normal scores of each class; none where all share one.
     _class_spaces: tuple[TableTransformer, ...] = ()
 
-    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
+    def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
         if not isinstance(self.model_, MixtureModel):
             return super()._decode(scores, batch)
         classes, parts = self.model_.classes.numbers(np.asarray(batch.condition)), []

@@ -172,16 +172,16 @@ GRIDS = (*WARPS, *NOISE_GRIDS)
 
 
 def get_grid(
-    name: str, n_steps: int, *, schedule: Schedule | None = None, kappa: float = 1.0, **parameters: Any
+    name: str | TimeGrid, n_steps: int, *, schedule: Schedule | None = None, kappa: float = 1.0, **parameters: Any
 ) -> TimeGrid:
     """A grid of ``n_steps`` steps from exactly 0 to exactly 1, by name.
 
     Parameters
     ----------
-    name : str
-        ``"uniform"``, ``"power"``, ``"dense"``, ``"dense1.5"``, ``"cosine"``, ``"sigmoid"``, ``"logit_normal"``,
-        ``"shifted"``; or a grid in the noise-to-signal ratio (:func:`noise_grid`), whose first and last
-        value are replaced by the pure ends 0 and 1.
+    name : str or TimeGrid
+        A grid of your own of as many steps; or ``"uniform"``, ``"power"``, ``"dense"``, ``"dense1.5"``, ``"cosine"``,
+        ``"sigmoid"``, ``"logit_normal"``, ``"shifted"``; or a grid in the noise-to-signal ratio (:func:`noise_grid`),
+        whose first and last value are replaced by the pure ends 0 and 1.
     n_steps : int
         Number of steps.
     schedule : Schedule, optional
@@ -194,7 +194,7 @@ def get_grid(
     Raises
     ------
     ValueError
-        Unknown name, or a parameter out of range.
+        Unknown name, a parameter out of range, or a grid of another number of steps.
 
     Examples
     --------
@@ -203,6 +203,10 @@ def get_grid(
     >>> [round(t, 3) for t in get_grid("karras", 4).times]
     [0.0, 0.054, 0.284, 0.855, 1.0]
     """
+    if isinstance(name, TimeGrid):
+        if name.n_steps != check_steps(n_steps):
+            raise ValueError(f"grid has {name.n_steps} steps and n_steps is {n_steps}: set n_steps={name.n_steps}")
+        return name
     check_range("kappa", kappa, 1, 3)
     if schedule is not None and not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, as get_schedule gives: found {schedule!r}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Scores, Weights
 from buff.transforms.quantile_map import Placement, QuantileMap
 from buff.transforms.transformer import checked_weights
 
@@ -33,7 +33,7 @@ class NormalScores:
     columns: tuple[QuantileMap, ...]
 
     @classmethod
-    def fit(cls, x: Array, weights: Array | None = None, *, extrapolate: bool = False) -> "NormalScores":
+    def fit(cls, x: Array, weights: Weights | None = None, *, extrapolate: bool = False) -> "NormalScores":
         """Distributions of the columns of x (n, d), with weights (n,) that are positive."""
         w = None if weights is None else checked_weights(weights, len(x))
         values = np.asarray(x, np.float64).T
@@ -52,7 +52,7 @@ class NormalScores:
         """Scores of both ends of the ranks that values own, float32 of shape (n, d)."""
         return self.encode(x, 0.0), self.encode(x, 1.0)
 
-    def decode(self, z: Array) -> Array:
+    def decode(self, z: Scores) -> Array:
         """Values, float64 of shape (n, d), of scores z (n, d)."""
         x = np.empty(z.shape)
         for j, ranks in enumerate(self.columns):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Scores
 
 __all__ = ["Classifier", "ClassifierSettings", "CrossFit", "QuadraticBase"]
 
@@ -111,7 +111,7 @@ class QuadraticBase:
             beta = beta - step * min(1.0, _LONGEST_STEP / max(np.abs(step).max(), 1e-12))
         return cls(mean, scale, beta)
 
-    def __call__(self, features: Array) -> Array:
+    def __call__(self, features: Numbers) -> Array:
         """Log odds, float32 of shape (n,)."""
         log_odds = _second_degree((features - self.mean) / self.scale) @ self.coefficients
         return np.clip(log_odds, -_STEEPEST, _STEEPEST).astype(np.float32)
@@ -170,7 +170,7 @@ class Classifier:
         bases, models = zip(*fitted, strict=True)
         return CrossFit(cls(bases, models), log_odds)
 
-    def __call__(self, features: Array) -> Array:
+    def __call__(self, features: Numbers) -> Array:
         """Log odds of rows that took no part in the fit, float32 of shape (n,)."""
         members = zip(self.bases, self.models, strict=True)
         return np.asarray(np.mean([_predict(base, model, features) for base, model in members], axis=0))
@@ -199,7 +199,7 @@ class CrossFit:
     log_odds: Array
 
 
-def _second_degree(z: Array) -> Array:
+def _second_degree(z: Scores) -> Array:
     """1, z and all products of two, float64."""
     i, j = np.triu_indices(z.shape[1])
     return np.hstack([np.ones((len(z), 1)), z, z[:, i] * z[:, j]])
@@ -231,7 +231,7 @@ def _grow(
     return model[: model.best_iteration + 1]
 
 
-def _predict(base: QuadraticBase, model: Any, features: Array) -> Array:
+def _predict(base: QuadraticBase, model: Any, features: Numbers) -> Array:
     return model.inplace_predict(features, base_margin=base(features), predict_type="margin")
 
 

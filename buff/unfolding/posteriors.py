@@ -16,7 +16,7 @@ from buff.flows import (
     train_flow,
 )
 from buff.generators.pairing import check_noise, paired_data
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Scores, Weights
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.scores import NormalScores
@@ -91,7 +91,7 @@ class Location:
         reach = c.min(axis=0), c.max(axis=0)
         return cls(tuple(lines), tuple(means), tuple(log_squares), tuple(offsets), reach), e
 
-    def __call__(self, c: Array) -> tuple[Array, Array]:
+    def __call__(self, c: Numbers) -> tuple[Array, Array]:
         """Centre and width of the posterior, both of shape (n, d)."""
         centres = [_affine(line, c) + mean(c) for line, mean in zip(self.lines, self.means, strict=True)]
         logs = [o + squares(c) for o, squares in zip(self.offsets, self.log_squares, strict=True)]
@@ -178,7 +178,7 @@ class LocatedFlow:
         z = self.scores(self.reco_space.transform(reco), n_samples, seed)
         return _columns(self.truth_space, self.truth_space.decode(z))
 
-    def scores(self, c: Array, n_samples: int, seed: int) -> Array:
+    def scores(self, c: Numbers, n_samples: int, seed: int) -> Array:
         """Scores z of ``n_samples`` draws for each row of scores c (n, features)."""
         centre, width = (np.repeat(part, n_samples, axis=0) for part in self.location(c))
         # beyond the events there is nothing but what holds at their end
@@ -312,16 +312,16 @@ def _columns(space: TableTransformer, arrays: tuple[Array, ...]) -> Columns:
     return Columns(space.template_.names, arrays, space.template_)
 
 
-def _line(c: Array, z: Array, w: Array) -> Array:
+def _line(c: Numbers, z: Scores, w: Weights) -> Array:
     root = np.sqrt(w)[:, None]
     return np.linalg.lstsq(root * _with_one(c), root * z, rcond=None)[0]
 
 
-def _affine(line: Array, c: Array) -> Array:
+def _affine(line: Numbers, c: Numbers) -> Array:
     return (_with_one(c) @ line).astype(np.float32)
 
 
-def _with_one(c: Array) -> Array:
+def _with_one(c: Numbers) -> Array:
     return np.hstack([c.astype(np.float64), np.ones((len(c), 1))])
 
 
@@ -330,5 +330,5 @@ def _booster(c: Array, y: Array, w: Array, half: Array, seed: int) -> Booster:
     return Booster.fit(train[0], train[1], _SMOOTH, weights=train[2], fresh=held, seed=seed)
 
 
-def _width(log_square: Array) -> Array:
+def _width(log_square: Numbers) -> Array:
     return np.maximum(np.exp(log_square / 2), _NARROWEST).astype(np.float32)

@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from buff.generators import BUFF, BUFFTransport
 from buff.generators.scoring import energy_score
+from buff.protocols import FlagsLike, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.trees import ClassifierSettings
@@ -21,10 +21,10 @@ from buff.unfolding.posteriors import Posterior
 from buff.unfolding.result import Diagnostics, Replica, UnfoldingResult
 from buff.unfolding.settings import (
     METHODS,
-    SCORES_ALONE,
     check_count,
     check_settings,
     classifier_settings,
+    default_generator,
     replica_counts,
 )
 from buff.unfolding.support import warned_outside
@@ -33,8 +33,6 @@ __all__ = ["Unfolder"]
 
 #: Draws that a measured event gets at least: weights within an event need a choice.
 _FEWEST_DRAWS = 10
-#: Rows that a node of the default generator is trained on.
-_NOISE_BUDGET = 150_000
 #: Streams of random seeds.
 _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
@@ -43,7 +41,7 @@ def _has_posterior(unfolder: "Unfolder") -> bool:
     return unfolder.method != "reweight"
 
 
-def _with_weights(background: Any) -> tuple[Any, Any]:
+def _with_weights(background: TableLike) -> tuple[Any, Any]:
     if not isinstance(background, tuple):
         return background, None
     if len(background) != 2:
@@ -131,7 +129,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         generator: Any = None,
         classifier: ClassifierSettings | Mapping[str, Any] | None = None,
         n_jobs: int | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
         self.method = method
@@ -188,7 +186,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return self
 
     @available_if(_has_posterior)  # type: ignore[untyped-decorator]
-    def sample(self, reco: Any, n_samples: int = 1, *, random_state: Any = None) -> Any:
+    def sample(self, reco: TableLike, n_samples: int = 1, *, random_state: RandomState = None) -> Any:
         """Draw truth for measured events, under the prior of the simulation.
 
         Parameters
@@ -220,7 +218,13 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
 
     @available_if(_has_posterior)  # type: ignore[untyped-decorator]
     def score(
-        self, truth: Any, reco: Any, *, pass_truth: Any = None, pass_reco: Any = None, sample_weight: Any = None
+        self,
+        truth: TableLike,
+        reco: TableLike,
+        *,
+        pass_truth: FlagsLike | None = None,
+        pass_reco: FlagsLike | None = None,
+        sample_weight: WeightsLike = None,
     ) -> float:
         """How good posteriors of events with known truth are, for model selection: larger is better.
 
@@ -234,7 +238,12 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return energy_score(space.transform(known), space.transform(draws).reshape(len(known), 20, -1), weights)
 
     def unfold(
-        self, reco: Any, *, sample_weight: Any = None, background: Any = None, n_iterations: int | None = None
+        self,
+        reco: TableLike,
+        *,
+        sample_weight: WeightsLike = None,
+        background: TableLike | None = None,
+        n_iterations: int | None = None,
     ) -> UnfoldingResult:
         """The distribution of truth behind measured events.
 
@@ -306,20 +315,9 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
     def _generator(self) -> Any:
         if self.generator is not None:
             return self.generator
-        common: dict[str, Any] = {**SCORES_ALONE, "n_jobs": self.n_jobs, "verbose": self.verbose}
-        if self.method == "bridge":
-            return BUFFTransport(noise="auto", **common)
-        # all noise draws of an event share its conditions: no split for the sake of single events
-        n_draws = max(1.0, _NOISE_BUDGET / self.simulation_.n_matched)
-        return BUFF(
-            max_depth=6,
-            reg_lambda=100.0,
-            noise_budget=_NOISE_BUDGET,
-            tree_params={"min_split_loss": 0.5 * n_draws},
-            **common,
-        )
+        return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=self.verbose)
 
-    def _measured(self, reco: Any, sample_weight: Any, background: Any) -> Measured:
+    def _measured(self, reco: TableLike, sample_weight: Any, background: Any) -> Measured:
         columns, data = self._weighted(reco, sample_weight, "reco", "sample_weight")
         table, weights = _with_weights(background)
         if table is None or row_count(table, "background") == 0:
@@ -329,7 +327,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         space = self.simulation_.reco_space
         return Measured(columns, space.transform(columns), space.transform(events), data, b)
 
-    def _weighted(self, table: Any, weights: Any, name: str, what: str) -> tuple[Columns, EventWeights]:
+    def _weighted(self, table: TableLike, weights: WeightsLike, name: str, what: str) -> tuple[Columns, EventWeights]:
         columns, policy = self.simulation_.measured(table, name), self.negative_weights
         w = checked_weights(weights, len(columns), what, policy)
         return columns, EventWeights.of(w, (columns,), policy)

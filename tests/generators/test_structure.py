@@ -274,3 +274,14 @@ def test_tables_without_structure_are_learned_as_ever():
         model = BUFF(**FAST).fit(x)
     assert not len(model.relations_)
     assert np.array_equal(model.sample(50), BUFF(**FAST, atoms="apart", relations=None).fit(x).sample(50))
+
+
+def test_integers_that_count_the_rows_go_on(small):
+    X = pd.DataFrame({"event": np.arange(1000, 1300), "x": np.random.default_rng(0).normal(size=300)})
+    with pytest.warns(UserWarning, match="'event' rises in every one of 300 rows and is taken for an id"):
+        model = small().fit(X)
+    assert model.sample(3)["event"].tolist() == [1300, 1301, 1302]
+    learned = small(schema={"event": "integer"}).fit(X).sample(100)
+    assert learned["event"].between(1000, 1299).all()
+    shuffled = small().fit(X.sample(frac=1, random_state=0))
+    assert shuffled.schema_["event"].kind == "integer"

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.columns import Columns
 from buff.tables.relations.base import Absence, Relation, Table
 from buff.tables.relations.collection import Relations
@@ -78,7 +78,7 @@ def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[s
     return relations[len(stated) :]
 
 
-def _varies(values: Array) -> bool:
+def _varies(values: Values) -> bool:
     """Whether there is more than one value; missing is one."""
     return len(np.unique(joint_codes(values) if values.dtype.kind == "O" else values)) > 1
 
@@ -182,7 +182,7 @@ def _lookups(table: Table, names: Sequence[str]) -> Iterator[Relation]:
             yield Determines(fine, coarse)
 
 
-def _evenly_shown(fine: Array, coarse: Array) -> bool:
+def _evenly_shown(fine: Values, coarse: Values) -> bool:
     """Whether rows beside the commonest value tell as much: one rare value in one fine level could be luck."""
     common = np.bincount(coarse).argmax()
     other = coarse != common
@@ -190,7 +190,7 @@ def _evenly_shown(fine: Array, coarse: Array) -> bool:
     return bool(repeats >= 5)
 
 
-def _label_codes(values: Array) -> Array | None:
+def _label_codes(values: Values) -> Array | None:
     if values.dtype.kind == "f":
         sample = values[:_GUESS_ROWS]
         if len(np.unique(sample)) > min(_MOST_LEVELS, len(sample) // 4):
@@ -229,7 +229,7 @@ def _sums(table: Table, names: Sequence[str]) -> Iterator[Relation]:
             yield relation
 
 
-def _there(values: Array) -> Array:
+def _there(values: Values) -> Array:
     """Which rows have a value."""
     if values.dtype.kind == "f" and not np.isnan(values).any():
         ends = [np.count_nonzero(values == end) for end in (values.min(), values.max())]
@@ -266,7 +266,7 @@ def _orders(table: Table, names: Sequence[str]) -> Iterator[Relation]:
             yield Order(nearest[1], upper)
 
 
-def _fine(values: Array) -> bool:
+def _fine(values: Values) -> bool:
     """Whether there are enough values for an order to mean something."""
     return len(np.unique(values[:_GUESS_ROWS])) > _FEWEST_ROWS // 2
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.relations.base import Absence, Relation, Table, rounded
 
 __all__ = ["Order", "Sum", "decimals_of"]
@@ -81,7 +81,7 @@ class Order(Relation):
         gap = rounded_like(up - self._base(table, up.dtype), self.decimals)
         return Absence(self.absences[1]).encode(up, gap)
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         dtype, absence = np.dtype(self.dtype), Absence(self.absences[1])
         assert rest is not None
         gap = np.where(_above(rest), rest, rest.dtype.type(0))
@@ -182,7 +182,7 @@ class Sum(Relation):
             steps = np.where(there, np.rint(rest), 0.0) + len(self.parts)
         return absence.encode(total, steps)
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         dtype, values = np.dtype(self.dtype), self._sum(table)
         if rest is not None and not self.exact:
             steps = np.where(_above(rest), rest - len(self.parts), 0.0)
@@ -201,7 +201,7 @@ class Sum(Relation):
             total = total - number if part.startswith("-") else total + number
         return rounded(np.asarray(total), self.decimals)
 
-    def _tolerance(self, size: Array, dtype: np.dtype[Any]) -> Array:
+    def _tolerance(self, size: Values, dtype: np.dtype[Any]) -> Array:
         noise = _ULPS * len(self.parts) * np.spacing(size.astype(dtype)).astype(np.float64)
         if self.decimals is None:
             return noise
@@ -218,7 +218,7 @@ class Sum(Relation):
         return cls(**{key: value for key, value in record.items() if key != "kind"})
 
 
-def decimals_of(values: Array) -> int | None:
+def decimals_of(values: Values) -> int | None:
     """Decimals of numbers to a few units in the last place, 0 for integers; None for others.
 
     Examples
@@ -242,17 +242,17 @@ def decimals_of(values: Array) -> int | None:
     return None
 
 
-def rounded_like(x: Array, decimals: int | None) -> Array:
+def rounded_like(x: Values, decimals: int | None) -> Array:
     """Floats rounded to decimals; others, integers and times, as they are."""
     return rounded(x, decimals).astype(x.dtype) if x.dtype.kind == "f" else x
 
 
-def _above(rest: Array) -> Array:
+def _above(rest: Values) -> Array:
     """Rows that have a value: what says that there is none lies below 0, or is missing."""
     return rest >= rest.dtype.type(0)
 
 
-def _floor(values: Array) -> float:
+def _floor(values: Values) -> float:
     """A round number below all values and close to them, so that it is none of them but by chance."""
     numbers = values.astype(np.int64) if values.dtype.kind in "mM" else values
     lowest, highest = (float(end) for end in (numbers.min(), numbers.max()))
