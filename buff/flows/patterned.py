@@ -174,13 +174,18 @@ class PatternedFlow:
 
     def _given(self, batch: SampleRequest) -> tuple[SampleRequest, Indices]:
         """The request of the flow, and the pattern of each event."""
-        noise = EventNoise(batch.seed, batch.first_event, PATTERN_STREAM + batch.stream, batch.chosen, batch.words)
-        u = noise.normal(batch.n, 1)[:, 0]
+        u = pattern_noise(batch)[:, 0]
         condition = batch.condition
         if condition is not None and len(condition) == 1:
             condition = np.broadcast_to(condition, (batch.n, condition.shape[1]))
         classes = self.patterns.draw(ndtr(u.astype(np.float64)), condition)
         return replace(batch, condition=_beside(self.patterns.features[classes], condition)), classes
+
+
+def pattern_noise(batch: SampleRequest) -> Array:
+    """The standard normal numbers (n, 1) that choose the patterns of events."""
+    noise = EventNoise(batch.seed, batch.first_event, PATTERN_STREAM + batch.stream, batch.chosen, batch.words)
+    return noise.normal(batch.n, 1)
 
 
 def train_patterned(
