@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from buff.flows import MixtureModel
-from buff.protocols import RandomState
+from buff.flows import MixtureModel, SampleRequest
+from buff.protocols import Array, RandomState
 
 if TYPE_CHECKING:
     from buff.export import EventSampler
@@ -25,6 +25,7 @@ class Deployable:
         _class_spaces: tuple[TableTransformer, ...]
 
         def _sampling_seed(self, random_state: RandomState) -> int: ...
+        def _condition_features(self, condition: Any) -> Array | None: ...
 
     @property
     def backend_(self) -> str:
@@ -44,6 +45,11 @@ class Deployable:
 
     def _flows(self) -> tuple[Any, ...]:
         return self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
+
+    def request(self, n: int, *, condition: Any = None, random_state: RandomState = None) -> SampleRequest:
+        """What ``sample`` asks of the flow: numbers of events, features of conditions."""
+        check_is_fitted(self)
+        return SampleRequest(n, self._sampling_seed(random_state), condition=self._condition_features(condition))
 
     @property
     def condition_encoder_(self) -> "ConditionEncoder | None":

@@ -226,6 +226,23 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         table of shape (n * n_samples, q) or array of shape (n * n_samples,)
             Like the target that was fitted; the draws of a row follow each other.
         """
+        request = self.request(
+            X, n_samples, condition=condition, random_state=random_state, first_row=first_row, batch_size=batch_size
+        )
+        table = self._restore(self._drawn(request))
+        return single_column(table) if self._one_column else table
+
+    def request(
+        self,
+        X: Any,
+        n_samples: int = 1,
+        *,
+        condition: Any = None,
+        random_state: Any = None,
+        first_row: int = 0,
+        batch_size: int | None = None,
+    ) -> SampleRequest:
+        """What :meth:`sample` asks of the flow: where draws start, features of conditions, numbers of events."""
         check_is_fitted(self)
         draws, first_row = check_whole("n_samples", n_samples, 0), check_whole("first_row", first_row, 0)
         columns = read(X)
@@ -238,9 +255,19 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
             features = np.broadcast_to(features, (len(columns), features.shape[1])).repeat(draws, axis=0)
         seed, first = self._sampling_seed(random_state), first_row * draws
         samples, features = self._source_samples(columns, draws, features, seed, first)
-        request = SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
-        table = self._restore(self._drawn(request))
-        return single_column(table) if self._one_column else table
+        return SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
+
+    @property
+    def starts_at_source_(self) -> bool:
+        """Whether the flow starts at the source, or where it says; else the source is a condition of the flow."""
+        check_is_fitted(self)
+        return self._source_space is not None or self._prediction is not None
+
+    @property
+    def feature_encoders_(self) -> tuple[ConditionEncoder, ...]:
+        """From tables to the features that the flow is given, one after another."""
+        encoders = (None if self.starts_at_source_ else self._source, self._encoder)
+        return tuple(encoder for encoder in encoders if encoder is not None)
 
     def _source_samples(
         self, columns: Columns, draws: int, features: Numbers | None, seed: int, first: int
