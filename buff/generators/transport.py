@@ -227,8 +227,8 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         table of shape (n * n_samples, q) or array of shape (n * n_samples,)
             Like the target that was fitted; the draws of a row follow each other.
         """
-        own: dict[str, Any] = {"first_row": first_row, "batch_size": batch_size}
-        table = self._restore(self.request(X, n_samples, condition=condition, random_state=random_state, **own).map(self._draw))
+        own: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_row": first_row}
+        table = self._restore(self.request(X, n_samples, batch_size=batch_size, **own).map(self._draw))
         return single_column(table) if self._one_column else table
 
     def request(
