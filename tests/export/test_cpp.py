@@ -9,7 +9,7 @@ from buff import load
 from buff.cli import app
 from buff.errors import ExportError
 from buff.export import export_model
-from tests.small_models import MODELS, asked
+from tests.small_models import DEFAULTS, MODELS, asked
 
 COMPILER = next((c for c in ("g++", "clang++", "c++") if shutil.which(c)), None)
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
@@ -29,7 +29,7 @@ def codes(sampler, condition):
     return [] if condition is None else [repr(float(x)) for x in sampler._condition(condition)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *DEFAULTS])
 def test_events_of_cpp_are_those_of_python(fitted, example, tmp_path, name):
     model = fitted(name)
     export_model(model, tmp_path)

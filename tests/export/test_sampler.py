@@ -7,14 +7,15 @@ import pytest
 from buff import BUFF, BUFFTransport, kernels
 from buff.errors import ExportError
 from buff.export import EventSampler
-from buff.flows import FlowModel
-from tests.small_models import MODELS, SMALL, as_numbers, asked, numbers
+from buff.flows.patterned import PatternedFlow
+from buff.flows.smooth import SmoothedTrees
+from tests.small_models import DEFAULTS, MODELS, SMALL, as_numbers, asked, numbers
 
 BACKENDS = ["xgboost", *(dict(kernels.native().backends()) if kernels.native() else [])]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *DEFAULTS])
 def test_single_events_are_those_of_tables(fitted, name, backend, monkeypatch):
     model = fitted(name)
     monkeypatch.setenv("BUFF_BACKEND", backend)
@@ -60,9 +61,18 @@ def test_what_no_sampler_can_do_is_named():
     with pytest.raises(ExportError, match="stay with XGBoost"):
         deep.sampler()
     assert "xgboost (trees" in deep.backend_
-    spiked = BUFF(**SMALL | {"atoms": "together"}).fit(numbers())
-    if not isinstance(spiked.model_, FlowModel):
-        with pytest.raises(ExportError, match="atoms='apart'"):
-            spiked.sampler()
     with pytest.raises(ExportError, match="float16"):
         BUFF(**SMALL).fit(x.astype(np.float16)).sampler()
+
+
+def test_default_models_have_what_is_tested_here(fitted):
+    flows = {name: fitted(name).model_ for name in ("default", "default_smooth", "default_scores")}
+    assert isinstance(flows["default"], PatternedFlow)
+    node = flows["default_smooth"].nodes[1]
+    assert node.frame is not None
+    assert isinstance(node.trees, SmoothedTrees)
+    assert flows["default_scores"].flow.nodes[1].frame is None
+    assert all(isinstance(model, PatternedFlow) for model in fitted("default_classes").model_.models)
+    assert len(fitted("default_absent").relations_) == 2
+    for name in flows:
+        assert fitted(name).backend_ == kernels.backend() or kernels.native() is None
