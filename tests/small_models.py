@@ -4,12 +4,20 @@ import numpy as np
 import pandas as pd
 
 from buff import BUFF
-from buff.export import EXPORTABLE
 from buff.tables.relations import Order
 from tests.pinned import labels, numbers
 
-#: What kernels hold, small.
-SMALL = EXPORTABLE | {
+#: Settings of 0.1.0 but for the bandwidth: no frame, no polynomial, atoms as values like others.
+EARLIER = {
+    "solver": "ab2",
+    "grid": "uniform",
+    "tree_features": "scores",
+    "smooth_degree": 0,
+    "atoms": "apart",
+    "relations": None,
+}
+#: The same, small.
+SMALL = EARLIER | {
     "n_steps": 4,
     "n_estimators": 4,
     "max_depth": 4,
@@ -76,7 +84,7 @@ MODELS = {
     "copula": lambda: BUFF(**{**SMALL, "n_estimators": 0}).fit(numbers()),
 }
 #: Default settings, small: frames, polynomials, atoms drawn together.
-DEFAULT = {key: SMALL[key] for key in SMALL if key not in EXPORTABLE}
+DEFAULT = {key: SMALL[key] for key in SMALL if key not in EARLIER}
 
 
 def _default_classes(classes):

@@ -10,7 +10,6 @@ from buff.export.packed import pack_sampler
 from buff.export.sampler import EventSampler
 
 __all__ = [
-    "EXPORTABLE",
     "FORMATS",
     "EventSampler",
     "export_cpp",
@@ -20,16 +19,6 @@ __all__ = [
     "pack_sampler",
 ]
 
-#: Parameters of :class:`buff.BUFF` whose models can be exported, and are drawn by compiled code from noise to values:
-#: ``BUFF(**EXPORTABLE)``. They are a little further from the data than the defaults.
-EXPORTABLE: dict[str, Any] = {
-    "solver": "ab2",
-    "grid": "uniform",
-    "tree_features": "scores",
-    "smooth_degree": 0,
-    "atoms": "apart",
-    "relations": None,
-}
 #: Formats of :func:`export_model`.
 FORMATS = ("cpp", "onnx")
 

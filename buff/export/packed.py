@@ -11,21 +11,16 @@ from buff.export.orders import restored_orders
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.flows.compiled import pack_flow, program_of, unfit
 from buff.protocols import Array
-from buff.solvers import IntegratingFactor
-from buff.tables.relations import Order
 from buff.transforms import ConditionEncoder
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
 
 __all__ = [
     "check_compilable",
-    "check_exportable",
     "check_labels",
     "coded_levels",
     "constant_code",
     "flow_of",
-    "flows_of",
     "models_of",
-    "orders_of",
     "pack_sampler",
     "precision",
     "spaces_of",
@@ -74,57 +69,10 @@ def check_compilable(model: Any) -> None:
             raise ExportError(f"the model cannot be exported: {reason}")
 
 
-def check_exportable(model: Any) -> None:
-    """Raise ExportError for models that are more than a flow from noise to a table, or have frames."""
-    _check_fitted(model)
-    orders_of(model)
-    if any(isinstance(flow, PatternedFlow) for flow in models_of(model)):
-        raise ExportError(
-            "values that are drawn together before the others are not part of an export: fit with atoms='apart'"
-        )
-    for flow in flows_of(model):
-        if reason := unfit(flow):
-            raise ExportError(f"the model cannot be exported: {reason}")
-        if flow.gaussian is not None and (
-            any(node.frame for node in flow.nodes) or isinstance(flow.solver, IntegratingFactor)
-        ):
-            raise ExportError(
-                "the frame of the default settings is not part of a graph: fit with BUFF(**buff.export.EXPORTABLE), "
-                "or export to C++"
-            )
-
-
 def _check_fitted(model: Any) -> None:
     if type(model).__name__ != "BUFF" or not hasattr(model, "model_"):
         kind = type(model).__name__
         raise ExportError(f"{kind} cannot be exported: only a fitted BUFF can, which needs no input table")
-
-
-def orders_of(model: Any) -> list[tuple[int, int, float, int]]:
-    """Places of columns a <= b, what stands in for a missing a, and decimals (-1: all).
-
-    Raises
-    ------
-    ExportError
-        Other relations, or columns that are told by others.
-    """
-    names, encoders, found = list(model.relations_.names), model.space_.encoders_, []
-    numbers = {e.name: np.dtype(e.dtype) for e in encoders if isinstance(e, NumberEncoder)}
-    for relation in model.relations_:
-        plain = isinstance(relation, Order) and relation.absences == (None, None)
-        alike = plain and numbers.get(relation.lower) == numbers.get(relation.upper) and relation.upper in numbers
-        if not alike or (relation.decimals is not None and numbers[relation.upper] == np.float32):
-            raise ExportError(f"the relation {relation} is not part of an export: fit with relations=None")
-        decimals = -1 if relation.decimals is None else relation.decimals
-        found.append((names.index(relation.lower), names.index(relation.upper), float(relation.floor), decimals))
-    if len(model.schema_) != len(encoders):
-        raise ExportError("ids, and columns that others tell, are not part of an export: fit without them")
-    return found
-
-
-def flows_of(model: Any) -> list[FlowModel]:
-    """The flow of a model, or of each of its classes, where nothing is drawn before it."""
-    return [flow for flow in models_of(model) if isinstance(flow, FlowModel)]
 
 
 def flow_of(model: FlowModel | PatternedFlow) -> FlowModel:
