@@ -18,6 +18,17 @@ REPEATS, EVENTS, THREADED = 5, 20_000, 2**17
 #: Measured Z + jets events and draws of each.
 MEASURED, DRAWS = 1_000, 50
 ROW, OLD = "sample(1), XGBoost", "jets, defaults of 0.1.0"
+#: Defaults of 0.1.0.
+BEFORE: Mapping[str, Any] = {
+    "solver": "ab2",
+    "grid": "uniform",
+    "tree_features": "scores",
+    "smooth_degree": 0,
+    "bandwidth": 0,
+    "atoms": "apart",
+    "relations": None,
+    "noise_budget": 150_000,
+}
 #: Features, depth and leaves of forests.
 SHAPES = (
     *((f, 8, "scalar") for f in (3, 9, 16, 40)),
@@ -70,7 +81,6 @@ def fits(bench: Bench, seed: int) -> Iterator[tuple[str, Any, Any]]:
 
     from buff import BUFF
     from buff.datasets import INDEPENDENT_OBSERVABLES, load_jets
-    from buff.export import EXPORTABLE
 
     n = bench.rows(10_000, 500)
     tiny: dict[str, Any] = {"n_steps": 4, "n_estimators": 3, "noise_budget": 5_000} if bench.quick else {}
@@ -78,7 +88,7 @@ def fits(bench: Bench, seed: int) -> Iterator[tuple[str, Any, Any]]:
     tops = load_jets("t", n=n)
     X, pt = tops.to_numpy(INDEPENDENT_OBSERVABLES), tops.to_numpy(["jet_pt"])[:, 0]
     yield "jets", BUFF(**settings).fit(X), None
-    yield OLD, BUFF(**EXPORTABLE | settings).fit(X), None
+    yield OLD, BUFF(**BEFORE | settings).fit(X), None
     yield "conditional", BUFF(**settings).fit(X, condition=pt), pt
     whole = load_jets(n=n // 5)
     labels = np.asarray(whole["jet_class"])

@@ -307,7 +307,12 @@ def _polynomial(graph: Graph, ridge: PolynomialRidge, w: str, f: int) -> str:
 
     first, second = np.triu_indices(f)
     terms = [w, graph.op("Mul", at(w, first), at(w, second))]
-    if ridge.degree == 3:
+    if ridge.degree == 3 and ridge.triples:
+        starts = np.searchsorted(first, np.arange(f))  # of the pairs whose first input is this, or a later one
+        left = len(first) - starts
+        pairs = np.concatenate([np.arange(start, len(first)) for start in starts])
+        terms.append(graph.op("Mul", at(w, np.repeat(np.arange(f), left)), at(terms[1], pairs)))
+    elif ridge.degree == 3:
         squares, i = graph.op("Mul", w, w), np.arange(f)
         terms.append(graph.op("Mul", at(w, np.repeat(i, f)), at(squares, np.tile(i, f))))
     return linear(graph, ridge.linear, graph.op("Concat", *terms, axis=1))

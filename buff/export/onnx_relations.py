@@ -1,6 +1,6 @@
 """Columns that others tell, as nodes of an ONNX graph: the inverse of what relations took off a table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -81,15 +81,30 @@ def restored_columns(
         columns.values[relation.target] = write(columns, relation, rest[relation.target])
         if (dtype := getattr(relation, "dtype", "")):
             columns.dtypes[relation.target] = np.dtype(dtype)
+    _exchange(columns, [r for r in relations if isinstance(r, Order) and r.exchange])
     names = list(relations.names) if len(relations) else list(values)
     if len(model.schema_) != len(names):
         raise ExportError("ids are not part of an export, they belong to the number of an event: fit without them")
     return {name: columns.values[name] for name in names}, {name: columns.levels.get(name, ()) for name in names}
 
 
+def _exchange(columns: _Columns, orders: Sequence[Order]) -> None:
+    """Swap values that break an order, as often as it takes to sort as many columns as the orders name."""
+    graph = columns.graph
+    for _ in range(len({name for order in orders for name in order.columns}) - 1):
+        for order in orders:
+            low, up = columns.values[order.lower], columns.values[order.upper]
+            there = graph.op("And", *(columns.there(x, own) for x, own in zip((low, up), order.absences, strict=True)))
+            broken = graph.op("And", there, graph.op("Greater", low, up))
+            columns.values[order.lower] = graph.op("Where", broken, up, low)
+            columns.values[order.upper] = graph.op("Where", broken, low, up)
+
+
 def _order(columns: _Columns, relation: Order, rest: str | None) -> str:
     graph = columns.graph
     assert rest is not None
+    if relation.exchange:
+        return columns.stored(rest, np.dtype(relation.dtype))
     low, own = columns.values[relation.lower], columns.dtypes[relation.lower]
     floor = columns.number(float(own.type(relation.floor)) if own.kind == "f" else relation.floor)
     higher = graph.op("And", columns.there(low, relation.absences[0]), graph.op("Greater", low, floor))

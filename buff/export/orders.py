@@ -12,14 +12,14 @@ from buff.tables.relations import Order
 from buff.tables.relations.base import Absence
 from buff.transforms.encoders import NumberEncoder
 
-__all__ = ["RestoredOrder", "restored_orders"]
+__all__ = ["RestoredOrder", "restored_orders", "swap_values"]
 
 _NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class RestoredOrder:
-    """The upper of two columns, which was learned as its distance from the lower.
+    """The upper of two columns, which was learned as its distance from the lower, or swaps values with it.
 
     Attributes
     ----------
@@ -35,6 +35,8 @@ class RestoredOrder:
         The lower column counts as at least this; where it is absent, too.
     absent_low, absent_high, code : float
         Sentinels of both, and what stands for the upper one in the distance; NaN for none.
+    exchange : bool
+        Whether values that break the order are swapped in the end.
     """
 
     low: int
@@ -46,6 +48,7 @@ class RestoredOrder:
     absent_low: float
     absent_high: float
     code: float
+    exchange: bool = False
 
     @classmethod
     def of(cls, order: Order, low: int, high: int, distance: str, lower: str) -> "RestoredOrder":
@@ -61,11 +64,14 @@ class RestoredOrder:
             bool(single),
             {"f4": 32, "f8": 64}.get(dtype.str[1:], 0),
             float(floor),
-            *(_NAN if own is None else float(own) for own in sentinels),
+            *(_NAN if own is None else float(own) for own in sentinels),  # type: ignore[arg-type]
+            exchange=order.exchange,  # type: ignore[misc]
         )
 
     def restore(self, event: Array) -> None:
         """Put the upper column in place of the distance."""
+        if self.exchange:
+            return
         a, gap = event[self.low], event[self.high]
         if np.isnan(gap):
             return
@@ -79,10 +85,25 @@ class RestoredOrder:
             b = np.rint(b * power) / power
         event[self.high] = float(np.float32(b) if self.digits == 32 else b if self.digits else np.trunc(b))
 
+    def broken(self, event: Array) -> bool:
+        """Whether both are there and the order does not hold."""
+        a, b = event[self.low], event[self.high]
+        return bool(a != self.absent_low and b != self.absent_high and a > b)
+
     def packed(self) -> bytes:
         """The order as the C++ sampler reads it."""
         head = np.array([self.low, self.high, self.decimals, self.single, self.digits], np.int32).tobytes()
-        return head + kernels.doubles(self.floor, self.absent_low, self.absent_high, self.code)
+        numbers = kernels.doubles(self.floor, self.absent_low, self.absent_high, self.code)
+        return head + numbers + np.int32(self.exchange).tobytes()
+
+
+def swap_values(orders: list[RestoredOrder], event: Array) -> None:
+    """Swap values of columns whose order does not hold, until all orders do."""
+    swapped = [order for order in orders if order.exchange]
+    while own := [order for order in swapped if order.broken(event)]:
+        for order in own:
+            if order.broken(event):
+                event[[order.low, order.high]] = event[[order.high, order.low]]
 
 
 def restored_orders(model: Any) -> list[RestoredOrder]:

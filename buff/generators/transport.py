@@ -228,7 +228,7 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
             Like the target that was fitted; the draws of a row follow each other.
         """
         own: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_row": first_row}
-        table = self._restore(self.request(X, n_samples, batch_size=batch_size, **own).map(self._draw))
+        table = self._restore(self._drawn(self.request(X, n_samples, batch_size=batch_size, **own)))
         return single_column(table) if self._one_column else table
 
     def request(
