@@ -1,6 +1,5 @@
 """Relations ``lower <= upper`` of numbers, one event at a time, for samplers that know no tables."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +12,14 @@ from buff.tables.relations import Order
 from buff.tables.relations.base import Absence
 from buff.transforms.encoders import NumberEncoder
 
-__all__ = ["RestoredOrder", "keep_orders", "restored_orders"]
+__all__ = ["RestoredOrder", "restored_orders", "swap_values"]
 
 _NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class RestoredOrder:
-    """The upper of two columns, which was learned as its distance from the lower.
+    """The upper of two columns, which was learned as its distance from the lower, or swaps values with it.
 
     Attributes
     ----------
@@ -36,8 +35,8 @@ class RestoredOrder:
         The lower column counts as at least this; where it is absent, too.
     absent_low, absent_high, code : float
         Sentinels of both, and what stands for the upper one in the distance; NaN for none.
-    swaps : bool
-        The upper column was learned itself; values that break the order change places.
+    exchange : bool
+        Whether values that break the order are swapped in the end.
     """
 
     low: int
@@ -49,7 +48,7 @@ class RestoredOrder:
     absent_low: float
     absent_high: float
     code: float
-    swaps: bool
+    exchange: bool = False
 
     @classmethod
     def of(cls, order: Order, low: int, high: int, distance: str, lower: str) -> "RestoredOrder":
@@ -58,7 +57,6 @@ class RestoredOrder:
         dtype, lower_dtype = np.dtype(order.dtype), np.dtype(lower)
         floor = np.array(order.floor).astype(lower_dtype if lower_dtype.kind in "iuf" else np.int64)
         sentinels = (order.absences[0], order.absences[1], Absence(order.absences[1]).code)
-        absent_low, absent_high, code = (_NAN if own is None else float(own) for own in sentinels)
         return cls(
             low,
             high,
@@ -66,23 +64,13 @@ class RestoredOrder:
             bool(single),
             {"f4": 32, "f8": 64}.get(dtype.str[1:], 0),
             float(floor),
-            absent_low,
-            absent_high,
-            code,
-            order.exchange,
+            *(_NAN if own is None else float(own) for own in sentinels),  # type: ignore[arg-type]
+            exchange=order.exchange,  # type: ignore[misc]
         )
-
-    def exchange(self, event: Array) -> bool:
-        """Swap values that break the order; whether they did."""
-        a, b = event[self.low], event[self.high]
-        if not (self.swaps and a > b) or a == self.absent_low or b == self.absent_high:
-            return False
-        event[self.low], event[self.high] = b, a
-        return True
 
     def restore(self, event: Array) -> None:
         """Put the upper column in place of the distance."""
-        if self.swaps:
+        if self.exchange:
             return
         a, gap = event[self.low], event[self.high]
         if np.isnan(gap):
@@ -97,19 +85,25 @@ class RestoredOrder:
             b = np.rint(b * power) / power
         event[self.high] = float(np.float32(b) if self.digits == 32 else b if self.digits else np.trunc(b))
 
+    def broken(self, event: Array) -> bool:
+        """Whether both are there and the order does not hold."""
+        a, b = event[self.low], event[self.high]
+        return bool(a != self.absent_low and b != self.absent_high and a > b)
+
     def packed(self) -> bytes:
         """The order as the C++ sampler reads it."""
         head = np.array([self.low, self.high, self.decimals, self.single, self.digits], np.int32).tobytes()
         numbers = kernels.doubles(self.floor, self.absent_low, self.absent_high, self.code)
-        return head + numbers + np.int32(self.swaps).tobytes()
+        return head + numbers + np.int32(self.exchange).tobytes()
 
 
-def keep_orders(orders: Sequence[RestoredOrder], event: Array) -> None:
-    """Columns of one event as the table has them."""
-    for order in orders:
-        order.restore(event)
-    while sum(order.exchange(event) for order in orders):
-        continue
+def swap_values(orders: list[RestoredOrder], event: Array) -> None:
+    """Swap values of columns whose order does not hold, until all orders do."""
+    swapped = [order for order in orders if order.exchange]
+    while own := [order for order in swapped if order.broken(event)]:
+        for order in own:
+            if order.broken(event):
+                event[[order.low, order.high]] = event[[order.high, order.low]]
 
 
 def restored_orders(model: Any) -> list[RestoredOrder]:

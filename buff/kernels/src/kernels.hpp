@@ -40,7 +40,7 @@ struct Scratch {
           turned(size_t(outputs) * kBlock),
           condition(size_t(features) * kBlock),
           sums(size_t(outputs) * kBlock),
-          inputs(3 * size_t(features)),
+          inputs(2 * size_t(features)),
           wide(size_t(features > outputs ? features : outputs) * kBlock),
           terms(size_t(n_terms) * kTile),
           codes((size_t(features) + 15) / 16 * 16 * kBlock),

@@ -211,8 +211,8 @@ struct Polynomial {
         Polynomial p;
         p.degree = in.integer(0, 3, "degree of a polynomial");
         if (!p.degree) return p;
-        p.triples = in.integer(0, 1, "products of a polynomial");
         p.inputs = inputs;
+        p.triples = in.integer(0, 1, "terms of a polynomial");
         p.linear = Linear::read(in);
         const int64_t n = inputs, cubic = p.triples ? n * (n + 1) * (n + 2) / 6 : n * n;
         const int64_t terms = n + n * (n + 1) / 2 + (p.degree == 3 ? cubic : 0);

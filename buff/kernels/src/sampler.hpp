@@ -145,14 +145,15 @@ struct Condition {
 /// Normal scores are cut to [-8, 8], beyond which no event of any sample lies.
 constexpr double kFarthest = 8;
 
-/// Columns a <= b: b was learned as its distance from a. A sentinel says that there is no value, as NaN does.
+/// Columns a <= b: b was learned as its distance from a, or values are swapped in the end. A sentinel says that there is
+/// no value, as NaN does.
 struct Order {
     int low = 0, high = 0, decimals = -1;
     bool single = false;  // arithmetic in single precision
     int digits = 64;      // of b, as those of columns
     double floor = 0;     // at least, and in place of an absent a
     double absent_low, absent_high, code;  // NaN: none; the code says in the distance that b is absent
-    bool swaps = false;                    // b was learned itself: values that break the order change places
+    bool exchange = false;  // swap values that break the order
 
     static Order read(Reader& in, int n) {
         Order o;
@@ -165,17 +166,27 @@ struct Order {
         o.absent_low = in.number<double>();
         o.absent_high = in.number<double>();
         o.code = in.number<double>();
-        o.swaps = in.integer(0, 1, "kind of an order");
+        o.exchange = in.integer(0, 1, "exchange of an order");
         return o;
     }
-    bool exchange(double* event) const {
-        double &a = event[low], &b = event[high];
-        if (!swaps || !(a > b) || a == absent_low || b == absent_high) return false;
-        std::swap(a, b);
-        return true;
+    bool broken(const double* event) const {
+        const double a = event[low], b = event[high];
+        return a != absent_low && b != absent_high && a > b;
+    }
+    /// Every swap brings an event closer to keeping all orders; a file whose orders go in a circle ends all the same.
+    static void swap(const std::vector<Order>& orders, double* event) {
+        bool done = false;
+        for (size_t sweep = 0; !done && sweep <= orders.size() * orders.size(); sweep++) {
+            done = true;
+            for (const Order& o : orders)
+                if (o.exchange && o.broken(event)) {
+                    std::swap(event[o.low], event[o.high]);
+                    done = false;
+                }
+        }
     }
     void restore(double* event) const {
-        if (swaps) return;
+        if (exchange) return;
         const double a = event[low], gap = event[high];
         if (gap != gap) return;
         if (gap == code) {
@@ -383,10 +394,7 @@ class Sampler {
                 own += space[j].width;
             }
             for (const Order& order : orders_) order.restore(out - space.size());
-            for (bool swapped = true; swapped;) {
-                swapped = false;
-                for (const Order& order : orders_) swapped |= order.exchange(out - space.size());
-            }
+            Order::swap(orders_, out - space.size());
         }
     }
     /// Patterns of events, and what the flow is given.
