@@ -120,7 +120,9 @@ class CellColumn:
             self._mend_tails(self._numbers(values), point, s_low)
             s_high[point] = s_low[point]
         z = np.clip(ndtri(np.clip(middle, ranks.margin, 1 - ranks.margin)), -_REACH, _REACH)
-        s_low, s_high = (np.clip(s, -_FARTHEST, _FARTHEST) for s in (s_low, s_high))
+        # values beyond the outermost knots count as half a row from the end where nothing lies there
+        lowest, highest = (_FARTHEST if end else -ndtri(ranks.margin) for end in self.ends)
+        s_low, s_high = (np.clip(s, -lowest, highest) for s in (s_low, s_high))
         of_scores = 0.5 * s_low**2 + _LOG_ROOT - np.log(max(self.ranks.rest, 1e-12))
         log_slope = np.where(point, log_slope + of_scores, log_slope)
         atom = state >= 0
