@@ -33,7 +33,8 @@ __all__ = [
     "solvers",
 ]
 
-_HOMES = dict.fromkeys(("BUFF", "BUFFImputer", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "TreeDensity"), "generators")
+_GENERATORS = ("BUFF", "BUFFImputer", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "TreeDensity")
+_HOMES = dict.fromkeys(_GENERATORS, "generators")
 _HOMES |= {"TableTransformer": "transforms", "load": "archive", "__version__": "version"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (

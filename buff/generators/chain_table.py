@@ -80,8 +80,8 @@ class ChainTable:
         numbers = table.order_of(order)
         ranks = [column.ranks for column in columns]
         targets = None if learned is None else learned[:, list(table.positions)]
-        how: dict[str, Any] = {"targets": targets} | {"order": numbers, "context": context, "weights": weights, "seed": seed}
-        return cls(space, columns, Chain.fit(cells, ranks, settings, **how))
+        how: dict[str, Any] = {"order": numbers, "context": context, "weights": weights, "seed": seed}
+        return cls(space, columns, Chain.fit(cells, ranks, settings, targets=targets, **how))
 
     @property
     def names(self) -> tuple[str, ...]:

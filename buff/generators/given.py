@@ -16,8 +16,8 @@ from buff.transforms.encoders import ConstantEncoder, NumberEncoder
 
 __all__ = ["GivenTable", "read_given"]
 
-#: Values may lie outside of the training by so much of its range.
-_BEYOND = 0.1
+#: Values may lie outside of the training by so much of its range, and count as its end then.
+_BEYOND = 1.0
 
 
 @dataclass(frozen=True, eq=False)
