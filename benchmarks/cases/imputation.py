@@ -46,7 +46,7 @@ def tables(bench: Bench, seed: int, n: int) -> Iterator[tuple[str, np.ndarray]]:
 
 def measure(bench: Bench) -> Iterator[Measurement]:
     for seed in bench.seeds:
-        for name, truth in tables(bench, seed, bench.rows(1500, 300) or 1500):
+        for name, truth in tables(bench, seed, bench.rows(800, 200) or 800):
             rng = np.random.default_rng([seed, 1])
             half = Deleted(truth.astype(float), rng.random(truth.shape) < _DELETED)
             yield Measurement(FLOOR, seed, _floor(half, rng), name)

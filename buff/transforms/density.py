@@ -11,6 +11,7 @@ from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, LevelEncoder, NumberEncoder
 from buff.transforms.quantile_map import QuantileMap
+from buff.transforms.quantiles import Polyline
 from buff.transforms.transformer import TableTransformer
 
 __all__ = ["CellColumn", "Cells", "cell_columns"]
@@ -18,6 +19,8 @@ __all__ = ["CellColumn", "Cells", "cell_columns"]
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 #: Scores in the context of other columns stay within, and values of no density at all have this one.
 _REACH, _FARTHEST = 4.2, 37.0
+#: Gaps between an atom and values that are no wider than so many steps between knots are chance.
+_SMALL_GAP = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,9 @@ class CellColumn:
         own = np.column_stack([ranks.starts, ranks.starts + ranks.masses])
         chosen = np.isin(own[:, 0], intervals[:, 0]) if len(intervals) else np.zeros(len(own), bool)
         self.ranks = AtomRanks(np.asarray(intervals, np.float64), own[~chosen])
-        self.ends = _ends(ranks) if open_ends and isinstance(encoder, NumberEncoder) else (None, None)
+        self.is_open = open_ends and isinstance(encoder, NumberEncoder)
+        self.line = _without_small_gaps(ranks.decoding) if self.is_open else ranks.decoding
+        self.ends = _ends(ranks, self.line) if self.is_open else (None, None)
 
     @property
     def name(self) -> str:
@@ -133,11 +138,11 @@ class CellColumn:
     def decode(self, state: Indices, s: Array) -> Array:
         """Values of natural dtype, of states and scores of values."""
         z = self.ranks.scores(state, s, snapped=False)
-        if self.ends == (None, None) or not isinstance(self.encoder, NumberEncoder):
+        if not self.is_open or not isinstance(self.encoder, NumberEncoder):
             return self.encoder.decode(z[:, None])
         ranks = self.encoder.ranks
         u = ndtr(z)
-        x = ranks.decoding.value(u)
+        x = self.line.value(u)
         below, above = self.ends
         value = state < 0
         if below is not None:
@@ -161,7 +166,7 @@ class CellColumn:
         """Ranks among all of both ends of what each value owns, and the logarithm of their slope or width."""
         ranks = self.encoder.ranks
         x = self._numbers(values)
-        line = ranks.decoding
+        line = self.line
         low, high, log_slope = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
         if len(line.x):
             cell = ranks.lattice.spacing if ranks.lattice else 0.0
@@ -180,7 +185,7 @@ class CellColumn:
 
     def _level(self, x: Array) -> Array:
         ranks = self.encoder.ranks
-        u = np.clip(ranks.decoding.level(x), ranks.missing, 1.0)
+        u = np.clip(self.line.level(x), ranks.missing, 1.0)
         below, above = self.ends
         if above is not None:
             rows = x > above.start
@@ -191,7 +196,7 @@ class CellColumn:
         return u
 
     def _log_slope(self, x: Array) -> Array:
-        line = self.encoder.ranks.decoding
+        line = self.line
         i = np.clip(np.searchsorted(line.x, x, side="right") - 1, 0, len(line.x) - 2)
         run = line.x[i + 1] - line.x[i]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -250,9 +255,24 @@ def _state_of(intervals: Array, u: Array) -> Indices:
     return np.where(inside, i, -1)
 
 
-def _ends(ranks: QuantileMap) -> tuple[Any, Any]:
+def _without_small_gaps(line: Polyline) -> Polyline:
+    """The polyline in which values next to an atom have a density too.
+
+    Lines of values end at the mean of two of them, and what lies between that and an atom would be impossible; wide
+    gaps, such as those beside sentinels, stay.
+    """
+    du, dx = np.diff(line.u), np.diff(line.x)
+    kept = np.ones(len(line.u), bool)
+    for k in np.flatnonzero((du == 0) & (dx > 0)):
+        if k + 2 < len(line.u) and du[k + 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k + 1]:
+            kept[k + 1] = False
+        elif k > 0 and du[k - 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k - 1]:
+            kept[k] = False
+    return Polyline(line.u[kept], line.x[kept])
+
+
+def _ends(ranks: QuantileMap, line: Polyline) -> tuple[Any, Any]:
     """Exponential tails below (of the values times -1) and above."""
-    line = ranks.decoding
     if len(line.x) < 4:
         return None, None
     x, u = line.x, line.u
