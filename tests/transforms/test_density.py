@@ -71,3 +71,16 @@ def test_values_beside_an_atom_have_a_density():
     assert (density(column_of(x), np.geomspace(1e-6, 1, 50)) > 0).all()
     far = np.where(x == 0, -25.0, x + 30)
     assert density(column_of(far), [-10.0])[0] == 0
+
+
+def test_whole_numbers_that_were_not_seen_have_a_probability():
+    x = np.random.default_rng(0).poisson(4, 500).astype(float)
+    x = x[x != 5]
+    column = column_of(x)
+    k = np.arange(0.0, 200)
+    cells = column.encode(k)
+    new = ~np.isin(k, x)
+    assert (cells.state[new] == -3).all()
+    seen = np.exp(cells.log_slope[~new]) * [np.mean(x == v) for v in k[~new]]
+    assert seen.sum() + np.exp(cells.log_slope[new]).sum() == pytest.approx(1)
+    assert np.isneginf(column.encode(np.array([-1.0, 2.5])).log_slope).all()
