@@ -7,64 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Bytes of the file as they are, then bytes of members whose sizes and digests are made to agree.
-FUZZ = """
-import hashlib, io, json, sys, warnings, zipfile
-import numpy as np
-from buff import BUFF, load
-from buff.errors import ArchiveError
-
-warnings.simplefilter("ignore")
-rng, folder, repair = np.random.default_rng(0), sys.argv[1], sys.argv[2] == "repaired"
-x = rng.normal(size=(300, 3)); x[:, 1] = np.round(x[:, 1], 1)
-path = folder + "/model.buff"
-quick = dict(n_steps=4, n_estimators=3, noise_budget=1000, random_state=0)
-BUFF(**quick).fit(x, condition=np.where(x[:, 0] > 0, "a", "b")).save(path)
-raw, events = open(path, "rb").read(), load(path).sample(20)
-with zipfile.ZipFile(path) as zipped:
-    whole = {name: zipped.read(name) for name in zipped.namelist()}
-refused = 0
-for number in range(int(sys.argv[3])):
-    if repair:
-        members = dict(whole)
-        name = rng.choice([key for key in whole if key != "manifest.json"])
-        content = bytearray(members[name])
-        for place in rng.integers(len(content), size=rng.integers(1, 4)):
-            content[place] = rng.integers(256)
-        members[name] = bytes(content)
-        manifest = json.loads(members["manifest.json"])
-        manifest["members"][name] = [len(content), hashlib.sha256(content).hexdigest()]
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as zipped:
-            for key, part in (members | {"manifest.json": json.dumps(manifest).encode()}).items():
-                zipped.writestr(key, part)
-        changed = buffer.getvalue()
-    else:
-        changed = bytearray(raw)
-        for place in rng.integers(len(raw), size=rng.integers(1, 4)):
-            changed[place] = rng.integers(256)
-    with open(path, "wb") as file:
-        file.write(changed)
-    try:
-        model = load(path)
-    except ArchiveError:
-        refused += 1
-        continue
-    try:
-        drawn = model.sample(20)
-    except ValueError:  # numbers that are possible, and lead beyond the largest
-        assert repair, number
-        refused += 1
-        continue
-    assert repair or np.array_equal(drawn, events), number
-print(refused)
-"""
+KINDS = ("table", "related", "transport", "jets", "showers")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "n"), [("as they are", 2000), ("repaired", 2000)])
-def test_mutations_are_refused_or_change_nothing(tmp_path, how, n):
-    command = [sys.executable, "-c", FUZZ, str(tmp_path), how, str(n)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+@pytest.mark.parametrize("how", ["whole", "repaired"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutations_are_refused_or_change_nothing(tmp_path, kind, how):
+    n = 2000
+    command = [sys.executable, "-m", "tests.archive.fuzz", kind, how, str(n), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) > n / 10
+    assert int(done.stdout) > n / 20
