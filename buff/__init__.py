@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from buff.archive import load
-    from buff.generators import BUFF, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF
+    from buff.generators import BUFF, BUFFImputer, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF, TreeDensity
     from buff.transforms import TableTransformer
     from buff.unfolding import Unfolder, UnfoldingResult
 
 __all__ = [
     "BUFF",
+    "BUFFImputer",
     "BUFFTransport",
     "JetBUFF",
     "PublishedBUFF",
     "ShowerBUFF",
     "TableTransformer",
+    "TreeDensity",
     "Unfolder",
     "UnfoldingResult",
     "cite",
@@ -31,7 +33,8 @@ __all__ = [
     "solvers",
 ]
 
-_HOMES = dict.fromkeys(("BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF"), "generators")
+_GENERATORS = ("BUFF", "BUFFImputer", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "TreeDensity")
+_HOMES = dict.fromkeys(_GENERATORS, "generators")
 _HOMES |= {"TableTransformer": "transforms", "load": "archive", "__version__": "version"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (

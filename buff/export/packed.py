@@ -86,7 +86,7 @@ def orders_of(model: Any) -> list[tuple[int, int, float, int]]:
     names, encoders, found = list(model.relations_.names), model.space_.encoders_, []
     numbers = {e.name: np.dtype(e.dtype) for e in encoders if isinstance(e, NumberEncoder)}
     for relation in model.relations_:
-        plain = isinstance(relation, Order) and relation.absences == (None, None)
+        plain = isinstance(relation, Order) and relation.absences == (None, None) and not relation.exchange
         alike = plain and numbers.get(relation.lower) == numbers.get(relation.upper) and relation.upper in numbers
         if not alike or (relation.decimals is not None and numbers[relation.upper] == np.float32):
             raise ExportError(f"the relation {relation} is not part of an export: fit with relations=None")

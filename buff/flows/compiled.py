@@ -14,7 +14,7 @@ from buff.solvers.unroll import Program, unroll
 from buff.trees import FlatForest
 
 if TYPE_CHECKING:
-    from buff.flows.arrays import ReproducibleLinear
+    from buff.flows.linear import ReproducibleLinear
     from buff.flows.model import FlowModel
 
 __all__ = ["CompiledFlow", "pack_flow", "program_of", "stream_key", "unfit"]

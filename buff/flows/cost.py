@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from buff.flows.data import FlowMatchingData, RegressionSource
-from buff.flows.gaussian_part import GaussianPart
-from buff.flows.linear import LinearVelocity
-from buff.flows.nodes import fit_node
+from buff.flows.data import FlowMatchingData
+from buff.flows.linear import GaussianPart, LinearVelocity
+from buff.flows.nodes import RegressionSource, fit_node
 from buff.randomness import training_seed
 from buff.trees import TreeSettings
 

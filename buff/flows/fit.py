@@ -21,13 +21,12 @@ from buff.errors import check_jobs, check_whole
 from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
-from buff.flows.data import Base, FlowMatchingData, RegressionSource
-from buff.flows.gaussian_part import GaussianPart
+from buff.flows.data import NOISE, FlowMatchingData, Source
+from buff.flows.linear import GaussianPart
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
+from buff.flows.nodes import Base, NodeModel, NodeRecord, Nodes, RegressionSource, fit_node, limit_memorisation
 from buff.flows.request import SampleRequest
 from buff.flows.smooth import SmoothedTrees
-from buff.flows.source import NOISE, Source
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
 from buff.randomness import seed_from, training_seed
@@ -53,7 +52,7 @@ class FlowSettings:
         Steps from source to data.
     solver : str
         Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
-    grid : str
+    grid : str or TimeGrid
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     trees : TreeSettings
         How the regressor of a node is grown, and on which device.
@@ -81,7 +80,7 @@ class FlowSettings:
 
     n_steps: int = 10
     solver: str | Solver = "ab2"
-    grid: str = "uniform"
+    grid: str | TimeGrid = "uniform"
     trees: TreeSettings = field(default_factory=TreeSettings)
     noise_budget: int = 150_000
     n_jobs: int | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, Scores, Weights
 
 __all__ = ["AtomPatterns"]
 
@@ -71,7 +71,7 @@ class AtomPatterns:
         cls,
         x1: tuple[Array, Array],
         intervals: Sequence[Array],
-        sample_weight: Array | None = None,
+        sample_weight: Weights | None = None,
         condition: Array | None = None,
     ) -> "AtomPatterns | None":
         """Patterns of rows of scores; None where no score has atoms, or where conditions are too many.
@@ -127,7 +127,7 @@ class AtomPatterns:
         """Scores of values among values, in pairs (low, high); those on an atom may be anything."""
         return self._values(x1[0], classes, -_ALL), self._values(x1[1], classes, _ALL)
 
-    def merge(self, scores: Array, classes: Indices) -> Array:
+    def merge(self, scores: Scores, classes: Indices) -> Array:
         """Scores (n, d), float64, of the learned ones and patterns."""
         out = np.empty((len(classes), len(self.intervals)))
         learned = {int(j): i for i, j in enumerate(self.learned)}
@@ -143,7 +143,7 @@ class AtomPatterns:
                 out[rows, j] = self._ranked(ndtr(scores[rows, learned[j]].astype(np.float64)), j)
         return out
 
-    def draw(self, u: Array, condition: Array | None = None) -> Indices:
+    def draw(self, u: Numbers, condition: Numbers | None = None) -> Indices:
         """Numbers of patterns, from uniform numbers and conditions of rows."""
         if self.conditions is None or condition is None:
             return np.asarray(np.searchsorted(self.cumulative[0, :-1], u, side="right"))
@@ -168,7 +168,7 @@ class AtomPatterns:
         names: dict[str, Any] = {name: arrays[name] for name in ("states", "cumulative", "features", "margins")}
         return cls(intervals, **names, conditions=arrays.get("conditions"))
 
-    def _values(self, scores: Array, classes: Indices, anything: float) -> Array:
+    def _values(self, scores: Scores, classes: Indices, anything: float) -> Array:
         columns = []
         for j in self.learned:
             own, atoms = scores[:, j].astype(np.float64), self.intervals[j]
@@ -180,7 +180,7 @@ class AtomPatterns:
             columns.append(own.astype(np.float32))
         return np.column_stack(columns)
 
-    def _ranked(self, v: Array, j: int) -> Array:
+    def _ranked(self, v: Numbers, j: int) -> Array:
         """Scores of ranks among the values of a column."""
         atoms = self.intervals[j]
         width = np.diff(atoms, axis=1).ravel()
@@ -189,7 +189,7 @@ class AtomPatterns:
         return ndtri(own + np.where(own[:, None] > starts, width, 0).sum(axis=1))
 
 
-def _states(x1: tuple[Array, Array], j: int, atoms: Array) -> Indices:
+def _states(x1: tuple[Array, Array], j: int, atoms: Numbers) -> Indices:
     if not len(atoms):
         return np.full(len(x1[0]), -1)
     u = 0.5 * (ndtr(x1[0][:, j].astype(np.float64)) + ndtr(x1[1][:, j].astype(np.float64)))
@@ -251,7 +251,7 @@ def _classes(states: Indices) -> Indices:
     return classes
 
 
-def _condition_cells(condition: Array | None) -> tuple[Array | None, Indices] | None:
+def _condition_cells(condition: Numbers | None) -> tuple[Array | None, Indices] | None:
     if condition is None:
         return None, np.zeros(1, np.intp)
     cells, cell, counts = np.unique(condition, axis=0, return_inverse=True, return_counts=True)

@@ -1,9 +1,10 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -13,17 +14,21 @@ from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords
 
-__all__ = ["SampleRequest", "checked_number", "condition_normals", "dequantization_noise"]
+__all__ = ["SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
 
 T = TypeVar("T")
 
 #: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition, the
 #: place of its values inside the ranks that they own.
 _START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
+#: Events are counted by 64 bits.
+_LAST_EVENT = 2**62
 #: Events a batch: their states and leaves stay in the cache.
 _BATCH = 8192
 #: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
 _VALUE = 16
+#: A normal score lies farther out with a probability of 1e-15.
+_FARTHEST = np.float32(8)
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,13 @@ class SampleRequest:
     stream: int = _START
     chosen: Indices | None = None
     words: SharedWords | None = field(default=None, repr=False)
+    #: Numbers of events of finished batches that left the range of normal scores: see :meth:`within`.
+    clipped: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_whole("n", self.n, 0)
-        check_whole("first_event", self.first_event, 0)
+        if check_whole("first_event", self.first_event, 0) > _LAST_EVENT:
+            raise ValueError(f"first_event must be at most 2^62, found {self.first_event}")
         if self.batch_size is not None:
             check_whole("batch_size", self.batch_size, 1)
         check_jobs(self.n_jobs)
@@ -112,6 +120,25 @@ class SampleRequest:
             return replace(part, chosen=self.chosen[start : start + n])
         return replace(part, first_event=self.first_event + start)
 
+    def within(self, scores: Array) -> Array:
+        """Normal scores (n, d) cut to [-8, 8], beyond which no event of any sample lies; those that did are counted."""
+        beyond = abs(scores) > _FARTHEST
+        if not beyond.any():
+            return scores
+        self.clipped.append(int(np.count_nonzero(beyond.any(axis=1))))
+        return np.clip(scores, -_FARTHEST, _FARTHEST)
+
+    def tell_clipped(self) -> int:
+        """Number of events that :meth:`within` has cut, of which the user is warned."""
+        n = sum(self.clipped)
+        if n:
+            warnings.warn(
+                f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
+                "not to be trusted there; take more n_steps, or conditions like those of the training",
+                stacklevel=5,
+            )
+        return n
+
     def batches(self) -> Iterator["SampleRequest"]:
         """The events in batches, in order."""
         size = self.batch_size or _BATCH
@@ -122,6 +149,22 @@ class SampleRequest:
         # trees release the interpreter's lock while they predict, so threads are enough
         run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+class ScoreModel(Protocol):
+    """What draws scores: a :class:`~buff.flows.FlowModel`, a mixture of them, a network with its solver."""
+
+    def draw(self, batch: SampleRequest) -> Array:
+        """Scores of one batch of events, (n, d)."""
+        ...
+
+    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of all events at the start and after every step."""
+        ...
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, named arrays, named blobs."""
+        ...
 
 
 def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:

@@ -2,9 +2,23 @@
 
 from buff.archive.loading import load
 from buff.generators.buff import BUFF
+from buff.generators.density import TreeDensity
+from buff.generators.imputer import BUFFImputer
 from buff.generators.jets import JetBUFF
+from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.generators.published import PublishedBUFF
 from buff.generators.showers import ShowerBUFF
 from buff.generators.transport import BUFFTransport
 
-__all__ = ["BUFF", "BUFFTransport", "JetBUFF", "PublishedBUFF", "ShowerBUFF", "load"]
+__all__ = [
+    "BUFF",
+    "BUFFImputer",
+    "BUFFTransport",
+    "JetBUFF",
+    "PooledEstimate",
+    "PublishedBUFF",
+    "ShowerBUFF",
+    "TreeDensity",
+    "load",
+    "pool_estimates",
+]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sklearn.utils.validation import check_is_fitted
 
 from buff.flows import MixtureModel
+from buff.protocols import RandomState
 
 if TYPE_CHECKING:
     from buff.export import EventSampler
@@ -23,14 +24,26 @@ class Deployable:
         _encoder: ConditionEncoder | None
         _class_spaces: tuple[TableTransformer, ...]
 
-        def _sampling_seed(self, random_state: Any) -> int: ...
+        def _sampling_seed(self, random_state: RandomState) -> int: ...
 
     @property
     def backend_(self) -> str:
         """What draws events: instructions of the compiled kernels, or ``"xgboost"`` and why."""
         check_is_fitted(self)
-        models = self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
-        return ", ".join(sorted({model.backend for model in models}))
+        return ", ".join(sorted({model.backend for model in self._flows()}))
+
+    @property
+    def trees_(self) -> str:
+        """How trees are kept: as plain arrays of bytes, or in XGBoost's own format where bytes cannot hold them."""
+        check_is_fitted(self)
+        flows = self._flows()
+        unfit, nodes = sum(flow.unfit_trees for flow in flows), sum(len(flow.records) for flow in flows)
+        if not unfit:
+            return "plain arrays"
+        return f"{unfit} of {nodes} nodes in XGBoost's format: over 8 levels, or over 255 cuts of a feature"
+
+    def _flows(self) -> tuple[Any, ...]:
+        return self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
 
     @property
     def condition_encoder_(self) -> "ConditionEncoder | None":
@@ -44,7 +57,7 @@ class Deployable:
         check_is_fitted(self)
         return self._class_spaces or (self.space_,)
 
-    def sampler(self, random_state: Any = None) -> "EventSampler":
+    def sampler(self, random_state: RandomState = None) -> "EventSampler":
         """A small, thread-safe object that draws single events, for event loops.
 
         ``sampler.draw(i, condition)`` is event i of ``sample`` with the same random state, without tables.

@@ -19,21 +19,22 @@ from buff.flows import (
     PatternedData,
     PatternedFlow,
     estimate_cost,
-    train_rows,
+    train_flow,
+    train_patterned,
 )
-from buff.flows.source import NOISE, Source
+from buff.flows.data import NOISE, Source
 from buff.generators.base import TableGenerator
-from buff.protocols import Array
+from buff.grids import TimeGrid
+from buff.protocols import Array, Mask, Numbers, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.atoms import atoms_of
-from buff.transforms.scores import score_bounds
 from buff.trees import TreeSettings, cuda_is_available
 from buff.trees.regressor import FEATURES, LAYOUTS
 from buff.weights import POLICIES
 
-__all__ = ["FlowEstimator", "resolve_device", "smooth_of"]
+__all__ = ["FlowEstimator", "resolve_device", "smooth_of", "train_rows"]
 
 #: Names under which XGBoost takes what its trees are grown with; others it would pass over in silence.
 _TREE_PARAMS = (
@@ -53,7 +54,7 @@ class FlowEstimator(TableGenerator):
     # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
     n_steps: int
     solver: str
-    grid: str
+    grid: str | TimeGrid
     n_estimators: int
     max_depth: int
     learning_rate: float
@@ -152,7 +153,7 @@ class FlowEstimator(TableGenerator):
             raise ValueError("coupling has labels: leave them out, pairs are exchanged within conditions")
         return coupling
 
-    def _new_space(self, columns: Columns, sample_weight: Any, schema: Any = None) -> TableTransformer:
+    def _new_space(self, columns: Columns, sample_weight: WeightsLike, schema: Any = None) -> TableTransformer:
         """A map of a table to scores and back."""
         how: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
         space = TableTransformer(schema or self._schema_overrides, **how)
@@ -162,12 +163,12 @@ class FlowEstimator(TableGenerator):
         self,
         space: TableTransformer,
         columns: Columns,
-        features: Array | None,
-        sample_weight: Any,
+        features: Numbers | None,
+        sample_weight: WeightsLike,
         source: Source = NOISE,
     ) -> FlowMatchingData:
         """The rows of a table as scores, between the ends of the ranks that their values own."""
-        return FlowMatchingData.of(score_bounds(space, columns), features, sample_weight, source)
+        return FlowMatchingData.of(space.bounds(columns), features, sample_weight, source)
 
     def _plan(self, data: FlowMatchingData | PatternedData) -> CostEstimate:
         """What :meth:`_train` would cost, after a trial."""
@@ -200,6 +201,19 @@ class FlowEstimator(TableGenerator):
         self._set_model(kind.from_arrays(*parts, device=settings.trees.device))
 
 
+def train_rows(
+    data: FlowMatchingData | PatternedData,
+    settings: FlowSettings,
+    *,
+    calibrated: Mask | None = None,
+    seed: int | None = None,
+) -> FlowModel | PatternedFlow:
+    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
+    if isinstance(data, PatternedData):
+        return train_patterned(data, settings, calibrated=calibrated, seed=seed)
+    return train_flow(data, settings, calibrated=calibrated, seed=seed)
+
+
 def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -> Array:
     """Which scores hardly ever repeat, apart from atoms that are drawn first."""
     if isinstance(data, PatternedData):
@@ -225,7 +239,7 @@ def resolve_device(device: Any) -> str:
     return device if device != "auto" else "cuda" if cuda_is_available() else "cpu"
 
 
-def _known_tree_params(given: Any) -> dict[str, Any]:
+def _known_tree_params(given: object) -> dict[str, Any]:
     """XGBoost's parameters, if it knows them."""
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"tree_params must be a mapping of XGBoost's parameters or None, found {given!r}")

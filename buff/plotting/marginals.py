@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,20 @@ import numpy.typing as npt
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.panels import Panel, Shares, panels_of
 from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, label_text, new_figure, unit_text
+from buff.protocols import TableLike
 from buff.tables import Schema
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 __all__ = ["marginals"]
 
 
 def marginals(
-    real: Any,
-    generated: Any,
+    real: TableLike,
+    generated: TableLike,
     columns: Sequence[str] | None = None,
     *,
     units: Mapping[str, str] | None = None,
@@ -108,7 +114,7 @@ def marginals(
     return figure
 
 
-def _label(axes: Any, experiment: str) -> None:
+def _label(axes: "Axes", experiment: str) -> None:
     import matplotlib.pyplot as plt
     import mplhep
 
@@ -126,7 +132,7 @@ def _reach(pairs: Sequence[tuple[Shares, Shares]]) -> float:
     return next((reach for reach in (0.1, 0.2, 0.5) if typical < 0.7 * reach), 1.0)
 
 
-def _draw_counts(axes: Any, panel: Panel, colours: Sequence[str], log: bool | None) -> None:
+def _draw_counts(axes: "Axes", panel: Panel, colours: Sequence[str], log: bool | None) -> None:
     import mplhep
 
     observable, (edges, bins) = panel.observable, panel.outer
@@ -171,14 +177,14 @@ def _notes(panel: Panel) -> list[str]:
     return [*lines, "missing " + ", ".join(f"{share:.2%}" for share in empty)] if any(empty) else lines
 
 
-def _mark_beyond(axes: Any, edges: Values, p: Shares) -> None:
+def _mark_beyond(axes: "Axes", edges: Values, p: Shares) -> None:
     for start, stop in ((edges[0], p.edges[0]), (p.edges[-1], edges[-1])):
         if start < stop:
             axes.axvspan(start, stop, color="#56B4E9", alpha=0.25, linewidth=0, zorder=0)
     axes.set_xlim(edges[0], edges[-1])
 
 
-def _draw_ratio(axes: Any, panel: Panel, colours: Sequence[str], reach: float) -> None:
+def _draw_ratio(axes: "Axes", panel: Panel, colours: Sequence[str], reach: float) -> None:
     observable, (edges, bins) = panel.observable, panel.outer
     p, *made = panel.shares
     # no ratio to a bin in which negative weights prevail
@@ -206,9 +212,8 @@ def _draw_ratio(axes: Any, panel: Panel, colours: Sequence[str], reach: float) -
     _mark_beyond(axes, edges, p)
     name_ticks(axes.xaxis, observable)
     if sum(map(len, observable.categories)) > 14:
-        axes.set_xticks(
-            axes.get_xticks(), axes.get_xticklabels(), rotation=45, ha="right", rotation_mode="anchor"
-        )
+        words = [label.get_text() for label in axes.get_xticklabels()]
+        axes.set_xticks(axes.get_xticks(), words, rotation=45, ha="right", rotation_mode="anchor")
 
 
 def axis_label(observable: Observable, scale: str = "") -> str:
@@ -223,7 +228,7 @@ def shortened(observable: Observable) -> list[str]:
     return [label_text(name if len(name) <= 13 else f"{name[:12]}…") for name in observable.categories]
 
 
-def name_ticks(axis: Any, observable: Observable) -> None:
+def name_ticks(axis: "Axis", observable: Observable) -> None:
     """Ticks at categories with their names, at dates in calendar form; whole numbers for integers."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import MaxNLocator, NullLocator
@@ -239,7 +244,7 @@ def name_ticks(axis: Any, observable: Observable) -> None:
         axis.set_major_locator(MaxNLocator(5, integer=observable.is_whole))
 
 
-def _add_legend(figure: Any, labels: Sequence[str], colours: Sequence[str], beyond: bool) -> None:
+def _add_legend(figure: "Figure", labels: Sequence[str], colours: Sequence[str], beyond: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

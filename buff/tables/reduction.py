@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.arrow import is_missing
 from buff.tables.columns import Columns
 from buff.tables.ids import IdPattern
-from buff.tables.relations import Angle, Coordinates, Relation, Relations, Unique, find_relations
+from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template
 
@@ -111,7 +111,7 @@ class TableReduction:
             found = find_relations(rest, angles, bounded)
         else:
             found = Relations.learn([*angles, *stated], rest)
-        if not (dropped or ids or len(found)):
+        if not (dropped or ids or found.relations):
             return cls(columns.names)
         whole = columns.select(kept)
         patterns = {name: IdPattern.of(table[name]) for name in ids}
@@ -142,7 +142,8 @@ class TableReduction:
         """What of the user's schema is meant for the columns that are learned."""
         if self.trivial or not isinstance(schema, Mapping):
             return schema
-        changed = {relation.target for relation in self.relations} | set(self.ids)
+        kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
+        changed = {relation.target for relation in self.relations} - kept | set(self.ids)
         kinds = _kinds(schema)
         return {
             name: own
@@ -209,7 +210,7 @@ def _coordinates(
     return pairs
 
 
-def _is_id(name: str, values: Array) -> bool:
+def _is_id(name: str, values: Values) -> bool:
     """Whether a column names rows: texts of which most are different, or integers that count the rows."""
     known = values[~is_missing(values)]
     if len(known) < _FEWEST_IDS:

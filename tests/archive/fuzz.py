@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from buff import BUFF, BUFFTransport, JetBUFF, ShowerBUFF, load
+from buff import BUFF, BUFFTransport, JetBUFF, ShowerBUFF, Unfolder, load
 from buff.datasets import make_showers
 from buff.errors import ArchiveError
 from tests.physics.clouds import clouds
@@ -60,7 +60,15 @@ def showers():
     return ShowerBUFF(**fast).fit(data.showers, data.incident_energies)
 
 
+def unfolder():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    how = {"n_samples": 3, "n_iterations": 1, "classifier": {"n_estimators": 3}, "random_state": 0}
+    return Unfolder(generator=BUFF(**QUICK), **how).fit(x, x[:, :2] + 0.3 * rng.normal(size=(300, 2)))
+
+
 KINDS = {"table": table, "related": related, "transport": transport, "jets": jets, "showers": showers}
+KINDS |= {"unfolder": unfolder}
 #: Seconds after which a file counts as one that hangs.
 LIMIT = 60
 
@@ -71,6 +79,8 @@ def events(model):
         return model.transform(np.zeros((20, 2))).tobytes()
     if isinstance(model, ShowerBUFF):
         return model.sample(np.full(5, 5000.0)).tobytes()
+    if isinstance(model, Unfolder):
+        return model.unfold(np.random.default_rng(1).normal(size=(20, 2))).events.tobytes()
     drawn = model.sample(20)
     return drawn.to_csv().encode() if isinstance(drawn, pd.DataFrame) else np.asarray(drawn).tobytes()
 

@@ -64,5 +64,8 @@ def test_what_no_sampler_can_do_is_named():
     if not isinstance(spiked.model_, FlowModel):
         with pytest.raises(ExportError, match="atoms='apart'"):
             spiked.sampler()
+    soft = np.sort(np.random.default_rng(0).normal(size=(500, 2)), axis=1) * 0.3 + np.random.default_rng(1).normal(size=(500, 1)) + [0, 2]
+    with pytest.raises(ExportError, match="relation x0 <= x1 is not part of an export: fit with relations=None"):
+        BUFF(**SMALL | {"relations": "auto"}).fit(soft).sampler()
     with pytest.raises(ExportError, match="float16"):
         BUFF(**SMALL).fit(x.astype(np.float16)).sampler()

@@ -1,0 +1,237 @@
+"""A chain of conditional distributions: columns in an order, each given those before it, or given any others too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buff.archive import Archive
+from buff.chains.cells import UNKNOWN, ScoreCells
+from buff.chains.column import N_FOLDS, ChainColumn, ColumnSettings, Context, TrainingRows
+from buff.chains.completion import GaussianCompletion
+from buff.protocols import Array, Indices
+from buff.transforms.atom_ranks import AtomRanks
+
+__all__ = ["Chain", "ChainSettings"]
+
+#: Times that a row is used at most, each with other columns given.
+_MOST_COPIES = 8
+
+
+@dataclass(frozen=True)
+class ChainSettings:
+    """How a chain is learned.
+
+    Attributes
+    ----------
+    column : ColumnSettings
+    any_given : bool
+        Whether columns learn to be drawn given any of the later ones too.
+    n_patterns : int
+        Random sets of given columns.
+    n_rows : int
+        Rows that columns are then learned on: each row of the table is used with so many sets that this is reached.
+    """
+
+    column: ColumnSettings
+    any_given: bool = False
+    n_patterns: int = 64
+    n_rows: int = 40_000
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    r"""Density and draws of rows of cells, in an order of columns :math:`x_1, ..., x_d`.
+
+    .. math:: p(x | g) = \prod_{j \notin g} p(x_j | x_1, ..., x_{j-1}, x_{g > j})
+
+    with the columns g that are given: exact for each g, since a column is drawn given all that are known then. Without
+    ``any_given``, g can only be the first columns. Contexts c, such as conditions, are given always.
+
+    Attributes
+    ----------
+    order : int array of shape (d,)
+    ranks : tuple of AtomRanks
+        Of the columns, in this order.
+    completion : GaussianCompletion
+        Of contexts and columns.
+    columns : tuple of ChainColumn
+    any_given : bool
+    """
+
+    order: Indices
+    ranks: tuple[AtomRanks, ...]
+    completion: GaussianCompletion
+    columns: tuple[ChainColumn, ...]
+    any_given: bool = False
+
+    @classmethod
+    def fit(
+        cls,
+        cells: ScoreCells,
+        ranks: Sequence[AtomRanks],
+        settings: ChainSettings,
+        *,
+        order: Indices | None = None,
+        context: Array | None = None,
+        weights: Array | None = None,
+        targets: Array | None = None,
+        seed: int = 0,
+    ) -> "Chain":
+        """Learn from cells of n rows and d columns, contexts (n, c) and nonnegative weights (n,).
+
+        ``targets``, bool of shape (n, d), says which of the known cells are learned, and not only told to others.
+        """
+        n, d = cells.z.shape
+        order = np.arange(d) if order is None else np.asarray(order, np.intp)
+        rng = np.random.default_rng(seed)
+        cells = cells.columns(order)
+        learned = cells.known if targets is None else cells.known & targets[:, order]
+        z = np.hstack([np.empty((n, 0), np.float32) if context is None else context, cells.z])
+        own = tuple(ranks[j] for j in order)
+        chain = cls(order, own, GaussianCompletion.fit(z, weights), (), settings.any_given)
+        given = np.zeros((n, d), bool)
+        training = TrainingRows(
+            np.ones(n) if weights is None else weights / weights.mean(), rng.integers(N_FOLDS, size=n)
+        )
+        if settings.any_given:
+            copies = int(np.clip(-(-settings.n_rows // n), 1, _MOST_COPIES))
+            rows = np.tile(np.arange(n), copies)
+            learned = learned[rows]
+            cells, z, given = cells.take(rows), z[rows], _patterns(len(rows), d, settings.n_patterns, rng)
+            training = TrainingRows(training.weights[rows] / copies, training.folds[rows])
+        s = cells.place(rng)
+        innovations = np.empty((len(z), 0), np.float32)
+        columns: list[ChainColumn] = []
+        for j in range(d):
+            known = chain._context(z, given, j, innovations)
+            rows = np.flatnonzero(learned[:, j])
+            target = known.take(rows), cells.state[rows, j], s[rows, j]
+            column, r = ChainColumn.fit(*target, settings.column, training.take(rows), seed=(seed + j) % 2**31)
+            columns.append(column)
+            own_innovations = column.innovations(known, cells.state[:, j], s[:, j])
+            own_innovations[rows] = r
+            innovations = np.column_stack([innovations, own_innovations])
+        return cls(order, own, chain.completion, tuple(columns), settings.any_given)
+
+    def sample(
+        self,
+        u: Array,
+        given: ScoreCells | None = None,
+        context: Array | None = None,
+    ) -> tuple[Indices, Array]:
+        """States and scores of values, (n, d) each, of all columns in the order of the table.
+
+        Parameters
+        ----------
+        u : array of shape (n, 2 d)
+            Uniform numbers.
+        given : ScoreCells, optional
+            Of n rows; cells that are not known are drawn.
+        context : array of shape (n, c), optional
+        """
+        n, d = len(u), len(self.order)
+        state, s = np.full((n, d), UNKNOWN), np.full((n, d), np.nan)
+        c = 0 if context is None else context.shape[1]
+        z = np.full((n, c + d), np.nan, np.float32)
+        if context is not None:
+            z[:, :c] = context
+        if given is not None:
+            own = given.columns(self.order)
+            state, s, z[:, c:] = own.state.copy(), 0.5 * (own.low + own.high), own.z
+        known = state != UNKNOWN
+        self._require_allowed(known)
+        innovations = np.empty((n, 0), np.float32)
+        for j, column in enumerate(self.columns):
+            now = self._context(z, known, j, innovations)
+            rows = np.flatnonzero(~known[:, j])
+            if len(rows):
+                state[rows, j], s[rows, j] = column.sample(now.take(rows), u[rows, 2 * j : 2 * j + 2])
+                scores = self.ranks[j].scores(state[rows, j], s[rows, j])
+                z[rows, c + j] = np.clip(scores, -4.2, 4.2)
+            innovations = np.column_stack([innovations, column.innovations(now, state[:, j], s[:, j])])
+        back = np.argsort(self.order)
+        return state[:, back], s[:, back]
+
+    def log_density(self, cells: ScoreCells, context: Array | None = None, n_given: int = 0) -> Array:
+        """Logarithm of the density of each row, of the columns after the first ``n_given``, given these."""
+        return sum(self._terms(cells, context, "log_density")[n_given:], np.zeros(len(cells)))
+
+    def pit(self, cells: ScoreCells, place: Array, context: Array | None = None) -> Array:
+        """Distribution functions (n, d) of cells given those before them, uniform where the model is right."""
+        s = cells.low + (cells.high - cells.low) * place
+        values = self._terms(cells, context, "pit", s, place)
+        return np.column_stack(values)[:, np.argsort(self.order)]
+
+    def _terms(self, cells: ScoreCells, context: Array | None, what: str, *own: Array) -> list[Array]:
+        cells = cells.columns(self.order)
+        s, place = own if own else (0.5 * (cells.low + cells.high), None)
+        if own:
+            s, place = s[:, self.order], own[1][:, self.order]
+        z = cells.z if context is None else np.hstack([context, cells.z])
+        given = np.zeros(cells.state.shape, bool)
+        innovations = np.empty((len(cells), 0), np.float32)
+        terms = []
+        for j, column in enumerate(self.columns):
+            now = self._context(z, given, j, innovations)
+            part = cells.columns([j])
+            if what == "log_density":
+                terms.append(column.log_density(now, part))
+            else:
+                assert place is not None
+                terms.append(column.pit(now, part.state[:, 0], s[:, j], place[:, j]))
+            innovations = np.column_stack([innovations, column.innovations(now, part.state[:, 0], s[:, j])])
+        return terms
+
+    def _require_allowed(self, known: Array) -> None:
+        """Without ``any_given``, only the first columns may be known."""
+        if not self.any_given and (known[:, 1:] & ~known[:, :-1]).any():
+            raise ValueError("only the first columns of the chain can be given")
+
+    def _context(self, z: Array, given: Array, j: int, innovations: Array) -> Context:
+        """What column j is told, where ``given`` (n, d) says which of the later columns are."""
+        d = given.shape[1]
+        c = z.shape[1] - d
+        chosen = np.delete(np.arange(c + d), c + j) if self.any_given else np.arange(c + j)
+        raw = z[:, chosen].astype(np.float32)
+        later = given[:, j + 1 :] if self.any_given else given[:, :0]
+        if later.shape[1]:
+            raw[:, c + j :][~later] = np.nan
+        completed = self.completion.of(chosen)(raw)
+        return Context(raw, completed, later.astype(np.float32), innovations)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """Nothing but what :meth:`to_archive` says under a name of its own."""
+        return {}, {}, {}
+
+    def to_archive(self) -> Archive:
+        """As parts of a file."""
+        arrays: dict[str, Array] = {"order": self.order, "correlation": self.completion.correlation}
+        record: dict[str, Any] = {"any_given": self.any_given}
+        blobs: dict[str, bytes] = {}
+        for j, (ranks, column) in enumerate(zip(self.ranks, self.columns, strict=True)):
+            arrays |= {f"{j}/intervals": ranks.intervals, f"{j}/small": ranks.small}
+            part = column.to_archive().under(str(j))
+            record |= part.record
+            arrays |= part.arrays
+            blobs |= part.blobs
+        return Archive("chain", record, arrays, blobs)
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> "Chain":
+        """Inverse of :meth:`to_archive`."""
+        arrays = archive.arrays
+        order = np.asarray(arrays["order"], np.intp)
+        d = range(len(order))
+        ranks = tuple(AtomRanks(arrays[f"{j}/intervals"], arrays[f"{j}/small"]) for j in d)
+        columns = tuple(ChainColumn.from_archive(archive.part(str(j))) for j in d)
+        completion = GaussianCompletion.from_arrays(arrays)
+        return cls(order, ranks, completion, columns, bool(archive.record["any_given"]))
+
+
+def _patterns(n: int, d: int, n_patterns: int, rng: np.random.Generator) -> Array:
+    """Which columns are given in each of n rows: a few random sets, of any number of columns."""
+    rates = np.linspace(0, 1, n_patterns)
+    sets = rng.random((n_patterns, d)) < rates[:, None]
+    return sets[rng.integers(n_patterns, size=n)]

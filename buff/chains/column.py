@@ -1,0 +1,315 @@
+"""One column of a chain: which atom, or else which value, given the columns that are known."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from buff.archive import Archive
+from buff.chains.cells import UNKNOWN, VALUE, ScoreCells
+from buff.chains.location_scale import LocationScale
+from buff.protocols import Array, Indices
+from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
+from buff.trees.regressor import Booster
+
+__all__ = ["N_FOLDS", "ChainColumn", "ColumnSettings", "Context", "TrainingRows"]
+
+#: Parts of the rows: the base of each is learned from the others.
+N_FOLDS = 4
+
+#: Rows that a boosted part needs; with fewer, only their shares count.
+_FEWEST = 40
+#: Ranks stay so far from 0 and 1.
+_MARGIN = 1e-12
+#: Share of classes that are independent of the context.
+_CLASS_FLOOR = 0.002
+_LOG_ROOT = 0.5 * np.log(2 * np.pi)
+
+
+@dataclass(frozen=True)
+class ColumnSettings:
+    """How a column is learned.
+
+    Attributes
+    ----------
+    values, atoms : ConditionalSettings
+        Trees of ranks that the base leaves, and of the choice among atoms.
+    ridge : float
+        Penalty of the base.
+    n_cosines : int
+        Random features of the base.
+    floor : float
+        Share of the base in the distribution.
+    """
+
+    values: ConditionalSettings
+    atoms: ConditionalSettings
+    ridge: float = 30.0
+    n_cosines: int = 300
+    floor: float = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What is known of n rows when a column is drawn.
+
+    Attributes
+    ----------
+    raw : float32 array of shape (n, c)
+        Scores, NaN where they are not given.
+    completed : float32 array of shape (n, c)
+        The same without gaps.
+    given : float32 array of shape (n, g)
+        Which of the columns that may be unknown are given, 0 or 1.
+    innovations : float32 array of shape (n, i)
+        What the bases of earlier columns left, NaN on atoms.
+    """
+
+    raw: Array
+    completed: Array
+    given: Array
+    innovations: Array
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def take(self, rows: Any) -> "Context":
+        """Some of the rows."""
+        return Context(self.raw[rows], self.completed[rows], self.given[rows], self.innovations[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Weights of n rows, of mean 1 but for rows that are used several times, and the fold of each."""
+
+    weights: Array
+    folds: Indices
+
+    def take(self, rows: Any) -> "TrainingRows":
+        """Some of the rows."""
+        return TrainingRows(self.weights[rows], self.folds[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class ChainColumn:
+    r"""Distribution of a column given others.
+
+    .. math:: p(k | c) \text{ of atoms and of values}, \quad
+              p(s | c) = f\big(\Phi(r) \,|\, c\big)\, \phi(r) / \sigma, \quad r = (s - \mu(c)) / \sigma(c)
+
+    of the normal score s of a value among values, with the base of :class:`~buff.chains.location_scale.LocationScale`
+    and a boosted density f of ranks (:class:`~buff.trees.conditional.ConditionalDistribution`).
+
+    Attributes
+    ----------
+    classes : int array
+        Numbers of the atoms that occur, :data:`~buff.chains.cells.VALUE` for values.
+    prior : array
+        Their shares.
+    shares : ConditionalShares or None
+    base : LocationScale or None
+    values : ConditionalDistribution or None
+    """
+
+    classes: Indices
+    prior: Array
+    shares: ConditionalShares | None = None
+    base: LocationScale | None = None
+    values: ConditionalDistribution | None = None
+
+    @classmethod
+    def fit(
+        cls, context: Context, state: Indices, s: Array, settings: ColumnSettings, rows: TrainingRows, seed: int = 0
+    ) -> tuple["ChainColumn", Array]:
+        """Learn from rows (n,) whose state is known, with scores s of those that are on values.
+
+        Returns
+        -------
+        ChainColumn, array of shape (n,)
+            And innovations of the rows, by bases that did not see them.
+        """
+        w = rows.weights
+        classes, labels = np.unique(state, return_inverse=True)
+        model = cls(classes, np.bincount(labels, w) / w.sum())
+        innovations = np.where(state == VALUE, s, np.nan).astype(np.float32)
+        if not context.raw.shape[1]:
+            return model, innovations
+        if len(classes) > 1 and w.sum() >= _FEWEST and settings.atoms.n_estimators:
+            how: dict[str, Any] = {"weights": w, "seed": seed}
+            features = model._class_features(context)
+            shares = ConditionalShares.fit(features, labels, len(classes), settings.atoms, **how)
+            model = replace(model, shares=shares)
+        own = np.flatnonzero(state == VALUE)
+        if w[own].sum() >= _FEWEST:
+            model, innovations[own] = model._fit_values(context.take(own), s[own], settings, rows.take(own), seed)
+        return model, innovations
+
+    def _fit_values(
+        self, context: Context, s: Array, settings: ColumnSettings, rows: TrainingRows, seed: int
+    ) -> tuple["ChainColumn", Array]:
+        how: dict[str, Any] = {"ridge": settings.ridge, "n_cosines": settings.n_cosines, "seed": seed}
+
+        def base_of(own: Indices) -> LocationScale:
+            part = context.take(own)
+            return LocationScale.fit(part.completed, s[own], part.given, rows.weights[own], **how)
+
+        model = replace(self, base=base_of(np.arange(len(s))))
+        m, sd = np.zeros(len(s)), np.ones(len(s))
+        for k in range(N_FOLDS):
+            held = np.flatnonzero(rows.folds == k)
+            if len(held):
+                part = context.take(held)
+                m[held], sd[held] = base_of(np.flatnonzero(rows.folds != k))(part.completed, part.given)
+        r = np.clip((s - m) / sd, -8, 8)
+        if not settings.values.n_estimators:
+            return model, r
+        features = model._value_features(context, m, sd)
+        n_rounds = _best_rounds(features, ndtr(r), settings, rows, seed)
+        values = ConditionalDistribution.fit(
+            *(features, ndtr(r), replace(settings.values, n_estimators=n_rounds)), weights=rows.weights, seed=seed
+        )
+        return replace(model, values=replace(values, floor=settings.floor)), r
+
+    @property
+    def has_values(self) -> bool:
+        """Whether values occur besides atoms."""
+        return bool((self.classes == VALUE).any())
+
+    def innovations(self, context: Context, state: Indices, s: Array) -> Array:
+        """What the base leaves of scores, float32 of shape (n,); NaN on atoms and where nothing is known."""
+        m, sd = self._location_scale(context)
+        with np.errstate(invalid="ignore"):
+            return np.where(state == VALUE, np.clip((s - m) / sd, -8, 8), np.nan).astype(np.float32)
+
+    def probabilities(self, context: Context) -> Array:
+        """Of the classes, float64 (n, classes)."""
+        p = np.broadcast_to(self.prior, (len(context), len(self.classes)))
+        if self.shares is not None:
+            p = (1 - _CLASS_FLOOR) * self.shares(self._class_features(context)) + _CLASS_FLOOR * p
+        return np.asarray(p, np.float64)
+
+    def sample(self, context: Context, u: Array) -> tuple[Indices, Array]:
+        """States and scores of values from uniform numbers ``u`` (n, 2)."""
+        p = self.probabilities(context)
+        k = np.minimum((np.cumsum(p, axis=1) < u[:, :1]).sum(axis=1), len(self.classes) - 1)
+        state, s = self.classes[k], np.full(len(k), np.nan)
+        rows = np.flatnonzero(state == VALUE)
+        if len(rows):
+            s[rows] = self._sample_values(context.take(rows), u[rows, 1])
+        return state, s
+
+    def _sample_values(self, context: Context, u: Array) -> Array:
+        m, sd = self._location_scale(context)
+        if self.values is not None:
+            u = self.values.ppf(self._value_features(context, m, sd), u)
+        return m + sd * ndtri(np.clip(u, _MARGIN, 1 - _MARGIN))
+
+    def log_density(self, context: Context, cells: ScoreCells) -> Array:
+        """Logarithm of probability or density, (n,), of the cells of one column; 0 where nothing is known."""
+        state, out = cells.state[:, 0], np.full(len(context), -np.inf)
+        known = np.flatnonzero(state != UNKNOWN)
+        out[state == UNKNOWN] = 0.0
+        p = self.probabilities(context.take(known))
+        for k, number in enumerate(self.classes):
+            rows = state[known] == number
+            out[known[rows]] = np.log(p[rows, k])
+        values = np.flatnonzero(state == VALUE)
+        if len(values) and self.has_values:
+            out[values] += self._log_values(context.take(values), cells.take(values))
+        return out
+
+    def _log_values(self, context: Context, cells: ScoreCells) -> Array:
+        m, sd = self._location_scale(context)
+        low, high = ((part[:, 0] - m) / sd for part in (cells.low, cells.high))
+        point = cells.low[:, 0] == cells.high[:, 0]
+        u = ndtr(low)
+        rank_density = np.ones(len(u))
+        if self.values is not None:
+            features = self._value_features(context, m, sd)
+            rank_density[point] = self.values.pdf(features[point], u[point])
+            a, b = (self.values.pit(features[~point], ndtr(x[~point])) for x in (low, high))
+        else:
+            a, b = u[~point], ndtr(high[~point])
+        out = np.log(rank_density) - 0.5 * low**2 - _LOG_ROOT - np.log(sd)
+        with np.errstate(divide="ignore"):
+            out[~point] = np.log(np.maximum(b - a, 0.0))
+        return out + cells.log_slope[:, 0]
+
+    def pit(self, context: Context, state: Indices, s: Array, place: Array) -> Array:
+        """Distribution function (n,), atoms before values and ``place`` (n,) of the way through an atom."""
+        p = self.probabilities(context)
+        k = np.searchsorted(self.classes, state)
+        order = np.argsort(self.classes == VALUE, kind="stable")
+        below = np.empty_like(p)
+        below[:, order] = np.cumsum(p[:, order], axis=1) - p[:, order]
+        rows = np.arange(len(k))
+        values = np.flatnonzero(state == VALUE)
+        within = place.copy()
+        if len(values):
+            own = context.take(values)
+            m, sd = self._location_scale(own)
+            within[values] = ndtr((s[values] - m) / sd)
+            if self.values is not None:
+                within[values] = self.values.pit(self._value_features(own, m, sd), within[values])
+        return below[rows, k] + p[rows, k] * within
+
+    def _location_scale(self, context: Context) -> tuple[Array, Array]:
+        if self.base is None:
+            return np.zeros(len(context)), np.ones(len(context))
+        return self.base(context.completed, context.given)
+
+    def _class_features(self, context: Context) -> Array:
+        completed = [context.completed] if context.given.shape[1] else []
+        return np.hstack([context.raw, *completed, context.innovations])
+
+    def _value_features(self, context: Context, m: Array, sd: Array) -> Array:
+        own = np.column_stack([m, sd]).astype(np.float32)
+        return np.hstack([context.raw, own, context.innovations])
+
+    def to_archive(self) -> Archive:
+        """As parts of a file."""
+        arrays, blobs = {"classes": self.classes, "class_prior": self.prior}, {}
+        if self.shares is not None:
+            arrays["logits"], blobs["atoms"] = self.shares.prior, self.shares.booster.to_bytes()
+        if self.base is not None:
+            arrays |= self.base.to_arrays()
+        record: dict[str, Any] = {"floor": 0.0}
+        if self.values is not None:
+            arrays |= {"levels": self.values.levels, "cdf": self.values.shares}
+            blobs["values"] = self.values.booster.to_bytes()
+            record["floor"] = self.values.floor
+        return Archive("column", record, arrays, blobs)
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> "ChainColumn":
+        """Inverse of :meth:`to_archive`."""
+        arrays, blobs = archive.arrays, archive.blobs
+        shares = base = values = None
+        if "atoms" in blobs:
+            prior = arrays["logits"]
+            shares = ConditionalShares(prior, Booster.from_bytes(blobs["atoms"], len(prior)))
+        if "base" in arrays:
+            base = LocationScale.from_arrays(arrays)
+        if "values" in blobs:
+            trees = Booster.from_bytes(blobs["values"], len(arrays["levels"]))
+            values = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees, float(archive.record["floor"]))
+        return cls(np.asarray(arrays["classes"], np.intp), arrays["class_prior"], shares, base, values)
+
+
+def _best_rounds(features: Array, u: Array, settings: ColumnSettings, rows: TrainingRows, seed: int) -> int:
+    """Boosting rounds after which the density of the ranks of the first fold, not learned from, is largest."""
+    held, own = np.flatnonzero(rows.folds == 0), np.flatnonzero(rows.folds != 0)
+    n = settings.values.n_estimators
+    if len(held) < _FEWEST or len(own) < _FEWEST:
+        return 0
+    whole = ConditionalDistribution.fit(features[own], u[own], settings.values, weights=rows.weights[own], seed=seed)
+    whole = replace(whole, floor=settings.floor)
+    assert isinstance(whole.booster, Booster)
+    best, found = -np.inf, 0
+    for k in sorted({n >> i for i in range(5)} | {0}):
+        margins = whole.booster.model.inplace_predict(features[held], iteration_range=(0, k)) if k else 0.0
+        density = np.average(np.log(whole.pdf_of(margins, u[held])), weights=rows.weights[held])
+        if density > best:
+            best, found = density, k
+    return found

@@ -1,0 +1,238 @@
+"""Rows of which any cells are given: a chain of columns beside the flow."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from buff.archive import Archive, nested
+from buff.errors import check_whole
+from buff.flows import SampleRequest
+from buff.generators.chain_table import ChainTable, chain_settings
+from buff.generators.conditions import split_conditions
+from buff.generators.given import GivenTable, check_values, read_given
+from buff.generators.given_relations import keep_relations, require_inputs
+from buff.generators.structured import StructuredGenerator
+from buff.protocols import Array
+from buff.tables import Columns, read
+from buff.tables.reduction import ASIDE
+from buff.transforms import TableTransformer
+from buff.transforms.transformer import checked_weights
+
+__all__ = ["GIVEN", "AnyGiven"]
+
+#: What may be given after the fit, besides conditions.
+GIVEN = (None, "any")
+#: Times that rows which break a relation are drawn again.
+_ATTEMPTS = 25
+
+
+class AnyGiven(StructuredGenerator):
+    """A generator that also draws rows of which any cells are given."""
+
+    given: str | None
+    categories: str
+    tails: str
+    bandwidth: float
+    _chain: ChainTable | None = None
+
+    def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> Self:
+        super().fit(X, y, condition=condition, sample_weight=sample_weight)
+        self._chain = None
+        if self.given == "any":
+            self._fit_chain(X, condition, sample_weight)
+        return self
+
+    fit.__doc__ = StructuredGenerator.fit.__doc__
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        given: Any = None,
+        condition: Any = None,
+        random_state: Any = None,
+        first_event: int = 0,
+        batch_size: int | None = None,
+        return_condition: bool = False,
+    ) -> Any:
+        """Draw events.
+
+        Event i depends on the random state and on i alone: not on batches, threads, or how many events are drawn.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of events, or of events for a single condition.
+        given : table or mapping, optional
+            With the parameter ``given="any"``: rows of which some cells are known, one an event, or one for all of
+            them: ``{"pt": 500.0}``, or a table with any of the columns. Missing cells and absent columns are drawn
+            given the others, from the chain of conditional distributions of :class:`buff.TreeDensity`, learned for
+            any columns given; given cells come back bit by bit.
+        condition : table, array or mapping, optional
+            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
+            left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
+            conditions like those of its training.
+        random_state : None, int or NumPy generator
+            None takes the estimator's, so that the same call gives the same events; if that is None too, events are
+            new with each call.
+        first_event : int
+            Number of the first event: ``sample(10, first_event=90)`` are the last of ``sample(100)``.
+        batch_size : int, optional
+            Events at a time: bounds memory, changes nothing else.
+        return_condition : bool
+            Return ``(events, conditions)``, the latter in the container and dtypes of the training.
+
+        Returns
+        -------
+        table of shape (n, p)
+            In the container, with the column names, dtypes and order that were fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Given columns that are unknown, categories that were not seen, values far outside of the training or of
+            another kind: with the column and the value.
+
+        Warns
+        -----
+        UserWarning
+            Rows for which no draw kept the relations of the columns.
+        """
+        how: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
+        if given is None:
+            return super().sample(n_samples, **how, batch_size=batch_size, return_condition=return_condition)
+        check_is_fitted(self)
+        if self._chain is None:
+            raise ValueError("given needs a model that learned any columns as given: BUFF(given='any').fit(X)")
+        rows = self._given_rows(given, check_whole("n_samples", n_samples, 0))
+        request, drawn = self._request(len(rows), condition, random_state, first_event, batch_size)
+        broken: list[int] = []
+
+        def draw(batch: SampleRequest) -> tuple[Array, ...]:
+            start = batch.first_event - first_event
+            columns, off = self._complete(batch, rows.take(slice(start, start + batch.n)))
+            broken.append(int(np.count_nonzero(off)))
+            return columns
+
+        events = self._restore(request.map(draw))
+        if sum(broken):
+            warnings.warn(
+                f"in {sum(broken)} of {len(rows)} rows no draw kept the relations of the columns given what is given: "
+                f"see relations_, and whether the given cells contradict them",
+                stacklevel=2,
+            )
+        return (events, drawn) if return_condition else events
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.given not in GIVEN:
+            raise ValueError(f"given must be 'any' or None, found {self.given!r}")
+
+    def _fit_chain(self, X: Any, condition: Any, sample_weight: Any) -> None:
+        X, condition = split_conditions(X, condition)
+        columns = self._chain_columns(read(X))
+        weights = self._positive_weights(sample_weight, X, condition)
+        weights = None if weights is None else checked_weights(weights, len(columns))
+        features = None if self._encoder is None else self._encoder.transform(condition)
+        space = TableTransformer(self._chain_schema(columns), categories=self._chain_categories, tails=self.tails)
+        space.set_params(bandwidth=self.bandwidth).fit(columns, sample_weight=weights)
+        how: dict[str, Any] = {"context": features, "weights": weights, "seed": self._seed % 2**31}
+        self._chain = ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **how)
+
+    @property
+    def _chain_categories(self) -> str:
+        return "similar" if self.categories == "onehot" else self.categories
+
+    def _chain_columns(self, columns: Columns) -> Columns:
+        """All columns that have a distribution."""
+        if self._reduction.trivial:
+            return columns
+        own = [name in self._reduction.names and name not in self._reduction.ids for name in columns.names]
+        return columns.select([j for j, of in enumerate(own) if of])
+
+    def _chain_schema(self, columns: Columns) -> Mapping[str, Any] | None:
+        if not isinstance(self.schema, Mapping):
+            return self.schema
+        own = {}
+        for name, spec in self.schema.items():
+            kind = spec.get("kind") if isinstance(spec, Mapping) else spec
+            if name in columns.names and kind not in ASIDE:
+                own[name] = spec
+        return own
+
+    def _given_rows(self, given: Any, n_samples: int) -> GivenTable:
+        assert self._chain is not None
+        space, template = self._chain.space, self._reduction.template or self.space_.template_
+        dtypes = {encoder.name: np.dtype(encoder.dtype) for encoder in space.encoders_}
+        dtypes |= dict.fromkeys(self._reduction.ids, np.dtype(object))
+        rows = read_given(given, template, n_samples, dtypes)
+        check_values(rows, space, dict(enumerate(self._chain_numbers)))
+        if len(self._reduction.relations):
+            require_inputs(self._reduction.relations, dict(zip(template.names, rows.known, strict=True)))
+        return rows
+
+    @property
+    def _chain_numbers(self) -> list[int]:
+        """Numbers of the columns of the chain in the table that comes back."""
+        assert self._chain is not None
+        names = (self._reduction.template or self.space_.template_).names
+        return [names.index(name) for name in self._chain.space.template_.names]
+
+    def _complete(self, batch: SampleRequest, rows: GivenTable) -> tuple[tuple[Array, ...], Array]:
+        """All columns of one batch, and which rows break a relation."""
+        assert self._chain is not None
+        numbers = self._chain_numbers
+        own = GivenTable(*(tuple(part[i] for i in numbers) for part in (rows.arrays, rows.known)))
+        cells = self._chain.cells(own.arrays, own.known)
+        columns = list(own.over(tuple(self._chain.draw(batch, cells))))
+        relations, names = self._reduction.relations, self._chain.space.template_.names
+        broken = np.zeros(batch.n, bool)
+        if len(relations):
+            known = dict(zip(names, own.known, strict=True))
+            columns, broken = _kept(relations, names, columns, known)
+            for attempt in range(1, _ATTEMPTS):
+                off = np.flatnonzero(broken)
+                if not len(off):
+                    break
+                part = own.take(off)
+                again = list(part.over(tuple(self._chain.draw(batch.choose(off), cells.take(off), attempt=attempt))))
+                again, still = _kept(relations, names, again, {name: mask[off] for name, mask in known.items()})
+                for values, new in zip(columns, again, strict=True):
+                    values[off] = new
+                broken[off] = still
+        if self._reduction.trivial:
+            return tuple(columns), broken
+        found = dict(zip(names, columns, strict=True))
+        fresh = {"n": batch.n, "first_event": batch.first_event, "seed": batch.seed}
+        found |= {name: ids.fresh(**fresh) for name, ids in self._reduction.ids.items()}
+        return rows.over(tuple(found[name] for name in self._reduction.names)), broken
+
+    def to_archive(self) -> Archive:
+        """Everything that makes the fitted model, as JSON, arrays and trees."""
+        own = super().to_archive()
+        if self._chain is None:
+            return own
+        part = self._chain.to_archive().under("given")
+        space, arrays = self._chain.space.to_arrays()
+        arrays = {f"given_space/{key}": values for key, values in arrays.items()}
+        record = own.record | part.record | {"given_space": space}
+        return Archive(own.kind, record, {**own.arrays, **part.arrays, **arrays}, {**own.blobs, **part.blobs})
+
+    def _load(self, archive: Archive) -> None:
+        own = {k: v for k, v in archive.blobs.items() if not k.startswith("given/")}
+        super()._load(Archive(archive.kind, archive.record, archive.arrays, own))
+        self._chain = None
+        if "given" in archive.record:
+            space = TableTransformer.from_arrays(archive.record["given_space"], nested(archive.arrays, "given_space"))
+            self._chain = ChainTable.from_archive(space, archive.part("given"))
+            check = GivenTable(*(tuple(np.zeros(2, bool) for _ in space.encoders_) for _ in range(2)))
+            features = None if self._encoder is None else np.zeros((2, self._encoder.n_dims), np.float32)
+            self._chain.draw(SampleRequest(2, 0, condition=features), self._chain.cells(check.arrays, check.known))
+
+
+def _kept(relations: Any, names: Any, columns: list[Array], known: Mapping[str, Array]) -> tuple[list[Array], Array]:
+    table, broken = keep_relations(relations, dict(zip(names, columns, strict=True)), known)
+    return [table[name] for name in names], broken

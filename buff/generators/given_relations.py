@@ -1,0 +1,90 @@
+"""Exact relations of columns in rows of which some cells are given and the others drawn."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from buff.protocols import Array
+from buff.tables.arrow import is_missing
+from buff.tables.relations import Angle, Derived, Order, Relation, Relations, Sum
+
+__all__ = ["keep_relations", "require_inputs"]
+
+
+def keep_relations(
+    relations: Relations, table: dict[str, Array], known: Mapping[str, Array]
+) -> tuple[dict[str, Array], Array]:
+    """Columns in which drawn cells follow the relations, and which rows break one all the same, bool (n,).
+
+    Columns that others tell are computed from them where they are not given; a part of a sum, where the total is given
+    and the part is not.
+
+    Examples
+    --------
+    >>> from buff.tables import read
+    >>> columns = {"a": np.array([1.0, 2.0]), "b": np.array([0.5, 0.25]), "c": np.array([1.5, 2.25])}
+    >>> found = Relations.learn([Sum("c", "a", "b")], read(columns))
+    >>> drawn = {"a": np.array([1.0, 5.0]), "b": np.array([9.0, 9.0]), "c": np.array([1.5, 7.0])}
+    >>> known = {"a": np.array([True, True]), "b": np.array([False, False]), "c": np.array([True, False])}
+    >>> table, broken = keep_relations(found, drawn, known)
+    >>> table["b"].tolist(), table["c"].tolist(), broken.tolist()
+    ([0.5, 9.0], [1.5, 14.0], [False, False])
+    """
+    table, n = dict(table), len(next(iter(table.values())))
+    broken = np.zeros(n, bool)
+    for relation in relations:
+        if isinstance(relation, Angle):
+            continue
+        given = known[relation.target]
+        if isinstance(relation, Sum):
+            _solve(relation, table, known, given)
+        drawn = table[relation.target]
+        told = _told(relation, table, n)
+        differ = ~_equal(drawn, told)
+        broken |= differ & (given | isinstance(relation, Order))
+        table[relation.target] = np.asarray(np.where(given, drawn, told), drawn.dtype)
+    return table, broken
+
+
+def require_inputs(relations: Relations, known: Mapping[str, Array]) -> None:
+    """Raise ValueError where a computed column is given without the columns that it is computed from."""
+    for relation in relations:
+        if not isinstance(relation, Derived) or not known[relation.target].any():
+            continue
+        for name in relation.inputs:
+            off = known[relation.target] & ~known[name]
+            if off.any():
+                raise ValueError(
+                    f"given has {relation.target!r} and not {name!r} in {np.count_nonzero(off)} rows: {relation} is "
+                    f"computed, and no {name!r} can be drawn that gives a wanted value; give {name!r} too, or leave "
+                    f"{relation.target!r} out"
+                )
+
+
+def _solve(relation: Sum, table: dict[str, Array], known: Mapping[str, Array], given: Array) -> None:
+    """The last part that is not given, where the total is."""
+    open_rows = given.copy()
+    for part in reversed(relation.parts):
+        name = part.removeprefix("-")
+        rows = open_rows & ~known[name] & ~is_missing(table[name])
+        if not rows.any():
+            continue
+        rest = table[relation.total].astype(np.float64) - _told(relation, table, len(rows)).astype(np.float64)
+        own = table[name].astype(np.float64) + (-rest if part.startswith("-") else rest)
+        own = own if relation.decimals is None else np.round(own, relation.decimals)
+        whole = table[name].dtype.kind in "iu"
+        table[name] = np.where(rows, np.rint(own) if whole else own, table[name]).astype(table[name].dtype)
+        open_rows &= ~rows
+
+
+def _told(relation: Relation, table: Mapping[str, Array], n: int) -> Array:
+    if isinstance(relation, Sum):
+        told: Array = relation.decode(table, None, n)
+        return np.where(is_missing(table[relation.total]), table[relation.total], told)
+    found: Array = relation.decode(table, relation.encode(table), n)
+    return found
+
+
+def _equal(a: Array, b: Array) -> Array:
+    both = is_missing(a) & is_missing(b)
+    return np.asarray(both | (a == b), bool)

@@ -1,0 +1,71 @@
+"""Ranks of a column without those of its atoms, and back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from buff.protocols import Array, Indices
+
+__all__ = ["AtomRanks"]
+
+
+@dataclass(frozen=True, eq=False)
+class AtomRanks:
+    """Atoms that own intervals of the ranks of a column, and the values between them, whose own ranks fill (0, 1).
+
+    Attributes
+    ----------
+    intervals : array of shape (k, 2)
+        Rising, disjoint.
+    small : array of shape (m, 2)
+        Intervals of values that repeat, and count as values all the same.
+
+    Examples
+    --------
+    >>> ranks = AtomRanks(np.array([[0.0, 0.5]]), np.empty((0, 2)))
+    >>> ranks.of_values(np.array([0.75])).tolist(), ranks.among_all(np.array([0.5])).tolist()
+    ([0.5], [0.75])
+    """
+
+    intervals: Array
+    small: Array
+
+    @property
+    def rest(self) -> float:
+        """Share of values."""
+        return float(1 - np.diff(self.intervals, axis=1).sum())
+
+    def of_values(self, u: Array) -> Array:
+        """Ranks among values of ranks among all."""
+        widths = np.diff(self.intervals, axis=1).ravel()
+        below = np.clip(u[:, None] - self.intervals[:, 0], 0, widths).sum(axis=1)
+        return np.clip((u - below) / max(self.rest, 1e-300), 0, 1)
+
+    def among_all(self, v: Array) -> Array:
+        """Ranks among all of ranks among values."""
+        widths = np.diff(self.intervals, axis=1).ravel()
+        own = v * self.rest
+        starts = self.intervals[:, 0] - np.concatenate([[0.0], np.cumsum(widths)[:-1]]) if len(widths) else widths
+        return own + np.where(own[:, None] > starts, widths, 0).sum(axis=1)
+
+    def scores(self, state: Indices, s: Array, *, snapped: bool = True) -> Array:
+        """Normal scores among all, float64, of states and scores among values.
+
+        With ``snapped``, values that repeat stand in the middle of their ranks.
+        """
+        z = np.empty(len(state))
+        atoms, values = state >= 0, state < 0
+        if atoms.any():
+            z[atoms] = ndtri(self.intervals.mean(axis=1))[state[atoms]]
+        if values.any():
+            own = s[values]
+            if len(self.intervals) or (snapped and len(self.small)):
+                u = self.among_all(ndtr(own))
+                if snapped and len(self.small):
+                    i = np.clip(np.searchsorted(self.small[:, 0], u, side="right") - 1, 0, None)
+                    inside = u < self.small[i, 1]
+                    u = np.where(inside & (u >= self.small[i, 0]), self.small[i].mean(axis=1), u)
+                own = ndtri(u)
+            z[values] = own
+        return z
