@@ -111,7 +111,7 @@ def _absent():
 def _swapped():
     """Orders of three columns that swaps keep, a < b < c."""
     rng = np.random.default_rng(2)
-    table = np.sort(rng.normal(size=(500, 3)) + [0, 0.5, 1], axis=1)
+    table = np.sort(rng.normal(size=(500, 3)) + np.array([0, 0.5, 1]), axis=1)
     orders = [Order(f"x{i}", f"x{i + 1}", exchange=True) for i in range(2)]
     return BUFF(**DEFAULT | {"relations": orders}).fit(table)
 
@@ -129,7 +129,7 @@ DEFAULTS = {
     "default_ancestral": lambda: BUFF(**DEFAULT, solver="ddpm").fit(numbers()[:, :3]),
     "default_scores": lambda: BUFF(**DEFAULT, tree_features="scores").fit(numbers()),
     "default_swapped": _swapped,
-    "default_wide": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(3).normal(size=(400, 4)) ** 3),
+    "default_wide": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(3).normal(size=(640, 4)) ** 3),
     "default_quadratic": lambda: BUFF(**DEFAULT | {"smooth_degree": 2, "layout": "vector"}).fit(numbers()),
 }
 CONDITIONS = {

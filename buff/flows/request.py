@@ -21,6 +21,8 @@ T = TypeVar("T")
 #: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition, the
 #: place of its values inside the ranks that they own.
 _START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
+#: Events are counted by 64 bits.
+_LAST_EVENT = 2**62
 #: Events a batch: their states and leaves stay in the cache.
 _BATCH = 8192
 #: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
@@ -85,7 +87,8 @@ class SampleRequest:
 
     def __post_init__(self) -> None:
         check_whole("n", self.n, 0)
-        check_whole("first_event", self.first_event, 0)
+        if check_whole("first_event", self.first_event, 0) > _LAST_EVENT:
+            raise ValueError(f"first_event must be at most 2^62, found {self.first_event}")
         if self.batch_size is not None:
             check_whole("batch_size", self.batch_size, 1)
         check_jobs(self.n_jobs)
