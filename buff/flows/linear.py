@@ -245,6 +245,11 @@ class GaussianPart(GaussianFlow):
         turn = (ReproducibleLinear.of(self.basis, nothing), ReproducibleLinear.of(self.basis.T, nothing))
         object.__setattr__(self, "_turn", turn)
 
+    @property
+    def turns(self) -> tuple[ReproducibleLinear, ReproducibleLinear]:
+        """The rotation into the frame, ``x @ U``, and back, ``y @ U.T``."""
+        return self._turn
+
     @classmethod
     def of_moments(cls, base: LinearVelocity, noise: float = 1.0) -> Self:
         """From the moments of pairs whose x0 is independent noise."""

@@ -20,10 +20,10 @@ from buff.flows.request import SampleRequest
 from buff.protocols import Array, Indices, Mask, Numbers
 from buff.randomness import EventNoise, seed_from, training_seed
 
-__all__ = ["PatternedData", "PatternedFlow", "train_patterned"]
+__all__ = ["PATTERN_STREAM", "PatternedData", "PatternedFlow", "train_patterned"]
 
 #: Stream of an event's random numbers that chooses its pattern.
-_PATTERN = 2**31 + 2
+PATTERN_STREAM = 2**31 + 2
 #: Events from which a calibration is read, rows from which on a flow needs none, and values a column has to have.
 _CALIBRATION_DRAWS, _ENOUGH_ROWS, _FEWEST_VALUES = 15_000, 5_000, 200
 
@@ -174,13 +174,18 @@ class PatternedFlow:
 
     def _given(self, batch: SampleRequest) -> tuple[SampleRequest, Indices]:
         """The request of the flow, and the pattern of each event."""
-        noise = EventNoise(batch.seed, batch.first_event, _PATTERN + batch.stream, batch.chosen, batch.words)
-        u = noise.normal(batch.n, 1)[:, 0]
+        u = pattern_noise(batch)[:, 0]
         condition = batch.condition
         if condition is not None and len(condition) == 1:
             condition = np.broadcast_to(condition, (batch.n, condition.shape[1]))
         classes = self.patterns.draw(ndtr(u.astype(np.float64)), condition)
         return replace(batch, condition=_beside(self.patterns.features[classes], condition)), classes
+
+
+def pattern_noise(batch: SampleRequest) -> Array:
+    """The standard normal numbers (n, 1) that choose the patterns of events."""
+    noise = EventNoise(batch.seed, batch.first_event, PATTERN_STREAM + batch.stream, batch.chosen, batch.words)
+    return noise.normal(batch.n, 1)
 
 
 def train_patterned(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from buff import kernels
 from buff.protocols import Array, Indices, Numbers, Scores, Weights
 
 __all__ = ["AtomPatterns"]
@@ -147,7 +148,7 @@ class AtomPatterns:
         """Numbers of patterns, from uniform numbers and conditions of rows."""
         if self.conditions is None or condition is None:
             return np.asarray(np.searchsorted(self.cumulative[0, :-1], u, side="right"))
-        cell = np.argmin([((condition - own) ** 2).sum(axis=1) for own in self.conditions], axis=0)
+        cell = np.argmin([_distance(condition, own) for own in self.conditions], axis=0)
         classes = np.empty(len(u), np.intp)
         for c in np.unique(cell):
             rows = cell == c
@@ -182,11 +183,38 @@ class AtomPatterns:
 
     def _ranked(self, v: Numbers, j: int) -> Array:
         """Scores of ranks among the values of a column."""
+        starts, below, free = self._between(j)
+        own = np.clip(v, self.margins[j], 1 - self.margins[j]) * free
+        return ndtri(own + below[np.searchsorted(starts, own)])
+
+    def _between(self, j: int) -> tuple[Numbers, Numbers, float]:
+        """Ranks among values at which atoms start, ranks that the first 0, 1, ... atoms own, those of values."""
         atoms = self.intervals[j]
         width = np.diff(atoms, axis=1).ravel()
-        own = np.clip(v, self.margins[j], 1 - self.margins[j]) * (1 - width.sum())
-        starts = atoms[:, 0] - np.concatenate([[0.0], np.cumsum(width)[:-1]])
-        return ndtri(own + np.where(own[:, None] > starts, width, 0).sum(axis=1))
+        below = np.concatenate([[0.0], np.cumsum(width)])
+        return np.maximum.accumulate(atoms[:, 0] - below[:-1]), below, float(1 - width.sum())
+
+    def packed(self) -> bytes:
+        """The patterns as the C++ sampler reads them."""
+        (m, K), (_, f) = self.cumulative.shape, self.features.shape
+        cells = np.empty((m, 0), np.float32) if self.conditions is None else np.asarray(self.conditions, np.float32)
+        head = np.array([len(self.intervals), K, m, f, cells.shape[1]], np.int32).tobytes()
+        parts = [head, kernels.sized(self.states.astype(np.int32)), kernels.sized(self.cumulative)]
+        parts += [kernels.sized(cells), kernels.sized(self.features)]
+        learned = set(self.learned.tolist())
+        for j, atoms in enumerate(self.intervals):
+            starts, below, free = self._between(j)
+            parts.append(np.array([j in learned], np.int32).tobytes() + kernels.doubles(free, self.margins[j]))
+            parts += [kernels.sized(own) for own in (starts, below, ndtri(atoms.mean(axis=1)))]
+        return b"".join(parts)
+
+
+def _distance(condition: Array, own: Array) -> Numbers:
+    """Squared distances of rows from one, added column by column."""
+    total = np.zeros(len(condition))
+    for column, value in zip(condition.T, own, strict=True):
+        total += (column.astype(np.float64) - np.float64(value)) ** 2
+    return total
 
 
 def _states(x1: tuple[Array, Array], j: int, atoms: Numbers) -> Indices:

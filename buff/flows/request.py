@@ -14,7 +14,7 @@ from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords
 
-__all__ = ["SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
+__all__ = ["FARTHEST", "SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _BATCH = 8192
 #: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
 _VALUE = 16
 #: A normal score lies farther out with a probability of 1e-15.
-_FARTHEST = np.float32(8)
+FARTHEST = np.float32(8)
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,11 @@ class SampleRequest:
 
     def within(self, scores: Array) -> Array:
         """Normal scores (n, d) cut to [-8, 8], beyond which no event of any sample lies; those that did are counted."""
-        beyond = abs(scores) > _FARTHEST
+        beyond = abs(scores) > FARTHEST
         if not beyond.any():
             return scores
         self.clipped.append(int(np.count_nonzero(beyond.any(axis=1))))
-        return np.clip(scores, -_FARTHEST, _FARTHEST)
+        return np.clip(scores, -FARTHEST, FARTHEST)
 
     def tell_clipped(self) -> int:
         """Number of events that :meth:`within` has cut, of which the user is warned."""

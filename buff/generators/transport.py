@@ -22,6 +22,7 @@ from buff.flows import (
     Source,
 )
 from buff.flows.request import checked_number, dequantization_noise
+from buff.generators.deployment import DeployablePairs
 from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
@@ -35,7 +36,7 @@ from buff.transforms.conditions import read_any, single_column
 __all__ = ["BUFFTransport"]
 
 
-class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
+class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
     r"""Rows of a source table to rows of a target table, by a flow of boosted trees.
 
     *Paired* tables, such as an event at the detector and its truth: draws from p(target | source). The flow starts at
@@ -226,6 +227,21 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         table of shape (n * n_samples, q) or array of shape (n * n_samples,)
             Like the target that was fitted; the draws of a row follow each other.
         """
+        own: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_row": first_row}
+        table = self._restore(self._drawn(self.request(X, n_samples, batch_size=batch_size, **own)))
+        return single_column(table) if self._one_column else table
+
+    def request(
+        self,
+        X: Any,
+        n_samples: int = 1,
+        *,
+        condition: Any = None,
+        random_state: Any = None,
+        first_row: int = 0,
+        batch_size: int | None = None,
+    ) -> SampleRequest:
+        """What :meth:`sample` asks of the flow: where draws start, features of conditions, numbers of events."""
         check_is_fitted(self)
         draws, first_row = check_whole("n_samples", n_samples, 0), check_whole("first_row", first_row, 0)
         columns = read(X)
@@ -238,9 +254,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
             features = np.broadcast_to(features, (len(columns), features.shape[1])).repeat(draws, axis=0)
         seed, first = self._sampling_seed(random_state), first_row * draws
         samples, features = self._source_samples(columns, draws, features, seed, first)
-        request = SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
-        table = self._restore(self._drawn(request))
-        return single_column(table) if self._one_column else table
+        return SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
 
     def _source_samples(
         self, columns: Columns, draws: int, features: Numbers | None, seed: int, first: int
