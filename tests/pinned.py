@@ -81,7 +81,8 @@ def _smooth():
     x = np.random.default_rng(0).multivariate_normal([0, 1, 2], [[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], 600)
     x[:, 2] += x[:, 0] ** 2
     model = BUFF(**SMALL).fit(x[:, 1:], condition=x[:, 0])
-    return BUFF(**SMALL).fit(x).sample(N), model.sample(N, condition=0.5), BUFFTransport(**SMALL).fit(x, x).transform(x)
+    carried = BUFFTransport(**SMALL, smooth_rows=20).fit(x, x).transform(x)
+    return BUFF(**SMALL).fit(x).sample(N), model.sample(N, condition=0.5), carried
 
 
 def _onehot():

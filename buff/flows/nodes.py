@@ -249,7 +249,7 @@ def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSetting
     features, targets, weights = problem
     d = targets.shape[1]
     n_inputs, n_rows = features.shape[1] - d, len(features) // n_draws
-    degree, triples = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
+    degree, triples = affordable_degree(settings.smooth_degree, n_inputs, n_rows, settings.smooth_rows)
     if not degree or not isinstance(base, GaussianPart):
         return None
     w = features[:, d:]

@@ -18,8 +18,8 @@ __all__ = ["PolynomialRidge", "SmoothedTrees", "load_trees"]
 _LARGEST = 3.5
 #: Rows by which coefficients are drawn towards 0, and rows of a problem that they are fitted to, at most.
 _RIDGE, _ROWS = 10.0, 50_000
-#: Rows of the table that a coefficient takes, and coefficients at most: beyond, they cost more than the trees.
-_ROWS_A_TERM, _MOST_TERMS = 20, 1000
+#: Coefficients at most: beyond, they cost more than the trees.
+_MOST_TERMS = 1000
 #: Rows at a time.
 _BLOCK = 8192
 _MAGIC = b"{polynomial2}"
@@ -113,9 +113,9 @@ def monomials(w: Array, degree: int, triples: bool = True) -> Array:
     return terms
 
 
-def affordable_degree(degree: int, n_inputs: int, n_rows: int) -> tuple[int, bool]:
+def affordable_degree(degree: int, n_inputs: int, n_rows: int, rows_a_term: int = 20) -> tuple[int, bool]:
     """``degree`` or less, and whether with triples, as the numbers of inputs and of rows allow; 0 for none."""
-    most = min(_MOST_TERMS, n_rows // _ROWS_A_TERM)
+    most = min(_MOST_TERMS, n_rows // rows_a_term)
     fitting = (k for k in ((3, True), (3, False), (2, True)) if k[0] <= degree and n_terms(n_inputs, *k) <= most)
     return next(fitting, (0, True))
 

@@ -65,6 +65,7 @@ class FlowEstimator(TableGenerator):
     layout: str
     tree_features: str
     smooth_degree: int
+    smooth_rows: int = 20
     categories: str
     tails: str
     bandwidth: float
@@ -124,6 +125,7 @@ class FlowEstimator(TableGenerator):
             layout=self.layout,
             features=self.tree_features,
             smooth_degree=self.smooth_degree,
+            smooth_rows=check_whole("smooth_rows", self.smooth_rows, 1),
             device=resolve_device(self.device),
             tree_params=_known_tree_params(self.tree_params),
         )

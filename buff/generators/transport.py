@@ -67,6 +67,9 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
     early_stopping, layout, tree_features, smooth_degree, categories, tails, bandwidth, tree_params, device, n_jobs,
     max_memory, cache_dir, random_state, verbose
         As in :class:`buff.BUFF`.
+    smooth_rows : int
+        Rows of the tables that a coefficient of the polynomial takes (see ``smooth_degree``); with less, its degree is
+        lower. What is measured bends the posterior's narrow directions, which trees of single rows cannot follow.
     schema : mapping, optional
         Of the target, and of unpaired sources: see :func:`buff.tables.infer_schema`. The columns of a target
         without names are called y0, y1, ..., a single one y.
@@ -125,6 +128,7 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         layout: str = "auto",
         tree_features: str = "auto",
         smooth_degree: int = 3,
+        smooth_rows: int = 5,
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
         tails: str = "clip",

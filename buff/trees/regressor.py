@@ -50,6 +50,8 @@ class TreeSettings:
         both, unless a single column depends on a condition and has no axes but itself.
     smooth_degree : {0, 2, 3}
         Degree of the polynomial in these coordinates that trees correct; 0 for none, or trees that see scores alone.
+    smooth_rows : int
+        Rows of the table that each of its coefficients takes: with fewer, it has a lower degree.
     device : {"cpu", "cuda"}
     tree_params : mapping
         Anything else that XGBoost knows; wins over the above.
@@ -66,6 +68,7 @@ class TreeSettings:
     max_bin: int = 64
     features: str = "scores"
     smooth_degree: int = 0
+    smooth_rows: int = 20
     device: str = "cpu"
     tree_params: Mapping[str, Any] = field(default_factory=dict)
 

@@ -52,6 +52,8 @@ def test_terms_follow_the_rows():
     assert affordable_degree(3, 12, 5000) == (3, False)
     assert affordable_degree(3, 12, 2449) == (2, True)
     assert affordable_degree(2, 9, 10_000) == (2, True)
+    assert affordable_degree(3, 18, 5000) == (2, True)
+    assert affordable_degree(3, 18, 5000, rows_a_term=5) == (3, False)
     for none in ((3, 18, 2000), (0, 9, 10_000), (3, 90, 10**6)):
         assert affordable_degree(*none)[0] == 0
 

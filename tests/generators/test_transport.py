@@ -62,6 +62,21 @@ def test_gaussian_pairs_need_no_trees(noise):
     assert all(np.allclose(np.cov(draws.T), exact.covariance[0], atol=0.03) for draws in x)
 
 
+def test_what_is_measured_bends_narrow_directions():
+    """The target lies in a curved band narrower than its measurement: a polynomial of all rows finds the band."""
+    rng = np.random.default_rng(9)
+    radius = 1 + 0.05 * rng.standard_normal((2, 1500))
+    angle = rng.normal(np.pi / 2, 0.6, (2, 1500))
+    truth = np.stack([radius * np.cos(angle), radius * np.sin(angle), rng.standard_normal((2, 1500))], axis=2)
+    reco = truth + 0.2 * rng.standard_normal(truth.shape)
+    options = {"noise_budget": 20_000, "random_state": 0}
+    widths = [
+        np.std(np.hypot(*buff.BUFFTransport(**options, smooth_rows=n).fit(reco[0], truth[0]).transform(reco[1])[:, :2].T))
+        for n in (5, 100)
+    ]
+    assert widths[0] < 0.9 * widths[1]
+
+
 def test_without_noise_every_row_has_one_target_and_all_have_the_right_distribution():
     problem = mixture_1d()
     train, test = problem.sample(8000, 0), problem.sample(4000, 1)
@@ -196,6 +211,7 @@ def test_fits_resume_and_plans_cost_nothing(tmp_path):
         ({}, (SOURCE, TARGET[:-1]), ValueError, "X has 300 rows and y has 299.*coupling='transport'"),
         ({}, (SOURCE, None), ValueError, "requires y to be passed"),
         ({"noise": -1}, (SOURCE, TARGET), ValueError, "noise must be 'auto' or a finite number"),
+        ({"smooth_rows": 0}, (SOURCE, TARGET), ValueError, "smooth_rows must be at least 1"),
         ({"noise": "much"}, (SOURCE, TARGET), ValueError, "noise must be 'auto'.*'much'"),
         ({"coupling": "independent"}, (SOURCE, TARGET), ValueError, r"one of \['paired', 'transport'\]"),
         ({"coupling": 3}, (SOURCE, TARGET), TypeError, "MinibatchTransport, found 3"),
@@ -249,7 +265,9 @@ def test_every_parameter_is_described():
     from inspect import signature
 
     assert all(name in buff.BUFFTransport.__doc__ for name in signature(buff.BUFFTransport).parameters)
-    assert set(buff.BUFF().get_params()) ^ set(buff.BUFFTransport().get_params()) == {"noise", "classes", "relations", "atoms"}
+    assert set(buff.BUFF().get_params()) ^ set(buff.BUFFTransport().get_params()) == {
+        *("noise", "smooth_rows", "classes", "relations", "atoms", "given")
+    }
 
 
 @pytest.mark.parametrize("policy", ["smooth", "cancel"])
