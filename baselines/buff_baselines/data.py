@@ -24,10 +24,14 @@ class TrainingData:
     rows: Rows
 
     @property
+    def x1(self) -> Tensor:
+        """One draw of all rows, (n, d)."""
+        return self.levels.batch(torch.arange(len(self.levels.low)), torch.Generator().manual_seed(0))
+
+    @property
     def width(self) -> float:
         """Standard deviation of the data, over all columns."""
-        everything = torch.arange(len(self.levels.low))
-        x1 = self.levels.batch(everything, torch.Generator().manual_seed(0))
+        x1 = self.x1
         return float(x1.std()) if len(x1) > 1 and x1.numel() else 1.0
 
     def fingerprint(self, objective: Objective, coupling: str | None) -> str:

@@ -10,6 +10,7 @@ from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path, get_path
 from buff.schedules import Linear, Trigonometric
 from buff_baselines.checks import check_number
+from buff_baselines.frames import FrameMatching, FrameNetwork
 from buff_baselines.generator import NeuralGenerator
 from buff_baselines.objectives import BridgeMatching, Diffusion, FlowMatching, Objective
 from buff_baselines.parametrisations import Parametrisation
@@ -34,6 +35,9 @@ class NeuralFlow(NeuralGenerator):
         state x of shape (n, d), the level of noise (n, 1) (the time t for a flow, ln(sigma) / 4 for a diffusion) and
         the condition (n, c), or None without; it returns (n, d), for ``"sbcfm"`` (n, 2 d), at the scale of standard
         normal numbers. A copy is trained. Load its file with ``NeuralFlow.load(path, network)``.
+    frame : {"none", "gaussian"}
+        Whether the network sees states as they are and gives their velocity, or what a Gaussian leaves of it in the
+        frame of :class:`buff_baselines.frames.FrameNetwork`; for the method ``"icfm"``.
     hidden : tuple of int, optional
         Widths of the layers, those of the network's authors by default.
     solver, grid, n_steps
@@ -86,6 +90,7 @@ class NeuralFlow(NeuralGenerator):
         *,
         path: str | Path | None = None,
         network: str | nn.Module = "mlp",
+        frame: str = "none",
         hidden: tuple[int, ...] | None = None,
         solver: str = "rk4",
         grid: str | TimeGrid = "uniform",
@@ -111,6 +116,7 @@ class NeuralFlow(NeuralGenerator):
         self.method = method
         self.path = path
         self.network = network
+        self.frame = frame
         self.hidden = hidden
         self.solver = solver
         self.grid = grid
@@ -135,7 +141,7 @@ class NeuralFlow(NeuralGenerator):
 
     def _objective(self, width: float) -> Objective:
         objectives: dict[str, Callable[[], Objective]] = {
-            "icfm": lambda: FlowMatching(self._path()),
+            "icfm": lambda: (FrameMatching if self.frame == "gaussian" else FlowMatching)(self._path()),
             "fm": lambda: FlowMatching(Path(Linear(floor=self._left()))),
             "otcfm": lambda: FlowMatching(self._path()),
             "vpcfm": lambda: FlowMatching(Path(Trigonometric())),
@@ -143,11 +149,19 @@ class NeuralFlow(NeuralGenerator):
         }
         if self.method not in objectives:
             raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(objectives)}")
+        if self.frame not in ("none", "gaussian"):
+            raise ValueError(f"frame must be 'none' or 'gaussian', found {self.frame!r}")
+        if self.frame != "none" and self.method != "icfm":
+            raise ValueError(f"frame belongs to the method icfm, found {self.frame!r} with {self.method!r}")
         if self.noise is not None and self.method not in ("fm", "sbcfm"):
             raise ValueError(f"noise belongs to the methods fm and sbcfm, found {self.noise!r} with {self.method!r}")
         if self.path is not None and self.method not in ("icfm", "otcfm"):
             raise ValueError(f"path belongs to the methods icfm and otcfm, found {self.path!r} with {self.method!r}")
         return objectives[self.method]()
+
+    def _network(self, objective: Objective) -> nn.Module:
+        network = super()._network(objective)
+        return FrameNetwork(network, self.space_.n_dims_) if self.frame == "gaussian" else network
 
     def _coupling(self) -> str | None:
         return "transport" if self.method in ("otcfm", "sbcfm") else None

@@ -28,6 +28,7 @@ from buff.tables import Columns
 from buff_baselines.checks import check_parameters, check_weights, get_device
 from buff_baselines.data import TrainingData
 from buff_baselines.fields import get_solver
+from buff_baselines.frames import FrameNetwork
 from buff_baselines.model import NeuralModel
 from buff_baselines.networks import make_network, parameter_count
 from buff_baselines.objectives import Objective
@@ -115,7 +116,10 @@ class NeuralGenerator(EventGenerator):
         objective = self._objective(data.width)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = self._network(objective).to(device)
+            network = self._network(objective)
+        if isinstance(network, FrameNetwork):
+            network.set_moments(data.x1, rows.weights)
+        network = network.to(device)
         settings = self._settings(seed, data, objective)
         trainer = Trainer(network, data.to(device).loss(objective, self._coupling()), data.rows, settings)
         for _ in self._watched(trainer):

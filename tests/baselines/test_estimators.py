@@ -28,6 +28,7 @@ PAIRED = {"n_iterations": 300, "batch_size": 128}  # transport is dear
 TINY = {"hidden": (8,), "n_iterations": 3, "batch_size": 8, "n_steps": 2, "random_state": 0}
 MODELS = {
     "icfm": NeuralFlow("icfm", **SMALL),
+    "frame": NeuralFlow(frame="gaussian", **SMALL),
     "fm": NeuralFlow("fm", **SMALL),
     "otcfm": NeuralFlow("otcfm", **SMALL | PAIRED),
     "sbcfm": NeuralFlow("sbcfm", noise=0.5, **SMALL | PAIRED),

@@ -1,0 +1,82 @@
+"""Networks in the coordinates in which the Gaussian part of a flow stands still."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from buff.fields import GaussianFlow
+from buff_baselines.objectives import FlowMatching
+from buff_baselines.parametrisations import Parametrisation
+
+__all__ = ["FrameMatching", "FrameNetwork"]
+
+_SCALE = Parametrisation("velocity")._norm
+
+
+class FrameNetwork(nn.Module):  # type: ignore[misc]
+    r"""A velocity, of which a network learns what a Gaussian leaves.
+
+    With mu the mean of the data, U and e the eigenvectors and eigenvalues of their covariance, and
+    :math:`a = \sqrt{t^2 e + (1 - t)^2}`,
+
+    .. math:: u(x, t) = \mu + U \left( \frac{a'}{a} U^T (x - t \mu) + \frac{\sqrt{e}}{a} F(y, t) \right), \qquad
+              y = \frac{U^T (x - t \mu)}{a}
+
+    where F, the network, has inputs and targets of unit width in all directions (the frame of
+    :class:`buff.fields.GaussianFlow`).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        F, called as ``network(y, t, condition)``.
+    d : int
+        Width of the states.
+    """
+
+    def __init__(self, network: nn.Module, d: int) -> None:
+        super().__init__()
+        self.network = network
+        self.n_conditions = getattr(network, "n_conditions", None)
+        self.register_buffer("mean", torch.zeros(d))
+        self.register_buffer("basis", torch.eye(d))
+        self.register_buffer("variances", torch.ones(d))
+
+    def set_moments(self, x1: Tensor, weights: Tensor | None = None) -> None:
+        """Mean and covariance of data (n, d) with weights (n,)."""
+        x = x1.double()
+        w = torch.ones(len(x), dtype=x.dtype) if weights is None else weights.double()
+        w = w[:, None] / w.sum()
+        mean = (w * x).sum(0)
+        part = GaussianFlow.of(mean.numpy(), ((w * (x - mean)).T @ (x - mean)).numpy())
+        for name in ("mean", "basis", "variances"):
+            getattr(self, name).copy_(torch.as_tensor(getattr(part, name)))
+
+    def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        """u at ``x`` scaled to unit width, as :class:`Parametrisation` hands states over."""
+        y, a, rate = self._frame(x * _SCALE(t), t)
+        inside = rate * a * y + self.variances.sqrt() / a * self.network(y, t, condition)
+        return self.mean + inside @ self.basis.T
+
+    def residual(self, x: Tensor, t: Tensor, velocity: Tensor, condition: Tensor | None = None) -> Tensor:
+        """F less its target at states x (n, d) that move with a velocity."""
+        y, a, rate = self._frame(x, t)
+        target = ((velocity - self.mean) @ self.basis - rate * a * y) * a / self.variances.sqrt()
+        return self.network(y, t, condition) - target
+
+    def _frame(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """y, a and a' / a."""
+        squared = t**2 * self.variances + (1 - t) ** 2
+        a = squared.sqrt()
+        return (x - t * self.mean) @ self.basis / a, a, (t * self.variances - (1 - t)) / squared
+
+
+@dataclass(frozen=True)
+class FrameMatching(FlowMatching):
+    """:class:`FlowMatching` of a :class:`FrameNetwork`: errors count alike in all directions of the frame."""
+
+    def loss(self, network: Any, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator) -> Tensor:
+        t, weight = self._times(torch.rand(len(x1), 1, generator=rng, device=rng.device))
+        error = network.residual(t * x1 + (1 - t) * x0, t, x1 - x0, condition)
+        return weight[:, 0] * error.square().mean(1)

@@ -1,0 +1,77 @@
+"""Networks in the frame of the Gaussian part: closed forms, units, files, bad input."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from buff_baselines import NeuralFlow  # noqa: E402
+from buff_baselines.frames import FrameMatching, FrameNetwork  # noqa: E402
+from buff_baselines.parametrisations import Parametrisation  # noqa: E402
+
+from buff import load  # noqa: E402
+from buff.fields import GaussianFlow  # noqa: E402
+
+RNG = np.random.default_rng(0)
+X = RNG.multivariate_normal([1, -2, 0], [[1, 0.9, 0], [0.9, 1, 0.3], [0, 0.3, 0.5]], 4000).astype(np.float32)
+TINY = {"hidden": (8,), "n_iterations": 3, "batch_size": 8, "n_steps": 2, "random_state": 0}
+
+
+class Nothing(torch.nn.Module):
+    def forward(self, y, t, condition=None):
+        return torch.zeros_like(y)
+
+
+@pytest.fixture
+def silent():
+    network = FrameNetwork(Nothing(), 3)
+    network.set_moments(torch.from_numpy(X))
+    return network
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_without_a_network_it_is_the_flow_of_the_gaussian(silent, t):
+    exact = GaussianFlow.of(X.astype(float).mean(axis=0), np.cov(X.T.astype(float), bias=True))
+    x, times = torch.from_numpy(X[:50]), torch.full((50, 1), t)
+    u = Parametrisation("velocity").raw(silent, x, times, None)
+    np.testing.assert_allclose(u, exact.velocity(X[:50].astype(float), t), atol=2e-5)
+
+
+def test_targets_of_gaussian_data_have_unit_width_in_all_directions(silent):
+    x1 = torch.from_numpy(X)
+    x0 = torch.from_numpy(RNG.standard_normal(X.shape).astype(np.float32))
+    for t in (0.1, 0.5, 0.9):
+        times = torch.full((len(X), 1), t)
+        error = silent.residual(t * x1 + (1 - t) * x0, times, x1 - x0)
+        np.testing.assert_allclose(error.std(0), 1, atol=0.05)
+    losses = FrameMatching().loss(silent, x0, x1, None, torch.Generator().manual_seed(0))
+    assert losses.shape == (len(X),)
+
+
+def test_weights_count_rows(silent):
+    other = FrameNetwork(Nothing(), 3)
+    other.set_moments(torch.from_numpy(X[:100]), torch.tensor([2.0] * 40 + [1.0] * 60))
+    silent.set_moments(torch.from_numpy(np.concatenate([X[:40], X[:100]])))
+    np.testing.assert_allclose(other.variances, silent.variances, rtol=1e-5)
+    np.testing.assert_allclose(other.mean, silent.mean, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_files_keep_the_frame(conditional, tmp_path):
+    c = X[:, 0] if conditional else None
+    flow = NeuralFlow(frame="gaussian", **TINY).fit(X[:, 1:] if conditional else X, condition=c)
+    flow.save(tmp_path / "m.buff")
+    drawn = [model.sample(20, condition=None if c is None else c[:20]) for model in (flow, load(tmp_path / "m.buff"))]
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_a_column_that_repeats_another_stays_finite():
+    flow = NeuralFlow(frame="gaussian", **TINY).fit(np.hstack([X, X[:, :1]]))
+    assert np.isfinite(flow.sample(50)).all()
+
+
+def test_bad_frames():
+    with pytest.raises(ValueError, match="frame must be 'none' or 'gaussian', found 'principal'"):
+        NeuralFlow(frame="principal", **TINY).fit(X)
+    with pytest.raises(ValueError, match="frame belongs to the method icfm"):
+        NeuralFlow("otcfm", frame="gaussian", **TINY).fit(X)
