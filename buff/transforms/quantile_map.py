@@ -141,16 +141,10 @@ class QuantileMap:
         )
         if smoothed is not own:
             smoothed = merge_at(smoothed, share, x[atom], w[atom], starts).raised(missing)
+        facts = (x[atom], missing + starts, w[atom], missing, margin, lattice, lower, upper)
         ranks = cls(
             line.raised(missing),
-            x[atom],
-            missing + starts,
-            w[atom],
-            missing,
-            margin,
-            lattice,
-            lower,
-            upper,
+            *facts,
             unit=unit,
             smoothed=None if smoothed is own else smoothed,
         )
@@ -236,10 +230,7 @@ class QuantileMap:
         def of_values(line: Polyline) -> Polyline:
             return Polyline(np.clip((line.u - low) / share, 0, 1), line.x)
 
-        tails: dict[str, Any] = {}
-        for key in ("below", "above"):
-            tail = getattr(self, key)
-            tails[key] = None if tail is None else replace(tail, mass=tail.mass / share)
+        above, below = (tail and replace(tail, mass=tail.mass / share) for tail in (self.above, self.below))
         return replace(
             self,
             line=of_values(self.line),
@@ -247,7 +238,8 @@ class QuantileMap:
             starts=(self.starts - low) / share,
             masses=self.masses / share,
             missing=0.0,
-            **tails,
+            above=above,
+            below=below,
         )
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
