@@ -12,7 +12,7 @@ from buff.flows import CostEstimate, FlowMatchingData, FlowSettings, estimate_co
 from buff.generators.parameters import resolve_device
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
 from buff.physics.context import node_context, root_context
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Weights
 from buff.trees import TreeSettings
 
 __all__ = [
@@ -146,7 +146,7 @@ class SplittingRows:
         )
 
 
-def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, radius: float) -> Array:
+def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Numbers, features: Numbers, radius: float) -> Array:
     """Context of nodes of kind k: what surrounds them, and the features (n_jets, c) of their jets."""
     if KINDS[k].name == "root":
         own = root_context(jets.take(nodes.jet), scale[nodes.jet])
@@ -157,10 +157,10 @@ def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features
 
 def splitting_rows(
     tree: SplittingTree,
-    particles: Array,
-    scale: Array,
-    features: Array,
-    weights: Array | None,
+    particles: Numbers,
+    scale: Numbers,
+    features: Numbers,
+    weights: Weights | None,
     budgets: Mapping[str, int],
     seed: int,
     chunk: int = 10_000,

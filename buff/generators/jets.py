@@ -26,7 +26,7 @@ from buff.generators.jet_tables import JetTables
 from buff.grids import TimeGrid
 from buff.physics import JetKinematics, SplittingTree
 from buff.physics.kinematics import with_mass
-from buff.protocols import Array
+from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.transforms.transformer import checked_weights
 
@@ -129,7 +129,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         n_jobs: int | None = None,
         max_memory: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
         self.n_steps = n_steps
@@ -151,7 +151,9 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, particles: Any, jets: Any = None, *, condition: Any = None, sample_weight: Any = None) -> "JetBUFF":
+    def fit(
+        self, particles: Any, jets: Any = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
+    ) -> "JetBUFF":
         """Learn the distribution of jets.
 
         Parameters
@@ -197,7 +199,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         return self
 
     def plan(
-        self, particles: Any, jets: Any = None, *, condition: Any = None, sample_weight: Any = None
+        self, particles: Any, jets: Any = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
     ) -> CostEstimate:
         """What :meth:`fit` would cost, after a trial of a few seconds; trains nothing.
 
@@ -214,9 +216,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         plans = [twin._table_model(0).plan(pa.table(table), condition=asked, sample_weight=weights)]
         few = np.arange(min(len(cloud), 5_000))
         scale = twin.features_.scale(values, len(cloud))[few]
-        own = None if weights is None else weights[few]
         tree, none = SplittingTree(twin.radius_, float(self.exponent)), np.zeros((len(few), 0))
-        budgets = {name: kind.noise_budget for name, kind in settings.items()}
+        own, budgets = None if weights is None else weights[few], {k: kind.noise_budget for k, kind in settings.items()}
         rows = splitting_rows(tree, cloud[few], scale, none, own, budgets, 0)
         plans += plan_stages(rows, settings, factor=len(cloud) / len(few), trial=True)
         return CostEstimate.combined(plans)
@@ -226,8 +227,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         n_samples: int | None = None,
         *,
         condition: Any = None,
-        jets: Any = None,
-        random_state: Any = None,
+        jets: TableLike | None = None,
+        random_state: RandomState = None,
         first_event: int = 0,
         batch_size: int | None = None,
         return_condition: bool = False,
@@ -299,7 +300,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         write_archive(path, jets_to_archive(self))
 
     def _read(
-        self, particles: Any, jets: Any, condition: Any, sample_weight: Any
+        self, particles: Any, jets: Any, condition: ConditionLike, sample_weight: WeightsLike
     ) -> tuple[Array, Array | None, dict[str, Array] | None, Any]:
         """Validate everything: particles (n, k, 3), weights, features by name, and the condition."""
         cloud, self.template_ = read_clouds(particles, self.max_particles)
@@ -314,8 +315,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         return cloud, weights, values, asked
 
     def _set_facts(self, cloud: Array) -> None:
-        real = cloud[..., 2] > 0
-        away = np.hypot(cloud[..., 0], cloud[..., 1])
+        real, away = cloud[..., 2] > 0, np.hypot(cloud[..., 0], cloud[..., 1])
         self.max_particles_ = int(cloud.shape[1])
         self.derived_ = tuple(entry.name for entry in self.features_.derived)
         self.radius_ = float(self.radius or max(np.quantile(away[real], _INSIDE), 1e-6))
@@ -332,17 +332,15 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         model.set_params(**common, random_state=seed)
         return model
 
-    def _number(self, n_samples: Any, condition: Any, given: Mapping[str, Array] | None) -> int:
+    def _number(self, n_samples: Any, condition: ConditionLike, given: Mapping[str, Array] | None) -> int:
         rows, asked = None if given is None else len(next(iter(given.values()))), self.tables_.n_conditions(condition)
         if n_samples is None:
             return rows or asked or 1
         if rows not in (None, n_samples):
-            raise ValueError(
-                f"jets has {rows} rows and n_samples is {n_samples}: they must agree, or leave n_samples out"
-            )
+            raise ValueError(f"jets has {rows} rows and n_samples is {n_samples}: they must agree, or leave it out")
         return check_whole("n_samples", n_samples, 0)
 
-    def _restore(self, cloud: Array, columns: Mapping[str, Array], scale: Array, condition: Any) -> Any:
+    def _restore(self, cloud: Numbers, columns: Mapping[str, Array], scale: Numbers, condition: ConditionLike) -> Any:
         particles = self.template_.restore(cloud)
         jets = self.features_.restore(columns, cloud, scale, self.tables_.aligned(condition, len(cloud)))
         if self.template_.container == "clouds":

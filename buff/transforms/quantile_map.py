@@ -141,16 +141,10 @@ class QuantileMap:
         )
         if smoothed is not own:
             smoothed = merge_at(smoothed, share, x[atom], w[atom], starts).raised(missing)
+        facts = (x[atom], missing + starts, w[atom], missing, margin, lattice, lower, upper)
         ranks = cls(
             line.raised(missing),
-            x[atom],
-            missing + starts,
-            w[atom],
-            missing,
-            margin,
-            lattice,
-            lower,
-            upper,
+            *facts,
             unit=unit,
             smoothed=None if smoothed is own else smoothed,
         )
