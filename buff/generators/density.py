@@ -13,6 +13,7 @@ from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import check_values, read_given
+from buff.generators.prefix import column_numbers, count_prefix, require_integrable, require_prefix
 from buff.protocols import Array
 from buff.randomness import EventNoise, seed_from
 from buff.tables import Columns, read, validate_data
@@ -152,16 +153,10 @@ class TreeDensity(EventGenerator):
         check_is_fitted(self)
         cells = self._cells(X)
         chain = self.model_
-        known = cells.known[:, chain.order]
-        off = known[:, 1:] & ~known[:, :-1]
-        if off.any():
-            row, j = np.argwhere(off)[0]
-            raise ValueError(
-                f"column {self.order_[j]!r} is missing in row {row} and was not when fitted: it can be integrated out "
-                f"only if {self.order_[j + 1]!r} and all columns after it in order_ are missing too; fit with an order "
-                f"that ends with {self.order_[j]!r}"
-            )
-        density: Array = chain.log_density(cells, self._features(condition, len(cells)), self._n_given(given))
+        require_integrable(cells.known[:, chain.order], self.order_)
+        first = [self.space_.template_.names[j] for j in self._numbers(given, "given")]
+        n_given = count_prefix(first, self.order_)
+        density: Array = chain.log_density(cells, self._features(condition, len(cells)), n_given)
         return density
 
     def score(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> float:
@@ -241,7 +236,7 @@ class TreeDensity(EventGenerator):
         rows = read_given(given, template, n_samples, self._dtypes)
         check_values(rows, self.space_, {j: j for j in range(len(template.names))})
         cells = self._table.cells(rows.arrays, rows.known)
-        self._require_prefix(cells)
+        require_prefix(cells.known[:, self.model_.order], self.order_)
         request, drawn = self._request(len(rows), condition, random_state, first_event, batch_size)
 
         def draw(batch: SampleRequest) -> tuple[Array, ...]:
@@ -282,38 +277,7 @@ class TreeDensity(EventGenerator):
             raise ValueError("categories='onehot' has no density: choose 'similar', 'frequency' or 'lexical'")
 
     def _numbers(self, columns: Sequence[Any], what: str) -> list[int]:
-        """Numbers of columns by name or number."""
-        names, found = self.space_.template_.names, []
-        if isinstance(columns, str):
-            raise TypeError(f"{what} must be a list of columns, found {columns!r}")
-        for column in columns:
-            j = names.index(column) if column in names else column
-            if not isinstance(j, int | np.integer) or not 0 <= j < len(names):
-                raise ValueError(f"{what} names the unknown column {column!r}; the columns are {list(names)}")
-            if int(j) in found:
-                raise ValueError(f"{what} names the column {column!r} twice")
-            found.append(int(j))
-        return found
-
-    def _n_given(self, given: Sequence[Any]) -> int:
-        names = [self.space_.template_.names[j] for j in self._numbers(given, "given")]
-        own = {name for name in names if name in self.order_}
-        if own != set(self.order_[: len(own)]):
-            raise ValueError(
-                f"given must be the first columns of the order {list(self.order_)}, found {names}: fit with "
-                f"order={names}"
-            )
-        return len(own)
-
-    def _require_prefix(self, cells: ScoreCells) -> None:
-        known = cells.known[:, self.model_.order]
-        off = known[:, 1:] & ~known[:, :-1]
-        if off.any():
-            j = int(np.argwhere(off)[0][1])
-            raise ValueError(
-                f"given has {self.order_[j + 1]!r} and not {self.order_[j]!r}, which comes before it in the order "
-                f"{list(self.order_)}: fit with order=[{self.order_[j + 1]!r}, ...], or use BUFF(given='any')"
-            )
+        return column_numbers(columns, self.space_.template_.names, what)
 
     def _cells(self, X: Any) -> ScoreCells:
         columns = read(X)
