@@ -10,7 +10,7 @@ FLAGS = {
     "unix": ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wno-maybe-uninitialized"],
     "msvc": ["/std:c++17", "/O2", "/fp:precise"],
 }
-HEADERS = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "sampler.hpp"]
+HEADERS = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "patterns.hpp", "sampler.hpp"]
 PARTS = ["block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc"]
 
 

@@ -13,12 +13,12 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from buff.errors import MissingExtraError
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, Scores, Values
 
 __all__ = ["MinibatchTransport", "independent", "strata", "stratify"]
 
 
-def independent(x0: Array, x1: Array, rng: np.random.Generator) -> tuple[Indices, Indices]:
+def independent(x0: Numbers, x1: Scores, rng: np.random.Generator) -> tuple[Indices, Indices]:
     """Every row of x0 once, with rows of x1 in random order, each equally often (give or take one).
 
     Parameters
@@ -100,7 +100,7 @@ class MinibatchTransport:
         if not isinstance(strength, Real) or not float(strength) > 0:
             raise ValueError(f"regularization must be positive: found {self.regularization!r}")
 
-    def __call__(self, x0: Array, x1: Array, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    def __call__(self, x0: Numbers, x1: Scores, rng: np.random.Generator) -> tuple[Indices, Indices]:
         """Pairs of rows; see :func:`independent` for the arguments."""
         i, j = independent(x0, x1, rng)
         for rows in self._groups(x1, j):
@@ -110,7 +110,7 @@ class MinibatchTransport:
                 j[batch] = j[batch][self._partners(x0[i[batch]], x1[j[batch]], rng)]
         return i, j
 
-    def _groups(self, x1: Array, j: Indices) -> list[Indices]:
+    def _groups(self, x1: Scores, j: Indices) -> list[Indices]:
         """Pairs whose data share a label."""
         if self.labels is None:
             return [np.arange(len(j))]
@@ -121,7 +121,7 @@ class MinibatchTransport:
             )
         return [rows for _, rows in strata(labels[j])]
 
-    def _partners(self, x0: Array, x1: Array, rng: np.random.Generator) -> Indices:
+    def _partners(self, x0: Numbers, x1: Scores, rng: np.random.Generator) -> Indices:
         cost = cdist(x0, x1, "sqeuclidean")
         if self.method == "exact":
             partners: Indices = linear_sum_assignment(cost)[1]
@@ -155,7 +155,7 @@ def strata(labels: Any) -> list[tuple[Any, Indices]]:
     return [(level, np.flatnonzero(codes.ravel() == k)) for k, level in enumerate(levels)]
 
 
-def stratify(condition: Array, side: Array | None = None, *, smallest: int = 64) -> Indices:
+def stratify(condition: Numbers, side: Values | None = None, *, smallest: int = 64) -> Indices:
     """Labels of rows whose conditions are alike: one a distinct row if many share it, else cells by halving.
 
     Parameters
@@ -196,12 +196,12 @@ def stratify(condition: Array, side: Array | None = None, *, smallest: int = 64)
     return labels
 
 
-def _enough(side: Array, smallest: int) -> Callable[[Indices], bool]:
+def _enough(side: Values, smallest: int) -> Callable[[Indices], bool]:
     sides = np.unique(side)
     return lambda rows: all((side[rows] == s).sum() >= smallest for s in sides)
 
 
-def _cells(condition: Array, rows: Indices, enough: Callable[[Indices], bool]) -> list[Indices]:
+def _cells(condition: Numbers, rows: Indices, enough: Callable[[Indices], bool]) -> list[Indices]:
     """Cells from halving at the median of the widest column, as long as both halves are large enough."""
     here = condition[rows]
     for column in np.argsort(-here.std(axis=0)):

@@ -4,7 +4,10 @@ Bad values raise :class:`ValueError`, bad types :class:`TypeError`; the classes 
 caller may want to tell apart.
 """
 
-from numbers import Integral
+from collections.abc import Callable, Mapping
+from inspect import signature
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -14,7 +17,11 @@ __all__ = [
     "OffGridError",
     "TableNotice",
     "check_jobs",
+    "check_parameters",
+    "check_range",
+    "check_steps",
     "check_whole",
+    "install_hint",
 ]
 
 
@@ -46,18 +53,25 @@ class MissingExtraError(ImportError):
 
     Examples
     --------
-    >>> raise MissingExtraError("matplotlib", "plot")
-    Traceback (most recent call last):
-    buff.errors.MissingExtraError: matplotlib is not installed: pip install "buff-flow[plot]"
+    >>> error = MissingExtraError("matplotlib", "plot")
+    >>> str(error).startswith("matplotlib is not installed: pip install "), error.extra
+    (True, 'plot')
     """
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f'{package} is not installed: pip install "buff-flow[{extra}]"')
+        super().__init__(f"{package} is not installed: {install_hint(extra)}")
         self.package = package
         self.extra = extra
 
 
-def check_whole(name: str, value: Any, least: int) -> int:
+def install_hint(extra: str) -> str:
+    """The command that installs an extra: from the checkout that runs, if it is one."""
+    root = Path(__file__).resolve().parents[1]
+    source = root if (root / "pyproject.toml").is_file() and (root / "buff").is_dir() else None
+    return f'pip install -e "{source}[{extra}]"' if source else f'pip install "buff-flow[{extra}]"'
+
+
+def check_whole(name: str, value: object, least: int) -> int:
     """A parameter that counts something, as a plain integer.
 
     Raises
@@ -88,3 +102,28 @@ def check_jobs(n_jobs: Any) -> None:
         raise TypeError(f"n_jobs must be an integer or None, found {n_jobs!r}")
     if int(n_jobs) == 0:
         raise ValueError("n_jobs must be a number of cores, or -1 for all; found 0")
+
+
+def check_range(name: str, value: object, low: float, high: float) -> None:
+    """Refuse a parameter outside [low, high]."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number in [{low:g}, {high:g}]: found {value!r}")
+    if not low <= float(value) <= high:
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}]: found {value!r}")
+
+
+def check_parameters(name: str, rule: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
+    """Refuse a parameter that a rule does not have; its first is where or how often, and not for callers."""
+    known = list(signature(rule).parameters)[1:]
+    for parameter in parameters:
+        if parameter not in known:
+            raise ValueError(
+                f"{name} has no parameter {parameter!r}: choose from {', '.join(known) or 'none'}"
+            )
+
+
+def check_steps(n_steps: Any) -> int:
+    """A number of steps as a plain integer; whole floats will do."""
+    if not isinstance(n_steps, Real) or not float(n_steps) >= 1 or float(n_steps) % 1:
+        raise ValueError(f"n_steps must be a positive integer: found {n_steps!r}")
+    return int(float(n_steps))

@@ -7,12 +7,11 @@ from the inverse distribution function, which uses one word each whatever its va
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, RandomState
 
 __all__ = ["EventNoise", "SharedWords", "seed_from", "training_seed"]
 
@@ -24,7 +23,7 @@ _TRAINING = 2**32 - 1
 _CELL = 2.0**-53
 
 
-def seed_from(random_state: Any) -> int:
+def seed_from(random_state: RandomState) -> int:
     """A seed of 128 bits or less from what scikit-learn calls a random state.
 
     Parameters

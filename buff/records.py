@@ -14,7 +14,7 @@ from buff.protocols import Array
 __all__ = ["checked_array", "checked_list", "checked_number", "checked_record", "read_array", "require"]
 
 
-def require(holds: Any, what: str) -> None:
+def require(holds: object, what: str) -> None:
     """Raise ArchiveError that says ``what`` is wrong, unless the condition holds."""
     if not holds:
         raise ArchiveError(what)
@@ -29,7 +29,8 @@ def checked_record(record: Any, name: str, keys: Iterable[str]) -> Mapping[str, 
     Traceback (most recent call last):
     buff.errors.ArchiveError: part lacks b
     """
-    require(isinstance(record, Mapping), f"{name} is no mapping but {_shown(record)}")
+    if not isinstance(record, Mapping):  # a mapping may hold large arrays, which take long to show
+        raise ArchiveError(f"{name} is no mapping but {_shown(record)}")
     absent = [key for key in keys if key not in record]
     require(not absent, f"{name} lacks {', '.join(absent)}")
     found: Mapping[str, Any] = record
@@ -40,7 +41,8 @@ def checked_list(
     values: Any, name: str, kind: type | tuple[type, ...] = object, length: int | None = None
 ) -> list[Any]:
     """A list whose items are all of a kind, of this length."""
-    require(isinstance(values, list | tuple), f"{name} is no list but {_shown(values)}")
+    if not isinstance(values, list | tuple):
+        raise ArchiveError(f"{name} is no list but {_shown(values)}")
     odd = [value for value in values if not isinstance(value, kind)]
     require(not odd, f"{name} holds {_shown(odd[0]) if odd else ''}")
     require(length in (None, len(values)), f"{name} has {len(values)} entries, not {length}")
@@ -120,5 +122,5 @@ def read_array(stream: BytesIO, name: str) -> Array:
     return np.frombuffer(stream.read(size), dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return repr(value)[:60]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, Scores, Weights
 from buff.tables import Columns, read
 from buff.tables.weights import check_weights
 from buff.transforms import ConditionEncoder, TableTransformer
@@ -193,7 +193,7 @@ class _Features:
         return np.hstack(parts)
 
 
-def _error(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
+def _error(features: _Features, w: Weights, rng: np.random.Generator) -> _Result:
     ways = " or ".join(repr(name) for name in POLICIES if name != "error")
     raise ValueError(
         f"sample_weight has {(w < 0).sum()} negative values of {len(w)}, the first in row {np.argmax(w < 0)}: "
@@ -201,7 +201,7 @@ def _error(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
     )
 
 
-def _smooth(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
+def _smooth(features: _Features, w: Weights, rng: np.random.Generator) -> _Result:
     v, z = np.empty(len(w)), features.scores()
     if not z.shape[1]:
         return _Result(np.full(len(w), w.mean()), 0.0, 0.0)
@@ -219,7 +219,7 @@ def _smooth(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
     return _Result(_match_moments(np.maximum(v, 0.0), w, z), float(0.0 - v[below].sum() / w.sum()), float(sigmas))
 
 
-def _match_moments(v: Array, w: Array, z: Array) -> Array:
+def _match_moments(v: Numbers, w: Weights, z: Scores) -> Array:
     """Change positive weights by the least that gives means and products of columns the values they have with w.
 
     Trees that average shrink what is rare; adding ``q @ theta`` with q = (1, z_a, z_a z_b) undoes it for these moments.
@@ -243,7 +243,7 @@ def _match_moments(v: Array, w: Array, z: Array) -> Array:
     return v
 
 
-def _cancel(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
+def _cancel(features: _Features, w: Weights, rng: np.random.Generator) -> _Result:
     v, z = w.copy(), features.scores()
     if not z.shape[1]:
         return _Result(np.full(len(w), w.mean()), 0.0, 0.0)
@@ -258,7 +258,7 @@ def _cancel(features: _Features, w: Array, rng: np.random.Generator) -> _Result:
     return _Result(np.maximum(v, 0.0), float(0.0 - v[v < 0].sum() / w.sum()), float(max(sums, default=0.0)))
 
 
-def _cells(tree: cKDTree, z: Array, seeds: Indices, size: int) -> Iterator[Indices]:
+def _cells(tree: cKDTree, z: Scores, seeds: Indices, size: int) -> Iterator[Indices]:
     """Each seed, followed by its nearest neighbours, the nearest first."""
     step = max(1, 4_000_000 // size)
     for start in range(0, len(seeds), step):
@@ -267,7 +267,7 @@ def _cells(tree: cKDTree, z: Array, seeds: Indices, size: int) -> Iterator[Indic
             yield np.append(seed, near[near != seed])
 
 
-def _share(v: Array, cell: Indices) -> bool:
+def _share(v: Numbers, cell: Indices) -> bool:
     """Spread the sum of the smallest part of the cell that is not negative over its rows; False if there is none."""
     sums = np.cumsum(v[cell])
     end = int(np.argmax(sums >= 0))

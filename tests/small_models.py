@@ -4,11 +4,20 @@ import numpy as np
 import pandas as pd
 
 from buff import BUFF
-from buff.export import EXPORTABLE
+from buff.tables.relations import Order
 from tests.pinned import labels, numbers
 
-#: What kernels hold, small.
-SMALL = EXPORTABLE | {
+#: Settings of 0.1.0 but for the bandwidth: no frame, no polynomial, atoms as values like others.
+EARLIER = {
+    "solver": "ab2",
+    "grid": "uniform",
+    "tree_features": "scores",
+    "smooth_degree": 0,
+    "atoms": "apart",
+    "relations": None,
+}
+#: The same, small.
+SMALL = EARLIER | {
     "n_steps": 4,
     "n_estimators": 4,
     "max_depth": 4,
@@ -74,7 +83,60 @@ MODELS = {
     "ordered": lambda: BUFF(**SMALL | {"relations": "auto"}).fit(ordered()),
     "copula": lambda: BUFF(**{**SMALL, "n_estimators": 0}).fit(numbers()),
 }
+#: Default settings, small: frames, polynomials, atoms drawn together.
+DEFAULT = {key: SMALL[key] for key in SMALL if key not in EARLIER}
+
+
+def _default_classes(classes):
+    x = frame()[["pt", "charge", "name", "day"]]
+    return BUFF(**DEFAULT, classes=classes).fit(x, condition=frame()["type"].astype(str).to_numpy())
+
+
+def _default_mixed_condition():
+    x = frame().assign(gap=numbers()[:, 1], x=numbers()[:, 0])
+    return BUFF(**DEFAULT).fit(x[["gap", "x", "day"]], condition=x[["type", "tight"]])
+
+
+def _absent():
+    """Orders with sentinels, missing values and decimals."""
+    rng, n = np.random.default_rng(0), 2000
+    low = np.where(rng.random(n) < 0.2, -25.0, np.round(30 + rng.exponential(20, n), 2))
+    high = np.where(rng.random(n) < 0.2, -25.0, np.round(np.maximum(low, 30) + rng.exponential(9, n), 2))
+    start = rng.integers(0, 40, n)
+    x = pd.DataFrame({"low": low, "high": high, "start": start, "end": start + rng.integers(0, 9, n)})
+    return BUFF(**DEFAULT, relations=[Order("low", "high"), Order("start", "end")]).fit(x)
+
+
+#: Models of the default settings, and of some with other solvers in the same frame.
+def _swapped():
+    """Orders of three columns that swaps keep, a < b < c."""
+    rng = np.random.default_rng(2)
+    table = np.sort(rng.normal(size=(500, 3)) + [0, 0.5, 1], axis=1)
+    orders = [Order(f"x{i}", f"x{i + 1}", exchange=True) for i in range(2)]
+    return BUFF(**DEFAULT | {"relations": orders}).fit(table)
+
+
+DEFAULTS = {
+    "default": lambda: BUFF(**DEFAULT).fit(numbers()),
+    "default_mixed": lambda: BUFF(**DEFAULT).fit(frame()),
+    "default_smooth": lambda: BUFF(**DEFAULT).fit(ordered()),
+    "default_conditional": lambda: BUFF(**DEFAULT).fit(numbers()[:, 1:3], condition=numbers()[:, [0, 3]]),
+    "default_classes": lambda: _default_classes("apart"),
+    "default_labels": lambda: _default_classes("together"),
+    "default_mixed_condition": _default_mixed_condition,
+    "default_absent": _absent,
+    "default_heun": lambda: BUFF(**DEFAULT, solver="heun").fit(numbers()[:, :3]),
+    "default_ancestral": lambda: BUFF(**DEFAULT, solver="ddpm").fit(numbers()[:, :3]),
+    "default_scores": lambda: BUFF(**DEFAULT, tree_features="scores").fit(numbers()),
+    "default_swapped": _swapped,
+    "default_wide": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(3).normal(size=(400, 4)) ** 3),
+    "default_quadratic": lambda: BUFF(**DEFAULT | {"smooth_degree": 2, "layout": "vector"}).fit(numbers()),
+}
 CONDITIONS = {
+    "default_conditional": [(0.5, -1.25), (-3.0, float("nan"))],
+    "default_classes": ["e", "mu", "tau"],
+    "default_labels": ["e", "tau"],
+    "default_mixed_condition": [{"type": "e", "tight": False}, {"type": "tau", "tight": True}],
     "conditional": [(0.5, -1.25), (-3.0, float("nan")), (100.0, 0.0)],
     "labels": ["g", "t", "q"],
     "classes": ["g", "t", "q"],

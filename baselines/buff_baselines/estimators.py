@@ -1,9 +1,14 @@
 """Neural generators on tables: what differs from :class:`buff.BUFF` is the field."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from torch import nn
+
+from buff.grids import TimeGrid
+from buff.paths import LINEAR, Path, get_path
+from buff.schedules import Linear, Trigonometric
 from buff_baselines.checks import check_number
 from buff_baselines.generator import NeuralGenerator
 from buff_baselines.objectives import BridgeMatching, Diffusion, FlowMatching, Objective
@@ -13,15 +18,22 @@ __all__ = ["NeuralDiffusion", "NeuralFlow"]
 
 
 class NeuralFlow(NeuralGenerator):
-    """Flow matching with a perceptron.
+    """Flow matching with a network: a perceptron, or one of your own.
 
     Parameters
     ----------
     method : {"icfm", "fm", "otcfm", "sbcfm", "vpcfm"}
         Independent pairs; these with a little noise left on the data; pairs by optimal transport inside batches; these
         with a bridge of noise between them (Schroedinger bridge); independent pairs on the trigonometric path.
-    network : {"mlp", "torchcfm", "tabddpm"}
-        See :mod:`buff_baselines.networks`.
+    path : str or Path, optional
+        For ``"icfm"`` and ``"otcfm"``: the probability path that is trained at uniform times, a name for
+        :func:`buff.paths.get_path` or a path of your own. The field is that of the linear path, to which states of
+        other paths are proportional, so that any solver serves it. Files keep the schedules that have a name.
+    network : {"mlp", "torchcfm", "tabddpm"} or torch.nn.Module
+        See :mod:`buff_baselines.networks`. A module of your own is called as ``network(x, level, condition)`` with the
+        state x of shape (n, d), the level of noise (n, 1) (the time t for a flow, ln(sigma) / 4 for a diffusion) and
+        the condition (n, c), or None without; it returns (n, d), for ``"sbcfm"`` (n, 2 d), at the scale of standard
+        normal numbers. A copy is trained. Load its file with ``NeuralFlow.load(path, network)``.
     hidden : tuple of int, optional
         Widths of the layers, those of the network's authors by default.
     solver, grid, n_steps
@@ -72,10 +84,11 @@ class NeuralFlow(NeuralGenerator):
         self,
         method: str = "icfm",
         *,
-        network: str = "mlp",
+        path: str | Path | None = None,
+        network: str | nn.Module = "mlp",
         hidden: tuple[int, ...] | None = None,
         solver: str = "rk4",
-        grid: str = "uniform",
+        grid: str | TimeGrid = "uniform",
         n_steps: int = 4,
         n_iterations: int = 8000,
         batch_size: int = 1024,
@@ -96,6 +109,7 @@ class NeuralFlow(NeuralGenerator):
         verbose: int = 0,
     ) -> None:
         self.method = method
+        self.path = path
         self.network = network
         self.hidden = hidden
         self.solver = solver
@@ -120,21 +134,36 @@ class NeuralFlow(NeuralGenerator):
         self.verbose = verbose
 
     def _objective(self, width: float) -> Objective:
-        objectives: dict[str, Objective] = {
-            "icfm": FlowMatching(),
-            "fm": FlowMatching(floor=self._noise(1e-3)),
-            "otcfm": FlowMatching(),
-            "vpcfm": FlowMatching(curved=True),
-            "sbcfm": BridgeMatching(self._noise(1.0)),
+        objectives: dict[str, Callable[[], Objective]] = {
+            "icfm": lambda: FlowMatching(self._path()),
+            "fm": lambda: FlowMatching(Path(Linear(floor=self._left()))),
+            "otcfm": lambda: FlowMatching(self._path()),
+            "vpcfm": lambda: FlowMatching(Path(Trigonometric())),
+            "sbcfm": lambda: BridgeMatching(self._noise(1.0)),
         }
         if self.method not in objectives:
             raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(objectives)}")
         if self.noise is not None and self.method not in ("fm", "sbcfm"):
             raise ValueError(f"noise belongs to the methods fm and sbcfm, found {self.noise!r} with {self.method!r}")
-        return objectives[self.method]
+        if self.path is not None and self.method not in ("icfm", "otcfm"):
+            raise ValueError(f"path belongs to the methods icfm and otcfm, found {self.path!r} with {self.method!r}")
+        return objectives[self.method]()
 
     def _coupling(self) -> str | None:
         return "transport" if self.method in ("otcfm", "sbcfm") else None
+
+    def _path(self) -> Path:
+        if self.path is None or isinstance(self.path, Path):
+            return self.path or LINEAR
+        if not isinstance(self.path, str):
+            raise TypeError(f"path must be a name or a buff.paths.Path, found {self.path!r}")
+        return get_path(self.path)
+
+    def _left(self) -> float:
+        noise = self._noise(1e-3)
+        if not 0 <= noise < 1:
+            raise ValueError(f"noise, left on the data by the method fm, must lie in [0, 1), found {noise!r}")
+        return noise
 
     def _noise(self, usual: float) -> float:
         return usual if self.noise is None else check_number("noise", self.noise)
@@ -174,10 +203,10 @@ class NeuralDiffusion(NeuralGenerator):
         *,
         predicts: str | None = None,
         loss_weight: str | Mapping[str, Any] | None = None,
-        network: str = "mlp",
+        network: str | nn.Module = "mlp",
         hidden: tuple[int, ...] | None = None,
         solver: str = "heun",
-        grid: str = "uniform",
+        grid: str | TimeGrid = "uniform",
         n_steps: int = 10,
         n_iterations: int = 8000,
         batch_size: int = 1024,

@@ -1,10 +1,11 @@
 """What neural generators share: the door of buff.BUFF, training, and sampling with any of buff's solvers."""
 
 import copy
+import os
+import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from tqdm import tqdm
 
-from buff.archive import Archive
-from buff.errors import check_whole
+from buff.archive import Archive, read_archive
+from buff.errors import ArchiveError, check_whole
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.grids import TimeGrid, get_grid
+from buff.paths import Path, get_path
 from buff.protocols import Array
 from buff.randomness import seed_from
+from buff.schedules import SCHEDULES
 from buff.solvers import Solver
 from buff.tables import Columns
 from buff_baselines.checks import check_parameters, check_weights, get_device
@@ -32,6 +35,9 @@ from buff_baselines.spaces import SPACES, Levels
 from buff_baselines.training import Rows, StepRecord, Trainer, TrainingSettings
 
 __all__ = ["NeuralGenerator"]
+
+#: What files say in place of a network that is none of buff's.
+_OWN = "own"
 
 
 class NeuralGenerator(EventGenerator):
@@ -83,12 +89,10 @@ class NeuralGenerator(EventGenerator):
         return self.model_.draw(SampleRequest(n, seed, condition=features)), features
 
     def _grid(self, grid: str | TimeGrid | None, n_steps: int | None) -> TimeGrid:
-        if isinstance(grid, TimeGrid):
-            if n_steps not in (None, grid.n_steps):
-                raise ValueError(f"grid has {grid.n_steps} steps and n_steps is {n_steps!r}: leave n_steps out")
-            return grid
-        steps = check_whole("n_steps", self.n_steps if n_steps is None else n_steps, 1)
-        return get_grid(self.grid if grid is None else grid, steps)
+        chosen = self.grid if grid is None else grid
+        if n_steps is None:
+            n_steps = chosen.n_steps if isinstance(chosen, TimeGrid) else self.n_steps
+        return get_grid(chosen, check_whole("n_steps", n_steps, 1))
 
     def _objective(self, width: float) -> Objective:
         raise NotImplementedError
@@ -144,7 +148,7 @@ class NeuralGenerator(EventGenerator):
             max_seconds=self.max_seconds,
             bf16=bool(self.bf16),
             compile=bool(self.compile),
-            checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+            checkpoint=None if self.checkpoint is None else pathlib.Path(self.checkpoint),
             problem=problem,
             seed=seed,
         )
@@ -155,6 +159,60 @@ class NeuralGenerator(EventGenerator):
                 bar.update(record.iteration - bar.n)
                 bar.set_postfix(loss=f"{record.loss:.4f}")
                 yield record
+
+    def to_archive(self) -> Archive:
+        """See :class:`buff.generators.base.EventGenerator`; of a network of one's own the weights alone."""
+        archive = super().to_archive()
+        parameters = dict(archive.record["parameters"])
+        if isinstance(self.network, nn.Module):
+            parameters["network"] = _OWN
+        if isinstance(path := parameters.get("path"), Path):
+            names = {kind: name for name, kind in SCHEDULES.items()}
+            known = type(path.schedule) in names
+            parameters["path"] = [names[type(path.schedule)], vars(path.schedule)] if known else None
+        return replace(archive, record={**archive.record, "parameters": parameters})
+
+    @classmethod
+    def from_archive(cls, archive: Archive, network: nn.Module | None = None) -> Self:
+        """Inverse of :meth:`to_archive`."""
+        parameters = dict(archive.record["parameters"])
+        if (parameters.get("network") == _OWN) is not (network is not None):
+            raise ArchiveError(
+                f"its network is a module of its author: {cls.__name__}.load(path, network) takes it"
+                if network is None
+                else f"its network is {parameters.get('network')!r}, which buff.load makes"
+            )
+        if network is not None:
+            parameters["network"] = network
+        if isinstance(path := parameters.get("path"), list):
+            parameters["path"] = get_path(path[0], **path[1])
+        return super().from_archive(replace(archive, record={**archive.record, "parameters": parameters}))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], network: nn.Module) -> Self:
+        """A model with a network of one's own, which :func:`buff.load` cannot make from its file.
+
+        Parameters
+        ----------
+        path : path
+            Where ``save`` wrote the model.
+        network : torch.nn.Module
+            Built as for the fit; its weights come from the file.
+
+        Raises
+        ------
+        ArchiveError
+            The file is no such model, or its weights do not fit the network.
+        """
+        archive = read_archive(path)
+        if archive.kind != cls.__name__:
+            raise ArchiveError(f"{path} holds a {archive.kind[:40]!r}, no {cls.__name__}")
+        try:
+            return cls.from_archive(archive, network)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, ArchiveError):
+                raise
+            raise ArchiveError(f"{path} does not fit the network {type(network).__name__}: {error}") from error
 
     def _load(self, archive: Archive) -> None:
         self.hidden = None if self.hidden is None else tuple(self.hidden)

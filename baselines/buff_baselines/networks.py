@@ -1,5 +1,6 @@
 """Perceptrons that take a state, a number that says how noisy it is, and a condition."""
 
+import copy
 import math
 from itertools import pairwise
 
@@ -102,19 +103,57 @@ NETWORKS = {"mlp": Perceptron, "torchcfm": PlainPerceptron, "tabddpm": TabularPe
 
 
 def make_network(
-    name: str, d: int, c: int = 0, hidden: tuple[int, ...] | None = None, n_outputs: int | None = None
+    network: str | nn.Module, d: int, c: int = 0, hidden: tuple[int, ...] | None = None, n_outputs: int | None = None
 ) -> nn.Module:
-    """A network by name.
+    """A network by name, or a copy of one's own that fits.
+
+    Parameters
+    ----------
+    network : str or torch.nn.Module
+        A module takes states (n, d), levels (n, 1) and conditions (n, c), None without, and gives (n, n_outputs).
+    d, c : int
+        Widths of state and condition.
+    hidden : tuple of int, optional
+        Widths of the layers of a network by name.
+    n_outputs : int, optional
+        d if not given.
+
+    Raises
+    ------
+    ValueError
+        Unknown names, ``hidden`` with a module, a module without parameters or with outputs of another shape.
 
     Examples
     --------
     >>> parameter_count(make_network("torchcfm", 10)), parameter_count(make_network("tabddpm", 10))
     (9738, 3744394)
     """
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
+    if isinstance(network, nn.Module):
+        if hidden is not None:
+            raise ValueError(f"hidden belongs to networks by name, found {hidden!r} with a module of your own")
+        return _own(network, d, c, n_outputs or d)
+    if network not in NETWORKS:
+        raise ValueError(f"unknown network {network!r}: choose one of {', '.join(NETWORKS)}, or give a torch.nn.Module")
     options = {} if hidden is None else {"hidden": tuple(hidden)}
-    return NETWORKS[name](d, c, n_outputs=n_outputs, **options)
+    return NETWORKS[network](d, c, n_outputs=n_outputs, **options)
+
+
+def _own(network: nn.Module, d: int, c: int, n_outputs: int) -> nn.Module:
+    """A copy, after two rows went through it."""
+    if not any(True for _ in network.parameters()):
+        raise ValueError(f"network {type(network).__name__} has no parameters to train")
+    own = copy.deepcopy(network).requires_grad_(True)
+    like = next(own.parameters())
+    x, level = torch.zeros(2, d).to(like), torch.full((2, 1), 0.5).to(like)
+    with torch.no_grad():
+        found = own.eval()(x, level, torch.zeros(2, c).to(like) if c else None)
+    if not isinstance(found, Tensor) or found.shape != (2, n_outputs):
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(
+            f"network {type(network).__name__} must give {n_outputs} outputs a row for states of width {d} and "
+            f"conditions of width {c}, shape (2, {n_outputs}) for two rows: found {shape}"
+        )
+    return own.train()
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from buff.grids.discrete import alpha_bar, ratios
+from buff.paths import LINEAR, Path
 from buff_baselines.fields import BridgeField, TorchField
-from buff_baselines.parametrisations import HIGHEST, LOWEST, Parametrisation, ratio
+from buff_baselines.parametrisations import HIGHEST, LOWEST, Parametrisation
 from buff_baselines.weights import SPACES, get_loss_weight
 
 __all__ = ["DENSITIES", "BridgeMatching", "Diffusion", "FlowMatching", "Objective"]
@@ -47,23 +48,16 @@ class FlowMatching(Objective):
     r"""Regression of the velocity :math:`x_1 - x_0` at :math:`x_t = t x_1 + (1 - t) x_0` (Lipman et al., 2022,
     arXiv:2210.02747; Tong et al., 2023, arXiv:2302.00482).
 
-    Other paths are scaled to the linear one; which times are trained how often, and what their errors count, is theirs.
+    Other paths :math:`\alpha(\tau) x_1 + \sigma(\tau) x_0` are scaled to this one, t = alpha / (alpha + sigma); which
+    times are trained how often, tau being uniform, and what their errors count, is theirs.
 
     Attributes
     ----------
-    floor : float
-        m, the noise left on the data: ``tau x1 + (1 - (1 - m) tau) x0`` at uniform tau.
-    curved : bool
-        ``cos(pi tau / 2) x0 + sin(pi tau / 2) x1`` at uniform tau (Albergo, Vanden-Eijnden, 2022, arXiv:2209.15571).
+    path : Path
     """
 
-    floor: float = 0.0
-    curved: bool = False
+    path: Path = LINEAR
     parametrisation: Parametrisation = field(default_factory=lambda: Parametrisation("velocity"))
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.floor < 1:
-            raise ValueError(f"the noise left on the data must lie in [0, 1): found {self.floor!r}")
 
     def loss(
         self, network: nn.Module, x0: Tensor, x1: Tensor, condition: Tensor | None, rng: torch.Generator
@@ -74,12 +68,10 @@ class FlowMatching(Objective):
 
     def _times(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """Times with the noise-to-signal ratio of tau, and what a squared error of the linear velocity counts there."""
-        if self.curved:
-            cos, sin = torch.cos(math.pi / 2 * tau), torch.sin(math.pi / 2 * tau)
-            t = sin / (sin + cos)
-            return t, SPACES["v"](ratio(t), 1.0) / SPACES["velocity"](ratio(t), 1.0)
-        scale = 1 + self.floor * tau
-        return tau / scale, 1 / scale**2
+        now = self.path.at(tau)
+        scale = now.alpha + now.sigma
+        # dx/dtau = alpha' D + sigma' e with D = x + (1 - t) u and e = x - t u of the linear path
+        return now.alpha / scale, (now.delta / scale) ** 2 + torch.zeros_like(tau)
 
 
 @dataclass(frozen=True)

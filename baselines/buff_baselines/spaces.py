@@ -12,7 +12,6 @@ from torch import Tensor
 from buff.protocols import Array
 from buff.tables import Columns, Template, read
 from buff.transforms import TableTransformer
-from buff.transforms.scores import score_bounds
 
 __all__ = ["SPACES", "Levels", "StandardSpace"]
 
@@ -100,7 +99,7 @@ class Levels:
     def of(cls, space: Any, columns: Columns) -> "Levels":
         """The rows of a table."""
         if isinstance(space, TableTransformer):
-            low, high = (torch.from_numpy(ndtr(z)) for z in score_bounds(space, columns))
+            low, high = (torch.from_numpy(ndtr(z)) for z in space.bounds(columns))
             return cls(low, high, True)
         z = torch.from_numpy(space.encode(columns))
         return cls(z, z, False)

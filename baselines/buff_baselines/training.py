@@ -196,6 +196,8 @@ class Trainer:
         with torch.no_grad():
             for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
+            for mean, now in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+                mean.copy_(now)
         return float(loss.detach())
 
     def _progress(self) -> float:

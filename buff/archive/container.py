@@ -46,7 +46,7 @@ class Archive:
         JSON-serialisable facts.
     arrays : mapping from name to array
     blobs : mapping from name to bytes
-        Trees in UBJSON, weights of networks in safetensors.
+        Trees, weights of networks in safetensors.
     """
 
     kind: str

@@ -306,6 +306,7 @@ def _best_rounds(features: Array, u: Array, settings: ColumnSettings, rows: Trai
         return 0
     whole = ConditionalDistribution.fit(features[own], u[own], settings.values, weights=rows.weights[own], seed=seed)
     whole = replace(whole, floor=settings.floor)
+    assert isinstance(whole.booster, Booster)
     best, found = -np.inf, 0
     for k in sorted({n >> i for i in range(5)} | {0}):
         margins = whole.booster.model.inplace_predict(features[held], iteration_range=(0, k)) if k else 0.0

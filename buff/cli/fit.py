@@ -49,10 +49,6 @@ Negative = Annotated[
     str | None,
     typer.Option(metavar="POLICY", help="What becomes of weights below 0: error, smooth or cancel; error unless told."),
 ]
-Exportable = Annotated[
-    bool,
-    typer.Option("--exportable", help="Settings whose models `buff export` can write, a little further from the data."),
-]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 SchemaFile = Annotated[
     Path | None,
@@ -88,7 +84,6 @@ def fit(
     early_stopping: EarlyStopping = None,
     negative_weights: Negative = None,
     schema: SchemaFile = None,
-    exportable: Exportable = False,
     device: Device = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
@@ -147,7 +142,6 @@ def fit(
     text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
     data = _read(events, columns, condition, weight_column, max_rows, exclude, text)
     generator = _generator(
-        exportable,
         n_steps=steps,
         solver=solver,
         n_estimators=rounds,
@@ -218,13 +212,12 @@ def plan(
     typer.echo(str(generator.plan(data.events, condition=data.condition, sample_weight=data.weight)))
 
 
-def _generator(exportable: bool = False, **chosen: Any) -> Any:
+def _generator(**chosen: Any) -> Any:
     """A generator with its own defaults for what was not chosen."""
-    from buff.export import EXPORTABLE
     from buff.generators import BUFF
 
     given = {name: value for name, value in chosen.items() if value is not None}
-    return BUFF(**(EXPORTABLE if exportable else {}) | given)
+    return BUFF(**given)
 
 
 def _read(

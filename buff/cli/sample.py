@@ -183,7 +183,8 @@ def _beside(events: Any, conditions: Any) -> Any:
     table = to_table(events)
     if conditions is None:
         return table
-    alone = np.ndim(conditions) == 1
+    # np.ndim would make an array of a table, and columns of dates and text have no dtype in common
+    alone = len(getattr(conditions, "shape", (0, 0))) == 1
     extra = to_table(np.asarray(conditions), ["condition"]) if alone else to_table(conditions)
     if extra.num_rows < table.num_rows:  # one condition for all
         extra = extra.take(np.zeros(table.num_rows, dtype=np.intp))

@@ -29,7 +29,7 @@ def fit_showers(
 
     if given := [name for name, value in other.items() if value is not None]:
         raise ValueError(f"{', '.join(given)}: for tables, not with --showers")
-    data = load_calochallenge(events, max_rows)
+    data = load_calochallenge(events, max_rows, geometry=geometry)
     model = ShowerBUFF(geometry, **{name: value for name, value in options.items() if value is not None})
     model.fit(data.showers, data.incident_energies).save(output)
     typer.echo(f"{output}: {len(data):,} showers learned, {output.stat().st_size / 1e6:.1f} MB")
@@ -55,7 +55,7 @@ def sample_showers(
     if output.suffix not in (".hdf5", ".h5"):
         raise ValueError(f"{output}: showers are written as .hdf5 or .h5")
     if energies.endswith((".hdf5", ".h5")):
-        incident = load_calochallenge(energies, number).incident_energies
+        incident = load_calochallenge(energies, number, geometry=model.geometry_).incident_energies
     else:
         try:
             listed = [float(text) for text in energies.split(",")]
@@ -86,10 +86,10 @@ def evaluate_showers(
     from buff.datasets import load_calochallenge
     from buff.metrics import shower_report
 
-    first, second = (load_calochallenge(path, max_rows) for path in (real, generated))
+    first, second = (load_calochallenge(path, max_rows, geometry=geometry) for path in (real, generated))
     floor = None
     if train is not None:
-        more = load_calochallenge(train, max_rows)
+        more = load_calochallenge(train, max_rows, geometry=geometry)
         floor = (more.showers, more.incident_energies)
     pairs = [(data.showers, data.incident_energies) for data in (first, second)]
     measured = shower_report(*pairs[0], *pairs[1], geometry, floor=floor, random_state=seed)

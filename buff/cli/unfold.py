@@ -5,15 +5,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
-from buff.cli.options import Quiet
+from buff.cli.options import Quiet, existing
 from buff.cli.unfold_checks import check_config, check_observables, check_sample
 from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
 from buff.cli.unfold_summary import printed, summary_html
+from buff.protocols import WeightsLike
+
+if TYPE_CHECKING:
+    from buff.unfolding.result import UnfoldingResult
 
 __all__ = ["unfold"]
 
@@ -49,16 +53,21 @@ class _Events:
 def unfold(
     config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="TOML file that says what to unfold.")] = None,
     template: Annotated[bool, typer.Option("--template", help="Print such a file, with comments, and stop.")] = False,
+    model: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="Unfolder of a run before, instead of a fit to [simulation].")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Unfold measured events to truth level.
 
-    Files, columns, selections, weights, method and bins stand in a TOML file.
+    Files, columns, selections, weights, method and bins stand in a TOML file. What was learned is kept where its
+    [output] names a model, and serves other data by --model; [simulation] and [unfolding] are then not looked at.
 
     \b
     Examples:
       buff unfold --template > unfold.toml
       buff unfold unfold.toml
+      buff unfold other_data.toml --model unfolded/unfolder.buff
     """
     if template:
         typer.echo(TEMPLATE, nl=False)
@@ -67,17 +76,25 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
-    simulation, data = _read(wanted, "simulation", True), _read(wanted, "data", wanted.data.truth)
+    unfolder: Any = None if model is None else _loaded(model, wanted)
+    simulation = None if unfolder else _read(wanted, "simulation", True)
+    data = _read(wanted, "data", wanted.data.truth)
     background = None if wanted.background is None else _read(wanted, "background", False)
     _check_events(wanted, simulation, data, background)
     (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
     if not quiet:
-        typer.echo(f"{simulation.reco.num_rows:,} simulated and {data.reco.num_rows:,} measured events", err=True)
+        simulated = f"{simulation.reco.num_rows:,} simulated and " if simulation else ""
+        typer.echo(f"{simulated}{data.reco.num_rows:,} measured events", err=True)
     with _warnings_in_a_line():
-        result = _result(wanted, simulation, data, background, quiet)
+        unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
+        result = _result(unfolder, data, background, quiet)
     for line in printed(wanted, result):
         typer.echo(line)
     for path in _written(wanted, result, data):
+        typer.echo(str(path))
+    if wanted.output.model:
+        path = wanted.home / wanted.output.folder / wanted.output.model
+        unfolder.save(path)
         typer.echo(str(path))
 
 
@@ -90,12 +107,13 @@ def _warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def _check_events(config: Config, simulation: _Events, data: _Events, background: _Events | None) -> None:
+def _check_events(config: Config, simulation: _Events | None, data: _Events, background: _Events | None) -> None:
     from buff.unfolding.event_weights import checked_weights
 
     policy = config.settings.negative_weights
-    check_observables(config, simulation.truth)
-    checked_weights(simulation.weights, simulation.reco.num_rows, "[simulation] weight", policy)
+    if simulation is not None:
+        check_observables(config, simulation.truth)
+        checked_weights(simulation.weights, simulation.reco.num_rows, "[simulation] weight", policy)
     for section, events in (("data", data), ("background", background)):
         if events is not None:
             check_sample(section, *events.passing("reco"), policy)
@@ -125,7 +143,22 @@ def _read(config: Config, section: str, with_truth: bool) -> _Events:
     return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *passing)
 
 
-def _result(config: Config, simulation: _Events, data: _Events, background: _Events | None, quiet: bool) -> Any:
+def _loaded(path: Path, config: Config) -> Any:
+    """The Unfolder of a file, for the observables that are asked for."""
+    from buff.archive import load
+    from buff.unfolding import Unfolder
+
+    unfolder = load(existing(path))
+    if not isinstance(unfolder, Unfolder):
+        raise ValueError(f"{path} holds a {type(unfolder).__name__}: --model takes what [output] model has kept")
+    for level, wanted in (("truth", config.truth), ("reco", config.reco)):
+        known = getattr(unfolder.simulation_, level).names
+        if set(wanted) != set(known):
+            raise ValueError(f"{path} unfolds the {level} observables {sorted(known)}, found {sorted(wanted)}")
+    return unfolder
+
+
+def _fitted(config: Config, simulation: _Events, quiet: bool) -> Any:
     from buff.unfolding import Unfolder
 
     s = config.settings
@@ -139,13 +172,16 @@ def _result(config: Config, simulation: _Events, data: _Events, background: _Eve
         random_state=s.seed,
         verbose=0 if quiet else 1,
     )
-    unfolder.fit(
+    return unfolder.fit(
         simulation.truth,
         simulation.reco,
         pass_truth=simulation.pass_truth,
         pass_reco=simulation.pass_reco,
         sample_weight=simulation.weights,
     )
+
+
+def _result(unfolder: Any, data: _Events, background: _Events | None, quiet: bool) -> Any:
     events = None if background is None else background.passing("reco")
     reco, weights = data.passing("reco")
     result = unfolder.unfold(reco, sample_weight=weights, background=events)
@@ -155,7 +191,7 @@ def _result(config: Config, simulation: _Events, data: _Events, background: _Eve
     return result
 
 
-def _notes(result: Any) -> Iterator[str]:
+def _notes(result: "UnfoldingResult") -> Iterator[str]:
     """What became of negative weights."""
     of_events = {
         **dict(zip(("matched", "missed", "fake"), result.simulation.of_kind, strict=True)),
@@ -165,7 +201,7 @@ def _notes(result: Any) -> Iterator[str]:
     yield from (f"{name} events: {weights.note}" for name, weights in of_events.items() if weights.note)
 
 
-def _written(config: Config, result: Any, data: _Events) -> list[Path]:
+def _written(config: Config, result: "UnfoldingResult", data: _Events) -> list[Path]:
     """Write what is asked for; the paths."""
     folder, output = config.home / config.output.folder, config.output
     paths = []
@@ -182,7 +218,7 @@ def _written(config: Config, result: Any, data: _Events) -> list[Path]:
     return paths
 
 
-def _drawn(config: Config, result: Any, data: _Events, folder: Path) -> list[Path]:
+def _drawn(config: Config, result: "UnfoldingResult", data: _Events, folder: Path) -> list[Path]:
     from buff.report.page import figure_html, page_html, section_html, write_page
 
     figures = list(_figures(config, result, *data.passing("truth")))
@@ -200,7 +236,7 @@ def _drawn(config: Config, result: Any, data: _Events, folder: Path) -> list[Pat
     return paths
 
 
-def _figures(config: Config, result: Any, truth: Any, weights: Any) -> Iterator[_Figure]:
+def _figures(config: Config, result: "UnfoldingResult", truth: Any, weights: Any) -> Iterator[_Figure]:
     """Spectrum, migration and correlations of each observable, then the convergence."""
     for name in config.truth:
         unit = config.observables[name].unit
@@ -220,7 +256,7 @@ def _figures(config: Config, result: Any, truth: Any, weights: Any) -> Iterator[
         yield _Figure("convergence", about, result.plot_convergence())
 
 
-def _counts(values: Any, edges: Any, weights: Any) -> dict[str, Any]:
+def _counts(values: Any, edges: Any, weights: WeightsLike) -> dict[str, Any]:
     w = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
     counts, variance = (np.histogram(values, edges, weights=u)[0] for u in (w, w**2))
     return {"truth": counts, "truth_error": np.sqrt(variance)}

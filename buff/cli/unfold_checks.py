@@ -8,6 +8,7 @@ from typing import Any
 
 from buff.cli.unfold_config import Config, ObservableSection, Output, Settings
 from buff.errors import MissingExtraError
+from buff.protocols import BinsLike
 
 __all__ = ["check_config", "check_observables", "check_sample"]
 
@@ -70,7 +71,7 @@ def _check_observable(name: str, observable: ObservableSection, output: Output) 
     _check_bins(f"[observables.{name}] bins", observable.bins)
 
 
-def _check_bins(where: str, bins: Any) -> None:
+def _check_bins(where: str, bins: BinsLike) -> None:
     if not isinstance(bins, list):
         if type(bins) is not int or bins < 1:
             raise ValueError(f"{where} must be a whole number of at least 1, or a list of rising edges, found {bins!r}")
@@ -98,7 +99,7 @@ def _check_settings(settings: Settings) -> None:
 
 
 def _check_output(output: Output, folder: Path) -> None:
-    for name, endings in (("events", (".parquet",)), ("page", (".html", ".htm"))):
+    for name, endings in (("events", (".parquet",)), ("page", (".html", ".htm")), ("model", (".buff",))):
         file = getattr(output, name)
         if file and (not file.endswith(endings) or Path(file).name != file):
             raise ValueError(f"[output] {name} must be a file name that ends in {endings[0]}, found {file!r}")

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from buff.cli.unfold_config import Config
+
+if TYPE_CHECKING:
+    from buff.unfolding.result import UnfoldingResult
 
 __all__ = ["printed", "summary_html"]
 
 _HEAD = ("iteration", "change", "effective", "clipped")
 
 
-def printed(config: Config, result: Any) -> Iterator[str]:
+def printed(config: Config, result: "UnfoldingResult") -> Iterator[str]:
     """Lines of text."""
     yield from _sentences(config, result)
     yield ""
@@ -22,7 +25,7 @@ def printed(config: Config, result: Any) -> Iterator[str]:
     yield from (f"  {line}" for line in _legend(result))
 
 
-def summary_html(config: Config, result: Any) -> Iterator[str]:
+def summary_html(config: Config, result: "UnfoldingResult") -> Iterator[str]:
     """The same as parts of a page."""
     from buff.report.page import section_html, table_html
 
@@ -30,7 +33,7 @@ def summary_html(config: Config, result: Any) -> Iterator[str]:
     yield section_html("iterations", table_html(_HEAD, _rows(result.history)), "<br>".join(_legend(result)))
 
 
-def _sentences(config: Config, result: Any) -> Iterator[str]:
+def _sentences(config: Config, result: "UnfoldingResult") -> Iterator[str]:
     yield from str(result.diagnostics).splitlines()
     total = result.weights.sum()
     for name in config.truth if config.output.binned else ():
@@ -50,7 +53,7 @@ def _rows(history: Sequence[Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def _legend(result: Any) -> Iterator[str]:
+def _legend(result: "UnfoldingResult") -> Iterator[str]:
     from buff.unfolding.iterations import LARGEST_FACTOR
 
     drawn = np.isnan(result.history[0].change)

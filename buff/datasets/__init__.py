@@ -1,6 +1,6 @@
-"""Data: jets and Z + jets that ship with buff, loaders of public files, toys and problems with exact answers."""
+"""Data: jets, showers and Z + jets that ship with buff, loaders of public files, toys and exact problems."""
 
-from buff.datasets.calorimeter import Showers, load_calochallenge, save_calochallenge
+from buff.datasets.calorimeter import Showers, load_calochallenge, load_showers, save_calochallenge
 from buff.datasets.gaussians import GaussianMixture
 from buff.datasets.jetnet import JetClouds, load_jet_clouds, load_jetnet, read_jetnet, write_jetnet
 from buff.datasets.jets import INDEPENDENT_OBSERVABLES, load_jets
@@ -32,6 +32,7 @@ __all__ = [
     "load_jetnet",
     "load_jets",
     "load_omnifold",
+    "load_showers",
     "load_zjets",
     "make_showers",
     "mixture_1d",

@@ -20,6 +20,7 @@ __all__ = [
     "Layer",
     "Showers",
     "load_calochallenge",
+    "load_showers",
     "save_calochallenge",
 ]
 
@@ -34,6 +35,8 @@ ELECTRONS_2 = physics.GEOMETRIES["ds2"].layers
 ELECTRONS_3 = physics.GEOMETRIES["ds3"].layers
 #: The geometries by their number of voxels.
 GEOMETRIES = {g.n_voxels: g.layers for g in physics.GEOMETRIES.values()}
+#: Simulated photon showers that come with buff, in random order.
+_SHOWERS = Path(__file__).parent / "data" / "showers.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +69,12 @@ class Showers:
         return np.add.reduceat(self.showers, self.layer_bounds[:-1], axis=1)
 
 
-def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
+def load_calochallenge(path: str | Path, n: int | None = None, *, geometry: Any = None) -> Showers:
     """Showers of an HDF5 file of the challenge, or of the same layout.
 
-    The layers are those of the attribute ``layer_bounds`` of the file, or else follow from the number of
-    voxels: 368 photons and 533 pions (dataset 1), 6480 and 40500 electrons (datasets 2 and 3).
+    The layers are those of ``geometry`` where the file has its number of voxels, of the attribute ``layer_bounds`` of
+    the file, or else follow from the number of voxels: 368 photons and 533 pions (dataset 1), 6480 and 40500 electrons
+    (datasets 2 and 3).
 
     Parameters
     ----------
@@ -78,6 +82,8 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
         File with ``incident_energies`` (N, 1) and ``showers`` (N, voxels), in MeV.
     n : int, optional
         The first ``n`` showers only.
+    geometry : str, path or buff.physics.Geometry, optional
+        Detector of the showers, needed where it is not one of the challenge's.
 
     Returns
     -------
@@ -102,10 +108,46 @@ def load_calochallenge(path: str | Path, n: int | None = None) -> Showers:
         raise ValueError(f"showers of {path} has the shape (N, voxels), got {showers.shape}")
     if energies.shape not in ((len(showers),), (len(showers), 1)):
         raise ValueError(f"incident_energies of {path} has the shape ({len(showers)}, 1), got {energies.shape}")
+    detector = None if geometry is None else physics.Geometry.of(geometry)
+    if detector is not None and detector.n_voxels == showers.shape[1]:
+        return Showers(energies.reshape(-1), showers, detector.bounds, detector.layers)
     bounds = _layer_bounds(content.attributes, showers.shape[1], path)
     layers = GEOMETRIES.get(showers.shape[1], ())
     known = np.array_equal(bounds, _bounds(layers))
     return Showers(energies.reshape(-1), showers, bounds, layers if known else ())
+
+
+def load_showers(n: int | None = None) -> Showers:
+    """Photon showers that come with buff: 3,200, 400 of each energy 2^8, 2^9, ..., 2^15 MeV, in random order.
+
+    From Geant4 11.4 (G4EmStandardPhysics, production cut 0.7 mm): photons on the axis of a stack of lead and liquid
+    argon, deposits divided by the sampling fraction of their layer, in the 368 voxels of the CaloChallenge's dataset 1
+    (photons). They are no files of the challenge. Energies are rounded to 11 significant bits.
+
+    Parameters
+    ----------
+    n : int, optional
+        The first ``n`` showers only.
+
+    Raises
+    ------
+    ValueError
+        When ``n`` is below 1.
+
+    References
+    ----------
+    S. Agostinelli et al. (2003), doi:10.1016/S0168-9002(03)01368-8 (Geant4); C. Krause et al. (2024), arXiv:2410.21611.
+
+    Examples
+    --------
+    >>> photons = load_showers(1000)
+    >>> photons.showers.shape, round(float(photons.showers.sum() / photons.incident_energies.sum()), 2)
+    ((1000, 368), 1.0)
+    """
+    if n is not None and n < 1:
+        raise ValueError(f"n is at least 1, got {n!r}")
+    with np.load(_SHOWERS) as stored:
+        return Showers(stored["incident_energies"][:n], stored["showers"][:n], _bounds(PHOTONS), PHOTONS)
 
 
 def save_calochallenge(path: str | Path, showers: Any, incident_energies: Any) -> None:

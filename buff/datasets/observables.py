@@ -211,12 +211,12 @@ def soft_drop(
     return SoftDrop(*groomed.T)
 
 
-def jet_observables(particles: NDArray[Any]) -> Table:
+def jet_observables(particles: Any) -> Table:
     """Every column of :data:`OBSERVABLES`, the clustering done once; float32 but for the multiplicity.
 
     Parameters
     ----------
-    particles : array of shape (n_jets, n_particles, 3 or 4)
+    particles : array of shape (n_jets, n_particles, 3 or 4), or JetClouds
         eta_rel, phi_rel (radian), pt_rel (jet pT), and a mask if there is one.
 
     Raises
@@ -224,7 +224,7 @@ def jet_observables(particles: NDArray[Any]) -> Table:
     ValueError
         For another shape or values that are not finite.
     """
-    values = _in_batches(_all, particles)
+    values = _in_batches(_all, getattr(particles, "particles", particles))
     kinds = {"continuous": np.float32, "integer": np.int32}
     return Table(
         OBSERVABLES, {c.name: v.astype(kinds[c.kind]) for c, v in zip(OBSERVABLES, values.T, strict=True)}

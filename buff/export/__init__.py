@@ -4,22 +4,21 @@ import os
 from typing import Any
 
 from buff.export.cpp import export_cpp
+from buff.export.graph_inputs import graph_inputs
 from buff.export.onnx import export_onnx
 from buff.export.packed import pack_sampler
 from buff.export.sampler import EventSampler
 
-__all__ = ["EXPORTABLE", "FORMATS", "EventSampler", "export_cpp", "export_model", "export_onnx", "pack_sampler"]
+__all__ = [
+    "FORMATS",
+    "EventSampler",
+    "export_cpp",
+    "export_model",
+    "export_onnx",
+    "graph_inputs",
+    "pack_sampler",
+]
 
-#: Parameters of :class:`buff.BUFF` whose models can be exported, and are drawn by compiled code from noise to values:
-#: ``BUFF(**EXPORTABLE)``. They are a little further from the data than the defaults.
-EXPORTABLE: dict[str, Any] = {
-    "solver": "ab2",
-    "grid": "uniform",
-    "tree_features": "scores",
-    "smooth_degree": 0,
-    "atoms": "apart",
-    "relations": None,
-}
 #: Formats of :func:`export_model`.
 FORMATS = ("cpp", "onnx")
 
@@ -29,8 +28,8 @@ def export_model(model: Any, directory: str | os.PathLike[str], format: str = "c
 
     Parameters
     ----------
-    model : BUFF
-        Fitted.
+    model : BUFF, BUFFTransport or Unfolder
+        Fitted; the last two as ONNX only.
     directory : path
         Made if it is not there.
     format : {"cpp", "onnx"}

@@ -15,7 +15,7 @@ from buff.export.sampler import EventSampler
 
 __all__ = ["export_cpp"]
 
-_HEADERS = ("sampler.hpp", "quantiles.hpp", "kernels.hpp", "model.hpp", "special.hpp")
+_HEADERS = ("sampler.hpp", "patterns.hpp", "quantiles.hpp", "kernels.hpp", "model.hpp", "special.hpp")
 _PARTS = ("block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc")
 
 _CMAKE = """\

@@ -72,6 +72,10 @@ class Graph:
         """Column j of a value, (n, 1)."""
         return self.op("Gather", value, self.constant(np.array([j])), axis=1)
 
+    def missing(self, value: str) -> str:
+        """Whether a value is NaN; ``IsNaN`` in double precision is younger than the other operators."""
+        return self.op("Not", self.op("Equal", value, value))
+
     def interpolate(self, u: str, x: Array, y: Array) -> str:
         """The polyline through (x, y) at u (n, 1), double precision, as numpy.interp has it, y[0] and y[-1] beyond."""
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
@@ -101,12 +105,23 @@ class Graph:
         import onnx
         from onnx import helper
 
-        graph = helper.make_graph(self._nodes, "buff", self._inputs, self._outputs, list(self._constants.values()))
+        nodes, used = self._needed()
+        constants = [constant for constant in self._constants.values() if constant.name in used]
+        graph = helper.make_graph(nodes, "buff", self._inputs, self._outputs, constants)
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
         model = helper.make_model(graph, producer_name="buff", opset_imports=opsets, ir_version=_IR)
         helper.set_model_props(model, metadata)
         onnx.checker.check_model(model)
         return model
+
+    def _needed(self) -> tuple[list[Any], set[str]]:
+        """Nodes that lead to an output, and the names they take."""
+        used, kept = {output.name for output in self._outputs}, []
+        for node in reversed(self._nodes):
+            if used.intersection(node.output):
+                kept.append(node)
+                used.update(node.input)
+        return kept[::-1], used
 
 
 def _tensor(name: str, width: int, double: bool) -> Any:

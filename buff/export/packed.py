@@ -7,26 +7,26 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
+from buff.export.orders import restored_orders
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.flows.compiled import pack_flow, program_of, unfit
 from buff.protocols import Array
-from buff.tables.relations import Order
 from buff.transforms import ConditionEncoder
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
 
 __all__ = [
-    "check_exportable",
+    "check_compilable",
     "check_labels",
     "coded_levels",
     "constant_code",
-    "flows_of",
-    "orders_of",
+    "flow_of",
+    "models_of",
     "pack_sampler",
     "precision",
     "spaces_of",
 ]
 
-_MAGIC = int.from_bytes(b"BUFSMPR1", "little")
+_MAGIC = int.from_bytes(b"BUFSMPR2", "little")
 _NUMBER, _LEVEL, _INDICATOR, _CONSTANT = range(4)
 _DIGITS = {"f4": 32, "f8": 64}
 
@@ -44,65 +44,44 @@ def pack_sampler(model: Any) -> bytes:
     ExportError
         The model, a column or a condition that cannot be exported, and why.
     """
-    check_exportable(model)
-    encoder, flows = model.condition_encoder_, flows_of(model)
+    check_compilable(model)
+    encoder, models = model.condition_encoder_, models_of(model)
     conditions = [] if encoder is None else list(_conditions(encoder))
-    parts = [np.uint64(_MAGIC).tobytes(), _integers(len(conditions)), *conditions, _integers(len(flows))]
+    parts = [np.uint64(_MAGIC).tobytes(), _integers(len(conditions)), *conditions, _integers(len(models))]
     levels = {e.name: coded_levels(e) for e in model.space_.encoders_}
-    for flow, encoders in zip(flows, spaces_of(model), strict=True):
+    for own, encoders in zip(models, spaces_of(model), strict=True):
+        patterned, flow = isinstance(own, PatternedFlow), flow_of(own)
+        parts += [_integers(patterned), own.patterns.packed() if isinstance(own, PatternedFlow) else b""]
         parts += [pack_flow(flow, program_of(flow)), _integers(len(encoders))]
         parts += [_column(e, levels[e.name]) for e in encoders]
-    orders = orders_of(model)
-    parts.append(_integers(len(orders)))
-    for low, high, floor, decimals in orders:
-        parts.append(_integers(low, high, decimals) + kernels.doubles(floor))
-    classes = model.model_.classes.features if len(flows) > 1 else np.empty(0)
+    orders = restored_orders(model)
+    parts += [_integers(len(orders)), *(order.packed() for order in orders)]
+    classes = model.model_.classes.features if len(models) > 1 else np.empty(0)
     return b"".join([*parts, kernels.sized(np.asarray(classes, np.float32))])
 
 
-def check_exportable(model: Any) -> None:
-    """Raise ExportError for models that are more than a flow from noise to a table."""
-    if type(model).__name__ != "BUFF" or not hasattr(model, "model_"):
-        kind = type(model).__name__
-        raise ExportError(f"{kind} cannot be exported: only a fitted BUFF can, which needs no input table")
-    orders_of(model)
-    if any(isinstance(flow, PatternedFlow) for flow in _models(model)):
-        raise ExportError(
-            "values that are drawn together before the others are not part of an export: fit with atoms='apart'"
-        )
-    for flow in flows_of(model):
-        if reason := unfit(flow):
+def check_compilable(model: Any) -> None:
+    """Raise ExportError for models that the C++ sampler cannot draw, and say why."""
+    _check_fitted(model)
+    restored_orders(model)
+    for own in models_of(model):
+        if reason := unfit(flow_of(own)):
             raise ExportError(f"the model cannot be exported: {reason}")
 
 
-def orders_of(model: Any) -> list[tuple[int, int, float, int]]:
-    """Places of columns a <= b, what stands in for a missing a, and decimals (-1: all).
-
-    Raises
-    ------
-    ExportError
-        Other relations, or columns that are told by others.
-    """
-    names, encoders, found = list(model.relations_.names), model.space_.encoders_, []
-    numbers = {e.name: np.dtype(e.dtype) for e in encoders if isinstance(e, NumberEncoder)}
-    for relation in model.relations_:
-        plain = isinstance(relation, Order) and relation.absences == (None, None)
-        alike = plain and numbers.get(relation.lower) == numbers.get(relation.upper) and relation.upper in numbers
-        if not alike or (relation.decimals is not None and numbers[relation.upper] == np.float32):
-            raise ExportError(f"the relation {relation} is not part of an export: fit with relations=None")
-        decimals = -1 if relation.decimals is None else relation.decimals
-        found.append((names.index(relation.lower), names.index(relation.upper), float(relation.floor), decimals))
-    if len(model.schema_) != len(encoders):
-        raise ExportError("ids, and columns that others tell, are not part of an export: fit without them")
-    return found
+def _check_fitted(model: Any) -> None:
+    if type(model).__name__ != "BUFF" or not hasattr(model, "model_"):
+        kind = type(model).__name__
+        raise ExportError(f"{kind} cannot be exported: only a fitted BUFF can, which needs no input table")
 
 
-def flows_of(model: Any) -> list[FlowModel]:
-    """The flow of a model, or of each of its classes."""
-    return [flow for flow in _models(model) if isinstance(flow, FlowModel)]
+def flow_of(model: FlowModel | PatternedFlow) -> FlowModel:
+    """The flow inside."""
+    return model.flow if isinstance(model, PatternedFlow) else model
 
 
-def _models(model: Any) -> list[FlowModel | PatternedFlow]:
+def models_of(model: Any) -> list[FlowModel | PatternedFlow]:
+    """The model of all rows, or of each class."""
     return list(model.model_.models) if isinstance(model.model_, MixtureModel) else [model.model_]
 
 
@@ -121,8 +100,9 @@ def coded_levels(encoder: ColumnEncoder) -> tuple[Any, ...]:
 
 
 def _column(encoder: Any, levels: tuple[Any, ...]) -> bytes:
+    codes: list[int] = []
     if isinstance(encoder, LevelEncoder | IndicatorEncoder):
-        check_labels(encoder, levels)
+        codes = [levels.index(level) for level in encoder.levels]
     digits, step, lowest, highest, value, ranks = 64, 1, 0.0, 0.0, 0.0, b""
     if isinstance(encoder, NumberEncoder):
         kind, ranks = _NUMBER, encoder.ranks.packed()
@@ -136,7 +116,8 @@ def _column(encoder: Any, levels: tuple[Any, ...]) -> bytes:
     else:
         raise ExportError(f"column {encoder.name!r}: {type(encoder).__name__} cannot be exported")
     head = _text(encoder.name) + _integers(kind, len(encoder.names), digits)
-    return head + kernels.doubles(step, lowest, highest, value) + _texts(levels) + ranks
+    numbers = kernels.doubles(step, lowest, highest, value)
+    return head + numbers + _texts(levels) + kernels.sized(np.array(codes, np.int32)) + ranks
 
 
 def check_labels(encoder: LevelEncoder | IndicatorEncoder, levels: tuple[Any, ...]) -> None:

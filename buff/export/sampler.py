@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.export.packed import check_exportable, coded_levels, flows_of, orders_of, pack_sampler, spaces_of
+from buff.export.orders import restored_orders, swap_values
+from buff.export.packed import check_compilable, coded_levels, flow_of, models_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.compiled import program_of, stream_key
+from buff.flows.patterned import PATTERN_STREAM
 from buff.protocols import Array
 from buff.transforms.encoders import ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
 
@@ -45,15 +47,14 @@ class EventSampler:
     --------
     >>> from buff import BUFF
     >>> X = np.random.default_rng(0).normal(size=(300, 2))
-    >>> from buff.export import EXPORTABLE
-    >>> gen = BUFF(**EXPORTABLE, noise_budget=2_000, random_state=0).fit(X)
+    >>> gen = BUFF(noise_budget=2_000, random_state=0).fit(X)
     >>> sampler = gen.sampler()
     >>> bool((sampler.draw(7) == gen.sample(8)[7]).all())
     True
     """
 
     def __init__(self, model: Any, seed: int) -> None:
-        check_exportable(model)
+        check_compilable(model)
         self._model, self._seed = model, seed
         self.names = tuple(e.name for e in model.space_.encoders_)
         self.levels = {e.name: own for e in model.space_.encoders_ if (own := coded_levels(e))}
@@ -61,8 +62,9 @@ class EventSampler:
         self.condition_names: tuple[str, ...] = () if encoder is None else tuple(encoder.names)
         self._codes = [] if encoder is None else [_codes(column) for column in encoder.columns]
         self._raw = pack_sampler(model)
-        n_draws = max(program_of(flow).n_draws for flow in flows_of(model))
-        self._keys = b"".join(stream_key(seed, k) for k in range(n_draws + 1))
+        n_draws = max(program_of(flow_of(own)).n_draws for own in models_of(model))
+        self._keys = b"".join(stream_key(seed, k) for k in (*range(n_draws + 1), PATTERN_STREAM))
+        self._orders = restored_orders(model)
         self._native: Any = None
 
     def draw(self, event: int, condition: Any = None) -> Array:
@@ -124,15 +126,14 @@ class EventSampler:
             features = _features(model.condition_encoder_, self._codes, values)
         if isinstance(model.model_, MixtureModel):
             k, features = int(model.model_.classes.numbers(features)[0]), None
-        flow, encoders = flows_of(model)[k], spaces_of(model)[k]
-        scores = flow.draw(SampleRequest(1, self._seed, event, features).batch(0, 1))
+        own, encoders = models_of(model)[k], spaces_of(model)[k]
+        request = SampleRequest(1, self._seed, event, features).batch(0, 1)
+        scores = own.draw(request)
+        scores = request.within(scores.astype(np.float32) if isinstance(model.model_, MixtureModel) else scores)
         values = np.array(list(_values(encoders, self.levels, scores)), np.float64)
-        for low, high, floor, decimals in orders_of(model):
-            if not np.isnan(values[high]):
-                base = floor if np.isnan(values[low]) else values[low]
-                own = base + max(values[high], 0.0)
-                own = own if decimals < 0 else np.rint(own * 10.0**decimals) / 10.0**decimals
-                values[high] = np.float32(own) if np.dtype(encoders[high].dtype) == np.float32 else own
+        for order in self._orders:
+            order.restore(values)
+        swap_values(self._orders, values)
         return values
 
     def __reduce__(self) -> Any:
@@ -164,10 +165,11 @@ def _values(encoders: Any, levels: Mapping[str, tuple[Any, ...]], scores: Array)
         start, stop = stop, stop + len(encoder.names)
         own = scores[:, start:stop]
         if isinstance(encoder, LevelEncoder):
-            yield encoder.ranks.decode(own[:, 0])[0]
+            code = encoder.ranks.decode(own[:, 0])[0]
+            yield np.nan if np.isnan(code) else levels[encoder.name].index(encoder.levels[int(code)])
         elif isinstance(encoder, IndicatorEncoder):
             best = int(np.argmax(own[0]))
-            yield best if best < len(encoder.levels) else np.nan
+            yield levels[encoder.name].index(encoder.levels[best]) if best < len(encoder.levels) else np.nan
         elif isinstance(encoder, ConstantEncoder):
             known = encoder.value is not None
             labels = levels.get(encoder.name)

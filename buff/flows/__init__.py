@@ -1,21 +1,18 @@
 """Flows of boosted trees between arrays: fit on scores, draw scores."""
 
-from buff.flows.arrays import ReproducibleLinear
 from buff.flows.cache import NodeCache
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
-from buff.flows.data import FixedScores, FlowMatchingData, RankIntervals, RegressionSource
+from buff.flows.data import FixedScores, FlowMatchingData, RankIntervals, Source
 from buff.flows.distill import TeacherTrajectories, distill, teaching_seed
 from buff.flows.fit import FlowSettings, calibrate, estimate_cost, fit_flow, train_flow, train_nodes
-from buff.flows.gaussian_part import GaussianPart
-from buff.flows.linear import ConditionalStandardizer, LinearVelocity
+from buff.flows.linear import ConditionalStandardizer, GaussianPart, LinearVelocity, ReproducibleLinear
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
-from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned, train_rows
+from buff.flows.nodes import NodeModel, NodeRecord, Nodes, RegressionSource, fit_node, limit_memorisation
+from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned
 from buff.flows.patterns import AtomPatterns
-from buff.flows.request import SampleRequest
-from buff.flows.source import Source
+from buff.flows.request import SampleRequest, ScoreModel
 
 __all__ = [
     "AtomPatterns",
@@ -40,6 +37,7 @@ __all__ = [
     "RegressionSource",
     "ReproducibleLinear",
     "SampleRequest",
+    "ScoreModel",
     "Source",
     "TeacherTrajectories",
     "calibrate",
@@ -53,5 +51,4 @@ __all__ = [
     "train_flow",
     "train_nodes",
     "train_patterned",
-    "train_rows",
 ]

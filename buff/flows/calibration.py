@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Numbers, Weights
 from buff.records import checked_array, checked_record
 
 __all__ = ["MarginalCalibration"]
@@ -53,7 +53,7 @@ class MarginalCalibration:
         return _LEVELS
 
     @classmethod
-    def of(cls, drawn: Array, smooth: Array) -> "MarginalCalibration":
+    def of(cls, drawn: Numbers, smooth: Mask) -> "MarginalCalibration":
         """Standard normal marginals, as those of a training are, for columns of numbers that hardly ever repeat.
 
         Scores of values that repeat stay as they are: where the levels of two such columns meet is what they have in
@@ -62,7 +62,7 @@ class MarginalCalibration:
         return cls(np.quantile(drawn, ndtr(_LEVELS), axis=0).astype(np.float32), smooth)
 
     @classmethod
-    def between(cls, drawn: Array, wanted: Array, weights: Array) -> "MarginalCalibration":
+    def between(cls, drawn: Numbers, wanted: Numbers, weights: Weights) -> "MarginalCalibration":
         """The marginals of ``wanted`` (n, d) with weights (n,), from ``drawn`` (m n, d), m draws of each event."""
         repeated = np.repeat(weights, len(drawn) // len(weights))
         everywhere = np.ones(drawn.shape[1], bool)
@@ -81,7 +81,7 @@ class MarginalCalibration:
         quantiles = checked_array(arrays[f"{name}/quantiles"], f"{name}/quantiles", (len(_LEVELS), d), rising=True)
         return cls(quantiles, checked_array(arrays[f"{name}/smooth"], f"{name}/smooth", (d,), kinds="b"))
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Numbers) -> Array:
         """Events of shape (n, d), corrected, float32."""
         z = np.array(x, np.float32)
         for j in np.flatnonzero(self.smooth):
@@ -93,7 +93,7 @@ class MarginalCalibration:
         return z
 
 
-def _quantiles(x: Array, weights: Array) -> Array:
+def _quantiles(x: Numbers, weights: Weights) -> Array:
     """Weighted quantiles of each column, float64 of shape (k, d)."""
     levels, columns = ndtr(_COMPARED), []
     for column in x.T:

@@ -8,13 +8,13 @@ import numpy as np
 from buff import kernels
 from buff.flows.nodes import NodeModel
 from buff.flows.request import SampleRequest
+from buff.flows.smooth import SmoothedTrees
 from buff.protocols import Array
-from buff.solvers import IntegratingFactor
-from buff.solvers.unroll import Program, unroll
+from buff.solvers.unroll import KINDS, Program, unroll
 from buff.trees import FlatForest
 
 if TYPE_CHECKING:
-    from buff.flows.arrays import ReproducibleLinear
+    from buff.flows.linear import ReproducibleLinear
     from buff.flows.model import FlowModel
 
 __all__ = ["CompiledFlow", "pack_flow", "program_of", "stream_key", "unfit"]
@@ -78,12 +78,9 @@ def unfit(model: "FlowModel") -> str:
         return f"the model is on {model.device}"
     if not model.n_dims:
         return "all columns are constant"
-    if model.gaussian is not None and isinstance(model.solver, IntegratingFactor):
-        return "the frame of solver='ifab2' stays with NumPy: fit with BUFF(**buff.export.EXPORTABLE)"
     for node in model.nodes:
-        if node.frame is not None:
-            return "trees that see both frames stay with NumPy: fit with BUFF(**buff.export.EXPORTABLE)"
-        if type(node) is not NodeModel or not isinstance(node.trees, FlatForest | None):
+        trees = node.trees.trees if isinstance(node.trees, SmoothedTrees) else node.trees
+        if type(node) is not NodeModel or not isinstance(trees, FlatForest | None):
             return "trees that bytes cannot hold stay with XGBoost"
     try:
         program_of(model)
@@ -94,19 +91,17 @@ def unfit(model: "FlowModel") -> str:
 
 def program_of(model: "FlowModel") -> Program:
     """The solver on the model's grid as a program; see :func:`buff.solvers.unroll.unroll`."""
-    return unroll(model.solver, model.grid, model.times, model.field.path)
+    framed = model.gaussian is not None
+    return unroll(model.solver, model.grid, model.times, model.field.path, framed=framed)
 
 
 def pack_flow(model: "FlowModel", program: Program) -> bytes:
     """The flow as the kernels and the C++ sampler read it."""
     parts = [_integers(model.n_dims, model.n_conditions), np.float32(model.source_noise).tobytes()]
-    parts.append(_integers(len(model.nodes)))
-    for node in model.nodes:
-        trees = node.trees
-        parts += [_linear(node.linear), _integers(trees is not None)]
-        if isinstance(trees, FlatForest):
-            parts.append(trees.packed())
+    parts += [_frames(model, program), _integers(len(model.nodes)), *map(_node, model.nodes)]
     words, constants = program.table()
+    turns = np.isin(words[:, 0], [KINDS.index(kind) for kind in ("to frame", "from frame")])
+    words[turns, 3] += len(model.nodes)  # frames of the nodes come first
     parts += [_integers(program.registers, program.result, len(constants))]
     parts += [kernels.sized(words), kernels.sized(constants)]
     parts.append(_integers(model.standardizer is not None))
@@ -125,6 +120,33 @@ def pack_flow(model: "FlowModel", program: Program) -> bytes:
 def stream_key(seed: int, stream: int) -> bytes:
     """Key of a stream of random numbers, as :class:`buff.randomness.EventNoise` takes it."""
     return np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint64).tobytes()
+
+
+def _frames(model: "FlowModel", program: Program) -> bytes:
+    """The frame of the Gaussian part at the nodes, then at other times of the program."""
+    gaussian = model.gaussian
+    if gaussian is None:
+        return _integers(0)
+    times = (*model.times, *program.frame_times)
+    parts = [_integers(len(times)), *map(_linear, gaussian.turns)]
+    for t in times:
+        here = gaussian.path.at(t)
+        turned, centre = here.alpha * (gaussian.mean @ gaussian.basis), here.alpha * gaussian.mean
+        drift = here.alpha_dot * gaussian.mean
+        own = (gaussian.scales(t), turned, centre, gaussian.rates(t), drift)
+        parts += [kernels.sized(np.asarray(part, np.float32)) for part in own]
+    return b"".join(parts)
+
+
+def _node(node: NodeModel) -> bytes:
+    parts, trees = [_linear(node.linear), _integers(node.frame is not None)], node.trees
+    if node.frame is not None:
+        parts += [kernels.sized(scale) for scale in (node.frame.target_scale, node.frame.frame_scale)]
+        ridge = trees.ridge if isinstance(trees, SmoothedTrees) else None
+        parts += [_integers(ridge.degree, ridge.triples), _linear(ridge.linear)] if ridge else [_integers(0)]
+    trees = trees.trees if isinstance(trees, SmoothedTrees) else trees
+    parts.append(_integers(trees is not None))
+    return b"".join([*parts, trees.packed() if isinstance(trees, FlatForest) else b""])
 
 
 def _linear(linear: "ReproducibleLinear") -> bytes:

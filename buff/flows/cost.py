@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from buff.flows.data import RegressionSource
-from buff.flows.gaussian_part import GaussianPart
-from buff.flows.linear import LinearVelocity
-from buff.flows.nodes import fit_node
+from buff.flows.data import FlowMatchingData
+from buff.flows.linear import GaussianPart, LinearVelocity
+from buff.flows.nodes import RegressionSource, fit_node
 from buff.randomness import training_seed
 from buff.trees import TreeSettings
 
@@ -22,7 +21,7 @@ _GRADIENTS = {"scalar": 12, "vector": 19, "sketch": 39}
 #: Draws a row beyond which more noise has shown no gain.
 _MOST_DRAWS = 100
 #: Size of the trial that tells how fast this machine is.
-_TRIAL_ROWS, _TRIAL_ROUNDS = 20_000, 3
+_TRIAL_ROWS, _TRIAL_ROUNDS, _TRIAL_DIMS = 20_000, 3, 32
 
 
 @dataclass(frozen=True)
@@ -163,12 +162,22 @@ def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
 
 def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSettings) -> float:
     few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
+    if isinstance(few, FlowMatchingData):
+        few = few.narrowed(_TRIAL_DIMS)
     base = few.base(np.random.default_rng(0))
     both = settings.sees_both(data.n_dims, data.n_conditions)
     if both and isinstance(base, LinearVelocity) and few.has_closed_form(1.0):
         base = GaussianPart.of_moments(base)
-    short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu")
+    layout = settings.layout_for(data.n_dims)
+    short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu", layout=layout)
     start = time.process_time()
     fit_node(few, base, plan.times[len(plan.times) // 2], short, plan.n_draws, training_seed(0))
     spent = time.process_time() - start
-    return spent * settings.n_estimators / _TRIAL_ROUNDS * len(data) / len(few) * len(plan.times)
+    wider = _tree_cost(data, layout, both) / _tree_cost(few, layout, both)
+    return spent * settings.n_estimators / _TRIAL_ROUNDS * len(data) / len(few) * len(plan.times) * wider
+
+
+def _tree_cost(data: RegressionSource, layout: str, both: bool) -> int:
+    """Features that a round of boosting looks at, times outputs that are looked at one by one."""
+    features = (1 + both) * data.n_dims + data.n_conditions
+    return features if layout == "sketch" else features * data.n_dims

@@ -1,19 +1,18 @@
-"""Scores as rows, and the regression problems that noise makes of them."""
+"""Both ends of the paths, source and scores, and the regression problems made of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.special import ndtr
 
-from buff.couplings import stratify
-from buff.flows.arrays import device_arrays, to_numpy
+from buff.couplings import MinibatchTransport, strata, stratify
 from buff.flows.linear import ConditionalStandardizer, LinearVelocity
-from buff.flows.source import NOISE, Source
-from buff.protocols import Array
+from buff.protocols import Array, Indices
+from buff.trees import device_arrays, to_numpy
 
-__all__ = ["Base", "FixedScores", "FlowMatchingData", "Problem", "RankIntervals", "RegressionSource"]
+__all__ = ["NOISE", "FixedScores", "FlowMatchingData", "Problem", "RankIntervals", "Source"]
 
 #: Features, targets, weights.
 Problem: TypeAlias = tuple[Array, Array, Array | None]
@@ -21,31 +20,96 @@ Problem: TypeAlias = tuple[Array, Array, Array | None]
 _MOMENT_ROWS = 20_000
 
 
-class Base(Protocol):
-    """The part of a field that needs no trees."""
+@dataclass(frozen=True)
+class Source:
+    """Distribution p0 of the end x0 of the path to a row x1.
 
-    def at(self, t: float) -> tuple[Array, Array]:
-        """``weights`` (d + c, d) and ``bias`` (d,) of ``[x, c] @ weights + bias`` at time t."""
-        ...
+    Attributes
+    ----------
+    noise : float
+        Standard deviation of independent normal noise.
+    samples : float32 array of shape (n or m, d), optional
+        What the noise is added to; without it, nothing. Without a coupling, one for each row.
+    weights : array of shape (m,), optional
+        Of samples that a coupling draws from.
+    coupling : MinibatchTransport, optional
+        Which x0 goes with which row. Without it, rows keep their samples and noise is independent of them.
+    labels : array of n integers, optional
+        Stratum of each row: pairs are exchanged within strata.
+    sample_labels : array of m integers, optional
+        Stratum of each sample.
+    """
 
-
-class RegressionSource(Protocol):
-    """What nodes are trained on."""
+    noise: float = 1.0
+    samples: Any = None
+    weights: Array | None = None
+    coupling: MinibatchTransport | None = None
+    labels: Indices | None = None
+    sample_labels: Indices | None = None
 
     @property
-    def n_dims(self) -> int: ...
+    def independent(self) -> bool:
+        """Whether x0 says nothing about x1, and has mean 0."""
+        return self.samples is None and self.coupling is None
+
     @property
-    def n_conditions(self) -> int: ...
-    @property
-    def random(self) -> bool: ...
-    def __len__(self) -> int: ...
-    def base(self, rng: np.random.Generator) -> Base: ...
-    def problem(self, t: float, n_draws: int, rng: Any, device: str = "cpu") -> Problem: ...
-    def to_device(self, device: str) -> "RegressionSource": ...
-    def subset(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
-    def held_out(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
-    def has_closed_form(self, t: float) -> bool: ...
-    def is_uninformative(self, t: float) -> bool: ...
+    def random(self) -> bool:
+        """Whether a second draw tells more than the first."""
+        return self.noise > 0 or self.coupling is not None
+
+    def to_device(self, device: str) -> "Source":
+        """The same where the arithmetic is done; couplings are worked out on the processor."""
+        if self.samples is None or self.coupling:
+            return self
+        return replace(self, samples=device_arrays(device)[0].asarray(self.samples))
+
+    def take(self, rows: Indices) -> "Source":
+        """The source of some of the rows."""
+        labels = None if self.labels is None else self.labels[rows]
+        shared = self.samples is None or self.coupling is not None
+        return replace(self, labels=labels, samples=self.samples if shared else self.samples[rows])
+
+    def draw(self, x1: Array, rng: Any, device: str) -> Array:
+        """x0 of every row, without a coupling."""
+        xp, _ = device_arrays(device)
+        if not self.noise:
+            return self.samples
+        x0 = rng.standard_normal(x1.shape, dtype=xp.float32)
+        if self.noise != 1:
+            x0 *= xp.float32(self.noise)
+        return x0 if self.samples is None else x0 + self.samples
+
+    def draw_coupled(self, x1: Array, weights: Array | None, rng: np.random.Generator) -> tuple[Array, Indices]:
+        """x0 (n, d), and the n rows of x1 that they go with, drawn in proportion to their weights.
+
+        Rows are drawn by weight instead of weighted: x0 that depends on its row, counted with the weight of the row,
+        would no longer be distributed like the source.
+        """
+        assert self.coupling is not None
+        n = len(x1)
+        rows = np.arange(n) if weights is None else rng.choice(n, n, p=weights / weights.sum(dtype=np.float64))
+        labels = np.zeros(n, np.intp) if self.labels is None else self.labels[rows]
+        parts = []
+        for label, members in strata(labels):
+            stratum = rows[members]
+            x0 = self._of_stratum(label, (len(stratum), x1.shape[1]), rng)
+            i, j = self.coupling(x0, x1[stratum], rng)
+            parts.append((x0[i], stratum[j]))
+        return np.concatenate([x0 for x0, _ in parts]), np.concatenate([j for _, j in parts])
+
+    def _of_stratum(self, label: Any, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+        x0 = np.float32(self.noise) * rng.standard_normal(shape, dtype=np.float32)
+        if self.samples is None:
+            return x0
+        rows = np.arange(len(self.samples))
+        if self.sample_labels is not None:
+            rows = np.flatnonzero(self.sample_labels == label)
+        p = None if self.weights is None else self.weights[rows] / self.weights[rows].sum(dtype=np.float64)
+        return x0 + self.samples[rng.choice(rows, shape[0], replace=shape[0] > len(rows) or p is not None, p=p)]
+
+
+#: Standard normal noise.
+NOISE = Source()
 
 
 @dataclass(frozen=True)
@@ -249,6 +313,12 @@ class FlowMatchingData:
             return self
         rows = np.sort(rng.choice(len(self), n, replace=False))
         return replace(self._each(lambda part: part[rows]), source=self.source.take(rows))
+
+    def narrowed(self, n_dims: int) -> "FlowMatchingData":
+        """The first ``n_dims`` scores alone, where they start from noise: enough to tell what all of them cost."""
+        if n_dims >= self.n_dims or not self.source.independent:
+            return self
+        return replace(self, scores=self.scores.each(lambda part: part[:, :n_dims]), standardizer=None)
 
     def held_out(self, n: int, rng: np.random.Generator) -> "FlowMatchingData":
         """At most ``n`` rows to validate a node on: other noise makes other problems of them."""

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from buff.errors import check_whole
-from buff.flows.arrays import device_arrays
 from buff.flows.data import Problem
 from buff.flows.fit import FlowSettings, calibrate, estimate_cost, train_nodes
 from buff.flows.linear import LinearVelocity
@@ -16,6 +15,7 @@ from buff.flows.request import SampleRequest
 from buff.protocols import Array
 from buff.randomness import seed_from, training_seed
 from buff.solvers import get_solver
+from buff.trees import device_arrays
 
 __all__ = ["METHODS", "StepVelocity", "TeacherTrajectories", "distill", "simulate_teacher", "teaching_seed"]
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,13 +20,12 @@ from buff.errors import check_jobs, check_whole
 from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate, make_plan
-from buff.flows.data import Base, FlowMatchingData, RegressionSource
-from buff.flows.gaussian_part import GaussianPart
+from buff.flows.data import NOISE, FlowMatchingData, Source
+from buff.flows.linear import GaussianPart
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeModel, NodeRecord, Nodes, fit_node, limit_memorisation
+from buff.flows.nodes import Base, NodeModel, NodeRecord, Nodes, RegressionSource, fit_node, limit_memorisation
 from buff.flows.request import SampleRequest
 from buff.flows.smooth import SmoothedTrees
-from buff.flows.source import NOISE, Source
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
 from buff.randomness import seed_from, training_seed
@@ -51,7 +51,7 @@ class FlowSettings:
         Steps from source to data.
     solver : str
         Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
-    grid : str
+    grid : str or TimeGrid
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     trees : TreeSettings
         How the regressor of a node is grown, and on which device.
@@ -79,7 +79,7 @@ class FlowSettings:
 
     n_steps: int = 10
     solver: str | Solver = "ab2"
-    grid: str = "uniform"
+    grid: str | TimeGrid = "uniform"
     trees: TreeSettings = field(default_factory=TreeSettings)
     noise_budget: int = 150_000
     n_jobs: int | None = None
@@ -93,6 +93,8 @@ class FlowSettings:
         if self.max_memory is not None:
             check_whole("max_memory", self.max_memory, 1)
         check_jobs(self.n_jobs)
+        if not isinstance(self.verbose, bool | Integral) or self.verbose < 0:
+            raise ValueError(f"verbose must be 0 or 1, found {self.verbose!r}")
         if not isinstance(self.cache_dir, str | os.PathLike | None):
             raise TypeError(f"cache_dir must be a folder or None, found {self.cache_dir!r}")
         if self.cache_dir is not None and Path(self.cache_dir).exists() and not Path(self.cache_dir).is_dir():

@@ -1,20 +1,94 @@
-"""What is linear, in closed form: the velocity given state and condition, scores given the condition."""
+"""What is linear, in closed form: maps whose sums are exact, moments, the Gaussian part of a flow from noise."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
-from buff.flows.arrays import ReproducibleLinear, device_arrays
+from buff.fields import GaussianFlow
 from buff.protocols import Array
+from buff.records import checked_array, checked_record
+from buff.trees import device_arrays, to_numpy
 
-__all__ = ["ConditionalStandardizer", "LinearVelocity"]
+__all__ = ["ConditionalStandardizer", "GaussianPart", "LinearVelocity", "NodeFrame", "ReproducibleLinear"]
 
+#: Features are rounded to multiples of 2^-22, as fine as single precision; states stay below 2^6.
+_UNIT, _LARGEST = 2.0**-22, 2.0**6
+#: Rows multiplied at a time.
+_BLOCK = 8192
 #: Keeps the inverse of a covariance finite where columns determine each other.
 _RIDGE = 1e-6
 #: Rows at a time in double precision.
 _BATCH = 2**17
 #: Residuals are never stretched by more than the inverse of this.
 _NARROWEST = 1e-3
+
+
+@dataclass(frozen=True)
+class ReproducibleLinear:
+    """``x @ weights + bias``, float32.
+
+    BLAS adds in an order that depends on the number of rows and of threads. Features and weights are therefore
+    rounded to grids on which all products and sums fit into the 53 bits of a double: they are exact in any order.
+
+    Attributes
+    ----------
+    weights : float64 array of shape (f, d)
+        On its grid, in units of that of the features.
+    bias : float32 array of shape (d,)
+
+    Examples
+    --------
+    >>> double = ReproducibleLinear.of(2 * np.eye(1), np.ones(1))
+    >>> double(np.array([[0.25], [3.0]], np.float32)).ravel().tolist()
+    [1.5, 7.0]
+    """
+
+    weights: Array
+    bias: Array
+
+    @classmethod
+    def of(cls, weights: Array, bias: Array, device: str = "cpu") -> "ReproducibleLinear":
+        """The map with these weights (f, d) and bias (d,), rounded to their grid."""
+        xp, _ = device_arrays(device)
+        largest_sum = np.abs(weights).sum(axis=0).max(initial=1.0) * _LARGEST
+        unit = 2.0 ** np.ceil(np.log2(largest_sum / _UNIT / 2.0**53))
+        rounded = np.rint(weights / unit) * (unit * _UNIT)
+        return cls(xp.asarray(rounded), xp.asarray(bias, xp.float32))
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Named arrays in the memory of the processor: weights and bias."""
+        return {"weights": to_numpy(self.weights), "bias": to_numpy(self.bias)}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], name: str, shape: tuple[int | None, int | None] = (None, None)
+    ) -> "ReproducibleLinear":
+        """Inverse of :meth:`to_arrays`, of the arrays under a name; ``shape`` is that of the weights.
+
+        Raises
+        ------
+        ArchiveError
+            Arrays that are lost, have other shapes, or hold what is not finite.
+        """
+        checked_record(arrays, f"the linear part {name}", (f"{name}/weights", f"{name}/bias"))
+        weights = checked_array(arrays[f"{name}/weights"], f"{name}/weights", shape)
+        return cls(weights, checked_array(arrays[f"{name}/bias"], f"{name}/bias", weights.shape[1:]))
+
+    def to_device(self, device: str) -> "ReproducibleLinear":
+        """The same map where the arithmetic is done."""
+        xp, _ = device_arrays(device)
+        return ReproducibleLinear(xp.asarray(self.weights), xp.asarray(self.bias))
+
+    def __call__(self, features: Array) -> Array:
+        xp, _ = device_arrays("cpu" if isinstance(features, np.ndarray) else "cuda")
+        values = xp.empty((len(features), len(self.bias)), xp.float32)
+        for start in range(0, len(features), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            values[rows] = xp.rint(features[rows].astype(xp.float64) / _UNIT) @ self.weights
+        values += self.bias
+        return values
 
 
 @dataclass(frozen=True)
@@ -140,3 +214,109 @@ class ConditionalStandardizer:
     def inverse(self, z: Array, condition: Array) -> Array:
         """Inverse of :meth:`transform`."""
         return z * self.scale + self.shift(condition)
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianPart(GaussianFlow):
+    """A :class:`~buff.fields.GaussianFlow` of scores, whose arithmetic gives a row the same result in any batch.
+
+    Attributes
+    ----------
+    mean, basis, variances, noise, path
+        As in :class:`~buff.fields.GaussianFlow`.
+    n_conditions : int
+        Features of a condition, on which scores that are standardised do not depend linearly.
+
+    Examples
+    --------
+    >>> x1 = np.random.default_rng(0).standard_normal((1000, 2))
+    >>> part = GaussianPart.of_moments(LinearVelocity.from_noise(x1))
+    >>> weights, bias = part.at(1.0)
+    >>> bool(np.allclose(weights, np.eye(2)))
+    True
+    """
+
+    n_conditions: int = 0
+    _turn: tuple[ReproducibleLinear, ReproducibleLinear] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        nothing = np.zeros(len(self.mean))
+        turn = (ReproducibleLinear.of(self.basis, nothing), ReproducibleLinear.of(self.basis.T, nothing))
+        object.__setattr__(self, "_turn", turn)
+
+    @property
+    def turns(self) -> tuple[ReproducibleLinear, ReproducibleLinear]:
+        """The rotation into the frame, ``x @ U``, and back, ``y @ U.T``."""
+        return self._turn
+
+    @classmethod
+    def of_moments(cls, base: LinearVelocity, noise: float = 1.0) -> Self:
+        """From the moments of pairs whose x0 is independent noise."""
+        d = base.n_dims
+        rows = slice(d, 2 * d)
+        part = cls.of(base.mean[rows], base.covariance[rows, rows], noise)
+        return replace(part, n_conditions=len(base.mean) - 2 * d)
+
+    def to_device(self, device: str) -> Self:
+        """The same where the arithmetic is done."""
+        moved = replace(self)
+        forth, back = self._turn
+        object.__setattr__(moved, "_turn", (forth.to_device(device), back.to_device(device)))
+        return moved
+
+    def at(self, t: float) -> tuple[Array, Array]:
+        """``weights`` (d + c, d) and ``bias`` (d,) of the velocity ``[x, c] @ weights + bias`` at time t."""
+        weights, bias = self.velocity_map(t)
+        return np.vstack([weights, np.zeros((self.n_conditions, len(bias)))]), bias
+
+    def residual_scales(self, t: float) -> Array:
+        """Standard deviations of ``U^T (x1 - x0)`` about its mean given x_t, ``sqrt(e) n / a(t)``, shape (d,)."""
+        return np.sqrt(self.variances) * self.noise / self.scales(t)
+
+    def frame(self, t: float, device: str = "cpu") -> "NodeFrame":
+        """What a node at time t needs."""
+        xp, _ = device_arrays(device)
+        residual = self.residual_scales(t)
+        single = (xp.asarray(part, xp.float32) for part in (residual, residual / self.scales(t)))
+        return NodeFrame(self.to_device(device), t, *single)
+
+    def _rotate(self, x: Array) -> Array:
+        return self._turn[0](x)
+
+    def _rotate_back(self, y: Array) -> Array:
+        return self._turn[1](y)
+
+
+@dataclass(frozen=True, eq=False)
+class NodeFrame:
+    """The frame at a node: trees see ``[x, y, c]`` and predict ``U^T (v - u_Gauss)`` in units of its width.
+
+    Attributes
+    ----------
+    gaussian : GaussianPart
+    t : float
+    target_scale : float32 array of shape (d,)
+        Units of the targets: standard deviations that the Gaussian part leaves.
+    frame_scale : float32 array of shape (d,)
+        The same over a(t): from predictions to dy/dt.
+    """
+
+    gaussian: GaussianPart
+    t: float
+    target_scale: Array
+    frame_scale: Array
+
+    def features(self, x: Array, condition: Array | None = None, y: Array | None = None) -> Array:
+        """``[x, y, c]`` of shape (n, 2 d + c); y is worked out unless it is known."""
+        xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
+        y = self.gaussian.to_frame(x, self.t) if y is None else y
+        return xp.concatenate([x, y] if condition is None else [x, y, condition], axis=1)
+
+    def targets(self, residual: Array) -> Array:
+        """What trees learn of ``v - u_Gauss`` (n, d)."""
+        return self.gaussian._rotate(residual) / self.target_scale
+
+    def velocity(self, prediction: Array) -> Array:
+        """Inverse of :meth:`targets`."""
+        return self.gaussian._rotate_back(prediction * self.target_scale)

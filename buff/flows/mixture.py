@@ -136,7 +136,7 @@ class MixtureModel:
         return x
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
-        """A JSON-serialisable record, named arrays, and trees in UBJSON."""
+        """A JSON-serialisable record, named arrays, and trees."""
         parts = [model.to_arrays() for model in self.models]
         record = {"classes": self.classes.names, "models": [part[0] for part in parts]}
         arrays = {f"class_{k}/{key}": a for k, part in enumerate(parts) for key, a in part[1].items()}

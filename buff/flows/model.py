@@ -9,12 +9,10 @@ import numpy as np
 
 from buff import kernels
 from buff.fields import NodeField
-from buff.flows.arrays import ReproducibleLinear, device_arrays, to_numpy
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.compiled import CompiledFlow
 from buff.flows.cost import CostEstimate
-from buff.flows.gaussian_part import GaussianPart
-from buff.flows.linear import ConditionalStandardizer
+from buff.flows.linear import ConditionalStandardizer, GaussianPart, ReproducibleLinear
 from buff.flows.nodes import NodeModel, Nodes
 from buff.flows.request import SampleRequest
 from buff.flows.smooth import load_trees
@@ -22,6 +20,7 @@ from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.records import checked_array, checked_list, checked_number, checked_record, require
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
+from buff.trees import Booster, device_arrays, to_numpy
 
 __all__ = ["FlowModel"]
 
@@ -112,6 +111,11 @@ class FlowModel:
             fused = kernels.native() is None or kernels.is_exact()
             return kernels.backend() if fused else f"{kernels.backend()}, trees only"
         return f"xgboost ({self.compiled})"
+
+    @property
+    def unfit_trees(self) -> int:
+        """Nodes whose trees bytes cannot hold: XGBoost predicts them, and files keep its own format."""
+        return sum(isinstance(getattr(node.trees, "trees", node.trees), Booster) for node in self.nodes)
 
     @property
     def n_conditions(self) -> int:
@@ -218,7 +222,7 @@ class FlowModel:
         return self.calibration(scores) if last and self.calibration else scores
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
-        """A JSON-serialisable record, named arrays, and trees in UBJSON.
+        """A JSON-serialisable record, named arrays, and trees: see :func:`buff.trees.stored_trees`.
 
         Raises
         ------
@@ -245,7 +249,7 @@ class FlowModel:
             "seed": str(self.seed),
             "tree_features": "both" if any(node.frame for node in self.nodes) else "scores",
         }
-        return record, arrays, {f"{i}.ubj": m.trees.to_bytes() for i, m in enumerate(self.nodes) if m.trees}
+        return record, arrays, {f"{i}.trees": node.trees_bytes() for i, node in enumerate(self.nodes) if node.trees}
 
     @classmethod
     def from_arrays(
@@ -268,23 +272,27 @@ class FlowModel:
         features, d = shape
 
         def node(i: int) -> NodeModel:
-            base, blob = ReproducibleLinear.from_arrays(arrays, f"linear/{i}", shape), blobs.get(f"{i}.ubj")
+            base = ReproducibleLinear.from_arrays(arrays, f"linear/{i}", shape)
+            blob = blobs.get(f"{i}.trees", blobs.get(f"{i}.ubj"))  # UBJSON alone until 0.2
             require((records[i].rounds > 0) == (blob is not None), f"node {i} has lost its trees, or others' instead")
-            trees = None if blob is None else load_trees(blob, d, device)
             framed = gaussian if record.get("tree_features") == "both" else None
+            trees = None if blob is None else load_trees(blob, d, device, features + d * (framed is not None))
             return NodeModel(base.to_device(device), trees, framed.frame(times[i], device) if framed else None)
 
         standardizer = calibration = gaussian = None
-        if "gaussian/mean" in arrays:
+        there = {key.split("/")[0] for key in arrays}
+        if "gaussian" in there:
+            checked_record(arrays, "the Gaussian part", (f"gaussian/{name}" for name in _GAUSSIAN))
             weights = arrays["linear/0/weights"]
             parts = {name: arrays[f"gaussian/{name}"] for name in _GAUSSIAN}
             n_conditions = len(weights) - weights.shape[1]
             gaussian = GaussianPart(**parts, noise=record["noise"], n_conditions=n_conditions).to_device(device)
-        if "frame/scale" in arrays:
+        if "frame" in there:
+            checked_record(arrays, "the frame of a condition", ("frame/scale",))
             shift = ReproducibleLinear.from_arrays(arrays, "frame", (features - d, d))
             scale = checked_array(arrays["frame/scale"], "frame/scale", (d,), low=1e-30)
             standardizer = ConditionalStandardizer(shift, scale).to_device(device)
-        if "margins/smooth" in arrays:
+        if "margins" in there:
             calibration = MarginalCalibration.from_arrays(arrays, "margins", d)
         solver, grid = record["solver"], checked_list(record["grid"], "grid", (int, float))
         require(isinstance(solver, str), "the solver has no name")

@@ -3,20 +3,18 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from buff.flows.arrays import ReproducibleLinear, device_arrays
-from buff.flows.data import Base, FlowMatchingData, Problem, RegressionSource
-from buff.flows.gaussian_part import GaussianPart, NodeFrame
-from buff.flows.linear import LinearVelocity
+from buff.flows.data import FlowMatchingData, Problem
+from buff.flows.linear import GaussianPart, LinearVelocity, NodeFrame, ReproducibleLinear
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
 from buff.records import checked_number, checked_record, require
-from buff.trees import Booster, FlatForest, TreeSettings, flattened
+from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened, stored_trees
 
-__all__ = ["NodeModel", "NodeRecord", "Nodes", "fit_node", "limit_memorisation"]
+__all__ = ["Base", "NodeModel", "NodeRecord", "Nodes", "RegressionSource", "fit_node", "limit_memorisation"]
 
 #: Rows on which a node is validated, and early stopping decides.
 _VALIDATION_ROWS = 20_000
@@ -24,6 +22,33 @@ _VALIDATION_ROWS = 20_000
 _ROWS_A_SPLIT = 6.0
 #: Share of distinct conditions from which on they are taken to name rows, and values of a feature told apart then.
 _NAMED, _FINE_BINS = 0.01, 256
+
+
+class Base(Protocol):
+    """The part of a field that needs no trees."""
+
+    def at(self, t: float) -> tuple[Array, Array]:
+        """``weights`` (d + c, d) and ``bias`` (d,) of ``[x, c] @ weights + bias`` at time t."""
+        ...
+
+
+class RegressionSource(Protocol):
+    """What nodes are trained on."""
+
+    @property
+    def n_dims(self) -> int: ...
+    @property
+    def n_conditions(self) -> int: ...
+    @property
+    def random(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def base(self, rng: np.random.Generator) -> Base: ...
+    def problem(self, t: float, n_draws: int, rng: Any, device: str = "cpu") -> Problem: ...
+    def to_device(self, device: str) -> "RegressionSource": ...
+    def subset(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
+    def held_out(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
+    def has_closed_form(self, t: float) -> bool: ...
+    def is_uninformative(self, t: float) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -127,6 +152,11 @@ class NodeModel:
             return velocity + self.trees(_joined(x, condition))
         return velocity + self.frame.velocity(self.trees(self.frame.features(x, condition)))
 
+    def trees_bytes(self) -> bytes:
+        """Inverse of :func:`buff.flows.smooth.load_trees`."""
+        assert self.trees is not None
+        return self.trees.to_bytes() if isinstance(self.trees, SmoothedTrees) else stored_trees(self.trees)
+
     @property
     def frame_velocity(self) -> Callable[[Array, Array, Array | None], Array] | None:
         """dy/dt from x, y and the condition, where the trees are asked in a frame."""
@@ -219,11 +249,11 @@ def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSetting
     features, targets, weights = problem
     d = targets.shape[1]
     n_inputs, n_rows = features.shape[1] - d, len(features) // n_draws
-    degree = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
+    degree, triples = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
     if not degree or not isinstance(base, GaussianPart):
         return None
     w = features[:, d:]
-    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, n_draws=n_draws)
+    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, triples=triples, n_draws=n_draws)
     for start in range(0, len(w), 2**16):
         rows = slice(start, start + 2**16)
         targets[rows] -= ridge(w[rows])

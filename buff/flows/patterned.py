@@ -7,25 +7,23 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from buff.flows.arrays import ReproducibleLinear
 from buff.flows.calibration import MarginalCalibration
 from buff.flows.cost import CostEstimate
-from buff.flows.data import FlowMatchingData
+from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import FlowSettings, train_flow
-from buff.flows.linear import ConditionalStandardizer
+from buff.flows.linear import ConditionalStandardizer, ReproducibleLinear
 from buff.flows.model import FlowModel
 from buff.flows.nodes import Nodes
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
-from buff.flows.source import NOISE, Source
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Mask, Numbers
 from buff.randomness import EventNoise, seed_from, training_seed
 
-__all__ = ["PatternedData", "PatternedFlow", "train_patterned", "train_rows"]
+__all__ = ["PATTERN_STREAM", "PatternedData", "PatternedFlow", "train_patterned"]
 
 #: Stream of an event's random numbers that chooses its pattern.
-_PATTERN = 2**31 + 2
+PATTERN_STREAM = 2**31 + 2
 #: Events from which a calibration is read, rows from which on a flow needs none, and values a column has to have.
 _CALIBRATION_DRAWS, _ENOUGH_ROWS, _FEWEST_VALUES = 15_000, 5_000, 200
 
@@ -51,7 +49,7 @@ class PatternedData:
         cls,
         x1: tuple[Array, Array],
         atoms: Sequence[Array],
-        condition: Array | None = None,
+        condition: Numbers | None = None,
         sample_weight: Array | None = None,
         source: Source = NOISE,
     ) -> "PatternedData | None":
@@ -97,6 +95,11 @@ class PatternedFlow:
     def backend(self) -> str:
         """What evaluates the trees, as of the flow."""
         return self.flow.backend
+
+    @property
+    def unfit_trees(self) -> int:
+        """Nodes whose trees bytes cannot hold."""
+        return self.flow.unfit_trees
 
     @property
     def records(self) -> Nodes:
@@ -171,8 +174,7 @@ class PatternedFlow:
 
     def _given(self, batch: SampleRequest) -> tuple[SampleRequest, Indices]:
         """The request of the flow, and the pattern of each event."""
-        noise = EventNoise(batch.seed, batch.first_event, _PATTERN + batch.stream, batch.chosen, batch.words)
-        u = noise.normal(batch.n, 1)[:, 0]
+        u = pattern_noise(batch)[:, 0]
         condition = batch.condition
         if condition is not None and len(condition) == 1:
             condition = np.broadcast_to(condition, (batch.n, condition.shape[1]))
@@ -180,21 +182,14 @@ class PatternedFlow:
         return replace(batch, condition=_beside(self.patterns.features[classes], condition)), classes
 
 
-def train_rows(
-    data: FlowMatchingData | PatternedData,
-    settings: FlowSettings,
-    *,
-    calibrated: Array | None = None,
-    seed: int | None = None,
-) -> FlowModel | PatternedFlow:
-    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
-    if isinstance(data, PatternedData):
-        return train_patterned(data, settings, calibrated=calibrated, seed=seed)
-    return train_flow(data, settings, calibrated=calibrated, seed=seed)
+def pattern_noise(batch: SampleRequest) -> Array:
+    """The standard normal numbers (n, 1) that choose the patterns of events."""
+    noise = EventNoise(batch.seed, batch.first_event, PATTERN_STREAM + batch.stream, batch.chosen, batch.words)
+    return noise.normal(batch.n, 1)
 
 
 def train_patterned(
-    data: PatternedData, settings: FlowSettings, *, calibrated: Array | None = None, seed: int | None = None
+    data: PatternedData, settings: FlowSettings, *, calibrated: Mask | None = None, seed: int | None = None
 ) -> PatternedFlow:
     """Fit the flow of the values.
 
@@ -221,5 +216,5 @@ def _identity(values: FlowMatchingData) -> ConditionalStandardizer:
     return ConditionalStandardizer(ReproducibleLinear(np.zeros((c, d)), np.zeros(d)), np.ones(d, np.float32))
 
 
-def _beside(features: Array, condition: Array | None) -> Array:
+def _beside(features: Numbers, condition: Numbers | None) -> Array:
     return features if condition is None else np.concatenate([features, condition], axis=1).astype(np.float32)

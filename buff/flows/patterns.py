@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from buff.protocols import Array, Indices
+from buff import kernels
+from buff.protocols import Array, Indices, Numbers, Scores, Weights
 
 __all__ = ["AtomPatterns"]
 
@@ -71,7 +72,7 @@ class AtomPatterns:
         cls,
         x1: tuple[Array, Array],
         intervals: Sequence[Array],
-        sample_weight: Array | None = None,
+        sample_weight: Weights | None = None,
         condition: Array | None = None,
     ) -> "AtomPatterns | None":
         """Patterns of rows of scores; None where no score has atoms, or where conditions are too many.
@@ -127,7 +128,7 @@ class AtomPatterns:
         """Scores of values among values, in pairs (low, high); those on an atom may be anything."""
         return self._values(x1[0], classes, -_ALL), self._values(x1[1], classes, _ALL)
 
-    def merge(self, scores: Array, classes: Indices) -> Array:
+    def merge(self, scores: Scores, classes: Indices) -> Array:
         """Scores (n, d), float64, of the learned ones and patterns."""
         out = np.empty((len(classes), len(self.intervals)))
         learned = {int(j): i for i, j in enumerate(self.learned)}
@@ -143,11 +144,11 @@ class AtomPatterns:
                 out[rows, j] = self._ranked(ndtr(scores[rows, learned[j]].astype(np.float64)), j)
         return out
 
-    def draw(self, u: Array, condition: Array | None = None) -> Indices:
+    def draw(self, u: Numbers, condition: Numbers | None = None) -> Indices:
         """Numbers of patterns, from uniform numbers and conditions of rows."""
         if self.conditions is None or condition is None:
             return np.asarray(np.searchsorted(self.cumulative[0, :-1], u, side="right"))
-        cell = np.argmin([((condition - own) ** 2).sum(axis=1) for own in self.conditions], axis=0)
+        cell = np.argmin([_distance(condition, own) for own in self.conditions], axis=0)
         classes = np.empty(len(u), np.intp)
         for c in np.unique(cell):
             rows = cell == c
@@ -168,7 +169,7 @@ class AtomPatterns:
         names: dict[str, Any] = {name: arrays[name] for name in ("states", "cumulative", "features", "margins")}
         return cls(intervals, **names, conditions=arrays.get("conditions"))
 
-    def _values(self, scores: Array, classes: Indices, anything: float) -> Array:
+    def _values(self, scores: Scores, classes: Indices, anything: float) -> Array:
         columns = []
         for j in self.learned:
             own, atoms = scores[:, j].astype(np.float64), self.intervals[j]
@@ -180,16 +181,43 @@ class AtomPatterns:
             columns.append(own.astype(np.float32))
         return np.column_stack(columns)
 
-    def _ranked(self, v: Array, j: int) -> Array:
+    def _ranked(self, v: Numbers, j: int) -> Array:
         """Scores of ranks among the values of a column."""
+        starts, below, free = self._between(j)
+        own = np.clip(v, self.margins[j], 1 - self.margins[j]) * free
+        return ndtri(own + below[np.searchsorted(starts, own)])
+
+    def _between(self, j: int) -> tuple[Numbers, Numbers, float]:
+        """Ranks among values at which atoms start, ranks that the first 0, 1, ... atoms own, those of values."""
         atoms = self.intervals[j]
         width = np.diff(atoms, axis=1).ravel()
-        own = np.clip(v, self.margins[j], 1 - self.margins[j]) * (1 - width.sum())
-        starts = atoms[:, 0] - np.concatenate([[0.0], np.cumsum(width)[:-1]])
-        return ndtri(own + np.where(own[:, None] > starts, width, 0).sum(axis=1))
+        below = np.concatenate([[0.0], np.cumsum(width)])
+        return np.maximum.accumulate(atoms[:, 0] - below[:-1]), below, float(1 - width.sum())
+
+    def packed(self) -> bytes:
+        """The patterns as the C++ sampler reads them."""
+        (m, K), (_, f) = self.cumulative.shape, self.features.shape
+        cells = np.empty((m, 0), np.float32) if self.conditions is None else np.asarray(self.conditions, np.float32)
+        head = np.array([len(self.intervals), K, m, f, cells.shape[1]], np.int32).tobytes()
+        parts = [head, kernels.sized(self.states.astype(np.int32)), kernels.sized(self.cumulative)]
+        parts += [kernels.sized(cells), kernels.sized(self.features)]
+        learned = set(self.learned.tolist())
+        for j, atoms in enumerate(self.intervals):
+            starts, below, free = self._between(j)
+            parts.append(np.array([j in learned], np.int32).tobytes() + kernels.doubles(free, self.margins[j]))
+            parts += [kernels.sized(own) for own in (starts, below, ndtri(atoms.mean(axis=1)))]
+        return b"".join(parts)
 
 
-def _states(x1: tuple[Array, Array], j: int, atoms: Array) -> Indices:
+def _distance(condition: Array, own: Array) -> Numbers:
+    """Squared distances of rows from one, added column by column."""
+    total = np.zeros(len(condition))
+    for column, value in zip(condition.T, own, strict=True):
+        total += (column.astype(np.float64) - np.float64(value)) ** 2
+    return total
+
+
+def _states(x1: tuple[Array, Array], j: int, atoms: Numbers) -> Indices:
     if not len(atoms):
         return np.full(len(x1[0]), -1)
     u = 0.5 * (ndtr(x1[0][:, j].astype(np.float64)) + ndtr(x1[1][:, j].astype(np.float64)))
@@ -251,7 +279,7 @@ def _classes(states: Indices) -> Indices:
     return classes
 
 
-def _condition_cells(condition: Array | None) -> tuple[Array | None, Indices] | None:
+def _condition_cells(condition: Numbers | None) -> tuple[Array | None, Indices] | None:
     if condition is None:
         return None, np.zeros(1, np.intp)
     cells, cell, counts = np.unique(condition, axis=0, return_inverse=True, return_counts=True)

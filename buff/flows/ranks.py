@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Scores
 
 __all__ = ["BinnedCounts", "BinnedRanks"]
 
@@ -63,7 +63,7 @@ class BinnedRanks:
             rows[k] = np.interp(ndtr(_Z), at, np.repeat(distinct, 2))
         return cls(_filled(rows)), (_scores(low), _scores(high))
 
-    def values(self, scores: Array, bins: Array) -> Array:
+    def values(self, scores: Scores, bins: Integers) -> Array:
         """Values of scores, interpolated between the quantiles of their bins."""
         place = np.clip((np.asarray(scores, np.float64) + _MOST) * ((_KNOTS - 1) / (2 * _MOST)), 0, _KNOTS - 1)
         left = np.minimum(place.astype(np.intp), _KNOTS - 2)
@@ -72,7 +72,7 @@ class BinnedRanks:
         start = bins * _KNOTS + left
         return flat[start] * (1 - part) + flat[start + 1] * part
 
-    def calibrated(self, drawn: Array, bins: Array) -> "BinnedRanks":
+    def calibrated(self, drawn: Array, bins: Integers) -> "BinnedRanks":
         """The maps after a monotone correction that makes drawn scores standard normal in every bin with enough."""
         quantiles = self.quantiles.copy()
         for k in np.unique(bins):
@@ -129,7 +129,7 @@ class BinnedCounts:
         lower = np.where(values > 0, cdf[bins, values - 1], 0.0)
         return cls(cdf), (_scores(lower), _scores(upper))
 
-    def values(self, scores: Array, bins: Array) -> Array:
+    def values(self, scores: Scores, bins: Integers) -> Array:
         """Whole numbers of scores."""
         width = self.cdf.shape[1]
         keys = (self.cdf * (1 - 1e-12) + 2 * np.arange(len(self.cdf))[:, None]).ravel()

@@ -1,8 +1,10 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
+import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -12,7 +14,7 @@ from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords
 
-__all__ = ["SampleRequest", "condition_normals", "dequantization_noise"]
+__all__ = ["FARTHEST", "SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
 
 T = TypeVar("T")
 
@@ -21,6 +23,10 @@ T = TypeVar("T")
 _START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
 #: Events a batch: their states and leaves stay in the cache.
 _BATCH = 8192
+#: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
+_VALUE = 16
+#: A normal score lies farther out with a probability of 1e-15.
+FARTHEST = np.float32(8)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class SampleRequest:
     stream: int = _START
     chosen: Indices | None = None
     words: SharedWords | None = field(default=None, repr=False)
+    #: Numbers of events of finished batches that left the range of normal scores: see :meth:`within`.
+    clipped: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_whole("n", self.n, 0)
@@ -109,6 +117,25 @@ class SampleRequest:
             return replace(part, chosen=self.chosen[start : start + n])
         return replace(part, first_event=self.first_event + start)
 
+    def within(self, scores: Array) -> Array:
+        """Normal scores (n, d) cut to [-8, 8], beyond which no event of any sample lies; those that did are counted."""
+        beyond = abs(scores) > FARTHEST
+        if not beyond.any():
+            return scores
+        self.clipped.append(int(np.count_nonzero(beyond.any(axis=1))))
+        return np.clip(scores, -FARTHEST, FARTHEST)
+
+    def tell_clipped(self) -> int:
+        """Number of events that :meth:`within` has cut, of which the user is warned."""
+        n = sum(self.clipped)
+        if n:
+            warnings.warn(
+                f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
+                "not to be trusted there; take more n_steps, or conditions like those of the training",
+                stacklevel=5,
+            )
+        return n
+
     def batches(self) -> Iterator["SampleRequest"]:
         """The events in batches, in order."""
         size = self.batch_size or _BATCH
@@ -119,6 +146,22 @@ class SampleRequest:
         # trees release the interpreter's lock while they predict, so threads are enough
         run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+class ScoreModel(Protocol):
+    """What draws scores: a :class:`~buff.flows.FlowModel`, a mixture of them, a network with its solver."""
+
+    def draw(self, batch: SampleRequest) -> Array:
+        """Scores of one batch of events, (n, d)."""
+        ...
+
+    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
+        """Scores of all events at the start and after every step."""
+        ...
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
+        """A JSON-serialisable record, named arrays, named blobs."""
+        ...
 
 
 def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:
@@ -135,3 +178,41 @@ def _rows(part: Array | None, start: int, n: int) -> Array | None:
     if part is None:
         return None
     return np.broadcast_to(part, (n, part.shape[1])) if len(part) == 1 else part[start : start + n]
+
+
+def _machine_memory() -> int | None:
+    """Bytes of main memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return None
+
+
+def checked_number(n_samples: object, n_values: int) -> int:
+    """The number of events of a sample whose events have ``n_values`` values each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no number of events.
+    MemoryError
+        The events need more than the main memory of the machine.
+
+    Examples
+    --------
+    >>> checked_number(1000, 5)
+    1000
+    """
+    n, limit = check_whole("n_samples", n_samples, 0), _machine_memory()
+    needed = _VALUE * n * n_values
+    if limit is not None and needed > limit:
+        raise MemoryError(
+            f"n_samples={n:,} events of {n_values} values need {_size(needed)} and this machine has {_size(limit)}: "
+            f"draw some at a time, such as sample(100_000, first_event=0), or into a file with `buff sample`"
+        )
+    return n
+
+
+def _size(n_bytes: float) -> str:
+    unit, factor = ("TB", 1e12) if n_bytes >= 1e12 else ("GB", 1e9)
+    return f"{n_bytes / factor:,.3g} {unit}" if n_bytes < 1e3 * factor else f"{n_bytes / factor:,.0f} {unit}"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,33 +11,18 @@ from sklearn.utils.validation import check_is_fitted
 from buff.archive import Archive, nested, write_archive
 from buff.errors import check_whole
 from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
+from buff.flows.request import checked_number
 from buff.generators.conditions import requested_conditions, split_conditions
 from buff.generators.persistence import checked_parameters, draw_two, from_json, pack, to_json
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
-from buff.protocols import Array, Field
+from buff.protocols import Array, ConditionLike, Field, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["EventGenerator", "ScoreModel", "TableGenerator"]
-
-
-class ScoreModel(Protocol):
-    """What draws scores: a :class:`buff.flows.FlowModel`, a mixture of them, a network with its solver."""
-
-    def draw(self, batch: SampleRequest) -> Array:
-        """Scores of one batch of events, (n, d)."""
-        ...
-
-    def trajectory(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of all events at the start and after every step."""
-        ...
-
-    def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
-        """A JSON-serialisable record, named arrays, named blobs."""
-        ...
+__all__ = ["EventGenerator", "TableGenerator"]
 
 
 class TableGenerator(BaseEstimator):  # type: ignore[misc]
@@ -45,7 +30,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    model_ : ScoreModel
+    model_ : buff.flows.ScoreModel
         The fitted model, arrays only.
     space_ : TableTransformer
         The map between table and normal scores.
@@ -53,6 +38,8 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         Kinds and bounds of the columns; prints as a table.
     condition_schema_ : Schema or None
         Likewise of the condition.
+    n_clipped_ : int
+        Events of the last sample whose scores left [-8, 8] and were clipped, of which the user was warned.
     """
 
     random_state: Any
@@ -111,11 +98,13 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
             raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
         return model
 
-    def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
+    def _learn(
+        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
+    ) -> None:
         """Fit ``space_`` and ``model_``, where events are drawn from noise."""
         raise NotImplementedError
 
-    def _fit_encoder(self, condition: Any, sample_weight: Any, n_rows: int) -> Array | None:
+    def _fit_encoder(self, condition: ConditionLike, sample_weight: WeightsLike, n_rows: int) -> Array | None:
         """Features of the conditions, (n_rows, c)."""
         self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)
         if self._encoder is None:
@@ -125,11 +114,11 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"condition has {len(features)} rows, X has {n_rows}: they must agree")
         return features
 
-    def _positive_weights(self, sample_weight: Any, X: Any, condition: Any = None) -> Any:
+    def _positive_weights(self, sample_weight: WeightsLike, X: Any, condition: Any = None) -> Any:
         """Weights of which none is negative, by the policy ``negative_weights``."""
         if sample_weight is None:
             return None
-        given = {"condition": condition, "schema": self.schema, "verbose": self.verbose}
+        given: dict[str, Any] = {"condition": condition, "schema": self.schema, "verbose": self.verbose}
         return resolve_negative_weights(sample_weight, self.negative_weights, X, **given)
 
     def _check_parameters(self) -> None:
@@ -141,7 +130,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         self.schema_ = getattr(self.space_, "schema_", None)
         self.condition_schema_ = None if self._encoder is None else self._encoder.schema
 
-    def _sampling_seed(self, random_state: Any) -> int:
+    def _sampling_seed(self, random_state: RandomState) -> int:
         """None is the seed of the training, unless that was drawn too."""
         if random_state is None and self.random_state is not None:
             return self._seed
@@ -164,7 +153,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
             raise ValueError("the model was fitted without condition: fit it with one")
         return self._encoder.parse(texts)
 
-    def _condition_features(self, condition: Any) -> Array | None:
+    def _condition_features(self, condition: ConditionLike) -> Array | None:
         """Features of conditions that are asked for."""
         if self._encoder is not None:
             return self._encoder.transform(condition)
@@ -174,9 +163,14 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of one batch of events."""
-        return self._decode(self.model_.draw(batch), batch)
+        return self._decode(batch.within(self.model_.draw(batch)), batch)
 
-    def _decode(self, scores: Array, batch: SampleRequest) -> tuple[Array, ...]:
+    def _drawn(self, request: SampleRequest) -> Iterator[tuple[Array, ...]]:
+        """Columns of all batches; in the end the user is told of events whose scores had to be clipped."""
+        yield from request.map(self._draw)
+        self.n_clipped_ = request.tell_clipped()
+
+    def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of scores."""
         columns: tuple[Array, ...] = self.space_.decode(scores)
         return columns
@@ -230,16 +224,16 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.string = True
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
         return tags
 
 
 class EventGenerator(ScoredEvents, TableGenerator):
     """A generator that draws events from noise, given conditions or not."""
 
-    def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: TableLike, y: object = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
+    ) -> Self:
         """Learn the distribution of the rows of X, given their conditions.
 
         Parameters
@@ -260,7 +254,8 @@ class EventGenerator(ScoredEvents, TableGenerator):
         MemoryError
             The fit needs more than ``max_memory``.
         """
-        X, condition = split_conditions(X, condition)
+        if condition is not None:
+            X, condition = split_conditions(X, condition)
         self._learn(*self._read(X, condition, sample_weight), condition)
         return self
 
@@ -268,8 +263,8 @@ class EventGenerator(ScoredEvents, TableGenerator):
         self,
         n_samples: int = 1,
         *,
-        condition: Any = None,
-        random_state: Any = None,
+        condition: ConditionLike | Columns = None,
+        random_state: RandomState = None,
         first_event: int = 0,
         batch_size: int | None = None,
         return_condition: bool = False,
@@ -281,7 +276,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         Parameters
         ----------
         n_samples : int
-            Number of events, or of events for a single condition.
+            Number of events, or of events for a single condition; MemoryError if the machine cannot hold them.
         condition : table, array or mapping, optional
             One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
             left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
@@ -303,10 +298,12 @@ class EventGenerator(ScoredEvents, TableGenerator):
         """
         check_is_fitted(self)
         request, drawn = self._request(n_samples, condition, random_state, first_event, batch_size)
-        events = self._restore(request.map(self._draw))
+        events = self._restore(self._drawn(request))
         return (events, drawn) if return_condition else events
 
-    def trajectory(self, n_samples: int = 1, *, condition: Any = None, random_state: Any = None) -> Iterator[Any]:
+    def trajectory(
+        self, n_samples: int = 1, *, condition: ConditionLike = None, random_state: RandomState = None
+    ) -> Iterator[Any]:
         """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
         check_is_fitted(self)
         request, _ = self._request(n_samples, condition, random_state)
@@ -314,7 +311,9 @@ class EventGenerator(ScoredEvents, TableGenerator):
         for scores in self.model_.trajectory(request):
             yield self.space_.template_.restore(self._decode(scores, batch))
 
-    def _read(self, X: Any, condition: Any, sample_weight: Any) -> tuple[Columns, Array | None, Any]:
+    def _read(
+        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
+    ) -> tuple[Columns, Array | None, Any]:
         """Validate everything: columns, features of the conditions, weights of which none is negative."""
         self._check_parameters()
         sample_weight = self._positive_weights(sample_weight, X, condition)
@@ -325,13 +324,13 @@ class EventGenerator(ScoredEvents, TableGenerator):
     def _request(
         self,
         n_samples: int,
-        condition: Any,
-        random_state: Any,
+        condition: ConditionLike | Columns,
+        random_state: RandomState,
         first_event: int = 0,
         batch_size: int | None = None,
     ) -> tuple[SampleRequest, Any]:
         """The events that are asked for, and their conditions in the user's container."""
-        n, first_event = check_whole("n_samples", n_samples, 0), check_whole("first_event", first_event, 0)
+        n, first_event = checked_number(n_samples, self.n_features_in_), check_whole("first_event", first_event, 0)
         seed = self._sampling_seed(random_state)
         drawn, features, n = self._conditions(n, condition, seed, first_event)
         return SampleRequest(n, seed, first_event, features, None, batch_size, self.n_jobs), drawn

@@ -23,14 +23,18 @@ from buff.flows import (
     Source,
     distill,
     teaching_seed,
-    train_rows,
 )
 from buff.generators.any_given import AnyGiven
-from buff.generators.classes import ClassEstimator, find_classes, pinned_schema
 from buff.generators.deployment import Deployable
-from buff.generators.parameters import smooth_of
-from buff.generators.structured import rows_as_scores
-from buff.protocols import Array
+from buff.generators.parameters import smooth_of, train_rows
+from buff.generators.structured import (
+    ClassEstimator,
+    find_classes,
+    pinned_schema,
+    rows_as_scores,
+)
+from buff.grids import TimeGrid
+from buff.protocols import ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
@@ -63,7 +67,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Steps from noise to data.
     solver : str
         Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
-    grid : str
+    grid : str or TimeGrid
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     n_estimators : int
         Boosting rounds a node, at most; 0 leaves a Gaussian copula.
@@ -102,7 +106,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         How categories are laid out.
     relations : "auto", list of relations or None
         Exact relations of columns (:mod:`buff.tables.relations`) that generated rows keep: those that hold in every
-        row, stated ones, or none.
+        row, stated ones, or none. Orders that rows hardly come close to breaking are kept by swaps of two values.
     atoms : {"together", "apart"}
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.
@@ -171,12 +175,12 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         n_steps: int = 10,
         solver: str = "ifab2",
         *,
-        grid: str = "dense1.5",
+        grid: str | TimeGrid = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,
         reg_lambda: float = 30.0,
-        noise_budget: int = 140_000,
+        noise_budget: int = 120_000,
         coupling: Any = "independent",
         classes: str = "auto",
         negative_weights: str = "error",
@@ -196,13 +200,15 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         n_jobs: int | None = None,
         max_memory: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
         parameters = dict(locals())
         super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
-    def plan(self, X: Any, *, condition: Any = None, sample_weight: Any = None) -> CostEstimate:
+    def plan(
+        self, X: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
+    ) -> CostEstimate:
         """What :meth:`fit` would cost: rows, memory, disk, minutes. Takes a second or two, and trains nothing.
 
         Raises
@@ -225,7 +231,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         *,
         method: str = "velocity",
         n_samples: int = 300_000,
-        random_state: Any = None,
+        random_state: RandomState = None,
         **parameters: Any,
     ) -> "BUFF":
         """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
@@ -284,7 +290,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
             student._set_model(model, model.cost)
         return student
 
-    def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
+    def _learn(
+        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
+    ) -> None:
         classes = self._classes(condition, features, sample_weight)
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
@@ -300,26 +308,28 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
 
-    def _classes(self, condition: Any, features: Array | None, sample_weight: Any) -> Classes | None:
+    def _classes(
+        self, condition: ConditionLike, features: Numbers | None, sample_weight: WeightsLike
+    ) -> Classes | None:
         """The classes that get a flow of their own."""
         if features is None and self.classes == "auto":
             return None
         return find_classes(self.classes, self._encoder, condition, features, sample_weight)
 
     def _data(
-        self, columns: Columns, features: Array | None, sample_weight: Any
+        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
     ) -> FlowMatchingData | PatternedData:
         """The rows as scores, with the source they start from."""
         return self._rows(self.space_, columns, features, sample_weight)
 
     def _rows(
-        self, space: TableTransformer, columns: Columns, features: Array | None, sample_weight: Any
+        self, space: TableTransformer, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
     ) -> FlowMatchingData | PatternedData:
         how: dict[str, Any] = {"together": self.atoms == "together", "source": Source(coupling=self.get_coupling())}
         return rows_as_scores(space, columns, features, sample_weight, **how)
 
     def _class_subsets(
-        self, classes: Classes, columns: Columns, features: Array, sample_weight: Any
+        self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike
     ) -> Iterator[tuple[TableTransformer, FlowMatchingData | PatternedData]]:
         """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
         numbers, schema = classes.numbers(features), pinned_schema(self.space_.schema_)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from buff.flows.request import condition_normals
-from buff.protocols import Array
+from buff.protocols import Array, ConditionLike, TableLike
 from buff.tables import read
 from buff.transforms import ConditionEncoder
 from buff.transforms.conditions import read_any
@@ -14,7 +14,7 @@ from buff.transforms.conditions import read_any
 __all__ = ["requested_conditions", "split_conditions"]
 
 
-def split_conditions(X: Any, condition: Any) -> tuple[Any, Any]:
+def split_conditions(X: TableLike, condition: ConditionLike) -> tuple[Any, Any]:
     """The table without the columns that ``condition`` names, and these; both as they are where it names none.
 
     Raises
@@ -39,7 +39,7 @@ def split_conditions(X: Any, condition: Any) -> tuple[Any, Any]:
 
 
 def requested_conditions(
-    encoder: ConditionEncoder, n: int, condition: Any, seed: int, first_event: int
+    encoder: ConditionEncoder, n: int, condition: ConditionLike, seed: int, first_event: int
 ) -> tuple[Any, Array, int]:
     """Conditions in the container of the training, as features, and the number of events they ask for.
 

@@ -23,6 +23,7 @@ from buff.generators.jet_rows import checked_settings, plan_stages, splitting_ro
 from buff.generators.jet_stages import SplittingFlows
 from buff.generators.jet_table import from_kinematics, to_kinematics
 from buff.generators.jet_tables import JetTables
+from buff.grids import TimeGrid
 from buff.physics import JetKinematics, SplittingTree
 from buff.physics.kinematics import with_mass
 from buff.protocols import Array
@@ -55,7 +56,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     ----------
     n_steps : int
         Steps of a flow from noise to data.
-    solver, grid : str
+    solver : str
+    grid : str or TimeGrid
         As in :class:`BUFF`.
     effort : float
         Share of the rows and trees that the flows of splittings take by default: below 1 for quick trials.
@@ -113,7 +115,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         n_steps: int = 10,
         solver: str = "ab2",
         *,
-        grid: str = "uniform",
+        grid: str | TimeGrid = "uniform",
         effort: float = 1.0,
         stages: Mapping[str, Mapping[str, Any]] | None = None,
         exponent: float = 1.0,

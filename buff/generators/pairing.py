@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from buff.flows import ConditionalStandardizer, FlowMatchingData, LinearVelocity, ReproducibleLinear, Source
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, WeightsLike
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 
@@ -15,7 +15,7 @@ __all__ = ["as_pair", "check_noise", "check_same_columns", "merge_duplicates", "
 
 
 def paired_data(
-    bounds: tuple[Array, Array], features: Array, condition: Array | None, sample_weight: Any, noise: float
+    bounds: tuple[Array, Array], features: Numbers, condition: Numbers | None, sample_weight: WeightsLike, noise: float
 ) -> tuple[FlowMatchingData, ReproducibleLinear | None]:
     """Flow from the linear prediction of a row's scores, plus noise, to the scores.
 
@@ -48,7 +48,7 @@ def paired_data(
     return replace(data, condition=condition, source=Source(0.0, prediction(both))), prediction
 
 
-def merge_duplicates(key: Array, sample_weight: Any) -> tuple[Indices, Array | None]:
+def merge_duplicates(key: Numbers, sample_weight: WeightsLike) -> tuple[Indices, Array | None]:
     """Rows that are told apart by ``key`` (n, k), in an order that is theirs alone, and the weights of all that agree.
 
     Noise is drawn for rows: a row of weight 2 and two copies of it are then given the same. Rows that all differ and
@@ -80,7 +80,7 @@ def check_noise(noise: Any, paired: bool) -> float:
     return float(noise)
 
 
-def as_pair(given: Any, name: str) -> tuple[Any, Any]:
+def as_pair(given: object, name: str) -> tuple[Any, Any]:
     """The parts for the source and the target of unpaired tables.
 
     Raises

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from buff.archive import Archive
 from buff.couplings import MinibatchTransport
-from buff.errors import check_whole
+from buff.errors import check_whole, install_hint
 from buff.flows import (
     CostEstimate,
     FlowMatchingData,
@@ -19,21 +19,22 @@ from buff.flows import (
     PatternedData,
     PatternedFlow,
     estimate_cost,
-    train_rows,
+    train_flow,
+    train_patterned,
 )
-from buff.flows.source import NOISE, Source
+from buff.flows.data import NOISE, Source
 from buff.generators.base import TableGenerator
-from buff.protocols import Array
+from buff.grids import TimeGrid
+from buff.protocols import Array, Mask, Numbers, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.atoms import atoms_of
-from buff.transforms.scores import score_bounds
 from buff.trees import TreeSettings, cuda_is_available
 from buff.trees.regressor import FEATURES, LAYOUTS
 from buff.weights import POLICIES
 
-__all__ = ["FlowEstimator", "resolve_device", "smooth_of"]
+__all__ = ["FlowEstimator", "resolve_device", "smooth_of", "train_rows"]
 
 #: Names under which XGBoost takes what its trees are grown with; others it would pass over in silence.
 _TREE_PARAMS = (
@@ -53,7 +54,7 @@ class FlowEstimator(TableGenerator):
     # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
     n_steps: int
     solver: str
-    grid: str
+    grid: str | TimeGrid
     n_estimators: int
     max_depth: int
     learning_rate: float
@@ -152,7 +153,7 @@ class FlowEstimator(TableGenerator):
             raise ValueError("coupling has labels: leave them out, pairs are exchanged within conditions")
         return coupling
 
-    def _new_space(self, columns: Columns, sample_weight: Any, schema: Any = None) -> TableTransformer:
+    def _new_space(self, columns: Columns, sample_weight: WeightsLike, schema: Any = None) -> TableTransformer:
         """A map of a table to scores and back."""
         how: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
         space = TableTransformer(schema or self._schema_overrides, **how)
@@ -162,12 +163,12 @@ class FlowEstimator(TableGenerator):
         self,
         space: TableTransformer,
         columns: Columns,
-        features: Array | None,
-        sample_weight: Any,
+        features: Numbers | None,
+        sample_weight: WeightsLike,
         source: Source = NOISE,
     ) -> FlowMatchingData:
         """The rows of a table as scores, between the ends of the ranks that their values own."""
-        return FlowMatchingData.of(score_bounds(space, columns), features, sample_weight, source)
+        return FlowMatchingData.of(space.bounds(columns), features, sample_weight, source)
 
     def _plan(self, data: FlowMatchingData | PatternedData) -> CostEstimate:
         """What :meth:`_train` would cost, after a trial."""
@@ -200,6 +201,19 @@ class FlowEstimator(TableGenerator):
         self._set_model(kind.from_arrays(*parts, device=settings.trees.device))
 
 
+def train_rows(
+    data: FlowMatchingData | PatternedData,
+    settings: FlowSettings,
+    *,
+    calibrated: Mask | None = None,
+    seed: int | None = None,
+) -> FlowModel | PatternedFlow:
+    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
+    if isinstance(data, PatternedData):
+        return train_patterned(data, settings, calibrated=calibrated, seed=seed)
+    return train_flow(data, settings, calibrated=calibrated, seed=seed)
+
+
 def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -> Array:
     """Which scores hardly ever repeat, apart from atoms that are drawn first."""
     if isinstance(data, PatternedData):
@@ -219,17 +233,27 @@ def resolve_device(device: Any) -> str:
         raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', found {device!r}")
     if device == "cuda" and not cuda_is_available():
         raise ValueError(
-            "device='cuda' needs an NVIDIA GPU, an XGBoost built for CUDA and CuPy (pip install \"buff-flow[gpu]\"): "
-            "one of them is missing; use device='cpu' or 'auto'"
+            "device='cuda' needs an NVIDIA GPU, an XGBoost built for CUDA and CuPy "
+            f"({install_hint('gpu')}): one of them is missing; use device='cpu' or 'auto'"
         )
     return device if device != "auto" else "cuda" if cuda_is_available() else "cpu"
 
 
-def _known_tree_params(given: Any) -> dict[str, Any]:
+def _known_tree_params(given: object) -> dict[str, Any]:
     """XGBoost's parameters, if it knows them."""
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"tree_params must be a mapping of XGBoost's parameters or None, found {given!r}")
     unknown = sorted(set(given or {}) - set(_TREE_PARAMS), key=str)
     if unknown:
         raise ValueError(f"tree_params has the unknown names {unknown}, XGBoost knows {', '.join(_TREE_PARAMS)}")
+    for name, value in (given or {}).items():
+        # XGBoost takes a share of 0, and stops with a trace of its own at a bin
+        if name.startswith(("subsample", "colsample")) and not (_is_number(value) and 0 < value <= 1):
+            raise ValueError(f"tree_params: {name} must lie in (0, 1], found {value!r}")
+        if name == "max_bin" and (isinstance(value, bool) or not isinstance(value, Integral) or value < 2):
+            raise ValueError(f"tree_params: max_bin must be an integer of 2 or more, found {value!r}")
     return dict(given or {})
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

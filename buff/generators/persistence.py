@@ -9,6 +9,7 @@ import numpy as np
 
 from buff.couplings import MinibatchTransport
 from buff.flows import MixtureModel, SampleRequest
+from buff.grids import TimeGrid
 from buff.protocols import Array
 from buff.records import checked_list, checked_record, require
 from buff.tables.relations.collection import relation_from_dict
@@ -33,6 +34,8 @@ def to_json(parameters: dict[str, Any]) -> dict[str, Any]:
     kept["random_state"] = int(state) if isinstance(state, int | np.integer) else None
     if isinstance(kept.get("coupling"), MinibatchTransport):
         kept["coupling"] = asdict(kept["coupling"])
+    if isinstance(grid := kept.get("grid"), TimeGrid):
+        kept["grid"] = list(grid.times)
     if isinstance(kept.get("relations"), list | tuple):
         kept["relations"] = [relation.to_dict() for relation in kept["relations"]]
     return kept | {"device": "auto"}
@@ -43,6 +46,8 @@ def from_json(kept: dict[str, Any]) -> dict[str, Any]:
     kept = dict(kept)
     if isinstance(coupling := kept.get("coupling"), dict):
         kept["coupling"] = MinibatchTransport(**coupling)
+    if isinstance(grid := kept.get("grid"), list):
+        kept["grid"] = TimeGrid(tuple(grid))
     if isinstance(relations := kept.get("relations"), list):
         kept["relations"] = [relation_from_dict(record) for record in relations]
     return kept

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Scores
 from buff.trees import Booster, TreeSettings
 
 __all__ = ["PublishedBUFF"]
@@ -155,7 +155,7 @@ class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
             x = x + h * self._velocity(middle, t + h / 2)
         return np.clip((x + 1) / 2 * self._span() + self.low_, self.low_, self.high_).astype(np.float32)
 
-    def _velocity(self, x: Array, t: float) -> Array:
+    def _velocity(self, x: Numbers, t: float) -> Array:
         nearest = self.boosters_[round(t * (len(self.boosters_) - 1))]
         return np.hstack([booster(x) for booster in nearest])
 
@@ -183,7 +183,7 @@ def _check_least(name: str, value: int, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
-def _fit_node(x1: Array, t: float, noise_draws: int, settings: TreeSettings, seed: int) -> list[Booster]:
+def _fit_node(x1: Scores, t: float, noise_draws: int, settings: TreeSettings, seed: int) -> list[Booster]:
     """The boosters of all columns at time t."""
     x1 = np.tile(x1, (noise_draws, 1))
     x0 = np.random.default_rng(seed).standard_normal(x1.shape, dtype=np.float32)

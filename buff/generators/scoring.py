@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from buff.protocols import Array
+from buff.protocols import ConditionLike, Numbers, Scores, TableLike, Weights, WeightsLike
 from buff.tables import validate_data
 from buff.transforms.conditions import read_any
 from buff.transforms.transformer import checked_weights
@@ -26,7 +26,14 @@ def _has_pairs(model: Any) -> bool:
 class ScoredEvents:
     """What lets searches compare generators of events."""
 
-    def score(self: Any, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self: Any,
+        X: TableLike,
+        y: object = None,
+        *,
+        condition: ConditionLike = None,
+        sample_weight: WeightsLike = None,
+    ) -> float:
         r"""How alike generated and given rows are, for model selection: larger is better, 0 is perfect.
 
         The negative squared maximum mean discrepancy,
@@ -85,7 +92,14 @@ class ScoredPairs:
     """What lets searches compare estimators of p(target | source)."""
 
     @available_if(_has_pairs)  # type: ignore[untyped-decorator]
-    def score(self: Any, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self: Any,
+        X: TableLike,
+        y: TableLike,
+        *,
+        condition: ConditionLike = None,
+        sample_weight: WeightsLike = None,
+    ) -> float:
         """How good draws for rows with known targets are, for model selection: larger is better.
 
         The negative energy score of 20 draws a row, in normal scores of the target. For paired tables only.
@@ -101,7 +115,7 @@ class ScoredPairs:
         return energy_score(z, x.reshape(len(z), _DRAWS, -1), weights)
 
 
-def energy_score(z: Array, x: Array, weights: Array | None = None) -> float:
+def energy_score(z: Scores, x: Numbers, weights: Weights | None = None) -> float:
     r"""Negative energy score of draws for events whose outcome is known.
 
     .. math:: -\sum_i w_i \Big( E\,|x_i - z_i| - \tfrac12 E\,|x_i - x_i'| \Big) \Big/ \sum_i w_i

@@ -11,7 +11,7 @@ from buff.archive import Archive, nested
 from buff.flows import ReproducibleLinear
 from buff.protocols import Array, Indices
 from buff.transforms.quantile_bins import QuantileBins
-from buff.trees import Booster
+from buff.trees import restored_trees, stored_trees
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 
 __all__ = ["EnergySplit", "SplitRows", "SplitSettings"]
@@ -152,7 +152,7 @@ class EnergySplit:
             low = rows.take(np.flatnonzero(rows.p <= highest[rows.group])).at_most(settings.max_rows, rng)
             label = np.where(low.z <= 0, 0, np.where((low.z >= 1) & settings.logit, 2, 1))
             shares = ConditionalShares.fit(low.features, label, 3, settings.atoms, weights=low.weights, seed=seed)
-            model = replace(model, atoms=shares)
+            model = replace(model, atoms=shares.flattened())
         inner = rows.take(np.flatnonzero(~atom)).at_most(settings.max_rows, rng)
         return model if len(inner) < _FEWEST else model._fit_inside(inner, settings, seed)
 
@@ -168,7 +168,7 @@ class EnergySplit:
             u[own] = ndtr((group.ranks.encode(x[own], rows.p[own]) - mean[own]) / group.spread)
         features = np.column_stack([rows.features, mean])
         inside = ConditionalDistribution.fit(features, u, settings.inside, weights=rows.weights, seed=seed)
-        return replace(self, groups=groups, inside=inside)
+        return replace(self, groups=groups, inside=inside.flattened())
 
     def _fit_group(self, rows: SplitRows, x: Array, settings: SplitSettings) -> _Group:
         ranks = QuantileBins.fit(x, rows.p, rows.weights)
@@ -233,10 +233,10 @@ class EnergySplit:
             arrays |= {f"{k}/centres": g.ranks.centres, f"{k}/knots": g.ranks.knots, f"{k}/weights": g.linear.weights}
         blobs = {}
         if self.atoms is not None:
-            arrays["prior"], blobs["atoms"] = self.atoms.prior, self.atoms.booster.to_bytes()
+            arrays["prior"], blobs["atoms"] = self.atoms.prior, stored_trees(self.atoms.booster)
         if self.inside is not None:
             arrays |= {"levels": self.inside.levels, "cdf": self.inside.shares}
-            blobs["inside"] = self.inside.booster.to_bytes()
+            blobs["inside"] = stored_trees(self.inside.booster)
         return Archive("split", record, arrays, blobs)
 
     @classmethod
@@ -250,9 +250,9 @@ class EnergySplit:
             groups[int(k)] = _Group(QuantileBins(own["centres"], own["knots"]), linear, spread)
         atoms = inside = None
         if "atoms" in blobs:
-            atoms = ConditionalShares(arrays["prior"], Booster.from_bytes(blobs["atoms"], len(arrays["prior"])))
+            atoms = ConditionalShares(arrays["prior"], restored_trees(blobs["atoms"], len(arrays["prior"])))
         if "inside" in blobs:
-            trees = Booster.from_bytes(blobs["inside"], len(arrays["levels"]))
+            trees = restored_trees(blobs["inside"], len(arrays["levels"]))
             inside = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees)
         limits = {int(k): limit for k, limit in zip(*record["limits"], strict=True)}
         centre, width = record["scale"]

@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+from buff.protocols import ConditionLike, TableLike, WeightsLike
 from buff.transforms.transformer import finite_weights
 from buff.weights import positive_weights
 
@@ -10,7 +11,13 @@ __all__ = ["resolve_negative_weights"]
 
 
 def resolve_negative_weights(
-    sample_weight: Any, policy: str, X: Any, *, condition: Any = None, schema: Any = None, verbose: int = 0
+    sample_weight: WeightsLike,
+    policy: str,
+    X: TableLike,
+    *,
+    condition: ConditionLike = None,
+    schema: Any = None,
+    verbose: int = 0,
 ) -> Any:
     """Weights of which none is negative, by a policy of :mod:`buff.weights`.
 

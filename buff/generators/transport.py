@@ -21,21 +21,22 @@ from buff.flows import (
     SampleRequest,
     Source,
 )
-from buff.flows.request import dequantization_noise
+from buff.flows.request import checked_number, dequantization_noise
+from buff.generators.deployment import DeployablePairs
 from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
-from buff.protocols import Array
+from buff.grids import TimeGrid
+from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any, single_column
-from buff.transforms.scores import score_bounds
 
 __all__ = ["BUFFTransport"]
 
 
-class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
+class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
     r"""Rows of a source table to rows of a target table, by a flow of boosted trees.
 
     *Paired* tables, such as an event at the detector and its truth: draws from p(target | source). The flow starts at
@@ -114,7 +115,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         coupling: str | MinibatchTransport = "paired",
         negative_weights: str = "error",
         noise: str | float = "auto",
-        grid: str = "dense1.5",
+        grid: str | TimeGrid = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,
@@ -133,13 +134,15 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         n_jobs: int | None = None,
         max_memory: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
         parameters = dict(locals())
         super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
-    def fit(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> "BUFFTransport":
+    def fit(
+        self, X: TableLike, y: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
+    ) -> "BUFFTransport":
         """Learn the way from X to y.
 
         Parameters
@@ -164,28 +167,37 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         self._train(self._prepare(X, y, condition, sample_weight))
         return self
 
-    def plan(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> CostEstimate:
+    def plan(
+        self,
+        X: TableLike,
+        y: TableLike,
+        *,
+        condition: ConditionLike = None,
+        sample_weight: WeightsLike = None,
+    ) -> CostEstimate:
         """What :meth:`fit` would cost: see :meth:`buff.BUFF.plan`."""
         twin = type(self)(**self.get_params())
         return twin._plan(twin._prepare(X, y, condition, sample_weight))
 
-    def fit_transform(self, X: Any, y: Any, *, condition: Any = None, sample_weight: Any = None) -> Any:
+    def fit_transform(
+        self, X: TableLike, y: TableLike, *, condition: Any = None, sample_weight: WeightsLike = None
+    ) -> Any:
         """:meth:`fit`, then :meth:`transform` of the source."""
         self.fit(X, y, condition=condition, sample_weight=sample_weight)
         of_source = condition if self.coupling == "paired" or condition is None else condition[0]
         return self.transform(X, condition=of_source)
 
-    def transform(self, X: Any, *, condition: Any = None, random_state: Any = None) -> Any:
+    def transform(self, X: TableLike, *, condition: ConditionLike = None, random_state: RandomState = None) -> Any:
         """One target row a source row: :meth:`sample` with one draw."""
         return self.sample(X, condition=condition, random_state=random_state)
 
     def sample(
         self,
-        X: Any,
+        X: TableLike,
         n_samples: int = 1,
         *,
-        condition: Any = None,
-        random_state: Any = None,
+        condition: ConditionLike = None,
+        random_state: RandomState = None,
         first_row: int = 0,
         batch_size: int | None = None,
     ) -> Any:
@@ -215,9 +227,25 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         table of shape (n * n_samples, q) or array of shape (n * n_samples,)
             Like the target that was fitted; the draws of a row follow each other.
         """
+        own: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_row": first_row}
+        table = self._restore(self._drawn(self.request(X, n_samples, batch_size=batch_size, **own)))
+        return single_column(table) if self._one_column else table
+
+    def request(
+        self,
+        X: Any,
+        n_samples: int = 1,
+        *,
+        condition: Any = None,
+        random_state: Any = None,
+        first_row: int = 0,
+        batch_size: int | None = None,
+    ) -> SampleRequest:
+        """What :meth:`sample` asks of the flow: where draws start, features of conditions, numbers of events."""
         check_is_fitted(self)
         draws, first_row = check_whole("n_samples", n_samples, 0), check_whole("first_row", first_row, 0)
         columns = read(X)
+        checked_number(draws * len(columns), len(self.space_.template_.names))
         validate_data(self, X, skip_check_array=True, reset=False)
         features = self._condition_features(condition)
         if features is not None:
@@ -226,23 +254,23 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
             features = np.broadcast_to(features, (len(columns), features.shape[1])).repeat(draws, axis=0)
         seed, first = self._sampling_seed(random_state), first_row * draws
         samples, features = self._source_samples(columns, draws, features, seed, first)
-        request = SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
-        table = self._restore(request.map(self._draw))
-        return single_column(table) if self._one_column else table
+        return SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
 
     def _source_samples(
-        self, columns: Columns, draws: int, features: Array | None, seed: int, first: int
+        self, columns: Columns, draws: int, features: Numbers | None, seed: int, first: int
     ) -> tuple[Array | None, Array | None]:
         """What the noise of the source is added to, and conditions of the field."""
         if self._source_space is not None:
-            low, high = (ndtr(z).repeat(draws, axis=0) for z in score_bounds(self._source_space, columns))
+            low, high = (ndtr(z).repeat(draws, axis=0) for z in self._source_space.bounds(columns))
             return RankIntervals(low, high).at(dequantization_noise(seed, first, *low.shape)), features
         assert self._source is not None
         source = self._source.transform(columns).repeat(draws, axis=0)
         both = source if features is None else np.hstack([source, features])
         return (None, both) if self._prediction is None else (self._prediction(both), features)
 
-    def _prepare(self, X: Any, y: Any, condition: Any, sample_weight: Any) -> FlowMatchingData:
+    def _prepare(
+        self, X: TableLike, y: TableLike, condition: ConditionLike, sample_weight: WeightsLike
+    ) -> FlowMatchingData:
         """Validate everything, and bring both tables to scores."""
         self._check_parameters()
         coupling, noise = self.get_coupling(), check_noise(self.noise, self.coupling == "paired")
@@ -258,7 +286,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         return self._unpaired(columns, target, condition, sample_weight, Source(noise, coupling=coupling))
 
     def _paired(
-        self, columns: Columns, target: Columns, condition: Any, sample_weight: Any, noise: float
+        self, columns: Columns, target: Columns, condition: ConditionLike, sample_weight: WeightsLike, noise: float
     ) -> FlowMatchingData:
         if len(columns) != len(target):
             raise ValueError(
@@ -272,11 +300,11 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         encoder = ConditionEncoder().fit(columns, sample_weight)
         self._source, self.source_schema_ = encoder, encoder.schema
         features = encoder.transform(columns)
-        data, self._prediction = paired_data(score_bounds(self.space_, target), features, own, sample_weight, noise)
+        data, self._prediction = paired_data(self.space_.bounds(target), features, own, sample_weight, noise)
         return data
 
     def _unpaired(
-        self, columns: Columns, target: Columns, condition: Any, sample_weight: Any, source: Source
+        self, columns: Columns, target: Columns, condition: ConditionLike, sample_weight: WeightsLike, source: Source
     ) -> FlowMatchingData:
         conditions, weights = as_pair(condition, "condition"), as_pair(sample_weight, "sample_weight")
         tables = zip(weights, (columns, target), conditions, strict=True)

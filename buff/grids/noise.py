@@ -6,8 +6,7 @@ differ in whether N counts it.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from inspect import signature
+from collections.abc import Callable
 from itertools import pairwise
 from numbers import Real
 from typing import Any
@@ -15,29 +14,11 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv
 
+from buff.errors import check_parameters, check_range, check_steps
 from buff.grids.discrete import alpha_bar, check_whole, ratios, spaced, zero_terminal_snr
-from buff.grids.time_grid import TimeGrid, check_steps
 from buff.schedules import SubVariancePreserving, Trigonometric, VariancePreserving
 
-__all__ = ["NOISE_GRIDS", "check_parameters", "check_range", "iddpm_table", "karras", "noise_grid"]
-
-
-def check_range(name: str, value: Any, low: float, high: float) -> None:
-    """Refuse a parameter outside [low, high]."""
-    if not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number in [{low:g}, {high:g}]: found {value!r}")
-    if not low <= float(value) <= high:
-        raise ValueError(f"{name} must lie in [{low:g}, {high:g}]: found {value!r}")
-
-
-def check_parameters(name: str, rule: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
-    """Refuse a parameter that a rule does not have; its first is where or how often, and not for callers."""
-    known = list(signature(rule).parameters)[1:]
-    for parameter in parameters:
-        if parameter not in known:
-            raise ValueError(
-                f"{name} has no parameter {parameter!r}: choose from {', '.join(known) or 'none'}"
-            )
+__all__ = ["NOISE_GRIDS", "iddpm_table", "karras", "noise_grid"]
 
 
 def _check_ends(low: Any, high: Any) -> None:
@@ -48,7 +29,8 @@ def _check_ends(low: Any, high: Any) -> None:
 
 
 def _fractions(n_steps: int) -> tuple[float, ...]:
-    return TimeGrid.uniform(n_steps).times
+    n = check_steps(n_steps)
+    return tuple(i / n for i in range(n + 1))
 
 
 def _between(n_steps: int, low: float, high: float, inner: Callable[[float], float]) -> tuple[float, ...]:

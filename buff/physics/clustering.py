@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Numbers
 
 __all__ = ["History", "cluster"]
 
@@ -51,7 +51,7 @@ class History:
     root: Array
 
 
-def cluster(eta: Array, phi: Array, pt: Array, exponent: float = 1.0) -> History:
+def cluster(eta: Numbers, phi: Numbers, pt: Numbers, exponent: float = 1.0) -> History:
     """Cluster jets of particles (N, M); slots where ``pt`` is not positive are padding.
 
     Examples
@@ -67,7 +67,7 @@ def cluster(eta: Array, phi: Array, pt: Array, exponent: float = 1.0) -> History
     return History(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def _cluster(eta: Array, phi: Array, pt: Array, exponent: float) -> History:
+def _cluster(eta: Numbers, phi: Numbers, pt: Numbers, exponent: float) -> History:
     tree, state = _particles(eta, phi, pt)
     N, M = pt.shape
     x, y, p, scale, slot = state["eta"], state["phi"], state["pt"], _scale(state["pt"], exponent), state["slot"]
@@ -92,7 +92,7 @@ def _cluster(eta: Array, phi: Array, pt: Array, exponent: float) -> History:
     return tree
 
 
-def _particles(eta: Array, phi: Array, pt: Array) -> tuple[History, dict[str, Array]]:
+def _particles(eta: Numbers, phi: Numbers, pt: Numbers) -> tuple[History, dict[str, Array]]:
     """Trees without splittings, and the state of the pseudo-jets in their slots."""
     N, M = pt.shape
     real = pt > 0
@@ -108,12 +108,12 @@ def _particles(eta: Array, phi: Array, pt: Array) -> tuple[History, dict[str, Ar
     return tree, state | {"slot": np.tile(np.arange(M), (N, 1))}
 
 
-def _scale(pt: Array, exponent: float) -> Array:
+def _scale(pt: Numbers, exponent: float) -> Array:
     """pT^2p; 0 marks an empty slot."""
     return np.power(pt, 2 * exponent, out=np.zeros_like(pt), where=pt > 0)
 
 
-def _distances(rows: Array, j: Array, x: Array, y: Array, scale: Array) -> Array:
+def _distances(rows: Integers, j: Array, x: Numbers, y: Numbers, scale: Numbers) -> Array:
     """d of slot j of each row to all slots, inf to itself and to empty ones, shape (rows, M)."""
     dx, dy = x[rows] - x[rows, j][:, None], y[rows] - y[rows, j][:, None]
     d = (dx**2 + dy**2) * np.minimum(scale[rows], scale[rows, j][:, None])
@@ -123,14 +123,25 @@ def _distances(rows: Array, j: Array, x: Array, y: Array, scale: Array) -> Array
     return d
 
 
-def _refresh(rows: Array, j: Array, x: Array, y: Array, scale: Array, nearest: Array, distance: Array) -> None:
+def _refresh(
+    rows: Integers, j: Integers, x: Numbers, y: Numbers, scale: Numbers, nearest: Integers, distance: Numbers
+) -> None:
     """Look for the neighbour of slot j anew."""
     d = _distances(rows, j, x, y, scale)
     nearest[rows, j] = closest = d.argmin(axis=1)
     distance[rows, j] = d[np.arange(len(rows)), closest]
 
 
-def _update(rows: Array, a: Array, b: Array, x: Array, y: Array, scale: Array, nearest: Array, distance: Array) -> None:
+def _update(
+    rows: Integers,
+    a: Integers,
+    b: Integers,
+    x: Numbers,
+    y: Numbers,
+    scale: Numbers,
+    nearest: Integers,
+    distance: Numbers,
+) -> None:
     """Neighbours after slot b went into slot a."""
     fresh = _distances(rows, a, x, y, scale)
     nearest[rows, a] = closest = fresh.argmin(axis=1)
@@ -144,7 +155,7 @@ def _update(rows: Array, a: Array, b: Array, x: Array, y: Array, scale: Array, n
     _refresh(rows[i], j, x, y, scale, nearest, distance)
 
 
-def _join(tree: History, slot: Array, rows: Array, a: Array, b: Array, new: int) -> None:
+def _join(tree: History, slot: Integers, rows: Integers, a: Integers, b: Integers, new: int) -> None:
     """Node ``new`` of the pseudo-jets in slots a and b."""
     one, two = slot[rows, a], slot[rows, b]
     swap = tree.pt[rows, one] < tree.pt[rows, two]

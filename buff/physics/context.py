@@ -4,16 +4,16 @@ import numpy as np
 
 from buff.physics.nodes import JetKinematics, Nodes
 from buff.physics.splitting import side
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Values
 
 __all__ = ["node_context", "root_context"]
 
 
-def _log(values: Array) -> Array:
+def _log(values: Values) -> Array:
     return np.log(np.maximum(values, 1e-12))
 
 
-def root_context(jets: JetKinematics, scale: Array) -> Array:
+def root_context(jets: JetKinematics, scale: Numbers) -> Array:
     """Of whole jets, (n, 9): sum of pT, width, multiplicity, softest pT, mass, position of the centroid.
 
     Parameters
@@ -38,7 +38,7 @@ def root_context(jets: JetKinematics, scale: Array) -> Array:
     )
 
 
-def node_context(nodes: Nodes, jets: JetKinematics, scale: Array, radius: float) -> Array:
+def node_context(nodes: Nodes, jets: JetKinematics, scale: Numbers, radius: float) -> Array:
     """Of nodes, (n, 26): their own state, the jet's, the sibling's, place in the jet, the uncle's, the first splitting.
 
     Parameters

@@ -14,7 +14,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Values
 
 __all__ = ["EFP_DEGREES", "FOUR_POINT_EFPS", "efps", "prime_efps"]
 
@@ -47,7 +47,7 @@ FOUR_POINT_EFPS = ("square", "paw", "path4_middle_d2", "path4_end_d2", "star3_d2
 _BATCH = 500
 
 
-def prime_efps(particles: Array) -> dict[str, Array]:
+def prime_efps(particles: Numbers) -> dict[str, Array]:
     """The 21 polynomials of connected graphs, each of shape (n,), of particles (n, k, 3): eta, phi, pt.
 
     Examples
@@ -62,7 +62,7 @@ def prime_efps(particles: Array) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in EFP_DEGREES}
 
 
-def efps(particles: Array, max_degree: int = 4) -> Array:
+def efps(particles: Numbers, max_degree: int = 4) -> Array:
     """Polynomials of all graphs of at most ``max_degree`` edges, connected or not: (n, 36) for degree 4.
 
     By degree, then products of more and more connected ones; the sum of pT comes first.
@@ -83,7 +83,7 @@ def efps(particles: Array, max_degree: int = 4) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _prime(particles: Array) -> dict[str, Array]:
+def _prime(particles: Numbers) -> dict[str, Array]:
     eta, phi, z = particles[..., 0], particles[..., 1], np.maximum(particles[..., 2], 0.0)
     dphi = np.abs(phi[:, :, None] - phi[:, None, :])
     dphi = np.minimum(dphi, 2 * np.pi - dphi)
@@ -94,10 +94,10 @@ def _prime(particles: Array) -> dict[str, Array]:
     two = t @ (column * t)  # sum over k of theta_ik z_k theta_kj
     u = (t @ (column * v1[..., None]))[..., 0]
 
-    def point(values: Array) -> Array:
+    def point(values: Values) -> Array:
         return np.asarray((z * values).sum(axis=1))
 
-    def pair(left: Array, matrix: Array, right: Array) -> Array:
+    def pair(left: Numbers, matrix: Numbers, right: Numbers) -> Array:
         return point(left * (matrix @ (z * right)[..., None])[..., 0])
 
     one = np.ones_like(z)

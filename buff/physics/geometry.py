@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 
 __all__ = ["GEOMETRIES", "Geometry", "Layer"]
 
@@ -182,7 +182,7 @@ class Geometry:
         ElementTree.ElementTree(root).write(path)
 
     @classmethod
-    def from_voxels(cls, voxels: Array, name: str = "custom") -> "Geometry":
+    def from_voxels(cls, voxels: Numbers, name: str = "custom") -> "Geometry":
         """From a table with a row a voxel: layer, r_min, r_max (mm), alpha_min, alpha_max (radian).
 
         Voxels must be in the order of the showers: layer, then angle, then ring.
@@ -225,7 +225,7 @@ class Geometry:
         """Whether a shower turned by a sector is a shower again: all angles are cut alike, or not at all."""
         return len({layer.n_alpha for layer in self.layers} - {1}) == 1
 
-    def split(self, showers: Array) -> list[Array]:
+    def split(self, showers: Numbers) -> list[Array]:
         """Showers (n, voxels) as one array (n, angles, rings) a layer."""
         return [
             showers[:, a:b].reshape(len(showers), layer.n_alpha, layer.n_r)
@@ -264,7 +264,7 @@ def _radii(text: str) -> tuple[float, ...]:
     return tuple(float(r) for r in text.split(","))
 
 
-def _layer_of(rows: Array) -> Layer:
+def _layer_of(rows: Numbers) -> Layer:
     """The layer of the voxels ``rows``."""
     number, edges = int(rows[0, 0]), np.unique(rows[:, 1:3])
     n_alpha = max(1, len(rows) // (len(edges) - 1))

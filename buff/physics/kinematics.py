@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 
 __all__ = ["invariant_mass", "with_mass"]
 
 
-def invariant_mass(particles: Array) -> Array:
+def invariant_mass(particles: Numbers) -> Array:
     r"""Mass :math:`\sqrt{E^2 - |\vec p|^2}` of massless particles (n, m, 3): eta, phi, pt; in the unit of pt.
 
     Examples
@@ -21,7 +21,7 @@ def invariant_mass(particles: Array) -> Array:
     return np.asarray(np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0.0)))
 
 
-def with_mass(particles: Array, mass: Array, n_iterations: int = 6) -> Array:
+def with_mass(particles: Numbers, mass: Numbers, n_iterations: int = 6) -> Array:
     """Particles (n, m, 3) whose distances from the centroid are scaled until their mass is the one asked for.
 
     The mass is almost proportional to the distances, so that each iteration gains some digits. Jets without mass,

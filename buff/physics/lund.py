@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from buff.physics.clustering import cluster
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 
 __all__ = ["LundPlane", "lund_plane"]
 
@@ -32,7 +32,7 @@ class LundPlane:
     z: Array
 
 
-def lund_plane(particles: Array) -> LundPlane:
+def lund_plane(particles: Numbers) -> LundPlane:
     r"""Undo Cambridge/Aachen clustering of particles (n, m, 3 or 4), following the harder branch.
 
     Each step emits the softer branch, at :math:`(\ln 1/\Delta R, \ln k_T)` in the plane of F. Dreyer, G. Salam and

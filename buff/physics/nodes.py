@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Numbers
 
 __all__ = ["Branch", "JetKinematics", "Nodes"]
 
@@ -38,7 +38,7 @@ class JetKinematics:
         return len(self.pt)
 
     @classmethod
-    def of(cls, eta: Array, phi: Array, pt: Array) -> "JetKinematics":
+    def of(cls, eta: Numbers, phi: Numbers, pt: Numbers) -> "JetKinematics":
         """Of particles (n, m); slots where ``pt`` is not positive are padding.
 
         Examples
@@ -74,7 +74,7 @@ class Branch:
         """Some of them: numbers or a mask."""
         return Branch(*(values[rows] for values in vars(self).values()))
 
-    def put(self, rows: Array, others: "Branch") -> None:
+    def put(self, rows: Integers, others: "Branch") -> None:
         """Others in place of some of them."""
         for name, values in vars(self).items():
             values[rows] = getattr(others, name)
@@ -170,7 +170,7 @@ class Nodes:
         dr = np.hypot(soft.eta - hard.eta, soft.phi - hard.phi)
         root_kt, root_dr = np.where(root, soft.pt * dr, self.root_kt), np.where(root, dr, self.root_dr)
 
-        def child(own: Branch, other: Branch, element: Array) -> Nodes:
+        def child(own: Branch, other: Branch, element: Integers) -> Nodes:
             dx, dy = other.eta - own.eta, other.phi - own.phi
             return Nodes(
                 jet=self.jet,

@@ -25,7 +25,7 @@ import numpy as np
 
 from buff.physics.clustering import cluster
 from buff.physics.nodes import Branch, JetKinematics, Nodes
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Numbers, Scores
 
 __all__ = ["SplittingTree", "Splittings", "split"]
 
@@ -105,7 +105,7 @@ class SplittingTree:
     radius: float
     exponent: float = 1.0
 
-    def encode(self, eta: Array, phi: Array, pt: Array) -> tuple[Nodes, Splittings]:
+    def encode(self, eta: Array, phi: Array, pt: Numbers) -> tuple[Nodes, Splittings]:
         """Nodes and splittings of particles (n, m); slots where ``pt`` is not positive are padding."""
         tree = cluster(eta, phi, pt, self.exponent)
         jets = JetKinematics.of(eta, phi, pt)
@@ -203,7 +203,7 @@ class SplittingTree:
             fine &= (child.n > 1) | (child.eta**2 + child.phi**2 <= (_RIM * self.radius) ** 2)
         return fine
 
-    def _distance(self, branch: Branch, eta: Array, phi: Array, pt: Array) -> Array:
+    def _distance(self, branch: Branch, eta: Numbers, phi: Numbers, pt: Numbers) -> Array:
         return ((branch.eta - eta) ** 2 + (branch.phi - phi) ** 2) * self._scale(branch.pt, pt)
 
     def decode(self, nodes: Nodes, splittings: Splittings, jets: JetKinematics) -> tuple[Branch, Branch]:
@@ -223,13 +223,13 @@ class SplittingTree:
         soft = Branch(pt_soft, hard.eta + dx, hard.phi + dy, rest * (1 - balance), n_soft)
         return hard, soft
 
-    def reach(self, nodes: Nodes, angle: Array) -> Array:
+    def reach(self, nodes: Nodes, angle: Numbers) -> Array:
         """Distance from the node to the rim of the jet in a direction."""
         b = nodes.eta * np.cos(angle) + nodes.phi * np.sin(angle)
         c = self.radius**2 - nodes.eta**2 - nodes.phi**2
         return np.maximum(np.sqrt(b * b + np.maximum(c, 0.0)) - b, _LEAST_REACH)
 
-    def z_bounds(self, nodes: Nodes, n_soft: Array, softest: Array, angle: Array) -> tuple[Array, Array]:
+    def z_bounds(self, nodes: Nodes, n_soft: Integers, softest: Numbers, angle: Numbers) -> tuple[Array, Array]:
         r"""Interval of z: no particle below the softest; pairs, whose distance follows, inside the radius.
 
         With v = I / pT the children of a pair are at (1 - z) D and z D, where z (1 - z) D^2 = v.
@@ -244,19 +244,19 @@ class SplittingTree:
             high[pair] = np.minimum(high[pair], behind / (v + behind))
         return low, np.maximum(high, low)
 
-    def most_share(self, nodes: Nodes, z: Array, angle: Array) -> Array:
+    def most_share(self, nodes: Nodes, z: Scores, angle: Numbers) -> Array:
         """Largest share that keeps the softer child inside the radius."""
         free = self.reach(nodes, angle) ** 2 * nodes.pt * z
         return np.minimum(1.0, free / np.maximum((1 - z) * nodes.moment, _TINY))
 
-    def _scale(self, pt: Array, other: Array) -> Array:
+    def _scale(self, pt: Numbers, other: Numbers) -> Array:
         """``min(pt^2p, other^2p)``."""
         if self.exponent == 0:
             return np.ones(len(pt))
         scale = np.minimum(pt, other) if self.exponent > 0 else np.maximum(pt, other)
         return np.power(np.maximum(scale, _TINY**0.1), 2 * self.exponent)
 
-    def balance_bounds(self, nodes: Nodes, z: Array, share: Array, angle: Array) -> tuple[Array, Array]:
+    def balance_bounds(self, nodes: Nodes, z: Scores, share: Numbers, angle: Numbers) -> tuple[Array, Array]:
         """Interval of the balance: ``sum pt r^2 <= pt R^2`` in both children; [0, 1] where that leaves nothing."""
         dr = np.sqrt(share * nodes.moment / (nodes.pt * z * (1 - z)))
         dx, dy = dr * np.cos(angle), dr * np.sin(angle)
@@ -269,7 +269,7 @@ class SplittingTree:
         return np.where(empty, 0.0, least), np.where(empty, 1.0, most)
 
 
-def split(eta: Array, phi: Array, pt: Array, tree: SplittingTree) -> tuple[JetKinematics, Nodes, Splittings]:
+def split(eta: Numbers, phi: Numbers, pt: Numbers, tree: SplittingTree) -> tuple[JetKinematics, Nodes, Splittings]:
     """Jets of particles with all their nodes and splittings."""
     return JetKinematics.of(eta, phi, pt), *tree.encode(eta, phi, pt)
 
@@ -288,7 +288,7 @@ def _signs(nodes: Nodes, jets: JetKinematics) -> tuple[Array, Array]:
     return (np.where(root & (part[nodes.jet] < 0), -1.0, 1.0) for part in (jets.eta, jets.phi))  # type: ignore[return-value]
 
 
-def _own_angle(nodes: Nodes, angle: Array, jets: JetKinematics) -> Array:
+def _own_angle(nodes: Nodes, angle: Numbers, jets: JetKinematics) -> Array:
     """The angle in the frame of sibling and uncle."""
     sx, sy = _signs(nodes, jets)
     at_root = np.arctan2(sy * np.sin(angle), sx * np.cos(angle))
@@ -296,7 +296,7 @@ def _own_angle(nodes: Nodes, angle: Array, jets: JetKinematics) -> Array:
     return np.mod(np.where(nodes.is_root, at_root, below) + np.pi, 2 * np.pi) - np.pi
 
 
-def _common_angle(nodes: Nodes, own: Array, jets: JetKinematics) -> Array:
+def _common_angle(nodes: Nodes, own: Numbers, jets: JetKinematics) -> Array:
     """Inverse of :func:`_own_angle`."""
     sx, sy = _signs(nodes, jets)
     at_root = np.arctan2(sy * np.sin(own), sx * np.cos(own))

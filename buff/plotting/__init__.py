@@ -11,7 +11,7 @@ from buff.plotting.jets import event_displays, lund_planes, particle_spectra
 from buff.plotting.marginals import marginals
 from buff.plotting.posteriors import calibration, mean_truth
 from buff.plotting.quality import Quality, quality_against_nfe
-from buff.plotting.showers import average_showers, shower_histograms, shower_profiles
+from buff.plotting.showers import average_showers, shower_displays, shower_histograms, shower_profiles
 from buff.plotting.spectrum import unfolded_spectrum
 from buff.plotting.trajectories import flow_trajectory
 from buff.plotting.unfolding import bin_correlations, convergence, migration
@@ -35,6 +35,7 @@ __all__ = [
     "observables",
     "particle_spectra",
     "quality_against_nfe",
+    "shower_displays",
     "shower_histograms",
     "shower_profiles",
     "unfolded_spectrum",

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from buff.protocols import TableLike
 from buff.tables import AlikeTables, Schema, read_alike
 from buff.tables.categories import factorize
 
@@ -89,8 +90,8 @@ class Observable:
 
 
 def observables(
-    real: Any,
-    generated: Any,
+    real: TableLike,
+    generated: TableLike,
     columns: Sequence[str] | None = None,
     units: Mapping[str, str] | None = None,
     schema: Schema | Mapping[str, Any] | None = None,

@@ -1,7 +1,7 @@
 """Every pair of columns: contours of both samples below the diagonal, correlations above it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,13 @@ from buff.plotting.correlations import associations
 from buff.plotting.marginals import axis_label, name_ticks, shares, shortened
 from buff.plotting.pairs import Pair, draw_bars, draw_contours, draw_squares, level_of
 from buff.plotting.style import GENERATED, REAL, drawing, new_figure, two_digits
+from buff.protocols import TableLike
 from buff.tables import Schema
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 __all__ = ["corner"]
 
@@ -21,8 +27,8 @@ _FEW, _CELLS = 6, 25
 
 
 def corner(
-    real: Any,
-    generated: Any,
+    real: TableLike,
+    generated: TableLike,
     columns: Sequence[str] | None = None,
     *,
     units: Mapping[str, str] | None = None,
@@ -107,7 +113,7 @@ def _sheet(drawn: Sequence[Observable]) -> tuple[Any, Any, float]:
 
 
 def _frame(
-    axes: Any, drawn: Sequence[Observable], edges: Sequence[Values], i: int, j: int, distance: float
+    axes: "Axes", drawn: Sequence[Observable], edges: Sequence[Values], i: int, j: int, distance: float
 ) -> None:
     """Limits, and names and ticks at the left and lower rim only."""
     from matplotlib import rcParams
@@ -127,7 +133,7 @@ def _frame(
         label.set_fontsize(min(rcParams["font.size"], 1.5 * room / max(letters, 1)))
 
 
-def _mark_axis(axis: Any, observable: Observable, shown: bool, turn: float) -> None:
+def _mark_axis(axis: "Axis", observable: Observable, shown: bool, turn: float) -> None:
     """Three ticks, or the categories; ``turn`` is the angle of their names.
 
     A common factor or date of the ticks stands in the label: at the end of the axis it would cover the next frame.
@@ -147,7 +153,7 @@ def _mark_axis(axis: Any, observable: Observable, shown: bool, turn: float) -> N
         axis.set_label_text(axis_label(observable, scale) + _day(axis, observable))
 
 
-def _scale(axis: Any, plain: float) -> str:
+def _scale(axis: "Axis", plain: float) -> str:
     """Let the ticks of numbers below 0.01, or from ``plain`` on, be multiples of a power of ten, and name it."""
     from matplotlib.ticker import ScalarFormatter
 
@@ -172,14 +178,14 @@ def _day(axis: Any, observable: Observable) -> str:
     return f", {common}" if common else ""
 
 
-def _write(figure: Any, cell: Any, before: float, after: float) -> None:
+def _write(figure: "Figure", cell: Any, before: float, after: float) -> None:
     box = cell.get_position(figure)
     for height, value, colour in ((0.6, before, REAL), (0.4, after, GENERATED)):
         place = ((box.x0 + box.x1) / 2, box.y0 + height * box.height)
         figure.text(*place, two_digits(value), ha="center", va="center", color=colour)
 
 
-def _draw_one(axes: Any, observable: Observable, edges: Values, weights: Sequence[Values]) -> None:
+def _draw_one(axes: "Axes", observable: Observable, edges: Values, weights: Sequence[Values]) -> None:
     p, q = (
         shares(values, edges, w).value[1:-1]
         for values, w in zip((observable.real, observable.generated), weights, strict=True)
@@ -191,7 +197,7 @@ def _draw_one(axes: Any, observable: Observable, edges: Values, weights: Sequenc
 
 
 def _draw_pair(
-    axes: Any, x: Observable, y: Observable, samples: Sequence[Pair], inside: Sequence[float]
+    axes: "Axes", x: Observable, y: Observable, samples: Sequence[Pair], inside: Sequence[float]
 ) -> None:
     few = [_few(x, samples[0].x_edges), _few(y, samples[0].y_edges)]
     cells = [o.is_whole and len(e) <= _CELLS for o, e in ((x, samples[0].x_edges), (y, samples[0].y_edges))]
@@ -206,7 +212,7 @@ def _draw_pair(
             draw_contours(axes, pair, inside)
 
 
-def _draw_cells(axes: Any, pair: Pair, cells: Sequence[bool], inside: Sequence[float]) -> None:
+def _draw_cells(axes: "Axes", pair: Pair, cells: Sequence[bool], inside: Sequence[float]) -> None:
     """Lines that hold the shares ``inside``, along the sides of cells where a column has few whole numbers."""
     from scipy.ndimage import gaussian_filter
 
@@ -232,7 +238,7 @@ def _few(observable: Observable, edges: Values) -> bool:
     return observable.is_category or (observable.is_whole and len(edges) <= _FEW)
 
 
-def _add_legend(figure: Any, labels: tuple[str, str], inside: tuple[float, float]) -> None:
+def _add_legend(figure: "Figure", labels: tuple[str, str], inside: tuple[float, float]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

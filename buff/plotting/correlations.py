@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,11 @@ import numpy.typing as npt
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.style import drawing, label_text, new_figure, two_digits
+from buff.protocols import TableLike
 from buff.tables import Schema
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["associations", "correlation_difference"]
 
@@ -101,8 +105,8 @@ def _cramer(x: Values, y: Values, w: Values) -> float:
 
 
 def correlation_difference(
-    real: Any,
-    generated: Any,
+    real: TableLike,
+    generated: TableLike,
     columns: Sequence[str] | None = None,
     *,
     schema: Schema | Mapping[str, Any] | None = None,
@@ -159,7 +163,7 @@ def _effective(w: Values) -> float:
 
 
 def _draw(
-    figure: Any,
+    figure: "Figure",
     axes: Any,
     drawn: Sequence[Observable],
     matrix: Values,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,13 @@ from buff.errors import MissingExtraError
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.style import GENERATED, REAL, SHADE, drawing, label_text, new_figure, unit_text
+from buff.protocols import TableLike
 from buff.tables import Schema
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 __all__ = ["Shares", "marginals", "shares"]
 
@@ -67,8 +73,8 @@ def shares(values: Values, edges: Values, weights: npt.ArrayLike | None = None) 
 
 
 def marginals(
-    real: Any,
-    generated: Any,
+    real: TableLike,
+    generated: TableLike,
     columns: Sequence[str] | None = None,
     *,
     units: Mapping[str, str] | None = None,
@@ -166,7 +172,7 @@ def _outer(p: Shares, q: Shares) -> tuple[Values, slice]:
     return np.array(edges), slice(0 if below else 1, None if above else -1)
 
 
-def _draw_counts(axes: Any, observable: Observable, p: Shares, q: Shares, log: bool | None) -> None:
+def _draw_counts(axes: "Axes", observable: Observable, p: Shares, q: Shares, log: bool | None) -> None:
     import mplhep
 
     edges, bins = _outer(p, q)
@@ -204,7 +210,7 @@ def _note(observable: Observable, p: Shares, q: Shares) -> str:
     return "\n".join(lines)
 
 
-def _mark_beyond(axes: Any, edges: Values, p: Shares) -> None:
+def _mark_beyond(axes: "Axes", edges: Values, p: Shares) -> None:
     for start, stop in ((edges[0], p.edges[0]), (p.edges[-1], edges[-1])):
         if start < stop:
             axes.axvspan(start, stop, color="#56B4E9", alpha=0.25, linewidth=0, zorder=0)
@@ -254,7 +260,7 @@ def shortened(observable: Observable) -> list[str]:
     return [label_text(name if len(name) <= 13 else f"{name[:12]}…") for name in observable.categories]
 
 
-def name_ticks(axis: Any, observable: Observable) -> None:
+def name_ticks(axis: "Axis", observable: Observable) -> None:
     """Ticks at categories with their names, at dates in calendar form; whole numbers for integers."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import MaxNLocator, NullLocator
@@ -270,7 +276,7 @@ def name_ticks(axis: Any, observable: Observable) -> None:
         axis.set_major_locator(MaxNLocator(5, integer=observable.is_whole))
 
 
-def _add_legend(figure: Any, labels: tuple[str, str], beyond: bool) -> None:
+def _add_legend(figure: "Figure", labels: tuple[str, str], beyond: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, REAL, SHADE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Pair", "draw_bars", "draw_contours", "draw_squares", "level_of"]
 
@@ -54,7 +57,7 @@ def level_of(density: Values, inside: float) -> float:
     return float(ranked[np.searchsorted(reached, inside * reached[-1])])
 
 
-def draw_contours(axes: Any, pair: Pair, inside: Sequence[float]) -> None:
+def draw_contours(axes: "Axes", pair: Pair, inside: Sequence[float]) -> None:
     """Lines that hold the shares ``inside``, of a histogram smoothed by one bin."""
     from scipy.ndimage import gaussian_filter
 
@@ -70,7 +73,7 @@ def draw_contours(axes: Any, pair: Pair, inside: Sequence[float]) -> None:
         axes.contour(*centres, density.T, levels[:2], colors=[GENERATED], linewidths=[0.7, 1.0])
 
 
-def draw_bars(axes: Any, pair: Pair, upright: bool, inside: Sequence[float]) -> None:
+def draw_bars(axes: "Axes", pair: Pair, upright: bool, inside: Sequence[float]) -> None:
     """For each value of the discrete column, the central shares ``inside`` and the median of the other one.
 
     ``upright`` says that the discrete column is y.
@@ -93,7 +96,7 @@ def draw_bars(axes: Any, pair: Pair, upright: bool, inside: Sequence[float]) -> 
         axes.plot(*((middle, at[0]) if upright else (at[0], middle)), "o", markersize=2, color=colour)
 
 
-def draw_squares(axes: Any, pair: Pair) -> None:
+def draw_squares(axes: "Axes", pair: Pair) -> None:
     """Areas are shares of events."""
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle

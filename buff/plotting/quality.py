@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from buff.plotting.style import PALETTE, drawing, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Quality", "quality_against_nfe"]
 
@@ -99,7 +102,7 @@ def quality_against_nfe(
     return figure
 
 
-def _draw_line(axes: Any, name: str, points: Sequence[Quality], i: int) -> None:
+def _draw_line(axes: "Axes", name: str, points: Sequence[Quality], i: int) -> None:
     nfe, value, error = (
         np.array([getattr(point, key) for point in points]) for key in ("nfe", "value", "error")
     )
@@ -108,7 +111,7 @@ def _draw_line(axes: Any, name: str, points: Sequence[Quality], i: int) -> None:
     axes.fill_between(nfe, value - error, value + error, color=colour, alpha=0.2, linewidth=0)
 
 
-def _name_counts(axes: Any, counts: Sequence[int]) -> None:
+def _name_counts(axes: "Axes", counts: Sequence[int]) -> None:
     from matplotlib.ticker import NullLocator
 
     spaced = [n for k, n in enumerate(counts) if k == 0 or n >= 1.25 * counts[k - 1]]

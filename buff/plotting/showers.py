@@ -1,4 +1,4 @@
-"""Pictures of calorimeter showers: average energy in each layer, profiles, features with their ratio."""
+"""Pictures of calorimeter showers: single ones, average energy in each layer, profiles, features with their ratio."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,14 +8,17 @@ import numpy as np
 from buff.metrics import shower_features
 from buff.metrics.showers import shower_bins
 from buff.physics import Geometry
-from buff.plotting.style import GENERATED, REAL, SHADE, drawing
+from buff.plotting.style import GENERATED, REAL, SHADE, drawing, new_figure
 
-__all__ = ["average_showers", "shower_histograms", "shower_profiles"]
+__all__ = ["average_showers", "shower_displays", "shower_histograms", "shower_profiles"]
 
 #: Features that are drawn unless told otherwise, by how their names start.
 _SHOWN = ("response", "energy_", "sparsity_", "centre_eta", "width_eta", "width_phi", "centre_r")
+_UNITS = {"energy_": "MeV", "centre_": "mm", "width_": "mm"}
 #: Layers that are drawn at most.
 _MOST = 8
+#: Decades of energy that colours span, and share of showers in a bin below which histograms end.
+_DECADES, _EDGE = 5.0, 5e-4
 
 
 def average_showers(real: Any, generated: Any, geometry: Any, *, style: str | None = None) -> Any:
@@ -32,30 +35,61 @@ def average_showers(real: Any, generated: Any, geometry: Any, *, style: str | No
     -------
     matplotlib.figure.Figure
     """
-    detector = Geometry.of(geometry)
+    means = [np.asarray(x, float).mean(axis=0) for x in (real, generated)]
+    return _polar(means, ("real", "generated"), Geometry.of(geometry), "mean energy [MeV]", style)
+
+
+def shower_displays(real: Any, generated: Any, geometry: Any, *, n: int = 1, style: str | None = None) -> Any:
+    """Energy of each voxel of single showers, layer by layer in polar coordinates: real above, generated below.
+
+    Parameters
+    ----------
+    real, generated : array of shape (m, voxels), MeV
+    geometry : str, path or buff.physics.Geometry
+    n : int
+        The first ``n`` showers of each are drawn.
+    style : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than ``n`` showers.
+    """
+    least = min(len(real), len(generated))
+    if not 1 <= n <= least:
+        raise ValueError(f"n must be between 1 and the number of showers, {least}, found {n}")
+    names = [name for name in ("real", "generated") for _ in range(n)]
+    showers = [np.asarray(x, float) for sample in (real, generated) for x in sample[:n]]
+    return _polar(showers, names, Geometry.of(geometry), "energy [MeV]", style)
+
+
+def _polar(showers: Sequence[Any], names: Sequence[str], detector: Geometry, label: str, style: str | None) -> Any:
+    """A row for each of some showers (voxels,); energies below the scale have its lowest colour."""
     chosen = _layers(detector)
-    means = [np.asarray(x, float).mean(axis=0)[None] for x in (real, generated)]
-    top = max(float(mean.max()) for mean in means)
+    top = max(float(shower.max()) for shower in showers) or 1.0
     with drawing(style):
         from matplotlib.colors import LogNorm
-        from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(1.7 * len(chosen) + 0.8, 3.9), layout="constrained")
-        axes = figure.subplots(2, len(chosen), subplot_kw={"projection": "polar"}, squeeze=False)
-        norm = LogNorm(top * 1e-5, top)
-        for row, (mean, name) in enumerate(zip(means, ("real", "generated"), strict=True)):
-            parts = detector.split(mean)
+        figure = new_figure(1.7 * len(chosen) + 0.8, 1.95 * len(showers))
+        axes = figure.subplots(len(showers), len(chosen), subplot_kw={"projection": "polar"}, squeeze=False)
+        bottom = top * 10**-_DECADES
+        norm = LogNorm(bottom, top)
+        theta = np.linspace(-np.pi, np.pi, 181)
+        for row, (shower, name) in enumerate(zip(showers, names, strict=True)):
+            parts = detector.split(shower[None])
             for axis, i in zip(axes[row], chosen, strict=True):
                 layer = detector.layers[i]
                 # the centre of a logarithmic radius: half of the innermost ring
                 radii = np.log(np.maximum(layer.r_edges, 0.5 * layer.r_edges[1]))
-                theta = np.linspace(-np.pi, np.pi, 181)
                 sector = np.minimum((np.arange(180) * layer.n_alpha) // 180, layer.n_alpha - 1)
-                picture = axis.pcolormesh(
-                    theta, radii - radii[0], parts[i][0, sector].T + 1e-30, norm=norm, cmap="viridis"
-                )
+                energy = np.maximum(parts[i][0, sector].T, bottom)
+                picture = axis.pcolormesh(theta, radii - radii[0], energy, norm=norm, cmap="viridis")
                 axis.set(xticks=[], yticks=[], title=f"{name}\nlayer {layer.number}")
-        figure.colorbar(picture, ax=axes, label="mean energy [MeV]", shrink=0.8)
+        figure.colorbar(picture, ax=axes, label=label, shrink=0.8)
     return figure
 
 
@@ -76,9 +110,7 @@ def shower_profiles(real: Any, generated: Any, geometry: Any, *, style: str | No
     chosen = _layers(detector)
     parts = [detector.split(np.asarray(x, float)) for x in (real, generated)]
     with drawing(style):
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(2.1 * (len(chosen) + 1), 3.2), layout="constrained")
+        figure = new_figure(2.1 * (len(chosen) + 1), 3.4)
         axes = figure.subplots(2, len(chosen) + 1, sharex="col", height_ratios=(3, 1), squeeze=False)
         curves = [[x.sum(axis=(1, 2)) for x in sample] for sample in parts]
         _profile(axes[:, 0], np.arange(len(detector.layers)), *(np.stack(c, axis=1) for c in curves))
@@ -88,7 +120,7 @@ def shower_profiles(real: Any, generated: Any, geometry: Any, *, style: str | No
             _profile(axes[:, column], np.arange(detector.layers[i].n_r), *(sample[i].sum(axis=1) for sample in parts))
             axes[0, column].set(title=f"layer {detector.layers[i].number}")
             axes[1, column].set(xlabel="ring")
-        axes[0, 0].legend()
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
@@ -141,9 +173,7 @@ def shower_histograms(
     columns = 6
     rows = -(-len(chosen) // columns)
     with drawing(style):
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(2.0 * columns, 2.5 * rows), layout="constrained")
+        figure = new_figure(2.0 * columns, 2.5 * rows)
         axes = figure.subplots(2 * rows, columns, height_ratios=(3, 1) * rows, squeeze=False)
         for k, name in enumerate(chosen):
             pair = axes[2 * (k // columns) : 2 * (k // columns) + 2, k % columns]
@@ -151,13 +181,12 @@ def shower_histograms(
         for k in range(len(chosen), rows * columns):
             for axis in axes[2 * (k // columns) : 2 * (k // columns) + 2, k % columns]:
                 axis.set_visible(False)
-        axes[0, 0].legend()
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
 def _histogram(axes: Any, name: str, edges: Any, samples: Sequence[Mapping[str, Any]]) -> None:
-    # a fourth of the challenge's bins: a picture of a few thousand showers shows shapes, not bins
-    edges = edges[:: max(1, (len(edges) - 1) // 25)]
+    edges = _drawn_edges(edges, [sample[name] for sample in samples])
     counts = [np.histogram(sample[name], edges)[0].astype(float) for sample in samples]
     sizes = [len(sample[name]) for sample in samples]
     for count, n, colour, label in zip(counts, sizes, (REAL, GENERATED), ("real", "generated"), strict=True):
@@ -167,15 +196,27 @@ def _histogram(axes: Any, name: str, edges: Any, samples: Sequence[Mapping[str, 
     band = 1 / np.sqrt(np.maximum(counts[0], 1))
     middle, both = (edges[1:] + edges[:-1]) / 2, (counts[0] > 0) & (counts[1] > 0)
     ratio = (counts[1][both] / sizes[1]) / (counts[0][both] / sizes[0])
+    band[counts[0] == 0] = np.nan
     axes[1].stairs(1 + band, edges, baseline=1 - band, fill=True, color=SHADE)
+    axes[1].axhline(1, color=REAL, linewidth=0.6)
     errors = ratio / np.sqrt(counts[1][both])
     axes[1].errorbar(middle[both], ratio, errors, fmt=".", color=GENERATED, markersize=2, linewidth=0.7)
     axes[1].set_ylim(0.5, 1.5)
-    axes[0].set_title(name.replace("_", " "), fontsize=8)
+    unit = next((f" [{unit}]" for start, unit in _UNITS.items() if name.startswith(start)), "")
+    axes[0].set_title(name.replace("_", " ") + unit, fontsize=8)
     axes[0].tick_params(labelbottom=False)
     if name.startswith("energy_"):
         for axis in axes:
             axis.set_xscale("log")
+
+
+def _drawn_edges(edges: Any, values: Sequence[Any]) -> Any:
+    """Bins from the first to the last that is not nearly empty, joined to about 25, which show shapes."""
+    shares = np.max([np.histogram(x, edges)[0] / len(x) for x in values], axis=0)
+    there = np.flatnonzero(shares > max(_EDGE, 2.5 / min(len(x) for x in values)))
+    if len(there):
+        edges = edges[there[0] : there[-1] + 2]
+    return edges[:: max(1, (len(edges) - 1) // 25)]
 
 
 def _layers(detector: Geometry) -> list[int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ from buff.metrics.histograms import checked_edges
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, new_figure
 from buff.plotting.unfolding import checked_covariance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["unfolded_spectrum"]
 
@@ -147,7 +150,7 @@ def _checked(key: str, contents: npt.ArrayLike, error: npt.ArrayLike | None, n_b
 
 
 def _draw_spectrum(
-    axes: Any,
+    axes: "Axes",
     edges: Values,
     bins: Mapping[str, _Bins],
     band: Values,
@@ -168,7 +171,7 @@ def _draw_spectrum(
         axes.text(0.97, 0.95, note, transform=axes.transAxes, ha="right", va="top", fontsize="small")
 
 
-def _scale(axes: Any, bins: Mapping[str, _Bins], log: bool | None) -> None:
+def _scale(axes: "Axes", bins: Mapping[str, _Bins], log: bool | None) -> None:
     """Room for the note above, nothing cut off below."""
     values = np.concatenate([b.value for b in bins.values()])
     top = max((b.value + b.error).max() for b in bins.values())
@@ -180,7 +183,7 @@ def _scale(axes: Any, bins: Mapping[str, _Bins], log: bool | None) -> None:
         axes.set_ylim(1.2 * min(0.0, values.min()), 1.25 * top or 1.0)
 
 
-def _draw_ratio(axes: Any, edges: Values, bins: Mapping[str, _Bins], reference: str, errors: Values) -> None:
+def _draw_ratio(axes: "Axes", edges: Values, bins: Mapping[str, _Bins], reference: str, errors: Values) -> None:
     b, u = bins[reference], bins["unfolded"]
     below = np.where(b.value > 0, b.value, np.nan)
     ratio, bar, band = u.value / below, u.error / below, errors / below

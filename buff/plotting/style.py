@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from buff.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = [
     "GENERATED",
@@ -79,7 +82,7 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Any:
     return figure
 
 
-def as_png(figure: Any, dpi: float = 110) -> bytes:
+def as_png(figure: "Figure", dpi: float = 110) -> bytes:
     """The picture as the content of a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -1,7 +1,7 @@
 """Noise on its way to data."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,10 @@ import numpy.typing as npt
 from buff.io.tables import to_table, units_of
 from buff.plotting.columns import Values
 from buff.plotting.style import PALETTE, REAL, drawing, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["flow_trajectory"]
 
@@ -90,7 +94,7 @@ def _stacked(
     return np.moveaxis(x, 1, 2), names, units_of(tables[0])
 
 
-def _draw_plane(figure: Any, axes: Any, x: Values, t: Values, n_paths: int, labels: Sequence[str]) -> None:
+def _draw_plane(figure: "Figure", axes: "Axes", x: Values, t: Values, n_paths: int, labels: Sequence[str]) -> None:
     from matplotlib.collections import LineCollection
 
     axes.plot(*x[-1].T, ",", color="0.75", zorder=0, rasterized=True)
@@ -111,7 +115,7 @@ def _draw_plane(figure: Any, axes: Any, x: Values, t: Values, n_paths: int, labe
     figure.colorbar(lines, ax=axes, label="time $t$", pad=0.02, location="top", shrink=0.7, aspect=30)
 
 
-def _draw_against_time(axes: Any, values: Values, t: Values, label: str, n_paths: int) -> None:
+def _draw_against_time(axes: "Axes", values: Values, t: Values, label: str, n_paths: int) -> None:
     for low, high, colour in ((0.05, 0.95, "#CFE3F0"), (0.25, 0.75, "#8FBFDD")):
         bounds = np.nanquantile(values, [low, high], axis=1)
         axes.fill_between(t, *bounds, color=colour, linewidth=0, label=f"{high - low:.0%} of events")

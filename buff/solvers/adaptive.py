@@ -10,9 +10,9 @@ from scipy.integrate import solve_ivp
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import BoundField, Solver, check_finite
+from buff.solvers.base import BoundField, Solver, check_finite, combine
 from buff.solvers.exponential import ExponentialSinglestep
-from buff.solvers.runge_kutta import combine, slopes
+from buff.solvers.runge_kutta import slopes
 from buff.solvers.tableaus import DORMAND_PRINCE, Tableau
 
 __all__ = ["Adaptive", "AdaptiveExponential", "ScipyAdaptive"]

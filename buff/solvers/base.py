@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast, final
 
@@ -11,7 +12,7 @@ from buff.grids import TimeGrid
 from buff.paths import LINEAR, Marginal, Path
 from buff.protocols import Array, Field, Noise
 
-__all__ = ["BoundField", "Solver", "check_finite"]
+__all__ = ["BoundField", "Solver", "check_finite", "combine"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,14 @@ def check_finite(x: Array, what: str) -> None:
         rows = (~finite).reshape(len(x) if x.ndim else 1, -1).any(1)
         bad = int(rows.sum())
         raise ValueError(f"{what} non-finite values in {100 * bad / len(rows):.3g} % of {len(rows)} rows")
+
+
+def combine(weights: Sequence[float], terms: Sequence[Array]) -> Array:
+    """``sum_i weights_i terms_i``, leaving out zero weights."""
+    total, *others = [w * term for w, term in zip(weights, terms, strict=False) if w]
+    for other in others:
+        total = total + other
+    return total
 
 
 class Solver(ABC):

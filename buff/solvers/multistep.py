@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from buff.protocols import Array
-from buff.solvers.base import BoundField, Solver
-from buff.solvers.runge_kutta import combine, runge_kutta_step
+from buff.solvers.base import BoundField, Solver, combine
+from buff.solvers.runge_kutta import runge_kutta_step
 from buff.solvers.tableaus import EULER, HEUN, RK4
 
 __all__ = ["STARTS", "AdamsBashforth", "IntegratingFactor", "Start", "check_multistep", "lagrange_weights"]

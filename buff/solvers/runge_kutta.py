@@ -1,6 +1,6 @@
 """Runge-Kutta methods: a tableau, the variable it integrates in, and how many grid intervals a step spans."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -8,21 +8,13 @@ from typing import Any, TypeAlias
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import BoundField, Solver
+from buff.solvers.base import BoundField, Solver, combine
 from buff.solvers.tableaus import EULER, HEUN, Tableau
 
-__all__ = ["ReducedRungeKutta", "RungeKutta", "combine", "grouped", "noise_of", "runge_kutta_step", "slopes"]
+__all__ = ["ReducedRungeKutta", "RungeKutta", "grouped", "noise_of", "runge_kutta_step", "slopes"]
 
 #: ``f(x, z)``, the slope dx/dz in whatever variable z.
 Slope: TypeAlias = Callable[[Array, float], Array]
-
-
-def combine(weights: Sequence[float], terms: Sequence[Array]) -> Array:
-    """``sum_i weights_i terms_i``, leaving out zero weights."""
-    total, *others = [w * term for w, term in zip(weights, terms, strict=False) if w]
-    for other in others:
-        total = total + other
-    return total
 
 
 def slopes(

@@ -8,9 +8,8 @@ import numpy as np
 
 from buff.paths import Marginal
 from buff.protocols import Array
-from buff.solvers.base import BoundField, Solver
+from buff.solvers.base import BoundField, Solver, combine
 from buff.solvers.exponential import Basis, check_basis, phi
-from buff.solvers.runge_kutta import combine
 
 __all__ = ["UniPC"]
 

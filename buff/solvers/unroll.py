@@ -7,7 +7,7 @@ follows the program gets the solver's results bit by bit.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,14 +20,22 @@ from buff.solvers.base import BoundField, Solver
 
 __all__ = ["KINDS", "Instruction", "Program", "unroll"]
 
-#: What instructions do: the number of a kind is its place. ``c`` is the constant.
-KINDS = ("field", "noise", "a + b", "a - b", "a * b", "a / b", "a + c", "a - c", "c - a", "a * c", "a / c")
+#: What instructions do: the number of a kind is its place. ``c`` is the constant. The last three belong to the frame of
+#: a Gaussian part: coordinates at a time, states at a time, and dy/dt of states a with coordinates b.
+KINDS = (
+    *("field", "noise", "a + b", "a - b", "a * b", "a / b", "a + c", "a - c", "c - a", "a * c", "a / c"),
+    *("to frame", "from frame", "frame field"),
+)
 _BINARY = {"+": ("a + b", "a + c", "a + c"), "-": ("a - b", "a - c", "c - a"), "*": ("a * b", "a * c", "a * c")}
 _BINARY["/"] = ("a / b", "a / c", "")
 
 
 class Instruction(NamedTuple):
-    """``registers[to] = kind(registers[a], registers[b], c)``; for a field b is the number of the node."""
+    """``registers[to] = kind(registers[a], registers[b], c)``.
+
+    For a field b is the number of the node, for a frame that of the time in ``Program.frame_times``; for the field in a
+    frame c is the number of the node.
+    """
 
     kind: str
     to: int
@@ -46,6 +54,8 @@ class Program:
     registers : int
         How many are needed.
     result : int
+    frame_times : tuple of float
+        Times at which states go into the frame of a Gaussian part, or come out of it.
 
     Examples
     --------
@@ -61,20 +71,26 @@ class Program:
     instructions: tuple[Instruction, ...]
     registers: int
     result: int
+    frame_times: tuple[float, ...] = ()
 
     @property
     def n_draws(self) -> int:
         """Draws of noise on the way."""
         return sum(instruction.kind == "noise" for instruction in self.instructions)
 
-    def __call__(self, velocities: Sequence[Any], x: Array, noise: Any = None) -> Array:
-        """Follow the program from states x, with the velocity of each node."""
+    def __call__(self, velocities: Sequence[Any], x: Array, noise: Any = None, gaussian: Any = None) -> Array:
+        """Follow the program from states x, with the velocity of each node and the frame of a Gaussian part."""
         registers: list[Any] = [x] * self.registers
         for kind, to, a, b, c in self.instructions:
             if kind == "field":
                 registers[to] = velocities[b](registers[a])
+            elif kind == "frame field":
+                registers[to] = velocities[int(c)].frame_velocity(registers[a], registers[b], None)
             elif kind == "noise":
                 registers[to] = noise(registers[a])
+            elif kind.endswith("frame"):
+                turn = gaussian.to_frame if kind == "to frame" else gaussian.from_frame
+                registers[to] = turn(registers[a], self.frame_times[b])
             else:
                 registers[to] = _calculate(kind, registers[a], registers[b], np.float32(c))
         return registers[self.result]
@@ -86,7 +102,9 @@ class Program:
         return np.array(rows, np.int32).reshape(-1, 4), np.array(constants, np.float32)
 
 
-def unroll(solver: Solver, grid: TimeGrid, times: Sequence[float], path: Path = LINEAR) -> Program:
+def unroll(
+    solver: Solver, grid: TimeGrid, times: Sequence[float], path: Path = LINEAR, *, framed: bool = False
+) -> Program:
     """The program of a solver over a grid, for a field known at ``times``.
 
     Parameters
@@ -98,6 +116,8 @@ def unroll(solver: Solver, grid: TimeGrid, times: Sequence[float], path: Path = 
         Nodes of the field.
     path : Path
         Of the field.
+    framed : bool
+        Whether the field has a Gaussian part, whose frame solvers such as ``"ifab2"`` integrate in.
 
     Raises
     ------
@@ -108,7 +128,7 @@ def unroll(solver: Solver, grid: TimeGrid, times: Sequence[float], path: Path = 
     """
     if solver.adaptive:
         raise ValueError(f"{solver} chooses its times as it goes: its steps are no fixed program")
-    tape = _Tape(tuple(times), path)
+    tape = _Tape(tuple(times), path, framed)
     x, memory = _Symbol(tape, 0), None
     steps = solver.steps(grid, path)
     for i, (t, s) in enumerate(steps):
@@ -117,7 +137,7 @@ def unroll(solver: Solver, grid: TimeGrid, times: Sequence[float], path: Path = 
             x, memory = solver.advance(bound, x, t, s, memory)
         except (AttributeError, TypeError) as error:
             raise _Unfit(f"{solver} looks at its states: its steps are no fixed program") from error
-    return _compact(tape.instructions, x.register)
+    return replace(_compact(tape.instructions, x.register), frame_times=tuple(tape.frame_times))
 
 
 class _Unfit(ValueError):
@@ -130,7 +150,9 @@ class _Tape:
 
     times: tuple[float, ...]
     path: Path
+    framed: bool = False
     instructions: list[Instruction] = field(default_factory=list)
+    frame_times: list[float] = field(default_factory=list)
 
     def put(self, kind: str, a: int, b: int = 0, c: float = 0.0) -> "_Symbol":
         to = len(self.instructions) + 1
@@ -144,6 +166,17 @@ class _Tape:
     def noise(self, x: "_Symbol") -> "_Symbol":
         return self.put("noise", x.register)
 
+    def to_frame(self, x: "_Symbol", t: float) -> "_Symbol":
+        return self.put("to frame", x.register, self._place(t))
+
+    def from_frame(self, y: "_Symbol", t: float) -> "_Symbol":
+        return self.put("from frame", y.register, self._place(t))
+
+    def _place(self, t: float) -> int:
+        if t not in self.frame_times:
+            self.frame_times.append(t)
+        return self.frame_times.index(t)
+
 
 @dataclass(frozen=True)
 class _SymbolicField:
@@ -152,10 +185,20 @@ class _SymbolicField:
     times: tuple[float, ...]
 
     def __call__(self, x: "_Symbol", t: float, condition: None = None) -> "_Symbol":
+        return self.tape.put("field", x.register, self._node(t))
+
+    @property
+    def gaussian(self) -> "_Tape | None":
+        return self.tape if self.tape.framed else None
+
+    def frame_velocity(self, x: "_Symbol", y: "_Symbol", t: float, condition: None = None) -> "_Symbol":
+        return self.tape.put("frame field", x.register, y.register, self._node(t))
+
+    def _node(self, t: float) -> int:
         node = nearest(self.times, t)
         if abs(self.times[node] - t) >= 1e-9:
             raise OffGridError(f"no model at t = {t:.6g}: the solver leaves the nodes")
-        return self.tape.put("field", x.register, node)
+        return node
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +258,12 @@ def _calculate(kind: str, a: Array, b: Array, c: Any) -> Array:
     return x + y if sign == "+" else x - y if sign == "-" else x * y if sign == "*" else x / y
 
 
+def _two(kind: str) -> bool:
+    return kind.endswith("b") or kind == "frame field"
+
+
 def _operands(instruction: Instruction) -> tuple[int, ...]:
-    return (instruction.a, instruction.b) if instruction.kind.endswith("b") else (instruction.a,)
+    return (instruction.a, instruction.b) if _two(instruction.kind) else (instruction.a,)
 
 
 def _compact(instructions: list[Instruction], result: int) -> Program:
@@ -234,7 +281,7 @@ def _compact(instructions: list[Instruction], result: int) -> Program:
     renamed = []
     for i, instruction in enumerate(kept):
         a = place[instruction.a]
-        b = place[instruction.b] if instruction.kind.endswith("b") else instruction.b
+        b = place[instruction.b] if _two(instruction.kind) else instruction.b
         free += [place.pop(r) for r in set(_operands(instruction)) if last.get(r) == i]
         if free:
             to = free.pop()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.arrow import is_missing
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, read
@@ -184,11 +184,11 @@ def _joint(
     raise ValueError(f"column {column!r} is {' and '.join(dtypes)}: give both one type")
 
 
-def _is_flag(values: Array) -> bool:
+def _is_flag(values: Values) -> bool:
     return set(factorize(values)[0]) <= {0, 1}
 
 
-def _value(values: Array) -> Any:
+def _value(values: Values) -> Any:
     return values[:1].tolist()[0]
 
 

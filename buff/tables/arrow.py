@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Values
 
 __all__ = ["from_numpy", "is_missing", "to_numpy"]
 
@@ -44,7 +44,7 @@ def to_numpy(column: pa.ChunkedArray, name: str) -> Array:
     )
 
 
-def from_numpy(values: Array, kind: pa.DataType, categories: Sequence[Any] | None, nulls: bool) -> pa.Array:
+def from_numpy(values: Values, kind: pa.DataType, categories: Sequence[Any] | None, nulls: bool) -> pa.Array:
     """Array of type ``kind`` with the natural ``values``; NaN stays NaN unless ``nulls``."""
     if pa.types.is_dictionary(kind):
         dictionary = pa.array(list(categories or ()), kind.value_type)
@@ -67,7 +67,7 @@ def from_numpy(values: Array, kind: pa.DataType, categories: Sequence[Any] | Non
     return pa.array(values, kind, mask=missing)
 
 
-def is_missing(values: Array) -> Array:
+def is_missing(values: Values) -> Array:
     """Which entries are NaN, NaT or None."""
     if values.dtype.kind in "fmM":
         return np.isnan(values)
@@ -114,7 +114,7 @@ def _temporal_to_numpy(column: pa.ChunkedArray) -> Array:
     return values.view(dtype)
 
 
-def _temporal_from_numpy(values: Array, kind: pa.DataType, missing: Array) -> pa.Array:
+def _temporal_from_numpy(values: Values, kind: pa.DataType, missing: Mask) -> pa.Array:
     numbers = values.astype(_temporal_dtype(kind)).view(np.int64)
     narrow = pa.array(numbers, mask=missing)
     if pa.types.is_date(kind):

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Values
 
 __all__ = ["ORDERS", "codes_of", "factorize", "indicators", "order_levels"]
 
@@ -16,7 +16,7 @@ ORDERS = ("lexical", "frequency", "similar", "onehot")
 _PRIOR_ROWS = 10
 
 
-def factorize(values: Array) -> tuple[list[Any], Indices]:
+def factorize(values: Values) -> tuple[list[Any], Indices]:
     """Sorted distinct values and the number of each row's value among them, -1 where missing."""
     encoded = pa.array(values, from_pandas=True).dictionary_encode()
     found = encoded.dictionary.to_pylist()
@@ -27,7 +27,7 @@ def factorize(values: Array) -> tuple[list[Any], Indices]:
     return [found[i] for i in order], position[_indices(encoded)]
 
 
-def codes_of(values: Array, levels: Sequence[Any], name: str) -> Indices:
+def codes_of(values: Values, levels: Sequence[Any], name: str) -> Indices:
     """Position of each value among ``levels``, -1 where missing; other values raise ValueError."""
     try:
         found, codes = factorize(values)
@@ -47,7 +47,7 @@ def indicators(codes: Indices, n_levels: int) -> Array:
     return (codes[:, None] == np.arange(n_levels)).astype(np.float32)
 
 
-def order_levels(strategy: str, codes: Indices, n_levels: int, weights: Array, features: Array) -> Indices:
+def order_levels(strategy: str, codes: Indices, n_levels: int, weights: Values, features: Values) -> Indices:
     """The levels in order.
 
     Parameters
@@ -76,7 +76,7 @@ def order_levels(strategy: str, codes: Indices, n_levels: int, weights: Array, f
     return np.argsort(np.round(scores / largest, 9), kind="stable")
 
 
-def _first_axis(codes: Indices, shares: Array, weights: Array, features: Array) -> Array:
+def _first_axis(codes: Indices, shares: Values, weights: Values, features: Values) -> Array:
     sums = [np.bincount(codes, weights * f, minlength=len(shares)) for f in features.T]
     means = np.stack(sums, axis=1) / np.maximum(shares, 1e-300)[:, None]
     means -= np.average(means, axis=0, weights=shares)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from sklearn.utils import check_array, validation
 
-from buff.protocols import Array
+from buff.protocols import Array, TableLike, Values
 from buff.tables.arrow import to_numpy
 from buff.tables.containers import arrow_column, named_columns, plain_array
 from buff.tables.frames import frame_to_arrow
@@ -71,7 +71,9 @@ class _Opened:
     wrapped: bool = False
 
 
-def read(X: Any, *, min_rows: int = 1, prefix: str = "x", names: Sequence[str] = (), finite: bool = True) -> Columns:
+def read(
+    X: TableLike, *, min_rows: int = 1, prefix: str = "x", names: Sequence[str] = (), finite: bool = True
+) -> Columns:
     """Columns of a table.
 
     Parameters
@@ -116,7 +118,7 @@ def read(X: Any, *, min_rows: int = 1, prefix: str = "x", names: Sequence[str] =
     return columns
 
 
-def to_arrow(X: Any, *, prefix: str = "x", names: Sequence[str] = ()) -> pa.Table:
+def to_arrow(X: TableLike, *, prefix: str = "x", names: Sequence[str] = ()) -> pa.Table:
     """The same containers as one Arrow table, with lists and other nested columns as they are."""
     opened = _open(X, prefix, tuple(names))
     if not isinstance(opened, Columns):
@@ -125,7 +127,7 @@ def to_arrow(X: Any, *, prefix: str = "x", names: Sequence[str] = ()) -> pa.Tabl
     return pa.Table.from_arrays(arrays, names=list(opened.names))
 
 
-def validate_data(estimator: Any, X: Any, *, reset: bool = True, skip_check_array: bool = True) -> Any:
+def validate_data(estimator: Any, X: TableLike, *, reset: bool = True, skip_check_array: bool = True) -> Any:
     """:func:`sklearn.utils.validation.validate_data` without its look at the values, for any container.
 
     Sets ``n_features_in_`` and ``feature_names_in_``, or with ``reset=False`` compares them with ``X``.
@@ -141,12 +143,12 @@ def validate_data(estimator: Any, X: Any, *, reset: bool = True, skip_check_arra
     return validation.validate_data(estimator, X, reset=reset, skip_check_array=skip_check_array)
 
 
-def _is_plain(X: Any) -> bool:
+def _is_plain(X: TableLike) -> bool:
     """Whether X is an array without names, which most tables are."""
     return type(X) is np.ndarray and X.dtype.names is None
 
 
-def _open(X: Any, prefix: str, names: tuple[str, ...]) -> Columns | _Opened:
+def _open(X: TableLike, prefix: str, names: tuple[str, ...]) -> Columns | _Opened:
     """Columns of a plain array, which are views of it; anything else by way of Arrow."""
     given = X
     if not _is_plain(X):
@@ -165,7 +167,7 @@ def _open(X: Any, prefix: str, names: tuple[str, ...]) -> Columns | _Opened:
     return _open_numpy(_unmasked(X), "torch" if is_tensor else "numpy", prefix, names)
 
 
-def recognised(X: Any, *, allow_series: bool = False) -> Any:
+def recognised(X: TableLike, *, allow_series: bool = False) -> Any:
     """X as narwhals sees it, or X itself if it is an array or a list.
 
     Raises
@@ -204,7 +206,7 @@ def _duplicates(native: Any) -> ValueError:
     return ValueError(f"column names must be unique, found twice: {twice}; rename the columns")
 
 
-def _unmasked(X: Any) -> Any:
+def _unmasked(X: TableLike) -> Any:
     """Masked entries are missing, not what lies under the mask."""
     if not isinstance(X, np.ma.MaskedArray):
         return X
@@ -213,7 +215,7 @@ def _unmasked(X: Any) -> Any:
     return X.filled(np.nan) if X.dtype.kind == "f" else X.data
 
 
-def _refuse_infinity(name: str, values: Array) -> None:
+def _refuse_infinity(name: str, values: Values) -> None:
     if values.dtype.kind != "f":
         return
     with np.errstate(over="ignore", invalid="ignore"):  # one pass decides for most columns
@@ -239,7 +241,7 @@ def _open_numpy(X: Any, container: str, prefix: str, names: tuple[str, ...]) -> 
     return Columns(names, tuple(X.T), template)
 
 
-def _open_objects(X: Any, container: str, prefix: str, names: tuple[str, ...]) -> _Opened:
+def _open_objects(X: TableLike, container: str, prefix: str, names: tuple[str, ...]) -> _Opened:
     rows = check_array(
         np.asarray(X) if container == "numpy" else _as_objects(X),
         dtype=None,

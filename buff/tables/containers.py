@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from buff.protocols import Array
+from buff.protocols import Array, TableLike, Values
 from buff.tables.arrow import to_numpy
 
 __all__ = ["NAMED", "arrow_column", "from_columns", "named_columns", "plain_array"]
@@ -16,7 +16,7 @@ __all__ = ["NAMED", "arrow_column", "from_columns", "named_columns", "plain_arra
 NAMED = ("dict", "records", "recarray", "awkward", "recordbatch")
 
 
-def named_columns(X: Any) -> tuple[str, Mapping[str, Any]] | None:
+def named_columns(X: TableLike) -> tuple[str, Mapping[str, Any]] | None:
     """Name and columns of a container in :data:`NAMED`, None for anything else.
 
     Raises
@@ -153,7 +153,7 @@ def _awkward_columns(X: Any) -> Iterator[tuple[str, Any]]:
         yield name, column
 
 
-def _native(values: Array) -> Array:
+def _native(values: Values) -> Array:
     """A contiguous array in the byte order of the machine; wide floats as float64, long units of time in seconds."""
     if values.dtype.kind in "mM":
         unit = np.datetime_data(values.dtype)[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.randomness import EventNoise
 from buff.tables.arrow import is_missing
 
@@ -119,7 +119,7 @@ class IdPattern:
     cumulative: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, values: Array) -> "IdPattern":
+    def of(cls, values: Values) -> "IdPattern":
         """The pattern of a column of integers or text, of which missing values may repeat.
 
         Raises

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from buff.protocols import Array
+import numpy as np
+
+from buff.protocols import Array, Values
 from buff.tables.arrow import is_missing
 from buff.tables.columns import Columns
 from buff.tables.ids import IdPattern
-from buff.tables.relations import Angle, Relation, Relations, Unique, find_relations
+from buff.tables.relations import Angle, Order, Relation, Relations, Unique, find_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template
 
@@ -19,6 +21,8 @@ __all__ = ["TableReduction"]
 ASIDE = ("id", "drop", "angle")
 #: A column of text with so many distinct values, and as a share of the rows, names rows.
 _FEWEST_IDS, _ID_SHARE = 20, 0.5
+#: Integers that rise in every row count them where they leave out no more than so many numbers for each that they have.
+_SKIPPED = 1
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class TableReduction:
             found = find_relations(rest, angles, bounded)
         else:
             found = Relations.learn([*angles, *stated], rest)
-        if not (dropped or ids or len(found)):
+        if not (dropped or ids or found.relations):
             return cls(columns.names)
         whole = columns.select(kept)
         patterns = {name: IdPattern.of(table[name]) for name in ids}
@@ -138,7 +142,8 @@ class TableReduction:
         """What of the user's schema is meant for the columns that are learned."""
         if self.trivial or not isinstance(schema, Mapping):
             return schema
-        changed = {relation.target for relation in self.relations} | set(self.ids)
+        kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
+        changed = {relation.target for relation in self.relations} - kept | set(self.ids)
         kinds = _kinds(schema)
         return {
             name: own
@@ -187,22 +192,37 @@ def _angles(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: S
     return [Angle(name, p, candidates=own) for name, p, own in zip(found, periods, same, strict=True)]
 
 
-def _is_id(name: str, values: Array) -> bool:
-    """Whether a column of text names rows."""
-    if values.dtype.kind != "O":
-        return False
+def _is_id(name: str, values: Values) -> bool:
+    """Whether a column names rows: texts of which most are different, or integers that count the rows."""
     known = values[~is_missing(values)]
-    if len(known) < _FEWEST_IDS or not isinstance(known[0], str):
+    if len(known) < _FEWEST_IDS:
+        return False
+    if values.dtype.kind in "iu":
+        if not _counts_rows(values):
+            return False
+        what = f"rises in every one of {len(values)} rows and is taken for an id: numbers that go on are drawn"
+        _warn_of_id(name, what, '"integer" to learn the numbers')
+        return True
+    if values.dtype.kind != "O" or not isinstance(known[0], str):
         return False
     levels = len(set(known.tolist()))
     if levels <= _ID_SHARE * len(known):
         return False
-    warnings.warn(
-        f"column {name!r} has {levels} different texts in {len(known)} rows and is taken for an id: new values of the "
-        f'same pattern are drawn. Say schema={{"{name}": "id"}} or "drop", or "categorical" to learn the texts',
-        stacklevel=6,
-    )
+    what = f"has {levels} different texts in {len(known)} rows and is taken for an id: new values of the same pattern"
+    _warn_of_id(name, f"{what} are drawn", '"categorical" to learn the texts')
     return True
+
+
+def _counts_rows(values: Array) -> bool:
+    if int(values[-1]) - int(values[0]) > (1 + _SKIPPED) * len(values):
+        return False
+    return bool(np.all(values[1:] > values[:-1]))
+
+
+def _warn_of_id(name: str, what: str, otherwise: str) -> None:
+    warnings.warn(
+        f'column {name!r} {what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}', stacklevel=7
+    )
 
 
 def _full_schema(

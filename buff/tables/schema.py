@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Values
 from buff.tables.arrow import is_missing
 from buff.tables.categories import ORDERS, factorize
 from buff.tables.columns import Columns
@@ -183,7 +183,7 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
     )
 
 
-def kind_of(known: Array, declared: bool = False) -> str:
+def kind_of(known: Values, declared: bool = False) -> str:
     """The kind of a column by its known values, which are some at least.
 
     Parameters
@@ -209,22 +209,22 @@ def kind_of(known: Array, declared: bool = False) -> str:
     ]
 
 
-def is_categorical(kind: str, values: Array) -> bool:
+def is_categorical(kind: str, values: Values) -> bool:
     """Whether a column of this kind holds categories; of a constant, its values decide."""
     labels = values.dtype.kind in "bO"
     return kind in ("categorical", "boolean") or (labels and kind not in ("continuous", "integer", "datetime"))
 
 
-def _all_equal(values: Array) -> bool:
+def _all_equal(values: Values) -> bool:
     return bool(np.all(values == values[0]))
 
 
-def _are_integers(x: Array) -> bool:
+def _are_integers(x: Values) -> bool:
     head = x[:100]
     return bool(np.all(head == np.rint(head)) and np.all(x == np.rint(x)) and np.max(np.abs(x)) < 2.0**52)
 
 
-def check_kind(name: str, known: Array, kind: str) -> None:
+def check_kind(name: str, known: Values, kind: str) -> None:
     """Raise ValueError where the known values of a column cannot be of this kind."""
     _check_choice(f"kind of column {name!r}", kind, KINDS)
     if kind == "constant":
@@ -261,7 +261,7 @@ def _normalised(name: str, override: Any) -> dict[str, Any]:
     return settings
 
 
-def _check_choice(what: str, found: Any, choices: Sequence[str]) -> None:
+def _check_choice(what: str, found: object, choices: Sequence[str]) -> None:
     if found not in choices:
         raise ValueError(f"unknown {what}: {found!r}; choose one of {list(choices)}")
 
@@ -283,7 +283,7 @@ def _bound(name: str, kind: str, dtype: np.dtype[Any], key: str, value: Any) -> 
     return bound
 
 
-def _check_bounds(name: str, known: Array, lower: Any, upper: Any) -> None:
+def _check_bounds(name: str, known: Values, lower: Any, upper: Any) -> None:
     if (lower is None and upper is None) or not len(known):
         return
     lo, hi = (
@@ -302,7 +302,7 @@ def _check_bounds(name: str, known: Array, lower: Any, upper: Any) -> None:
         )
 
 
-def _checked_order(name: str, known: Array, order: tuple[Any, ...]) -> tuple[Any, ...]:
+def _checked_order(name: str, known: Values, order: tuple[Any, ...]) -> tuple[Any, ...]:
     levels = set(factorize(known)[0])
     absent = sorted(levels - set(order), key=str)
     if absent:
@@ -310,7 +310,7 @@ def _checked_order(name: str, known: Array, order: tuple[Any, ...]) -> tuple[Any
     return tuple(level for level in order if level in levels)
 
 
-def _summary(known: Array, kind: str) -> str:
+def _summary(known: Values, kind: str) -> str:
     if not len(known):
         return "always missing"
     if kind == "constant":

@@ -9,7 +9,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.arrow import from_numpy
 from buff.tables.containers import NAMED, from_columns
 from buff.tables.frames import restored_frame
@@ -127,7 +127,7 @@ class Template:
             out[:] = rows
         return out.astype(self.dtypes[0])
 
-    def _array(self, values: Array) -> Any:
+    def _array(self, values: Values) -> Any:
         if self.container != "torch":
             return values.astype(self.dtypes[0])
         import torch

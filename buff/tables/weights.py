@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["check_weights"]
 
@@ -73,7 +73,7 @@ def check_weights(
     return w
 
 
-def _as_floats(weights: Any, name: str) -> NDArray[np.float64]:
+def _as_floats(weights: ArrayLike, name: str) -> NDArray[np.float64]:
     if isinstance(weights, np.ma.MaskedArray):
         weights = np.ma.filled(weights.astype(np.float64), np.nan)
     w = np.asarray(weights.detach().cpu() if hasattr(weights, "detach") else weights)

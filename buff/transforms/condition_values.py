@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.transforms.encoders import ColumnEncoder
 
 __all__ = ["in_dtype", "value_of_text"]
@@ -39,7 +39,7 @@ def value_of_text(name: str, encoder: ColumnEncoder, text: str) -> Array:
         raise ValueError(f"condition {name!r} is a {what}, found {text!r}{known}") from error
 
 
-def in_dtype(values: Array, dtype: np.dtype[Any]) -> Array:
+def in_dtype(values: Values, dtype: np.dtype[Any]) -> Array:
     """Values in the natural dtype of a column, where nothing is lost.
 
     Examples

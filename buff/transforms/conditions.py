@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from buff.protocols import Array
+from buff.protocols import Array, Scores, TableLike, Values, WeightsLike
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, read, recognised
 from buff.tables.schema import Schema, infer_schema
@@ -66,7 +66,7 @@ class ConditionEncoder:
         self.overrides = dict(schema or {})
         self.max_levels = max_levels
 
-    def fit(self, condition: Any, sample_weight: Array | None = None) -> "ConditionEncoder":
+    def fit(self, condition: Any, sample_weight: WeightsLike = None) -> "ConditionEncoder":
         """Learn the levels and the distribution of ``condition``, a table of shape (n, c) or an array of
         shape (n,).
 
@@ -76,11 +76,12 @@ class ConditionEncoder:
             See :func:`~buff.tables.read` and :func:`~buff.tables.infer_schema`.
         """
         columns, self._one_column = read_any(condition)
+        weights = None
         if sample_weight is not None:
-            columns, sample_weight = with_weight(columns, checked_weights(sample_weight, len(columns)))
+            columns, weights = with_weight(columns, checked_weights(sample_weight, len(columns)))
         settings = _layout(columns, infer_schema(columns, self.overrides), self.overrides, self.max_levels)
-        self._space = TableTransformer(schema=settings, bandwidth=0).fit(columns, sample_weight=sample_weight)
-        self._copula = MixedCopula.fit(columns, self.schema, self.overrides, sample_weight)
+        self._space = TableTransformer(schema=settings, bandwidth=0).fit(columns, sample_weight=weights)
+        self._copula = MixedCopula.fit(columns, self.schema, self.overrides, weights)
         return self
 
     @property
@@ -134,7 +135,7 @@ class ConditionEncoder:
             if beyond.any():
                 yield f"{beyond.sum()} of {len(values)} have {encoder.name} outside {low} .. {high}"
 
-    def draw(self, normals: Array) -> Any:
+    def draw(self, normals: Scores) -> Any:
         """Conditions in the container that was fitted; row i depends on row i of ``normals`` alone.
 
         Parameters
@@ -147,7 +148,7 @@ class ConditionEncoder:
         table = self._template.restore(self._copula.draw(np.asarray(normals, np.float64)))
         return single_column(table) if self._one_column else table
 
-    def complete(self, condition: Any, normals: Array) -> Columns:
+    def complete(self, condition: TableLike, normals: Scores) -> Columns:
         """All columns of conditions of which some are given; the others are drawn from what was learned given these.
 
         Parameters
@@ -199,7 +200,7 @@ class ConditionEncoder:
         known = [name for name in self.names if name in columns.names]
         return named and not alone and 0 < len(known) < len(self.names)
 
-    def is_alike(self, condition: Any) -> bool:
+    def is_alike(self, condition: TableLike) -> bool:
         """Whether ``condition`` has the container, the columns and the dtypes of the training."""
         if isinstance(condition, Mapping | Columns):
             return False
@@ -241,7 +242,7 @@ class ConditionEncoder:
         arrays = tuple(value_of_text(self.names[j], encoders[j], texts[self.names[j]]) for j in numbers)
         return Columns(tuple(texts), arrays, self._template.select(numbers))
 
-    def _natural(self, j: int, values: Array) -> Array:
+    def _natural(self, j: int, values: Values) -> Array:
         return in_dtype(values, np.dtype(self._space.encoders_[j].dtype))
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -268,7 +269,7 @@ class ConditionEncoder:
     def _template(self) -> Template:
         return self._space.template_
 
-    def aligned(self, condition: Any) -> Columns:
+    def aligned(self, condition: TableLike) -> Columns:
         """Columns in the order of the fit: found by name where there are names, else by position.
 
         A mapping is always read by name; a table may have other names than the array c0, c1, ... of the fit had.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, Scores, Values, Weights
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns
 from buff.tables.schema import Schema
@@ -43,7 +43,7 @@ class Copula:
     factor: Array
 
     @classmethod
-    def fit(cls, columns: Columns, overrides: Mapping[str, Any], weights: Array | None) -> "Copula":
+    def fit(cls, columns: Columns, overrides: Mapping[str, Any], weights: Weights | None) -> "Copula":
         """Copula of all ``columns``."""
         space = TableTransformer(schema=dict(overrides), bandwidth=0).fit(columns, sample_weight=weights)
         d = space.n_dims_
@@ -53,7 +53,7 @@ class Copula:
         sigma = np.sqrt(np.diag(C))
         return cls(space, np.linalg.cholesky((1 - _RIDGE) * C / sigma / sigma[:, None] + _RIDGE * np.eye(d)))
 
-    def draw(self, normals: Array, given: Mapping[int, Array] | None = None) -> tuple[Array, ...]:
+    def draw(self, normals: Scores, given: Mapping[int, Array] | None = None) -> tuple[Array, ...]:
         """One array a column from normals of shape (n, d); constant columns leave some unused.
 
         Parameters
@@ -109,7 +109,7 @@ class Copula:
         }
 
 
-def _add_products(z: Array, normals: Array, factor: Array) -> None:
+def _add_products(z: Scores, normals: Scores, factor: Numbers) -> None:
     """``z += normals @ factor.T``, where a matrix product would let a row depend on its neighbours, by a bit."""
     for n, column in zip(normals.T, factor.T, strict=False):
         z += n[:, None] * column
@@ -141,7 +141,7 @@ class MixedCopula:
 
     @classmethod
     def fit(
-        cls, columns: Columns, schema: Schema, overrides: Mapping[str, Any], weights: Array | None = None
+        cls, columns: Columns, schema: Schema, overrides: Mapping[str, Any], weights: Weights | None = None
     ) -> "MixedCopula":
         """Distribution of the rows of ``columns``, with ``overrides`` as for TableTransformer."""
         w = np.ones(len(columns)) if weights is None else weights
@@ -159,7 +159,7 @@ class MixedCopula:
         """Normal numbers that one draw takes."""
         return 1 + len(self.copulas[0].space.encoders_) if self.copulas else 1
 
-    def draw(self, normals: Array, given: Mapping[int, Array] | None = None) -> tuple[Array, ...]:
+    def draw(self, normals: Scores, given: Mapping[int, Array] | None = None) -> tuple[Array, ...]:
         """One array a column; row i depends on row i of the ``normals``, of shape (n, n_normals), alone.
 
         Parameters
@@ -191,7 +191,7 @@ class MixedCopula:
         width = len(self.discrete) + self.n_normals - 1
         return [j for j in range(width) if j not in self.discrete]
 
-    def _classes_given(self, u: Array, given: Mapping[int, Array]) -> Indices:
+    def _classes_given(self, u: Numbers, given: Mapping[int, Array]) -> Indices:
         """Classes drawn with ``P(class | given) ~ P(class) p(given | class)``."""
         shares = np.diff(self.cumulative, prepend=0.0)
         fits = np.ones((len(u), len(shares)), bool)
@@ -238,14 +238,14 @@ class MixedCopula:
         )
 
 
-def _equal(given: Array, values: Array) -> Array:
+def _equal(given: Numbers, values: Values) -> Array:
     """Which of the values each row is, missing ones being equal; shape (n, k)."""
     codes = factorize(np.append(values.astype(object), given.astype(object)))[1]
     same: Array = codes[len(values) :, None] == codes[: len(values)]
     return same
 
 
-def _reach(encoder: Any, values: Array) -> tuple[Array, Array]:
+def _reach(encoder: Any, values: Values) -> tuple[Array, Array]:
     """A window around each value."""
     if not encoder.names:
         return values, values
@@ -268,7 +268,7 @@ def _discrete_columns(columns: Columns, schema: Schema) -> tuple[tuple[int, ...]
     return tuple(sorted(chosen)), classes
 
 
-def _codes(values: Array, kind: str) -> Indices | None:
+def _codes(values: Values, kind: str) -> Indices | None:
     if kind == "constant":
         return None
     if values.dtype.kind in "bO" or kind in ("categorical", "boolean"):
@@ -280,7 +280,7 @@ def _codes(values: Array, kind: str) -> Indices | None:
 
 
 def _fit_copulas(
-    others: Columns, overrides: Mapping[str, Any], classes: Indices, weights: Array | None
+    others: Columns, overrides: Mapping[str, Any], classes: Indices, weights: Weights | None
 ) -> tuple[tuple[Copula, ...], Indices]:
     counts = np.bincount(classes)
     copula_of = np.zeros(len(counts), np.intp)
@@ -294,7 +294,7 @@ def _fit_copulas(
     return tuple(copulas), copula_of
 
 
-def _listed(values: Array) -> list[Any]:
+def _listed(values: Values) -> list[Any]:
     listed: list[Any] = (values.view(np.int64) if values.dtype.kind in "mM" else values).tolist()
     return listed
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Mask, Numbers, Scores, Values, Weights
 from buff.tables.arrow import is_missing
 from buff.tables.categories import codes_of, factorize, indicators
 from buff.tables.schema import ColumnSchema
@@ -40,7 +40,7 @@ class ColumnEncoder(Protocol):
         """Scores of shape (n, width), float32."""
         ...
 
-    def decode(self, z: Array) -> Array:
+    def decode(self, z: Scores) -> Array:
         """Values of natural dtype from scores of shape (n, width)."""
         ...
 
@@ -58,7 +58,7 @@ class ConstantEncoder:
     value: Any
 
     @classmethod
-    def fit(cls, schema: ColumnSchema, values: Array) -> "ConstantEncoder":
+    def fit(cls, schema: ColumnSchema, values: Values) -> "ConstantEncoder":
         """Encoder of the column's first value."""
         value = None if is_missing(values[:1])[0] else values[:1].astype(_storable(values.dtype)).item()
         return cls(schema.name, values.dtype.str, value)
@@ -75,7 +75,7 @@ class ConstantEncoder:
             )
         return np.empty((len(values), 0), np.float32)
 
-    def decode(self, z: Array) -> Array:
+    def decode(self, z: Scores) -> Array:
         return self._column(len(z))
 
     def pack(self) -> tuple[Record, Arrays]:
@@ -104,11 +104,19 @@ class NumberEncoder:
 
     @classmethod
     def fit(
-        cls, schema: ColumnSchema, values: Array, weights: Array | None, n_knots: int, bandwidth: float = 0.0
+        cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float = 0.0
     ) -> "NumberEncoder":
-        """Encoder of a column; ``weights`` of shape (n,) or None."""
+        """Encoder of a column; ``weights`` of shape (n,) or None.
+
+        Raises
+        ------
+        ValueError
+            Integers of which doubles cannot tell neighbours apart.
+        """
         origin, step = _origin_and_step(values)
         encoder = cls(schema.name, values.dtype.str, origin, step, None)  # type: ignore[arg-type]
+        if schema.kind == "integer":
+            encoder._refuse_rounding(values)
         bounds = (encoder._bound(schema.lower), encoder._bound(schema.upper))
         ranks = QuantileMap.fit(
             encoder._numbers(values),
@@ -130,7 +138,7 @@ class NumberEncoder:
     def encode(self, values: Array, place: Placement = 0.5) -> Array:
         return self.ranks.encode(self.numbers(values), place)[:, None]
 
-    def decode(self, z: Array) -> Array:
+    def decode(self, z: Scores) -> Array:
         return self.restored(self.ranks.decode(z[:, 0]))
 
     def restored(self, x: Array) -> Array:
@@ -150,7 +158,7 @@ class NumberEncoder:
         record = {"name": self.name, "dtype": self.dtype, "origin": self.origin, "step": self.step}
         return record | {"type": "number", "ranks": ranks}, arrays
 
-    def numbers(self, values: Array) -> Array:
+    def numbers(self, values: Values) -> Array:
         """Values as float64, NaN where missing.
 
         Raises
@@ -162,7 +170,7 @@ class NumberEncoder:
         _refuse_missing(self.name, self.ranks, np.isnan(numbers))
         return numbers
 
-    def _numbers(self, values: Array) -> Array:
+    def _numbers(self, values: Values) -> Array:
         dtype = np.dtype(self.dtype)
         if (values.dtype.kind in "mM") != (dtype.kind in "mM") or values.dtype.kind == "O":
             raise TypeError(f"column {self.name!r} was fitted as {dtype}, and now holds {values[0]!r}")
@@ -172,12 +180,12 @@ class NumberEncoder:
             return np.where(missing, np.nan, self._steps(whole))
         return self._steps(values)
 
-    def _steps(self, values: Array) -> Array:
+    def _steps(self, values: Values) -> Array:
         if self.step == 1 and not self.origin:
             return np.asarray(values, np.float64)
         return (values - values.dtype.type(self.origin)).astype(np.float64) / self.step
 
-    def _whole(self, steps: Array) -> Array:
+    def _whole(self, steps: Numbers) -> Array:
         dtype = np.dtype(self.dtype)
         limits = np.iinfo(dtype if dtype.kind in "iu" else np.int64)
         lowest, highest = ((int(limit) - self.origin) // self.step for limit in (limits.min, limits.max))
@@ -186,6 +194,16 @@ class NumberEncoder:
         long = np.iinfo(np.int64)
         k = _to_integer(steps, max(lowest + 1, long.min), min(highest, long.max), long.dtype)
         return k.astype(limits.dtype) * limits.dtype.type(self.step) + limits.dtype.type(self.origin)
+
+    def _refuse_rounding(self, values: Array) -> None:
+        """Raise ValueError for integers that would come back as others."""
+        if values.dtype.kind not in "iu" or np.array_equal(self._whole(self._steps(values)), values):
+            return
+        raise ValueError(
+            f"column {self.name!r} holds integers from {values.min()} to {values.max()}, of which 53 bits would come "
+            f'back: say schema={{"{self.name}": "id"}} for names of rows, "categorical" for labels, "continuous" if '
+            f"the last digits mean nothing, or convert times to dates"
+        )
 
     def _bound(self, bound: Any) -> float | None:
         if bound is None:
@@ -205,7 +223,7 @@ class LevelEncoder:
 
     @classmethod
     def fit(
-        cls, schema: ColumnSchema, values: Array, weights: Array | None, levels: Sequence[Any]
+        cls, schema: ColumnSchema, values: Values, weights: Weights | None, levels: Sequence[Any]
     ) -> "LevelEncoder":
         """Encoder with the ``levels`` in order."""
         numbers = _with_nan(codes_of(values, levels, schema.name))
@@ -224,7 +242,7 @@ class LevelEncoder:
         _refuse_missing(self.name, self.ranks, np.isnan(numbers))
         return numbers
 
-    def decode(self, z: Array) -> Array:
+    def decode(self, z: Scores) -> Array:
         numbers = self.ranks.decode(z[:, 0])
         missing = np.isnan(numbers)
         return _looked_up(self.levels, np.where(missing, -1, numbers).astype(np.intp), self.dtype)
@@ -245,7 +263,7 @@ class IndicatorEncoder:
     missing: bool
 
     @classmethod
-    def fit(cls, schema: ColumnSchema, values: Array) -> "IndicatorEncoder":
+    def fit(cls, schema: ColumnSchema, values: Values) -> "IndicatorEncoder":
         """Encoder with one dimension more if values are missing."""
         levels, codes = factorize(values)
         return cls(schema.name, values.dtype.str, tuple(levels), bool(np.any(codes < 0)))
@@ -261,7 +279,7 @@ class IndicatorEncoder:
             raise _unexpectedly_missing(self.name, codes < 0)
         return 2 * indicators(np.where(codes < 0, len(self.levels), codes), len(self.names)) - 1
 
-    def decode(self, z: Array) -> Array:
+    def decode(self, z: Scores) -> Array:
         codes = np.argmax(z, axis=1)
         return _looked_up(self.levels, np.where(codes == len(self.levels), -1, codes), self.dtype)
 
@@ -296,7 +314,7 @@ def _storable(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int64) if dtype.kind in "mM" else dtype
 
 
-def _origin_and_step(values: Array) -> tuple[int, int]:
+def _origin_and_step(values: Values) -> tuple[int, int]:
     """(0, 1) where doubles hold the values, else an origin below them and a common divisor of the rest."""
     if values.dtype.kind not in "iumM":
         return 0, 1
@@ -310,7 +328,7 @@ def _origin_and_step(values: Array) -> tuple[int, int]:
     return residue + step * ((first - residue) // step >> bits << bits), step
 
 
-def _to_integer(x: Array, lowest: int, highest: int, dtype: np.dtype[Any]) -> Array:
+def _to_integer(x: Numbers, lowest: int, highest: int, dtype: np.dtype[Any]) -> Array:
     """``x`` within limits as integers; a double may lie above the largest integer that rounds to it."""
     top = x >= float(highest)
     out = np.where(top, 0, np.maximum(x, float(lowest))).astype(dtype)
@@ -318,11 +336,11 @@ def _to_integer(x: Array, lowest: int, highest: int, dtype: np.dtype[Any]) -> Ar
     return out
 
 
-def _with_nan(codes: Array) -> Array:
+def _with_nan(codes: Integers) -> Array:
     return np.where(codes < 0, np.nan, codes)
 
 
-def _looked_up(levels: Sequence[Any], codes: Array, dtype: str) -> Array:
+def _looked_up(levels: Sequence[Any], codes: Integers, dtype: str) -> Array:
     kind = np.dtype(dtype).kind
     table = np.empty(len(levels) + 1, dtype)
     table[:-1] = levels
@@ -331,11 +349,11 @@ def _looked_up(levels: Sequence[Any], codes: Array, dtype: str) -> Array:
     return table[codes]
 
 
-def _refuse_missing(name: str, ranks: QuantileMap, missing: Array) -> None:
+def _refuse_missing(name: str, ranks: QuantileMap, missing: Mask) -> None:
     if not ranks.missing and np.any(missing):
         raise _unexpectedly_missing(name, missing)
 
 
-def _unexpectedly_missing(name: str, missing: Array) -> ValueError:
+def _unexpectedly_missing(name: str, missing: Mask) -> ValueError:
     row = np.argmax(missing)
     return ValueError(f"column {name!r} had no missing values when fitted, and is missing in row {row}")

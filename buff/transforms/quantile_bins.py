@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Scores, Weights
 
 __all__ = ["QuantileBins"]
 
@@ -41,7 +41,7 @@ class QuantileBins:
     knots: Array
 
     @classmethod
-    def fit(cls, x: Array, p: Array, weights: Array | None = None, *, n_bins: int = 8) -> "QuantileBins":
+    def fit(cls, x: Array, p: Numbers, weights: Weights | None = None, *, n_bins: int = 8) -> "QuantileBins":
         """Map of values ``x`` (n,) given ``p`` (n,); fewer bins where rows are few or ``p`` repeats."""
         n_bins = int(np.clip(len(x) // _FEWEST, 1, n_bins))
         edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1]))
@@ -52,7 +52,7 @@ class QuantileBins:
         knots = np.array([_quantiles(x[i], weights[i]) for i in parts], np.float32)
         return cls(centres, knots)
 
-    def _place(self, p: Array) -> tuple[Array, Array]:
+    def _place(self, p: Numbers) -> tuple[Array, Array]:
         """Bin below ``p``, and the share of the way to the next."""
         last = len(self.centres) - 1
         if not last:
@@ -69,7 +69,7 @@ class QuantileBins:
             scores[rows] = self._encode(x[rows], p[rows])
         return scores
 
-    def _encode(self, x: Array, p: Array) -> Array:
+    def _encode(self, x: Numbers, p: Numbers) -> Array:
         j, share = self._place(p)
         after = np.minimum(j + 1, len(self.centres) - 1)
         lines = self.knots[j] + share[:, None] * (self.knots[after] - self.knots[j])
@@ -79,7 +79,7 @@ class QuantileBins:
         part = np.clip((x - low) / np.maximum(high - low, 1e-12), 0, 1)
         return _SCORES[k] + part * (_SCORES[1] - _SCORES[0])
 
-    def decode(self, scores: Array, p: Array) -> Array:
+    def decode(self, scores: Scores, p: Numbers) -> Array:
         """Inverse of :meth:`encode`."""
         j, share = self._place(p)
         after = np.minimum(j + 1, len(self.centres) - 1)
@@ -91,7 +91,7 @@ class QuantileBins:
         return low + share * (high - low)
 
 
-def _quantiles(x: Array, weights: Array) -> Array:
+def _quantiles(x: Numbers, weights: Weights) -> Array:
     order = np.argsort(x, kind="stable")
     w = weights[order]
     levels = (np.cumsum(w) - w / 2) / w.sum()

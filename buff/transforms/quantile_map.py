@@ -20,10 +20,9 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from buff import kernels
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Numbers, Scores, Values, Weights
 from buff.transforms.checked import check_quantile_map
-from buff.transforms.lattice import Lattice
-from buff.transforms.quantiles import Polyline, compress, gap_levels, merge, merge_at, smooth
+from buff.transforms.quantiles import Lattice, Polyline, compress, gap_levels, merge, merge_at, smooth
 from buff.transforms.tails import Tail
 
 __all__ = ["Placement", "QuantileMap"]
@@ -37,7 +36,8 @@ _FEWEST_ROWS = 5
 _MOST_ATOMS = 10_000
 #: A lattice with this many cells or fewer is an alphabet: all its values are atoms.
 _ALPHABET = 1000
-_HUGE = 2.0**1000
+#: Divisor of huge values: slopes between knots stay finite, and the smallest doubles do not become zero.
+_HUGE = 2.0**40
 #: Scores of 1 less this are finite, however large weights are.
 _SMALLEST_MARGIN = 2.0**-50
 #: More rows make no difference to a smoothed quantile function.
@@ -96,7 +96,7 @@ class QuantileMap:
     def fit(
         cls,
         values: Array,
-        weights: Array | None = None,
+        weights: Weights | None = None,
         *,
         n_knots: int = 1000,
         discrete: bool = False,
@@ -172,7 +172,7 @@ class QuantileMap:
         u = self._level(values, within)
         return ndtri(np.clip(u, self.margin, 1 - self.margin)).astype(np.float32)
 
-    def decode(self, z: Array) -> Array:
+    def decode(self, z: Scores) -> Array:
         """Float64 values of normal scores ``z``; NaN where missing."""
         if self.missing == 1:
             return np.full(len(z), np.nan)
@@ -180,7 +180,7 @@ class QuantileMap:
             return self._decoded(z)
         return self._by_levels(np.asarray(z, np.float64))
 
-    def _by_levels(self, z: Array) -> Array:
+    def _by_levels(self, z: Scores) -> Array:
         u = ndtr(z)
         x = self.decoding.value(u)
         if self.above:
@@ -194,7 +194,7 @@ class QuantileMap:
         x[u < self.missing] = np.nan
         return x
 
-    def is_compiled(self, z: Array) -> bool:
+    def is_compiled(self, z: Scores) -> bool:
         """Whether the kernels decode these scores: to the same bits, if there are no tails to extrapolate."""
         plain = self.below is None and self.above is None and getattr(z, "dtype", None) in (np.float32, np.float64)
         return bool(plain and len(z) and kernels.native() and kernels.is_exact() and self._compiled is not None)
@@ -219,7 +219,7 @@ class QuantileMap:
         kernels.native().decode(made, z, own := np.empty(len(z)))
         return made if np.array_equal(own, self._by_levels(z), equal_nan=True) else None
 
-    def _decoded(self, z: Array) -> Array:
+    def _decoded(self, z: Scores) -> Array:
         out = np.empty(len(z))
         kernels.native().decode(self._compiled, np.ascontiguousarray(z), out)
         return out
@@ -256,7 +256,7 @@ class QuantileMap:
             fields["smoothed"] = Polyline(arrays["smoothed_u"], arrays["smoothed_x"])
         return cls(line=Polyline(arrays["u"], arrays["x"]), **fields)
 
-    def _level(self, values: Array, place: Array) -> Array:
+    def _level(self, values: Values, place: Numbers) -> Array:
         x = values / self.unit
         if len(self.line.x):
             lowest = -np.inf if self.below else self.line.x[0]
@@ -272,7 +272,7 @@ class QuantileMap:
         margin = min(self.margin, 0.5 * (1 - self.missing))
         return np.where(np.isnan(values), self.missing * place, np.clip(u, self.missing + margin, 1 - margin))
 
-    def _tail_level(self, x: Array, u: Array) -> Array:
+    def _tail_level(self, x: Numbers, u: Numbers) -> Array:
         if self.above:
             i = np.flatnonzero(x > self.above.start)
             u[i] = 1 - self.above.survival(x[i])
@@ -281,7 +281,7 @@ class QuantileMap:
             u[i] = self.missing + self.below.survival(-x[i])
         return u
 
-    def within_bounds(self, x: Array) -> Array:
+    def within_bounds(self, x: Numbers) -> Array:
         """Numbers on the lattice of the column and between its bounds."""
         if self.lattice:
             x = self.lattice.nearest(x)
@@ -289,7 +289,7 @@ class QuantileMap:
             x = np.clip(x, self.lower, self.upper)
         return x
 
-    def _with_tails(self, x: Array, w: Array) -> "QuantileMap":
+    def _with_tails(self, x: Numbers, w: Weights) -> "QuantileMap":
         u, knots = self.line.u, self.line.x
         above = below = None
         upper = None if self.upper is None else self.upper / self.unit
@@ -301,7 +301,7 @@ class QuantileMap:
         return replace(self, below=below, above=above)
 
 
-def _distinct(x: Array, w: Array) -> tuple[Array, Array, Array]:
+def _distinct(x: Numbers, w: Weights) -> tuple[Array, Array, Array]:
     """Distinct values in order, the weight of each, the rows of each."""
     if not len(x):
         return x, w, w
@@ -314,19 +314,19 @@ def _distinct(x: Array, w: Array) -> tuple[Array, Array, Array]:
     return x[first], weights, counts
 
 
-def _is_atom(x: Array, rows: Array, lattice: Lattice | None) -> Array:
+def _is_atom(x: Numbers, rows: Integers, lattice: Lattice | None) -> Array:
     n = rows.sum()
     if lattice and (x[-1] - x[0]) / lattice.spacing < min(_ALPHABET, n):
         return np.ones(len(x), bool)
     return (rows >= _FEWEST_ROWS) & (rows * _MOST_ATOMS >= n)
 
 
-def _apart_from(atoms: Array, x: Array) -> Array:
+def _apart_from(atoms: Numbers, x: Numbers) -> Array:
     """``x``, or if it is a single value, its mean with the nearest atom."""
     if len(x) != 1 or not len(atoms):
         return x
     return 0.5 * (x + atoms[np.argmin(np.abs(atoms - x))])
 
 
-def _unit(x: Array) -> float:
+def _unit(x: Numbers) -> float:
     return _HUGE if np.max(np.abs(x)) > 1e150 else 1.0

@@ -1,13 +1,17 @@
-"""The quantile function of a sample, compressed to a few hundred knots that quote no single value."""
+"""What the distribution of a column is made of: its quantile function, and the lattice its values may lie on.
 
-from dataclasses import dataclass
+Quantile functions are compressed to a few hundred knots that quote no single value. Lattices are columns whose values
+are evenly spaced: integers, dates, prices in cents, energies in steps of 0.25.
+"""
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
 
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Numbers, Values, Weights
 
-__all__ = ["Polyline", "compress", "gap_levels", "merge", "merge_at", "smooth"]
+__all__ = ["Lattice", "Polyline", "compress", "gap_levels", "merge", "merge_at", "smooth"]
 
 #: Rows at either end whose quantiles stay as they are, and rows from which on they are smooth.
 _RAW_ROWS, _SMOOTH_ROWS = 4, 21
@@ -16,6 +20,14 @@ _STEPS_A_BANDWIDTH, _STEPS_A_KNOT, _REACH = 12, 3, 6
 
 #: How far levels may move, in units of the scatter of the number of rows in a window.
 _CHANCE = 0.4
+#: More decimals than this are a computer's, not a person's.
+_MAX_DECIMALS = 8
+#: Fewer distinct values may share a large step by chance.
+_MIN_VALUES = 10
+#: Share of values that are on a lattice to a few units in the last place, of which the others are errors.
+_ON_LATTICE, _ULPS = 0.995, 8
+#: A lattice is finer than such noise by this factor, or any number would be on it.
+_NOISE_MARGIN = 100
 
 
 @dataclass(frozen=True)
@@ -25,11 +37,11 @@ class Polyline:
     u: Array
     x: Array
 
-    def value(self, u: Array) -> Array:
+    def value(self, u: Numbers) -> Array:
         """Quantile function."""
         return np.interp(u, self.u, self.x)
 
-    def level(self, x: Array) -> Array:
+    def level(self, x: Numbers) -> Array:
         """Distribution function, linear between knots and constant outside."""
         return np.interp(x, self.x, self.u)
 
@@ -38,7 +50,7 @@ class Polyline:
         return Polyline(level + self.u, self.x)
 
 
-def compress(values: Array, weights: Array, n_knots: int, spacing: float = 0.0) -> Polyline:
+def compress(values: Values, weights: Weights, n_knots: int, spacing: float = 0.0) -> Polyline:
     """Polyline through the distribution of distinct, sorted ``values``.
 
     The sample is cut between neighbours: the level of cut i is the weight of values 0 to i, its place the
@@ -58,7 +70,7 @@ def compress(values: Array, weights: Array, n_knots: int, spacing: float = 0.0) 
     return Polyline(np.concatenate([[0.0], cumulative[cuts], [1.0]]), np.maximum.accumulate(x))
 
 
-def smooth(line: Polyline, n: float, bandwidth: float, gaps: Array | None = None) -> Polyline:
+def smooth(line: Polyline, n: float, bandwidth: float, gaps: Numbers | None = None) -> Polyline:
     r"""Quantile function without the wiggles of its sample: local linear regression on normal scores.
 
     .. math:: \hat x(z) = \arg\min_a \min_b \int (x(\zeta) - a - b (\zeta - z))^2
@@ -128,7 +140,7 @@ def _smooth_part(line: Polyline, n: float, h: float, a: float, b: float) -> tupl
     return np.concatenate([u[:1], ndtr(z[kept]), u[1:]]), np.concatenate([ends[:1], x, ends[1:]])
 
 
-def merge(line: Polyline, weight: float, atoms: Array, masses: Array) -> tuple[Polyline, Array]:
+def merge(line: Polyline, weight: float, atoms: Numbers, masses: Numbers) -> tuple[Polyline, Array]:
     """Mixture of ``weight`` times a continuous ``line`` and ``atoms`` of the given ``masses``.
 
     Returns
@@ -144,7 +156,7 @@ def merge(line: Polyline, weight: float, atoms: Array, masses: Array) -> tuple[P
     return Polyline(np.maximum.accumulate(u[order]), x[order]), starts
 
 
-def merge_at(line: Polyline, weight: float, atoms: Array, masses: Array, starts: Array) -> Polyline:
+def merge_at(line: Polyline, weight: float, atoms: Numbers, masses: Numbers, starts: Numbers) -> Polyline:
     """:func:`merge` with atoms that begin at given levels; values between two atoms stay between them."""
     below = np.concatenate([[0.0], np.cumsum(masses)])
     if not len(line.u):
@@ -159,17 +171,17 @@ def merge_at(line: Polyline, weight: float, atoms: Array, masses: Array, starts:
     return Polyline(u[order], np.maximum.accumulate(x[order]))
 
 
-def gap_levels(values: Array, weights: Array) -> Array:
+def gap_levels(values: Values, weights: Weights) -> Array:
     """Levels of the spacings of sorted ``values`` that no chance makes so wide; see ``compress``."""
     cumulative = np.cumsum(weights) / np.sum(weights)
     return cumulative[_gaps(values)]
 
 
-def _mean(values: Array, i: Array | int) -> Array:
+def _mean(values: Values, i: Array | int) -> Array:
     return values[i] + 0.5 * (values[i + 1] - values[i])
 
 
-def _spread_cuts(cumulative: Array, n_knots: int) -> Array:
+def _spread_cuts(cumulative: Numbers, n_knots: int) -> Array:
     k = len(cumulative)
     if k < 6:
         return np.empty(0, np.intp)
@@ -179,14 +191,14 @@ def _spread_cuts(cumulative: Array, n_knots: int) -> Array:
     return _even(np.searchsorted(cumulative, levels), k)
 
 
-def _gap_cuts(values: Array, n_gaps: int, reach: int = 8) -> Array:
+def _gap_cuts(values: Values, n_gaps: int, reach: int = 8) -> Array:
     """Cuts around the spacings that are wider than the ``reach`` spacings on both sides taken together."""
     gaps = _gaps(values, reach)
     widest = gaps[np.argsort(-(values[gaps + 1] - values[gaps]), kind="stable")[:n_gaps]]
     return _even(np.concatenate([widest - 2, widest + 2]), len(values))
 
 
-def _gaps(values: Array, reach: int = 8) -> Array:
+def _gaps(values: Values, reach: int = 8) -> Array:
     k = len(values)
     if k < 4 * reach:
         return np.empty(0, np.intp)
@@ -196,7 +208,91 @@ def _gaps(values: Array, reach: int = 8) -> Array:
     return i[2 * spacing > span]
 
 
-def _even(cuts: Array, k: int) -> Array:
+def _even(cuts: Integers, k: int) -> Array:
     """Even cuts that leave the outermost pairs alone; an even cut never shares a value with the next."""
     cuts = np.unique(cuts // 2 * 2)
     return cuts[(cuts >= 2) & (cuts <= k - 4)]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The numbers (origin + step k) / 10^decimals with integer k.
+
+    Attributes
+    ----------
+    decimals, step, origin : int
+    noisy : bool
+        Whether values of the sample miss it by the rounding of sums and products, or one in 200 by more.
+    single : bool
+        Whether its numbers were rounded to single precision before they became doubles.
+
+    Examples
+    --------
+    >>> lattice = Lattice.of(np.arange(12) / 4)
+    >>> lattice.spacing
+    0.25
+    >>> lattice.nearest(np.array([0.3, 0.4]))
+    array([0.25, 0.5 ])
+    """
+
+    decimals: int
+    step: int
+    origin: int
+    noisy: bool = False
+    single: bool = False
+
+    @property
+    def spacing(self) -> float:
+        """Distance of neighbours."""
+        return float(self.step / 10**self.decimals)
+
+    @classmethod
+    def of(cls, values: Values, dtype: np.dtype | None = None) -> "Lattice | None":
+        """Coarsest lattice that holds all distinct ``values``, None if they are not on one.
+
+        ``dtype`` is the precision in which values are to be compared, that of the column.
+        """
+        for decimals in range(_MAX_DECIMALS + 1):
+            if not _on_decimals(values[:: max(1, len(values) // 100)], decimals, dtype):
+                continue
+            if _on_decimals(values, decimals, dtype):
+                return cls._from_numerators(np.rint(values * 10**decimals), decimals)
+        return cls._of_noisy(values) if dtype is None or np.dtype(dtype) == np.float64 else None
+
+    @classmethod
+    def _of_noisy(cls, values: Values) -> "Lattice | None":
+        """The lattice of doubles that arithmetic, or a time in single precision, has moved off it."""
+        with np.errstate(over="ignore"):
+            single = bool(np.all(values.astype(np.float32) == values))
+        ulp = np.spacing(np.abs(values).astype(np.float32) if single else np.abs(values)).astype(np.float64)
+        for decimals in range(_MAX_DECIMALS + 1):
+            power = 10.0**decimals
+            if len(values) < _MIN_VALUES or _NOISE_MARGIN * _ULPS * np.median(ulp) * power > 1:
+                return None
+            m = np.rint(values * power)
+            on = np.abs(values - m / power) <= _ULPS * ulp
+            if on.mean() >= _ON_LATTICE and np.all(np.abs(m) < 2.0**52):
+                return replace(cls._from_numerators(np.unique(m[on]), decimals), noisy=True, single=single)
+        return None
+
+    @classmethod
+    def _from_numerators(cls, m: Numbers, decimals: int) -> "Lattice":
+        m = m.astype(np.int64)
+        step = int(np.gcd.reduce(np.diff(m))) if len(m) >= _MIN_VALUES else 1
+        return cls(decimals, step, int(m[0] % step))
+
+    def nearest(self, x: Numbers) -> Array:
+        """``x`` rounded to the lattice; exactly the double nearest to the decimal number."""
+        power = 10.0**self.decimals
+        k = np.rint((x * power - self.origin) / self.step)
+        nearest: Array = (k * self.step + self.origin) / power
+        return nearest.astype(np.float32).astype(np.float64) if self.single else nearest
+
+
+def _on_decimals(values: Values, decimals: int, dtype: np.dtype | None) -> bool:
+    power = 10.0**decimals
+    with np.errstate(over="ignore"):
+        m = np.rint(values * power)
+    if not np.all(np.abs(m) < 2.0**52):
+        return False
+    return bool(np.all((m / power).astype(dtype or float) == values))

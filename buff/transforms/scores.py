@@ -2,26 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Scores, Weights
 from buff.transforms.quantile_map import Placement, QuantileMap
 from buff.transforms.transformer import checked_weights
 
-__all__ = ["NormalScores", "score_bounds"]
-
-
-class Encoder(Protocol):
-    """Whatever encodes rows as scores, repeated values at a place inside the ranks that they own."""
-
-    def encode(self, X: Any, place: Placement) -> Array: ...
-
-
-def score_bounds(encoder: Encoder, X: Any) -> tuple[Array, Array]:
-    """Scores of both ends of the ranks that the values of each row own, float32 of shape (n, d)."""
-    return encoder.encode(X, 0.0), encoder.encode(X, 1.0)
+__all__ = ["NormalScores"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +33,7 @@ class NormalScores:
     columns: tuple[QuantileMap, ...]
 
     @classmethod
-    def fit(cls, x: Array, weights: Array | None = None, *, extrapolate: bool = False) -> "NormalScores":
+    def fit(cls, x: Array, weights: Weights | None = None, *, extrapolate: bool = False) -> "NormalScores":
         """Distributions of the columns of x (n, d), with weights (n,) that are positive."""
         w = None if weights is None else checked_weights(weights, len(x))
         values = np.asarray(x, np.float64).T
@@ -59,7 +48,11 @@ class NormalScores:
             z[:, j] = ranks.encode(column, place)
         return z
 
-    def decode(self, z: Array) -> Array:
+    def bounds(self, x: Array) -> tuple[Array, Array]:
+        """Scores of both ends of the ranks that values own, float32 of shape (n, d)."""
+        return self.encode(x, 0.0), self.encode(x, 1.0)
+
+    def decode(self, z: Scores) -> Array:
         """Values, float64 of shape (n, d), of scores z (n, d)."""
         x = np.empty(z.shape)
         for j, ranks in enumerate(self.columns):

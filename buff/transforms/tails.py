@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Weights
 
 __all__ = ["Tail"]
 
@@ -32,7 +32,7 @@ class Tail:
 
     @classmethod
     def fit(
-        cls, values: Array, weights: Array, start: float, mass: float, end: float, bound: float | None
+        cls, values: Array, weights: Weights, start: float, mass: float, end: float, bound: float | None
     ) -> "Tail | None":
         """Upper tail of sorted ``values`` from ``start``, beyond which a share ``mass`` lies.
 
@@ -50,12 +50,12 @@ class Tail:
             return cls(start, mass, scale, -scale / (bound - start))
         return cls(start, mass, max(scale, -shape * (end - start), (end - start) * 1e-3), shape)
 
-    def value(self, survival: Array) -> Array:
+    def value(self, survival: Numbers) -> Array:
         """x with P(X > x) = ``survival``, for survivals up to ``mass``."""
         log = np.log(self.mass) - np.log(survival)
         return self.start + self.scale * (np.expm1(self.shape * log) / self.shape if self.shape else log)
 
-    def survival(self, x: Array) -> Array:
+    def survival(self, x: Numbers) -> Array:
         """P(X > ``x``) for x from ``start``."""
         excess = (x - self.start) / self.scale
         if not self.shape:
@@ -63,7 +63,7 @@ class Tail:
         return self.mass * np.maximum(1 + self.shape * excess, 0) ** (-1 / self.shape)
 
 
-def _moments(y: Array, weights: Array) -> tuple[float, float]:
+def _moments(y: Numbers, weights: Weights) -> tuple[float, float]:
     """Scale and shape from b0 = E[y] and b1 = E[y (1 - F(y))]; the shape is kept within [-1, 0.5]."""
     w = weights / np.sum(weights)
     survival = 1 - (np.cumsum(w) - 0.5 * w)

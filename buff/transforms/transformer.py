@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from buff.protocols import Array
+from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLike
 from buff.tables.categories import factorize, indicators, order_levels
 from buff.tables.columns import Columns, read, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
@@ -96,7 +96,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_knots = n_knots
         self.bandwidth = bandwidth
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "TableTransformer":
+    def fit(self, X: Any, y: object = None, sample_weight: WeightsLike = None) -> "TableTransformer":
         """Learn the distribution of each column.
 
         Parameters
@@ -137,6 +137,12 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Which dimensions, bool of shape ``(n_dims_,)``, are scores of numbers that hardly ever repeat."""
         return np.array([_is_smooth(e) for e in self.encoders_ for _ in e.names], bool)
 
+    @property
+    def has_atoms(self) -> bool:
+        """Whether any value, or missing ones, owns ranks."""
+        maps = [e.ranks for e in self.encoders_ if isinstance(e, NumberEncoder | LevelEncoder)]
+        return any(len(ranks.atoms) or ranks.missing for ranks in maps)
+
     def transform(self, X: Any) -> Array:
         """Normal scores, float32 of shape ``(n, n_dims_)``; repeated values at the centre of their interval."""
         return self.encode(X, 0.5)
@@ -160,7 +166,11 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             Z[:, start:stop] = encoder.encode(values, place)
         return Z
 
-    def decode(self, Z: Array) -> tuple[Array, ...]:
+    def bounds(self, X: Any) -> tuple[Array, Array]:
+        """Scores of both ends of the ranks that the values of each row own, float32 of shape ``(n, n_dims_)``."""
+        return self.encode(X, 0.0), self.encode(X, 1.0)
+
+    def decode(self, Z: Scores) -> tuple[Array, ...]:
         """One array of natural dtype a column, from scores of shape ``(n, n_dims_)``."""
         check_is_fitted(self)
         Z = np.asarray(Z)
@@ -172,7 +182,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         parts = np.split(Z, stops[:-1], axis=1)
         return tuple(encoder.decode(part) for encoder, part in zip(self.encoders_, parts, strict=True))
 
-    def inverse_transform(self, Z: Array) -> Any:
+    def inverse_transform(self, Z: Scores) -> Any:
         """Table like the one that was fitted (container, names, dtypes, order), from scores."""
         return self.template_.restore(self.decode(Z))
 
@@ -221,7 +231,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             space.feature_names_in_ = np.array(record["feature_names"], dtype=object)
         return space
 
-    def _read(self, X: Any) -> Columns:
+    def _read(self, X: TableLike) -> Columns:
         columns = read(X)
         validate_data(self, X, reset=False)
         return columns
@@ -241,7 +251,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def checked_weights(sample_weight: Any, n: int) -> Array:
+def checked_weights(sample_weight: WeightsLike, n: int) -> Array:
     """Finite, nonnegative weights of ``n`` rows, whole numbers as they are and others with mean 1."""
     weights = check_weights(sample_weight, n, signed=False, positive_sum=False)
     if np.count_nonzero(weights) < 2:
@@ -254,19 +264,19 @@ def checked_weights(sample_weight: Any, n: int) -> Array:
     return weights if whole else weights / weights.mean()
 
 
-def finite_weights(sample_weight: Any) -> Array:
+def finite_weights(sample_weight: WeightsLike) -> Array:
     """Weights of any sign, float64 of shape (n,): see :func:`buff.tables.weights.check_weights`."""
     return check_weights(sample_weight, positive_sum=False)
 
 
-def with_weight(columns: Columns, weights: Array) -> tuple[Columns, Array]:
+def with_weight(columns: Columns, weights: Weights) -> tuple[Columns, Array]:
     """The rows that count, and their weights."""
     rows = weights > 0
     return (columns, weights) if rows.all() else (columns.take(rows), weights[rows])
 
 
 def _fit_encoders(
-    columns: Columns, schema: Schema, weights: Array | None, n_knots: int, bandwidth: float
+    columns: Columns, schema: Schema, weights: Weights | None, n_knots: int, bandwidth: float
 ) -> tuple[ColumnEncoder, ...]:
     encoders: dict[int, ColumnEncoder] = {}
     for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
@@ -292,7 +302,7 @@ def _ordering_rows(n: int) -> slice:
 
 
 def _feature_blocks(
-    columns: Columns, schema: Schema, encoders: dict[int, ColumnEncoder], weights: Array | None
+    columns: Columns, schema: Schema, encoders: dict[int, ColumnEncoder], weights: Weights | None
 ) -> dict[int, Array]:
     """Every column as features of unit scale: normal scores, or indicators of the commonest levels."""
     rows = _ordering_rows(len(columns))
@@ -306,7 +316,7 @@ def _feature_blocks(
     return blocks
 
 
-def _level_features(values: Array, weights: Array | None) -> Array:
+def _level_features(values: Values, weights: Weights | None) -> Array:
     levels, codes = factorize(values)
     sums = np.bincount(codes + 1, weights, minlength=len(levels) + 1)
     shares = sums[1:] / sums.sum()
@@ -317,7 +327,7 @@ def _level_features(values: Array, weights: Array | None) -> Array:
 
 
 def _ordered_levels(
-    column: ColumnSchema, values: Array, weights: Array | None, others: list[Array]
+    column: ColumnSchema, values: Values, weights: Weights | None, others: list[Array]
 ) -> list[Any]:
     if isinstance(column.order, tuple):
         return list(column.order)

@@ -3,7 +3,8 @@
 from buff.trees.checked import check_trees
 from buff.trees.classifier import Classifier, ClassifierSettings, CrossFit
 from buff.trees.forest import FlatForest, UnfitForest, flattened
-from buff.trees.regressor import Booster, TreeSettings, cuda_is_available
+from buff.trees.regressor import Booster, TreeSettings, cuda_is_available, device_arrays, to_numpy
+from buff.trees.stored import restored_trees, stored_trees
 
 __all__ = [
     "Booster",
@@ -15,5 +16,9 @@ __all__ = [
     "UnfitForest",
     "check_trees",
     "cuda_is_available",
+    "device_arrays",
     "flattened",
+    "restored_trees",
+    "stored_trees",
+    "to_numpy",
 ]

@@ -57,7 +57,7 @@ def check_trees(raw: bytes, n_outputs: int | None = None, n_features: int | None
     return document
 
 
-def _check_parameters(found: Any, n_outputs: int | None, n_features: int | None) -> tuple[int, int]:
+def _check_parameters(found: object, n_outputs: int | None, n_features: int | None) -> tuple[int, int]:
     names = ("base_score", "boost_from_average", "num_class", "num_feature", "num_target")
     parameters = _mapping(found, "learner_model_param", names)
     numbers = {name: _digits(parameters[name], name) for name in names[2:]}
@@ -98,7 +98,7 @@ def _check_model(model: Mapping[str, Any], n_outputs: int, n_features: int) -> N
         _check_links(trees, [nodes for nodes, _ in sizes], shared)
 
 
-def _check_tree(found: Any, number: int, n_outputs: int, n_features: int) -> tuple[int, int]:
+def _check_tree(found: object, number: int, n_outputs: int, n_features: int) -> tuple[int, int]:
     """Lengths, types and ranges of one tree; its nodes, and the numbers of a leaf."""
     tree = _mapping(found, f"tree {number}")
     _require(set(tree) - {"leaf_weights"} == _TREE, f"tree {number} with the parts {', '.join(sorted(tree))[:200]}")
@@ -176,7 +176,7 @@ def _digits(text: Any, name: str) -> int:
     return int(text)
 
 
-def _whole(values: Any, name: str) -> Array:
+def _whole(values: object, name: str) -> Array:
     if isinstance(values, list) and not all(type(value) is int for value in values):
         raise ArchiveError(f"trees: {name} holds more than whole numbers")
     array = np.asarray(values)
@@ -184,7 +184,7 @@ def _whole(values: Any, name: str) -> Array:
     return array.astype(np.int64)
 
 
-def _real(values: Any, name: str) -> Array:
+def _real(values: object, name: str) -> Array:
     array = np.asarray(values) if isinstance(values, np.ndarray) else np.empty((0, 0))
     _require(array.ndim == 1 and array.dtype.kind == "f", f"{name} is no array of numbers")
     return array

@@ -1,12 +1,13 @@
 """One-dimensional conditional distributions by boosting: levels of a distribution function, and shares of classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
+from buff.trees.forest import FlatForest, flattened
 from buff.trees.regressor import Booster, TreeSettings
 
 __all__ = ["ConditionalDistribution", "ConditionalSettings", "ConditionalShares"]
@@ -79,7 +80,7 @@ class ConditionalDistribution:
     levels : array of shape (K,)
     shares : array of shape (K,)
         Distribution function over all rows.
-    booster : Booster
+    booster : Booster or FlatForest
         What features add to ``shares``.
     floor : float
         Share of a uniform distribution that is mixed in, so that no density vanishes.
@@ -96,7 +97,7 @@ class ConditionalDistribution:
 
     levels: Array
     shares: Array
-    booster: Booster
+    booster: Booster | FlatForest
     floor: float = 0.0
 
     @classmethod
@@ -116,12 +117,16 @@ class ConditionalDistribution:
         booster = Booster.fit(features, below - shares, settings.trees, weights=weights, seed=seed)
         return cls(settings.levels, shares, booster)
 
+    def flattened(self) -> "ConditionalDistribution":
+        """The same from trees as plain arrays, for features that are never NaN."""
+        return replace(self, booster=flattened(self.booster))
+
     @property
     def grid(self) -> Array:
         """Ranks at which the distribution function is known: 0, the levels, 1."""
         return np.concatenate([[0.0], self.levels, [1.0]])
 
-    def cdf(self, features: Array) -> Array:
+    def cdf(self, features: Numbers) -> Array:
         """Distribution function at the levels, with 0 and 1 at the ends: float32 (n, K + 2)."""
         return self._cdf(self.booster(features))
 
@@ -136,7 +141,7 @@ class ConditionalDistribution:
             values += (self.floor * self.grid).astype(np.float32)
         return values
 
-    def ppf(self, features: Array, p: Array) -> Array:
+    def ppf(self, features: Numbers, p: Numbers) -> Array:
         """Ranks at which the distribution function reaches ``p`` (n,)."""
         cdf = self.cdf(features)
         p = p.astype(np.float32)
@@ -147,7 +152,7 @@ class ConditionalDistribution:
         share = np.clip((p - low) / np.maximum(high - low, _FLAT), 0, 1)
         return grid[k] + share * (grid[k + 1] - grid[k])
 
-    def pit(self, features: Array, u: Array) -> Array:
+    def pit(self, features: Numbers, u: Numbers) -> Array:
         """Distribution function at ``u`` (n,): uniform where the model is right (probability integral transform)."""
         cdf = self.cdf(features)
         grid = self.grid
@@ -156,11 +161,11 @@ class ConditionalDistribution:
         low, high = cdf[rows, k], cdf[rows, k + 1]
         return low + (high - low) * (u - grid[k]) / (grid[k + 1] - grid[k])
 
-    def pdf(self, features: Array, u: Array) -> Array:
+    def pdf(self, features: Numbers, u: Numbers) -> Array:
         """Density of ranks ``u`` (n,): the slope of the distribution function, constant between two levels."""
         return self.pdf_of(self.booster(features), u)
 
-    def pdf_of(self, margins: Array, u: Array) -> Array:
+    def pdf_of(self, margins: Array, u: Numbers) -> Array:
         """:meth:`pdf` by what the trees say, (n, K), such as after some of their rounds."""
         margins = np.broadcast_to(np.float32(margins), (len(u), len(self.levels)))
         cdf, grid = self._cdf(margins).astype(np.float64), self.grid
@@ -168,7 +173,7 @@ class ConditionalDistribution:
         rows = np.arange(len(u))
         return (cdf[rows, k + 1] - cdf[rows, k]) / (grid[k + 1] - grid[k])
 
-    def crps(self, features: Array, u: Array) -> float:
+    def crps(self, features: Numbers, u: Numbers) -> float:
         """Mean squared error of the levels' indicators: the lower, the better."""
         return float(np.mean((self.cdf(features)[:, 1:-1] - (u[:, None] <= self.levels)) ** 2))
 
@@ -181,7 +186,7 @@ class ConditionalShares:
     ----------
     prior : array of shape (classes,)
         Logits over all rows.
-    booster : Booster
+    booster : Booster or FlatForest
 
     Examples
     --------
@@ -192,7 +197,7 @@ class ConditionalShares:
     """
 
     prior: Array
-    booster: Booster
+    booster: Booster | FlatForest
 
     @classmethod
     def fit(
@@ -217,20 +222,24 @@ class ConditionalShares:
         model = xgb.train(parameters, data, settings.n_estimators, obj=_cross_entropy(prior))
         return cls(prior, Booster(model, n_classes))
 
-    def __call__(self, features: Array) -> Array:
+    def flattened(self) -> "ConditionalShares":
+        """The same from trees as plain arrays, for features that are never NaN."""
+        return replace(self, booster=flattened(self.booster))
+
+    def __call__(self, features: Numbers) -> Array:
         """Probabilities, float32 (n, classes)."""
         return _softmax(self.booster(features) + self.prior)
 
 
-def _softmax(logits: Array) -> Array:
+def _softmax(logits: Numbers) -> Array:
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponents / exponents.sum(axis=1, keepdims=True)
 
 
-def _cross_entropy(prior: Array) -> Any:
+def _cross_entropy(prior: Numbers) -> Any:
     """Gradient p - y and Hessian p (1 - p) of the cross-entropy."""
 
-    def objective(margins: Array, data: Any) -> tuple[Array, Array]:
+    def objective(margins: Numbers, data: Any) -> tuple[Array, Array]:
         p = _softmax(margins.reshape(-1, len(prior)) + prior)
         weights = data.get_weight()
         w = weights[:, None] if len(weights) else np.float32(1)

@@ -101,8 +101,10 @@ class FlatForest:
         return forest
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> "FlatForest":
+    def from_bytes(cls, raw: bytes, *, checked: bool = True) -> "FlatForest":
         """The trees of a model that XGBoost has written as UBJSON; XGBoost itself is not needed.
+
+        Only bytes that were made in memory go unchecked.
 
         Raises
         ------
@@ -111,7 +113,7 @@ class FlatForest:
         ValueError
             The bytes are no such model.
         """
-        return cls._from_document(check_trees(raw))
+        return cls._from_document(check_trees(raw) if checked else ubjson.decode(raw))
 
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> "FlatForest":
@@ -120,6 +122,8 @@ class FlatForest:
         booster, parameters = learner["gradient_booster"], learner["learner_model_param"]
         if booster["name"] != "gbtree":
             raise UnfitForest(f"XGBoost's booster is {booster['name']!r}, not 'gbtree'")
+        if learner["objective"]["name"] == "binary:logistic":
+            raise UnfitForest("XGBoost turns the sums of leaves into probabilities")
         trees, group = booster["model"]["trees"], np.asarray(booster["model"]["tree_info"], np.int32)
         d = int(parameters["num_target"])
         base = np.array([float(b) for b in parameters["base_score"].strip("[]").split(",")], np.float32)
@@ -226,7 +230,7 @@ class FlatForest:
             raise ValueError(f"forest: leaf must have shape (T, 2^depth, w) with depth 1 to 8, found {self.leaf.shape}")
         shape, w = (T, self.leaf.shape[1] - 1), self.leaf.shape[2]
         inside = self.feature.shape == self.code.shape == shape and len(self.leaf) == T
-        if not inside or w not in (1, d) or not 1 <= f <= MOST_FEATURES or not d or self.rounds < 0:
+        if not inside or w not in (1, d) or not 1 <= f <= MOST_FEATURES or not d or not 0 <= self.rounds <= T:
             raise ValueError("forest: feature, code, leaf, group and base do not belong together")
         if (self.n_cuts < 0).any() or (self.n_cuts > MOST_CUTS).any() or self.n_cuts.sum() != len(self.cuts):
             raise ValueError(f"forest: each feature has 0 to {MOST_CUTS} cuts, found {self.n_cuts.tolist()}")
@@ -234,7 +238,9 @@ class FlatForest:
         rises = np.diff(self.cuts)[owner[1:] == owner[:-1]] > 0
         if not rises.all() or not np.isfinite(self.cuts).all():
             raise ValueError("forest: cuts of a feature must be finite and rise")
-        if (self.feature >= f).any() or (self.group < 0).any() or (self.group >= d).any():
+        if self.cuts.ndim != 1 or self.n_cuts.ndim != 1 or self.group.ndim != 1 or self.base.ndim != 1:
+            raise ValueError("forest: cuts, n_cuts, group and base must be lists of numbers")
+        if (self.feature >= f).any() or (self.group < 0).any() or (self.group >= (d if w == 1 else 1)).any():
             raise ValueError("forest: a split or a tree names a feature or an output that is not there")
         if ((self.code >= self.n_cuts[self.feature]) & (self.code != NO_SPLIT)).any():
             raise ValueError("forest: a split names a cut that is not there")

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from buff.protocols import Array
 from buff.trees.checked import check_trees
 
-__all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available"]
+__all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available", "device_arrays", "to_numpy"]
 
 #: One tree an output; one tree for all outputs; the same with splits found on a projection of the gradient.
 LAYOUTS = ("scalar", "vector", "sketch")
@@ -170,6 +172,11 @@ class Booster:
         """Boosting rounds."""
         return int(self.model.num_boosted_rounds())
 
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return int(self.model.num_features())
+
     def __call__(self, features: Array) -> Array:
         return self.model.inplace_predict(features).reshape(len(features), self.n_outputs)
 
@@ -210,6 +217,24 @@ def _loaded(raw: bytes, n_outputs: int, device: str = "cpu") -> Booster:
     model.load_model(bytearray(raw))
     model.set_param({"nthread": 1, "device": device})
     return Booster(model, n_outputs, device)
+
+
+@cache
+def device_arrays(device: str) -> tuple[ModuleType, Any]:
+    """Array library of a device and its inverse normal distribution function."""
+    if device == "cuda":
+        import cupy
+        from cupyx.scipy.special import ndtri as cuda_ndtri
+
+        return cupy, cuda_ndtri
+    from scipy.special import ndtri
+
+    return np, ndtri
+
+
+def to_numpy(x: Any) -> Any:
+    """The array in the memory of the processor."""
+    return x if isinstance(x, np.ndarray) else x.get()
 
 
 def cuda_is_available() -> bool:

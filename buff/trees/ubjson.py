@@ -45,7 +45,7 @@ def decode(raw: bytes) -> Any:
     return value
 
 
-def encode(value: Any) -> bytes:
+def encode(value: object) -> bytes:
     """Inverse of :func:`decode`, for XGBoost to read."""
     if isinstance(value, Mapping):
         return b"{" + b"".join(_text(key) + encode(item) for key, item in value.items()) + b"}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from buff.metrics import automatic_bins
-from buff.protocols import Array, Indices
+from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
 
 __all__ = ["Binning", "Covariance"]
@@ -27,7 +27,7 @@ class Binning:
     edges: tuple[Array, ...]
 
     @classmethod
-    def of(cls, events: Columns, weights: Array, columns: Any, bins: Any) -> "Binning":
+    def of(cls, events: Columns, weights: Weights, columns: Any, bins: Any) -> "Binning":
         """Bins of the columns asked for, by name or number.
 
         Raises
@@ -49,17 +49,17 @@ class Binning:
         """Bins a column."""
         return tuple(len(edges) - 1 for edges in self.edges)
 
-    def counts(self, events: Columns, weights: Array) -> Array:
+    def counts(self, events: Columns, weights: Weights) -> Array:
         """Weight in each bin; the last of a column is closed, what is outside is left out."""
         number = self._numbers(events)
         inside = number >= 0
         return np.bincount(number[inside], weights[inside], minlength=int(np.prod(self.shape)))
 
-    def beyond(self, events: Columns, weights: Array) -> float:
+    def beyond(self, events: Columns, weights: Weights) -> float:
         """Weight outside all bins."""
         return float(weights[self._numbers(events) < 0].sum())
 
-    def variances(self, events: Columns, weights: Array, groups: Indices) -> Array:
+    def variances(self, events: Columns, weights: Weights, groups: Indices) -> Array:
         """Sum of the squares of what independent events put into each bin; rows of one group are one event."""
         number, n_bins = self._numbers(events), int(np.prod(self.shape))
         own = np.where(groups >= 0, groups, np.arange(len(groups)))
@@ -143,7 +143,7 @@ def _name(events: Columns, column: Any) -> str:
     return str(column)
 
 
-def _edges(events: Columns, weights: Array, name: str, bins: Any) -> Array:
+def _edges(events: Columns, weights: Weights, name: str, bins: BinsLike) -> Array:
     values = events.arrays[events.names.index(name)]
     if values.dtype.kind not in "biuf":
         raise ValueError(f"column {name!r} holds {values.dtype} and no numbers: it cannot be put in bins")
@@ -162,7 +162,7 @@ def _edges(events: Columns, weights: Array, name: str, bins: Any) -> Array:
     return edges
 
 
-def _around_integers(edges: Array) -> Array:
+def _around_integers(edges: Numbers) -> Array:
     """Edges at half-integers, the same number of integers in each bin: no more bins than there were.
 
     Bins of another width would hold now more integers, now fewer, and show a comb.

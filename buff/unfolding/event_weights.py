@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 from buff.tables import Columns
 from buff.tables.weights import check_weights
 from buff.weights import PositiveWeights, effective_size, positive_weights
@@ -40,7 +40,7 @@ class EventWeights:
     note: PositiveWeights | None = None
 
     @classmethod
-    def of(cls, given: Array, tables: tuple[Columns, ...], policy: str) -> "EventWeights":
+    def of(cls, given: Numbers, tables: tuple[Columns, ...], policy: str) -> "EventWeights":
         """Positive weights by the policy; of few events, or of events that cancel, the mean or 0 if that is below."""
         if not (given < 0).any():
             return cls(given, given, tables, policy)

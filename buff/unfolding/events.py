@@ -7,7 +7,7 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, FlagsLike, Integers, Mask, TableLike, Values, WeightsLike
 from buff.tables import Columns, read
 from buff.tables.columns import recognised
 from buff.transforms import TableTransformer
@@ -71,11 +71,11 @@ class Simulation:
     @classmethod
     def of(
         cls,
-        truth: Any,
-        reco: Any,
-        pass_truth: Any = None,
-        pass_reco: Any = None,
-        sample_weight: Any = None,
+        truth: TableLike,
+        reco: TableLike,
+        pass_truth: FlagsLike | None = None,
+        pass_reco: FlagsLike | None = None,
+        sample_weight: WeightsLike = None,
         negative_weights: str = "error",
     ) -> "Simulation":
         """Events of two tables whose rows of one number are one event.
@@ -116,7 +116,7 @@ class Simulation:
         a, b, c = (kind.resampled(rng) for kind in self.of_kind)
         return replace(self, of_kind=(a, b, c))
 
-    def measured(self, reco: Any, name: str) -> Columns:
+    def measured(self, reco: TableLike, name: str) -> Columns:
         """A table of measured events with the columns of the simulated ones, none missing."""
         columns = _complete(_like(read_named(reco, name), self.reco_space, name, "reco"), name)
         refuse_unknown(self.reco, columns, name)
@@ -151,7 +151,7 @@ def row_count(table: Any, name: str) -> int:
     return len(frame)
 
 
-def read_named(table: Any, name: str) -> Columns:
+def read_named(table: TableLike, name: str) -> Columns:
     """Columns of a table; errors say which.
 
     Raises
@@ -198,14 +198,14 @@ def passing_rows(table: Any, rows: Array) -> Any:
     return table[rows]
 
 
-def _paired_rows(truth: Any, reco: Any) -> int:
+def _paired_rows(truth: TableLike, reco: TableLike) -> int:
     n = row_count(truth, "truth")
     if row_count(reco, "reco") != n:
         raise ValueError(f"truth has {n} rows, reco {row_count(reco, 'reco')}: row i of both must be event i")
     return n
 
 
-def _require_events(both: Array, in_truth: Array, in_reco: Array) -> None:
+def _require_events(both: Mask, in_truth: Mask, in_reco: Mask) -> None:
     if both.sum() < _FEWEST:
         raise ValueError(
             f"{both.sum()} of {len(both)} events pass both selections (pass_truth {in_truth.sum()}, pass_reco "
@@ -213,7 +213,7 @@ def _require_events(both: Array, in_truth: Array, in_reco: Array) -> None:
         )
 
 
-def _passing(table: Any, rows: Array, name: str) -> Columns:
+def _passing(table: TableLike, rows: Integers, name: str) -> Columns:
     return _complete(read_named(passing_rows(table, rows), name), name, rows)
 
 
@@ -231,7 +231,7 @@ def _like(columns: Columns, space: TableTransformer, name: str, simulated: str) 
     return columns
 
 
-def _complete(columns: Columns, name: str, rows: Array | None = None) -> Columns:
+def _complete(columns: Columns, name: str, rows: Integers | None = None) -> Columns:
     """Columns without a missing value; ``rows`` are their numbers in the table that was given."""
     for label, values in zip(columns.names, columns.arrays, strict=True):
         missing = np.flatnonzero(_missing(values))
@@ -245,7 +245,7 @@ def _complete(columns: Columns, name: str, rows: Array | None = None) -> Columns
     return columns
 
 
-def _missing(values: Array) -> Array:
+def _missing(values: Values) -> Array:
     if values.dtype.kind in "fmM":
         return np.asarray(values != values)
     if values.dtype.kind == "O":

@@ -4,11 +4,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, BinsLike, Numbers
+
+if TYPE_CHECKING:
+    from buff.unfolding.result import UnfoldingResult
 
 __all__ = ["write_tables", "write_weights"]
 
@@ -22,7 +25,7 @@ _ORIGINS = {
 _LABELS = {"data": "data statistics", "simulation": "simulation statistics", "model": "model"}
 
 
-def write_tables(folder: Path, result: Any, bins: Mapping[str, Any], units: Mapping[str, str]) -> None:
+def write_tables(folder: Path, result: "UnfoldingResult", bins: Mapping[str, Any], units: Mapping[str, str]) -> None:
     """``submission.yaml``, and a table and its covariances for each column.
 
     Each table says how many events lie beyond its bins. Columns without a unit have none on their axes.
@@ -43,7 +46,9 @@ def write_tables(folder: Path, result: Any, bins: Mapping[str, Any], units: Mapp
     (folder / "submission.yaml").write_text("---\n".join(["", *(_yaml(document) for document in documents)]))
 
 
-def _tables(result: Any, name: str, bins: Any, unit: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _tables(
+    result: "UnfoldingResult", name: str, bins: BinsLike, unit: str
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """End of the file name, description and content of the tables of a column."""
     yield "", f"Unfolded distribution of {name}.", _distribution(result, name, bins, unit)
     if result.replicas:
@@ -52,7 +57,7 @@ def _tables(result: Any, name: str, bins: Any, unit: str) -> Iterator[tuple[str,
             yield f"_covariance_{source}", about, table
 
 
-def write_weights(path: Path, result: Any) -> None:
+def write_weights(path: Path, result: "UnfoldingResult") -> None:
     """Events, weights and those of replicas as one parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -83,7 +88,7 @@ def _numbered(replicas: Sequence[Any]) -> Iterator[tuple[str, Any]]:
         yield f"{replica.source}_{i}", replica
 
 
-def _distribution(result: Any, name: str, bins: Any, unit: str) -> dict[str, Any]:
+def _distribution(result: "UnfoldingResult", name: str, bins: BinsLike, unit: str) -> dict[str, Any]:
     h = result.histogram(name, bins)
     edges = h.axes[0].edges
     if result.replicas:
@@ -103,7 +108,9 @@ def _distribution(result: Any, name: str, bins: Any, unit: str) -> dict[str, Any
     }
 
 
-def _covariances(result: Any, name: str, bins: Any, unit: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _covariances(
+    result: "UnfoldingResult", name: str, bins: BinsLike, unit: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     covariance = result.covariance(name, bins)
     ranges = _ranges(covariance.binning.edges[0])
     n = len(ranges)
@@ -127,14 +134,14 @@ def _header(name: str, unit: str) -> dict[str, str]:
     return {"name": name, "units": unit} if unit else {"name": name}
 
 
-def _totals(result: Any, name: str, edges: Array) -> list[dict[str, Any]]:
+def _totals(result: "UnfoldingResult", name: str, edges: Numbers) -> list[dict[str, Any]]:
     return [
         {"name": "unfolded events in all", "value": float(result.weights.sum())},
         {"name": "unfolded events beyond the bins", "value": result.beyond(name, edges)},
     ]
 
 
-def _ranges(edges: Array) -> list[dict[str, float]]:
+def _ranges(edges: Numbers) -> list[dict[str, float]]:
     return [{"low": float(low), "high": float(high)} for low, high in pairwise(edges)]
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers
 from buff.trees import ClassifierSettings
 from buff.unfolding.events import Simulation
 from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio, require_events
@@ -241,7 +241,7 @@ def _divergence(history: list[Iteration]) -> str:
     return ""
 
 
-def _within(factors: Array, draws: Draws, data_weights: Array) -> Array:
+def _within(factors: Numbers, draws: Draws, data_weights: Numbers) -> Array:
     r"""Weights of an event's m draws that sum to the weight of the event: in proportion to their factors, nearly.
 
     With S the sum of the factors w, plain shares w / S lean towards equal ones by 1 / m of the difference: all draws of
@@ -261,12 +261,12 @@ def _within(factors: Array, draws: Draws, data_weights: Array) -> Array:
     return np.asarray((w * (data_weights[:, None] / total)).ravel())
 
 
-def _clipped(factors: Array) -> tuple[Array, float]:
+def _clipped(factors: Numbers) -> tuple[Array, float]:
     limited = np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
     return limited, float(np.mean(limited != factors))
 
 
-def _iteration(number: int, before: Array, after: Array, clipped: float, change: float | None = None) -> Iteration:
+def _iteration(number: int, before: Numbers, after: Numbers, clipped: float, change: float | None = None) -> Iteration:
     if change is None:
         change = float(np.abs(after / after.sum() - before / before.sum()).sum() / 2)
     effective = float(after.sum() ** 2 / (after @ after) / len(after))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Values, Weights
 from buff.trees import Classifier, ClassifierSettings, CrossFit
 from buff.weights import effective_size
 
@@ -36,16 +36,16 @@ class Ratio:
     of_rows: Array
     gain: float
 
-    def __call__(self, features: Array) -> Array:
+    def __call__(self, features: Numbers) -> Array:
         """Values of shape (n,) on other rows."""
         return np.exp(self.classifier(features).astype(np.float64)) * self.scale
 
 
 def density_ratio(
-    numerator: Array,
-    numerator_weights: Array,
-    denominator: Array,
-    denominator_weights: Array,
+    numerator: Numbers,
+    numerator_weights: Numbers,
+    denominator: Numbers,
+    denominator_weights: Numbers,
     settings: ClassifierSettings,
     *,
     seed: int = 0,
@@ -69,7 +69,7 @@ def density_ratio(
 
 
 def conditional_mean(
-    values: Array, features: Array, weights: Array, settings: ClassifierSettings, *, seed: int = 0
+    values: Values, features: Numbers, weights: Weights, settings: ClassifierSettings, *, seed: int = 0
 ) -> Ratio:
     r"""E[values | features] of positive values with positive weights.
 
@@ -83,7 +83,7 @@ def conditional_mean(
     return _normalised(Classifier.fit(features, labels, w, settings, seed=seed), labels, w, weights, mean)
 
 
-def require_events(weights: Array, what: str) -> None:
+def require_events(weights: Weights, what: str) -> None:
     """Raise ValueError for fewer events than a classifier can tell from others."""
     found = np.count_nonzero(weights)
     if found < _FEWEST:
@@ -106,7 +106,7 @@ class Share:
     constant: float
     of_rows: Array
 
-    def __call__(self, features: Array) -> Array:
+    def __call__(self, features: Numbers) -> Array:
         """Values of shape (n,) on other rows."""
         if self.classifier is None:
             return np.full(len(features), self.constant)
@@ -114,7 +114,7 @@ class Share:
 
 
 def share_of(
-    features: Array, labels: Array, weights: Array, settings: ClassifierSettings, *, seed: int = 0
+    features: Numbers, labels: Array, weights: Weights, settings: ClassifierSettings, *, seed: int = 0
 ) -> Share:
     """Share of the weight that has label 1, as a function of the features."""
     mean = float(np.average(labels, weights=weights))
@@ -125,7 +125,7 @@ def share_of(
     return Share(fit.classifier, mean, expit(fit.log_odds.astype(np.float64)))
 
 
-def _normalised(fit: CrossFit, labels: Array, weights: Array, own: Array, mean: float) -> Ratio:
+def _normalised(fit: CrossFit, labels: Array, weights: Weights, own: Numbers, mean: float) -> Ratio:
     """The ratio whose mean over the last rows of the fit, under weights of their own, is given."""
     f = fit.log_odds.astype(np.float64)
     gain = weights @ (np.log(2) - np.logaddexp(0, f) + labels * f)

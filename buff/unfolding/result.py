@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from buff.errors import MissingExtraError
-from buff.protocols import Array
+from buff.protocols import Array, BinsLike, Mask, TableLike
 from buff.tables import Columns
 from buff.unfolding.binning import Binning, Covariance
 from buff.unfolding.events import Simulation
@@ -62,7 +62,7 @@ class Diagnostics:
         return "\n".join(sentences)
 
     @classmethod
-    def of(cls, unfolded: Unfolded, measured: Measured, outside: Array) -> "Diagnostics":
+    def of(cls, unfolded: Unfolded, measured: Measured, outside: Mask) -> "Diagnostics":
         """Of an unfolding."""
         s = unfolded.signal
         share, effective = s.sum() / measured.weights.sum(), effective_size(s) / measured.of_data.inflation
@@ -129,7 +129,7 @@ class UnfoldingResult:
         """Unfolded truth, in the container that was fitted."""
         return self.columns.template.restore(self.columns.arrays)
 
-    def histogram(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> Any:
+    def histogram(self, columns: str | int | Sequence[str | int], bins: BinsLike = 30) -> Any:
         """Unfolded distribution of one column, or of several together.
 
         Parameters
@@ -167,11 +167,11 @@ class UnfoldingResult:
         view.variance = self._variance(binning).reshape(binning.shape)
         return h
 
-    def beyond(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> float:
+    def beyond(self, columns: str | int | Sequence[str | int], bins: BinsLike = 30) -> float:
         """Events at truth level that lie in no bin of :meth:`histogram`."""
         return self._binning(columns, bins).beyond(self.columns, self.weights)
 
-    def covariance(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> Covariance:
+    def covariance(self, columns: str | int | Sequence[str | int], bins: BinsLike = 30) -> Covariance:
         """Covariance of the bins of :meth:`histogram`, by source.
 
         Each is the covariance of the replicas of that source about their mean. Those of the simulation keep the seeds
@@ -228,7 +228,9 @@ class UnfoldingResult:
         """
         write_weights(Path(path), self)
 
-    def plot_unfolded(self, column: str | int, bins: Any = 30, *, truth: Any = None, **style: Any) -> Any:
+    def plot_unfolded(
+        self, column: str | int, bins: BinsLike = 30, *, truth: TableLike | None = None, **style: Any
+    ) -> Any:
         """Unfolded, simulated and measured distribution, with the ratio to the truth.
 
         The band is the total error of the replicas, where there are some, else the Poisson error of the weights: of the
@@ -259,7 +261,7 @@ class UnfoldingResult:
         counts = binning.counts(self.columns, self.weights)
         return unfolded_spectrum(binning.edges[0], counts, error=error, name=name, labels=labels, **given, **style)
 
-    def plot_migration(self, column: str | int, bins: Any = 30, **style: Any) -> Any:
+    def plot_migration(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
         """Where the simulated detector finds the events of each bin of a column that truth and reco both have."""
         from buff.metrics import migration_matrix
         from buff.plotting import migration
@@ -272,7 +274,7 @@ class UnfoldingResult:
         found = migration_matrix(truth, reco, binning.edges[0], weights=s.matched_weights)
         return migration(found.probability, binning.edges[0], name=name, **style)
 
-    def plot_correlation(self, column: str | int, bins: Any = 30, **style: Any) -> Any:
+    def plot_correlation(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
         """Correlations of the unfolded bins of a column."""
         from buff.plotting import bin_correlations
 
@@ -287,7 +289,7 @@ class UnfoldingResult:
 
         return convergence({self.method: [iteration.change for iteration in self.history]}, **style)
 
-    def _binning(self, columns: Any, bins: Any) -> Binning:
+    def _binning(self, columns: Any, bins: BinsLike) -> Binning:
         return Binning.of(self.columns, self.weights, columns, bins)
 
     def _variance(self, binning: Binning) -> Array:
@@ -315,7 +317,7 @@ class UnfoldingResult:
         unfolded: Unfolded,
         replicas: tuple[Replica, ...],
         diagnostics: Diagnostics,
-        outside: Array,
+        outside: Mask,
         simulation: Simulation,
         measured: Measured,
     ) -> "UnfoldingResult":

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from buff.generators import BUFF, BUFFTransport
 from buff.trees import ClassifierSettings
 from buff.weights import POLICIES
+
+if TYPE_CHECKING:
+    from buff.unfolding.unfolder import Unfolder
 
 __all__ = [
     "METHODS",
@@ -17,6 +20,7 @@ __all__ = [
     "check_count",
     "check_settings",
     "classifier_settings",
+    "default_generator",
     "replica_counts",
 ]
 
@@ -32,9 +36,11 @@ SCORES_ALONE: dict[str, Any] = {
 METHODS: Mapping[str, int | None] = {"iterated": None, "conditional": 1, "bridge": 1, "reweight": None}
 #: Where an uncertainty may come from.
 SOURCES = ("data", "simulation", "model")
+#: Rows that a node of the default generator is trained on.
+_NOISE_BUDGET = 150_000
 
 
-def check_settings(unfolder: Any) -> None:
+def check_settings(unfolder: "Unfolder") -> None:
     """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
     if not isinstance(unfolder.method, str) or unfolder.method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; found {unfolder.method!r}")
@@ -49,7 +55,7 @@ def check_settings(unfolder: Any) -> None:
     _check_generator(unfolder)
 
 
-def check_count(name: str, value: Any, other: str = "") -> None:
+def check_count(name: str, value: object, other: str = "") -> None:
     """Raise ValueError for what is no integer of at least 1; ``other`` is what else may be said."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1{other}, found {value!r}")
@@ -88,7 +94,17 @@ def classifier_settings(classifier: Any) -> ClassifierSettings:
     return ClassifierSettings(**classifier)
 
 
-def _check_generator(unfolder: Any) -> None:
+def default_generator(method: str, n_matched: int, **how: Any) -> BUFF | BUFFTransport:
+    """What the flow of a method is a clone of where the user gives nothing, for so many events that pass both cuts."""
+    if method == "bridge":
+        return BUFFTransport(noise="auto", **SCORES_ALONE, **how)
+    # all noise draws of an event share its conditions: no split for the sake of single events
+    split = {"min_split_loss": 0.5 * max(1.0, _NOISE_BUDGET / n_matched)}
+    forest: dict[str, Any] = {"max_depth": 6, "reg_lambda": 100.0, "noise_budget": _NOISE_BUDGET, "tree_params": split}
+    return BUFF(**forest, **SCORES_ALONE, **how)
+
+
+def _check_generator(unfolder: "Unfolder") -> None:
     generator, method = unfolder.generator, unfolder.method
     if generator is None or method == "reweight":
         return

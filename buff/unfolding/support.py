@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy.spatial import cKDTree
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Values, Weights
 from buff.tables import Columns
 
 __all__ = ["outside_support", "refuse_unknown", "warned_outside"]
@@ -39,7 +39,7 @@ def outside_support(simulated: Columns, measured: Columns, seed: int = 0) -> Arr
     return outside
 
 
-def warned_outside(simulated: Columns, measured: Columns, weights: Array | None = None) -> Array:
+def warned_outside(simulated: Columns, measured: Columns, weights: Weights | None = None) -> Array:
     """The same, with a warning to the caller's caller that counts them."""
     outside = outside_support(simulated, measured)
     if outside.any():
@@ -71,17 +71,17 @@ def refuse_unknown(simulated: Columns, measured: Columns, name: str) -> None:
             )
 
 
-def _number(values: Array) -> Array:
+def _number(values: Values) -> Array:
     return (values.astype(np.int64) if values.dtype.kind in "mM" else values).astype(np.float64)
 
 
-def _beyond(known: Array, values: Array) -> Array:
+def _beyond(known: Values, values: Values) -> Array:
     low, high = known.min(), known.max()
     inner = np.quantile(known, [0.01, 0.99])
     return np.asarray((values < 2 * low - inner[0]) | (values > 2 * high - inner[1]))
 
 
-def _far(x: Array, y: Array, rng: np.random.Generator) -> Array:
+def _far(x: Numbers, y: Numbers, rng: np.random.Generator) -> Array:
     scale = x.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)
     if len(x) > _MAX_NEIGHBOURS:

@@ -15,7 +15,9 @@ from buff_baselines import BridgeSolver, NeuralDiffusion, NeuralFlow, distill, l
 from buff.errors import ArchiveError  # noqa: E402
 from buff.fields import Guided  # noqa: E402
 from buff.grids import TimeGrid, get_grid  # noqa: E402
+from buff.paths import Path, get_path  # noqa: E402
 from buff.randomness import EventNoise  # noqa: E402
+from buff.schedules import Schedule  # noqa: E402
 from buff.solvers import SOLVERS, integrate  # noqa: E402
 
 RNG = np.random.default_rng(0)
@@ -304,3 +306,122 @@ def test_weights_of_both_signs():
     assert np.isfinite(events).all()
     with pytest.raises(ValueError, match="negative_weights must be one of"):
         NeuralFlow(**TINY, negative_weights="drop").fit(X[:400])
+
+
+class Residual(torch.nn.Module):
+    """A network of a user: states and conditions by separate layers."""
+
+    def __init__(self, d, c=0, width=32, n_outputs=None):
+        super().__init__()
+        self.state, self.time = torch.nn.Linear(d, width), torch.nn.Linear(1, width)
+        self.given = torch.nn.Linear(c, width) if c else None
+        self.out = torch.nn.Sequential(torch.nn.SiLU(), torch.nn.Linear(width, width), torch.nn.SiLU())
+        self.last = torch.nn.Linear(width, n_outputs or d)
+
+    def forward(self, x, level, condition=None):
+        h = self.state(x) + self.time(level)
+        return self.last(self.out(h if condition is None else h + self.given(condition)))
+
+
+OWN = {k: v for k, v in SMALL.items() if k != "hidden"}
+
+
+@pytest.mark.parametrize("kind", [NeuralFlow, NeuralDiffusion])
+def test_a_network_of_ones_own(kind, tmp_path):
+    network = Residual(2, width=64)
+    before = [p.clone() for p in network.parameters()]
+    model = kind(network=network, **OWN).fit(X)
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))  # a copy was trained
+    events = model.sample(6000, n_steps=20)
+    assert np.allclose(events.mean(axis=0), [1, -2], atol=0.15)
+    assert np.allclose(np.cov(events.T), C, atol=0.25)
+    model.save(tmp_path / "own.buff")
+    again = kind.load(tmp_path / "own.buff", Residual(2, width=64))
+    np.testing.assert_array_equal(again.sample(50), model.sample(50))
+    again.save(tmp_path / "again.buff")
+    with pytest.raises(ArchiveError, match=rf"{kind.__name__}\.load\(path, network\) takes it"):
+        load(tmp_path / "own.buff")
+    with pytest.raises(ArchiveError, match="does not fit the network Residual"):
+        kind.load(tmp_path / "own.buff", Residual(2, width=63))
+
+
+def test_a_network_of_ones_own_takes_conditions():
+    c = RNG.integers(0, 2, 1500)
+    x = RNG.normal(3 * c - 1, 0.5)[:, None]
+    model = NeuralFlow(network=Residual(1, 1), **OWN).fit(x, condition=c)
+    assert abs(model.sample(2000, condition=1).mean() - 2) < 0.2
+    assert abs(model.sample(2000, condition=0).mean() + 1) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("network", "more", "message"),
+    [
+        (Residual(2, n_outputs=3), {}, r"Residual must give 2 outputs a row .* found \(2, 3\)"),
+        (Residual(2), {"method": "sbcfm"}, r"must give 4 outputs a row"),
+        (torch.nn.Flatten(), {}, "Flatten has no parameters"),
+        (Residual(2), {"hidden": (3,)}, "hidden belongs to networks by name"),
+        ("resnet", {}, "unknown network 'resnet'.* or give a torch.nn.Module"),
+    ],
+)
+def test_networks_that_do_not_fit(network, more, message):
+    with pytest.raises(ValueError, match=message):
+        NeuralFlow(network=network, **OWN | more).fit(X)
+
+
+class Squared(Schedule):
+    """alpha = t^2, sigma = 1 - t^2: a schedule of a user."""
+
+    def alpha(self, t):
+        return t**2
+
+    def sigma(self, t):
+        return 1 - t**2
+
+    def alpha_dot(self, t):
+        return 2 * t
+
+    def sigma_dot(self, t):
+        return -2 * t
+
+    def time(self, ratio):
+        return (1 + ratio) ** -0.5
+
+
+@pytest.mark.parametrize("path", ["trigonometric", get_path("linear", floor=0.1), Path(Squared())])
+def test_a_path_of_ones_own(path, tmp_path):
+    model = NeuralFlow(path=path, **SMALL).fit(X)
+    events = model.sample(6000, n_steps=20)
+    assert np.allclose(np.cov(events.T), C, atol=0.25)
+    model.save(tmp_path / "path.buff")
+    again = load(tmp_path / "path.buff")
+    np.testing.assert_array_equal(again.sample(50), model.sample(50))
+    known = isinstance(path, str) or not isinstance(path.schedule, Squared)
+    assert again.path == (path if known else None)
+
+
+def test_the_trigonometric_path_is_that_of_vpcfm():
+    named = NeuralFlow(path="trigonometric", **TINY).fit(X)
+    np.testing.assert_array_equal(named.sample(20), NeuralFlow("vpcfm", **TINY).fit(X).sample(20))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"path": 3}, TypeError, "path must be a name or a buff.paths.Path, found 3"),
+        ({"path": "cubic"}, ValueError, "unknown schedule 'cubic'"),
+        ({"path": "ve", "method": "fm"}, ValueError, "path belongs to the methods icfm and otcfm"),
+        ({"grid": TimeGrid((0, 0.3, 1)), "n_steps": 4}, ValueError, "grid has 2 steps and n_steps is 4: set n_steps=2"),
+    ],
+)
+def test_paths_and_grids_that_do_not_fit(parameters, error, message):
+    with pytest.raises(error, match=message):
+        NeuralFlow(**TINY | parameters).fit(X)
+
+
+def test_a_grid_of_ones_own_is_kept(tmp_path):
+    grid = TimeGrid((0, 0.3, 1))
+    model = NeuralFlow(grid=grid, **TINY).fit(X)
+    model.save(tmp_path / "grid.buff")
+    again = load(tmp_path / "grid.buff")
+    assert again.grid == grid
+    np.testing.assert_array_equal(again.sample(20), model.sample(20, grid=grid))

@@ -112,11 +112,20 @@ def test_demo_says_that_it_writes_a_page(buff):
     assert "buff_demo.html" in " ".join(buff("demo", "--help").stdout.split())
 
 
-def test_demo_hands_its_options_to_the_library(buff, monkeypatch, tmp_path):
-    import types
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [([], "run_demo"), (["--jets"], "run_jets"), (["--showers"], "run_showers"), (["--unfold"], "run_unfolding")],
+)
+def test_demo_hands_its_options_to_the_library(buff, monkeypatch, tmp_path, options, name):
+    from buff import demo
 
     taken = {}
-    fake = types.SimpleNamespace(run_demo=lambda **options: taken.update(options))
-    monkeypatch.setitem(sys.modules, "buff.demo", fake)
-    assert buff("demo", "--report", tmp_path / "demo.html", "--seed", 4, "-j", 2).exit_code == 0
-    assert taken == {"report": tmp_path / "demo.html", "random_state": 4, "n_jobs": 2}
+    for run in ("run_demo", "run_jets", "run_showers", "run_unfolding"):
+        monkeypatch.setattr(demo, run, lambda run=run, **options: taken.update({run: options}))
+    assert buff("demo", *options, "--report", tmp_path / "demo.html", "--seed", 4, "-j", 2).exit_code == 0
+    assert taken == {name: {"report": tmp_path / "demo.html", "random_state": 4, "n_jobs": 2}}
+
+
+def test_one_demonstration_at_a_time(buff):
+    result = buff("demo", "--jets", "--unfold")
+    assert (result.exit_code, result.stderr) == (1, "buff: --jets and --unfold: one demonstration at a time\n")

@@ -1,6 +1,10 @@
 """``buff sample``: the same events however they are cut, with their conditions, or one line why not."""
 
+from datetime import date
+
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from buff.io import TableWriter, read_table, units_of
@@ -120,3 +124,18 @@ def test_a_model_cut_short_is_told(buff, folder, tmp_path):
     result = buff("sample", tmp_path / "m.buff", "-o", tmp_path / "x.csv")
     assert result.exit_code == 1
     assert "cut short" in result.stderr
+
+
+def test_conditions_of_many_kinds_are_written_in_their_own(buff, tmp_path):
+    rng, n = np.random.default_rng(0), 60
+    when = np.datetime64("2020-01-01") + rng.integers(0, 90, n).astype("m8[D]")
+    columns = {"x": rng.normal(size=n), "when": when, "site": rng.choice(["Bonn, DE", "Rome, IT"], n), "on": rng.random(n) < 0.5}
+    pq.write_table(pa.table(columns), tmp_path / "events.parquet")
+    names, quick = "when,site,on", ("--noise-budget", 500, "--rounds", 1, "--steps", 2)
+    buff("fit", tmp_path / "events.parquet", "-o", tmp_path / "m.buff", "--condition", names, "-q", *quick)
+    given = ("--given", "when=2020-02-03,site=Bonn, DE", "--given", "on=true")
+    result = buff("sample", tmp_path / "m.buff", "-o", tmp_path / "out.parquet", "-n", 3, "-q", *given)
+    assert result.exit_code == 0, result.stderr
+    out = read_table(tmp_path / "out.parquet")
+    assert out.schema.types == pa.table(columns).schema.types
+    assert out.slice(0, 1).to_pylist()[0] | {"x": 0} == {"x": 0, "when": date(2020, 2, 3), "site": "Bonn, DE", "on": True}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from buff.datasets import load_calochallenge, make_showers, save_calochallenge
+from buff.physics import Geometry, Layer
 
 h5py = pytest.importorskip("h5py")
 
@@ -49,6 +50,25 @@ def test_from_file_to_page(buff, files):
     page = (files / "page.html").read_text()
     assert page.count("<img") == 3
     assert "Average showers" in page
+
+
+def test_a_detector_of_ones_own_from_its_binning_file(buff, files):
+    detector = Geometry("mine", (Layer(0, (0, 1, 3), 4), Layer(2, (0, 5))))
+    detector.to_xml(files / "mine.xml")
+    for name, seed in (("own", 0), ("own_test", 1)):
+        data = make_showers(300, detector, energies=(1000.0, 2000.0), random_state=seed)
+        save_calochallenge(files / f"{name}.hdf5", data.showers, np.clip(data.incident_energies, 1010, 1990))
+    own, test, model, out = (files / name for name in ("own.hdf5", "own_test.hdf5", "own.buff", "own_out.hdf5"))
+    commands = [
+        ("fit", own, "-o", model, "--showers", files / "mine.xml", "--seed", 0),
+        ("sample", model, "-o", out, "--showers", test, "--seed", 1),
+        ("evaluate", test, out, "--showers", files / "mine.xml", "--seed", 0),
+    ]
+    for words in commands:
+        result = buff(*words)
+        assert result.exit_code == 0, result.stderr
+    assert load_calochallenge(out, geometry=detector).showers.shape == (300, 9)
+    assert "of mine" in result.stdout
 
 
 def test_one_line_says_what_is_wrong(buff, files):

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from buff.datasets import load_calochallenge
+from buff.datasets import load_calochallenge, load_showers
 from buff.datasets.calorimeter import ELECTRONS_2, ELECTRONS_3, GEOMETRIES, PHOTONS, PIONS
 
 h5py = pytest.importorskip("h5py")
@@ -74,3 +74,17 @@ def test_errors(tmp_path):
         file["incident_energies"], file["showers"] = np.ones((3, 1)), np.ones((3, 4, 5))
     with pytest.raises(ValueError, match=r"\(N, voxels\), got \(3, 4, 5\)"):
         load_calochallenge(path)
+
+
+def test_showers_that_come_with_buff():
+    photons = load_showers()
+    assert np.unique(photons.incident_energies, return_counts=True)[1].tolist() == [400] * 8
+    assert [layer.number for layer in photons.layers] == [0, 1, 2, 3, 12]
+    assert photons.showers.min() == 0
+    response = photons.showers.sum(axis=1) / photons.incident_energies
+    high = photons.incident_energies > 8000
+    assert abs(response[high].mean() - 1) < 0.01
+    assert response[high].std() < 0.05 < response[~high].std()
+    np.testing.assert_array_equal(load_showers(7).showers, photons.showers[:7])
+    with pytest.raises(ValueError, match="n is at least 1, got 0"):
+        load_showers(0)

@@ -3,6 +3,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from buff.datasets import JetClouds, jet_observables, load_jet_clouds
 from buff.datasets import observables as obs
 from buff.datasets.clustering import momenta, rapidity_azimuth
 
@@ -212,3 +213,9 @@ def test_agrees_with_fastjet(jets):
         for groomed, settings in ((plain, (0.1, 0.0, 0.4)), (sloped, (0.2, 1.0, 0.4))):
             ours = groomed.mass[row], groomed.z_g[row], groomed.r_g[row]
             assert ours == pytest.approx(declustered(fastjet, whole, *settings), abs=1e-9)
+
+
+def test_takes_clouds_of_jets():
+    clouds = load_jet_clouds("q")
+    few = JetClouds(clouds.particles[:50], clouds.jets.rows(slice(50)))
+    np.testing.assert_array_equal(jet_observables(few)["tau1"], jet_observables(few.particles)["tau1"])

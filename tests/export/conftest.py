@@ -1,6 +1,6 @@
 import pytest
 
-from tests.small_models import MODELS
+from tests.small_models import DEFAULTS, MODELS
 
 
 @pytest.fixture(scope="session")
@@ -10,7 +10,7 @@ def fitted():
 
     def get(name):
         if name not in made:
-            made[name] = MODELS[name]()
+            made[name] = (MODELS | DEFAULTS)[name]()
         return made[name]
 
     return get

@@ -8,8 +8,8 @@ import pytest
 from buff import load
 from buff.cli import app
 from buff.errors import ExportError
-from buff.export import export_model
-from tests.small_models import MODELS, asked
+from buff.export import export_model, graph_inputs
+from tests.small_models import DEFAULTS, MODELS, asked
 
 COMPILER = next((c for c in ("g++", "clang++", "c++") if shutil.which(c)), None)
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
@@ -29,7 +29,7 @@ def codes(sampler, condition):
     return [] if condition is None else [repr(float(x)) for x in sampler._condition(condition)]
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *DEFAULTS])
 def test_events_of_cpp_are_those_of_python(fitted, example, tmp_path, name):
     model = fitted(name)
     export_model(model, tmp_path)
@@ -66,3 +66,37 @@ def test_command_writes_what_builds(fitted, tmp_path):
         model.export(tmp_path, "fortran")
     with pytest.raises(ExportError, match="str cannot be exported"):
         export_model("model", tmp_path)
+
+
+HOST = """
+#include <buff/sampler.hpp>
+#include <cstdio>
+int main(int, char** argv) {
+    const buff::Sampler sampler = buff::Sampler::from_file(argv[1]);
+    buff::Workspace work(sampler);
+    std::vector<float> normals(sampler.n_normals());
+    std::vector<double> event(sampler.columns().size()), condition(1, 0.0);
+    const double* given = sampler.conditions().empty() ? nullptr : condition.data();
+    while (std::fread(normals.data(), sizeof(float), normals.size(), stdin) == normals.size()) {
+        sampler.draw_from(normals.data(), given, event.data(), work);
+        std::fwrite(event.data(), sizeof(double), event.size(), stdout);
+    }
+}
+"""
+
+
+def test_events_from_numbers_of_the_host(fitted, example, tmp_path):
+    (tmp_path / "host.cpp").write_text(HOST)
+    program = tmp_path / "host"
+    subprocess.run([COMPILER, *FLAGS, "-I", str(example.parent / "include"), str(tmp_path / "host.cpp"), "-o", str(program)], check=True)
+    for name in ("default", "default_smooth", "default_labels"):
+        model = fitted(name)
+        export_model(model, tmp_path / name)
+        sampler = model.sampler(7)
+        condition = "e" if sampler.condition_names else None
+        inputs = graph_inputs(model, 20, 7, condition=condition)
+        normals = np.column_stack([inputs[key] for key in ("pattern", "noise") if key in inputs]).astype(np.float32)
+        raw = subprocess.run([program, tmp_path / name / "model.bin"], input=normals.tobytes(), check=True, capture_output=True).stdout
+        events = np.frombuffer(raw).reshape(20, -1)
+        expected = [sampler.draw(i, condition) for i in range(20)]
+        np.testing.assert_allclose(events, expected, rtol=1e-12)

@@ -7,14 +7,16 @@ import pytest
 from buff import BUFF, BUFFTransport, kernels
 from buff.errors import ExportError
 from buff.export import EventSampler
-from buff.flows import FlowModel
-from tests.small_models import MODELS, SMALL, as_numbers, asked, numbers
+from buff.flows import SampleRequest
+from buff.flows.patterned import PatternedFlow
+from buff.flows.smooth import SmoothedTrees
+from tests.small_models import DEFAULTS, MODELS, SMALL, as_numbers, asked, numbers
 
 BACKENDS = ["xgboost", *(dict(kernels.native().backends()) if kernels.native() else [])]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *DEFAULTS])
 def test_single_events_are_those_of_tables(fitted, name, backend, monkeypatch):
     model = fitted(name)
     monkeypatch.setenv("BUFF_BACKEND", backend)
@@ -60,9 +62,30 @@ def test_what_no_sampler_can_do_is_named():
     with pytest.raises(ExportError, match="stay with XGBoost"):
         deep.sampler()
     assert "xgboost (trees" in deep.backend_
-    spiked = BUFF(**SMALL | {"atoms": "together"}).fit(numbers())
-    if not isinstance(spiked.model_, FlowModel):
-        with pytest.raises(ExportError, match="atoms='apart'"):
-            spiked.sampler()
     with pytest.raises(ExportError, match="float16"):
         BUFF(**SMALL).fit(x.astype(np.float16)).sampler()
+
+
+def test_default_models_have_what_is_tested_here(fitted):
+    flows = {name: fitted(name).model_ for name in ("default", "default_smooth", "default_scores")}
+    assert isinstance(flows["default"], PatternedFlow)
+    node = flows["default_smooth"].nodes[1]
+    assert node.frame is not None
+    assert isinstance(node.trees, SmoothedTrees)
+    assert flows["default_scores"].flow.nodes[1].frame is None
+    assert all(isinstance(model, PatternedFlow) for model in fitted("default_classes").model_.models)
+    assert len(fitted("default_absent").relations_) == 2
+    for name in flows:
+        assert fitted(name).backend_ == kernels.backend() or kernels.native() is None
+
+
+def test_swapped_orders_and_all_products_are_tested_here(fitted):
+    swapped = fitted("default_swapped")
+    assert all(relation.exchange for relation in swapped.relations_)
+    events = np.asarray(swapped.sample(3000))
+    assert (np.diff(events, axis=1) >= 0).all()
+    learned = swapped.model_.sample(SampleRequest(3000, swapped._seed))
+    apart = [e.decode(learned[:, [i]]) for i, e in enumerate(swapped.space_.encoders_)]
+    assert (np.diff(np.stack(apart, axis=1), axis=1) < 0).any()  # some had to be swapped
+    triples = {name: fitted(name).model_.nodes[1].trees.ridge.triples for name in ("default_smooth", "default_wide")}
+    assert triples == {"default_smooth": True, "default_wide": False}

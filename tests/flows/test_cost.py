@@ -69,3 +69,12 @@ def test_shared_leaves_need_histograms_of_all_that_splits_see(layout):
     seen = 50 if layout == "vector" or TreeSettings(layout="sketch").layout_for(50) == "vector" else 8
     leaves, bins, sums = 2**9 - 2**8, 64, 16
     assert memory(max_depth=9) - memory(max_depth=8) == 50 * bins * seen * sums * leaves
+
+
+def test_the_trial_of_a_wide_table_looks_at_some_of_its_columns():
+    wide = FlowMatchingData(RankIntervals(*(np.tile(LEVELS, (1, 40)),) * 2))
+    assert wide.narrowed(32).n_dims == 32
+    assert DATA.narrowed(32) is DATA
+    settings = TreeSettings(n_estimators=2, max_depth=2)
+    narrow, full = (plan_of(data, (0.5,), settings, trial=True, noise_budget=2000) for data in (wide.narrowed(32), wide))
+    assert full.cpu_seconds > narrow.cpu_seconds

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from buff.flows import FlowMatchingData, FlowModel, FlowSettings, SampleRequest, fit_flow
-from buff.flows.gaussian_part import GaussianPart
+from buff.flows.linear import GaussianPart
 from buff.solvers import integrate
 from buff.trees import TreeSettings
 

@@ -88,3 +88,24 @@ def test_sources_are_added_to(model):
     plain, shifted = (flow.source_samples(SampleRequest(500, 1, source=s).batch(0, 500)) for s in (None, shift))
     assert plain.std() == pytest.approx(0.5, rel=0.1)
     assert np.allclose(shifted - plain, 1)
+
+
+def test_trees_are_plain_arrays_in_files_and_ubjson_is_still_read(model):
+    record, arrays, blobs = model.to_arrays()
+    assert sorted(blobs) == [f"{i}.trees" for i in range(4)]
+    assert all(blob.startswith(b"{forest1}") for blob in blobs.values())
+    older = {f"{i}.ubj": node.trees.to_bytes() for i, node in enumerate(model.nodes) if node.trees}
+    asked = SampleRequest(70, 3, condition=C[:70])
+    for trees in (blobs, older):
+        again = FlowModel.from_arrays(record, arrays, trees)
+        assert again.unfit_trees == 0
+        assert np.array_equal(again.sample(asked), model.sample(asked))
+
+
+def test_trees_that_bytes_cannot_hold_are_counted():
+    trees = replace(SETTINGS.trees, max_depth=9, reg_lambda=0.0)
+    deep = fit_flow(X, replace(SETTINGS, trees=trees), seed=0)
+    assert deep.unfit_trees == 3
+    again = FlowModel.from_arrays(*deep.to_arrays())
+    assert again.unfit_trees == 3
+    assert np.array_equal(again.sample(SampleRequest(70, 3)), deep.sample(SampleRequest(70, 3)))

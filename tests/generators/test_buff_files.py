@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from buff import load
+from buff import BUFF, load
 from buff.archive import Archive, read_archive, write_archive
 from buff.errors import ArchiveError
+from buff.grids import TimeGrid
 
 
 @pytest.fixture
@@ -136,3 +137,16 @@ def test_files_of_another_buff_that_do_not_fit(model, path):
     write_archive(path, Archive("BUFF", whole.record, whole.arrays, blobs))
     with pytest.raises(ArchiveError, match="does not hold what a BUFF"):
         load(path)
+
+
+def test_a_grid_of_ones_own_is_kept(tmp_path):
+    grid = TimeGrid((0, 0.2, 0.7, 1))
+    settings = {"n_estimators": 2, "noise_budget": 2_000, "random_state": 0}
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    model = BUFF(n_steps=3, grid=grid, **settings).fit(X)
+    model.save(tmp_path / "grid.buff")
+    again = load(tmp_path / "grid.buff")
+    assert again.grid == model.grid == grid
+    np.testing.assert_array_equal(again.sample(20), model.sample(20))
+    with pytest.raises(ValueError, match="grid has 3 steps and n_steps is 10: set n_steps=3"):
+        BUFF(grid=grid, **settings).fit(X)

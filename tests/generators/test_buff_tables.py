@@ -205,9 +205,13 @@ def test_enormous_weights_are_no_obstacle(small):
         ({"learning_rate": float("nan")}, ValueError, "learning_rate must lie"),
         ({"reg_lambda": -1}, ValueError, "reg_lambda must be finite and not negative"),
         ({"tree_params": ["eta"]}, TypeError, "tree_params must be a mapping"),
+        ({"tree_params": {"max_bin": 1}}, ValueError, "max_bin must be an integer of 2 or more, found 1"),
+        ({"tree_params": {"subsample": 0}}, ValueError, r"subsample must lie in \(0, 1\], found 0"),
+        ({"tree_params": {"colsample_bytree": 2.0}}, ValueError, "colsample_bytree must lie in"),
+        ({"verbose": "no"}, ValueError, "verbose must be 0 or 1, found 'no'"),
         ({"tree_params": {"max_deph": 3}}, ValueError, r"unknown names \['max_deph'\], XGBoost knows .*max_depth"),
         ({"random_state": "x"}, ValueError, "random_state must be None"),
-        ({"tree_params": {"subsample": 2.0}}, ValueError, "XGBoost does not take tree_params=.'subsample': 2.0.: .*bound"),
+        ({"tree_params": {"alpha": -1}}, ValueError, "XGBoost does not take tree_params=.'alpha': -1.: .*greater equal"),
         ({"schema": {"pt": "integer"}}, ValueError, "pt"),
         ({"schema": "integer"}, TypeError, "schema must be a mapping from column name"),
         ({"schema": {"x0": {"lower": "low"}}}, TypeError, "lower bound of column 'x0' must be a number, found 'low'"),
@@ -275,3 +279,8 @@ def test_tree_parameters_are_known_to_xgboost(capfd):
     xgb.train(dict.fromkeys(_TREE_PARAMS, 1) | values, data, 1)
     with pytest.warns(UserWarning, match="max_deph"):
         xgb.train({"max_deph": 3, "validate_parameters": True}, data, 1)
+
+
+def test_samples_that_no_machine_holds_are_refused(model):
+    with pytest.raises(MemoryError, match=r"10,000,000,000,000 events of 3 values need 480 TB .*first_event"):
+        model.sample(10**13)

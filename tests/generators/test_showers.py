@@ -1,6 +1,7 @@
 """Showers: energies exact, events stable, files, conditions, bad input."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -78,6 +79,12 @@ def test_files_and_pickles_hold_the_model(model, tmp_path):
     assert again.energy_range_ == model.energy_range_
 
 
+def test_compiled_forests_draw_what_xgboost_draws(model, monkeypatch):
+    compiled = model.sample([500.0, 5000.0], random_state=2)
+    monkeypatch.setenv("BUFF_BACKEND", "xgboost")
+    np.testing.assert_array_equal(model.sample([500.0, 5000.0], random_state=2), compiled)
+
+
 def test_workers_and_cache_change_nothing(data, model, tmp_path):
     settings = FAST | {"cache_dir": tmp_path / "cache"}
     first = ShowerBUFF(**settings, n_jobs=2).fit(data.showers, data.incident_energies)
@@ -125,11 +132,39 @@ def test_symmetry_is_found_out(data):
     assert drawn[:5].sum() < 0.75 * drawn[5:].sum()
 
 
-def test_detectors_of_ones_own():
-    detector = Geometry("two", (Layer(0, (0, 1, 3), 4), Layer(1, (0, 5))))
+def voxel_table(*layers):
+    """A row a voxel: layer, r_min, r_max, alpha_min, alpha_max."""
+    rows = []
+    for number, edges, n_alpha in layers:
+        width = 2 * np.pi / n_alpha
+        for k in range(n_alpha):
+            start = -np.pi + k * width
+            rows += [(number, a, b, start, start + width) for a, b in pairwise(edges)]
+    return np.array(rows)
+
+
+def test_detectors_of_ones_own_are_kept_in_files(tmp_path):
+    detector = Geometry.from_voxels(voxel_table((0, (0, 1, 3), 4), (3, (0, 5), 1)), "mine")
     data = make_showers(300, detector, random_state=0)
-    model = ShowerBUFF(detector, **FAST).fit(data.showers, data.incident_energies)
-    assert model.sample([1000.0]).shape == (1, 9)
+    model = ShowerBUFF(detector, **FAST)
+    assert clone(model).get_params() == model.get_params()
+    model.fit(data.showers, data.incident_energies).save(tmp_path / "mine.buff")
+    again = buff.load(tmp_path / "mine.buff")
+    assert again.geometry_ == detector
+    assert again.get_params() == model.get_params()
+    assert clone(again).geometry == detector
+    drawn = model.sample([1000.0, 2000.0])
+    assert drawn.shape == (2, 9)
+    np.testing.assert_array_equal(again.sample([1000.0, 2000.0]), drawn)
+
+
+def test_a_binning_file_gives_the_same_model_as_its_name(data, model, tmp_path):
+    Geometry.of("ds1-photons").to_xml(tmp_path / "binning_dataset_1_photons.xml", "photon")
+    own = ShowerBUFF(tmp_path / "binning_dataset_1_photons.xml", **FAST).fit(data.showers, data.incident_energies)
+    np.testing.assert_array_equal(own.sample([700.0] * 4), model.sample([700.0] * 4))
+    own.save(tmp_path / "m.buff")
+    (tmp_path / "binning_dataset_1_photons.xml").unlink()
+    assert buff.load(tmp_path / "m.buff").geometry_ == own.geometry_
 
 
 def test_scikit_learn_contract(data):
@@ -151,7 +186,8 @@ def _bad(showers, energies):
         "600 showers and 10": (showers, energies[:10]),
         "a row a shower": (showers[:0], energies[:0]),
         "are empty": (0 * showers, energies),
-        "times the energy": (showers * 1000, energies),
+        r"9\d\.\d% of the showers have more than 3 times the energy .*give both in MeV": (showers * 1000, energies),
+        "shape \\(n,\\) or \\(n, 1\\), got \\(600, 2\\)": (showers, np.ones((600, 2))),
     }
 
 
@@ -164,6 +200,14 @@ def test_bad_showers_are_named(data):
 def test_bad_requests_are_named(model, data, tmp_path):
     with pytest.raises(ValueError, match="between .* MeV, where the model was trained; found 1 in row 1"):
         model.sample([1000.0, 1.0])
+    with pytest.raises(ValueError, match="finite and positive, found nan in row 1"):
+        model.sample([1000.0, np.nan])
+    with pytest.raises(ValueError, match="first_event"):
+        model.sample([1000.0], first_event=-1)
+    with pytest.raises(ValueError, match="symmetry must be True, False or 'auto', found 'yes'"):
+        ShowerBUFF(symmetry="yes").fit(data.showers, data.incident_energies)
+    with pytest.raises(ValueError, match="max_rows"):
+        ShowerBUFF(max_rows=3).fit(data.showers, data.incident_energies)
     with pytest.raises(ValueError, match="not known"):
         ShowerBUFF("ds9").fit(data.showers, data.incident_energies)
     with pytest.raises(ValueError, match="rings has no settings"):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from buff.transforms.lattice import Lattice
 from buff.transforms.quantile_map import QuantileMap
+from buff.transforms.quantiles import Lattice
 
 
 @pytest.mark.parametrize(

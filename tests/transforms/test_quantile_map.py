@@ -327,3 +327,12 @@ def test_kernels_decode_to_the_same_bits(monkeypatch, kind):
         fast = ranks.decode(z)
         monkeypatch.setenv("BUFF_BACKEND", "xgboost")
         np.testing.assert_array_equal(fast, ranks.decode(z))
+
+
+def test_values_over_six_hundred_decades_stay_in_their_range():
+    x = 10 ** np.random.default_rng(0).uniform(-300, 300, 1000)
+    ranks = QuantileMap.fit(x, bandwidth=0.05)
+    drawn = ranks.decode(np.random.default_rng(1).normal(size=5000).astype(np.float32))
+    assert drawn.min() >= x.min()
+    assert drawn.max() <= x.max()
+    assert np.allclose(np.quantile(np.log10(drawn), [0.1, 0.5, 0.9]), [-240, 0, 240], atol=25)

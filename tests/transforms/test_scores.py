@@ -3,7 +3,7 @@
 import numpy as np
 
 from buff.transforms import TableTransformer
-from buff.transforms.scores import NormalScores, score_bounds
+from buff.transforms.scores import NormalScores
 
 RNG = np.random.default_rng(0)
 X = np.column_stack([RNG.exponential(size=1000), np.where(RNG.random(1000) < 0.3, 0.5, RNG.normal(size=1000))])
@@ -11,7 +11,7 @@ X = np.column_stack([RNG.exponential(size=1000), np.where(RNG.random(1000) < 0.3
 
 def test_scores_are_those_of_the_table():
     scores, table = NormalScores.fit(X), TableTransformer(bandwidth=0).fit(X)
-    for ours, theirs in zip(score_bounds(scores, X), score_bounds(table, X), strict=True):
+    for ours, theirs in zip(scores.bounds(X), table.bounds(X), strict=True):
         assert np.array_equal(ours, theirs)
     z = RNG.normal(size=(200, 2)).astype(np.float32)
     assert np.array_equal(scores.decode(z), table.inverse_transform(z))
@@ -24,7 +24,7 @@ def test_weights_choose_the_population():
 
 
 def test_repeated_values_span_their_ranks():
-    low, high = score_bounds(NormalScores.fit(X), X)
+    low, high = NormalScores.fit(X).bounds(X)
     assert np.array_equal(low[:, 0], high[:, 0])
     spike = X[:, 1] == 0.5
     assert (high[spike, 1] - low[spike, 1]).min() > 0.5

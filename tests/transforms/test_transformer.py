@@ -192,7 +192,8 @@ def test_integers_at_their_limits(dtype, tails):
     rng = np.random.default_rng(0)
     x = rng.integers(info.min, info.max, 1000, dtype=dtype, endpoint=True)
     x[:6], x[-6:] = info.min, info.max
-    space = TableTransformer(tails=tails).fit(x[:, None])
+    kinds = {"x0": "continuous"} if info.bits == 64 else None
+    space = TableTransformer(kinds, tails=tails).fit(x[:, None])
     back = space.inverse_transform(space.encode(x[:, None], rng))[:, 0]
     assert back.dtype == dtype
     np.testing.assert_array_equal(back[[0, -1]], [info.min, info.max])
@@ -371,3 +372,14 @@ def test_huge_and_missing_columns():
     assert np.isfinite(back[:, [0, 2]]).all()
     assert np.isnan(back[:, 1]).all()
     assert np.corrcoef(back[:, 0] / 1e308, X[:, 0] / 1e308)[0, 1] > 0.9999
+
+
+def test_integers_that_doubles_cannot_tell_apart_are_refused():
+    wide = np.array([2**53 + 1, 2**60 + 3, 5] * 20)
+    with pytest.raises(ValueError, match=r"column 'x0' holds integers from 5 to 1152921504606846979, .*categorical"):
+        TableTransformer().fit(pd.DataFrame({"x0": wide}))
+    exact = 2**60 + np.arange(60)
+    space = TableTransformer().fit(pd.DataFrame({"x0": exact}))
+    assert np.array_equal(space.inverse_transform(space.transform(pd.DataFrame({"x0": exact})))["x0"], exact)
+    rough = TableTransformer({"x0": "continuous"}).fit(pd.DataFrame({"x0": wide}))
+    assert rough.schema_["x0"].kind == "continuous"

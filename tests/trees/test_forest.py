@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import numpy as np
@@ -94,8 +95,12 @@ def test_arrays_bytes_and_pickles_bring_the_forest_back():
 def test_what_bytes_cannot_hold_is_said(settings, words):
     x, y = problem(2, 1, n=4000)
     settings = {"n_estimators": 8, "reg_lambda": 0.0} | settings
+    booster = Booster.fit(x, y, TreeSettings(**settings))
+    own = json.loads(booster.model.save_config())["learner"]["gradient_booster"]["name"]
+    if words == "dart" != own:
+        pytest.skip("XGBoost 3.4 has no booster of its own for dart")
     with pytest.raises(UnfitForest, match=words):
-        FlatForest.of(Booster.fit(x, y, TreeSettings(**settings)))
+        FlatForest.of(booster)
 
 
 def test_too_many_features_are_said():

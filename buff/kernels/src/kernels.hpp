@@ -10,8 +10,10 @@
 #include "special.hpp"
 #if defined(_MSC_VER) && !defined(__clang__)
 #define BUFF_INLINE __forceinline
+#define BUFF_PREFETCH(address)
 #else
 #define BUFF_INLINE inline __attribute__((always_inline))
+#define BUFF_PREFETCH(address) __builtin_prefetch(address)
 #endif
 #if defined(__x86_64__) || defined(_M_X64)
 #define BUFF_X86 1
@@ -23,20 +25,37 @@
 
 namespace buff {
 
-constexpr int kFew = 6;  // events up to which trees are walked one event after another
+constexpr int kFew = 6;    // events up to which trees are walked one event after another
+constexpr int kTile = 16;  // events of which monomials are made at a time
 
 /// Memory of one thread.
 struct Scratch {
-    Aligned<float> registers, velocity, condition, sums;
-    Aligned<double> wide;
-    Aligned<uint8_t> codes;
-    Scratch(int features, int outputs, int n_registers)
+    Aligned<float> registers, velocity, frame, turned, condition, sums, inputs;
+    Aligned<double> wide, terms;
+    Aligned<uint8_t> codes, leaves;
+    Scratch(int features, int outputs, int n_registers, int n_trees, int n_terms = 0)
         : registers(size_t(n_registers) * size_t(outputs) * kBlock),
           velocity(size_t(outputs) * kBlock),
+          frame(size_t(outputs) * kBlock),
+          turned(size_t(outputs) * kBlock),
           condition(size_t(features) * kBlock),
           sums(size_t(outputs) * kBlock),
+          inputs(2 * size_t(features)),
           wide(size_t(features > outputs ? features : outputs) * kBlock),
-          codes((size_t(features) + 15) / 16 * 16 * kBlock) {}
+          terms(size_t(n_terms) * kTile),
+          codes((size_t(features) + 15) / 16 * 16 * kBlock),
+          leaves(size_t(n_trees)) {}
+};
+
+/// Features of a block in up to three groups, each column by column.
+struct Features {
+    const float* part[3];
+    int n[3];
+    const float* operator[](int f) const {
+        int k = 0;
+        while (k < 2 && f >= n[k]) f -= n[k++];
+        return part[k] + f * kBlock;
+    }
 };
 
 /// The polyline through (x, y) at a place inside, as numpy.interp has it: last j with x[j] <= u.
@@ -57,32 +76,64 @@ inline double interpolate(const X* x, const Y* y, int n, double u) {
 }
 
 namespace scalar {
+/// Two doubles.
+struct Doubles {
+    static constexpr int size = 2;
+    double a, b;
+    static Doubles zero() { return {0, 0}; }
+    static Doubles load(const double* p) { return {p[0], p[1]}; }
+    static Doubles all(double x) { return {x, x}; }
+    void store(double* p) const { p[0] = a, p[1] = b; }
+    /// Adds a product of which nothing is rounded.
+    BUFF_INLINE void add(Doubles x, Doubles y) { a += x.a * y.a, b += x.b * y.b; }
+};
+/// The nearest whole number; singles times 2^22 that reach 2^51 are whole. A call of rint would take longer.
+static BUFF_INLINE double whole(double x) {
+    constexpr double magic = 0x1.8p52;
+    return std::fabs(x) < 0x1p51 ? (x + magic) - magic : x;
+}
 #include "scalar.inc"
-/// Trees of few events: eight trees at a time, so that loads do not wait for each other.
-static void trees_of_few(const Forest& F, int m, const uint8_t* codes, float* v, float* sums) {
-    constexpr int kTogether = 8;
-    uint8_t x[256];
+/// Indices of the leaves of N trees for the codes x of an event: what one tree waits for, others can do.
+template <int N>
+static BUFF_INLINE void walk(const Forest& F, int t, const uint8_t* x, uint8_t* leaves) {
+    const uint16_t* splits = F.splits.data() + size_t(t) * kNodes;
+    uint32_t i[N];
+    for (int k = 0; k < N; k++) i[k] = 1;
+    for (int l = 0; l < F.depth; l++)
+        for (int k = 0; k < N; k++) {
+            const uint32_t split = splits[uint32_t(k * kNodes) + i[k]];
+            i[k] = 2 * i[k] + (x[split & 255] > split >> 8);
+        }
+    for (int k = 0; k < N; k++) {
+        leaves[t + k] = uint8_t(i[k]);
+        BUFF_PREFETCH(F.leaf.data() + (size_t(t + k) * kNodes + (i[k] & 255)) * size_t(F.width));
+    }
+}
+/// Trees of few events, one event after another.
+static void trees_of_few(const Forest& F, int m, const uint8_t* codes, float* v, Scratch& scratch) {
+    constexpr int kTogether = 12;
+    uint8_t x[256], *leaves = scratch.leaves.data();
+    float* sums = scratch.sums.data();
     const int w = F.width;
     for (int e = 0; e < m; e++) {
         for (int f = 0; f < F.features; f++) x[f] = codes[f * kBlock + e];
+        int t = 0;
+        for (; t + kTogether <= F.trees; t += kTogether) walk<kTogether>(F, t, x, leaves);
+        for (; t + 4 <= F.trees; t += 4) walk<4>(F, t, x, leaves);
+        for (; t < F.trees; t++) walk<1>(F, t, x, leaves);
+        if (w == 1) {
+            const float* leaf = F.leaf.data();
+            for (int j = 0; j < F.outputs; j++) {
+                float sum = F.base[size_t(j)];
+                for (t = F.first[size_t(j)]; t < F.first[size_t(j) + 1]; t++) sum += leaf[size_t(t) * kNodes + leaves[t]];
+                v[j * kBlock + e] += sum;
+            }
+            continue;
+        }
         for (int j = 0; j < F.outputs; j++) sums[j] = F.base[size_t(j)];
-        for (int t = 0; t < F.trees; t += kTogether) {
-            const int n = F.trees - t < kTogether ? F.trees - t : kTogether;
-            uint32_t i[kTogether];
-            const uint8_t *feature[kTogether], *code[kTogether];
-            for (int k = 0; k < kTogether; k++) {
-                const size_t tree = size_t(k < n ? t + k : t);
-                feature[k] = F.feature.data() + tree * kNodes;
-                code[k] = F.code.data() + tree * kNodes;
-                i[k] = 1;
-            }
-            for (int l = 0; l < F.depth; l++)
-                for (int k = 0; k < kTogether; k++) i[k] = 2 * i[k] + (x[feature[k][i[k]]] > code[k][i[k]]);
-            for (int k = 0; k < n; k++) {
-                const float* leaf = F.leaf.data() + (size_t(t + k) * kNodes + (i[k] & 255)) * size_t(w);
-                if (w == 1) sums[F.group[size_t(t + k)]] += *leaf;
-                else for (int j = 0; j < w; j++) sums[j] += leaf[j];
-            }
+        for (t = 0; t < F.trees; t++) {
+            const float* leaf = F.leaf.data() + (size_t(t) * kNodes + leaves[t]) * size_t(w);
+            for (int j = 0; j < w; j++) sums[j] += leaf[j];
         }
         for (int j = 0; j < F.outputs; j++) v[j * kBlock + e] += sums[j];
     }
@@ -98,10 +149,10 @@ static void trees_of(const Forest& F, int m, const uint8_t* codes, float* v, flo
 #if BUFF_X86
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC push_options
-#pragma GCC target("avx2")
+#pragma GCC target("avx2,fma")
 #endif
 namespace avx2 {
 #include "scalar.inc"
@@ -110,11 +161,11 @@ namespace avx2 {
 }  // namespace avx2
 #if defined(__clang__)
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi"))), apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC pop_options
 #pragma GCC push_options
-#pragma GCC target("avx2,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,prefer-vector-width=512")
+#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,prefer-vector-width=512")
 #endif
 namespace avx512 {
 #include "scalar.inc"
@@ -149,7 +200,7 @@ inline bool has_x86(Backend backend) {
     __cpuid(r, 0);
     if (r[0] < 7) return false;
     __cpuid(r, 1);
-    if (!(r[2] & (1 << 27))) return false;  // the system saves wide registers
+    if (!(r[2] & (1 << 27)) || !(r[2] & (1 << 12))) return false;  // the system saves wide registers; fused products
     const unsigned long long saved = _xgetbv(0);
     __cpuidex(r, 7, 0);
     const bool avx2 = (r[1] & (1 << 5)) && (saved & 6) == 6;
@@ -160,8 +211,9 @@ inline bool has_x86(Backend backend) {
 #elif BUFF_X86
 inline bool has_x86(Backend backend) {
     __builtin_cpu_init();
-    if (backend == Backend::avx2) return __builtin_cpu_supports("avx2");
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (backend == Backend::avx2) return avx2;
+    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi");
 }
 #endif
@@ -180,14 +232,15 @@ inline std::vector<Backend> available() {
 }
 
 inline void add_trees(Backend backend, const Forest& F, int m, const float* x, float* v, Scratch& scratch) {
+    const Features own{{x, nullptr, nullptr}, {F.features, 0, 0}};
     switch (backend) {
 #if BUFF_X86
-        case Backend::avx512: return avx512::add_trees(F, m, x, F.features, nullptr, v, scratch);
-        case Backend::avx2: return avx2::add_trees(F, m, x, F.features, nullptr, v, scratch);
+        case Backend::avx512: return avx512::add_trees(F, m, own, v, scratch);
+        case Backend::avx2: return avx2::add_trees(F, m, own, v, scratch);
 #elif BUFF_NEON
-        case Backend::neon: return neon::add_trees(F, m, x, F.features, nullptr, v, scratch);
+        case Backend::neon: return neon::add_trees(F, m, own, v, scratch);
 #endif
-        default: return scalar::add_trees(F, m, x, F.features, nullptr, v, scratch);
+        default: return scalar::add_trees(F, m, own, v, scratch);
     }
 }
 inline void normal(Backend backend, Key key, const int64_t* numbers, int m, int d, float* x, Scratch& scratch) {
@@ -216,7 +269,7 @@ inline bool solve(Backend backend, const Flow& M, const Key* keys, const int64_t
 
 /// Predictions (n, outputs) of rows (n, features), both row by row.
 inline void predict(Backend backend, const Forest& F, int64_t n, const float* x, float* out) {
-    Scratch scratch(F.features, F.outputs, 1);
+    Scratch scratch(F.features, F.outputs, 1, F.trees);
     float *columns = scratch.condition.data(), *v = scratch.velocity.data();
     for (int64_t start = 0; start < n; start += kBlock) {
         const int m = int(n - start < kBlock ? n - start : kBlock);
@@ -273,6 +326,6 @@ inline bool sample(Backend backend, const Flow& M, const Request& q, float* out,
     }
     return good;
 }
-inline Scratch scratch_for(const Flow& M) { return Scratch(M.dims + M.conditions, M.dims, M.registers); }
+inline Scratch scratch_for(const Flow& M) { return Scratch(M.features(), M.dims, M.registers, M.trees(), M.terms()); }
 
 }  // namespace buff

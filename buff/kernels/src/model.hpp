@@ -99,10 +99,10 @@ struct Forest {
     int rows = 0;                  // features, padded for selections by 16
     Aligned<float> cuts;           // [features][stride]
     Aligned<uint8_t> feature, code;  // [trees][256]
+    Aligned<uint16_t> splits;      // [trees][256], both in one: code * 256 + feature
     Aligned<float> leaf;           // [trees][256][width], at the index with which the last level ends, as a byte
     Aligned<uint8_t> planes;       // [trees][4][256], the same byte by byte, for leaves of one number
     std::vector<int> first;        // trees of output g are first[g] ... first[g + 1] - 1
-    std::vector<int> group;        // output of each tree
     std::vector<float> base;       // [outputs]
 
     static Forest read(Reader& in) {
@@ -151,6 +151,7 @@ struct Forest {
         for (int32_t g : outputs_of) require(g >= 0 && g < outputs, "output of a tree");
         feature = Aligned<uint8_t>(n * kNodes + 64);
         code = Aligned<uint8_t>(n * kNodes + 64);
+        splits = Aligned<uint16_t>(n * kNodes);
         leaf = Aligned<float>(n * kNodes * size_t(width));
         planes = Aligned<uint8_t>(width == 1 ? n * 4 * kNodes : 0);
         const int groups = width == 1 ? outputs : 1;
@@ -161,7 +162,6 @@ struct Forest {
                 if (width == 1 && outputs_of[k] != g) continue;
                 place(t++, features_of.data() + k * inner, codes_of.data() + k * inner,
                       values.data() + k * leaves * size_t(width));
-                group.push_back(g);
             }
         }
         first.push_back(int(t));
@@ -171,6 +171,8 @@ struct Forest {
         std::memset(code.data() + t * kNodes, kNoSplit, kNodes);
         std::memcpy(feature.data() + t * kNodes + 1, f, leaves - 1);
         std::memcpy(code.data() + t * kNodes + 1, c, leaves - 1);
+        for (size_t i = 0; i < kNodes; i++)
+            splits[t * kNodes + i] = uint16_t(code[t * kNodes + i] * 256 + feature[t * kNodes + i]);
         const size_t start = depth == kDeepest ? 0 : leaves;
         std::memcpy(leaf.data() + (t * kNodes + start) * w, values, leaves * w * sizeof(float));
         if (width != 1) return;
@@ -184,7 +186,7 @@ struct Forest {
 /// x @ weights + bias, exact in any order for features rounded to multiples of 2^-22.
 struct Linear {
     int features = 0, outputs = 0;
-    std::vector<double> weights;  // [features][outputs]
+    std::vector<double> weights;  // [features][outputs], and zeros behind
     std::vector<float> bias;      // [outputs]
 
     static Linear read(Reader& in) {
@@ -192,21 +194,60 @@ struct Linear {
         l.features = in.integer(0, 1 << 16, "features of a linear map");
         l.outputs = in.integer(1, 1 << 16, "outputs of a linear map");
         l.weights = in.array<double>(size_t(l.features) * size_t(l.outputs), "weights");
+        l.weights.resize(l.weights.size() + 16);  // rows are read by whole registers
         l.bias = in.array<float>(size_t(l.outputs), "bias");
         return l;
+    }
+};
+
+/// The monomials w_i, w_i w_j (i <= j) and, for degree 3, w_i w_j w_k (i <= j <= k) or w_i w_j^2 alone, of inputs cut to
+/// [-3.5, 3.5], and a linear map.
+struct Polynomial {
+    int degree = 0, inputs = 0;  // degree 0: there is none
+    bool triples = false;        // products of three different inputs
+    Linear linear;
+
+    static Polynomial read(Reader& in, int inputs, int outputs) {
+        Polynomial p;
+        p.degree = in.integer(0, 3, "degree of a polynomial");
+        if (!p.degree) return p;
+        p.inputs = inputs;
+        p.triples = in.integer(0, 1, "terms of a polynomial");
+        p.linear = Linear::read(in);
+        const int64_t n = inputs, cubic = p.triples ? n * (n + 1) * (n + 2) / 6 : n * n;
+        const int64_t terms = n + n * (n + 1) / 2 + (p.degree == 3 ? cubic : 0);
+        require(p.degree > 1 && p.linear.features == terms && p.linear.outputs == outputs, "shape of a polynomial");
+        return p;
+    }
+};
+
+/// The frame of a Gaussian part at a time: y = (U^T x - turned) / scales, x = U (y scales) + centre.
+struct Frame {
+    std::vector<float> scales, turned, centre, rates, drift;  // and u_Gauss = U ((U^T x - turned) rates) + drift
+
+    static Frame read(Reader& in, int d) {
+        Frame f;
+        for (auto* part : {&f.scales, &f.turned, &f.centre, &f.rates, &f.drift})
+            *part = in.array<float>(size_t(d), "a frame");
+        return f;
     }
 };
 
 struct Node {
     Linear linear;
     std::shared_ptr<const Forest> forest;  // none where the linear map is all
+    bool framed = false;                   // whether trees see [x, y, c] and predict along the axes of the frame
+    std::vector<float> target_scale, frame_scale;
+    Polynomial smooth;  // of [y, c]
 };
 
 /// One instruction of a solver: registers hold the states of all events.
 struct Op {
-    enum Kind : int32_t { kField, kNoise, kAdd, kSub, kMul, kDiv, kAddC, kSubC, kRsubC, kMulC, kDivC, kKinds };
-    int32_t kind, to, a, b;  // kField: b is the node; with a constant b is unused
-    float c;
+    enum Kind : int32_t {
+        kField, kNoise, kAdd, kSub, kMul, kDiv, kAddC, kSubC, kRsubC, kMulC, kDivC, kToFrame, kFromFrame, kFrameField, kKinds
+    };
+    int32_t kind, to, a, b;  // kField: b is the node, kToFrame, kFromFrame: the frame; with a constant b is unused
+    float c;                 // kFrameField: the node
 };
 
 /// z = G^-1(F(x)): a rising polyline for some of the scores, a shift beyond its ends.
@@ -221,6 +262,8 @@ struct Calibration {
 struct Flow {
     int dims = 0, conditions = 0, registers = 1, result = 0, draws = 1;  // draws: streams of noise
     float source_noise = 1;
+    std::unique_ptr<Linear> forth, back;  // x -> U^T x, y -> U y, where there are frames
+    std::vector<Frame> frames;            // of the nodes, then others
     std::vector<Node> nodes;
     std::vector<Op> program;  // register 0 holds the source
     std::unique_ptr<Linear> shift;  // of conditions
@@ -232,7 +275,9 @@ struct Flow {
         f.dims = in.integer(1, 1 << 16, "dimensions");
         f.conditions = in.integer(0, 1 << 16, "features of the condition");
         f.source_noise = in.number<float>();
+        f.read_frames(in);
         const int n = in.integer(0, 1 << 16, "nodes");
+        require(f.frames.empty() || f.frames.size() >= size_t(n), "frames of nodes");
         for (int i = 0; i < n; i++) f.nodes.push_back(f.read_node(in));
         f.read_program(in);
         if (in.integer(0, 1, "standardizer")) {
@@ -250,15 +295,47 @@ struct Flow {
         return f;
     }
 
+    /// Trees of the largest forest.
+    int trees() const {
+        int most = 0;
+        for (const Node& node : nodes) most = node.forest && node.forest->trees > most ? node.forest->trees : most;
+        return most;
+    }
+    /// Terms of the largest polynomial.
+    int terms() const {
+        int most = 0;
+        for (const Node& node : nodes) most = node.smooth.linear.features > most ? node.smooth.linear.features : most;
+        return most;
+    }
+    /// Features that trees see, at most.
+    int features() const { return (frames.empty() ? dims : 2 * dims) + conditions; }
+
   private:
+    void read_frames(Reader& in) {
+        const int n = in.integer(0, 1 << 16, "frames");
+        if (!n) return;
+        forth = std::make_unique<Linear>(Linear::read(in));
+        back = std::make_unique<Linear>(Linear::read(in));
+        for (const Linear* turn : {forth.get(), back.get()})
+            require(turn->features == dims && turn->outputs == dims, "axes of a frame");
+        for (int i = 0; i < n; i++) frames.push_back(Frame::read(in, dims));
+    }
     Node read_node(Reader& in) {
         Node node;
         node.linear = Linear::read(in);
         require(node.linear.outputs == dims && node.linear.features == dims + conditions, "shape of a node");
+        if ((node.framed = in.integer(0, 1, "frame of a node"))) {
+            require(!frames.empty(), "frame of a node");
+            node.target_scale = in.array<float>(size_t(dims), "scales of a node");
+            node.frame_scale = in.array<float>(size_t(dims), "scales of a node");
+            node.smooth = Polynomial::read(in, dims + conditions, dims);
+        }
         if (in.integer(0, 1, "trees")) {
             node.forest = std::make_shared<Forest>(Forest::read(in));
-            require(node.forest->outputs == dims && node.forest->features == dims + conditions, "shape of trees");
+            const int seen = dims + conditions + (node.framed ? dims : 0);
+            require(node.forest->outputs == dims && node.forest->features == seen, "shape of trees");
         }
+        require(node.forest || !node.smooth.degree, "a polynomial without trees");
         return node;
     }
     void read_program(Reader& in) {
@@ -269,8 +346,12 @@ struct Flow {
         const auto constants = in.array<float>(size_t(n), "constants");
         for (size_t i = 0; i < size_t(n); i++) {
             Op op{words[4 * i], words[4 * i + 1], words[4 * i + 2], words[4 * i + 3], constants[i]};
-            const int limit = op.kind == Op::kField ? int(nodes.size()) : registers;
             require(op.kind >= 0 && op.kind < Op::kKinds, "kind of an instruction");
+            const bool turns = op.kind == Op::kToFrame || op.kind == Op::kFromFrame;
+            const int limit = op.kind == Op::kField ? int(nodes.size()) : turns ? int(frames.size()) : registers;
+            if (op.kind == Op::kFrameField) {
+                require(!frames.empty() && op.c >= 0 && op.c < float(nodes.size()), "node of an instruction");
+            }
             require(op.to >= 0 && op.to < registers && op.a >= 0 && op.a < registers, "register");
             require(op.b >= 0 && op.b < limit, "operand");
             draws += op.kind == Op::kNoise;

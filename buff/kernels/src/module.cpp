@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include <exception>
+#include <mutex>
 
 #include "sampler.hpp"
 
@@ -32,12 +33,17 @@ void destroy(PyObject* capsule) {
 }
 
 template <class T>
+std::unique_ptr<T> made(T model) { return std::make_unique<T>(std::move(model)); }
+template <class T>
+std::unique_ptr<T> made(std::unique_ptr<T> model) { return model; }
+
+template <class T>
 PyObject* parse(PyObject* args, const char* name) {
     Buffer bytes;
     if (!PyArg_ParseTuple(args, "y*", &bytes.view)) return nullptr;
     try {
         Reader in(bytes.view.buf, size_t(bytes.view.len));
-        auto model = std::make_unique<T>(T::read(in));
+        auto model = made<T>(T::read(in));
         require(in.empty(), "it is too long");
         PyObject* capsule = PyCapsule_New(model.get(), name, destroy<T>);
         if (capsule) model.release();
@@ -54,7 +60,8 @@ PyObject* wrong_shape() {
 }
 
 bool known(int backend) {
-    for (Backend own : available())
+    static const std::vector<Backend> here = available();
+    for (Backend own : here)
         if (int(own) == backend) return true;
     PyErr_SetString(PyExc_ValueError, "buff.kernels: this processor lacks the instructions");
     return false;
@@ -142,7 +149,28 @@ PyObject* decode_column(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
-PyObject* sampler(PyObject*, PyObject* args) { return parse<Sampler>(args, "buff.Sampler"); }
+/// A sampler with memory that calls lend each other: an event is drawn in less time than memory is made.
+struct Lender {
+    Sampler model;
+    std::mutex lock;
+    std::vector<std::unique_ptr<Workspace>> idle;
+
+    explicit Lender(Sampler own) : model(std::move(own)) {}
+    static std::unique_ptr<Lender> read(Reader& in) { return std::make_unique<Lender>(Sampler::read(in)); }
+    std::unique_ptr<Workspace> lend() {
+        const std::lock_guard<std::mutex> held(lock);
+        if (idle.empty()) return std::make_unique<Workspace>(model);
+        std::unique_ptr<Workspace> work = std::move(idle.back());
+        idle.pop_back();
+        return work;
+    }
+    void take_back(std::unique_ptr<Workspace> work) {
+        const std::lock_guard<std::mutex> held(lock);
+        idle.push_back(std::move(work));
+    }
+};
+
+PyObject* sampler(PyObject*, PyObject* args) { return parse<Lender>(args, "buff.Sampler"); }
 
 PyObject* draw_events(PyObject*, PyObject* args) {
     PyObject* capsule;
@@ -152,20 +180,22 @@ PyObject* draw_events(PyObject*, PyObject* args) {
     if (!PyArg_ParseTuple(args, "Oiy*Lz*w*", &capsule, &backend, &keys.view, &first, &condition.view, &out.view) ||
         !known(backend))
         return nullptr;
-    auto* model = static_cast<Sampler*>(PyCapsule_GetPointer(capsule, "buff.Sampler"));
-    if (!model) return nullptr;
+    auto* lender = static_cast<Lender*>(PyCapsule_GetPointer(capsule, "buff.Sampler"));
+    if (!lender) return nullptr;
+    const Sampler* model = &lender->model;
     const int64_t width = int64_t(model->columns().size()), own = int64_t(model->conditions().size());
     const int64_t n = width ? out.bytes() / (Py_ssize_t(sizeof(double)) * width) : 0;
     const int64_t rows = own ? condition.bytes() / (Py_ssize_t(sizeof(double)) * own) : 0;
-    if (first < 0 || !out.holds<double>(n * width) || !keys.holds<Key>(model->n_streams()) ||
+    if (first < 0 || !out.holds<double>(n * width) || !keys.holds<Key>(model->n_keys()) ||
         !condition.holds<double>(rows * own) || (own && rows != 1 && rows != n))
         return wrong_shape();
     std::string error;
     Py_BEGIN_ALLOW_THREADS
     try {
-        Workspace work(*model);
+        std::unique_ptr<Workspace> work = lender->lend();
         model->draw(keys.data<Key>(), first, n, own ? condition.data<double>() : nullptr, rows, nullptr, out.data<double>(),
-                    work, Backend(backend));
+                    *work, Backend(backend));
+        lender->take_back(std::move(work));
     } catch (const std::exception& reason) {
         error = reason.what();
     }
@@ -188,7 +218,7 @@ PyObject* normal_rows(PyObject*, PyObject* args) {
         (chosen.view.buf && !chosen.holds<int64_t>(n)))
         return wrong_shape();
     Py_BEGIN_ALLOW_THREADS
-    Scratch scratch(d, d, 1);
+    Scratch scratch(d, d, 1, 0);
     float *x = scratch.velocity.data(), *to = out.data<float>();
     const int64_t* own = chosen.data<int64_t>();
     int64_t numbers[kBlock] = {};

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "patterns.hpp"
 #include "quantiles.hpp"
 
 namespace buff {
@@ -27,6 +28,7 @@ struct Column {
     int32_t digits = 64;  // 32: single precision, 0: whole numbers, 64: double precision
     double step = 1, lowest = 0, highest = 0, value = 0;
     std::vector<std::string> levels;  // names of codes 0, 1, ...
+    std::vector<int32_t> codes;       // code of each label of the distribution
     Quantiles quantiles;
 
     static Column read(Reader& in) {
@@ -41,22 +43,25 @@ struct Column {
         c.value = in.number<double>();
         const int n = in.integer(0, 1 << 24, "levels");
         for (int i = 0; i < n; i++) c.levels.push_back(in.text());
+        c.codes = in.array_of_any_length<int32_t>("codes");
+        for (int32_t code : c.codes) require(code >= 0 && code < n, "codes");
         if (c.kind == kNumber || c.kind == kLevel) c.quantiles = Quantiles::read(in);
         require(c.kind == kConstant ? c.width == 0 : c.kind == kIndicator ? c.width >= 1 : c.width == 1, "width of a column");
         return c;
     }
-    /// The value of scores that lie ``stride`` apart; NaN where missing.
-    double decode(const float* z, int64_t stride) const {
+    /// The value of its scores; NaN where missing.
+    double decode(const double* z) const {
         const double nan = std::numeric_limits<double>::quiet_NaN();
         if (kind == kConstant) return value;
         if (kind == kIndicator) {
             int best = 0;
             for (int k = 1; k < width; k++)
-                if (z[k * stride] > z[best * stride]) best = k;
-            return best < int(levels.size()) ? double(best) : nan;
+                if (z[k] > z[best]) best = k;
+            return best < int(codes.size()) ? double(codes[size_t(best)]) : nan;
         }
-        const double v = quantiles.value(double(z[0]));
-        if (kind == kLevel || digits == 64 || v != v) return v;
+        const double v = quantiles.value(z[0]);
+        if (kind == kLevel) return v >= 0 && v < double(codes.size()) ? double(codes[size_t(v)]) : nan;
+        if (digits == 64 || v != v) return v;
         if (digits == 32) {
             constexpr double most = std::numeric_limits<float>::max();
             return double(float(v > most ? most : v < -most ? -most : v));
@@ -137,28 +142,74 @@ struct Condition {
     }
 };
 
-/// Columns a <= b: b was learned as its distance from a.
+/// Normal scores are cut to [-8, 8], beyond which no event of any sample lies.
+constexpr double kFarthest = 8;
+
+/// Columns a <= b: b was learned as its distance from a, or values are swapped in the end. A sentinel says that there is
+/// no value, as NaN does.
 struct Order {
     int low = 0, high = 0, decimals = -1;
-    double floor = 0;
+    bool single = false;  // arithmetic in single precision
+    int digits = 64;      // of b, as those of columns
+    double floor = 0;     // at least, and in place of an absent a
+    double absent_low, absent_high, code;  // NaN: none; the code says in the distance that b is absent
+    bool exchange = false;  // swap values that break the order
 
     static Order read(Reader& in, int n) {
         Order o;
         o.low = in.integer(0, n - 1, "column of an order");
         o.high = in.integer(0, n - 1, "column of an order");
         o.decimals = in.integer(-1, 300, "decimals of an order");
+        o.single = in.integer(0, 1, "precision of an order");
+        o.digits = in.integer(0, 64, "precision of an order");
         o.floor = in.number<double>();
+        o.absent_low = in.number<double>();
+        o.absent_high = in.number<double>();
+        o.code = in.number<double>();
+        o.exchange = in.integer(0, 1, "exchange of an order");
         return o;
     }
-    void restore(double* event, int digits) const {
+    bool broken(const double* event) const {
+        const double a = event[low], b = event[high];
+        return a != absent_low && b != absent_high && a > b;
+    }
+    /// Every swap brings an event closer to keeping all orders; a file whose orders go in a circle ends all the same.
+    static void swap(const std::vector<Order>& orders, double* event) {
+        bool done = false;
+        for (size_t sweep = 0; !done && sweep <= orders.size() * orders.size(); sweep++) {
+            done = true;
+            for (const Order& o : orders)
+                if (o.exchange && o.broken(event)) {
+                    std::swap(event[o.low], event[o.high]);
+                    done = false;
+                }
+        }
+    }
+    void restore(double* event) const {
+        if (exchange) return;
         const double a = event[low], gap = event[high];
         if (gap != gap) return;
-        double b = (a == a ? a : floor) + (gap > 0 ? gap : 0);
-        if (decimals >= 0) {
-            const double power = std::pow(10.0, decimals);
-            b = std::rint(b * power) / power;
+        if (gap == code) {
+            event[high] = absent_high;
+            return;
         }
-        event[high] = digits == 32 ? double(float(b)) : b;
+        const double base = a != absent_low && a > floor ? a : floor, distance = gap >= 0 ? gap : 0;
+        double b;
+        if (single) {
+            float sum = float(base) + float(distance);
+            if (decimals >= 0) {
+                const float power = float(std::pow(10.0, decimals));
+                sum = float(std::rint(double(sum * power))) / power;
+            }
+            b = double(sum);
+        } else {
+            b = base + distance;
+            if (decimals >= 0) {
+                const double power = std::pow(10.0, decimals);
+                b = std::rint(b * power) / power;
+            }
+        }
+        event[high] = digits == 32 ? double(float(b)) : digits == 0 ? std::trunc(b) : b;
     }
 };
 
@@ -168,9 +219,14 @@ class Sampler;
 struct Workspace {
     explicit Workspace(const Sampler& sampler);
     std::vector<Scratch> scratch;  // of each model
-    std::vector<float> features;
+    std::vector<float> features;  // of the condition
+    std::vector<float> given;     // of the pattern and the condition
     std::vector<float> scores;
-    std::vector<Key> keys;
+    std::vector<double> merged;
+    std::vector<int> patterns;
+    std::vector<Key> keys;  // of a seed
+    uint64_t seed = 0;
+    bool seeded = false;
 };
 
 /// A model that draws events one by one: const, shared by all threads.
@@ -196,13 +252,25 @@ class Sampler {
         for (const Condition& c : s.conditions_) s.features_ += c.width;
         const int n = in.integer(1, 1 << 16, "models");
         for (int k = 0; k < n; k++) {
+            s.patterns_.push_back(nullptr);
+            int given = n == 1 ? s.features_ : 0, scores;
+            if (in.integer(0, 1, "patterns")) {
+                s.patterns_.back() = std::make_unique<Patterns>(Patterns::read(in));
+                require(!s.patterns_.back()->conditions || s.patterns_.back()->conditions == given, "conditions of patterns");
+                given += s.patterns_.back()->width;
+            }
             s.flows_.push_back(Flow::read(in));
-            require(n == 1 ? s.flows_.back().conditions == s.features_ : s.flows_.back().conditions == 0, "features");
+            require(s.flows_.back().conditions == given, "features");
+            scores = s.flows_.back().dims;
+            if (const Patterns* own = s.patterns_.back().get()) {
+                require(own->learned == scores, "scores of patterns");
+                scores = int(own->scores.size());
+            }
             std::vector<Column> columns;
             const int n_columns = in.integer(0, 1 << 16, "columns");
             int dims = 0;
             for (int j = 0; j < n_columns; j++) columns.push_back(Column::read(in)), dims += columns.back().width;
-            require(dims == s.flows_.back().dims, "dimensions of the columns");
+            require(dims == scores, "dimensions of the columns");
             require(s.spaces_.empty() || columns.size() == s.spaces_[0].size(), "columns of a class");
             s.spaces_.push_back(std::move(columns));
         }
@@ -215,16 +283,33 @@ class Sampler {
     const std::vector<Column>& columns() const { return spaces_[0]; }
     const std::vector<Condition>& conditions() const { return conditions_; }
     Backend backend() const { return backend_; }
-    /// Normal numbers that an event starts from.
-    int n_normals() const { return flows_[0].dims; }
-    /// Streams of random numbers; solvers that draw noise on their way need more than one.
-    int n_streams() const { return flows_[0].draws; }
+    /// Normal numbers that an event takes, at most: one for its pattern of atoms if there are any, then those of the flow.
+    int n_normals() const {
+        int most = 0;
+        for (size_t k = 0; k < flows_.size(); k++) {
+            const int own = flows_[k].dims + (patterns_[k] ? 1 : 0);
+            most = own > most ? own : most;
+        }
+        return most;
+    }
+    /// Streams of random numbers of the flow; solvers that draw noise on their way need more than one.
+    int n_streams() const {
+        int most = 1;
+        for (const Flow& flow : flows_) most = flow.draws > most ? flow.draws : most;
+        return most;
+    }
+    /// Keys of an event: one a stream, then that of its pattern.
+    int n_keys() const { return n_streams() + 1; }
 
     /// Event ``number`` of a seed (below 2^64): the event of Python's ``sample(random_state=seed)``.
     void draw(uint64_t seed, uint64_t number, const double* condition, double* out, Workspace& work) const {
-        std::vector<uint32_t> words{uint32_t(seed)};
-        if (seed >> 32) words.push_back(uint32_t(seed >> 32));
-        for (int k = 0; k < n_streams(); k++) work.keys[size_t(k)] = key_of(words, uint32_t(k));
+        if (work.seed != seed || !work.seeded) {
+            std::vector<uint32_t> words{uint32_t(seed)};
+            if (seed >> 32) words.push_back(uint32_t(seed >> 32));
+            for (int k = 0; k < n_streams(); k++) work.keys[size_t(k)] = key_of(words, uint32_t(k));
+            work.keys[size_t(n_streams())] = key_of(words, kPatternStream);
+            work.seed = seed, work.seeded = true;
+        }
         draw(work.keys.data(), int64_t(number), 1, condition, condition ? 1 : 0, nullptr, out, work, backend_);
     }
     /// An event from normal numbers of the host, n_normals() of them.
@@ -255,7 +340,8 @@ class Sampler {
     }
 
   private:
-    static constexpr uint64_t kMagic = 0x3152504d53465542;  // "BUFSMPR1"
+    static constexpr uint64_t kMagic = 0x3252504d53465542;  // "BUFSMPR2"
+    static constexpr uint32_t kPatternStream = 0x80000002u;
     friend struct Workspace;
 
     void encode(const double* values, float* out) const {
@@ -273,30 +359,70 @@ class Sampler {
     void run(size_t k, const Key* keys, int64_t first, int m, int condition_rows, const float* normals, double* out,
              Workspace& work, Backend backend) const {
         const Flow& flow = flows_[k];
+        const Patterns* patterns = patterns_[k].get();
         Request q;
         q.n = m;
         q.first = first;
         q.keys = keys;
         if (flow.conditions) q.condition = work.features.data(), q.condition_rows = condition_rows;
+        if (patterns) {
+            choose(k, keys, first, m, condition_rows, normals, work, backend);
+            q.condition = work.given.data(), q.condition_rows = m;
+        }
         std::vector<float>& z = work.scores;
         if (normals) {
-            for (int i = 0; i < m * flow.dims; i++) z[size_t(i)] = normals[i] * flow.source_noise;
+            const int skipped = patterns ? 1 : 0, stride = n_normals();
+            for (int e = 0; e < m; e++)
+                for (int j = 0; j < flow.dims; j++)
+                    z[size_t(e * flow.dims + j)] = normals[e * stride + skipped + j] * flow.source_noise;
             q.state = z.data();
         }
         if (!sample(backend, flow, q, z.data(), work.scratch[k])) throw std::runtime_error("buff: the field is not finite");
         const std::vector<Column>& space = spaces_[k];
         for (int e = 0; e < m; e++) {
-            const float* own = z.data() + e * flow.dims;
+            double* own = work.merged.data();
+            if (patterns) patterns->merge(work.patterns[size_t(e)], z.data() + e * flow.dims, own);
+            else
+                for (int j = 0; j < flow.dims; j++) own[j] = double(z[size_t(e * flow.dims + j)]);
+            if (patterns && flows_.size() > 1)  // scores of classes are singles
+                for (size_t j = 0; j < patterns->scores.size(); j++) own[j] = double(float(own[j]));
+            const int n_scores = patterns ? int(patterns->scores.size()) : flow.dims;
+            for (int j = 0; j < n_scores; j++)
+                if (std::fabs(own[j]) > kFarthest) own[j] = own[j] < 0 ? -kFarthest : kFarthest;
             for (size_t j = 0; j < space.size(); j++) {
-                *out++ = space[j].decode(own, 1);
+                *out++ = space[j].decode(own);
                 own += space[j].width;
             }
-            for (const Order& order : orders_) order.restore(out - space.size(), space[size_t(order.high)].digits);
+            for (const Order& order : orders_) order.restore(out - space.size());
+            Order::swap(orders_, out - space.size());
+        }
+    }
+    /// Patterns of events, and what the flow is given.
+    void choose(size_t k, const Key* keys, int64_t first, int m, int condition_rows, const float* normals, Workspace& work,
+                Backend backend) const {
+        const Patterns& patterns = *patterns_[k];
+        const int given = flows_[k].conditions, more = given - patterns.width;
+        int64_t numbers[kBlock];
+        float z[kBlock];
+        for (int e = 0; e < m; e++) numbers[e] = first + e, z[e] = normals ? normals[e * n_normals()] : 0;
+        if (!normals) {
+            float* drawn = work.scratch[k].velocity.data();
+            normal(backend, keys[n_streams()], numbers, m, 1, drawn, work.scratch[k]);
+            for (int e = 0; e < m; e++) z[e] = drawn[e];
+        }
+        for (int e = 0; e < m; e++) {
+            const float* condition = work.features.data() + (condition_rows == 1 ? 0 : e) * features_;
+            const int own = patterns.choose(ndtr(double(z[e])), condition);
+            work.patterns[size_t(e)] = own;
+            float* to = work.given.data() + e * given;
+            for (int f = 0; f < patterns.width; f++) to[f] = patterns.features[size_t(own * patterns.width + f)];
+            for (int f = 0; f < more; f++) to[patterns.width + f] = condition[f];
         }
     }
 
     std::vector<Condition> conditions_;
     std::vector<Flow> flows_;
+    std::vector<std::unique_ptr<const Patterns>> patterns_;  // of each flow, where it has any
     std::vector<std::vector<Column>> spaces_;
     std::vector<float> classes_;
     std::vector<Order> orders_;
@@ -305,14 +431,21 @@ class Sampler {
 };
 
 inline Workspace::Workspace(const Sampler& sampler)
-    : features(size_t(sampler.features_) * kBlock + 1), keys(size_t(sampler.n_streams())) {
-    size_t widest = 0;
-    for (const Flow& flow : sampler.flows_) {
+    : features(size_t(sampler.features_) * kBlock + 1), keys(size_t(sampler.n_keys())) {
+    size_t widest = 0, given = 0, merged = 0;
+    for (size_t k = 0; k < sampler.flows_.size(); k++) {
+        const Flow& flow = sampler.flows_[k];
+        const Patterns* patterns = sampler.patterns_[k].get();
         scratch.push_back(scratch_for(flow));
+        const size_t all = patterns ? patterns->scores.size() : size_t(flow.dims);
         widest = size_t(flow.dims) > widest ? size_t(flow.dims) : widest;
-        if (size_t(flow.draws) > keys.size()) keys.resize(size_t(flow.draws));
+        given = size_t(flow.conditions) > given ? size_t(flow.conditions) : given;
+        merged = all > merged ? all : merged;
     }
     scores.resize(widest * kBlock);
+    this->given.resize(given * kBlock);
+    this->merged.resize(merged);
+    patterns.resize(kBlock);
 }
 
 }  // namespace buff

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Values
 from buff.tables.relations.base import Absence, Relation, Table, rounded
 from buff.tables.relations.numbers import decimals_of
 
@@ -95,7 +95,7 @@ class Angle(Relation):
         turned = np.where(absence.there(values), self._turned(table, values), 0.0)
         return absence.encode(values.astype(np.float64), turned)
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         assert rest is not None
         assert self.period is not None
         there = rest >= 0
@@ -112,12 +112,12 @@ class Angle(Relation):
         other = table[self.reference]
         return np.where(Absence.of(other).there(other) & ~np.isnan(other.astype(float)), other, 0.0)
 
-    def _turned(self, table: Table, values: Array) -> Array:
+    def _turned(self, table: Table, values: Values) -> Array:
         base = self._base(table, len(values))
         turned: Array = (values.astype(np.float64) - base - self.cut) % self.period
         return np.where(np.isnan(turned), 0.0, turned)
 
-    def _nearest(self, table: Table, there: Array) -> str | None:
+    def _nearest(self, table: Table, there: Mask) -> str | None:
         """The angle from which this one spreads least, by the length of the mean of its unit vectors."""
         def length(name: str | None) -> float:
             turned = self.seen(self.rows, reference=name)._turned(table, table[self.column])[there]

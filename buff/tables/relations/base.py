@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Values
 from buff.tables.arrow import is_missing
 
 __all__ = ["Absence", "Relation", "Table", "listed", "rounded", "unlisted"]
@@ -62,7 +62,7 @@ class Relation:
         """What is left of the target once the inputs are known; None if nothing."""
         raise NotImplementedError
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         """The target of ``n`` rows from the inputs, in ``table``, and what :meth:`encode` left."""
         raise NotImplementedError
 
@@ -88,7 +88,7 @@ class Relation:
         if absent:
             raise ValueError(f"{self} names the unknown column {absent[0]!r}; the columns are {list(table)}")
 
-    def _refuse(self, table: Table, broken: Array, names: Sequence[str]) -> None:
+    def _refuse(self, table: Table, broken: Mask, names: Sequence[str]) -> None:
         if broken.any():
             row = int(np.argmax(broken))
             values = ", ".join(f"{name} = {table[name][row]}" for name in names)
@@ -118,7 +118,7 @@ class Absence:
     sentinel: float | None = None
 
     @classmethod
-    def of(cls, values: Array) -> "Absence":
+    def of(cls, values: Values) -> "Absence":
         """Absence as a column shows it."""
         if values.dtype.kind not in "if":
             return cls()
@@ -135,7 +135,7 @@ class Absence:
                 return cls(float(levels[end]))
         return cls()
 
-    def there(self, values: Array) -> Array:
+    def there(self, values: Values) -> Array:
         """Which rows have a value."""
         there = ~is_missing(values)
         return there if self.sentinel is None else there & (values != self.sentinel)
@@ -157,7 +157,7 @@ class Absence:
             out[values == self.sentinel] = self.code
         return out
 
-    def decode(self, rest: Array, values: Array) -> Array:
+    def decode(self, rest: Values, values: Values) -> Array:
         """Inverse of :meth:`encode` for the ``values`` of rows that have one."""
         missing = is_missing(rest)
         if missing.any():
@@ -176,7 +176,7 @@ def _nothing(dtype: np.dtype[Any]) -> Any:
     return np.timedelta64("NaT") if dtype.kind == "m" else np.nan
 
 
-def rounded(x: Array, decimals: int | None) -> Array:
+def rounded(x: Values, decimals: int | None) -> Array:
     """The doubles nearest to numbers of so many decimals."""
     if decimals is None:
         return x
@@ -184,7 +184,7 @@ def rounded(x: Array, decimals: int | None) -> Array:
     return np.rint(x * power) / power
 
 
-def listed(values: Array) -> dict[str, Any]:
+def listed(values: Values) -> dict[str, Any]:
     """Values of any natural dtype for JSON."""
     whole = values.dtype.kind in "mM"
     plain = (values.view(np.int64) if whole else values).tolist()

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.columns import Columns
 from buff.tables.relations.base import Absence, Relation, Table
 from buff.tables.relations.collection import Relations
@@ -24,6 +24,9 @@ _MOST_LEVELS = 1000
 _BROKEN_ROWS, _BROKEN_SHARE = 20, 0.02
 #: Spreads of columns that are compared differ by this factor at most.
 _SPREAD = 5.0
+#: Gaps narrower than this share of their standard deviation are close, and an edge to which fewer rows than that come
+#: close is soft: a flow hardly ever crosses it.
+_CLOSE, _SOFT_SHARE = 0.1, 0.02
 #: Sums are looked for among at most so many columns of numbers, and orders likewise.
 _MOST_NUMBERS = 200
 #: Rows from which sums are guessed, all are checked.
@@ -60,14 +63,14 @@ def find_relations(
     relations: list[Relation] = list(stated)
     with np.errstate(all="ignore"):  # numbers of any size
         relations += _found(columns, relations, untouched)
-    return Relations.learn(relations, columns)
+    return Relations.learn(relations, columns) if relations else Relations((), columns.names, columns.names)
 
 
 def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[str]) -> list[Relation]:
     told, relations = {relation.target for relation in stated}, list(stated)
     if len(columns) >= _FEWEST_ROWS:
         table = dict(zip(columns.names, columns.arrays, strict=True))
-        free = [name for name, values in table.items() if len(np.unique(joint_codes(values[:1000]))) > 1]
+        free = [name for name, values in table.items() if _varies(values[:1000])]
         for finder in (_scaled, _lookups, _sums, _orders):
             names = [name for name in free if name not in told]
             for relation in finder(table, names):
@@ -75,7 +78,35 @@ def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[s
                     continue
                 relations.append(relation)
                 told.add(relation.target)
-    return relations[len(stated) :]
+        return _exchanged(stated, relations[len(stated) :], table)
+    return []
+
+
+def _varies(values: Values) -> bool:
+    """Whether there is more than one value; missing is one."""
+    return len(np.unique(joint_codes(values) if values.dtype.kind == "O" else values)) > 1
+
+
+def _exchanged(stated: Sequence[Relation], found: Sequence[Relation], table: Table) -> list[Relation]:
+    """What was found, with orders kept by swaps where edges are soft and no other relation names the columns."""
+    soft = [isinstance(r, Order) and _is_soft(table[r.lower], table[r.upper]) for r in found]
+    while True:
+        others = [*stated, *(r for r, own in zip(found, soft, strict=True) if not own)]
+        apart = {name for r in others for name in r.columns}
+        kept = [own and not apart & set(r.columns) for r, own in zip(found, soft, strict=True)]
+        if kept == soft:
+            pairs = zip(found, soft, strict=True)
+            return [Order(r.inputs[0], r.target, exchange=True) if own else r for r, own in pairs]
+        soft = kept
+
+
+def _is_soft(low: Array, up: Array) -> bool:
+    """Whether both columns are smooth and complete, and rows hardly come close to the edge."""
+    if low.dtype != up.dtype or low.dtype.kind != "f" or decimals_of(low) is not None or decimals_of(up) is not None:
+        return False
+    gap = up.astype(np.float64) - low
+    complete = np.isfinite(gap).all() and Absence.of(low).sentinel is None and Absence.of(up).sentinel is None
+    return bool(complete and np.mean(gap < _CLOSE * gap.std()) < _SOFT_SHARE)
 
 
 def _circular(relation: Relation, others: list[Relation]) -> bool:
@@ -177,7 +208,7 @@ def _lookups(table: Table, names: Sequence[str]) -> Iterator[Relation]:
             yield Determines(fine, coarse)
 
 
-def _evenly_shown(fine: Array, coarse: Array) -> bool:
+def _evenly_shown(fine: Values, coarse: Values) -> bool:
     """Whether rows beside the commonest value tell as much: one rare value in one fine level could be luck."""
     common = np.bincount(coarse).argmax()
     other = coarse != common
@@ -185,7 +216,7 @@ def _evenly_shown(fine: Array, coarse: Array) -> bool:
     return bool(repeats >= 5)
 
 
-def _label_codes(values: Array) -> Array | None:
+def _label_codes(values: Values) -> Array | None:
     if values.dtype.kind == "f":
         sample = values[:_GUESS_ROWS]
         if len(np.unique(sample)) > min(_MOST_LEVELS, len(sample) // 4):
@@ -224,13 +255,22 @@ def _sums(table: Table, names: Sequence[str]) -> Iterator[Relation]:
             yield relation
 
 
+def _there(values: Values) -> Array:
+    """Which rows have a value."""
+    if values.dtype.kind == "f" and not np.isnan(values).any():
+        ends = [np.count_nonzero(values == end) for end in (values.min(), values.max())]
+        if max(ends) == 1:  # what stands for "none" repeats
+            return np.ones(len(values), bool)
+    return Absence.of(values).there(values)
+
+
 def _zero_where_absent(table: Table, names: Sequence[str]) -> Array:
     n = len(next(iter(table.values())))
     rows = slice(None, None, max(1, n // _GUESS_ROWS))
     columns = []
     for name in names:
         values = table[name]
-        columns.append(np.where(Absence.of(values).there(values), values, 0).astype(np.float64)[rows])
+        columns.append(np.where(_there(values), values, 0).astype(np.float64)[rows])
     return np.column_stack(columns) if columns else np.empty((0, 0))
 
 
@@ -240,7 +280,7 @@ def _orders(table: Table, names: Sequence[str]) -> Iterator[Relation]:
     if len(comparable) > _MOST_NUMBERS:
         return
     rng = np.random.default_rng(0)
-    there = {name: Absence.of(table[name]).there(table[name]) for name in comparable}
+    there = {name: _there(table[name]) for name in comparable}
     for upper in comparable:
         nearest: tuple[float, str] | None = None
         for lower in comparable:
@@ -252,7 +292,7 @@ def _orders(table: Table, names: Sequence[str]) -> Iterator[Relation]:
             yield Order(nearest[1], upper)
 
 
-def _fine(values: Array) -> bool:
+def _fine(values: Values) -> bool:
     """Whether there are enough values for an order to mean something."""
     return len(np.unique(values[:_GUESS_ROWS])) > _FEWEST_ROWS // 2
 

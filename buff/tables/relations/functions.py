@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.categories import factorize
 from buff.tables.relations.base import Relation, Table, listed, rounded, unlisted
 from buff.tables.relations.numbers import decimals_of
@@ -60,7 +60,7 @@ class Determines(Relation):
     def encode(self, table: Table) -> Array | None:
         return None
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         keys, values, found = unlisted(self.keys), unlisted(self.values), table[self.determinant]
         if keys.dtype.kind == "O" or found.dtype.kind == "O":
             number = {_key(key): i for i, key in enumerate(keys.tolist())}
@@ -132,10 +132,10 @@ class Scaled(Relation):
     def encode(self, table: Table) -> Array | None:
         return None
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         return _as(self._value(table[self.source]), self.dtype, self.decimals)
 
-    def _value(self, x: Array) -> Array:
+    def _value(self, x: Values) -> Array:
         with np.errstate(all="ignore"):
             return self.scale * self.FORMS[self.form](x.astype(np.float64)) + self.offset
 
@@ -206,7 +206,7 @@ class Derived(Relation):
     def encode(self, table: Table) -> Array | None:
         return None
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         return _as(self._value(table, n), self.dtype, self.decimals)
 
     def to_dict(self) -> dict[str, Any]:
@@ -250,12 +250,12 @@ def joint_codes(*columns: Array) -> Array:
     return codes
 
 
-def _key(value: Any) -> Any:
+def _key(value: object) -> Any:
     """All missing values are one."""
     return None if value is None or value != value else value
 
 
-def _differ(found: Array, y: Array, decimals: int | None) -> Array:
+def _differ(found: Values, y: Values, decimals: int | None) -> Array:
     """Rows in which a number is not what was computed, to half a unit of its last decimal or a few of the last bit."""
     scale = np.maximum(np.abs(y), np.abs(np.where(np.isfinite(found), found, 0)))
     if y.dtype.kind != "f":
@@ -268,7 +268,7 @@ def _differ(found: Array, y: Array, decimals: int | None) -> Array:
     return off & ~(np.isnan(found) & (np.isnan(y) if y.dtype.kind == "f" else False))
 
 
-def _as(values: Array, dtype: str, decimals: int | None) -> Array:
+def _as(values: Values, dtype: str, decimals: int | None) -> Array:
     kind = np.dtype(dtype)
     if kind.kind in "iuf":
         values = rounded(values.astype(np.float64), decimals)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.relations.base import Absence, Relation, Table, rounded
 
 __all__ = ["Order", "Sum", "decimals_of"]
@@ -25,10 +25,16 @@ class Order(Relation):
     least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that
     there is none.
 
+    The gap keeps an edge sharp that rows come close to, but ``upper`` is then a sum of two columns, whose own
+    distribution is only as good as what was learned of both. Where rows hardly come close, ``exchange`` leaves both
+    columns as they are, each with its distribution, and swaps their values in the few rows that break the order.
+
     Parameters
     ----------
     lower, upper : str
         Columns of numbers, or both of dates in the same unit.
+    exchange : bool
+        Whether rows that break the order have their two values swapped, in place of a gap.
 
     Examples
     --------
@@ -46,6 +52,7 @@ class Order(Relation):
     floor: float = 0
     decimals: int | None = None
     absences: tuple[float | None, float | None] = (None, None)
+    exchange: bool = False
 
     @property
     def target(self) -> str:
@@ -59,6 +66,8 @@ class Order(Relation):
         self._require(table)
         low, up = table[self.lower], table[self.upper]
         kinds = {values.dtype.kind in "mM" for values in (low, up)}
+        if self.exchange and low.dtype != up.dtype:
+            raise TypeError(f"{self} cannot swap values of {low.dtype} and {up.dtype}: leave exchange out")
         if len(kinds) > 1 or not {low.dtype.kind, up.dtype.kind} <= set("iufmM"):
             raise TypeError(f"{self} needs two columns of numbers or two of dates, found {low.dtype} and {up.dtype}")
         absences = Absence.of(low), Absence.of(up)
@@ -78,15 +87,24 @@ class Order(Relation):
 
     def encode(self, table: Table) -> Array:
         up = table[self.upper]
+        if self.exchange:
+            return up
         gap = rounded_like(up - self._base(table, up.dtype), self.decimals)
         return Absence(self.absences[1]).encode(up, gap)
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         dtype, absence = np.dtype(self.dtype), Absence(self.absences[1])
         assert rest is not None
+        if self.exchange:
+            return rest.astype(dtype)
         gap = np.where(_above(rest), rest, rest.dtype.type(0))
         values = rounded_like(self._base(table, dtype) + gap, self.decimals)
         return absence.decode(rest, values.astype(dtype))
+
+    def broken(self, table: Table) -> Array:
+        """Rows, bool of shape (n,), in which both are there and the order does not hold."""
+        there = [Absence(own).there(table[name]) for own, name in zip(self.absences, self.columns, strict=True)]
+        return there[0] & there[1] & (table[self.lower] > table[self.upper])
 
     def _base(self, table: Table, dtype: np.dtype[Any]) -> Array:
         low = table[self.lower]
@@ -182,7 +200,7 @@ class Sum(Relation):
             steps = np.where(there, np.rint(rest), 0.0) + len(self.parts)
         return absence.encode(total, steps)
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         dtype, values = np.dtype(self.dtype), self._sum(table)
         if rest is not None and not self.exact:
             steps = np.where(_above(rest), rest - len(self.parts), 0.0)
@@ -201,7 +219,7 @@ class Sum(Relation):
             total = total - number if part.startswith("-") else total + number
         return rounded(np.asarray(total), self.decimals)
 
-    def _tolerance(self, size: Array, dtype: np.dtype[Any]) -> Array:
+    def _tolerance(self, size: Values, dtype: np.dtype[Any]) -> Array:
         noise = _ULPS * len(self.parts) * np.spacing(size.astype(dtype)).astype(np.float64)
         if self.decimals is None:
             return noise
@@ -218,7 +236,7 @@ class Sum(Relation):
         return cls(**{key: value for key, value in record.items() if key != "kind"})
 
 
-def decimals_of(values: Array) -> int | None:
+def decimals_of(values: Values) -> int | None:
     """Decimals of numbers to a few units in the last place, 0 for integers; None for others.
 
     Examples
@@ -242,17 +260,17 @@ def decimals_of(values: Array) -> int | None:
     return None
 
 
-def rounded_like(x: Array, decimals: int | None) -> Array:
+def rounded_like(x: Values, decimals: int | None) -> Array:
     """Floats rounded to decimals; others, integers and times, as they are."""
     return rounded(x, decimals).astype(x.dtype) if x.dtype.kind == "f" else x
 
 
-def _above(rest: Array) -> Array:
+def _above(rest: Values) -> Array:
     """Rows that have a value: what says that there is none lies below 0, or is missing."""
     return rest >= rest.dtype.type(0)
 
 
-def _floor(values: Array) -> float:
+def _floor(values: Values) -> float:
     """A round number below all values and close to them, so that it is none of them but by chance."""
     numbers = values.astype(np.int64) if values.dtype.kind in "mM" else values
     lowest, highest = (float(end) for end in (numbers.min(), numbers.max()))

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Values
 from buff.tables.arrow import is_missing
 from buff.tables.relations.base import Relation, Table
 from buff.tables.relations.functions import joint_codes
@@ -51,7 +51,7 @@ class Unique(Relation):
     def encode(self, table: Table) -> Array | None:
         return None
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         raise ValueError(f"column {self.column!r} is told by nothing: draw it by buff.tables.ids.IdPattern")
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The demo, with few jets and few trees: what it prints, returns and writes."""
+"""The demonstration on a table, with few jets and few trees: what it prints, returns and writes."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_prints_the_floor_first(demo):
 def test_page_needs_nothing_else(demo):
     field, page, _ = demo
     assert "Top jets, real and generated" in page
-    assert "src=\"data:image/png;base64," in page
+    assert 'src="data:image/png;base64,' in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert all(c.name.replace("'", "&#x27;") in page for c in field)
 

@@ -1,8 +1,6 @@
-"""The main job from end to end: learn jets that come with buff, generate new ones, compare, report."""
+"""Tables: learn observables of jets, generate as many, compare with the recipe of the paper."""
 
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,11 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from buff.datasets import INDEPENDENT_OBSERVABLES, Table, load_jets
+from buff.demo.page import NO_PAGE, Echo, page_path, print_line
 from buff.generators import BUFF, PublishedBUFF
 from buff.metrics import Report, report
 from buff.protocols import Array
 from buff.report import Cost, html_report
-from buff.report.page import checked_page
 
 __all__ = ["Contestant", "run_demo"]
 
@@ -56,7 +54,7 @@ def run_demo(
     n_jobs: int | None = None,
     *,
     n_jets: int = _JETS,
-    echo: Callable[[str], object] = lambda line: sys.stdout.write(line + "\n"),
+    echo: Echo = print_line,
     recipe: dict[str, Any] | None = None,
 ) -> list[Contestant]:
     """Learn nine observables of top jets, generate as many as were held out, and compare.
@@ -86,7 +84,7 @@ def run_demo(
     ValueError, FileNotFoundError
         If ``report`` is no name of an HTML file, or its folder does not exist.
     """
-    page = _page_path(report)
+    page = page_path(report, "buff_demo.html")
     columns = list(INDEPENDENT_OBSERVABLES)
     train, held_out = (
         jets.select(columns).rows(slice(n_jets)) for jets in load_jets("t").split(0.5, random_state=random_state)
@@ -108,7 +106,7 @@ def run_demo(
         echo(f"{name}: trained in {field[-1].train_seconds:.1f} s")
     echo("\n" + _table(field, on))
     if page is None:
-        echo('no page with plots without matplotlib: pip install "buff-flow[plot]"')
+        echo(NO_PAGE)
     else:
         _write(page, field, held_out, models["buff"])
         echo(f"page with plots: {page}")
@@ -162,16 +160,6 @@ def _row(name: str, scores: Any, contestant: Contestant | None) -> str:
     if contestant is None:
         return numbers
     return f"{numbers} {contestant.train_seconds:8.1f} {1e6 * contestant.sample_seconds:9.1f}"
-
-
-def _page_path(path: str | Path | None) -> Path | None:
-    if path is not None:
-        return checked_page(path)
-    try:
-        import matplotlib as _  # noqa: F401
-    except ImportError:
-        return None
-    return Path("buff_demo.html")
 
 
 def _write(path: Path, field: list[Contestant], held_out: Table, model: Any) -> None:
