@@ -12,7 +12,8 @@ from buff.errors import check_whole
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
-from buff.generators.given import check_values, column_numbers, read_given, require_first
+from buff.generators.given import check_values, read_given
+from buff.generators.prefix import column_numbers, count_prefix, require_integrable, require_prefix
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
 from buff.tables import Columns, read, validate_data
@@ -154,16 +155,10 @@ class TreeDensity(EventGenerator):
         check_is_fitted(self)
         cells = self._cells(X)
         chain = self.model_
-        known = cells.known[:, chain.order]
-        off = known[:, 1:] & ~known[:, :-1]
-        if off.any():
-            row, j = np.argwhere(off)[0]
-            raise ValueError(
-                f"column {self.order_[j]!r} is missing in row {row} and was not when fitted: it can be integrated out "
-                f"only if {self.order_[j + 1]!r} and all columns after it in order_ are missing too; fit with an order "
-                f"that ends with {self.order_[j]!r}"
-            )
-        density: Array = chain.log_density(cells, self._features(condition, len(cells)), self._n_given(given))
+        require_integrable(cells.known[:, chain.order], self.order_)
+        first = [self.space_.template_.names[j] for j in self._numbers(given, "given")]
+        n_given = count_prefix(first, self.order_)
+        density: Array = chain.log_density(cells, self._features(condition, len(cells)), n_given)
         return density
 
     def score(
@@ -245,7 +240,7 @@ class TreeDensity(EventGenerator):
         rows = read_given(given, template, n_samples, self._dtypes)
         check_values(rows, self.space_, {j: j for j in range(len(template.names))})
         cells = self._table.cells(rows.arrays, rows.known)
-        require_first(cells.known[:, self.model_.order], self.order_)
+        require_prefix(cells.known[:, self.model_.order], self.order_)
         request, drawn = self._request(len(rows), condition, random_state, first_event, batch_size)
 
         def draw(batch: SampleRequest) -> tuple[Array, ...]:
@@ -287,15 +282,8 @@ class TreeDensity(EventGenerator):
         if self.categories == "onehot":
             raise ValueError("categories='onehot' has no density: choose 'similar', 'frequency' or 'lexical'")
 
-    def _n_given(self, given: Sequence[Any]) -> int:
-        names = [self.space_.template_.names[j] for j in column_numbers(self.space_.template_.names, given, "given")]
-        own = {name for name in names if name in self.order_}
-        if own != set(self.order_[: len(own)]):
-            raise ValueError(
-                f"given must be the first columns of the order {list(self.order_)}, found {names}: fit with "
-                f"order={names}"
-            )
-        return len(own)
+    def _numbers(self, columns: Sequence[Any], what: str) -> list[int]:
+        return column_numbers(columns, self.space_.template_.names, what)
 
     def _cells(self, X: TableLike) -> ScoreCells:
         columns = read(X)

@@ -21,8 +21,9 @@ _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 _REACH, _FARTHEST = 4.2, 37.0
 #: State of numbers that the training did not have.
 _UNSEEN = -3
-#: Gaps between an atom and values that are no wider than so many steps between knots are chance.
-_SMALL_GAP = 3.0
+#: Gaps between an atom and values are chance where they are no wider than so many steps between knots, or this share
+#: of the range.
+_NEAR_KNOTS, _SMALL_GAP = 5, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,9 +332,14 @@ def _without_small_gaps(line: Polyline) -> Polyline:
     du, dx = np.diff(line.u), np.diff(line.x)
     kept = np.ones(len(line.u), bool)
     for k in np.flatnonzero((du == 0) & (dx > 0)):
-        if k + 2 < len(line.u) and du[k + 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k + 1]:
+        if dx[k] <= _SMALL_GAP * (line.x[-1] - line.x[0]) and k + 2 < len(line.u) and du[k + 1] > 0:
             kept[k + 1] = False
-        elif k > 0 and du[k - 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k - 1]:
+            continue
+        above = line.x[min(k + 1 + _NEAR_KNOTS, len(line.x) - 1)] - line.x[k + 1]
+        below = line.x[k] - line.x[max(k - _NEAR_KNOTS, 0)]
+        if k + 2 < len(line.u) and du[k + 1] > 0 and dx[k] <= above:
+            kept[k + 1] = False
+        elif k > 0 and du[k - 1] > 0 and dx[k] <= below:
             kept[k] = False
     return Polyline(line.u[kept], line.x[kept])
 
