@@ -28,6 +28,8 @@ class Bench:
         Python interpreter of an environment with ForestDiffusion; None leaves it out.
     forest_diffusion_seeds : int or None
         How many of the seeds it takes part in; None is all.
+    only : tuple of str
+        Methods or tables to measure; empty for all.
     """
 
     data: Path
@@ -36,6 +38,11 @@ class Bench:
     n_jobs: int = 1
     forest_diffusion: Path | None = None
     forest_diffusion_seeds: int | None = None
+    only: tuple[str, ...] = ()
+
+    def wants(self, name: str) -> bool:
+        """Whether a method or table is to be measured."""
+        return not self.only or name in self.only
 
     def file(self, name: str) -> Path:
         """A file of the data folder; FileNotFoundError if it is not there."""

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from joblib import cpu_count
 
 from benchmarks.case import Bench, Case
 from benchmarks.cases import case_names, load_case
-from benchmarks.records import Machine, Record
+from benchmarks.records import Machine, Measurement, Record
 from benchmarks.tables import summary
 
 
@@ -26,22 +27,30 @@ def main(arguments: list[str] | None = None) -> None:
         options.n_jobs,
         options.fd_python,
         options.fd_seeds,
+        tuple(options.only),
     )
     try:
-        record = run(load_case(options.case), bench, options.out or Path("results") / f"{options.case}.json")
+        base = [m for path in options.base for m in Record.load(path).measurements]
+        out = options.out or Path("results") / f"{options.case}.json"
+        record = run(load_case(options.case), bench, out, base)
     except FileNotFoundError as error:
         sys.exit(f"{error}; --data names the folder of the tables, see benchmarks/README.md")
     sys.stdout.write(summary(record, markdown=options.markdown))
 
 
-def run(case: Case, bench: Bench, out: Path) -> Record:
-    """Measure; the record on disk is complete after every measurement, so a run cut short is not lost."""
+def run(case: Case, bench: Bench, out: Path, base: Iterable[Measurement] = ()) -> Record:
+    """Measure; the record on disk is complete after every measurement, so a run cut short is not lost.
+
+    ``base``: what was measured before; of the same method, table and seed the last counts.
+    """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     record = Record(
         case.name, started, asdict(bench), Machine.here(), case.quantities, case.comparisons, case.targets
     )
+    found = {(m.table, m.method, m.seed): m for m in base}
     for measurement in case.measure(bench):
-        record = replace(record, measurements=(*record.measurements, measurement))
+        found[measurement.table, measurement.method, measurement.seed] = measurement
+        record = replace(record, measurements=tuple(found.values()))
         record.save(out)
         values = ", ".join(f"{name} {value:.4g}" for name, value in measurement.values.items())
         where = f"{measurement.table}, " if measurement.table else ""
@@ -55,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the tables")
     parser.add_argument("--seeds", type=int, default=3, help="number of repetitions")
     parser.add_argument("--out", type=Path, help="record to write, results/CASE.json by default")
+    parser.add_argument("--only", nargs="+", default=[], help="methods or tables to measure, all by default")
+    parser.add_argument("--base", nargs="+", type=Path, default=[], help="records whose other measurements are kept")
     parser.add_argument("--quick", action="store_true", help="tiny settings: only shows that it runs")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     parser.add_argument("--n-jobs", type=int, default=cpu_count(), help="processes for training")

@@ -107,6 +107,13 @@ def _absent():
     return BUFF(**DEFAULT, relations=[Order("low", "high"), Order("start", "end")]).fit(x)
 
 
+def _swapped():
+    """Orders that are kept by swaps."""
+    x = np.sort(np.random.default_rng(0).normal(size=(600, 3)), axis=1)
+    orders = [Order("x0", "x1", exchange=True), Order("x1", "x2", exchange=True)]
+    return BUFF(**DEFAULT, relations=orders).fit(x)
+
+
 #: Models of the default settings, and of some with other solvers in the same frame.
 DEFAULTS = {
     "default": lambda: BUFF(**DEFAULT).fit(numbers()),
@@ -117,6 +124,8 @@ DEFAULTS = {
     "default_labels": lambda: _default_classes("together"),
     "default_mixed_condition": _default_mixed_condition,
     "default_absent": _absent,
+    "default_swapped": _swapped,
+    "default_pairs": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(0).normal(size=(1000, 6)) ** 3),
     "default_heun": lambda: BUFF(**DEFAULT, solver="heun").fit(numbers()[:, :3]),
     "default_ancestral": lambda: BUFF(**DEFAULT, solver="ddpm").fit(numbers()[:, :3]),
     "default_scores": lambda: BUFF(**DEFAULT, tree_features="scores").fit(numbers()),

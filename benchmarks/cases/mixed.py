@@ -65,7 +65,7 @@ def contest(census: Census, table: pa.Table, held_out: Any, seed: int, bench: Be
 
 
 def trials(census: Census, train: pa.Table, n: int, seed: int, bench: Bench) -> Iterator[tuple[str, Trial]]:
-    for method in census.methods:
+    for method in filter(lambda own: bench.wants(own.name), census.methods):
         yield method.name, run_trial(method, train, n, seed, bench)
     if census.with_peer and bench.with_forest_diffusion(seed):
         trial = PEER.trial(to_objects(train), kinds(train), n, seed, bench)

@@ -21,6 +21,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "JetBUFF": "buff.generators",
         "ShowerBUFF": "buff.generators",
         "TreeDensity": "buff.generators",
+        "Unfolder": "buff.unfolding",
         "NeuralFlow": "buff_baselines",
         "NeuralDiffusion": "buff_baselines",
     }
@@ -28,7 +29,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """A model that ``save`` wrote, ready to sample on this machine, with or without a GPU.
+    """A model that ``save`` wrote, ready to sample or unfold on this machine, with or without a GPU.
 
     Loading runs no code from the file: it holds JSON, arrays and trees, and no pickle. Everything in it is checked
     before use: names, sizes and digests of its members, types, shapes and ranges of what they hold, every tree.

@@ -13,7 +13,7 @@ __all__ = ["inspect", "samplers"]
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `buff fit` wrote.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `buff fit` or `buff unfold` wrote.")],
 ) -> None:
     """Show what a model holds.
 
@@ -29,6 +29,11 @@ def inspect(
     generator = load(existing(model))
     settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {})]
     typer.echo(f"{model}: {type(generator).__name__}, {model.stat().st_size / 1e6:.2f} MB\n")
+    if hasattr(generator, "simulation_"):
+        s = generator.simulation_
+        typer.echo(f"{len(s.truth):,} simulated events at truth level\n{s.truth_space.schema_}\n")
+        typer.echo(f"{len(s.reco):,} at detector level\n{s.reco_space.schema_}\n\n{_aligned(settings)}")
+        return
     typer.echo(f"{generator.schema_}\n")
     if generator.condition_schema_ is not None:
         typer.echo(f"given the condition\n{generator.condition_schema_}\n")

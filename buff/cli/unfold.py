@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from buff.cli.options import Quiet
+from buff.cli.options import Quiet, existing
 from buff.cli.unfold_checks import check_config, check_observables, check_sample
 from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
 from buff.cli.unfold_summary import printed, summary_html
@@ -53,16 +53,21 @@ class _Events:
 def unfold(
     config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="TOML file that says what to unfold.")] = None,
     template: Annotated[bool, typer.Option("--template", help="Print such a file, with comments, and stop.")] = False,
+    model: Annotated[
+        Path | None, typer.Option(metavar="MODEL", help="Unfolder of a run before, instead of a fit to [simulation].")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Unfold measured events to truth level.
 
-    Files, columns, selections, weights, method and bins stand in a TOML file.
+    Files, columns, selections, weights, method and bins stand in a TOML file. What was learned is kept where its
+    [output] names a model, and serves other data by --model; [simulation] and [unfolding] are then not looked at.
 
     \b
     Examples:
       buff unfold --template > unfold.toml
       buff unfold unfold.toml
+      buff unfold other_data.toml --model unfolded/unfolder.buff
     """
     if template:
         typer.echo(TEMPLATE, nl=False)
@@ -71,17 +76,25 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
-    simulation, data = _read(wanted, "simulation", True), _read(wanted, "data", wanted.data.truth)
+    unfolder: Any = None if model is None else _loaded(model, wanted)
+    simulation = None if unfolder else _read(wanted, "simulation", True)
+    data = _read(wanted, "data", wanted.data.truth)
     background = None if wanted.background is None else _read(wanted, "background", False)
     _check_events(wanted, simulation, data, background)
     (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
     if not quiet:
-        typer.echo(f"{simulation.reco.num_rows:,} simulated and {data.reco.num_rows:,} measured events", err=True)
+        simulated = f"{simulation.reco.num_rows:,} simulated and " if simulation else ""
+        typer.echo(f"{simulated}{data.reco.num_rows:,} measured events", err=True)
     with _warnings_in_a_line():
-        result = _result(wanted, simulation, data, background, quiet)
+        unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
+        result = _result(unfolder, data, background, quiet)
     for line in printed(wanted, result):
         typer.echo(line)
     for path in _written(wanted, result, data):
+        typer.echo(str(path))
+    if wanted.output.model:
+        path = wanted.home / wanted.output.folder / wanted.output.model
+        unfolder.save(path)
         typer.echo(str(path))
 
 
@@ -94,12 +107,13 @@ def _warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def _check_events(config: Config, simulation: _Events, data: _Events, background: _Events | None) -> None:
+def _check_events(config: Config, simulation: _Events | None, data: _Events, background: _Events | None) -> None:
     from buff.unfolding.event_weights import checked_weights
 
     policy = config.settings.negative_weights
-    check_observables(config, simulation.truth)
-    checked_weights(simulation.weights, simulation.reco.num_rows, "[simulation] weight", policy)
+    if simulation is not None:
+        check_observables(config, simulation.truth)
+        checked_weights(simulation.weights, simulation.reco.num_rows, "[simulation] weight", policy)
     for section, events in (("data", data), ("background", background)):
         if events is not None:
             check_sample(section, *events.passing("reco"), policy)
@@ -129,7 +143,22 @@ def _read(config: Config, section: str, with_truth: bool) -> _Events:
     return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *passing)
 
 
-def _result(config: Config, simulation: _Events, data: _Events, background: _Events | None, quiet: bool) -> Any:
+def _loaded(path: Path, config: Config) -> Any:
+    """The Unfolder of a file, for the observables that are asked for."""
+    from buff.archive import load
+    from buff.unfolding import Unfolder
+
+    unfolder = load(existing(path))
+    if not isinstance(unfolder, Unfolder):
+        raise ValueError(f"{path} holds a {type(unfolder).__name__}: --model takes what [output] model has kept")
+    for level, wanted in (("truth", config.truth), ("reco", config.reco)):
+        known = getattr(unfolder.simulation_, level).names
+        if set(wanted) != set(known):
+            raise ValueError(f"{path} unfolds the {level} observables {sorted(known)}, found {sorted(wanted)}")
+    return unfolder
+
+
+def _fitted(config: Config, simulation: _Events, quiet: bool) -> Any:
     from buff.unfolding import Unfolder
 
     s = config.settings
@@ -143,13 +172,16 @@ def _result(config: Config, simulation: _Events, data: _Events, background: _Eve
         random_state=s.seed,
         verbose=0 if quiet else 1,
     )
-    unfolder.fit(
+    return unfolder.fit(
         simulation.truth,
         simulation.reco,
         pass_truth=simulation.pass_truth,
         pass_reco=simulation.pass_reco,
         sample_weight=simulation.weights,
     )
+
+
+def _result(unfolder: Any, data: _Events, background: _Events | None, quiet: bool) -> Any:
     events = None if background is None else background.passing("reco")
     reco, weights = data.passing("reco")
     result = unfolder.unfold(reco, sample_weight=weights, background=events)

@@ -99,7 +99,7 @@ def _check_settings(settings: Settings) -> None:
 
 
 def _check_output(output: Output, folder: Path) -> None:
-    for name, endings in (("events", (".parquet",)), ("page", (".html", ".htm"))):
+    for name, endings in (("events", (".parquet",)), ("page", (".html", ".htm")), ("model", (".buff",))):
         file = getattr(output, name)
         if file and (not file.endswith(endings) or Path(file).name != file):
             raise ValueError(f"[output] {name} must be a file name that ends in {endings[0]}, found {file!r}")

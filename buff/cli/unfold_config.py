@@ -58,6 +58,7 @@ events = "events.parquet"         # unfolded events with their weights; "" for n
 tables = "hepdata"                # folder of tables in the format of HEPData; "" for none
 figures = "png"                   # png, pdf or svg; "" for none
 # page = "unfolded.html"          # a page with all figures
+# model = "unfolder.buff"         # what was learned, with the simulated events, for --model and buff.load
 """
 
 
@@ -105,6 +106,7 @@ class Output:
     tables: str = "hepdata"
     figures: str = "png"
     page: str = ""
+    model: str = ""
 
     @property
     def binned(self) -> bool:

@@ -1,5 +1,6 @@
 """Relations ``lower <= upper`` of numbers, one event at a time, for samplers that know no tables."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,14 @@ from buff.tables.relations import Order
 from buff.tables.relations.base import Absence
 from buff.transforms.encoders import NumberEncoder
 
-__all__ = ["RestoredOrder", "restored_orders"]
+__all__ = ["RestoredOrder", "restore_orders", "restored_orders"]
 
 _NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class RestoredOrder:
-    """The upper of two columns, which was learned as its distance from the lower.
+    """Two columns, of which the upper was learned as its distance from the lower, or which are swapped if need be.
 
     Attributes
     ----------
@@ -27,6 +28,8 @@ class RestoredOrder:
         Places of the columns.
     decimals : int
         That both have; -1 for all.
+    exchange : bool
+        Whether both were learned as they are.
     single : bool
         Whether the arithmetic is done in single precision.
     digits : int
@@ -40,6 +43,7 @@ class RestoredOrder:
     low: int
     high: int
     decimals: int
+    exchange: bool
     single: bool
     digits: int
     floor: float
@@ -58,11 +62,20 @@ class RestoredOrder:
             low,
             high,
             -1 if order.decimals is None or dtype.kind != "f" else order.decimals,
+            order.exchange,
             bool(single),
             {"f4": 32, "f8": 64}.get(dtype.str[1:], 0),
             float(floor),
             *(_NAN if own is None else float(own) for own in sentinels),
         )
+
+    def swap(self, event: Array) -> bool:
+        """Swap the values of an event that breaks the order; whether it does."""
+        a, b = event[self.low], event[self.high]
+        if not a > b or a == self.absent_low or b == self.absent_high:
+            return False
+        event[self.low], event[self.high] = b, a
+        return True
 
     def restore(self, event: Array) -> None:
         """Put the upper column in place of the distance."""
@@ -81,8 +94,18 @@ class RestoredOrder:
 
     def packed(self) -> bytes:
         """The order as the C++ sampler reads it."""
-        head = np.array([self.low, self.high, self.decimals, self.single, self.digits], np.int32).tobytes()
-        return head + kernels.doubles(self.floor, self.absent_low, self.absent_high, self.code)
+        head = [self.low, self.high, self.decimals, self.exchange, self.single, self.digits]
+        return np.array(head, np.int32).tobytes() + kernels.doubles(self.floor, self.absent_low, self.absent_high, self.code)
+
+
+def restore_orders(orders: Sequence[RestoredOrder], event: Array) -> None:
+    """Values of an event from what was learned, in place."""
+    for order in orders:
+        if not order.exchange:
+            order.restore(event)
+    swaps = [order for order in orders if order.exchange]
+    while sum(order.swap(event) for order in swaps):
+        pass
 
 
 def restored_orders(model: Any) -> list[RestoredOrder]:

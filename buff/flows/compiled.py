@@ -143,7 +143,7 @@ def _node(node: NodeModel) -> bytes:
     if node.frame is not None:
         parts += [kernels.sized(scale) for scale in (node.frame.target_scale, node.frame.frame_scale)]
         ridge = trees.ridge if isinstance(trees, SmoothedTrees) else None
-        parts += [_integers(ridge.degree), _linear(ridge.linear)] if ridge else [_integers(0)]
+        parts += [_integers(ridge.degree, ridge.triples), _linear(ridge.linear)] if ridge else [_integers(0)]
     trees = trees.trees if isinstance(trees, SmoothedTrees) else trees
     parts.append(_integers(trees is not None))
     return b"".join([*parts, trees.packed() if isinstance(trees, FlatForest) else b""])

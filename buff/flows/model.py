@@ -280,16 +280,19 @@ class FlowModel:
             return NodeModel(base.to_device(device), trees, framed.frame(times[i], device) if framed else None)
 
         standardizer = calibration = gaussian = None
-        if "gaussian/mean" in arrays:
+        there = {key.split("/")[0] for key in arrays}
+        if "gaussian" in there:
+            checked_record(arrays, "the Gaussian part", (f"gaussian/{name}" for name in _GAUSSIAN))
             weights = arrays["linear/0/weights"]
             parts = {name: arrays[f"gaussian/{name}"] for name in _GAUSSIAN}
             n_conditions = len(weights) - weights.shape[1]
             gaussian = GaussianPart(**parts, noise=record["noise"], n_conditions=n_conditions).to_device(device)
-        if "frame/scale" in arrays:
+        if "frame" in there:
+            checked_record(arrays, "the frame of a condition", ("frame/scale",))
             shift = ReproducibleLinear.from_arrays(arrays, "frame", (features - d, d))
             scale = checked_array(arrays["frame/scale"], "frame/scale", (d,), low=1e-30)
             standardizer = ConditionalStandardizer(shift, scale).to_device(device)
-        if "margins/smooth" in arrays:
+        if "margins" in there:
             calibration = MarginalCalibration.from_arrays(arrays, "margins", d)
         solver, grid = record["solver"], checked_list(record["grid"], "grid", (int, float))
         require(isinstance(solver, str), "the solver has no name")

@@ -249,11 +249,11 @@ def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSetting
     features, targets, weights = problem
     d = targets.shape[1]
     n_inputs, n_rows = features.shape[1] - d, len(features) // n_draws
-    degree = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
+    degree, triples = affordable_degree(settings.smooth_degree, n_inputs, n_rows)
     if not degree or not isinstance(base, GaussianPart):
         return None
     w = features[:, d:]
-    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, n_draws=n_draws)
+    ridge = PolynomialRidge.fit(w, targets, weights, degree=degree, triples=triples, n_draws=n_draws)
     for start in range(0, len(w), 2**16):
         rows = slice(start, start + 2**16)
         targets[rows] -= ridge(w[rows])

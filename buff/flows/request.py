@@ -1,6 +1,7 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
@@ -24,6 +25,8 @@ _START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
 _BATCH = 8192
 #: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
 _VALUE = 16
+#: A normal score lies farther out with a probability of 1e-15.
+_FARTHEST = np.float32(8)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class SampleRequest:
     stream: int = _START
     chosen: Indices | None = None
     words: SharedWords | None = field(default=None, repr=False)
+    #: Numbers of events of finished batches that left the range of normal scores: see :meth:`within`.
+    clipped: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_whole("n", self.n, 0)
@@ -112,6 +117,25 @@ class SampleRequest:
             return replace(part, chosen=self.chosen[start : start + n])
         return replace(part, first_event=self.first_event + start)
 
+    def within(self, scores: Array) -> Array:
+        """Normal scores (n, d) cut to [-8, 8], beyond which no event of any sample lies; those that did are counted."""
+        beyond = abs(scores) > _FARTHEST
+        if not beyond.any():
+            return scores
+        self.clipped.append(int(np.count_nonzero(beyond.any(axis=1))))
+        return np.clip(scores, -_FARTHEST, _FARTHEST)
+
+    def tell_clipped(self) -> int:
+        """Number of events that :meth:`within` has cut, of which the user is warned."""
+        n = sum(self.clipped)
+        if n:
+            warnings.warn(
+                f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
+                "not to be trusted there; take more n_steps, or conditions like those of the training",
+                stacklevel=5,
+            )
+        return n
+
     def batches(self) -> Iterator["SampleRequest"]:
         """The events in batches, in order."""
         size = self.batch_size or _BATCH
@@ -125,7 +149,7 @@ class SampleRequest:
 
 
 class ScoreModel(Protocol):
-    """What draws scores: a :class:`buff.flows.FlowModel`, a mixture of them, a network with its solver."""
+    """What draws scores: a :class:`~buff.flows.FlowModel`, a mixture of them, a network with its solver."""
 
     def draw(self, batch: SampleRequest) -> Array:
         """Scores of one batch of events, (n, d)."""

@@ -38,6 +38,8 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         Kinds and bounds of the columns; prints as a table.
     condition_schema_ : Schema or None
         Likewise of the condition.
+    n_clipped_ : int
+        Events of the last sample whose scores left [-8, 8] and were clipped, of which the user was warned.
     """
 
     random_state: Any
@@ -161,7 +163,12 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of one batch of events."""
-        return self._decode(self.model_.draw(batch), batch)
+        return self._decode(batch.within(self.model_.draw(batch)), batch)
+
+    def _drawn(self, request: SampleRequest) -> Iterator[tuple[Array, ...]]:
+        """Columns of all batches; in the end the user is told of events whose scores had to be clipped."""
+        yield from request.map(self._draw)
+        self.n_clipped_ = request.tell_clipped()
 
     def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of scores."""
@@ -291,7 +298,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         """
         check_is_fitted(self)
         request, drawn = self._request(n_samples, condition, random_state, first_event, batch_size)
-        events = self._restore(request.map(self._draw))
+        events = self._restore(self._drawn(request))
         return (events, drawn) if return_condition else events
 
     def trajectory(

@@ -106,7 +106,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         How categories are laid out.
     relations : "auto", list of relations or None
         Exact relations of columns (:mod:`buff.tables.relations`) that generated rows keep: those that hold in every
-        row, stated ones, or none.
+        row, stated ones, or none. Orders that rows hardly come close to breaking are kept by swaps of two values.
     atoms : {"together", "apart"}
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.
@@ -180,7 +180,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         max_depth: int = 8,
         learning_rate: float = 0.7,
         reg_lambda: float = 30.0,
-        noise_budget: int = 140_000,
+        noise_budget: int = 120_000,
         coupling: Any = "independent",
         classes: str = "auto",
         negative_weights: str = "error",

@@ -229,7 +229,7 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         request = self.request(
             X, n_samples, condition=condition, random_state=random_state, first_row=first_row, batch_size=batch_size
         )
-        table = self._restore(request.map(self._draw))
+        table = self._restore(self._drawn(request))
         return single_column(table) if self._one_column else table
 
     def request(

@@ -11,7 +11,7 @@ from buff.protocols import Array, Values
 from buff.tables.arrow import is_missing
 from buff.tables.columns import Columns
 from buff.tables.ids import IdPattern
-from buff.tables.relations import Angle, Relation, Relations, Unique, find_relations
+from buff.tables.relations import Angle, Order, Relation, Relations, Unique, find_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template
 
@@ -142,7 +142,8 @@ class TableReduction:
         """What of the user's schema is meant for the columns that are learned."""
         if self.trivial or not isinstance(schema, Mapping):
             return schema
-        changed = {relation.target for relation in self.relations} | set(self.ids)
+        kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
+        changed = {relation.target for relation in self.relations} - kept | set(self.ids)
         kinds = _kinds(schema)
         return {
             name: own

@@ -9,6 +9,8 @@ import numpy as np
 from scipy.special import expit
 
 from buff.protocols import Array, Numbers, Scores
+from buff.records import checked_array, checked_record, require
+from buff.trees.checked import check_trees
 
 __all__ = ["Classifier", "ClassifierSettings", "CrossFit", "QuadraticBase"]
 
@@ -18,6 +20,8 @@ _NEWTON_STEPS, _LONGEST_STEP = 10, 2.0
 _STEEPEST = 10.0
 #: Values of a feature that splits tell apart.
 _MAX_BIN = 64
+#: Arrays of a base.
+_BASE = ("mean", "scale", "coefficients")
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,33 @@ class Classifier:
     def rounds(self) -> tuple[int, ...]:
         """Boosting rounds of each fold."""
         return tuple(int(model.num_boosted_rounds()) for model in self.models)
+
+    def to_arrays(self) -> tuple[dict[str, Array], dict[str, bytes]]:
+        """Named arrays of the bases, and trees in UBJSON."""
+        arrays = {f"{i}/{name}": getattr(b, name) for i, b in enumerate(self.bases) for name in _BASE}
+        return arrays, {f"{i}.ubj": bytes(model.save_raw("ubj")) for i, model in enumerate(self.models)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], blobs: Mapping[str, bytes], n_features: int) -> "Classifier":
+        """Inverse of :meth:`to_arrays`, for rows of so many features.
+
+        Raises
+        ------
+        ArchiveError
+            Parts that are lost or of other shapes, numbers that are not finite, bytes that are no trees.
+        """
+        require(blobs, "a classifier has lost its trees")
+        checked_record(blobs, "a classifier", (f"{i}.ubj" for i in range(len(blobs))))
+        checked_record(arrays, "a classifier", (f"{i}/{name}" for i in range(len(blobs)) for name in _BASE))
+        n_terms = 1 + n_features + n_features * (n_features + 1) // 2
+        shapes = {"mean": (n_features,), "scale": (n_features,), "coefficients": (n_terms,)}
+        bases = []
+        for i in range(len(blobs)):
+            check_trees(blobs[f"{i}.ubj"], 1, n_features)
+            parts = (checked_array(arrays[f"{i}/{name}"], name, shapes[name]) for name in _BASE)
+            bases.append(QuadraticBase(*parts))
+            require((bases[-1].scale > 0).all(), "a classifier has scales that are not positive")
+        return _from_bytes(tuple(bases), [blobs[f"{i}.ubj"] for i in range(len(blobs))])
 
     def __reduce__(self) -> Any:
         return _from_bytes, (self.bases, [bytes(model.save_raw("ubj")) for model in self.models])

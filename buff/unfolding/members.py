@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, TableLike, WeightsLike
 from buff.tables import Columns
 from buff.trees import ClassifierSettings
-from buff.unfolding.event_weights import EventWeights
-from buff.unfolding.events import Simulation
+from buff.unfolding.event_weights import EventWeights, checked_weights
+from buff.unfolding.events import Simulation, row_count
 from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import Share, density_ratio, require_events, share_of
@@ -40,6 +40,20 @@ class Measured:
     background_scores: Array
     of_data: EventWeights
     of_background: EventWeights
+
+    @classmethod
+    def of(
+        cls, simulation: Simulation, reco: TableLike, weights: WeightsLike, background: Any, policy: str
+    ) -> "Measured":
+        """Tables with the columns of the simulation's reco; background as :meth:`Unfolder.unfold` takes it."""
+        columns, data = _weighted(simulation, reco, weights, "reco", "sample_weight", policy)
+        table, own = _with_weights(background)
+        if table is None or row_count(table, "background") == 0:
+            events, b = columns.take(slice(0)), EventWeights(np.empty(0), np.empty(0), (), policy)
+        else:
+            events, b = _weighted(simulation, table, own, "background", "weights of the background", policy)
+        space = simulation.reco_space
+        return cls(columns, space.transform(columns), space.transform(events), data, b)
 
     @property
     def weights(self) -> Array:
@@ -170,3 +184,18 @@ def _drawn(
     events = posterior.draw(reco, n_samples, seed)
     rows = np.repeat(np.arange(len(reco)), n_samples)
     return events, Draws(simulation.truth_space.transform(events), rows)
+
+
+def _weighted(
+    simulation: Simulation, table: TableLike, weights: WeightsLike, name: str, what: str, policy: str
+) -> tuple[Columns, EventWeights]:
+    columns = simulation.measured(table, name)
+    return columns, EventWeights.of(checked_weights(weights, len(columns), what, policy), (columns,), policy)
+
+
+def _with_weights(background: Any) -> tuple[Any, Any]:
+    if not isinstance(background, tuple):
+        return background, None
+    if len(background) != 2:
+        raise ValueError(f"background must be a table or a pair (table, weights), found a tuple of {len(background)}")
+    return background

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,16 +17,15 @@ from buff.flows import (
 )
 from buff.generators.pairing import check_noise, paired_data
 from buff.protocols import Array, Numbers, Scores, Weights
+from buff.records import checked_array, checked_record, require
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.scores import NormalScores
 from buff.trees import Booster, FlatForest, TreeSettings, restored_trees, stored_trees
 from buff.unfolding.events import Simulation
+from buff.unfolding.parts import Parts, joined, part_of
 
 __all__ = ["Bridge", "LocatedFlow", "Location", "Posterior"]
-
-#: A JSON-serialisable record, named arrays, named trees.
-Parts: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]
 
 #: Centre and width of the posterior: many small steps, stopped on the half that is left out.
 _SMOOTH = TreeSettings(n_estimators=150, max_depth=5, learning_rate=0.1, reg_lambda=10.0, early_stopping=10)
@@ -107,13 +106,30 @@ class Location:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], blobs: Mapping[str, bytes]) -> "Location":
-        """Inverse of :meth:`to_arrays`."""
-        lines, offsets = (tuple(arrays[f"{name}/{i}"] for i in range(2)) for name in ("line", "offset"))
+        """Inverse of :meth:`to_arrays`.
+
+        Raises
+        ------
+        ArchiveError
+            Parts that are lost or do not belong together.
+        """
+        names = [f"{name}/{i}" for name in ("line", "offset") for i in range(2)]
+        checked_record(arrays, "the centre of a posterior", [*names, "low", "high"])
+        trees = [f"{name}/{i}.trees" for name in ("mean", "log_square") for i in range(2)]
+        checked_record(blobs, "the centre of a posterior", trees)
+        low = checked_array(arrays["low"], "least features", (None,))
+        high = checked_array(arrays["high"], "largest features", low.shape)
+        require((low <= high).all(), "the least features are above the largest")
+        first = checked_array(arrays["line/0"], "lines", (len(low) + 1, None))
+        lines = first, checked_array(arrays["line/1"], "lines", first.shape)
+        offsets = tuple(checked_array(arrays[f"offset/{i}"], "offsets", first.shape[1:]) for i in range(2))
         means, squares = (
-            tuple(restored_trees(blobs[f"{name}/{i}.trees"], len(offsets[i])) for i in range(2))
+            tuple(
+                restored_trees(blobs[f"{name}/{i}.trees"], first.shape[1], n_features=len(low)) for i in range(2)
+            )
             for name in ("mean", "log_square")
         )
-        return cls(lines, means, squares, offsets, (arrays["low"], arrays["high"]))
+        return cls(lines, means, squares, offsets, (low, high))
 
 
 @dataclass(frozen=True)
@@ -191,7 +207,7 @@ class LocatedFlow:
         """A JSON-serialisable record, named arrays, and trees: all but the spaces of the tables."""
         assert self.calibration is not None
         quantiles = {"quantiles": self.calibration.quantiles, "wanted": self.calibration.wanted}
-        return _joined(
+        return joined(
             location=self.location.to_arrays(),
             flow=self.flow.to_arrays(),
             residuals=(*self.residuals.to_arrays(), {}),
@@ -204,14 +220,16 @@ class LocatedFlow:
         cls, parts: Parts, truth_space: TableTransformer, reco_space: TableTransformer, n_jobs: int | None = None
     ) -> "LocatedFlow":
         """Inverse of :meth:`to_arrays`, with the spaces of the tables."""
-        quantiles = _part(parts, "calibration")[1]
-        smooth = np.ones(quantiles["quantiles"].shape[1], bool)
+        quantiles = part_of(parts, "calibration")[1]
+        checked_record(quantiles, "the calibration", ("quantiles", "wanted"))
+        drawn = checked_array(quantiles["quantiles"], "quantiles", (None, None), rising=True)
+        wanted = checked_array(quantiles["wanted"], "wanted quantiles", drawn.shape, rising=True)
         return cls(
-            Location.from_arrays(*_part(parts, "location")[1:]),
-            FlowModel.from_arrays(*_part(parts, "flow")),
-            NormalScores.from_arrays(*_part(parts, "residuals")[:2]),
-            NormalScores.from_arrays(*_part(parts, "conditions")[:2]),
-            MarginalCalibration(quantiles["quantiles"], smooth, quantiles["wanted"]),
+            Location.from_arrays(*part_of(parts, "location")[1:]),
+            FlowModel.from_arrays(*part_of(parts, "flow")),
+            NormalScores.from_arrays(*part_of(parts, "residuals")[:2]),
+            NormalScores.from_arrays(*part_of(parts, "conditions")[:2]),
+            MarginalCalibration(drawn, np.ones(drawn.shape[1], bool), wanted),
             truth_space,
             reco_space,
             n_jobs,
@@ -270,7 +288,7 @@ class Bridge:
     def to_arrays(self) -> Parts:
         """A JSON-serialisable record, named arrays, and trees: all but the spaces of the tables."""
         prediction = {} if self.prediction is None else self.prediction.to_arrays()
-        return _joined(
+        return joined(
             flow=self.flow.to_arrays(),
             scores=(*self.scores.to_arrays(), {}),
             features=(*self.features.to_arrays(), {}),
@@ -282,30 +300,16 @@ class Bridge:
         cls, parts: Parts, truth_space: TableTransformer, reco_space: TableTransformer, n_jobs: int | None = None
     ) -> "Bridge":
         """Inverse of :meth:`to_arrays`, with the spaces of the tables."""
-        prediction = _part(parts, "prediction")[1]
+        prediction = {f"prediction/{key}": a for key, a in part_of(parts, "prediction")[1].items()}
         return cls(
-            FlowModel.from_arrays(*_part(parts, "flow")),
-            NormalScores.from_arrays(*_part(parts, "scores")[:2]),
-            NormalScores.from_arrays(*_part(parts, "features")[:2]),
-            ReproducibleLinear(**prediction) if prediction else None,
+            FlowModel.from_arrays(*part_of(parts, "flow")),
+            NormalScores.from_arrays(*part_of(parts, "scores")[:2]),
+            NormalScores.from_arrays(*part_of(parts, "features")[:2]),
+            ReproducibleLinear.from_arrays(prediction, "prediction") if prediction else None,
             truth_space,
             reco_space,
             n_jobs,
         )
-
-
-def _joined(**parts: Parts) -> Parts:
-    """Records, arrays and blobs of parts, each under its name."""
-    records = {name: record for name, (record, _, _) in parts.items()}
-    arrays = {f"{name}/{key}": a for name, (_, own, _) in parts.items() for key, a in own.items()}
-    return records, arrays, {f"{name}/{key}": b for name, (_, _, own) in parts.items() for key, b in own.items()}
-
-
-def _part(parts: Parts, name: str) -> Parts:
-    """What :func:`_joined` put under a name."""
-    record, prefix = parts[0], f"{name}/"
-    arrays, blobs = ({k.removeprefix(prefix): x for k, x in e.items() if k.startswith(prefix)} for e in parts[1:])
-    return record[name], arrays, blobs
 
 
 def _columns(space: TableTransformer, arrays: tuple[Array, ...]) -> Columns:

@@ -1,5 +1,6 @@
 """Unfolder: from detector to truth, event by event."""
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,13 +10,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from buff.archive import Archive, write_archive
 from buff.generators.scoring import energy_score
 from buff.protocols import FlagsLike, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
-from buff.tables import Columns
 from buff.trees import ClassifierSettings
-from buff.unfolding.event_weights import EventWeights, checked_weights
-from buff.unfolding.events import Simulation, row_count
+from buff.unfolding.events import Simulation
 from buff.unfolding.members import Measured, Member, draws_for
 from buff.unfolding.posteriors import Posterior
 from buff.unfolding.result import Diagnostics, Replica, UnfoldingResult
@@ -27,6 +27,7 @@ from buff.unfolding.settings import (
     default_generator,
     replica_counts,
 )
+from buff.unfolding.stored import archive_of, parameters_of, simulation_and_members
 from buff.unfolding.support import warned_outside
 
 __all__ = ["Unfolder"]
@@ -39,14 +40,6 @@ _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
 def _has_posterior(unfolder: "Unfolder") -> bool:
     return unfolder.method != "reweight"
-
-
-def _with_weights(background: TableLike) -> tuple[Any, Any]:
-    if not isinstance(background, tuple):
-        return background, None
-    if len(background) != 2:
-        raise ValueError(f"background must be a table or a pair (table, weights), found a tuple of {len(background)}")
-    return background
 
 
 class Unfolder(BaseEstimator):  # type: ignore[misc]
@@ -64,7 +57,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
     The first two depend on the truth that was simulated wherever the detector is not sharp, the others ever less with
     each iteration. Draws belong to measured events and fluctuate as these do; weighted simulated events are smoother.
 
-    A fitted Unfolder is kept with pickle or joblib; it holds the simulated events.
+    A fitted Unfolder holds the simulated events, and so does its file: see :meth:`save`.
 
     Parameters
     ----------
@@ -278,7 +271,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         check_settings(self)
         iterations = self._iterations(n_iterations)
-        measured = self._measured(reco, sample_weight, background)
+        measured = Measured.of(self.simulation_, reco, sample_weight, background, self.negative_weights)
         outside = warned_outside(self.simulation_.reco, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
@@ -288,6 +281,29 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return UnfoldingResult.of(
             self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured
         )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write simulated events and all that was learned to one file that :func:`buff.load` reads, without pickle.
+
+        What is read unfolds to the same events and weights, bit by bit.
+        """
+        check_is_fitted(self)
+        write_archive(path, self.to_archive())
+
+    def to_archive(self) -> Archive:
+        """Everything that makes the fitted Unfolder, as JSON, arrays and trees."""
+        return archive_of(self, self._entropy)
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> "Unfolder":
+        """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
+        unfolder = cls(**parameters_of(archive.record))
+        check_settings(unfolder)
+        unfolder._entropy = int(archive.record["entropy"])
+        policy = unfolder.negative_weights
+        unfolder.simulation_, unfolder.members_ = simulation_and_members(archive, policy)
+        unfolder.n_features_in_ = unfolder.simulation_.truth_space.n_features_in_
+        return unfolder
 
     @property
     def _posterior(self) -> Posterior:
@@ -316,21 +332,6 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         if self.generator is not None:
             return self.generator
         return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=self.verbose)
-
-    def _measured(self, reco: TableLike, sample_weight: Any, background: Any) -> Measured:
-        columns, data = self._weighted(reco, sample_weight, "reco", "sample_weight")
-        table, weights = _with_weights(background)
-        if table is None or row_count(table, "background") == 0:
-            events, b = columns.take(slice(0)), EventWeights(np.empty(0), np.empty(0), (), self.negative_weights)
-        else:
-            events, b = self._weighted(table, weights, "background", "weights of the background")
-        space = self.simulation_.reco_space
-        return Measured(columns, space.transform(columns), space.transform(events), data, b)
-
-    def _weighted(self, table: TableLike, weights: WeightsLike, name: str, what: str) -> tuple[Columns, EventWeights]:
-        columns, policy = self.simulation_.measured(table, name), self.negative_weights
-        w = checked_weights(weights, len(columns), what, policy)
-        return columns, EventWeights.of(w, (columns,), policy)
 
     def _drawn(self, member: Member, measured: Measured) -> Any:
         if member.posterior is None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 FUZZ = """
 import hashlib, io, json, sys, warnings, zipfile
 import numpy as np
-from buff import BUFF, load
+from buff import BUFF, Unfolder, load
 from buff.errors import ArchiveError
 
 warnings.simplefilter("ignore")
@@ -19,8 +19,14 @@ rng, folder, repair = np.random.default_rng(0), sys.argv[1], sys.argv[2] == "rep
 x = rng.normal(size=(300, 3)); x[:, 1] = np.round(x[:, 1], 1)
 path = folder + "/model.buff"
 quick = dict(n_steps=4, n_estimators=3, noise_budget=1000, random_state=0)
-BUFF(**quick).fit(x, condition=np.where(x[:, 0] > 0, "a", "b")).save(path)
-raw, events = open(path, "rb").read(), load(path).sample(20)
+if sys.argv[4] == "BUFF":
+    BUFF(**quick).fit(x, condition=np.where(x[:, 0] > 0, "a", "b")).save(path)
+    draw = lambda model: model.sample(20)
+else:
+    how = dict(n_samples=3, n_iterations=1, classifier={"n_estimators": 3}, random_state=0)
+    Unfolder(generator=BUFF(**quick), **how).fit(x, x[:, :2] + 0.3 * rng.normal(size=(300, 2))).save(path)
+    draw = lambda model: model.unfold(x[:20, :2]).events
+raw, events = open(path, "rb").read(), draw(load(path))
 with zipfile.ZipFile(path) as zipped:
     whole = {name: zipped.read(name) for name in zipped.namelist()}
 refused = 0
@@ -51,7 +57,7 @@ for number in range(int(sys.argv[3])):
         refused += 1
         continue
     try:
-        drawn = model.sample(20)
+        drawn = draw(model)
     except ValueError:  # numbers that are possible, and lead beyond the largest
         assert repair, number
         refused += 1
@@ -62,9 +68,10 @@ print(refused)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "n"), [("as they are", 2000), ("repaired", 2000)])
-def test_mutations_are_refused_or_change_nothing(tmp_path, how, n):
-    command = [sys.executable, "-c", FUZZ, str(tmp_path), how, str(n)]
+@pytest.mark.parametrize(("kind", "n"), [("BUFF", 2000), ("Unfolder", 300)])
+@pytest.mark.parametrize("how", ["as they are", "repaired"])
+def test_mutations_are_refused_or_change_nothing(tmp_path, how, kind, n):
+    command = [sys.executable, "-c", FUZZ, str(tmp_path), how, str(n), kind]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout) > n / 10

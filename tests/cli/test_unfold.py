@@ -219,3 +219,24 @@ def test_no_file(buff, tmp_path):
         result = buff("unfold", *words)
         assert result.exit_code == 1
         assert message in result.stderr
+
+
+def test_what_was_learned_unfolds_other_data(buff, home):
+    bare = CONFIG.replace('page = "page.html"', 'events = "events.parquet"\ntables = ""\nfigures = ""')
+    kept = bare + 'model = "unfolder.buff"\n'
+    first = buff("unfold", "-q", write(home, kept, "keep.toml"))
+    assert first.exit_code == 0, first.stderr
+    model = home / "out" / "unfolder.buff"
+    assert first.stdout.splitlines()[-1] == str(model)
+    events = (home / "out" / "events.parquet").read_bytes()
+    other = bare.replace('file = "simulation.parquet"', 'file = "not_there.parquet"')
+    again = buff("unfold", "-q", write(home, other, "again.toml"), "--model", model)
+    assert again.exit_code == 0, again.stderr
+    assert (home / "out" / "events.parquet").read_bytes() == events
+    shown = buff("inspect", model)
+    assert shown.exit_code == 0, shown.stderr
+    assert "simulated events at truth level" in shown.stdout
+    fewer = bare.replace('truth = "truth_width"\n', "")
+    refused = buff("unfold", "-q", write(home, fewer, "fewer.toml"), "--model", model)
+    assert refused.exit_code != 0
+    assert "truth observables ['mass', 'width'], found ['mass']" in refused.stderr

@@ -102,6 +102,23 @@ def test_dates_end_after_they_start():
     assert abs(days.mean() - 100) < 8
 
 
+def test_orders_leave_the_columns_their_distributions(tmp_path):
+    rng = np.random.default_rng(0)
+    low = 3 * rng.normal(size=3000)
+    x = np.column_stack([low, low + 0.5 + rng.gamma(4, size=3000), rng.normal(size=3000)])
+    model = BUFF(**FAST | {"n_estimators": 0}, atoms="apart").fit(x)
+    assert [(str(r), r.exchange) for r in model.relations_] == [("x0 <= x1", True)]
+    drawn = model.sample(3000)
+    assert (drawn[:, 0] <= drawn[:, 1]).all()
+    plain = BUFF(**FAST | {"n_estimators": 0}, relations=None, atoms="apart").fit(x).sample(3000)
+    broken = plain[:, 0] > plain[:, 1]
+    assert 0 < broken.mean() < 0.05
+    np.testing.assert_array_equal(drawn[~broken], plain[~broken])
+    np.testing.assert_array_equal(drawn[broken][:, [1, 0, 2]], plain[broken])
+    model.save(tmp_path / "m.buff")
+    np.testing.assert_array_equal(buff.load(tmp_path / "m.buff").sample(3000), drawn)
+
+
 def test_sums_are_right_to_the_cent():
     rng = np.random.default_rng(0)
     net = np.round(rng.gamma(2, 50, 1500), 2)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from buff.protocols import Array
 from buff.tables.columns import Columns
 from buff.tables.relations.angle import Angle
@@ -64,6 +66,7 @@ class Relations:
                 raise TypeError(
                     f"relations must be Order, Sum, Determines or Derived of columns, found {relation!r}"
                 )
+        _refuse_shared_exchanges(stated)
         table = dict(zip(columns.names, columns.arrays, strict=True))
         learned = [relation.learn(table) for relation in _sorted(stated)]
         left = {relation.target for relation in learned if relation.encode(table) is None}
@@ -102,6 +105,7 @@ class Relations:
         rest = {relation.target: table.pop(relation.target, None) for relation in self.relations}
         for relation in self.relations:
             table[relation.target] = relation.decode(table, rest[relation.target], n)
+        _exchange([r for r in self.relations if isinstance(r, Order) and r.exchange], table)
         return tuple(table[name] for name in self.names)
 
     def check(self, columns: Columns) -> None:
@@ -145,6 +149,28 @@ class Relations:
         """Inverse of :meth:`to_dict`."""
         relations = tuple(relation_from_dict(part) for part in record["relations"])
         return cls(relations, tuple(record["names"]), tuple(record["reduced"]))
+
+
+def _exchange(orders: Sequence[Order], table: dict[str, Array]) -> None:
+    """Swap values of the rows that break an order, until none does: every swap brings a row closer to that."""
+    done = not orders
+    while not done:
+        done = True
+        for order in orders:
+            if (rows := order.broken(table)).any():
+                low, up = table[order.lower], table[order.upper]
+                table[order.lower], table[order.upper] = np.where(rows, up, low), np.where(rows, low, up)
+                done = False
+
+
+def _refuse_shared_exchanges(relations: Sequence[Relation]) -> None:
+    """What is swapped in the end must not have told another column before."""
+    apart = {name for r in relations if not (isinstance(r, Order) and r.exchange) for name in r.columns}
+    for relation in relations:
+        if isinstance(relation, Order) and relation.exchange and (shared := apart & set(relation.columns)):
+            raise ValueError(
+                f"{relation} swaps values of {sorted(shared)[0]!r}, which another relation names: leave exchange out"
+            )
 
 
 def relation_from_dict(record: dict[str, Any]) -> Relation:

@@ -24,6 +24,9 @@ _MOST_LEVELS = 1000
 _BROKEN_ROWS, _BROKEN_SHARE = 20, 0.02
 #: Spreads of columns that are compared differ by this factor at most.
 _SPREAD = 5.0
+#: Gaps narrower than this share of their standard deviation are close, and an edge to which fewer rows than that come
+#: close is soft: a flow hardly ever crosses it.
+_CLOSE, _SOFT_SHARE = 0.1, 0.02
 #: Sums are looked for among at most so many columns of numbers, and orders likewise.
 _MOST_NUMBERS = 200
 #: Rows from which sums are guessed, all are checked.
@@ -75,12 +78,35 @@ def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[s
                     continue
                 relations.append(relation)
                 told.add(relation.target)
-    return relations[len(stated) :]
+        return _exchanged(stated, relations[len(stated) :], table)
+    return []
 
 
 def _varies(values: Values) -> bool:
     """Whether there is more than one value; missing is one."""
     return len(np.unique(joint_codes(values) if values.dtype.kind == "O" else values)) > 1
+
+
+def _exchanged(stated: Sequence[Relation], found: Sequence[Relation], table: Table) -> list[Relation]:
+    """What was found, with orders kept by swaps where edges are soft and no other relation names the columns."""
+    soft = [isinstance(r, Order) and _is_soft(table[r.lower], table[r.upper]) for r in found]
+    while True:
+        others = [*stated, *(r for r, own in zip(found, soft, strict=True) if not own)]
+        apart = {name for r in others for name in r.columns}
+        kept = [own and not apart & set(r.columns) for r, own in zip(found, soft, strict=True)]
+        if kept == soft:
+            pairs = zip(found, soft, strict=True)
+            return [Order(r.inputs[0], r.target, exchange=True) if own else r for r, own in pairs]
+        soft = kept
+
+
+def _is_soft(low: Array, up: Array) -> bool:
+    """Whether both columns are smooth and complete, and rows hardly come close to the edge."""
+    if low.dtype != up.dtype or low.dtype.kind != "f" or decimals_of(low) is not None or decimals_of(up) is not None:
+        return False
+    gap = up.astype(np.float64) - low
+    complete = np.isfinite(gap).all() and Absence.of(low).sentinel is None and Absence.of(up).sentinel is None
+    return bool(complete and np.mean(gap < _CLOSE * gap.std()) < _SOFT_SHARE)
 
 
 def _circular(relation: Relation, others: list[Relation]) -> bool:

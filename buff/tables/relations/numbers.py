@@ -25,10 +25,16 @@ class Order(Relation):
     least value of ``upper``, stands in where ``lower`` is absent. Missing values, and a sentinel such as -25, say that
     there is none.
 
+    The gap keeps an edge sharp that rows come close to, but ``upper`` is then a sum of two columns, whose own
+    distribution is only as good as what was learned of both. Where rows hardly come close, ``exchange`` leaves both
+    columns as they are, each with its distribution, and swaps their values in the few rows that break the order.
+
     Parameters
     ----------
     lower, upper : str
         Columns of numbers, or both of dates in the same unit.
+    exchange : bool
+        Whether rows that break the order have their two values swapped, in place of a gap.
 
     Examples
     --------
@@ -46,6 +52,7 @@ class Order(Relation):
     floor: float = 0
     decimals: int | None = None
     absences: tuple[float | None, float | None] = (None, None)
+    exchange: bool = False
 
     @property
     def target(self) -> str:
@@ -59,6 +66,8 @@ class Order(Relation):
         self._require(table)
         low, up = table[self.lower], table[self.upper]
         kinds = {values.dtype.kind in "mM" for values in (low, up)}
+        if self.exchange and low.dtype != up.dtype:
+            raise TypeError(f"{self} cannot swap values of {low.dtype} and {up.dtype}: leave exchange out")
         if len(kinds) > 1 or not {low.dtype.kind, up.dtype.kind} <= set("iufmM"):
             raise TypeError(f"{self} needs two columns of numbers or two of dates, found {low.dtype} and {up.dtype}")
         absences = Absence.of(low), Absence.of(up)
@@ -78,15 +87,24 @@ class Order(Relation):
 
     def encode(self, table: Table) -> Array:
         up = table[self.upper]
+        if self.exchange:
+            return up
         gap = rounded_like(up - self._base(table, up.dtype), self.decimals)
         return Absence(self.absences[1]).encode(up, gap)
 
     def decode(self, table: Table, rest: Values | None, n: int) -> Array:
         dtype, absence = np.dtype(self.dtype), Absence(self.absences[1])
         assert rest is not None
+        if self.exchange:
+            return rest.astype(dtype)
         gap = np.where(_above(rest), rest, rest.dtype.type(0))
         values = rounded_like(self._base(table, dtype) + gap, self.decimals)
         return absence.decode(rest, values.astype(dtype))
+
+    def broken(self, table: Table) -> Array:
+        """Rows, bool of shape (n,), in which both are there and the order does not hold."""
+        there = [Absence(own).there(table[name]) for own, name in zip(self.absences, self.columns, strict=True)]
+        return there[0] & there[1] & (table[self.lower] > table[self.upper])
 
     def _base(self, table: Table, dtype: np.dtype[Any]) -> Array:
         low = table[self.lower]

@@ -45,6 +45,8 @@ TABLES = {
     "missing": (Order("a", "b"), {"a": _missing(LOW), "b": _missing(HIGH, seed=3)}),
     "missing dates": (Order("a", "b"), {"a": DAYS, "b": np.where(RNG.random(N) < 0.2, np.datetime64("NaT"), DAYS + 3)}),
     "sentinels": (Order("a", "b"), {"a": _absent(LOW), "b": _absent(HIGH, seed=4)}),
+    "swapped": (Order("a", "b", exchange=True), {"a": LOW / 7, "b": HIGH / 7}),
+    "swapped with sentinels": (Order("a", "b", exchange=True), {"a": _absent(LOW), "b": _missing(HIGH)}),
     "sum": (Sum("c", "a", "b"), {"a": LOW, "b": HIGH, "c": np.round(LOW + HIGH, 3)}),
     "difference": (Sum("c", "b", "-a"), {"a": LOW, "b": HIGH, "c": np.round(HIGH - LOW, 3)}),
     "rounded after the sum": (Sum("c", "a", "b"), {"a": np.round(LOW / 7, 2), "b": np.round(HIGH / 7, 2), "c": np.round(LOW / 7 + HIGH / 7, 2)}),
@@ -135,6 +137,35 @@ def test_drawn_gaps_never_break_an_order():
     there = (low != -25) & (high != -25)
     assert (low[there] <= high[there]).all()
     assert high[high != -25].min() >= np.floor(HIGH.min() / 10) * 10
+
+
+def test_soft_edges_are_kept_by_swaps():
+    rng = np.random.default_rng(0)
+    low = rng.normal(size=(2000, 1))
+    soft = np.hstack([low, low + 3 + 0.5 * rng.normal(size=(2000, 1)), low + 6 + 0.5 * rng.normal(size=(2000, 1))])
+    sharp = np.hstack([low, low + rng.exponential(size=(2000, 1))])
+    assert [relation.exchange for relation in find_relations(read(soft))] == [True, True]
+    assert [relation.exchange for relation in find_relations(read(sharp))] == [False]
+    # what another relation names, whole numbers, decimals and absent values keep their gap
+    for other in (soft[:, :2].round(1), np.where(rng.random((2000, 2)) < 0.1, np.nan, soft[:, :2]), np.rint(9 * soft[:, :2]).astype(int)):
+        assert [relation.exchange for relation in find_relations(read(other))] == [False]
+    assert not any(r.exchange for r in find_relations(read(np.hstack([soft, soft[:, 1:2] + sharp[:, 1:]]))) if r.kind == "order" and "x1" in r.columns and "x3" in r.columns)
+
+
+def test_swaps_end_in_order_and_keep_every_value():
+    columns = read(np.sort(RNG.normal(size=(N, 3)), axis=1) + np.array([0, 5, 10]))
+    chain = Relations.learn([Order("x1", "x2", exchange=True), Order("x0", "x1", exchange=True)], columns)
+    drawn = RNG.normal(size=(3, N))
+    restored = np.array(chain.restore(tuple(drawn)))
+    np.testing.assert_array_equal(restored, np.sort(drawn, axis=0))
+    fan = Relations.learn([Order("x0", "x1", exchange=True), Order("x0", "x2", exchange=True)], columns)
+    restored = np.array(fan.restore(tuple(drawn)))
+    np.testing.assert_array_equal(restored[0], drawn.min(axis=0))
+    np.testing.assert_array_equal(np.sort(restored, axis=0), np.sort(drawn, axis=0))
+    with pytest.raises(ValueError, match="swaps values of 'x1', which another relation names"):
+        Relations.learn([Order("x0", "x1", exchange=True), Order("x1", "x2")], columns)
+    with pytest.raises(TypeError, match="cannot swap values of float32 and float64"):
+        Order("a", "b", exchange=True).learn({"a": np.float32([1, 2]), "b": np.array([2.0, 3.0])})
 
 
 def test_angles_are_counted_from_the_one_they_follow():
