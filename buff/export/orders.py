@@ -95,7 +95,8 @@ class RestoredOrder:
     def packed(self) -> bytes:
         """The order as the C++ sampler reads it."""
         head = [self.low, self.high, self.decimals, self.exchange, self.single, self.digits]
-        return np.array(head, np.int32).tobytes() + kernels.doubles(self.floor, self.absent_low, self.absent_high, self.code)
+        numbers = (self.floor, self.absent_low, self.absent_high, self.code)
+        return np.array(head, np.int32).tobytes() + kernels.doubles(*numbers)
 
 
 def restore_orders(orders: Sequence[RestoredOrder], event: Array) -> None:
