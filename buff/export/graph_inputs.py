@@ -4,17 +4,23 @@ from typing import Any
 
 import numpy as np
 
-from buff.flows import MixtureModel, PatternedFlow, SampleRequest
+from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
 from buff.flows.patterned import pattern_noise
-from buff.protocols import Array
+from buff.protocols import ConditionLike, Scores
 from buff.randomness import EventNoise
 
 __all__ = ["graph_inputs"]
 
 
 def graph_inputs(
-    model: Any, n: int, random_state: int = 0, *, X: Any = None, condition: Any = None, n_draws: int = 0
-) -> dict[str, Array]:
+    model: Any,
+    n: int,
+    random_state: int = 0,
+    *,
+    X: ConditionLike = None,
+    condition: ConditionLike = None,
+    n_draws: int = 0,
+) -> dict[str, Scores]:
     """Inputs of the ONNX graph of a model for ``n`` events, or draws of each row of X, that ``sample`` would give.
 
     Parameters
@@ -69,7 +75,7 @@ def graph_inputs(
     return inputs
 
 
-def _measured(model: Any, n: int, seed: int, X: Any) -> dict[str, Array]:
+def _measured(model: Any, n: int, seed: int, X: ConditionLike) -> dict[str, Scores]:
     posterior = model.members_["nominal"][0].posterior
     columns = model.simulation_.measured(X, "reco")
     if hasattr(posterior, "location"):
@@ -81,5 +87,5 @@ def _measured(model: Any, n: int, seed: int, X: Any) -> dict[str, Array]:
     return {"noise": noise, "condition": np.asarray(c, np.float32)}
 
 
-def _learned(model: Any) -> Any:
+def _learned(model: FlowModel | PatternedFlow) -> FlowModel:
     return model.flow if isinstance(model, PatternedFlow) else model

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,11 +15,14 @@ from buff.export.onnx_flow import flow_scores, patterned_scores
 from buff.export.onnx_posterior import posterior_scores
 from buff.export.onnx_relations import restored_columns
 from buff.export.packed import coded_levels
-from buff.flows import MixtureModel, PatternedFlow
-from buff.protocols import Array
+from buff.flows import FlowModel, MixtureModel, PatternedFlow
+from buff.protocols import Numbers
+from buff.transforms import ConditionEncoder
 from buff.transforms.encoders import NumberEncoder
 
 __all__ = ["export_onnx", "onnx_graph"]
+
+Learned: TypeAlias = FlowModel | PatternedFlow
 
 
 def export_onnx(model: Any, directory: str | os.PathLike[str]) -> None:
@@ -105,13 +108,13 @@ class _Noises:
         return self._graph.op("Gather", value, self._graph.constant(np.arange(d)), axis=1)
 
 
-def _scores(graph: Graph, model: Any, noises: _Noises, condition: str | None, source: str | None = None) -> str:
+def _scores(graph: Graph, model: Learned, noises: _Noises, condition: str | None, source: str | None = None) -> str:
     if not isinstance(model, PatternedFlow):
         return flow_scores(graph, model, noises.of(model.n_dims), condition, source)
     return patterned_scores(graph, model, noises.of(model.flow.n_dims), noises.pattern(), condition)
 
 
-def _width(models: Sequence[Any]) -> int:
+def _width(models: Sequence[Learned]) -> int:
     return max((m.flow if isinstance(m, PatternedFlow) else m).n_dims for m in models)
 
 
@@ -167,7 +170,7 @@ def _unfolder(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
     return levels, [{"name": name, "kind": "normal score", "features": [name], "labels": {}} for name in names]
 
 
-def _features(encoder: Any) -> list[dict[str, Any]]:
+def _features(encoder: ConditionEncoder | None) -> list[dict[str, Any]]:
     """What the features of the condition are: the score of a number, or the entries of a label."""
     if encoder is None:
         return []
@@ -179,7 +182,7 @@ def _features(encoder: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _choose(graph: Graph, condition: str | None, features: Array, own: str, others: str) -> str:
+def _choose(graph: Graph, condition: str | None, features: Numbers, own: str, others: str) -> str:
     """Events of a class where the condition is that of the class."""
     same = graph.op("Equal", condition, graph.constant(features.astype(np.float32)[None]))
     count = graph.op("ReduceSum", graph.cast(same, "float"), graph.constant(np.array([1])), keepdims=1)

@@ -1,7 +1,7 @@
 """From scores to the values of columns, as nodes of an ONNX graph."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -10,14 +10,19 @@ from buff.export.graph import Graph
 from buff.export.onnx_normal import ndtr, ndtri
 from buff.export.packed import check_labels, constant_code, precision
 from buff.transforms import QuantileMap
-from buff.transforms.encoders import ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.quantiles import Lattice
+from buff.transforms.tails import Tail
 
-__all__ = ["decode_columns", "encode_scores", "value_of"]
+__all__ = ["Levels", "decode_columns", "encode_scores", "value_of"]
+
+#: Labels of columns by name, empty for numbers.
+Levels: TypeAlias = Mapping[str, tuple[Any, ...]]
 
 _NAN = np.float64(np.nan)
 
 
-def decode_columns(graph: Graph, encoders: Sequence[Any], levels: Mapping[str, tuple[Any, ...]], z: str) -> str:
+def decode_columns(graph: Graph, encoders: Sequence[ColumnEncoder], levels: Levels, z: str) -> str:
     """Values of all columns, double precision (n, p), from scores (n, d).
 
     Raises
@@ -109,7 +114,7 @@ def _score(graph: Graph, ranks: QuantileMap, x: str) -> str:
     return graph.cast(ndtri(graph, _within(graph, u, ranks.margin, 1 - ranks.margin)), "float")
 
 
-def _nearest(graph: Graph, x: str, lattice: Any) -> str:
+def _nearest(graph: Graph, x: str, lattice: Lattice) -> str:
     """:meth:`buff.transforms.quantiles.Lattice.nearest`."""
     power, step, origin = map(np.float64, (10.0**lattice.decimals, lattice.step, lattice.origin))
     k = graph.op("Sub", graph.op("Mul", x, graph.constant(power)), graph.constant(origin))
@@ -141,7 +146,7 @@ def _within(graph: Graph, x: str, lower: float | None, upper: float | None) -> s
     return x
 
 
-def _tail(graph: Graph, tail: Any, survival: str) -> str:
+def _tail(graph: Graph, tail: Tail, survival: str) -> str:
     """:meth:`buff.transforms.tails.Tail.value`."""
     log = graph.op("Sub", graph.constant(np.log(np.float64(tail.mass))), graph.op("Log", survival))
     if tail.shape:

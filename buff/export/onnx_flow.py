@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from buff.errors import ExportError
 from buff.export.graph import Graph
 from buff.export.onnx_normal import ndtr, ndtri
 from buff.export.onnx_trees import tree_ensemble
 from buff.fields import AbstractField
-from buff.flows import FlowModel, PatternedFlow
+from buff.flows import FlowModel, MarginalCalibration, PatternedFlow, ReproducibleLinear
 from buff.flows.linear import GaussianPart
+from buff.flows.nodes import NodeModel
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees
 from buff.grids import nearest
-from buff.protocols import Array
+from buff.protocols import Indices, Numbers
 from buff.solvers.base import BoundField
 from buff.trees import Booster, FlatForest, flattened
 
@@ -36,11 +37,11 @@ class _State:
     def __init__(self, graph: Graph, value: str) -> None:
         self.graph, self.value = graph, value
 
-    def new_tensor(self, values: Any) -> "_State":
+    def new_tensor(self, values: ArrayLike) -> "_State":
         """Constants beside states."""
         return _State(self.graph, self.graph.constant(np.asarray(values, np.float32)))
 
-    def _with(self, kind: str, other: Any, reflected: bool = False) -> "_State":
+    def _with(self, kind: str, other: "_State | float", reflected: bool = False) -> "_State":
         if not isinstance(other, _State):
             if type(other) not in (int, float):
                 raise TypeError(f"states and {type(other).__name__}")  # would make states double
@@ -48,34 +49,34 @@ class _State:
         first, second = (other, self) if reflected else (self, other)
         return _State(self.graph, self.graph.op(kind, first.value, second.value))
 
-    def __add__(self, other: Any) -> "_State":
+    def __add__(self, other: "_State | float") -> "_State":
         return self._with("Add", other)
 
-    def __radd__(self, other: Any) -> "_State":
+    def __radd__(self, other: "_State | float") -> "_State":
         return self._with("Add", other, reflected=True)
 
-    def __sub__(self, other: Any) -> "_State":
+    def __sub__(self, other: "_State | float") -> "_State":
         return self._with("Sub", other)
 
-    def __rsub__(self, other: Any) -> "_State":
+    def __rsub__(self, other: "_State | float") -> "_State":
         return self._with("Sub", other, reflected=True)
 
-    def __mul__(self, other: Any) -> "_State":
+    def __mul__(self, other: "_State | float") -> "_State":
         return self._with("Mul", other)
 
-    def __rmul__(self, other: Any) -> "_State":
+    def __rmul__(self, other: "_State | float") -> "_State":
         return self._with("Mul", other, reflected=True)
 
-    def __truediv__(self, other: Any) -> "_State":
+    def __truediv__(self, other: "_State | float") -> "_State":
         return self._with("Div", other)
 
-    def __rtruediv__(self, other: Any) -> "_State":
+    def __rtruediv__(self, other: "_State | float") -> "_State":
         return self._with("Div", other, reflected=True)
 
     def __neg__(self) -> "_State":
         return self * -1.0
 
-    def __abs__(self) -> Array:
+    def __abs__(self) -> Numbers:
         return np.zeros(self.shape)  # values are looked at only to see whether they are finite
 
 
@@ -86,14 +87,14 @@ class _GraphGaussian(GaussianPart):
     def like(cls, part: GaussianPart) -> "_GraphGaussian":
         return cls(**{f.name: getattr(part, f.name) for f in fields(part) if f.init})
 
-    def turned_back(self, y: Any) -> Any:
+    def turned_back(self, y: _State) -> _State:
         """From principal axes to scores."""
         return self._rotate_back(y)
 
-    def _rotate(self, x: Any) -> Any:
+    def _rotate(self, x: _State) -> _State:
         return _State(x.graph, linear(x.graph, self._turn[0], x.value))
 
-    def _rotate_back(self, y: Any) -> Any:
+    def _rotate_back(self, y: _State) -> _State:
         return _State(y.graph, linear(y.graph, self._turn[1], y.value))
 
 
@@ -105,7 +106,7 @@ class _GraphField(AbstractField):
         self._nodes = dict(zip(flow.times, flow.nodes, strict=True))
         self.gaussian = None if flow.gaussian is None else _GraphGaussian.like(flow.gaussian)
 
-    def __call__(self, x: Any, t: float, condition: Any = None) -> Any:
+    def __call__(self, x: _State, t: float, condition: None = None) -> _State:
         node, graph = self._node(t), x.graph
         features = [x.value] if self.condition is None else [x.value, self.condition]
         velocity = _State(graph, linear(graph, node.linear, _joined(graph, features)))
@@ -117,20 +118,22 @@ class _GraphField(AbstractField):
         prediction = self._in_frame(node, x, self.gaussian.to_frame(x, t))
         return velocity + self.gaussian.turned_back(prediction * x.new_tensor(node.frame.target_scale))
 
-    def frame_velocity(self, x: Any, y: Any, t: float, condition: Any = None) -> Any:
+    def frame_velocity(self, x: _State, y: _State, t: float, condition: None = None) -> _State:
         node = self._node(t)
         if node.frame is None:
-            return super().frame_velocity(x, y, t)
+            own: _State = super().frame_velocity(x, y, t)
+            return own
         if node.trees is None:
             return y * 0
         return self._in_frame(node, x, y) * x.new_tensor(node.frame.frame_scale)
 
-    def _in_frame(self, node: Any, x: Any, y: Any) -> _State:
+    def _in_frame(self, node: NodeModel, x: _State, y: _State) -> _State:
         graph = x.graph
+        assert node.trees is not None
         features = [x.value, y.value] if self.condition is None else [x.value, y.value, self.condition]
         return _State(graph, forest(graph, node.trees, _joined(graph, features)))
 
-    def _node(self, t: float) -> Any:
+    def _node(self, t: float) -> NodeModel:
         times = tuple(self._nodes)
         node = times[nearest(times, t)]
         if abs(node - t) >= 1e-9:
@@ -169,7 +172,7 @@ def flow_scores(
         x = x + _State(graph, source)
     field = _GraphField(flow, condition)
 
-    def drawn_noise(state: Any) -> _State:
+    def drawn_noise(state: _State) -> _State:
         nonlocal drawn
         drawn += 1
         return _State(graph, noise(drawn))
@@ -226,13 +229,13 @@ def patterned_scores(
     return graph.op("Concat", *columns, axis=1)
 
 
-def _centres(atoms: Array) -> Array:
+def _centres(atoms: Numbers) -> Numbers:
     from scipy.special import ndtri as quantile
 
     return np.asarray(quantile(atoms.mean(axis=1)))
 
 
-def _ranked(graph: Graph, v: str, atoms: Array, margin: float) -> str:
+def _ranked(graph: Graph, v: str, atoms: Numbers, margin: float) -> str:
     """Scores of ranks among the values of a column with atoms: see ``AtomPatterns.merge``."""
     width = np.diff(atoms, axis=1).ravel()
     low, high = graph.constant(np.float64(margin)), graph.constant(np.float64(1 - margin))
@@ -245,14 +248,14 @@ def _ranked(graph: Graph, v: str, atoms: Array, margin: float) -> str:
     return ndtri(graph, graph.op("Add", own, total))
 
 
-def linear(graph: Graph, part: Any, features: str | None) -> str:
+def linear(graph: Graph, part: ReproducibleLinear, features: str | None) -> str:
     """:class:`buff.flows.linear.ReproducibleLinear`, exact in any order of its sums."""
     rounded = graph.op("Round", graph.op("Mul", graph.cast(features, "double"), graph.constant(np.float64(_UNIT))))
     product = graph.op("MatMul", rounded, graph.constant(np.asarray(part.weights, np.float64)))
     return graph.op("Add", graph.cast(product, "float"), graph.constant(np.asarray(part.bias, np.float32)))
 
 
-def calibrated(graph: Graph, calibration: Any, z: str) -> str:
+def calibrated(graph: Graph, calibration: MarginalCalibration, z: str) -> str:
     """:class:`buff.flows.MarginalCalibration` of scores (n, d), column by column, single precision."""
     columns = []
     for j, smooth in enumerate(calibration.smooth):
@@ -275,7 +278,7 @@ def calibrated(graph: Graph, calibration: Any, z: str) -> str:
     return graph.op("Concat", *columns, axis=1)
 
 
-def forest(graph: Graph, trees: Any, features: str) -> str:
+def forest(graph: Graph, trees: Booster | FlatForest | SmoothedTrees, features: str) -> str:
     """Predictions of trees, with a polynomial or without.
 
     Raises
@@ -299,12 +302,17 @@ def _polynomial(graph: Graph, ridge: PolynomialRidge, w: str, f: int) -> str:
     """:class:`buff.flows.smooth.PolynomialRidge`: its monomials in their order, then sums that are exact."""
     w = graph.op("Clip", w, graph.constant(np.float32(-_LARGEST)), graph.constant(np.float32(_LARGEST)))
 
-    def at(value: str, places: Array) -> str:
+    def at(value: str, places: Indices) -> str:
         return graph.op("Gather", value, graph.constant(places), axis=1)
 
     first, second = np.triu_indices(f)
     terms = [w, graph.op("Mul", at(w, first), at(w, second))]
-    if ridge.degree == 3:
+    if ridge.degree == 3 and ridge.triples:
+        starts = np.searchsorted(first, np.arange(f))  # of the pairs whose first input is this, or a later one
+        left = len(first) - starts
+        pairs = np.concatenate([np.arange(start, len(first)) for start in starts])
+        terms.append(graph.op("Mul", at(w, np.repeat(np.arange(f), left)), at(terms[1], pairs)))
+    elif ridge.degree == 3:
         squares, i = graph.op("Mul", w, w), np.arange(f)
         terms.append(graph.op("Mul", at(w, np.repeat(i, f)), at(squares, np.tile(i, f))))
     return linear(graph, ridge.linear, graph.op("Concat", *terms, axis=1))

@@ -1,17 +1,20 @@
 """Columns that others tell, as nodes of an ONNX graph: the inverse of what relations took off a table."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from buff.errors import ExportError
 from buff.export.graph import Graph
+from buff.export.onnx_columns import Levels
 from buff.tables.relations import Angle, Determines, Order, Relation, Scaled, Sum
 from buff.tables.relations.base import Absence, unlisted
 
 __all__ = ["restored_columns"]
 
+Dtype: TypeAlias = np.dtype[Any]
+Dtypes: TypeAlias = Mapping[str, Dtype]
 #: Operators of :class:`buff.tables.relations.Scaled`.
 _FORMS = {"log": "Log", "exp": "Exp", "sqrt": "Sqrt"}
 
@@ -19,8 +22,9 @@ _FORMS = {"log": "Log", "exp": "Exp", "sqrt": "Sqrt"}
 class _Columns:
     """Values (n, 1) of columns by name, double precision; labels are codes, NaN is missing."""
 
-    def __init__(self, graph: Graph, values: dict[str, str], dtypes: dict[str, Any], levels: dict[str, Any]) -> None:
-        self.graph, self.values, self.dtypes, self.levels = graph, values, dtypes, levels
+    def __init__(self, graph: Graph, values: Mapping[str, str], dtypes: Dtypes, levels: Levels) -> None:
+        self.graph, self.values, self.levels = graph, dict(values), dict(levels)
+        self.dtypes, self.learned = dict(dtypes), dtypes
 
     def number(self, value: float) -> str:
         return self.graph.constant(np.float64(value))
@@ -39,7 +43,7 @@ class _Columns:
             return known
         return self.graph.op("And", known, self.graph.op("Not", self.graph.op("Equal", x, self.number(sentinel))))
 
-    def stored(self, x: str, dtype: Any) -> str:
+    def stored(self, x: str, dtype: Dtype) -> str:
         """A number as a column of this type holds it."""
         if dtype.kind in "iu":
             return self.graph.op("Round", x)
@@ -57,7 +61,7 @@ class _Columns:
 
 
 def restored_columns(
-    graph: Graph, model: Any, values: Mapping[str, str], levels: Mapping[str, tuple[Any, ...]]
+    graph: Graph, model: Any, values: Mapping[str, str], levels: Levels
 ) -> tuple[dict[str, str], dict[str, tuple[Any, ...]]]:
     """All columns of the table and their labels, from those that are learned.
 
@@ -68,41 +72,56 @@ def restored_columns(
     """
     relations = model.relations_
     dtypes = {e.name: np.dtype(e.dtype) for e in model.space_.encoders_}
-    columns = _Columns(graph, dict(values), dtypes, dict(levels))
-    rest = {r.target: (columns.values.pop(r.target, None), columns.dtypes.get(r.target)) for r in relations}
+    columns = _Columns(graph, values, dtypes, levels)
+    rest = {r.target: columns.values.pop(r.target, None) for r in relations}
     for relation in relations:
         write = _WRITERS.get(type(relation))
         if write is None:
             raise ExportError(f"the relation {relation} is not part of an export: fit without it")
-        columns.values[relation.target] = write(columns, relation, *rest[relation.target])
+        columns.values[relation.target] = write(columns, relation, rest[relation.target])
         if (dtype := getattr(relation, "dtype", "")):
             columns.dtypes[relation.target] = np.dtype(dtype)
+    _exchange(columns, [r for r in relations if isinstance(r, Order) and r.exchange])
     names = list(relations.names) if len(relations) else list(values)
     if len(model.schema_) != len(names):
         raise ExportError("ids are not part of an export, they belong to the number of an event: fit without them")
     return {name: columns.values[name] for name in names}, {name: columns.levels.get(name, ()) for name in names}
 
 
-def _order(columns: _Columns, relation: Order, rest: str | None, dtype: Any) -> str:
+def _exchange(columns: _Columns, orders: Sequence[Order]) -> None:
+    """Swap values that break an order, as often as it takes to sort as many columns as the orders name."""
+    graph = columns.graph
+    for _ in range(len({name for order in orders for name in order.columns}) - 1):
+        for order in orders:
+            low, up = columns.values[order.lower], columns.values[order.upper]
+            there = graph.op("And", *(columns.there(x, own) for x, own in zip((low, up), order.absences, strict=True)))
+            broken = graph.op("And", there, graph.op("Greater", low, up))
+            columns.values[order.lower] = graph.op("Where", broken, up, low)
+            columns.values[order.upper] = graph.op("Where", broken, low, up)
+
+
+def _order(columns: _Columns, relation: Order, rest: str | None) -> str:
     graph = columns.graph
     assert rest is not None
+    if relation.exchange:
+        return columns.stored(rest, np.dtype(relation.dtype))
     low, own = columns.values[relation.lower], columns.dtypes[relation.lower]
     floor = columns.number(float(own.type(relation.floor)) if own.kind == "f" else relation.floor)
     higher = graph.op("And", columns.there(low, relation.absences[0]), graph.op("Greater", low, floor))
     base = graph.op("Where", higher, low, floor)
-    zero = columns.number(0)
+    zero, kind = columns.number(0), np.result_type(own, columns.learned[relation.upper])
     gap = graph.op("Where", graph.op("GreaterOrEqual", rest, zero), rest, zero)
-    single = np.result_type(own, dtype) == np.float32
+    single = kind == np.float32
     if single:
         base, gap = graph.cast(base, "float"), graph.cast(gap, "float")
-    floats = np.result_type(own, dtype).kind == "f"
+    floats = kind.kind == "f"
     value = graph.op("Add", base, gap)
     value = columns.rounded(value, relation.decimals if floats else None, single)
     value = graph.cast(value, "double") if single else value
     return columns.absent(rest, columns.stored(value, np.dtype(relation.dtype)), relation.absences[1])
 
 
-def _sum(columns: _Columns, relation: Sum, rest: str | None, dtype: Any) -> str:
+def _sum(columns: _Columns, relation: Sum, rest: str | None) -> str:
     graph, zero = columns.graph, columns.number(0)
     total = zero
     for part, sentinel in zip(relation.parts, relation.sentinels[1:], strict=True):
@@ -119,7 +138,7 @@ def _sum(columns: _Columns, relation: Sum, rest: str | None, dtype: Any) -> str:
     return columns.absent(rest, value, relation.sentinels[0])
 
 
-def _scaled(columns: _Columns, relation: Scaled, rest: str | None, dtype: Any) -> str:
+def _scaled(columns: _Columns, relation: Scaled, rest: str | None) -> str:
     graph, x = columns.graph, columns.values[relation.source]
     if relation.form == "square":
         x = graph.op("Mul", x, x)
@@ -129,7 +148,7 @@ def _scaled(columns: _Columns, relation: Scaled, rest: str | None, dtype: Any) -
     return columns.stored(columns.rounded(x, relation.decimals), np.dtype(relation.dtype))
 
 
-def _angle(columns: _Columns, relation: Angle, rest: str | None, dtype: Any) -> str:
+def _angle(columns: _Columns, relation: Angle, rest: str | None) -> str:
     graph, zero = columns.graph, columns.number(0)
     assert rest is not None
     assert relation.period is not None
@@ -146,7 +165,7 @@ def _angle(columns: _Columns, relation: Angle, rest: str | None, dtype: Any) -> 
     return columns.absent(rest, columns.stored(value, np.dtype(relation.dtype)), relation.sentinel)
 
 
-def _determined(columns: _Columns, relation: Determines, rest: str | None, dtype: Any) -> str:
+def _determined(columns: _Columns, relation: Determines, rest: str | None) -> str:
     """Labels and numbers that follow from another column."""
     graph, name = columns.graph, relation.determinant
     keys, values = unlisted(relation.keys), unlisted(relation.values)

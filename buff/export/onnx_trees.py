@@ -3,7 +3,7 @@
 import numpy as np
 
 from buff.export.graph import Graph
-from buff.protocols import Array
+from buff.protocols import Values
 from buff.trees import FlatForest
 from buff.trees.flatten import tree_nodes
 
@@ -12,9 +12,9 @@ __all__ = ["tree_ensemble"]
 
 def tree_ensemble(graph: Graph, forest: FlatForest, features: str) -> str:
     """Predictions (n, d), single precision, of features (n, f)."""
-    parts: dict[str, list[Array]] = {}
+    parts: dict[str, list[Values]] = {}
 
-    def put(**arrays: Array) -> None:
+    def put(**arrays: Values) -> None:
         for name, values in arrays.items():
             parts.setdefault(name, []).append(values)
 

@@ -10,9 +10,10 @@ from buff.protocols import Array, RandomState
 
 if TYPE_CHECKING:
     from buff.export import EventSampler
+    from buff.flows import ReproducibleLinear
     from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["Deployable"]
+__all__ = ["Deployable", "DeployablePairs"]
 
 
 class Deployable:
@@ -95,3 +96,25 @@ class Deployable:
 
         check_is_fitted(self)
         export_model(self, directory, format)
+
+
+class DeployablePairs:
+    """What exports of a transport need to know of it."""
+
+    if TYPE_CHECKING:
+        _encoder: ConditionEncoder | None
+        _prediction: ReproducibleLinear | None
+        _source: ConditionEncoder | None
+        _source_space: TableTransformer | None
+
+    @property
+    def starts_at_source_(self) -> bool:
+        """Whether the flow starts at the source, or where it says; else the source is a condition of the flow."""
+        check_is_fitted(self)
+        return self._source_space is not None or self._prediction is not None
+
+    @property
+    def feature_encoders_(self) -> "tuple[ConditionEncoder, ...]":
+        """From tables to the features that the flow is given, one after another."""
+        encoders = (None if self.starts_at_source_ else self._source, self._encoder)
+        return tuple(encoder for encoder in encoders if encoder is not None)

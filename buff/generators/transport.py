@@ -22,6 +22,7 @@ from buff.flows import (
     Source,
 )
 from buff.flows.request import checked_number, dequantization_noise
+from buff.generators.deployment import DeployablePairs
 from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
@@ -35,7 +36,7 @@ from buff.transforms.conditions import read_any, single_column
 __all__ = ["BUFFTransport"]
 
 
-class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
+class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
     r"""Rows of a source table to rows of a target table, by a flow of boosted trees.
 
     *Paired* tables, such as an event at the detector and its truth: draws from p(target | source). The flow starts at
@@ -226,10 +227,8 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         table of shape (n * n_samples, q) or array of shape (n * n_samples,)
             Like the target that was fitted; the draws of a row follow each other.
         """
-        request = self.request(
-            X, n_samples, condition=condition, random_state=random_state, first_row=first_row, batch_size=batch_size
-        )
-        table = self._restore(self._drawn(request))
+        own: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_row": first_row}
+        table = self._restore(self._drawn(self.request(X, n_samples, batch_size=batch_size, **own)))
         return single_column(table) if self._one_column else table
 
     def request(
@@ -256,18 +255,6 @@ class BUFFTransport(ScoredPairs, TransformerMixin, FlowEstimator):  # type: igno
         seed, first = self._sampling_seed(random_state), first_row * draws
         samples, features = self._source_samples(columns, draws, features, seed, first)
         return SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
-
-    @property
-    def starts_at_source_(self) -> bool:
-        """Whether the flow starts at the source, or where it says; else the source is a condition of the flow."""
-        check_is_fitted(self)
-        return self._source_space is not None or self._prediction is not None
-
-    @property
-    def feature_encoders_(self) -> tuple[ConditionEncoder, ...]:
-        """From tables to the features that the flow is given, one after another."""
-        encoders = (None if self.starts_at_source_ else self._source, self._encoder)
-        return tuple(encoder for encoder in encoders if encoder is not None)
 
     def _source_samples(
         self, columns: Columns, draws: int, features: Numbers | None, seed: int, first: int

@@ -381,7 +381,9 @@ class Sampler {
             }
             for (const Order& order : orders_)
                 if (!order.exchange) order.restore(out - space.size());
-            for (bool done = false; !done;) {
+            // every swap brings an event closer to keeping all orders; a file whose orders go in a circle ends all the same
+            bool done = false;
+            for (size_t sweep = 0; !done && sweep <= orders_.size() * orders_.size(); sweep++) {
                 done = true;
                 for (const Order& order : orders_)
                     if (order.exchange && order.swap(out - space.size())) done = false;
