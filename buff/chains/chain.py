@@ -98,9 +98,10 @@ class Chain:
         if settings.any_given:
             copies = int(np.clip(-(-settings.n_rows // n), 1, _MOST_COPIES))
             rows = np.tile(np.arange(n), copies)
-            learned = learned[rows]
             cells, z, given = cells.take(rows), z[rows], _patterns(len(rows), d, settings.n_patterns, rng)
-            training = TrainingRows(training.weights[rows] / copies, training.folds[rows])
+            # innovations of earlier columns are made with what is given, so that they tell a given column
+            learned = learned[rows] & ~given
+            training = TrainingRows(2 * training.weights[rows] / copies, training.folds[rows])
         s = cells.place(rng)
         innovations = np.empty((len(z), 0), np.float32)
         columns: list[ChainColumn] = []

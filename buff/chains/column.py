@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from buff.archive import Archive
-from buff.chains.cells import UNKNOWN, VALUE, ScoreCells
+from buff.chains.cells import UNKNOWN, UNSEEN, VALUE, ScoreCells
 from buff.chains.location_scale import LocationScale
 from buff.protocols import Array, Indices
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
@@ -213,7 +213,8 @@ class ChainColumn:
         p = self.probabilities(context.take(known))
         for k, number in enumerate(self.classes):
             rows = state[known] == number
-            out[known[rows]] = np.log(p[rows, k])
+            out[known[rows]] = np.log(p[rows, k]) + (cells.log_slope[known[rows], 0] if number >= 0 else 0.0)
+        out[state == UNSEEN] = cells.log_slope[state == UNSEEN, 0]
         values = np.flatnonzero(state == VALUE)
         if len(values) and self.has_values:
             out[values] += self._log_values(context.take(values), cells.take(values))
@@ -239,7 +240,7 @@ class ChainColumn:
     def pit(self, context: Context, state: Indices, s: Array, place: Array) -> Array:
         """Distribution function (n,), atoms before values and ``place`` (n,) of the way through an atom."""
         p = self.probabilities(context)
-        k = np.searchsorted(self.classes, state)
+        k = np.minimum(np.searchsorted(self.classes, state), len(self.classes) - 1)
         order = np.argsort(self.classes == VALUE, kind="stable")
         below = np.empty_like(p)
         below[:, order] = np.cumsum(p[:, order], axis=1) - p[:, order]

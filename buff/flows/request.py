@@ -14,19 +14,21 @@ from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords
 
-__all__ = ["SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
+__all__ = ["FARTHEST", "SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
 
 T = TypeVar("T")
 
 #: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition, the
 #: place of its values inside the ranks that they own.
 _START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
+#: Events are counted by 64 bits.
+_LAST_EVENT = 2**62
 #: Events a batch: their states and leaves stay in the cache.
 _BATCH = 8192
 #: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
 _VALUE = 16
 #: A normal score lies farther out with a probability of 1e-15.
-_FARTHEST = np.float32(8)
+FARTHEST = np.float32(8)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ class SampleRequest:
 
     def __post_init__(self) -> None:
         check_whole("n", self.n, 0)
-        check_whole("first_event", self.first_event, 0)
+        if check_whole("first_event", self.first_event, 0) > _LAST_EVENT:
+            raise ValueError(f"first_event must be at most 2^62, found {self.first_event}")
         if self.batch_size is not None:
             check_whole("batch_size", self.batch_size, 1)
         check_jobs(self.n_jobs)
@@ -119,11 +122,11 @@ class SampleRequest:
 
     def within(self, scores: Array) -> Array:
         """Normal scores (n, d) cut to [-8, 8], beyond which no event of any sample lies; those that did are counted."""
-        beyond = abs(scores) > _FARTHEST
+        beyond = abs(scores) > FARTHEST
         if not beyond.any():
             return scores
         self.clipped.append(int(np.count_nonzero(beyond.any(axis=1))))
-        return np.clip(scores, -_FARTHEST, _FARTHEST)
+        return np.clip(scores, -FARTHEST, FARTHEST)
 
     def tell_clipped(self) -> int:
         """Number of events that :meth:`within` has cut, of which the user is warned."""

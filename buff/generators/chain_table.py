@@ -144,8 +144,8 @@ class ChainTable:
     def to_archive(self) -> Archive:
         """As parts of a file, without the space."""
         part = self.chain.to_archive()
-        ends = [column.ends != (None, None) for column in self.columns]
-        return Archive("chain", part.record | {"open_ends": any(ends)}, part.arrays, part.blobs)
+        is_open = any(column.is_open for column in self.columns)
+        return Archive("chain", part.record | {"open_ends": is_open}, part.arrays, part.blobs)
 
     @classmethod
     def from_archive(cls, space: TableTransformer, archive: Archive) -> "ChainTable":

@@ -16,8 +16,8 @@ from buff.transforms.encoders import ConstantEncoder, NumberEncoder
 
 __all__ = ["GivenTable", "read_given"]
 
-#: Values may lie outside of the training by so much of its range.
-_BEYOND = 0.1
+#: Values may lie outside of the training by so much of its range, and count as its end then.
+_BEYOND = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def read_given(given: Any, template: Template, n_samples: int, dtypes: Mapping[s
         given = {str(k): [v] if np.ndim(v) == 0 or isinstance(v, str) else v for k, v in given.items()}
     names = template.names
     table = read(_without_empty(given))
-    named = table.template.is_frame or isinstance(given, Mapping) or table.template.container != "numpy"
+    named = table.template.container not in ("numpy", "list", "torch")
     if not named and len(table.names) != len(names):
         raise ValueError(f"given has {len(table.names)} columns, the table that was fitted has {len(names)}")
     found = dict(zip(table.names if named else names, table.arrays, strict=True))

@@ -42,7 +42,8 @@ def keep_relations(
         told = _told(relation, table, n)
         differ = ~_equal(drawn, told)
         broken |= differ & (given | isinstance(relation, Order))
-        table[relation.target] = np.asarray(np.where(given, drawn, told), drawn.dtype)
+        kept: Array = np.where(given, drawn, told)
+        table[relation.target] = kept.astype(drawn.dtype)
     return table, broken
 
 

@@ -11,6 +11,7 @@ from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, LevelEncoder, NumberEncoder
 from buff.transforms.quantile_map import QuantileMap
+from buff.transforms.quantiles import Polyline
 from buff.transforms.transformer import TableTransformer
 
 __all__ = ["CellColumn", "Cells", "cell_columns"]
@@ -18,6 +19,10 @@ __all__ = ["CellColumn", "Cells", "cell_columns"]
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 #: Scores in the context of other columns stay within, and values of no density at all have this one.
 _REACH, _FARTHEST = 4.2, 37.0
+#: State of numbers that the training did not have.
+_UNSEEN = -3
+#: Gaps between an atom and values that are no wider than so many steps between knots are chance.
+_SMALL_GAP = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +67,65 @@ class _End:
         return self.start - self.scale * np.log(np.maximum(share, 1e-300))
 
 
+@dataclass(frozen=True, eq=False)
+class UnseenNumbers:
+    """Whole numbers, or others on a lattice, that none of n rows has: they share 1 / (n + 1) of the probability.
+
+    The weight of a number is 2^-k, k steps from the nearest that was seen; 0 is not crossed where no number had the
+    other sign, nor are bounds of the schema.
+
+    Attributes
+    ----------
+    seen : int array
+        Steps of the lattice.
+    origin, spacing : float
+    share : float
+    total : float
+        Sum of all weights.
+    limits : pair of float
+        Least and largest step.
+    """
+
+    seen: Array
+    origin: float
+    spacing: float
+    share: float
+    total: float
+    limits: tuple[float, float]
+
+    @classmethod
+    def of(cls, ranks: QuantileMap) -> "UnseenNumbers | None":
+        """Of a column that is nothing but atoms on a lattice; None of others."""
+        if ranks.lattice is None or len(ranks.atoms) < 2 or ranks.missing + ranks.masses.sum() < 1 - 1e-9:
+            return None
+        origin, spacing = float(ranks.atoms[0]), ranks.lattice.spacing / ranks.unit
+        seen = np.rint((ranks.atoms - origin) / spacing).astype(np.int64)
+        bounds = [None if b is None else b / ranks.unit for b in (ranks.lower, ranks.upper)]
+        if bounds[0] is None and origin >= 0:
+            bounds[0] = 0.0
+        if bounds[1] is None and ranks.atoms[-1] <= 0:
+            bounds[1] = 0.0
+        low = -np.inf if bounds[0] is None else float(np.ceil((bounds[0] - origin) / spacing - 1e-6))
+        high = np.inf if bounds[1] is None else float(np.floor((bounds[1] - origin) / spacing + 1e-6))
+        own = cls(seen, origin, spacing, 2 * ranks.margin / (1 + 2 * ranks.margin), 1.0, (low, high))
+        holes = np.setdiff1d(np.arange(seen[0], seen[-1]), seen)
+        tails = 2 - 2.0 ** (low - seen[0]) - 2.0 ** (seen[-1] - high)
+        total = float(np.exp2(-own._distance(holes)).sum() + tails)
+        return None if total <= 0 else cls(seen, origin, spacing, own.share, total, own.limits)
+
+    def log_probability(self, x: Array) -> Array:
+        """Of numbers that were not seen; -inf off the lattice and beyond its limits."""
+        steps = np.nan_to_num((x - self.origin) / self.spacing)
+        k = np.rint(steps)
+        possible = (np.abs(steps - k) < 1e-6) & (k >= self.limits[0]) & (k <= self.limits[1])
+        weight = -self._distance(k) * np.log(2)
+        return np.where(possible, np.log(self.share / self.total) + weight, -np.inf)
+
+    def _distance(self, k: Array) -> Array:
+        i = np.clip(np.searchsorted(self.seen, k), 1, len(self.seen) - 1)
+        return np.minimum(np.abs(k - self.seen[i - 1]), np.abs(k - self.seen[i]))
+
+
 class CellColumn:
     """Values of one column as cells, and back.
 
@@ -84,7 +148,10 @@ class CellColumn:
         own = np.column_stack([ranks.starts, ranks.starts + ranks.masses])
         chosen = np.isin(own[:, 0], intervals[:, 0]) if len(intervals) else np.zeros(len(own), bool)
         self.ranks = AtomRanks(np.asarray(intervals, np.float64), own[~chosen])
-        self.ends = _ends(ranks) if open_ends and isinstance(encoder, NumberEncoder) else (None, None)
+        self.is_open = open_ends and isinstance(encoder, NumberEncoder)
+        self.line = _without_small_gaps(ranks.decoding) if self.is_open else ranks.decoding
+        self.ends = _ends(ranks, self.line) if self.is_open else (None, None)
+        self.unseen = UnseenNumbers.of(ranks) if self.is_open else None
 
     @property
     def name(self) -> str:
@@ -120,22 +187,29 @@ class CellColumn:
             self._mend_tails(self._numbers(values), point, s_low)
             s_high[point] = s_low[point]
         z = np.clip(ndtri(np.clip(middle, ranks.margin, 1 - ranks.margin)), -_REACH, _REACH)
-        s_low, s_high = (np.clip(s, -_FARTHEST, _FARTHEST) for s in (s_low, s_high))
+        # values beyond the outermost knots count as half a row from the end where nothing lies there
+        lowest, highest = (_FARTHEST if end else -ndtri(ranks.margin) for end in self.ends)
+        s_low, s_high = (np.clip(s, -lowest, highest) for s in (s_low, s_high))
         of_scores = 0.5 * s_low**2 + _LOG_ROOT - np.log(max(self.ranks.rest, 1e-12))
-        log_slope = np.where(point, log_slope + of_scores, log_slope)
+        log_slope = np.asarray(np.where(point, log_slope + of_scores, log_slope))
         atom = state >= 0
-        s_low[atom] = s_high[atom] = np.nan
         log_slope[atom] = 0.0
+        if self.unseen is not None:
+            x = self._numbers(values)
+            new = ~np.isnan(x) & ~np.isin(x, ranks.atoms)
+            state, log_slope = np.where(new, _UNSEEN, state), np.where(new, self.unseen.log_probability(x), log_slope)
+            log_slope[~new] += np.log1p(-self.unseen.share)
+        s_low[state != -1] = s_high[state != -1] = np.nan
         return Cells(z.astype(np.float32), state, s_low, s_high, log_slope)
 
     def decode(self, state: Indices, s: Array) -> Array:
         """Values of natural dtype, of states and scores of values."""
         z = self.ranks.scores(state, s, snapped=False)
-        if self.ends == (None, None) or not isinstance(self.encoder, NumberEncoder):
+        if not self.is_open or not isinstance(self.encoder, NumberEncoder):
             return self.encoder.decode(z[:, None])
         ranks = self.encoder.ranks
         u = ndtr(z)
-        x = ranks.decoding.value(u)
+        x = self.line.value(u)
         below, above = self.ends
         value = state < 0
         if below is not None:
@@ -159,7 +233,7 @@ class CellColumn:
         """Ranks among all of both ends of what each value owns, and the logarithm of their slope or width."""
         ranks = self.encoder.ranks
         x = self._numbers(values)
-        line = ranks.decoding
+        line = self.line
         low, high, log_slope = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
         if len(line.x):
             cell = ranks.lattice.spacing if ranks.lattice else 0.0
@@ -178,7 +252,7 @@ class CellColumn:
 
     def _level(self, x: Array) -> Array:
         ranks = self.encoder.ranks
-        u = np.clip(ranks.decoding.level(x), ranks.missing, 1.0)
+        u = np.clip(self.line.level(x), ranks.missing, 1.0)
         below, above = self.ends
         if above is not None:
             rows = x > above.start
@@ -189,7 +263,7 @@ class CellColumn:
         return u
 
     def _log_slope(self, x: Array) -> Array:
-        line = self.encoder.ranks.decoding
+        line = self.line
         i = np.clip(np.searchsorted(line.x, x, side="right") - 1, 0, len(line.x) - 2)
         run = line.x[i + 1] - line.x[i]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -248,9 +322,24 @@ def _state_of(intervals: Array, u: Array) -> Indices:
     return np.where(inside, i, -1)
 
 
-def _ends(ranks: QuantileMap) -> tuple[Any, Any]:
+def _without_small_gaps(line: Polyline) -> Polyline:
+    """The polyline in which values next to an atom have a density too.
+
+    Lines of values end at the mean of two of them, and what lies between that and an atom would be impossible; wide
+    gaps, such as those beside sentinels, stay.
+    """
+    du, dx = np.diff(line.u), np.diff(line.x)
+    kept = np.ones(len(line.u), bool)
+    for k in np.flatnonzero((du == 0) & (dx > 0)):
+        if k + 2 < len(line.u) and du[k + 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k + 1]:
+            kept[k + 1] = False
+        elif k > 0 and du[k - 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k - 1]:
+            kept[k] = False
+    return Polyline(line.u[kept], line.x[kept])
+
+
+def _ends(ranks: QuantileMap, line: Polyline) -> tuple[Any, Any]:
     """Exponential tails below (of the values times -1) and above."""
-    line = ranks.decoding
     if len(line.x) < 4:
         return None, None
     x, u = line.x, line.u

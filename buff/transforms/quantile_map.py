@@ -236,10 +236,9 @@ class QuantileMap:
         def of_values(line: Polyline) -> Polyline:
             return Polyline(np.clip((line.u - low) / share, 0, 1), line.x)
 
-        tails: dict[str, Any] = {}
-        for key in ("below", "above"):
-            tail = getattr(self, key)
-            tails[key] = None if tail is None else replace(tail, mass=tail.mass / share)
+        def of_tail(tail: Tail | None) -> Tail | None:
+            return None if tail is None else replace(tail, mass=tail.mass / share)
+
         return replace(
             self,
             line=of_values(self.line),
@@ -247,7 +246,8 @@ class QuantileMap:
             starts=(self.starts - low) / share,
             masses=self.masses / share,
             missing=0.0,
-            **tails,
+            below=of_tail(self.below),
+            above=of_tail(self.above),
         )
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -146,9 +146,9 @@ struct Condition {
 struct Order {
     int low = 0, high = 0, decimals = -1;
     bool exchange = false;  // both were learned as they are, and are swapped where they break the order
-    bool single = false;  // arithmetic in single precision
-    int digits = 64;      // of b, as those of columns
-    double floor = 0;     // at least, and in place of an absent a
+    bool single = false;    // arithmetic in single precision
+    int digits = 64;        // of b, as those of columns
+    double floor = 0;       // at least, and in place of an absent a
     double absent_low, absent_high, code;  // NaN: none; the code says in the distance that b is absent
 
     static Order read(Reader& in, int n) {
