@@ -108,14 +108,6 @@ def _absent():
 
 
 def _swapped():
-    """Orders that are kept by swaps."""
-    x = np.sort(np.random.default_rng(0).normal(size=(600, 3)), axis=1)
-    orders = [Order("x0", "x1", exchange=True), Order("x1", "x2", exchange=True)]
-    return BUFF(**DEFAULT, relations=orders).fit(x)
-
-
-#: Models of the default settings, and of some with other solvers in the same frame.
-def _swapped():
     """Orders of three columns that swaps keep, a < b < c."""
     rng = np.random.default_rng(2)
     table = np.sort(rng.normal(size=(500, 3)) + np.array([0, 0.5, 1]), axis=1)
@@ -123,6 +115,7 @@ def _swapped():
     return BUFF(**DEFAULT | {"relations": orders}).fit(table)
 
 
+#: Models of the default settings, and of some with other solvers in the same frame.
 DEFAULTS = {
     "default": lambda: BUFF(**DEFAULT).fit(numbers()),
     "default_mixed": lambda: BUFF(**DEFAULT).fit(frame()),
@@ -132,7 +125,6 @@ DEFAULTS = {
     "default_labels": lambda: _default_classes("together"),
     "default_mixed_condition": _default_mixed_condition,
     "default_absent": _absent,
-    "default_swapped": _swapped,
     "default_pairs": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(0).normal(size=(1000, 6)) ** 3),
     "default_heun": lambda: BUFF(**DEFAULT, solver="heun").fit(numbers()[:, :3]),
     "default_ancestral": lambda: BUFF(**DEFAULT, solver="ddpm").fit(numbers()[:, :3]),
