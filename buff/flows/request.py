@@ -132,7 +132,7 @@ class SampleRequest:
             warnings.warn(
                 f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
                 "not to be trusted there; take more n_steps, or conditions like those of the training",
-                stacklevel=5,
+                stacklevel=6,
             )
         return n
 

@@ -114,6 +114,7 @@ def test_events_that_run_away_are_clipped_and_counted(batch_size):
         drawn = model.sample(400, batch_size=batch_size)
     n = int(str(told[0].message).split()[0])
     assert len(told) == 1
+    assert told[0].filename == __file__
     assert 20 < n < 200
     assert model.n_clipped_ == n
     assert (drawn <= x.max(axis=0)).all()
