@@ -1,5 +1,6 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -137,7 +138,7 @@ class SampleRequest:
             warnings.warn(
                 f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
                 "not to be trusted there; take more n_steps, or conditions like those of the training",
-                stacklevel=5,
+                stacklevel=_user_level(),
             )
         return n
 
@@ -151,6 +152,14 @@ class SampleRequest:
         # trees release the interpreter's lock while they predict, so threads are enough
         run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+def _user_level() -> int:
+    """``stacklevel`` of the first caller outside of buff and scikit-learn: samples are asked for at many depths."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("buff", "sklearn"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 class ScoreModel(Protocol):
