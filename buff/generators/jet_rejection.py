@@ -12,7 +12,7 @@ from buff.protocols import Array
 from buff.trees import Classifier, ClassifierSettings, FlatForest
 from buff.trees.classifier import QuadraticBase
 
-__all__ = ["JetRejection"]
+__all__ = ["JetRejection", "observables", "rejection_bytes"]
 
 #: Shares of the training jets between which observables are trusted.
 _TRUSTED = (0.002, 0.998)
@@ -109,6 +109,12 @@ class JetRejection:
             tuple(QuadraticBase(**nested(own, "base")) for own in folds),
             tuple(FlatForest.from_arrays(nested(own, "trees")) for own in folds),
         )
+
+
+def rejection_bytes(n_rows: int, n_features: int) -> int:
+    """Bytes that a fit to so many jets, training and drawn, holds at most: terms of second degree and their copies."""
+    f = len(OBSERVABLE_NAMES) + 5 + n_features
+    return int(n_rows * (1 - 1 / _SETTINGS.n_folds) * (1 + f + f * (f + 1) // 2) * 8 * 3)
 
 
 def observables(particles: Array, features: Array, scale: Array) -> Array:

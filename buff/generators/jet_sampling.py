@@ -8,22 +8,23 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import ndtr
 
+from buff.flows import CostEstimate
 from buff.flows.stages import StageNoise
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_guides import guide_columns, with_guides
-from buff.generators.jet_rejection import JetRejection
+from buff.generators.jet_rejection import JetRejection, rejection_bytes
 from buff.generators.jet_stages import SplittingFlows
 from buff.generators.jet_table import to_kinematics
 from buff.generators.jet_tables import JetTables
 from buff.physics import JetKinematics
 from buff.protocols import Array
 
-__all__ = ["LEAST_JETS", "JetSampler", "Proposal"]
+__all__ = ["LEAST_JETS", "JetSampler", "Proposal", "with_rejection"]
 
 #: Where particles' noise starts among the streams of an event: far from those of the jet table. Jets at a time.
 _STREAM, _BATCH = 2**20, 4096
-#: Jets from which on a classifier learns enough of them, and drawn jets to each that it is told from.
-LEAST_JETS, _DRAWN = 2000, 2
+#: Jets from which on a classifier learns enough of them, that it is shown at most, and drawn ones to each of them.
+LEAST_JETS, _MOST_JETS, _DRAWN = 2000, 20_000, 2
 #: From the seed of a jet table to that of the next attempt.
 _NEXT = 0x9E3779B97F4A7C15
 #: Attempts at a jet; so many of them start from kinematics of their own.
@@ -68,6 +69,20 @@ class Proposal:
             pick([p.scale for p in proposals]),
             pick([p.features for p in proposals]),
         )
+
+
+def with_rejection(plan: CostEstimate, n_jets: int, n_features: int, nbytes: int, model: Any) -> CostEstimate:
+    """The plan of a fit with the memory of its classifier, beside ``nbytes`` of jets.
+
+    Raises
+    ------
+    MemoryError
+        It needs more than ``model.max_memory``.
+    """
+    if model.max_odds is None or n_jets < LEAST_JETS:
+        return plan
+    own = rejection_bytes((1 + _DRAWN) * min(n_jets, _MOST_JETS), n_features)
+    return plan.with_step(nbytes + own, model.max_memory, "fit fewer jets, set max_odds=None, or raise max_memory")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +144,14 @@ class JetSampler:
         self, real: tuple[Array, Array, Array], condition: Any, weights: Array | None, max_odds: float, seed: int
     ) -> JetRejection:
         """A classifier of training jets (particles, features, scale) from jets that are drawn without it."""
-        n = len(real[0])
         rng = np.random.default_rng(seed % 2**31)
+        shown = np.sort(rng.permutation(len(real[0]))[:_MOST_JETS])
+        real, n = (real[0][shown], real[1][shown], real[2][shown]), len(shown)
+        weights = None if weights is None else weights[shown]
         own = None if weights is None else weights / weights.sum()
         chosen = np.resize(rng.permutation(n), _DRAWN * n) if own is None else rng.choice(n, _DRAWN * n, p=own)
         asked = self.tables.aligned(condition)
-        asked = None if asked is None else asked.take(chosen)
+        asked = None if asked is None else asked.take(shown[chosen])
         particles, start, _ = self.draw(len(chosen), asked, None, (seed % 2**63 + 2, 0, None))
         drawn = particles, start.features, start.scale
         return JetRejection.fit(real, drawn, weights, max_odds, seed % 2**31)

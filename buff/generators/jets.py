@@ -18,7 +18,7 @@ from buff.generators.jet_clouds import read_clouds
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_guides import guide_columns, with_guides
 from buff.generators.jet_rows import checked_settings, held_bytes, plan_stages, splitting_rows
-from buff.generators.jet_sampling import LEAST_JETS, JetSampler
+from buff.generators.jet_sampling import LEAST_JETS, JetSampler, with_rejection
 from buff.generators.jet_stages import SplittingFlows
 from buff.generators.jet_table import from_kinematics
 from buff.generators.jet_tables import JetTables
@@ -193,9 +193,11 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         tree = SplittingTree(self.radius_, float(self.exponent))
         rows = splitting_rows(tree, cloud, scale, features, weights, budgets, seed % 2**31)
         stages = plan_stages(rows, settings, held_bytes(rows, len(cloud), budgets, cloud))
-        self.plan_ = CostEstimate.combined([*filter(None, [self.jet_model_.plan_]), *stages])
+        plan = CostEstimate.combined([*filter(None, [self.jet_model_.plan_]), *stages])
+        self.plan_ = with_rejection(plan, len(cloud), features.shape[1], cloud.nbytes, self)
         self.flows_ = SplittingFlows.fit(tree, rows, self.max_particles_, settings, seed % 2**31)
         self.stage_seconds_ = self.flows_.seconds
+        del rows  # the classifier takes their place in memory
         self.rejection_ = None
         if self.max_odds is not None and len(cloud) >= LEAST_JETS:
             real = cloud, features, scale
@@ -226,7 +228,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         rows = splitting_rows(tree, cloud[few], scale, none, own, budgets, 0)
         held = held_bytes(rows, len(cloud), budgets, cloud[few])
         plans += plan_stages(rows, settings, held, len(cloud) / len(few), trial=True)
-        return CostEstimate.combined(plans)
+        return with_rejection(CostEstimate.combined(plans), len(cloud), len(self.guides), cloud.nbytes, self)
 
     def sample(
         self,
