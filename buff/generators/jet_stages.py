@@ -17,13 +17,13 @@ from buff.protocols import Array, Numbers
 __all__ = ["SplittingFlows"]
 
 #: Attempts at allowed splittings when margins are read, and draws of which they are read.
-_TRIES, _DRAWS = 2, 100_000
+_TRIES, _DRAWS = 3, 100_000
 #: Multiplicities from which a bin of its own begins.
 _EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
 #: Numbers that a splitting takes at most, and attempts at one that the clustering would not have made.
-N_TARGETS, N_ATTEMPTS = 5, 2
-#: Attempts at jets of which a particle is beyond so many radii.
-_ATTEMPTS_AT_JETS, _TOO_FAR = 8, 1.05
+N_TARGETS, N_ATTEMPTS = 5, 3
+#: Radii beyond which no particle lies.
+_TOO_FAR = 1.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,17 +171,10 @@ class SplittingFlows:
         ]
         return cls(tree, tuple(flows), most)
 
-    def sample(self, noise: StageNoise, jets: JetKinematics, scale: Numbers, features: Numbers) -> Array:
-        """Particles (n, most, 3) of jets; those of which a particle is too far out are drawn again."""
-        cloud = self.particles(jets, scale, features, noise)
-        for attempt in range(1, _ATTEMPTS_AT_JETS):
-            away = np.hypot(cloud[..., 0], cloud[..., 1]).max(axis=1)
-            bad = np.flatnonzero(away > _TOO_FAR * self.tree.radius)
-            if not len(bad):
-                break
-            own = replace(noise, events=noise.events[bad])
-            cloud[bad] = self.particles(jets.take(bad), scale[bad], features[bad], own, attempt)
-        return cloud
+    def inside(self, cloud: Numbers) -> Array:
+        """Whether no particle of a jet is too far out."""
+        away = np.hypot(cloud[..., 0], cloud[..., 1]).max(axis=1)
+        return np.asarray(away <= _TOO_FAR * self.tree.radius)
 
     def particles(
         self, jets: JetKinematics, scale: Numbers, features: Numbers, noise: StageNoise, attempt: int = 0
