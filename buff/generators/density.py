@@ -263,7 +263,7 @@ class TreeDensity(EventGenerator):
             reg_lambda=self.reg_lambda,
         )
         weights = None if sample_weight is None else checked_weights(sample_weight, len(columns))
-        first = None if self.order is None else column_numbers(self.space_.template_.names, self.order, "order")
+        first = None if self.order is None else column_numbers(self.order, self.space_.template_.names, "order")
         how: dict[str, Any] = {"open_ends": True, "order": first, "context": features, "weights": weights}
         self._set_table(ChainTable.fit(self.space_, columns.arrays, settings, seed=self._seed % 2**31, **how))
 

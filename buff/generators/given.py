@@ -1,6 +1,6 @@
 """Cells that are given: rows of which some columns, or some cells, are known when events are drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from buff.transforms import TableTransformer
 from buff.transforms.condition_values import in_dtype
 from buff.transforms.encoders import ConstantEncoder, NumberEncoder
 
-__all__ = ["GivenTable", "column_numbers", "read_given", "require_first"]
+__all__ = ["GivenTable", "read_given"]
 
 #: Values may lie outside of the training by so much of its range, and count as its end then.
 _BEYOND = 1.0
@@ -168,29 +168,3 @@ def _replaced(values: Values, own: Values, known: Mask) -> Array:
     out = values.astype(np.result_type(values.dtype, own.dtype)) if values.dtype != own.dtype else values.copy()
     out[known] = own[known]
     return out
-
-
-def column_numbers(names: Sequence[str], columns: Sequence[Any], what: str) -> list[int]:
-    """Numbers of columns that are named, or numbered already; none twice."""
-    found: list[int] = []
-    if isinstance(columns, str):
-        raise TypeError(f"{what} must be a list of columns, found {columns!r}")
-    for column in columns:
-        j = names.index(column) if column in names else column
-        if not isinstance(j, int | np.integer) or not 0 <= j < len(names):
-            raise ValueError(f"{what} names the unknown column {column!r}; the columns are {list(names)}")
-        if int(j) in found:
-            raise ValueError(f"{what} names the column {column!r} twice")
-        found.append(int(j))
-    return found
-
-
-def require_first(known: Mask, order: Sequence[str]) -> None:
-    """Raise ValueError unless in each row the known cells (n, d) are the first in the order."""
-    off = known[:, 1:] & ~known[:, :-1]
-    if off.any():
-        j = int(np.argwhere(off)[0][1])
-        raise ValueError(
-            f"given has {order[j + 1]!r} and not {order[j]!r}, which comes before it in the order {list(order)}: fit "
-            f"with order=[{order[j + 1]!r}, ...], or use BUFF(given='any')"
-        )
