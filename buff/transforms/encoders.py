@@ -159,13 +159,7 @@ class NumberEncoder:
         return record | {"type": "number", "ranks": ranks}, arrays
 
     def numbers(self, values: Values) -> Array:
-        """Values as float64, NaN where missing.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Missing values where there were none, and values of another kind.
-        """
+        """Values as float64, NaN where missing; ValueError where there were none, TypeError for another kind."""
         numbers = self._numbers(values)
         _refuse_missing(self.name, self.ranks, np.isnan(numbers))
         return numbers
