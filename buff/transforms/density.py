@@ -1,7 +1,6 @@
 """Columns as atoms and values with their density: what a likelihood in the table's own units needs."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -10,10 +9,8 @@ from buff.protocols import Array, Indices, Numbers, Values
 from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, LevelEncoder, NumberEncoder
-from buff.transforms.quantile_map import QuantileMap
-from buff.transforms.quantiles import Polyline
 from buff.transforms.transformer import TableTransformer
-from buff.transforms.unseen import UnseenNumbers
+from buff.transforms.unseen import UnseenNumbers, open_ends_of, without_small_gaps
 
 __all__ = ["CellColumn", "Cells", "cell_columns"]
 
@@ -22,9 +19,6 @@ _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 _REACH, _FARTHEST = 4.2, 37.0
 #: State of numbers that the training did not have.
 _UNSEEN = -3
-#: Gaps between an atom and values are chance where they are no wider than so many steps between knots, or this share
-#: of the range.
-_NEAR_KNOTS, _SMALL_GAP = 5, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,37 +30,6 @@ class Cells:
     low: Array
     high: Array
     log_slope: Array
-
-
-@dataclass(frozen=True)
-class _End:
-    """Exponential tail, cut at a bound b: survival mass (e^-y - e^-b) / (1 - e^-b), y = excess / scale."""
-
-    start: float
-    mass: float
-    scale: float
-    room: float
-
-    @classmethod
-    def of(cls, start: float, end: float, mass: float, bound: float | None) -> "_End | None":
-        if not (end > start and mass > 0) or (bound is not None and not bound > start):
-            return None
-        scale = end - start
-        return cls(start, mass, scale, np.inf if bound is None else (bound - start) / scale)
-
-    def survival(self, x: Numbers) -> Array:
-        y, least = (x - self.start) / self.scale, np.exp(-self.room)
-        return np.where(y > self.room, 0.0, self.mass * (np.exp(-y) - least) / (1 - least))
-
-    def log_density(self, x: Numbers) -> Array:
-        y = (x - self.start) / self.scale
-        density = np.log(self.mass / self.scale) - y - np.log1p(-np.exp(-self.room))
-        return np.where(y > self.room, -np.inf, density)
-
-    def value(self, survival: Numbers) -> Array:
-        least = np.exp(-self.room)
-        share = np.clip(survival / self.mass, 0, 1) * (1 - least) + least
-        return self.start - self.scale * np.log(np.maximum(share, 1e-300))
 
 
 class CellColumn:
@@ -92,8 +55,8 @@ class CellColumn:
         chosen = np.isin(own[:, 0], intervals[:, 0]) if len(intervals) else np.zeros(len(own), bool)
         self.ranks = AtomRanks(np.asarray(intervals, np.float64), own[~chosen])
         self.is_open = open_ends and isinstance(encoder, NumberEncoder)
-        self.line = _without_small_gaps(ranks.decoding) if self.is_open else ranks.decoding
-        self.ends = _ends(ranks, self.line) if self.is_open else (None, None)
+        self.line = without_small_gaps(ranks.decoding) if self.is_open else ranks.decoding
+        self.ends = open_ends_of(ranks, self.line) if self.is_open else (None, None)
         self.unseen = UnseenNumbers.of(ranks) if self.is_open else None
 
     @property
@@ -263,39 +226,3 @@ def _state_of(intervals: Numbers, u: Numbers) -> Indices:
     width = intervals[i, 1] - intervals[i, 0]
     inside = np.abs(u - intervals[i].mean(axis=1)) < 0.49 * width
     return np.where(inside, i, -1)
-
-
-def _without_small_gaps(line: Polyline) -> Polyline:
-    """The polyline in which values next to an atom have a density too.
-
-    Lines of values end at the mean of two of them, and what lies between that and an atom would be impossible; wide
-    gaps, such as those beside sentinels, stay.
-    """
-    du, dx = np.diff(line.u), np.diff(line.x)
-    kept = np.ones(len(line.u), bool)
-    for k in np.flatnonzero((du == 0) & (dx > 0)):
-        if dx[k] <= _SMALL_GAP * (line.x[-1] - line.x[0]) and k + 2 < len(line.u) and du[k + 1] > 0:
-            kept[k + 1] = False
-            continue
-        above = line.x[min(k + 1 + _NEAR_KNOTS, len(line.x) - 1)] - line.x[k + 1]
-        below = line.x[k] - line.x[max(k - _NEAR_KNOTS, 0)]
-        if k + 2 < len(line.u) and du[k + 1] > 0 and dx[k] <= above:
-            kept[k + 1] = False
-        elif k > 0 and du[k - 1] > 0 and dx[k] <= below:
-            kept[k] = False
-    return Polyline(line.u[kept], line.x[kept])
-
-
-def _ends(ranks: QuantileMap, line: Polyline) -> tuple[Any, Any]:
-    """Exponential tails below (of the values times -1) and above."""
-    if len(line.x) < 4:
-        return None, None
-    x, u = line.x, line.u
-    lower, upper = (None if b is None else b / ranks.unit for b in (ranks.lower, ranks.upper))
-    if lower is None and x[0] >= 0:
-        lower = 0.0
-    if upper is None and x[-1] <= 0:
-        upper = 0.0
-    below = _End.of(-x[1], -x[0], u[1] - ranks.missing, None if lower is None else -lower)
-    above = _End.of(x[-2], x[-1], 1 - u[-2], upper)
-    return below, above

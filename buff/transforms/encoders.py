@@ -160,16 +160,8 @@ class NumberEncoder:
         return record | {"type": "number", "ranks": ranks}, arrays
 
     def numbers(self, values: Values) -> Array:
-        """Values as float64, NaN where missing.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Missing values where there were none, and values of another kind.
-        """
-        numbers = self._numbers(values)
-        _refuse_missing(self.name, self.ranks, np.isnan(numbers))
-        return numbers
+        """Values as float64, NaN where missing; ValueError where there were none, TypeError for another kind."""
+        return _known(self.name, self.ranks, self._numbers(values))
 
     def _numbers(self, values: Values) -> Array:
         dtype = np.dtype(self.dtype)
@@ -239,9 +231,7 @@ class LevelEncoder:
 
     def numbers(self, values: Values) -> Array:
         """Positions in the order of the levels, NaN where missing."""
-        numbers = _with_nan(codes_of(values, self.levels, self.name))
-        _refuse_missing(self.name, self.ranks, np.isnan(numbers))
-        return numbers
+        return _known(self.name, self.ranks, _with_nan(codes_of(values, self.levels, self.name)))
 
     def decode(self, z: Scores) -> Array:
         numbers = self.ranks.decode(z[:, 0])
@@ -336,9 +326,10 @@ def _looked_up(levels: Sequence[Any], codes: Integers, dtype: str) -> Array:
     return table[codes]
 
 
-def _refuse_missing(name: str, ranks: QuantileMap, missing: Mask) -> None:
-    if not ranks.missing and np.any(missing):
-        raise _unexpectedly_missing(name, missing)
+def _known(name: str, ranks: QuantileMap, numbers: Array) -> Array:
+    if not ranks.missing and np.isnan(numbers).any():
+        raise _unexpectedly_missing(name, np.isnan(numbers))
+    return numbers
 
 
 def _unexpectedly_missing(name: str, missing: Mask) -> ValueError:

@@ -1,13 +1,49 @@
-"""The probability of numbers that a table might have and has not."""
+"""Values that the training did not have: beyond its ends, beside its atoms, between its whole numbers."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 from buff.transforms.quantile_map import QuantileMap
+from buff.transforms.quantiles import Polyline
 
-__all__ = ["UnseenNumbers"]
+__all__ = ["ExponentialEnd", "UnseenNumbers", "open_ends_of", "without_small_gaps"]
+
+#: Gaps between an atom and values are chance where they are no wider than so many steps between knots, or this share
+#: of the range.
+_NEAR_KNOTS, _SMALL_GAP = 5, 0.01
+
+
+@dataclass(frozen=True)
+class ExponentialEnd:
+    """Exponential tail, cut at a bound b: survival mass (e^-y - e^-b) / (1 - e^-b), y = excess / scale."""
+
+    start: float
+    mass: float
+    scale: float
+    room: float
+
+    @classmethod
+    def of(cls, start: float, end: float, mass: float, bound: float | None) -> "ExponentialEnd | None":
+        if not (end > start and mass > 0) or (bound is not None and not bound > start):
+            return None
+        scale = end - start
+        return cls(start, mass, scale, np.inf if bound is None else (bound - start) / scale)
+
+    def survival(self, x: Numbers) -> Array:
+        y, least = (x - self.start) / self.scale, np.exp(-self.room)
+        return np.where(y > self.room, 0.0, self.mass * (np.exp(-y) - least) / (1 - least))
+
+    def log_density(self, x: Numbers) -> Array:
+        y = (x - self.start) / self.scale
+        density = np.log(self.mass / self.scale) - y - np.log1p(-np.exp(-self.room))
+        return np.where(y > self.room, -np.inf, density)
+
+    def value(self, survival: Numbers) -> Array:
+        least = np.exp(-self.room)
+        share = np.clip(survival / self.mass, 0, 1) * (1 - least) + least
+        return self.start - self.scale * np.log(np.maximum(share, 1e-300))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +92,7 @@ class UnseenNumbers:
         total = float(np.exp2(-own._distance(holes)).sum() + tails)
         return None if total <= 0 else cls(seen, origin, spacing, own.share, total, own.limits)
 
-    def log_probability(self, x: Array) -> Array:
+    def log_probability(self, x: Numbers) -> Array:
         """Of numbers that were not seen; -inf off the lattice and beyond its limits."""
         steps = np.nan_to_num((x - self.origin) / self.spacing)
         k = np.rint(steps)
@@ -67,3 +103,39 @@ class UnseenNumbers:
     def _distance(self, k: Array) -> Array:
         i = np.clip(np.searchsorted(self.seen, k), 1, len(self.seen) - 1)
         return np.minimum(np.abs(k - self.seen[i - 1]), np.abs(k - self.seen[i]))
+
+
+def without_small_gaps(line: Polyline) -> Polyline:
+    """The polyline in which values next to an atom have a density too.
+
+    Lines of values end at the mean of two of them, and what lies between that and an atom would be impossible; wide
+    gaps, such as those beside sentinels, stay.
+    """
+    du, dx = np.diff(line.u), np.diff(line.x)
+    kept = np.ones(len(line.u), bool)
+    for k in np.flatnonzero((du == 0) & (dx > 0)):
+        if dx[k] <= _SMALL_GAP * (line.x[-1] - line.x[0]) and k + 2 < len(line.u) and du[k + 1] > 0:
+            kept[k + 1] = False
+            continue
+        above = line.x[min(k + 1 + _NEAR_KNOTS, len(line.x) - 1)] - line.x[k + 1]
+        below = line.x[k] - line.x[max(k - _NEAR_KNOTS, 0)]
+        if k + 2 < len(line.u) and du[k + 1] > 0 and dx[k] <= above:
+            kept[k + 1] = False
+        elif k > 0 and du[k - 1] > 0 and dx[k] <= below:
+            kept[k] = False
+    return Polyline(line.u[kept], line.x[kept])
+
+
+def open_ends_of(ranks: QuantileMap, line: Polyline) -> tuple[ExponentialEnd | None, ExponentialEnd | None]:
+    """Exponential tails below (of the values times -1) and above."""
+    if len(line.x) < 4:
+        return None, None
+    x, u = line.x, line.u
+    lower, upper = (None if b is None else b / ranks.unit for b in (ranks.lower, ranks.upper))
+    if lower is None and x[0] >= 0:
+        lower = 0.0
+    if upper is None and x[-1] <= 0:
+        upper = 0.0
+    below = ExponentialEnd.of(-x[1], -x[0], u[1] - ranks.missing, None if lower is None else -lower)
+    above = ExponentialEnd.of(x[-2], x[-1], 1 - u[-2], upper)
+    return below, above
