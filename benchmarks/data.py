@@ -8,7 +8,9 @@ import numpy as np
 
 from benchmarks.case import Bench
 
-__all__ = ["ADULT_COLUMNS", "Halves", "adult", "halves", "jets", "wide_table", "wine", "zmumu"]
+__all__ = [
+    *("ADULT_COLUMNS", "Halves", "abalone", "adult", "halves", "higgs", "jets", "wide_table", "wine", "zmumu"),
+]
 
 ADULT_COLUMNS = (
     "age",
@@ -94,3 +96,13 @@ def wide_table(n_rows: int, n_columns: int, seed: int) -> np.ndarray:
 
 def _numbers(path: Path, skip: int = 0) -> np.ndarray:
     return np.loadtxt(path, delimiter=",", skiprows=skip)
+
+
+def higgs(bench: Bench) -> np.ndarray:
+    """The 28 features of simulated Higgs and background events without the label, of which the first 12."""
+    return np.loadtxt(bench.file("real/higgs_7k_train.tsv.gz"))[:, 1:13]
+
+
+def abalone(bench: Bench) -> np.ndarray:
+    """Sizes and weights of shells, shape (4177, 8); column 7 counts rings. The sex is left out."""
+    return np.loadtxt(bench.file("real/abalone.csv.gz"), delimiter=",", usecols=range(1, 9))

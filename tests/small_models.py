@@ -107,6 +107,14 @@ def _absent():
     return BUFF(**DEFAULT, relations=[Order("low", "high"), Order("start", "end")]).fit(x)
 
 
+def _swapped():
+    """Orders of three columns that swaps keep, a < b < c."""
+    rng = np.random.default_rng(2)
+    table = np.sort(rng.normal(size=(500, 3)) + np.array([0, 0.5, 1]), axis=1)
+    orders = [Order(f"x{i}", f"x{i + 1}", exchange=True) for i in range(2)]
+    return BUFF(**DEFAULT | {"relations": orders}).fit(table)
+
+
 #: Models of the default settings, and of some with other solvers in the same frame.
 DEFAULTS = {
     "default": lambda: BUFF(**DEFAULT).fit(numbers()),
@@ -117,9 +125,12 @@ DEFAULTS = {
     "default_labels": lambda: _default_classes("together"),
     "default_mixed_condition": _default_mixed_condition,
     "default_absent": _absent,
+    "default_pairs": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(0).normal(size=(1000, 6)) ** 3),
     "default_heun": lambda: BUFF(**DEFAULT, solver="heun").fit(numbers()[:, :3]),
     "default_ancestral": lambda: BUFF(**DEFAULT, solver="ddpm").fit(numbers()[:, :3]),
     "default_scores": lambda: BUFF(**DEFAULT, tree_features="scores").fit(numbers()),
+    "default_swapped": _swapped,
+    "default_wide": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(3).normal(size=(640, 4)) ** 3),
     "default_quadratic": lambda: BUFF(**DEFAULT | {"smooth_degree": 2, "layout": "vector"}).fit(numbers()),
 }
 CONDITIONS = {

@@ -20,8 +20,8 @@ from buff.plotting import (
     observables,
     quality_against_nfe,
 )
-from buff.plotting.marginals import shares
 from buff.plotting.pairs import Pair, level_of
+from buff.plotting.panels import shares
 from buff.plotting.style import unit_text
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -413,3 +413,52 @@ def test_a_missing_extra_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "mplhep", None)
     with pytest.raises(MissingExtraError, match=r"mplhep is not installed: pip install .*\[plot\]"):
         marginals(np.zeros((3, 1)), np.zeros((3, 1)))
+
+
+def test_several_models_stand_beside_the_truth_in_given_bins_and_names():
+    real, one, two = (jets(400, seed, shift) for seed, shift in ((0, 0.0), (1, 0.0), (2, 15.0)))
+    figure = marginals(
+        real,
+        one,
+        ["mass", "n"],
+        labels=("truth", "trees"),
+        others={"copula": two},
+        bins={"mass": [0, 100, 150, 300]},
+        names={"mass": "$m_J$"},
+        experiment="CMS Preliminary",
+    )
+    assert is_whole(figure)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[:3] == ["truth", "trees", "copula"]
+    upper, lower = figure.axes[:2]
+    assert lower.get_xlabel() == "$m_J$"
+    notes = [text.get_text() for text in upper.texts]
+    assert sum("chi" in note for note in notes) == 2
+    assert any("CMS" in note for note in notes)
+    mass = np.asarray(real["mass"])
+    heights = [patch.get_data().values for patch in upper.patches if hasattr(patch, "get_data")]
+    inside = np.histogram(mass, [0, 100, 150, 300])[0] / len(mass) / [100, 50, 150]
+    assert any(np.allclose(values[: len(inside)], inside) for values in heights if len(values) >= 3)
+
+
+def test_panels_for_each_label():
+    real, generated = jets(400, 0), jets(400, 1)
+    figure = marginals(real, generated, ["mass", "pt", "flavour"], by="flavour", real_weights=np.ones(400))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert sorted(set(titles)) == ["flavour = gluon", "flavour = quark", "flavour = top"]
+    assert len(titles) == 6
+    assert is_whole(figure)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bins": {"masss": 3}}, "bins names the unknown column 'masss'; the columns are mass, pt"),
+        ({"bins": {"mass": [3, 2]}}, "bins of 'mass' must be a number or rising edges"),
+        ({"names": {"x": "y"}}, "names names the unknown column 'x'"),
+        ({"by": "mass"}, "by='mass' has 400 values|by='mass' has 800 values"),
+    ],
+)
+def test_bad_bins_names_and_labels(options, message):
+    with pytest.raises(ValueError, match=message):
+        marginals(jets(400, 0), jets(400, 1), ["mass", "pt"], **options)

@@ -8,8 +8,8 @@ import pytest
 
 from buff.datasets import SignedWeights
 from buff.plotting import associations, corner, correlation_difference, marginals, observables
-from buff.plotting.marginals import shares
 from buff.plotting.pairs import Pair, _quantiles
+from buff.plotting.panels import shares
 
 pytest.importorskip("matplotlib")
 

@@ -27,6 +27,7 @@ def test_signatures_of_the_estimator():
     assert list(signature(buff.BUFF.sample).parameters) == [
         "self",
         "n_samples",
+        "given",
         "condition",
         "random_state",
         "first_event",

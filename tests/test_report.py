@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from buff.metrics import ClassifierTest, Estimate, report
+from buff.metrics import ClassifierTest, Estimate, Report, report
 from buff.metrics.layout import copies_verdict
 from buff.plotting import Quality, quality_against_nfe
 from buff.report import Cost, html_report
@@ -87,10 +87,29 @@ def test_everything_is_on_the_page_in_order(page):
     parsed = Page(page)
     assert parsed.open == []
     assert parsed.headings == [
-        *("Jets & <more>", "Quality", "Cost", "Columns", "Copies of training events"),
+        *("Jets & <more>", "Quality", "Cost", "Columns", "Categories and other columns", "Copies of training events"),
         *("Distributions", "Correlations", "Pairs", "Steps", "Schema", "Provenance"),
     ]
     assert "mass &lt;number&gt;" in page
+
+
+def test_categories_are_in_the_headline_and_in_a_table(tmp_path):
+    rng = np.random.default_rng(0)
+    sex = rng.choice(["f", "m"], 400)
+    real = {"sex": sex, "relationship": np.where(sex == "f", "wife", "husband"), "x": (sex == "f") + rng.normal(size=400)}
+    made = real | {"relationship": rng.permutation(real["relationship"])}
+    measured = report(real, made, classifiers=(), n_bootstrap=10)
+    assert measured.scores.association.value > 0.8
+    assert measured.scores.pairs[0].first == "sex"
+    assert measured.scores.pairs[0].second == "relationship"
+    assert Report.from_dict(measured.to_dict()).scores.pairs == measured.scores.pairs
+    html_report(measured, pa.table(real), pa.table(made), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "largest error of an association with a category" in text
+    assert "sex, relationship" in text
+    assert "Relations" in Page(text).headings
+    broken = next(row for table in Page(text).tables for row in table if row[0] == "sex determines relationship")
+    assert 40 < float(broken[-1].rstrip("%")) < 60
 
 
 def test_the_page_needs_nothing_else(page):
@@ -118,7 +137,7 @@ def test_numbers_stand_beside_their_floor(page, measured):
 
 
 def test_costs_and_columns_have_units(page, measured):
-    _, costs, columns, copies = Page(page).tables
+    _, costs, columns, _, copies = Page(page).tables
     assert costs[0] == ["", "training [s]", "sampling [µs an event]"]
     assert costs[1:] == [["buff", "12.3", "4.0"], ["shifted", "1,234.5", "2,000.0"]]
     assert columns[0][2:6] == ["real against real", "distance", "real against real", "separation power"]
@@ -139,7 +158,10 @@ def test_what_is_not_known_is_left_out(tmp_path):
     plain = report(events(0), events(1), classifiers=(), floor=False, n_bootstrap=5)
     html_report(plain, pa.table(events(0)), pa.table(events(1)), tmp_path / "page.html", columns=["mass"])
     parsed = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert parsed.headings == ["Generated against real events", "Quality", "Columns", "Distributions", "Provenance"]
+    assert parsed.headings == [
+        *("Generated against real events", "Quality", "Columns", "Categories and other columns"),
+        *("Distributions", "Provenance"),
+    ]
 
 
 def test_long_tables_are_thinned_with_their_weights(monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("torch", "torch") from error
 
+from buff_baselines.density import NeuralDensity
 from buff_baselines.distillation import distill
 from buff_baselines.estimators import NeuralDiffusion, NeuralFlow
 from buff_baselines.fields import BridgeSolver, TorchField
@@ -18,6 +19,7 @@ from buff_baselines.networks import make_network, parameter_count
 
 __all__ = [
     "BridgeSolver",
+    "NeuralDensity",
     "NeuralDiffusion",
     "NeuralFlow",
     "TorchField",

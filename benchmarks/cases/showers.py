@@ -32,7 +32,7 @@ JUDGE = "calo_photons_4.hdf5"
 NETWORK_INPUTS = ("low", "normalised", "high")
 OURS, FLAT = "ShowerBUFF", "flat trees (all voxels at once)"
 #: Showers of a toy generator to learn in the layouts of other detectors, and to ask for.
-TOYS = {"ds1-pions": (4000, 2000), "ds2": (1000, 1000)}
+TOYS = {"ds1-pions": (2000, 1000), "ds2": (400, 1000)}
 #: Classifier scores of published entries (C. Krause et al., 2024, arXiv:2410.21611, and the challenge's tables of
 #: results): area of its network on voxels and on high-level features, milliseconds of CPU a shower at batches of
 #: 10,000.
@@ -59,7 +59,7 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         generated, costs, model = _ours(train, judge, seed, bench)
         yield from _judged(judge, generated, _same_energies(train, judge, seed), seed, costs, bench)
         yield _left_out(train, judge, model, seed)
-        yield from compare_splits(*train, GEOMETRY, seed, 1000 if bench.quick else 20_000)
+        yield from compare_splits(*train, GEOMETRY, seed, 1000 if bench.quick else 10_000)
     yield _flat(train, judge, bench.seeds[0], bench)
     for geometry in TOYS:
         yield _toy(geometry, bench)

@@ -7,10 +7,11 @@ import numpy as np
 
 from buff.protocols import Array, Indices
 
-__all__ = ["UNKNOWN", "VALUE", "ScoreCells"]
+__all__ = ["UNKNOWN", "UNSEEN", "VALUE", "ScoreCells"]
 
-#: States of a cell that are no number of an atom: a value among values, and nothing that is known.
-VALUE, UNKNOWN = -1, -2
+#: States of a cell that are no number of an atom: a value among values, nothing that is known, and a whole number that
+#: the training did not have among its few.
+VALUE, UNKNOWN, UNSEEN = -1, -2, -3
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,8 @@ class ScoreCells:
         Normal scores of values among the values of their column: both ends of the ranks that they own, equal where a
         value hardly ever repeats.
     log_slope : float64 array of shape (n, d)
-        Logarithm of the derivative of these scores; of values that own ranks, minus that of the width they stand for.
+        Logarithm of the derivative of these scores; of values that own ranks, minus that of the width they stand for;
+        of those that were not seen, of their probability.
     """
 
     z: Array

@@ -46,6 +46,10 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE.html", help="Write a page with tables and plots.")
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column to predict by models trained on generated and on real events."),
+    ] = None,
     unit: Annotated[list[str] | None, typer.Option(metavar="NAME=UNIT", help="Units for the plots.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     max_rows: MaxRows = None,
@@ -69,6 +73,7 @@ def evaluate(
     Examples:
       buff evaluate test.parquet generated.parquet
       buff evaluate test.parquet generated.parquet --train train.parquet --report quality.html
+      buff evaluate test.parquet generated.parquet --train train.parquet --target flavour
       buff evaluate test.csv generated.csv --columns mass,pt --unit mass=GeV,pt=GeV --json quality.json
       buff evaluate test.hdf5 generated.hdf5 --jets --report jets.html
       buff evaluate test.hdf5 generated.hdf5 --showers ds1-photons --train train.hdf5 --report showers.html
@@ -104,7 +109,8 @@ def evaluate(
         sizes = " and ".join(f"{table.num_rows:,}" for table in (tables["real"], tables["generated"]))
         typer.echo(f"comparing {sizes} events; classifiers take a minute or two", err=True)
     measured = measure(**tables, real_weights=weights, random_state=seed)
-    typer.echo("\n\n".join(part for part in (str(measured), notice) if part))
+    use = None if target is None else _use(tables, target, weights, seed)
+    typer.echo("\n\n".join(part for part in (str(measured), use and f"predicting {target}: {use}", notice) if part))
     if json is not None:
         measured.save(json)
     if report is not None:
@@ -118,8 +124,26 @@ def evaluate(
             title=title or f"{generated.name} against {real.name}",
             units=units_of(tables["real"]) | units,
             real_weights=weights,
+            use=use and (str(target), use),
             provenance=_provenance(paths, seed),
         )
+
+
+def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int) -> Any:
+    """Scores on real events of models trained on generated and on real ones: on half of them, where no others are."""
+    import numpy as np
+
+    from buff.metrics import utility
+
+    real, train = tables["real"], tables.get("train")
+    if target not in real.column_names:
+        raise ValueError(f"--target {target}: no such column is compared; they are {' '.join(real.column_names)}")
+    if train is not None:
+        return utility(train, tables["generated"], real, target, test_weights=weights, random_state=seed)
+    first = np.random.default_rng(seed).permutation(real.num_rows) < real.num_rows // 2
+    halves = [real.filter(first), real.filter(~first)]
+    parts = {} if weights is None else {"train_weights": weights[first], "test_weights": weights[~first]}
+    return utility(halves[0], tables["generated"], halves[1], target, **parts, random_state=seed)
 
 
 def _provenance(paths: Mapping[str, Path], seed: int) -> dict[str, str]:

@@ -230,12 +230,13 @@ def _read(
     text: Any,
 ) -> _Training:
     from buff.io import column_names, read_table
+    from buff.io.reading import left_out
 
     conditions = listed(condition) or []
     aside = [*conditions, *([weight_column] if weight_column else [])]
     names = column_names(path, options=text)
     out = listed(exclude) or []
-    unknown = [name for name in out if name not in names]
+    unknown = [name for name in out if name not in names and name not in left_out(path, options=text)]
     if unknown:
         raise ValueError(f"{path}: --exclude {unknown[0]}: no such column; it has {' '.join(names)}")
     chosen = [name for name in listed(columns) or names if name not in (*aside, *out)]

@@ -10,7 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from buff.cli.jets import sample_jets
-from buff.cli.options import Jets, Jobs, Quiet, Seed, existing
+from buff.cli.options import (
+    Comment,
+    Decimal,
+    Encoding,
+    Header,
+    Jets,
+    Jobs,
+    NaValues,
+    Quiet,
+    Seed,
+    Separator,
+    Thousands,
+    existing,
+    text_options,
+)
 from buff.cli.showers import sample_showers
 
 __all__ = ["sample"]
@@ -48,6 +62,13 @@ def sample(
         str | None,
         typer.Option(metavar="ENERGIES", help="Showers: an .hdf5 file with incident_energies, or MeV by commas."),
     ] = None,
+    sep: Separator = None,
+    decimal: Decimal = None,
+    thousands: Thousands = None,
+    encoding: Encoding = None,
+    comment: Comment = None,
+    na_values: NaValues = None,
+    header: Header = None,
 ) -> None:
     """Generate events into a file.
 
@@ -82,7 +103,8 @@ def sample(
     if jets:
         sample_jets(generator, output, number, condition, given, state, first_event)
         return
-    given_conditions = _Conditions(condition, _names(generator, condition), _fixed(generator, given))
+    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
+    given_conditions = _Conditions(condition, _names(generator, condition, text), _fixed(generator, given), text)
     pieces = _generated(generator, _chunks(number, chunk, given_conditions), state, first_event)
     with TableWriter(output) as out:
         first = next(pieces)  # what is wrong shows before there is a bar
@@ -102,16 +124,18 @@ class _Conditions:
     path: Path | None
     columns: list[str] | None
     fixed: Any
+    text: Any
 
 
-def _names(generator: Any, path: Path | None) -> list[str] | None:
+def _names(generator: Any, path: Path | None, text: Any) -> list[str] | None:
     """The columns of the conditions; None if the table has none of these, and the model may take them by position."""
     from buff.io import column_names
 
     if path is None or generator.condition_schema_ is None:
         return None
     names = [column.name for column in generator.condition_schema_]
-    return names if set(names) & set(column_names(path)) else None
+    known = set(names) & set(column_names(path, options=text))
+    return [name for name in names if name in known] or None
 
 
 def _generated(
@@ -136,7 +160,7 @@ def _chunks(number: int | None, chunk: int, given: _Conditions) -> Iterator[tupl
         yield from ((start, given.fixed, min(chunk, total - start)) for start in range(0, total, chunk))
         return
     start = 0
-    for table in iter_table(path, chunk, given.columns):
+    for table in iter_table(path, chunk, given.columns, options=given.text):
         head = table.slice(0, table.num_rows if number is None else max(number - start, 0))
         if head.num_rows:
             yield start, head, 1

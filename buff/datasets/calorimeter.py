@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from buff import physics
 from buff.datasets.hdf5 import read_hdf5, write_hdf5
+from buff.datasets.shapes import ShortRepr
 from buff.physics import Layer
 
 __all__ = [
@@ -39,8 +40,8 @@ GEOMETRIES = {g.n_voxels: g.layers for g in physics.GEOMETRIES.values()}
 _SHOWERS = Path(__file__).parent / "data" / "showers.npz"
 
 
-@dataclass(frozen=True, eq=False)
-class Showers:
+@dataclass(frozen=True, eq=False, repr=False)
+class Showers(ShortRepr):
     """Energies in the voxels of a calorimeter.
 
     Attributes

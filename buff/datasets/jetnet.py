@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from buff.datasets.hdf5 import read_hdf5
 from buff.datasets.jets import CLASSES, class_names
+from buff.datasets.shapes import ShortRepr
 from buff.datasets.table import Column, Table
 from buff.errors import MissingExtraError
 
@@ -28,8 +29,8 @@ EVENT = Column("event", "1", "integer", "number of the collision")
 MAX_PARTICLES = 150
 
 
-@dataclass(frozen=True, eq=False)
-class JetClouds:
+@dataclass(frozen=True, eq=False, repr=False)
+class JetClouds(ShortRepr):
     """Particles of jets, and the jets.
 
     Attributes

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from buff.datasets.gaussians import Floats, GaussianMixture, checked_points, log_normal
+from buff.datasets.shapes import ShortRepr
 
 __all__ = [
     "GaussianPosterior",
@@ -29,16 +30,16 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class SmearedSample:
+@dataclass(frozen=True, eq=False, repr=False)
+class SmearedSample(ShortRepr):
     """Truth and reco of the same events, both of shape (n, d)."""
 
     truth: Floats
     reco: Floats
 
 
-@dataclass(frozen=True, eq=False)
-class GaussianPosterior:
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianPosterior(ShortRepr):
     """p(truth | reco) of n measured events: a mixture of k normal distributions each.
 
     Attributes
@@ -82,8 +83,8 @@ class GaussianPosterior:
         return np.asarray(self.means[np.arange(n)[:, None], k] + np.einsum("nsij,nsj->nsi", root[k], z))
 
 
-@dataclass(frozen=True, eq=False)
-class SmearedMixture:
+@dataclass(frozen=True, eq=False, repr=False)
+class SmearedMixture(ShortRepr):
     """Truth from a mixture of normal distributions, seen through a linear response with normal noise.
 
     ``dataclasses.replace(problem, prior=...)`` is the same detector with another truth.
@@ -178,8 +179,8 @@ def _mixture(
     return GaussianMixture(np.array(weights), np.array(means), np.array(covariances))
 
 
-@dataclass(frozen=True, eq=False)
-class SignedEvents:
+@dataclass(frozen=True, eq=False, repr=False)
+class SignedEvents(ShortRepr):
     """Events x of shape (n, 2) and their weights, +1 or -1, of shape (n,)."""
 
     x: Floats

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from buff.datasets.shapes import ShortRepr
 from buff.datasets.table import Column, Table
 
 __all__ = ["OMNIFOLD_OBSERVABLES", "PairedEvents", "load_omnifold", "load_zjets"]
@@ -34,8 +35,8 @@ FLAGS = {"truth": ("pass_truth", "pass_gen"), "reco": ("pass_reco", "pass_sim")}
 WEIGHTS = ("weight", "weights")
 
 
-@dataclass(frozen=True, eq=False)
-class PairedEvents:
+@dataclass(frozen=True, eq=False, repr=False)
+class PairedEvents(ShortRepr):
     """Events at truth and detector level, row by row.
 
     Attributes

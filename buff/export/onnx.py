@@ -16,6 +16,7 @@ from buff.export.onnx_posterior import posterior_scores
 from buff.export.onnx_relations import restored_columns
 from buff.export.packed import coded_levels
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
+from buff.flows.request import FARTHEST
 from buff.protocols import Numbers
 from buff.transforms import ConditionEncoder
 from buff.transforms.encoders import NumberEncoder
@@ -109,9 +110,14 @@ class _Noises:
 
 
 def _scores(graph: Graph, model: Learned, noises: _Noises, condition: str | None, source: str | None = None) -> str:
+    precision: np.dtype[Any]
     if not isinstance(model, PatternedFlow):
-        return flow_scores(graph, model, noises.of(model.n_dims), condition, source)
-    return patterned_scores(graph, model, noises.of(model.flow.n_dims), noises.pattern(), condition)
+        scores, precision = flow_scores(graph, model, noises.of(model.n_dims), condition, source), np.dtype("f4")
+    else:
+        scores = patterned_scores(graph, model, noises.of(model.flow.n_dims), noises.pattern(), condition)
+        precision = np.dtype("f8")
+    ends = (graph.constant(precision.type(end)) for end in (-FARTHEST, FARTHEST))
+    return graph.op("Clip", scores, *ends)
 
 
 def _width(models: Sequence[Learned]) -> int:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import LokyBackend, get_active_backend
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -285,7 +286,10 @@ def _cache(
 def _run(jobs: list[Any], n_workers: int, device: str) -> Iterator[Fitted]:
     if device == "cuda" or n_workers == 1 or len(jobs) < 2:  # one context serves all nodes of a GPU
         return (_fit_one(*job) for job in jobs)
-    results = Parallel(n_workers, return_as="generator_unordered")(
+    # from their start on: a worker that is still importing when its parent is killed would wait for minutes
+    own = isinstance(get_active_backend()[0], LokyBackend)
+    watched = {"initializer": _end_with, "initargs": (os.getpid(),)} if own else {}
+    results = Parallel(n_workers, return_as="generator_unordered", **watched)(
         delayed(_fit_apart)(os.getpid(), *job) for job in jobs
     )
     return results  # type: ignore[no-any-return]
@@ -302,7 +306,6 @@ def _fit_apart(parent: int, i: int, task: tuple[Any, ...], cache: NodeCache | No
     if os.getpid() != parent:
         # a process that so much as looks at a GPU reserves memory there
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        _end_with(os.getppid())
     with threadpool_limits(1):
         return _fit_one(i, task, cache)
 

@@ -1,5 +1,6 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,21 +13,23 @@ from scipy.special import ndtr
 
 from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices
-from buff.randomness import EventNoise, SharedWords
+from buff.randomness import EventNoise, SharedWords, is_scattered
 
-__all__ = ["SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
+__all__ = ["FARTHEST", "SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
 
 T = TypeVar("T")
 
 #: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition, the
 #: place of its values inside the ranks that they own.
 _START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
+#: Events are counted by 64 bits.
+_LAST_EVENT = 2**62
 #: Events a batch: their states and leaves stay in the cache.
 _BATCH = 8192
 #: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
 _VALUE = 16
 #: A normal score lies farther out with a probability of 1e-15.
-_FARTHEST = np.float32(8)
+FARTHEST = np.float32(8)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class SampleRequest:
         Threads; None is 1, -1 all cores.
     stream : int
         First stream of the events' random numbers; models that share events take streams that are far apart.
-    chosen : array of n rising integers, optional
+    chosen : array of n integers, optional
         Only these events, counted from the first; see :meth:`choose`.
     words : SharedWords, optional
         What requests for parts of the same events share; see :meth:`split`.
@@ -85,7 +88,8 @@ class SampleRequest:
 
     def __post_init__(self) -> None:
         check_whole("n", self.n, 0)
-        check_whole("first_event", self.first_event, 0)
+        if check_whole("first_event", self.first_event, 0) > _LAST_EVENT:
+            raise ValueError(f"first_event must be at most 2^62, found {self.first_event}")
         if self.batch_size is not None:
             check_whole("batch_size", self.batch_size, 1)
         check_jobs(self.n_jobs)
@@ -106,7 +110,9 @@ class SampleRequest:
 
     def split(self, groups: Sequence[Indices]) -> list["SampleRequest"]:
         """Groups of the events, each as :meth:`choose` gives it; random words are generated once for all groups."""
-        words = SharedWords(self.n if self.chosen is None else int(self.chosen.max(initial=-1)) + 1)
+        words = None
+        if self.chosen is None or not is_scattered(self.chosen):
+            words = SharedWords(self.n if self.chosen is None else int(self.chosen.max(initial=-1)) + 1)
         return [self.choose(rows, words) for rows in groups]
 
     def batch(self, start: int, n: int) -> "SampleRequest":
@@ -119,11 +125,11 @@ class SampleRequest:
 
     def within(self, scores: Array) -> Array:
         """Normal scores (n, d) cut to [-8, 8], beyond which no event of any sample lies; those that did are counted."""
-        beyond = abs(scores) > _FARTHEST
+        beyond = abs(scores) > FARTHEST
         if not beyond.any():
             return scores
         self.clipped.append(int(np.count_nonzero(beyond.any(axis=1))))
-        return np.clip(scores, -_FARTHEST, _FARTHEST)
+        return np.clip(scores, -FARTHEST, FARTHEST)
 
     def tell_clipped(self) -> int:
         """Number of events that :meth:`within` has cut, of which the user is warned."""
@@ -132,7 +138,7 @@ class SampleRequest:
             warnings.warn(
                 f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
                 "not to be trusted there; take more n_steps, or conditions like those of the training",
-                stacklevel=5,
+                stacklevel=_user_level(),
             )
         return n
 
@@ -146,6 +152,14 @@ class SampleRequest:
         # trees release the interpreter's lock while they predict, so threads are enough
         run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+def _user_level() -> int:
+    """``stacklevel`` of the first caller outside of buff and scikit-learn: samples are asked for at many depths."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("buff", "sklearn"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 class ScoreModel(Protocol):
@@ -169,9 +183,9 @@ def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:
     return EventNoise(seed, first_event, _CONDITION).normal(n, d)
 
 
-def dequantization_noise(seed: int, first_event: int, n: int, d: int) -> Array:
+def dequantization_noise(events: EventNoise, n: int, d: int) -> Array:
     """Where the values of events lie inside the ranks that they own, uniform in (0, 1), of shape (n, d)."""
-    return ndtr(EventNoise(seed, first_event, _DEQUANTIZATION).normal(n, d))
+    return ndtr(replace(events, stream=_DEQUANTIZATION).normal(n, d))
 
 
 def _rows(part: Array | None, start: int, n: int) -> Array | None:

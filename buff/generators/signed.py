@@ -1,13 +1,19 @@
 """Event weights of both signs at the door of a generator."""
 
 import sys
+import warnings
 from typing import Any
 
-from buff.protocols import ConditionLike, TableLike, WeightsLike
+import numpy as np
+
+from buff.protocols import ConditionLike, TableLike, Values, WeightsLike
 from buff.transforms.transformer import finite_weights
 from buff.weights import positive_weights
 
 __all__ = ["resolve_negative_weights"]
+
+#: Weights are extreme where rows count like less than this share of them; of fewer rows nothing is said.
+_EFFECTIVE_SHARE, _FEWEST_ROWS = 0.05, 200
 
 
 def resolve_negative_weights(
@@ -31,6 +37,7 @@ def resolve_negative_weights(
     weights = finite_weights(sample_weight)
     negative = weights < 0
     if not negative.any():
+        _warn_of_few(weights)
         return sample_weight
     if policy == "error":
         raise ValueError(
@@ -41,3 +48,18 @@ def resolve_negative_weights(
     if verbose:
         print(f"weights: {result}", file=sys.stderr)
     return result.values
+
+
+def _warn_of_few(weights: Values) -> None:
+    """Tell the effective number of rows, (sum w)^2 / sum w^2, where a few weights outweigh all others."""
+    if weights.ndim != 1 or len(weights) < _FEWEST_ROWS or not weights.any():
+        return
+    w = weights / weights.max()
+    effective = w.sum() ** 2 / np.sum(w**2)
+    if effective < _EFFECTIVE_SHARE * len(w):
+        heavy = np.sort(w)[-max(1, len(w) // 100) :].sum() / w.sum()
+        warnings.warn(
+            f"sample_weight: {len(w):,} rows count like {effective:,.0f} of equal weight, and the heaviest 1 % have "
+            f"{heavy:.0%} of it all: what is learned scatters like a sample of that size; check or cap the weights",
+            stacklevel=6,
+        )

@@ -13,7 +13,7 @@ from buff.io.formats import format_of, naming
 from buff.io.tables import rechunk
 from buff.io.text_layout import TextOptions
 
-__all__ = ["column_names", "iter_table", "read_table"]
+__all__ = ["column_names", "iter_table", "left_out", "read_table"]
 
 
 def read_table(
@@ -104,6 +104,11 @@ def column_names(path: str | PathLike[str], *, options: TextOptions | None = Non
         As in :func:`read_table`.
     """
     return _listed(path, options)[0]
+
+
+def left_out(path: str | PathLike[str], *, options: TextOptions | None = None) -> dict[str, str]:
+    """Columns of a file that are not read, such as jagged branches, and why."""
+    return _listed(path, options)[1]
 
 
 def _listed(path: str | PathLike[str], options: TextOptions | None) -> tuple[list[str], dict[str, str]]:

@@ -19,6 +19,8 @@ from buff.tables import Schema
 
 __all__ = ["Scores", "Utility", "utility"]
 
+#: Whole numbers of so many values are classes.
+_MOST_CLASSES = 10
 #: (truth, prediction, weights) -> score
 _Score = Callable[[Any, Rows, Rows], float]
 
@@ -70,7 +72,7 @@ def utility(
     synthetic: TableLike,
     test_real: TableLike,
     target: str | int,
-    task: Literal["classification", "regression"],
+    task: Literal["classification", "regression"] | None = None,
     *,
     columns: Sequence[str] | None = None,
     schema: Schema | Mapping[str, Any] | None = None,
@@ -89,8 +91,9 @@ def utility(
         missing.
     target : str or int
         Name or number of the column to predict.
-    task : {"classification", "regression"}
-        Whether the target is a class or a number.
+    task : {"classification", "regression"}, optional
+        Whether the target is a class or a number; unless told, labels and whole numbers of ten values or fewer are
+        classes.
     columns : sequence of str, optional
         Names of an array's columns.
     schema : Schema or mapping from column name to a kind, optional
@@ -125,11 +128,12 @@ def utility(
     >>> scores.synthetic.r2.value > 0.95
     True
     """
-    if task not in ("classification", "regression"):
+    if task not in ("classification", "regression", None):
         raise ValueError(f"task must be one of classification, regression; found {task!r}")
     tables = {"train_real": train_real, "synthetic": synthetic, "test_real": test_real}
     train, fake, test = read_tables(tables, columns, schema)
     column = _target_column(train, target)
+    task = task or _task_of(train, column)
     for name, table in zip(tables, (train, fake, test), strict=True):
         _check_target(table, column, task, name)
     w = as_weights(test_weights, len(test.values), "test_weights", signed=False)
@@ -148,6 +152,12 @@ def _target_column(table: NumericTable, target: str | int) -> int:
     if isinstance(target, int) and -len(table.names) <= target < len(table.names):
         return target % len(table.names)
     raise ValueError(f"target must name or number a column ({', '.join(table.names)}); found {target!r}")
+
+
+def _task_of(table: NumericTable, column: int) -> Literal["classification", "regression"]:
+    y = table.values[:, column]
+    few = table.kinds[column] == "integer" and len(np.unique(y)) <= _MOST_CLASSES
+    return "classification" if column in table.categorical or few else "regression"
 
 
 def _check_target(table: NumericTable, column: int, task: str, name: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,13 +111,15 @@ def _shrink(n: int, m: int, a: int, b: int) -> float:
 
 def _mean_scores(repeats: Sequence[TableScores], shrink: float, shrink_sliced: float) -> TableScores:
     columns = zip(*(scores.columns for scores in repeats), strict=True)
+    tests: dict[str, Any] = {name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES}
     return TableScores(
         tuple(_mean_column(column, shrink) for column in columns),
         _mean([scores.wasserstein for scores in repeats], shrink),
         _mean([scores.variation for scores in repeats], shrink),
         _mean([scores.sliced for scores in repeats], shrink_sliced) or repeats[0].sliced,
         _mean([scores.correlation for scores in repeats], shrink),
-        **{name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES},
+        association=_mean([scores.association for scores in repeats], shrink_sliced),
+        **tests,
     )
 
 

@@ -16,7 +16,7 @@ from buff.metrics.neighbours import Memorisation
 if TYPE_CHECKING:
     from buff.metrics.record import Report
 
-__all__ = ["Verdict", "as_html", "as_text", "copies_verdict"]
+__all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict"]
 
 _Row = tuple[str, ...]
 
@@ -71,6 +71,11 @@ def as_html(report: Report) -> str:
     return "".join([f"<p>{escape(_title(report))}</p>", whole, copies, columns])
 
 
+def as_latex(report: Report) -> str:
+    """The same two tables as tabular environments."""
+    return "\n\n".join(_latex(list(rows)) for rows in (_summary(report), _columns(report)))
+
+
 def _title(report: Report) -> str:
     return f"{report.n_generated} generated against {report.n_real} real rows"
 
@@ -92,6 +97,7 @@ def _summary(report: Report) -> Iterator[_Row]:
         ("mean TV of categories", "variation"),
         ("sliced W1", "sliced"),
         ("largest correlation error", "correlation"),
+        ("largest error, category with a column", "association"),
     ):
         value = getattr(scores, attribute)
         if value is not None:
@@ -154,3 +160,17 @@ def _html(rows: list[_Row]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _latex(rows: list[_Row]) -> str:
+    head, *body = (" & ".join(map(_tex, row)) + r" \\" for row in rows)
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}", r"\hline", head, r"\hline", *body, r"\hline"]
+    return "\n".join([*lines, r"\end{tabular}"])
+
+
+def _tex(text: str) -> str:
+    """Text with LaTeX's own characters taken literally."""
+    own: dict[str, str | int | None] = {c: rf"\{c}" for c in "&%$#_{}"}
+    own |= {"\\": r"\textbackslash{}", "~": r"\~{}", "^": r"\^{}"}
+    own |= {"±": r"$\pm$", "<": "$<$", ">": "$>$"}
+    return text.translate(str.maketrans(own))

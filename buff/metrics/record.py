@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import isnan, nan
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from buff.errors import ArchiveError
+from buff.errors import ArchiveError, MissingExtraError
+from buff.metrics.associations import PairScore
 from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
-from buff.metrics.layout import as_html, as_text
+from buff.metrics.layout import as_html, as_latex, as_text
 from buff.metrics.neighbours import Memorisation
 from buff.metrics.scores import JUDGES, ColumnScore, TableScores
 
@@ -49,6 +50,30 @@ class Report:
 
     def _repr_html_(self) -> str:
         return as_html(self)
+
+    def to_latex(self) -> str:
+        """The tables that are printed, as two ``tabular`` environments."""
+        return as_latex(self)
+
+    def to_pandas(self) -> Any:
+        """All numbers in a long data frame, with those of real rows against real rows beside them.
+
+        Columns are ``level`` ("table", "column" or "pair"), ``name``, ``metric``, ``value``, ``error``, ``floor`` and
+        ``floor_error``.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("pandas", "test") from error
+        floors = {} if self.floor is None else dict(_numbered(self.floor))
+        numbers = [(key, number, floors.get(key, Estimate(nan, nan))) for key, number in _numbered(self.scores)]
+        rows = [(*key, number.value, number.error, low.value, low.error) for key, number, low in numbers]
+        return pd.DataFrame(rows, columns=["level", "name", "metric", "value", "error", "floor", "floor_error"])
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dictionaries of numbers and names, None for what is not defined."""
@@ -93,6 +118,23 @@ class Report:
             raise ArchiveError(f"{path} is not a buff report, or is cut short: {error}") from error
 
 
+def _numbered(scores: TableScores) -> Iterator[tuple[tuple[str, str, str], Estimate]]:
+    """Every number with its level, name and metric."""
+    for metric in ("wasserstein", "variation", "sliced", "correlation", "association", *JUDGES):
+        value = getattr(scores, metric)
+        if value is not None:
+            yield ("table", "", metric), Estimate(value.value, value.error)
+    for column in scores.columns:
+        distance = "wasserstein" if not isnan(column.outside) else "variation"
+        suffix = ", missing" if column.kind == "missing" else ""
+        yield ("column", column.name + suffix, distance), column.distance
+        if not isnan(column.separation.value):
+            yield ("column", column.name, "separation"), column.separation
+            yield ("column", column.name, "outside"), Estimate(column.outside, nan)
+    for pair in scores.pairs:
+        yield ("pair", f"{pair.first}, {pair.second}", "association"), pair.difference
+
+
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(entry) for key, entry in value.items()}
@@ -130,13 +172,21 @@ def _column(record: Mapping[str, Any]) -> ColumnScore:
     return ColumnScore(record["name"], record["kind"], *distances, _number(record["outside"]))
 
 
+def _pair(record: Mapping[str, Any]) -> PairScore:
+    numbers = (_number(record[key]) for key in ("real", "generated", "error"))
+    return PairScore(record["first"], record["second"], *numbers)
+
+
 def _scores(record: Mapping[str, Any]) -> TableScores:
+    pairs = record.get("pairs", ())  # reports of 0.1.0 have none
     return TableScores(
         tuple(_column(column) for column in record["columns"]),
         _optional(record["wasserstein"]),
         _optional(record["variation"]),
         _estimate(record["sliced"]),
         _optional(record["correlation"]),
+        association=_optional(record.get("association")),
+        pairs=tuple(_pair(pair) for pair in pairs),
         **{name: _test(record.get(name)) for name in JUDGES},
     )
 

@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from buff.metrics.associations import PairScore, association_scores
 from buff.metrics.classifier import ClassifierTest, c2st
 from buff.metrics.columns import NumericTable
 from buff.metrics.correlations import correlation_distance
@@ -76,6 +77,10 @@ class TableScores:
         Sliced Wasserstein distance of all columns, categories and missing values as indicators.
     correlation : Estimate or None
         Largest difference between Pearson correlations of numeric columns and of missing values.
+    association : Estimate or None
+        Largest difference between associations of a category with another column, the first of ``pairs``.
+    pairs : tuple of PairScore
+        Associations of categories with other columns, the largest difference first.
     trees, mlp : ClassifierTest or None
         Classifier two-sample tests.
     trees_principal, mlp_principal : ClassifierTest or None
@@ -92,6 +97,8 @@ class TableScores:
     mlp: ClassifierTest | None
     trees_principal: ClassifierTest | None = None
     mlp_principal: ClassifierTest | None = None
+    association: Estimate | None = None
+    pairs: tuple[PairScore, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,12 +186,15 @@ def score_tables(
     distances = [pair.replicas(w_b, v_b) for pair in pairs]
     of_number = np.array([pair.is_number for pair in pairs])
     tests = {name: _test(real, generated, name, scoring, rng) for name in scoring.classifiers}
+    associations = _associations(real, generated, scoring, seed)
     return TableScores(
         tuple(p.score(d, w, v, scoring.n_bootstrap, seed) for p, d in zip(pairs, distances, strict=True)),
         _mean(np.array(distances)[of_number]),
         _mean(np.array(distances)[~of_number]),
         _sliced(real, generated, scoring, rng),
         _correlation(real, generated, scoring, seed),
+        association=_largest(associations),
+        pairs=associations,
         **{name: tests.get(name) for name in JUDGES},
     )
 
@@ -282,6 +292,21 @@ def _correlation(
         n_bootstrap=scoring.n_bootstrap,
         random_state=seed,
     )
+
+
+def _associations(
+    real: WeightedTable, generated: WeightedTable, scoring: Scoring, seed: int
+) -> tuple[PairScore, ...]:
+    if not real.columns.categorical:
+        return ()
+    rng = np.random.default_rng(seed)
+    thinned = (table.thinned(scoring.max_rows, rng) for table in (real, generated))
+    samples = [(table.columns.values, table.weights) for table in thinned]
+    return association_scores(real.columns.names, real.columns.categorical, *samples)
+
+
+def _largest(pairs: tuple[PairScore, ...]) -> Estimate | None:
+    return Estimate(abs(pairs[0].difference.value), pairs[0].error) if pairs else None
 
 
 def _test(

@@ -38,6 +38,8 @@ class Observable:
         Names of the categories, the most frequent first; empty for numbers and dates.
     calendar : bool
         Whether the values are dates.
+    others : tuple of arrays
+        Values of further samples.
     """
 
     name: str
@@ -47,6 +49,12 @@ class Observable:
     generated: Values
     categories: tuple[str, ...] = ()
     calendar: bool = False
+    others: tuple[Values, ...] = ()
+
+    @property
+    def samples(self) -> tuple[Values, ...]:
+        """Values of all samples, the real one first."""
+        return (self.real, self.generated, *self.others)
 
     @property
     def label(self) -> str:
@@ -95,6 +103,7 @@ def observables(
     columns: Sequence[str] | None = None,
     units: Mapping[str, str] | None = None,
     schema: Schema | Mapping[str, Any] | None = None,
+    others: Mapping[str, Any] | None = None,
 ) -> list[Observable]:
     """The columns that two tables share, ready to be drawn.
 
@@ -107,7 +116,9 @@ def observables(
     units : mapping from name to unit, optional
         Units; tables that carry their own need none.
     schema : Schema or mapping from column name to a kind, optional
-        Kinds that are known, such as ``schema_`` of a model; others are inferred from both tables together.
+        Kinds that are known, such as ``schema_`` of a model; others are inferred from all tables together.
+    others : mapping from name to table, optional
+        Further samples of the same columns.
 
     Raises
     ------
@@ -121,9 +132,12 @@ def observables(
     >>> pt.label, pt.kind, n.label, n.kind
     ('pt [GeV]', 'continuous', 'n', 'integer')
     """
-    alike = read_alike({"real": real, "generated": generated}, columns, schema, shared=True, finite=False)
-    found = [table.template.units for table in alike.tables.values()]
-    known = {**found[1], **found[0], **(units or {})}
+    tables = {"real": real, "generated": generated, **(others or {})}
+    alike = read_alike(tables, columns, schema, shared=True, finite=False)
+    known: dict[str, str] = {}
+    for table in reversed(alike.tables.values()):
+        known |= table.template.units
+    known |= units or {}
     return [_observable(alike, j, known.get(name, "")) for j, name in enumerate(alike.names)]
 
 
@@ -134,12 +148,12 @@ def _observable(alike: AlikeTables, j: int, unit: str) -> Observable:
         return _categories(name, kind, parts)
     if parts[0].dtype.kind == "M":
         days, calendar = [_seconds(part) / 86_400 for part in parts], True
-        return Observable(name, unit, kind, days[0], days[1], calendar=calendar)
+        return Observable(name, unit, kind, days[0], days[1], calendar=calendar, others=tuple(days[2:]))
     if parts[0].dtype.kind == "m":
         seconds = [_seconds(part) for part in parts]
-        return Observable(name, unit or "s", kind, seconds[0], seconds[1])
-    real, generated = (np.asarray(part, dtype=np.float64) for part in parts)
-    return Observable(name, unit, kind, real, generated)
+        return Observable(name, unit or "s", kind, seconds[0], seconds[1], others=tuple(seconds[2:]))
+    real, generated, *others = (np.asarray(part, dtype=np.float64) for part in parts)
+    return Observable(name, unit, kind, real, generated, others=tuple(others))
 
 
 def _categories(name: str, kind: str, parts: Sequence[Any]) -> Observable:
@@ -155,7 +169,7 @@ def _categories(name: str, kind: str, parts: Sequence[Any]) -> Observable:
         np.array([position.get(text, len(shown) - 1.0) for text in words])[codes]
         for words, (_, codes) in zip(texts, found, strict=True)
     ]
-    return Observable(name, "", kind, columns[0], columns[1], tuple(shown))
+    return Observable(name, "", kind, columns[0], columns[1], tuple(shown), others=tuple(columns[2:]))
 
 
 def _text(level: Any) -> str:

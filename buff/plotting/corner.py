@@ -9,8 +9,9 @@ import numpy.typing as npt
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.correlations import associations
-from buff.plotting.marginals import axis_label, name_ticks, shares, shortened
+from buff.plotting.marginals import axis_label, name_ticks, shortened
 from buff.plotting.pairs import Pair, draw_bars, draw_contours, draw_squares, level_of
+from buff.plotting.panels import shares
 from buff.plotting.style import GENERATED, REAL, drawing, new_figure, two_digits
 from buff.protocols import TableLike
 from buff.tables import Schema

@@ -1,12 +1,12 @@
 """How columns hang together, and where the generated ones do so differently."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from buff.metrics.associations import association_matrix
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.style import drawing, label_text, new_figure, two_digits
@@ -26,10 +26,7 @@ def associations(
 ) -> tuple[Values, Values]:
     """Association of every pair of columns, in the real and in the generated sample.
 
-    Two numbers: Pearson's correlation in [-1, 1]. A category and a number: the correlation ratio
-    sqrt(Var E[x | c] / Var x) in [0, 1] (K. Pearson, 1905). Two categories: V in [0, 1] (H. Cramér, 1946).
-    Rows in which either is missing are left out; a column that is constant, or to which weights of both signs give no
-    positive variance, has association 0.
+    See :func:`buff.metrics.associations.association_matrix`.
 
     Parameters
     ----------
@@ -54,54 +51,8 @@ def associations(
     w = as_weights(real_weights, len(drawn[0].real), "real_weights")
     v = as_weights(generated_weights, len(drawn[0].generated), "generated_weights")
     grouped = [o.is_category for o in drawn]
-    return _matrix([o.real for o in drawn], w, grouped), _matrix([o.generated for o in drawn], v, grouped)
-
-
-def _matrix(values: Sequence[Values], w: Values, grouped: Sequence[bool]) -> Values:
-    matrix = np.eye(len(values))
-    for i, j in combinations(range(len(values)), 2):
-        known = np.isfinite(values[i]) & np.isfinite(values[j])
-        x, y = values[i][known], values[j][known]
-        matrix[i, j] = matrix[j, i] = _association(x, y, grouped[i], grouped[j], w[known])
-    return matrix
-
-
-def _association(x: Values, y: Values, x_grouped: bool, y_grouped: bool, w: Values) -> float:
-    if not w.sum() > 0 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return 0.0
-    if x_grouped and y_grouped:
-        return _cramer(x, y, w)
-    if x_grouped:
-        return _ratio(x, y, w)
-    if y_grouped:
-        return _ratio(y, x, w)
-    dx, dy = _centred(x, w), _centred(y, w)
-    variances = np.sum(w * dx**2), np.sum(w * dy**2)
-    return float(np.sum(w * dx * dy) / np.sqrt(variances[0] * variances[1])) if min(variances) > 0 else 0.0
-
-
-def _centred(x: Values, w: Values) -> Values:
-    """Deviations from the mean in units of the largest value, whose squares do not overflow."""
-    x = x / np.abs(x).max()
-    deviations: Values = x - np.average(x, weights=w)
-    return deviations
-
-
-def _ratio(groups: Values, x: Values, w: Values) -> float:
-    codes, dx = groups.astype(int), _centred(x, w)
-    size, total = np.bincount(codes, w), np.bincount(codes, w * dx)
-    between = np.sum(np.divide(total**2, size, out=np.zeros_like(total), where=size != 0))
-    variance = np.sum(w * dx**2)
-    return float(np.sqrt(between / variance)) if between > 0 and variance > 0 else 0.0
-
-
-def _cramer(x: Values, y: Values, w: Values) -> float:
-    codes = [np.unique(values, return_inverse=True)[1] for values in (x, y)]
-    table = np.zeros((codes[0].max() + 1, codes[1].max() + 1))
-    np.add.at(table, (codes[0], codes[1]), w / w.sum())
-    expected = np.outer(table.sum(1), table.sum(0))
-    parts = np.divide((table - expected) ** 2, expected, out=np.zeros_like(table), where=expected != 0)
-    return float(np.sqrt(max(parts.sum(), 0.0) / (min(table.shape) - 1)))
+    real = association_matrix([o.real for o in drawn], grouped, w)
+    return real, association_matrix([o.generated for o in drawn], grouped, v)
 
 
 def correlation_difference(

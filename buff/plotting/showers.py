@@ -213,7 +213,7 @@ def _histogram(axes: Any, name: str, edges: Any, samples: Sequence[Mapping[str, 
 def _drawn_edges(edges: Any, values: Sequence[Any]) -> Any:
     """Bins from the first to the last that is not nearly empty, joined to about 25, which show shapes."""
     shares = np.max([np.histogram(x, edges)[0] / len(x) for x in values], axis=0)
-    there = np.flatnonzero(shares > _EDGE)
+    there = np.flatnonzero(shares > max(_EDGE, 2.5 / min(len(x) for x in values)))
     if len(there):
         edges = edges[there[0] : there[-1] + 2]
     return edges[:: max(1, (len(edges) - 1) // 25)]

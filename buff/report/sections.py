@@ -11,10 +11,12 @@ from typing import Any
 import numpy.typing as npt
 
 from buff.io.tables import units_of
-from buff.metrics import ClassifierTest, Estimate, Report
+from buff.metrics import ClassifierTest, Estimate, Report, Utility
 from buff.metrics.layout import copies_verdict
+from buff.protocols import TableLike
 from buff.report.page import checked_page, figure_html, page_html, section_html, table_html, write_page
 from buff.report.plots import plots, shown
+from buff.report.relations import RELATIONS_NOTE, relations_table
 from buff.tables import Schema
 
 __all__ = ["Cost", "html_report"]
@@ -25,8 +27,15 @@ _WHOLE = (
     ("wasserstein", "mean Wasserstein distance of numbers [σ]"),
     ("variation", "mean total variation of categories"),
     ("sliced", "sliced Wasserstein distance [σ]"),
-    ("correlation", "largest error of a correlation"),
+    ("correlation", "largest error of a correlation of numbers"),
+    ("association", "largest error of an association with a category"),
 )
+#: What stands in large letters.
+_HEADLINE = ("trees", "mlp", "wasserstein", "correlation", "association")
+#: A difference of associations is fair, or poor, beyond so many errors and so much.
+_FAR = ((3, 0.02), (3, 0.1))
+#: Pairs of columns that are listed.
+_MOST_PAIRS = 12
 
 
 _SUMMARY_NOTE = (
@@ -40,6 +49,12 @@ _COLUMN_NOTE = (
     "Distance is Wasserstein's, in standard deviations, for numbers, and the total variation for categories. "
     "Separation power is 0 for equal and 1 for disjoint histograms. Outside is the share of generated values "
     "beyond the bins that hold the central 99.8 % of the real ones: 0.2 % are expected."
+)
+_USE_NOTE = "Boosted trees that predict one column from the others, tested on real events that neither has seen."
+_PAIR_NOTE = (
+    f"At most {_MOST_PAIRS} pairs with a category, whose associations differ most: Cramér's V of two categories, the "
+    "correlation ratio of a category and a number; 0 for none, 1 where one tells the other. Errors are those of equal "
+    "samples of these sizes."
 )
 _COPIES_NOTE = (
     "Closer to training events: the share of generated events whose nearest neighbour is a training event and not "
@@ -74,8 +89,8 @@ class Cost:
 
 def html_report(
     report: Report,
-    real: Any,
-    generated: Any,
+    real: TableLike,
+    generated: TableLike,
     path: str | os.PathLike[str],
     *,
     title: str = "Generated against real events",
@@ -88,6 +103,7 @@ def html_report(
     costs: Iterable[Cost] = (),
     schema: Any = None,
     figures: Mapping[str, Any] | None = None,
+    use: tuple[str, Utility] | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Write a page: numbers beside their floor, costs, columns, and plots.
@@ -119,6 +135,8 @@ def html_report(
         Anything else that prints as a table of the columns is shown only.
     figures : mapping from heading to matplotlib Figure, optional
         More plots.
+    use : pair of str and Utility, optional
+        A target and :func:`buff.metrics.utility` of it: models trained on generated rows beside those trained on real.
     provenance : mapping from word to text, optional
         Where the numbers come from, such as ``{"command": ..., "seed": ..., "real events": "test.parquet"}``; the
         version of buff and the date are added.
@@ -152,6 +170,8 @@ def html_report(
     samples = shown(real, columns, real_weights), shown(generated, columns, generated_weights)
     known_units = {**units_of(samples[0].table), **(units or {})}
     known = schema if isinstance(schema, Schema) else None
+    both = (name for name in samples[0].table.column_names if name in samples[1].table.column_names)
+    chosen = list(columns or both)
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{report.n_generated:,} generated and {report.n_real:,} real events.</p>",
@@ -159,6 +179,9 @@ def html_report(
         section_html("Quality", _summary(measured), _SUMMARY_NOTE),
         section_html("Cost", _cost_table(list(costs)), "Time by the clock, on at most the cores that are given."),
         section_html("Columns", _column_table(report, known_units), _COLUMN_NOTE),
+        section_html("Categories and other columns", _pair_table(report), _PAIR_NOTE),
+        section_html("Use", _use_table(use), _USE_NOTE),
+        section_html("Relations", relations_table(samples[0].table, samples[1].table, chosen), RELATIONS_NOTE),
         section_html("Copies of training events", _memorised(measured), _COPIES_NOTE),
         *plots(samples, known_units, columns, name, report.scores.columns, known),
         *(section_html(heading, figure_html(figure, "")) for heading, figure in (figures or {}).items()),
@@ -183,7 +206,7 @@ def _cards(report: Report) -> str:
     cards = []
     for key, label in _WHOLE:
         value, lowest = getattr(scores, key), getattr(floor, key, None)
-        if value is not None and key in ("trees", "mlp", "wasserstein", "correlation"):
+        if value is not None and key in _HEADLINE:
             below = f"floor {lowest}" if lowest is not None else ""
             cards.append(
                 f'<div class="card {_grade(value, lowest)}"><b>{value.value:.3g}</b>'
@@ -252,6 +275,29 @@ def _column_table(report: Report, units: Mapping[str, str]) -> str:
         rows.append([escape(name), escape(column.kind), *distance, *separation, outside])
     head = ["", "kind", *("real against real", "distance"), *("real against real", "separation power"), "outside"]
     return table_html(head, rows)
+
+
+def _use_table(use: tuple[str, Utility] | None) -> str:
+    if use is None:
+        return ""
+    target, scores = use
+    names = {"auc": "area under the ROC curve", "f1": "F1 score", "r2": "coefficient of determination"}
+    rows = [
+        [f"{escape(target)}, {words}", _text(getattr(scores.real, key)), _text(getattr(scores.synthetic, key))]
+        for key, words in names.items()
+        if getattr(scores.synthetic, key) is not None
+    ]
+    return table_html(["", "trained on real events", "trained on generated events"], rows)
+
+
+def _pair_table(report: Report) -> str:
+    rows = []
+    for pair in report.scores.pairs[:_MOST_PAIRS]:
+        difference = pair.difference
+        grade = ("good", "fair", "poor")[sum(abs(difference.value) > k * pair.error + least for k, least in _FAR)]
+        cells = [f"{pair.real:.3f}", f"{pair.generated:.3f}", f'<span class="{grade}">{_text(difference)}</span>']
+        rows.append([f"{escape(pair.first)}, {escape(pair.second)}", *cells])
+    return table_html(["", "real", "generated", "difference"], rows)
 
 
 def _beside(value: Estimate, floor: Estimate | None) -> tuple[str, str]:

@@ -11,14 +11,14 @@ from buff.protocols import Array, Values
 from buff.tables.arrow import is_missing
 from buff.tables.columns import Columns
 from buff.tables.ids import IdPattern
-from buff.tables.relations import Angle, Order, Relation, Relations, Unique, find_relations
+from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template
 
 __all__ = ["TableReduction"]
 
 #: Kinds of columns that are no numbers of a distribution.
-ASIDE = ("id", "drop", "angle")
+ASIDE = ("id", "drop", "angle", "coordinate")
 #: A column of text with so many distinct values, and as a share of the rows, names rows.
 _FEWEST_IDS, _ID_SHARE = 20, 0.5
 #: Integers that rise in every row count them where they leave out no more than so many numbers for each that they have.
@@ -61,7 +61,7 @@ class TableReduction:
         ----------
         columns : Columns
         schema : mapping, optional
-            Kinds "id", "drop" and "angle" (with a ``period``) are taken from it.
+            Kinds "id", "drop", "angle" (with a ``period``) and "coordinate" (``beside`` another) are taken from it.
         relations : "auto", sequence of Relation or None
             ``"auto"`` finds those that hold in every row; a sequence states some, and finds no others; None does
             neither.
@@ -104,7 +104,7 @@ class TableReduction:
         if not learned:
             raise ValueError(f"no column is left to be learned beside {[*ids, *dropped]}: leave one of them its kind")
         rest = columns.select(learned)
-        angles = _angles(schema, kinds, rest.names)
+        angles = _angles(schema, kinds, rest.names) + _coordinates(schema, kinds, rest.names)
         stated = [relation for relation in stated if not isinstance(relation, Unique)]
         bounded = {name for name, own in (schema or {}).items() if isinstance(own, Mapping)}
         if relations == "auto":
@@ -192,6 +192,24 @@ def _angles(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: S
     return [Angle(name, p, candidates=own) for name, p, own in zip(found, periods, same, strict=True)]
 
 
+def _coordinates(
+    schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]
+) -> list[Relation]:
+    """Second coordinates, each with the first that it stands beside."""
+    pairs: list[Relation] = []
+    for name in names:
+        if kinds.get(name) == "coordinate":
+            own = (schema or {})[name]
+            first = own.get("beside") if isinstance(own, Mapping) else None
+            if not isinstance(first, str) or first not in names or first == name:
+                raise ValueError(
+                    f"coordinate {name!r} must stand beside another column: say "
+                    f'schema={{"{name}": {{"kind": "coordinate", "beside": NAME}}}}, found {first!r}'
+                )
+            pairs.append(Coordinates(first, name))
+    return pairs
+
+
 def _is_id(name: str, values: Values) -> bool:
     """Whether a column names rows: texts of which most are different, or integers that count the rows."""
     known = values[~is_missing(values)]
@@ -213,7 +231,7 @@ def _is_id(name: str, values: Values) -> bool:
     return True
 
 
-def _counts_rows(values: Array) -> bool:
+def _counts_rows(values: Values) -> bool:
     if int(values[-1]) - int(values[0]) > (1 + _SKIPPED) * len(values):
         return False
     return bool(np.all(values[1:] > values[:-1]))

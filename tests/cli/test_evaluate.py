@@ -99,3 +99,17 @@ def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path):
         "evaluate", folder / "test.parquet", folder / "train.parquet", "--json", tmp_path / "no" / "q"
     )
     assert (result.exit_code, result.stderr) == (1, f"buff: {tmp_path}/no: no such folder for q\n")
+
+
+def test_use_of_generated_events_is_measured(buff, folder, tmp_path, quick):
+    pytest.importorskip("matplotlib")
+    words = ("evaluate", folder / "test.parquet", folder / "train.parquet", "--target", "flavour", "-q")
+    for more in ((), ("--train", folder / "train.parquet", "--report", tmp_path / "q.html")):
+        result = buff(*words, *more)
+        assert result.exit_code == 0, result.stderr
+        assert "predicting flavour: trained on synthetic rows: AUC" in result.stdout
+    page = (tmp_path / "q.html").read_text(encoding="utf-8")
+    assert "flavour, area under the ROC curve" in page
+    result = buff(*words[:-2], "charm")
+    assert result.exit_code == 1
+    assert "--target charm: no such column is compared" in result.stderr

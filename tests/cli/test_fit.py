@@ -109,3 +109,16 @@ def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path, words, messa
 def test_a_model_without_a_place_is_refused_before_the_fit(buff, folder, tmp_path):
     result = buff("fit", folder / "train.parquet", "-o", tmp_path / "no" / "m.buff")
     assert (result.exit_code, result.stderr) == (1, f"buff: {tmp_path}/no: no such folder for the model\n")
+
+
+def test_columns_that_are_not_read_may_be_excluded(buff, tmp_path):
+    uproot, ak = pytest.importorskip("uproot"), pytest.importorskip("awkward")
+    rng = np.random.default_rng(0)
+    with uproot.recreate(tmp_path / "x.root") as file:
+        jagged = ak.Array([[1.0, 2.0], [3.0]] * 30)
+        file["Events"] = {"x": rng.normal(size=60), "y": rng.normal(size=60), "jets": jagged}
+    words = ("fit", f"{tmp_path}/x.root:Events", "-o", tmp_path / "m.buff", "--noise-budget", 500, "--rounds", 1, "-q")
+    assert buff(*words, "--exclude", "jets").exit_code == 0
+    result = buff(*words, "--exclude", "jetz")
+    assert result.exit_code == 1
+    assert "--exclude jetz: no such column" in result.stderr

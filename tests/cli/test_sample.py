@@ -139,3 +139,14 @@ def test_conditions_of_many_kinds_are_written_in_their_own(buff, tmp_path):
     out = read_table(tmp_path / "out.parquet")
     assert out.schema.types == pa.table(columns).schema.types
     assert out.slice(0, 1).to_pylist()[0] | {"x": 0} == {"x": 0, "when": date(2020, 2, 3), "site": "Bonn, DE", "on": True}
+
+
+def test_conditions_are_read_as_told(buff, folder, tmp_path):
+    (tmp_path / "plain.csv").write_text("flavour,x\nt,1.5\nq,2.5\n")
+    (tmp_path / "german.csv").write_text("# made by hand\nx;flavour\n1,5;t\n2,5;q\n")
+    told = {"plain": (), "german": ("--sep", ";", "--decimal", ",", "--comment", "#")}
+    for name, how in told.items():
+        words = ("--condition", tmp_path / f"{name}.csv", "--seed", 1, "-q", *how)
+        result = buff("sample", folder / "conditional.buff", "-o", tmp_path / f"{name}.parquet", *words)
+        assert result.exit_code == 0, result.stderr
+    assert read_table(tmp_path / "plain.parquet").equals(read_table(tmp_path / "german.parquet"))

@@ -7,6 +7,7 @@ import pytest
 from buff import BUFF, BUFFTransport, kernels
 from buff.errors import ExportError
 from buff.export import EventSampler
+from buff.flows import SampleRequest
 from buff.flows.patterned import PatternedFlow
 from buff.flows.smooth import SmoothedTrees
 from tests.small_models import DEFAULTS, MODELS, SMALL, as_numbers, asked, numbers
@@ -76,3 +77,15 @@ def test_default_models_have_what_is_tested_here(fitted):
     assert len(fitted("default_absent").relations_) == 2
     for name in flows:
         assert fitted(name).backend_ == kernels.backend() or kernels.native() is None
+
+
+def test_swapped_orders_and_all_products_are_tested_here(fitted):
+    swapped = fitted("default_swapped")
+    assert all(relation.exchange for relation in swapped.relations_)
+    events = np.asarray(swapped.sample(3000))
+    assert (np.diff(events, axis=1) >= 0).all()
+    learned = swapped.model_.sample(SampleRequest(3000, swapped._seed))
+    apart = [e.decode(learned[:, [i]]) for i, e in enumerate(swapped.space_.encoders_)]
+    assert (np.diff(np.stack(apart, axis=1), axis=1) < 0).any()  # some had to be swapped
+    triples = {name: fitted(name).model_.nodes[1].trees.ridge.triples for name in ("default_smooth", "default_wide")}
+    assert triples == {"default_smooth": True, "default_wide": False}

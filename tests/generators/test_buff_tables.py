@@ -284,3 +284,10 @@ def test_tree_parameters_are_known_to_xgboost(capfd):
 def test_samples_that_no_machine_holds_are_refused(model):
     with pytest.raises(MemoryError, match=r"10,000,000,000,000 events of 3 values need 480 TB .*first_event"):
         model.sample(10**13)
+
+
+def test_the_effective_sample_size_of_extreme_weights_is_told(small, table):
+    weights = np.full(len(table[0]), 1e-3)
+    weights[:5] = 1.0
+    with pytest.warns(UserWarning, match=r"600 rows count like 6 of equal weight, .*heaviest 1 % have 89%"):
+        small().fit(table[0], sample_weight=weights)

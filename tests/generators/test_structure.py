@@ -9,8 +9,8 @@ import pytest
 from sklearn.datasets import load_iris
 
 import buff
-from buff import BUFF
-from buff.tables.relations import Derived, Determines, Order, Sum, Unique
+from buff import BUFF, load
+from buff.tables.relations import Coordinates, Derived, Determines, Order, Sum, Unique
 
 FAST = {"n_steps": 5, "n_estimators": 5, "noise_budget": 12_000, "random_state": 0, "device": "cpu"}
 ABSENT = -25.0
@@ -302,3 +302,29 @@ def test_integers_that_count_the_rows_go_on(small):
     assert learned["event"].between(1000, 1299).all()
     shuffled = small().fit(X.sample(frac=1, random_state=0))
     assert shuffled.schema_["event"].kind == "integer"
+
+
+@pytest.mark.parametrize("stated", [{"relations": [Coordinates("lat", "lon")]}, {"schema": {"lon": "beside"}}])
+def test_coordinates_stay_in_their_clusters(stated, small, tmp_path):
+    if "schema" in stated:
+        stated = {"schema": {"lon": {"kind": "coordinate", "beside": "lat"}}}
+    rng = np.random.default_rng(0)
+    towns = np.array([[0.0, 9], [3, -9], [6, 0], [9, 9]])
+    X = pd.DataFrame(towns[rng.integers(0, 4, 1500)] + 0.2 * rng.normal(size=(1500, 2)), columns=["lat", "lon"])
+
+    def off(events):
+        return (np.linalg.norm(events.to_numpy()[:, None] - towns, axis=2).min(axis=1) > 1).mean()
+
+    model = small(**stated).fit(X)
+    events = model.sample(4000)
+    assert off(events) <= 0.003
+    assert off(small().fit(X).sample(4000)) > 0.03
+    assert "lat, lon are coordinates" in str(model.relations_)
+    model.save(tmp_path / "m.buff")
+    assert load(tmp_path / "m.buff").sample(50).equals(events[:50])
+
+
+def test_a_coordinate_needs_another(small):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["lat", "lon"])
+    with pytest.raises(ValueError, match=r"coordinate 'lon' must stand beside another column: .*found None"):
+        small(schema={"lon": "coordinate"}).fit(X)

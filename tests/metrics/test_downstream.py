@@ -76,3 +76,16 @@ def test_one_class_is_refused(tables):
     real, synthetic, test = tables
     with pytest.raises(ValueError, match="synthetic: target 'kind' has one class only"):
         utility(real, synthetic | {"kind": np.full(600, "low")}, test, "kind", "classification")
+
+
+def test_the_task_follows_from_the_target():
+    rng = np.random.default_rng(0)
+    def table():
+        x = rng.normal(size=200)
+        return {"x": x, "label": np.where(x > 0, "a", "b"), "jets": rng.poisson(1, 200), "y": x + rng.normal(size=200)}
+
+    tables = table(), table(), table()
+    for target, classes in (("label", True), ("jets", True), ("y", False)):
+        scores = utility(*tables, target, n_bootstrap=0).synthetic
+        assert (scores.auc is not None) == classes
+        assert (scores.r2 is not None) == (not classes)

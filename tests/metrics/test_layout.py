@@ -1,5 +1,6 @@
 """Words for numbers that are read together."""
 
+import numpy as np
 import pytest
 
 from buff.metrics import Estimate, report
@@ -43,3 +44,23 @@ def test_the_verdict_stands_below_the_table_where_training_rows_were_given():
     assert "copies: training rows come back" in copied._repr_html_()
     assert "held-out rows are among those of the training" in str(report(real, generated, train=real, **settings))
     assert "nearer to a training row" not in str(report(real, generated, **settings))
+
+
+def test_latex_takes_names_literally():
+    x = {"p_T^2 & 50%": np.arange(50.0), "c": np.repeat(["a", "b"], 25)}
+    made = report(x, x, classifiers=(), n_bootstrap=5)
+    text = made.to_latex()
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
+    assert r"p\_T\^{}2 \& 50\% & integer" in text
+    assert "±" not in text
+
+
+def test_a_data_frame_of_all_numbers():
+    pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    x, y = ({"x": rng.normal(size=80), "c": rng.choice(["a", "b"], 80)} for _ in range(2))
+    made = report(x, y, classifiers=("trees",), seeds=1, n_bootstrap=5)
+    frame = made.to_pandas().set_index(["level", "name", "metric"])
+    assert frame.loc[("table", "", "trees"), "value"] == made.scores.trees.value
+    assert frame.loc[("column", "x", "wasserstein"), "floor"] == made.floor.columns[0].distance.value
+    assert frame.loc[("pair", "x, c", "association"), "value"] == made.scores.pairs[0].difference.value

@@ -1,8 +1,9 @@
 """Exact relations between columns: stated or found, taken out of a table and put back."""
 
 from buff.tables.relations.angle import Angle
-from buff.tables.relations.base import Relation
+from buff.tables.relations.base import BrokenRelationError, Relation
 from buff.tables.relations.collection import Relations
+from buff.tables.relations.coordinates import Coordinates
 from buff.tables.relations.discovery import find_relations
 from buff.tables.relations.functions import Derived, Determines, Scaled
 from buff.tables.relations.numbers import Order, Sum
@@ -10,6 +11,8 @@ from buff.tables.relations.unique import Unique
 
 __all__ = [
     "Angle",
+    "BrokenRelationError",
+    "Coordinates",
     "Derived",
     "Determines",
     "Order",

@@ -9,7 +9,7 @@ import numpy as np
 from buff.protocols import Array, Mask, Values
 from buff.tables.arrow import is_missing
 
-__all__ = ["Absence", "Relation", "Table", "listed", "rounded", "unlisted"]
+__all__ = ["Absence", "BrokenRelationError", "Relation", "Table", "listed", "rounded", "unlisted"]
 
 #: Columns by name.
 Table: TypeAlias = Mapping[str, Array]
@@ -20,6 +20,21 @@ _FEWEST_SENTINELS, _SENTINEL_EXCESS = 10, 10
 _SENTINEL_GAP = 3
 #: Alphabets of numbers have no sentinels: all their values are what they say.
 _SENTINEL_LEVELS = 25
+
+
+class BrokenRelationError(ValueError):
+    """Rows break a relation.
+
+    Parameters
+    ----------
+    message : str
+    n_broken : int
+        How many.
+    """
+
+    def __init__(self, message: str, n_broken: int) -> None:
+        super().__init__(message)
+        self.n_broken = n_broken
 
 
 class Relation:
@@ -92,9 +107,10 @@ class Relation:
         if broken.any():
             row = int(np.argmax(broken))
             values = ", ".join(f"{name} = {table[name][row]}" for name in names)
-            raise ValueError(
+            raise BrokenRelationError(
                 f"{self} does not hold in {np.count_nonzero(broken)} of {len(broken)} rows, the first is row {row}: "
-                f"{values}; correct the rows or leave the relation out"
+                f"{values}; correct the rows or leave the relation out",
+                int(np.count_nonzero(broken)),
             )
 
 

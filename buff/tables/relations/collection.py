@@ -10,6 +10,7 @@ from buff.protocols import Array
 from buff.tables.columns import Columns
 from buff.tables.relations.angle import Angle
 from buff.tables.relations.base import Relation, Table
+from buff.tables.relations.coordinates import Coordinates
 from buff.tables.relations.functions import Derived, Determines, Scaled
 from buff.tables.relations.numbers import Order, Sum
 from buff.tables.relations.unique import Unique
@@ -17,7 +18,7 @@ from buff.tables.relations.unique import Unique
 __all__ = ["Relations", "relation_from_dict"]
 
 _KINDS: dict[str, type[Relation]] = {
-    kind.kind: kind for kind in (Angle, Order, Sum, Determines, Scaled, Derived, Unique)
+    kind.kind: kind for kind in (Angle, Coordinates, Order, Sum, Determines, Scaled, Derived, Unique)
 }
 
 
@@ -64,7 +65,7 @@ class Relations:
         for relation in stated:
             if not isinstance(relation, Relation):
                 raise TypeError(
-                    f"relations must be Order, Sum, Determines or Derived of columns, found {relation!r}"
+                    f"relations must be Order, Sum, Determines, Coordinates or Derived of columns, found {relation!r}"
                 )
         _refuse_shared_exchanges(stated)
         table = dict(zip(columns.names, columns.arrays, strict=True))

@@ -25,7 +25,7 @@ class Unique(Relation):
     --------
     >>> Unique("id").learn({"id": np.array([1, 2, 2])})
     Traceback (most recent call last):
-    ValueError: id is unique does not hold in 1 of 3 rows, the first is row 2: id = 2; correct the rows or leave ...
+    buff.tables.relations.base.BrokenRelationError: id is unique does not hold in 1 of 3 rows, the first is ...
     """
 
     kind: ClassVar[str] = "unique"

@@ -1,0 +1,134 @@
+"""Change bytes of a small model's file at random: ``python -m tests.archive.fuzz KIND HOW N FOLDER`` prints the refused.
+
+Whole files are changed as they are; members get sizes and digests that agree, so that what checks their content is met.
+"""
+
+import hashlib
+import io
+import json
+import signal
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from buff import BUFF, BUFFTransport, JetBUFF, ShowerBUFF, Unfolder, load
+from buff.datasets import make_showers
+from buff.errors import ArchiveError
+from tests.physics.clouds import clouds
+
+QUICK = {"n_steps": 4, "n_estimators": 3, "noise_budget": 1000, "random_state": 0}
+
+
+def table():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    x[:, 1] = np.round(x[:, 1], 1)
+    return BUFF(**QUICK).fit(x, condition=np.where(x[:, 0] > 0, "a", "b"))
+
+
+def related():
+    """Ids, sums, orders, lookups, an angle, missing values and a spike."""
+    rng = np.random.default_rng(0)
+    n, low = 300, rng.exponential(size=300)
+    cities = pd.Series(rng.choice(["Bonn", "Paris", "Lyon"], n))
+    frame = pd.DataFrame({"key": [f"run-{i:04d}" for i in rng.permutation(n)], "low": low, "city": cities})
+    frame["high"] = low + rng.exponential(size=n)
+    frame["country"] = cities.map({"Bonn": "DE", "Paris": "FR", "Lyon": "FR"})
+    frame["phi"] = rng.uniform(-3.1, 3.1, n)
+    frame["sum"] = frame["low"] + frame["high"]
+    frame["gap"] = np.where(rng.random(n) < 0.3, np.nan, np.where(rng.random(n) < 0.3, 0, rng.normal(size=n)))
+    return BUFF(**QUICK, schema={"phi": "angle"}).fit(frame)
+
+
+def transport():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2))
+    return BUFFTransport(**QUICK).fit(x, x + 1)
+
+
+def jets():
+    return JetBUFF(n_steps=3, effort=0.01, jet_model=BUFF(**QUICK), random_state=0).fit(clouds(200, 6, seed=3))
+
+
+def showers():
+    data = make_showers(300, "ds1-photons", random_state=1)
+    fast = {"rings": {"n_estimators": 3}, "angles": {"n_estimators": 3, "max_depth": 3}, "random_state": 0}
+    return ShowerBUFF(**fast).fit(data.showers, data.incident_energies)
+
+
+def unfolder():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    how = {"n_samples": 3, "n_iterations": 1, "classifier": {"n_estimators": 3}, "random_state": 0}
+    return Unfolder(generator=BUFF(**QUICK), **how).fit(x, x[:, :2] + 0.3 * rng.normal(size=(300, 2)))
+
+
+KINDS = {"table": table, "related": related, "transport": transport, "jets": jets, "showers": showers}
+KINDS |= {"unfolder": unfolder}
+#: Seconds after which a file counts as one that hangs.
+LIMIT = 60
+
+
+def events(model):
+    """What a model draws, as bytes that can be compared."""
+    if isinstance(model, BUFFTransport):
+        return model.transform(np.zeros((20, 2))).tobytes()
+    if isinstance(model, ShowerBUFF):
+        return model.sample(np.full(5, 5000.0)).tobytes()
+    if isinstance(model, Unfolder):
+        return model.unfold(np.random.default_rng(1).normal(size=(20, 2))).events.tobytes()
+    drawn = model.sample(20)
+    return drawn.to_csv().encode() if isinstance(drawn, pd.DataFrame) else np.asarray(drawn).tobytes()
+
+
+def mutated(content, rng):
+    changed = bytearray(content)
+    for place in rng.integers(len(changed), size=rng.integers(1, 4)):
+        changed[place] = rng.integers(256)
+    return bytes(changed)
+
+
+def with_a_member_changed(whole, rng):
+    members, name = dict(whole), rng.choice([key for key in whole if key != "manifest.json"])
+    members[name] = mutated(members[name], rng)
+    manifest = json.loads(members["manifest.json"])
+    manifest["members"][name] = [len(members[name]), hashlib.sha256(members[name]).hexdigest()]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as zipped:
+        for key, part in (members | {"manifest.json": json.dumps(manifest).encode()}).items():
+            zipped.writestr(key, part)
+    return buffer.getvalue()
+
+
+def refused(kind, how, n, folder):
+    """Number of changed files that are refused; AssertionError where one gives other events without a word."""
+    rng, path = np.random.default_rng(0), Path(folder, f"{kind}.buff")
+    KINDS[kind]().save(path)
+    raw, expected, count = path.read_bytes(), events(load(path)), 0
+    with zipfile.ZipFile(path) as zipped:
+        whole = {name: zipped.read(name) for name in zipped.namelist()}
+    for number in range(n):
+        path.write_bytes(mutated(raw, rng) if how == "whole" else with_a_member_changed(whole, rng))
+        signal.alarm(LIMIT)
+        try:
+            drawn = events(load(path))
+        except ArchiveError:
+            count += 1
+        except ValueError:  # numbers that are possible, and lead beyond the largest
+            assert how == "repaired", number
+            count += 1
+        except Exception as error:
+            raise AssertionError(f"{kind}, {how}, mutation {number}: {error!r}") from error
+        else:
+            assert how == "repaired" or drawn == expected, number
+        signal.alarm(0)
+    return count
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    print(refused(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))

@@ -1,0 +1,122 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import buff
+from buff import BUFFImputer
+from buff.generators import pool_estimates
+
+TINY = {"n_estimators": 4, "max_depth": 3, "random_state": 0}
+
+
+@parametrize_with_checks([BUFFImputer(**TINY), BUFFImputer(**TINY, fill="center", n_rounds=1)])
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    rng = np.random.default_rng(0)
+    truth = rng.multivariate_normal([0, 0, 0], [[1, 0.8, 0.5], [0.8, 1, 0.3], [0.5, 0.3, 1]], 3000)
+    missing = rng.random(truth.shape) < 0.2
+    table = np.where(missing, np.nan, truth)
+    return BUFFImputer(random_state=0).fit(table), table, truth, missing
+
+
+def test_given_cells_are_bit_equal_and_none_is_missing(gaussian):
+    imputer, table, truth, missing = gaussian
+    for filled in (imputer.transform(table), *imputer.impute(table, 2)):
+        assert np.array_equal(filled[~missing], truth[~missing])
+        assert np.isfinite(filled).all()
+
+
+def test_intervals_cover(gaussian):
+    imputer, table, truth, missing = gaussian
+    draws = np.stack(imputer.impute(table, 60))
+    low, high = np.quantile(draws, [0.16, 0.84], axis=0)
+    covered = ((truth > low) & (truth < high))[missing].mean()
+    assert 0.62 < covered < 0.71
+
+
+def test_new_rows_and_columns_that_were_complete():
+    rng = np.random.default_rng(0)
+    X = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 2000)
+    imputer = BUFFImputer(random_state=0).fit(X)
+    new = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 500)
+    half = new.copy()
+    half[:, 1] = np.nan
+    filled = imputer.transform(half)
+    assert np.corrcoef(filled[:, 1], new[:, 1])[0, 1] > 0.7
+    assert np.std(filled[:, 1] - 0.9 * filled[:, 0]) == pytest.approx(np.sqrt(0.19), rel=0.15)
+
+
+def test_mixed_tables_keep_their_dtypes(tmp_path):
+    rng = np.random.default_rng(0)
+    n = 800
+    label = rng.choice(["a", "b"], n)
+    whole = pd.DataFrame(
+        {
+            "label": pd.Categorical(label),
+            "text": label,
+            "x": rng.normal(size=n) + 3 * (label == "a"),
+            "n": pd.array(rng.poisson(2, n), "Int64"),
+            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 100, n), "D"),
+        }
+    )
+    table = whole.copy()
+    for name in table:
+        table.loc[rng.random(n) < 0.2, name] = None
+    imputer = BUFFImputer(random_state=0).fit(table)
+    filled = imputer.transform(table)
+    assert (filled.dtypes == table.dtypes).all()
+    assert not filled.isna().any().any()
+    known = table.notna()
+    for name in table:
+        assert (filled[name][known[name]] == table[name][known[name]]).all()
+    assert (filled["label"].astype(str) == filled["text"]).mean() > 0.97
+    imputer.save(tmp_path / "imputer.buff")
+    pd.testing.assert_frame_equal(buff.load(tmp_path / "imputer.buff").transform(table), filled)
+
+
+def test_output_container_and_names(gaussian):
+    imputer, table, _, _ = gaussian
+    named = BUFFImputer(**TINY).set_output(transform="pandas").fit(table)
+    assert list(named.transform(table).columns) == ["x0", "x1", "x2"]
+    assert imputer.get_feature_names_out().tolist() == ["x0", "x1", "x2"]
+
+
+def test_center_is_closer_than_a_draw(gaussian):
+    imputer, table, truth, missing = gaussian
+    center = BUFFImputer(**imputer.get_params() | {"fill": "center", "n_imputations": 20, "n_rounds": 1}).fit(table)
+    errors = [np.abs((model.transform(table) - truth)[missing]).mean() for model in (center, imputer)]
+    assert errors[0] < 0.85 * errors[1]
+
+
+def test_rubin_covers_the_mean():
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(12):
+        x = rng.normal(size=(400, 1)) @ np.ones((1, 2)) + 0.5 * rng.normal(size=(400, 2))
+        x[rng.random(400) < 0.4, 1] = np.nan
+        tables = BUFFImputer(10, random_state=0, n_estimators=0).fit(x).impute(x)
+        pooled = BUFFImputer.pool([t[:, 1].mean() for t in tables], [t[:, 1].var() / 400 for t in tables])
+        low, high = pooled.interval(0.95)
+        inside.append(low < 0 < high)
+    assert sum(inside) >= 9
+
+
+def test_pooling_by_hand():
+    pooled = pool_estimates([1.0, 3.0], [0.5, 0.7])
+    assert pooled.estimate == 2
+    assert (pooled.within, pooled.between) == (pytest.approx(0.6), 2)
+    assert pooled.variance == pytest.approx(0.6 + 1.5 * 2)
+    assert pooled.dof == pytest.approx((1 + 0.6 / 3) ** 2)
+    with pytest.raises(ValueError, match="at least two"):
+        pool_estimates([1.0], [0.1])
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="column 'b' has no values"):
+        BUFFImputer().fit(pd.DataFrame({"a": [1.0, 2.0], "b": [np.nan, np.nan]}))
+    with pytest.raises(ValueError, match="fill must be one of"):
+        BUFFImputer(fill="mean").fit([[1.0], [2.0]])
