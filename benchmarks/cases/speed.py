@@ -199,7 +199,7 @@ CASE = Case(
         Quantity("wall", "time an event", "us", 2),
         Quantity("visit", "CPU a visit of a node", "ns", 3),
         Quantity("megabytes", "size", "MB", 2),
-        Quantity("seconds", "time", "s", 3),
+        Quantity("seconds", "CPU until it is there", "s", 3),
         Quantity("latency", "CPU of a single event", "us", 1),
         Quantity("same", "values equal", "", 4),
         Quantity("away", "largest difference", "widths", 6),
