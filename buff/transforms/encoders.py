@@ -106,13 +106,7 @@ class NumberEncoder:
     def fit(
         cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float = 0.0
     ) -> "NumberEncoder":
-        """Encoder of a column; ``weights`` of shape (n,) or None.
-
-        Raises
-        ------
-        ValueError
-            Integers of which doubles cannot tell neighbours apart.
-        """
+        """Encoder of a column; ``weights`` of shape (n,) or None; ValueError for integers that doubles round."""
         origin, step = _origin_and_step(values)
         encoder = cls(schema.name, values.dtype.str, origin, step, None)  # type: ignore[arg-type]
         if schema.kind == "integer":
@@ -196,13 +190,11 @@ class NumberEncoder:
         return k.astype(limits.dtype) * limits.dtype.type(self.step) + limits.dtype.type(self.origin)
 
     def _refuse_rounding(self, values: Array) -> None:
-        """Raise ValueError for integers that would come back as others."""
         if values.dtype.kind not in "iu" or np.array_equal(self._whole(self._steps(values)), values):
             return
         raise ValueError(
             f"column {self.name!r} holds integers from {values.min()} to {values.max()}, of which 53 bits would come "
-            f'back: say schema={{"{self.name}": "id"}} for names of rows, "categorical" for labels, "continuous" if '
-            f"the last digits mean nothing, or convert times to dates"
+            f'back: say schema={{"{self.name}": "id"}} or "categorical" or, without its last digits, "continuous"'
         )
 
     def _bound(self, bound: Any) -> float | None:
@@ -310,7 +302,6 @@ def unpack(record: Record, arrays: Arrays) -> ColumnEncoder:
 
 
 def _storable(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Dates and durations are stored as integers."""
     return np.dtype(np.int64) if dtype.kind in "mM" else dtype
 
 

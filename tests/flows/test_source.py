@@ -121,3 +121,24 @@ def test_strata_are_levels_or_cells():
     assert all(((both == k) & (side == s)).sum() >= 20 for k in np.unique(both) for s in (0, 1))
     with pytest.raises(ValueError, match="1 of 4 conditions occur in one of the two tables only"):
         stratify(labels[:, None], (labels > 0) & (np.arange(N) % 2 == 0))
+
+
+def test_strata_follow_the_rows_that_weights_draw():
+    """Labels belong to rows, not to positions in the draw."""
+    labels = RNG.integers(0, 3, N)
+    points = (10.0 * labels[:, None] + POINTS).astype(np.float32)
+    condition, weights = labels[:, None].astype(np.float32), RNG.uniform(0.1, 3, N)
+    source = Source(0.0, points, coupling=OT, labels=labels, sample_labels=labels)
+    x0, _, c, _ = rows(source, condition=condition, weights=weights).pairs(np.random.default_rng(1))
+    assert np.array_equal(np.rint(x0.mean(axis=1) / 10), c[:, 0])
+
+
+def test_conditions_and_sources_stay_beside_their_rows_where_weights_are_zero():
+    x1 = np.arange(20, dtype=np.float32)[:, None]
+    weights = np.where(np.arange(20) % 3 == 0, 0.0, 1.0)
+    data = FlowMatchingData.of(x1, 10 * x1, weights, Source(0.0, 100 * x1))
+    kept = data.scores.x1
+    assert np.array_equal(kept[:, 0], np.flatnonzero(weights))
+    assert np.array_equal(data.condition, 10 * kept)
+    assert np.array_equal(data.source.samples, 100 * kept)
+    assert np.array_equal(data.weights, np.ones(len(kept)))
