@@ -95,7 +95,8 @@ class Coordinates(Relation):
             # of values that several ranks have, the middle
             below, above = np.interp(value, v, u), 1 - np.interp(-value, -np.array(v[::-1]), 1 - np.array(u[::-1]))
             rank[rows] = 0.5 * (below + above)
-        return absence.encode(y.astype(np.float64), rank)
+        encoded: Values = absence.encode(y.astype(np.float64), rank)
+        return encoded
 
     def decode(self, table: Table, rest: Values | None, n: int) -> Values:
         assert rest is not None
@@ -104,7 +105,8 @@ class Coordinates(Relation):
             out[rows] = np.interp(rest[rows], u, v)
         values, dtype = rounded(out, self.decimals), np.dtype(self.dtype)
         values = np.rint(values).astype(dtype) if dtype.kind in "iu" else values.astype(dtype)
-        return Absence(self.sentinel).decode(rest, values)
+        decoded: Values = Absence(self.sentinel).decode(rest, values)
+        return decoded
 
     def _parts(self, table: Table, there: Values) -> list[tuple[Values, Sequence[float], Sequence[float]]]:
         """Rows of each strip with its knots."""
