@@ -178,7 +178,7 @@ def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
 def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSettings) -> float:
     few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
     if isinstance(few, FlowMatchingData):
-        few = few.narrowed(_TRIAL_DIMS)
+        few = narrowed(few, _TRIAL_DIMS)
     base = few.base(np.random.default_rng(0))
     both = settings.sees_both(data.n_dims, data.n_conditions)
     if both and isinstance(base, LinearVelocity) and few.has_closed_form(1.0):
@@ -190,6 +190,13 @@ def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSet
     spent = time.process_time() - start
     wider = _tree_cost(data, layout, both) / _tree_cost(few, layout, both)
     return spent * settings.n_estimators / _TRIAL_ROUNDS * len(data) / len(few) * len(plan.times) * wider
+
+
+def narrowed(data: FlowMatchingData, n_dims: int) -> FlowMatchingData:
+    """The first ``n_dims`` scores alone, where they start from noise: enough to tell what all of them cost."""
+    if n_dims >= data.n_dims or not data.source.independent:
+        return data
+    return replace(data, scores=data.scores.each(lambda part: part[:, :n_dims]), standardizer=None)
 
 
 def _tree_cost(data: RegressionSource, layout: str, both: bool) -> int:

@@ -311,12 +311,6 @@ class FlowMatchingData:
         rows = np.sort(rng.choice(len(self), n, replace=False))
         return replace(self._each(lambda part: part[rows]), source=self.source.take(rows))
 
-    def narrowed(self, n_dims: int) -> "FlowMatchingData":
-        """The first ``n_dims`` scores alone, where they start from noise: enough to tell what all of them cost."""
-        if n_dims >= self.n_dims or not self.source.independent:
-            return self
-        return replace(self, scores=self.scores.each(lambda part: part[:, :n_dims]), standardizer=None)
-
     def held_out(self, n: int, rng: np.random.Generator) -> "FlowMatchingData":
         """At most ``n`` rows to validate a node on: other noise makes other problems of them."""
         return self.subset(n, rng)

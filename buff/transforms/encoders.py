@@ -194,8 +194,7 @@ class NumberEncoder:
             return
         raise ValueError(
             f"column {self.name!r} holds integers from {values.min()} to {values.max()}, of which 53 bits would come "
-            f'back: say schema={{"{self.name}": "id"}} for names of rows, "categorical" for labels, "continuous" if '
-            f"the last digits mean nothing, or convert times to dates"
+            f'back: say schema={{"{self.name}": "id"}} or "categorical" or, without its last digits, "continuous"'
         )
 
     def _bound(self, bound: Any) -> float | None:
@@ -301,7 +300,6 @@ def unpack(record: Record, arrays: Arrays) -> ColumnEncoder:
 
 
 def _storable(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Dates and durations are stored as integers."""
     return np.dtype(np.int64) if dtype.kind in "mM" else dtype
 
 

@@ -235,13 +235,7 @@ class QuantileMap:
 
     @classmethod
     def from_arrays(cls, record: dict[str, Any], arrays: dict[str, Array]) -> "QuantileMap":
-        """Inverse of :meth:`to_arrays`.
-
-        Raises
-        ------
-        ArchiveError
-            Levels outside [0, 1], knots or atoms that are not sorted or not finite, tails and grids that are none.
-        """
+        """Inverse of :meth:`to_arrays`; ArchiveError for what no fit gives, such as knots that are not sorted."""
         check_quantile_map(record, arrays)
         parts = {"lattice": Lattice, "below": Tail, "above": Tail}
         fields = {key: parts[key](**value) if key in parts and value else value for key, value in record.items()}
