@@ -74,6 +74,21 @@ class CostEstimate:
             n_models=len(plans),
         )
 
+    def with_step(self, nbytes: int, max_memory: int | None, advice: str) -> "CostEstimate":
+        """The cost of a fit of which another step holds so many bytes.
+
+        Raises
+        ------
+        MemoryError
+            If that is more than ``max_memory``; ``advice`` says what to change.
+        """
+        needed = _PROCESS + nbytes
+        if max_memory is not None and needed > max_memory:
+            raise MemoryError(
+                f"the fit needs {needed / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: {advice}"
+            )
+        return replace(self, memory=max(self.memory, needed))
+
     @property
     def seconds(self) -> float | None:
         """Wall-clock time with ``n_workers`` cores free."""

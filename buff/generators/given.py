@@ -1,12 +1,12 @@
 """Cells that are given: rows of which some columns, or some cells, are known when events are drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Values
 from buff.tables import read
 from buff.tables.arrow import is_missing
 from buff.tables.template import Template
@@ -14,7 +14,7 @@ from buff.transforms import TableTransformer
 from buff.transforms.condition_values import in_dtype
 from buff.transforms.encoders import ConstantEncoder, NumberEncoder
 
-__all__ = ["GivenTable", "read_given"]
+__all__ = ["GivenTable", "column_numbers", "read_given", "require_first"]
 
 #: Values may lie outside of the training by so much of its range, and count as its end then.
 _BEYOND = 1.0
@@ -54,7 +54,7 @@ class GivenTable:
         )
 
 
-def read_given(given: Any, template: Template, n_samples: int, dtypes: Mapping[str, np.dtype[Any]]) -> GivenTable:
+def read_given(given: object, template: Template, n_samples: int, dtypes: Mapping[str, np.dtype[Any]]) -> GivenTable:
     """Given cells, by the columns of the table that was fitted; missing cells are not given.
 
     Parameters
@@ -126,7 +126,7 @@ def check_values(given: GivenTable, space: TableTransformer, numbers: Mapping[in
             encoder.encode(values)
 
 
-def _check_range(encoder: NumberEncoder, values: Array) -> None:
+def _check_range(encoder: NumberEncoder, values: Values) -> None:
     ranks, x = encoder.ranks, encoder.numbers(values)
     line = ranks.line
     if not len(line.x):
@@ -143,14 +143,14 @@ def _check_range(encoder: NumberEncoder, values: Array) -> None:
         )
 
 
-def _without_empty(given: Any) -> Any:
+def _without_empty(given: object) -> Any:
     """Mappings whose columns hold nothing but None would have no type."""
     if not isinstance(given, Mapping):
         return given
     return {k: [np.nan] * len(v) if all(x is None for x in v) else v for k, v in given.items()}
 
 
-def _cast(name: str, values: Array, there: Array, dtype: np.dtype[Any]) -> Array:
+def _cast(name: str, values: Values, there: Mask, dtype: np.dtype[Any]) -> Array:
     """Known values in the natural dtype of the column."""
     own = in_dtype(values[there], dtype)
     if own.dtype.kind != dtype.kind and not (own.dtype.kind in "iuf" and dtype.kind in "iuf"):
@@ -164,7 +164,33 @@ def _cast(name: str, values: Array, there: Array, dtype: np.dtype[Any]) -> Array
     return out
 
 
-def _replaced(values: Array, own: Array, known: Array) -> Array:
+def _replaced(values: Values, own: Values, known: Mask) -> Array:
     out = values.astype(np.result_type(values.dtype, own.dtype)) if values.dtype != own.dtype else values.copy()
     out[known] = own[known]
     return out
+
+
+def column_numbers(names: Sequence[str], columns: Sequence[Any], what: str) -> list[int]:
+    """Numbers of columns that are named, or numbered already; none twice."""
+    found: list[int] = []
+    if isinstance(columns, str):
+        raise TypeError(f"{what} must be a list of columns, found {columns!r}")
+    for column in columns:
+        j = names.index(column) if column in names else column
+        if not isinstance(j, int | np.integer) or not 0 <= j < len(names):
+            raise ValueError(f"{what} names the unknown column {column!r}; the columns are {list(names)}")
+        if int(j) in found:
+            raise ValueError(f"{what} names the column {column!r} twice")
+        found.append(int(j))
+    return found
+
+
+def require_first(known: Mask, order: Sequence[str]) -> None:
+    """Raise ValueError unless in each row the known cells (n, d) are the first in the order."""
+    off = known[:, 1:] & ~known[:, :-1]
+    if off.any():
+        j = int(np.argwhere(off)[0][1])
+        raise ValueError(
+            f"given has {order[j + 1]!r} and not {order[j]!r}, which comes before it in the order {list(order)}: fit "
+            f"with order=[{order[j + 1]!r}, ...], or use BUFF(given='any')"
+        )

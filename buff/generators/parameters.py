@@ -255,5 +255,5 @@ def _known_tree_params(given: object) -> dict[str, Any]:
     return dict(given or {})
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)

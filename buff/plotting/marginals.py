@@ -120,7 +120,7 @@ def _label(axes: "Axes", experiment: str) -> None:
 
     name, _, words = experiment.partition(" ")
     before = plt.get_fignums()
-    mplhep.label.exp_label(exp=name, text=words, rlabel="", loc=0, ax=axes, fontsize="medium")
+    mplhep.label.exp_label(exp=name, text=words, data=True, rlabel="", loc=0, ax=axes, fontsize="medium")
     for number in set(plt.get_fignums()) - set(before):  # mplhep opens a figure of its own
         plt.close(number)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, Values
 from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, LevelEncoder, NumberEncoder
@@ -21,8 +21,9 @@ _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 _REACH, _FARTHEST = 4.2, 37.0
 #: State of numbers that the training did not have.
 _UNSEEN = -3
-#: Gaps between an atom and values that are no wider than so many steps between knots are chance.
-_SMALL_GAP = 3.0
+#: Gaps between an atom and values are chance where they are no wider than so many steps between knots, or this share
+#: of the range.
+_NEAR_KNOTS, _SMALL_GAP = 5, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +53,16 @@ class _End:
         scale = end - start
         return cls(start, mass, scale, np.inf if bound is None else (bound - start) / scale)
 
-    def survival(self, x: Array) -> Array:
+    def survival(self, x: Numbers) -> Array:
         y, least = (x - self.start) / self.scale, np.exp(-self.room)
         return np.where(y > self.room, 0.0, self.mass * (np.exp(-y) - least) / (1 - least))
 
-    def log_density(self, x: Array) -> Array:
+    def log_density(self, x: Numbers) -> Array:
         y = (x - self.start) / self.scale
         density = np.log(self.mass / self.scale) - y - np.log1p(-np.exp(-self.room))
         return np.where(y > self.room, -np.inf, density)
 
-    def value(self, survival: Array) -> Array:
+    def value(self, survival: Numbers) -> Array:
         least = np.exp(-self.room)
         share = np.clip(survival / self.mass, 0, 1) * (1 - least) + least
         return self.start - self.scale * np.log(np.maximum(share, 1e-300))
@@ -141,7 +142,7 @@ class CellColumn:
         at bounds of the schema and at 0 where no value had the other sign.
     """
 
-    def __init__(self, encoder: ColumnEncoder, intervals: Array, *, whole: bool, open_ends: bool) -> None:
+    def __init__(self, encoder: ColumnEncoder, intervals: Numbers, *, whole: bool, open_ends: bool) -> None:
         assert isinstance(encoder, NumberEncoder | LevelEncoder)
         self.encoder, self.whole = encoder, whole
         ranks = encoder.ranks
@@ -177,7 +178,7 @@ class CellColumn:
                 getattr(cells, name)[rows] = getattr(own, name)
         return cells
 
-    def _encode(self, values: Array) -> Cells:
+    def _encode(self, values: Values) -> Cells:
         ranks, low, high, log_slope = self.encoder.ranks, *self._levels(values)
         middle = 0.5 * (low + high)
         state = _state_of(self.ranks.intervals, middle)
@@ -202,7 +203,7 @@ class CellColumn:
         s_low[state != -1] = s_high[state != -1] = np.nan
         return Cells(z.astype(np.float32), state, s_low, s_high, log_slope)
 
-    def decode(self, state: Indices, s: Array) -> Array:
+    def decode(self, state: Indices, s: Numbers) -> Array:
         """Values of natural dtype, of states and scores of values."""
         z = self.ranks.scores(state, s, snapped=False)
         if not self.is_open or not isinstance(self.encoder, NumberEncoder):
@@ -222,14 +223,14 @@ class CellColumn:
         x[u < ranks.missing] = np.nan
         return self.encoder.restored(x)
 
-    def _numbers(self, values: Array) -> Array:
+    def _numbers(self, values: Values) -> Array:
         """Values as the polyline knows them."""
         ranks = self.encoder.ranks
         x = self.encoder.numbers(values)
         x = ranks.lattice.nearest(x) if ranks.lattice and ranks.lattice.noisy else x
         return x / ranks.unit
 
-    def _levels(self, values: Array) -> tuple[Array, Array, Array]:
+    def _levels(self, values: Values) -> tuple[Array, Array, Array]:
         """Ranks among all of both ends of what each value owns, and the logarithm of their slope or width."""
         ranks = self.encoder.ranks
         x = self._numbers(values)
@@ -250,7 +251,7 @@ class CellColumn:
         gone = np.isnan(x)
         return np.where(gone, 0.0, low), np.where(gone, ranks.missing, high), np.where(gone, 0.0, log_slope)
 
-    def _level(self, x: Array) -> Array:
+    def _level(self, x: Numbers) -> Array:
         ranks = self.encoder.ranks
         u = np.clip(self.line.level(x), ranks.missing, 1.0)
         below, above = self.ends
@@ -262,7 +263,7 @@ class CellColumn:
             u[rows] = ranks.missing + below.survival(-x[rows])
         return u
 
-    def _log_slope(self, x: Array) -> Array:
+    def _log_slope(self, x: Numbers) -> Array:
         line = self.line
         i = np.clip(np.searchsorted(line.x, x, side="right") - 1, 0, len(line.x) - 2)
         run = line.x[i + 1] - line.x[i]
@@ -279,7 +280,7 @@ class CellColumn:
             out[rows] = below.log_density(-x[rows])
         return out
 
-    def _mend_tails(self, x: Array, point: Array, s: Array) -> None:
+    def _mend_tails(self, x: Numbers, point: Numbers, s: Numbers) -> None:
         """Scores far out, where ranks have no digits left."""
         below, above = self.ends
         tiny = 1e-300
@@ -313,7 +314,7 @@ def cell_columns(space: TableTransformer, *, open_ends: bool) -> list[CellColumn
     return found
 
 
-def _state_of(intervals: Array, u: Array) -> Indices:
+def _state_of(intervals: Numbers, u: Numbers) -> Indices:
     if not len(intervals):
         return np.full(len(u), -1)
     i = np.clip(np.searchsorted(intervals[:, 0], u, side="right") - 1, 0, None)
@@ -331,9 +332,14 @@ def _without_small_gaps(line: Polyline) -> Polyline:
     du, dx = np.diff(line.u), np.diff(line.x)
     kept = np.ones(len(line.u), bool)
     for k in np.flatnonzero((du == 0) & (dx > 0)):
-        if k + 2 < len(line.u) and du[k + 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k + 1]:
+        if dx[k] <= _SMALL_GAP * (line.x[-1] - line.x[0]) and k + 2 < len(line.u) and du[k + 1] > 0:
             kept[k + 1] = False
-        elif k > 0 and du[k - 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k - 1]:
+            continue
+        above = line.x[min(k + 1 + _NEAR_KNOTS, len(line.x) - 1)] - line.x[k + 1]
+        below = line.x[k] - line.x[max(k - _NEAR_KNOTS, 0)]
+        if k + 2 < len(line.u) and du[k + 1] > 0 and dx[k] <= above:
+            kept[k + 1] = False
+        elif k > 0 and du[k - 1] > 0 and dx[k] <= below:
             kept[k] = False
     return Polyline(line.u[kept], line.x[kept])
 

@@ -141,16 +141,10 @@ class QuantileMap:
         )
         if smoothed is not own:
             smoothed = merge_at(smoothed, share, x[atom], w[atom], starts).raised(missing)
+        facts = (x[atom], missing + starts, w[atom], missing, margin, lattice, lower, upper)
         ranks = cls(
             line.raised(missing),
-            x[atom],
-            missing + starts,
-            w[atom],
-            missing,
-            margin,
-            lattice,
-            lower,
-            upper,
+            *facts,
             unit=unit,
             smoothed=None if smoothed is own else smoothed,
         )
@@ -226,29 +220,6 @@ class QuantileMap:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_compiled"}
-
-    def without_missing(self) -> "QuantileMap":
-        """The map of the values alone."""
-        if not self.missing or self.missing == 1:
-            return self
-        low, share = self.missing, 1 - self.missing
-
-        def of_values(line: Polyline) -> Polyline:
-            return Polyline(np.clip((line.u - low) / share, 0, 1), line.x)
-
-        def of_tail(tail: Tail | None) -> Tail | None:
-            return None if tail is None else replace(tail, mass=tail.mass / share)
-
-        return replace(
-            self,
-            line=of_values(self.line),
-            smoothed=self.smoothed and of_values(self.smoothed),
-            starts=(self.starts - low) / share,
-            masses=self.masses / share,
-            missing=0.0,
-            below=of_tail(self.below),
-            above=of_tail(self.above),
-        )
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and the arrays that go with it."""

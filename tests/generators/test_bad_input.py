@@ -114,6 +114,7 @@ def test_events_that_run_away_are_clipped_and_counted(batch_size):
         drawn = model.sample(400, batch_size=batch_size)
     n = int(str(told[0].message).split()[0])
     assert len(told) == 1
+    assert told[0].filename == __file__
     assert 20 < n < 200
     assert model.n_clipped_ == n
     assert (drawn <= x.max(axis=0)).all()
@@ -131,6 +132,7 @@ def test_transported_rows_that_run_away_are_counted_too():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(500, 2))
     model = BUFFTransport(**SMALL | FIRST | {"noise": 0.1}).fit(x, x + 0.1 * rng.normal(size=(500, 2)))
-    with pytest.warns(UserWarning, match="of 500 events left the range"):
+    with pytest.warns(UserWarning, match="of 500 events left the range") as told:
         _runaway(model, beyond=-9.0).transform(x)
+    assert told[0].filename == __file__
     assert model.n_clipped_ > 0
