@@ -9,7 +9,7 @@ import numpy as np
 from buff.archive import nested
 from buff.metrics.jets import OBSERVABLE_NAMES, jet_columns
 from buff.protocols import Array
-from buff.trees import Classifier, ClassifierSettings, FlatForest
+from buff.trees import Classifier, ClassifierSettings, FlatForest, ubjson
 from buff.trees.classifier import QuadraticBase
 
 __all__ = ["JetRejection", "observables", "rejection_bytes"]
@@ -75,9 +75,7 @@ class JetRejection:
             _SETTINGS,
             seed=seed,
         )
-        models = [FlatForest.from_bytes(bytes(model.save_raw("ubj"))) for model in fit.classifier.models]
-        # the base stands in for the intercept
-        forests = tuple(replace(forest, base=np.zeros(1, np.float32)) for forest in models)
+        forests = tuple(_sums_of_leaves(model) for model in fit.classifier.models)
         return cls(max_odds, low, high, fit.classifier.bases, forests)
 
     def log_odds(self, particles: Array, features: Array, scale: Array) -> Array:
@@ -109,6 +107,14 @@ class JetRejection:
             tuple(QuadraticBase(**nested(own, "base")) for own in folds),
             tuple(FlatForest.from_arrays(nested(own, "trees")) for own in folds),
         )
+
+
+def _sums_of_leaves(model: Any) -> FlatForest:
+    """The trees of a classifier, which add to log odds; its intercept is the base's."""
+    document = ubjson.decode(bytes(model.save_raw("ubj")))
+    document["learner"]["objective"] = {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}}
+    forest = FlatForest.from_bytes(ubjson.encode(document))
+    return replace(forest, base=np.zeros(1, np.float32))
 
 
 def rejection_bytes(n_rows: int, n_features: int) -> int:

@@ -36,7 +36,6 @@ _TOO_FAR = 1.05
 #: Share of particles that lie inside the radius, and of jets that may have particles too far out.
 _INSIDE, _MAY_BE_OUT = 0.9995, 0.02
 
-
 #: Features of jets are shared by jets like them: they name no row, as a measurement does, and trees may split by them.
 _SHARED = {"min_split_loss": 0.0, "max_bin": 64}
 
@@ -199,7 +198,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         self.plan_ = with_rejection(plan, len(cloud), features.shape[1], cloud.nbytes, self)
         self.flows_ = SplittingFlows.fit(tree, rows, self.max_particles_, settings, seed % 2**31)
         self.stage_seconds_ = self.flows_.seconds
-        del rows  # the classifier takes their place in memory
+        del rows  # the classifier needs the memory
         self.rejection_ = None
         if self.max_odds is not None and len(cloud) >= LEAST_JETS:
             real = cloud, features, scale
