@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from buff.protocols import Array, Indices, Numbers, Values
+from buff.protocols import Array, Indices, Mask, Numbers, Values
 from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, LevelEncoder, NumberEncoder
@@ -185,7 +185,7 @@ class CellColumn:
             out[rows] = below.log_density(-x[rows])
         return out
 
-    def _mend_tails(self, x: Numbers, point: Numbers, s: Numbers) -> None:
+    def _mend_tails(self, x: Numbers, point: Mask, s: Numbers) -> None:
         """Scores far out, where ranks have no digits left."""
         below, above = self.ends
         tiny = 1e-300
