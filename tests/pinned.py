@@ -81,7 +81,7 @@ def _smooth():
     x = np.random.default_rng(0).multivariate_normal([0, 1, 2], [[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], 600)
     x[:, 2] += x[:, 0] ** 2
     model = BUFF(**SMALL).fit(x[:, 1:], condition=x[:, 0])
-    carried = BUFFTransport(**SMALL, smooth_rows=20).fit(x, x).transform(x)
+    carried = BUFFTransport(**SMALL, smooth_rows=20).fit(x, x).sample(x)
     return BUFF(**SMALL).fit(x).sample(N), model.sample(N, condition=0.5), carried
 
 
@@ -134,13 +134,13 @@ def _paired():
     x = frame()
     source = x[["pt", "tight"]]
     model = BUFFTransport(**FIRST).fit(source, x[["pt", "day"]])
-    return model.transform(source[:100]), model.sample(source[:100])
+    return model.sample(source[:100]), model.sample(source[:100])
 
 
 def _unpaired():
     x, y = numbers()[:, :3], numbers(1)[:, :3] + [0.5, 0, 1]
     model = BUFFTransport(**FIRST, coupling="transport").fit(x, y)
-    return (model.transform(x),)
+    return (model.sample(x),)
 
 
 def _published():

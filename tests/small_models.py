@@ -107,7 +107,6 @@ def _absent():
     return BUFF(**DEFAULT, relations=[Order("low", "high"), Order("start", "end")]).fit(x)
 
 
-#: Models of the default settings, and of some with other solvers in the same frame.
 def _swapped():
     """Orders of three columns that swaps keep, a < b < c."""
     rng = np.random.default_rng(2)
@@ -116,6 +115,7 @@ def _swapped():
     return BUFF(**DEFAULT | {"relations": orders}).fit(table)
 
 
+#: Models of the default settings, and of some with other solvers in the same frame.
 DEFAULTS = {
     "default": lambda: BUFF(**DEFAULT).fit(numbers()),
     "default_mixed": lambda: BUFF(**DEFAULT).fit(frame()),
@@ -125,6 +125,7 @@ DEFAULTS = {
     "default_labels": lambda: _default_classes("together"),
     "default_mixed_condition": _default_mixed_condition,
     "default_absent": _absent,
+    "default_pairs": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(0).normal(size=(1000, 6)) ** 3),
     "default_heun": lambda: BUFF(**DEFAULT, solver="heun").fit(numbers()[:, :3]),
     "default_ancestral": lambda: BUFF(**DEFAULT, solver="ddpm").fit(numbers()[:, :3]),
     "default_scores": lambda: BUFF(**DEFAULT, tree_features="scores").fit(numbers()),

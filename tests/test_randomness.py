@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from buff.randomness import EventNoise, seed_from, training_seed
+from buff.randomness import EventNoise, is_scattered, keys_of_rows, seed_from, training_seed
 
 
 def test_normals_are_standard_and_independent():
@@ -59,3 +59,38 @@ def test_seeds():
 def test_other_seeds_are_refused(bad):
     with pytest.raises(ValueError, match="random_state must be None, a nonnegative integer"):
         seed_from(bad)
+
+
+@pytest.mark.parametrize("d", [1, 4, 7])
+def test_scattered_events_are_those_of_their_numbers(d):
+    whole = EventNoise(11, first_event=3, stream=2).uniform(5000, d)
+    rows = np.array([4999, 17, 0, 2000])
+    assert is_scattered(rows)
+    assert np.array_equal(EventNoise(11, first_event=3, stream=2, chosen=rows).uniform(4, d), whole[rows])
+    far = np.array([2**47, 5])
+    assert np.array_equal(
+        EventNoise(1, chosen=far).uniform(2, d)[0], EventNoise(1, first_event=2**47).uniform(1, d)[0]
+    )
+
+
+def test_rows_have_the_numbers_of_what_they_hold():
+    rng = np.random.default_rng(0)
+    columns = [rng.integers(0, 3, 500), rng.choice(["a", "b"], 500).astype(object), rng.normal(size=500).round(1)]
+    columns.append((rng.integers(0, 2, 500)).astype("M8[D]"))
+    keys = keys_of_rows(columns)
+    assert len(set(keys.tolist())) == 500
+    assert 0 <= keys.min() < keys.max() < 2**48
+    order = rng.permutation(500)
+    again = keys_of_rows([column[order] for column in columns])
+    assert set(again.tolist()) == set(keys.tolist())
+    distinct = np.unique([str(row) for row in zip(*columns, strict=True)], return_index=True)[1]
+    assert set(keys_of_rows([column[distinct] for column in columns]).tolist()) <= set(keys.tolist())
+
+
+def test_zeros_are_one_and_missing_is_a_value():
+    assert np.array_equal(keys_of_rows([np.array([0.0])]), keys_of_rows([np.array([-0.0])]))
+    assert np.array_equal(keys_of_rows([np.array([1])]), keys_of_rows([np.array([1.0])]))
+    two = keys_of_rows([np.array([np.nan, np.nan])])
+    assert two[0] != two[1]
+    assert not len(keys_of_rows([np.empty(0)]))
+

@@ -9,10 +9,15 @@ from benchmarks.case import Bench, Case
 from benchmarks.costs import Meter, in_fresh_process
 from benchmarks.records import FLOOR, Measurement, Quantity, Target
 
-NAME, GIVEN, TOGETHER, FLAT = "JetBUFF", "JetBUFF, jets given", "JetBUFF, five classes", "BUFF, flat columns"
+NAME, FAST, GIVEN = "JetBUFF", "JetBUFF, max_odds=None", "JetBUFF, jets given"
+OWN, TOGETHER, FLAT = "JetBUFF, own model", "JetBUFF, five classes", "BUFF, flat columns"
 TOP, CLASSES = "t, 30 particles", "gqtwz"
 #: Jets to learn from and jets to judge by.
 TRAIN, TEST = 12_000, 8_000
+#: The same for classes, particles and growth, and the effort of these models.
+FEW, JUDGES, EFFORT = 3_000, 4_000, 0.3
+#: Numbers of jets and of particles of which the cost is measured.
+JETS, PARTICLES = (1_000, 10_000, 90_000), (10, 30, 60, 150)
 QUANTITIES = (
     Quantity("w1m", "W1M", "1e-3", 2),
     Quantity("w1p_eta", "W1P eta", "1e-3", 2),
@@ -56,20 +61,25 @@ PUBLISHED: Mapping[str, Mapping[str, Mapping[str, float]]] = {
 }
 
 
+#: Particles and the features that are drawn beside them.
+Jets = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
 def measure(bench: Bench) -> Iterator[Measurement]:
-    """Top jets with every seed, then five classes in one model and each on its own with the first."""
+    """Top jets with every seed; then classes, particles, growth and flat columns with the first."""
     yield from _published("t", TOP)
     yield CHAIN
+    first = bench.seeds[0]
     for seed in bench.seeds:
         train, test = split(bench, "t", seed)
-        yield Measurement(FLOOR, seed, judged(test, train[0][: len(test[0])]), TOP)
-        unconditional, given = in_fresh_process(jet_buff, train, test, seed, bench.quick)
-        yield Measurement(NAME, seed, unconditional, TOP)
-        yield Measurement(GIVEN, seed, given, TOP)
-    yield Measurement(
-        FLAT, bench.seeds[0], in_fresh_process(flat, *split(bench, "t", bench.seeds[0]), bench.quick), TOP
-    )
-    yield from _five_classes(bench, bench.seeds[0])
+        yield Measurement(FLOOR, seed, judged(test, train[0][: len(test[0])], sets=seed == first), TOP)
+        rows = in_fresh_process(jet_buff, train, test, seed, bench.quick, seed == first)
+        for method, values in rows.items():
+            yield Measurement(method, seed, values, TOP)
+    yield from _five_classes(bench, first)
+    yield from _many_particles(bench, first)
+    yield from _growth(bench, first)
+    yield Measurement(FLAT, first, in_fresh_process(flat, *split(bench, "t", first), bench.quick), TOP)
 
 
 #: Trees that draw particle after particle in falling pT, measured once on other halves of these jets.
@@ -83,20 +93,61 @@ def _published(jet_class: str, table: str) -> Iterator[Measurement]:
         yield Measurement(f"{method} (published)", 0, values, table)
 
 
+def _few(part: Jets, n: int) -> Jets:
+    return part[0][:n], {name: values[:n] for name, values in part[1].items()}
+
+
 def _five_classes(bench: Bench, seed: int) -> Iterator[Measurement]:
-    parts = {name: split(bench, name, seed) for name in CLASSES}
+    """One model of all classes beside a model of each."""
+    parts = {}
+    for name in CLASSES:
+        train, test = split(bench, name, seed)
+        parts[name] = _few(train, FEW), _few(test, JUDGES)
     together = in_fresh_process(five_classes, parts, seed, bench.quick)
     for name, (train, test) in parts.items():
-        table = f"{name}, 30 particles"
-        if name != "t":
-            yield from _published(name, table)
-            yield Measurement(FLOOR, seed, judged(test, train[0][: len(test[0])]), table)
-            yield Measurement(NAME, seed, in_fresh_process(jet_buff, train, test, seed, bench.quick)[0], table)
+        table = f"{name}, 30 particles, {FEW} jets, effort {EFFORT}"
+        yield from _published(name, table) if name != "t" else ()
+        yield Measurement(FLOOR, seed, judged(test, train[0]), table)
         yield Measurement(TOGETHER, seed, together[name], table)
+        yield Measurement(OWN, seed, in_fresh_process(own_model, train, test, seed, bench.quick), table)
 
 
-#: Particles and the features that are drawn beside them.
-Jets = tuple[np.ndarray, dict[str, np.ndarray]]
+def _many_particles(bench: Bench, seed: int) -> Iterator[Measurement]:
+    """Toys: every particle of a top jet divided among five."""
+    train, test = split(bench, "t", seed)
+    for width in (30, 150):
+        rng = np.random.default_rng(seed)
+        own, judges = ((divided(part[0], width // 30, rng), part[1]) for part in (_few(train, FEW), _few(test, JUDGES)))
+        table = f"toys of {width} particles, {FEW} jets, effort {EFFORT}"
+        yield Measurement(FLOOR, seed, judged(judges, own[0]), table)
+        yield Measurement(OWN, seed, in_fresh_process(own_model, own, judges, seed, bench.quick, False), table)
+
+
+def divided(particles: np.ndarray, parts: int, rng: np.random.Generator) -> np.ndarray:
+    """Each particle as so many that share its pT and scatter about it."""
+    cloud = np.repeat(particles[..., :3].astype(np.float64), parts, axis=1)
+    shape = (*particles.shape[:2], parts)
+    share = rng.dirichlet(np.ones(parts), shape[:2]) if parts > 1 else np.ones(shape)
+    cloud[..., 2] *= share.reshape(cloud.shape[:2])
+    cloud[..., :2] += 0.01 * rng.standard_normal((*cloud.shape[:2], 2)) * (parts > 1)
+    cloud[cloud[..., 2] <= 0] = 0.0
+    return cloud
+
+
+def _growth(bench: Bench, seed: int) -> Iterator[Measurement]:
+    """Cost with the numbers of jets, of all classes together, and of particles."""
+    parts = [split(bench, name, seed) for name in CLASSES]
+    cloud = np.concatenate([part[0][..., :3] for pair in parts for part in pair])
+    cloud = cloud[np.random.default_rng(seed).permutation(len(cloud))]
+    for n in JETS:
+        values = in_fresh_process(cost, cloud[: 200 if bench.quick else n], seed, bench.quick)
+        yield Measurement(NAME, seed, values, f"growth, {n} jets of 30, effort {EFFORT}")
+    rng = np.random.default_rng(seed)
+    for width in PARTICLES:
+        few = cloud[: 200 if bench.quick else FEW]
+        own = few[:, :width] if width <= 30 else divided(few, width // 30, rng)
+        values = in_fresh_process(cost, own, seed, bench.quick)
+        yield Measurement(NAME, seed, values, f"growth, {FEW} jets of {width}, effort {EFFORT}")
 
 
 def split(bench: Bench, jet_class: str, seed: int) -> tuple[Jets, Jets]:
@@ -120,13 +171,13 @@ def split(bench: Bench, jet_class: str, seed: int) -> tuple[Jets, Jets]:
     return part(learn), part(judge)
 
 
-def judged(test: Jets, generated: np.ndarray) -> dict[str, float]:
-    """All metrics of generated particles."""
+def judged(test: Jets, generated: np.ndarray, sets: bool = False) -> dict[str, float]:
+    """All metrics of generated particles; with ``sets`` that of a network on the particles too."""
     from buff.metrics import coverage_mmd, jet_auc, jet_fpd, w1_efp, w1_mass, w1_particles
 
     real = test[0]
     eta, phi, pt = w1_particles(real, generated, n_bootstrap=0)
-    sets = _set_auc(real, generated)
+    of_sets = _set_auc(real, generated) if sets else None
     matched = coverage_mmd(real, generated, n_jets=50, n_batches=4)
     return {
         "w1m": 1e3 * w1_mass(real, generated, n_bootstrap=0).value,
@@ -138,7 +189,7 @@ def judged(test: Jets, generated: np.ndarray) -> dict[str, float]:
         "fpd": 1e4 * jet_fpd(real, generated).value,
         "coverage": matched.coverage.value,
         "mmd": 1e2 * matched.mmd.value,
-        **({} if sets is None else {"auc_sets": sets}),
+        **({} if of_sets is None else {"auc_sets": of_sets}),
     }
 
 
@@ -158,20 +209,53 @@ def _model(seed: int, quick: bool, **more: Any) -> Any:
     return JetBUFF(random_state=seed, **tiny, **more)
 
 
-def jet_buff(train: Jets, test: Jets, seed: int, quick: bool) -> tuple[dict[str, float], dict[str, float]]:
-    """Unconditional, and with the features of the test jets given."""
+def jet_buff(train: Jets, test: Jets, seed: int, quick: bool, sets: bool) -> dict[str, dict[str, float]]:
+    """Unconditional, the same without rejection, and with the features of the test jets given."""
     import xgboost  # noqa: F401  (loading libraries is no part of training)
 
     with Meter() as training:
         model = _model(seed, quick).fit(*train)
-    n, cost = len(test[0]), {"train_cpu": training.cost.cpu}
-    model.sample(100, random_state=seed)
+    spent = {"train_cpu": training.cost.cpu}
+    found = {NAME: _row(test, model, spent, sets, random_state=seed + 1)}
+    found[GIVEN] = _row(test, model, spent, jets=test[1], random_state=seed + 2)
+    model.rejection_ = None
+    found[FAST] = _row(test, model, spent, random_state=seed + 1)
+    return found
+
+
+def _row(test: Jets, model: Any, spent: Mapping[str, float], sets: bool = False, **asked: Any) -> dict[str, float]:
+    """Metrics of as many jets as there are to judge by, and their cost beside what training took."""
+    particles, cost = _drawn(model, len(test[0]), **asked)
+    return judged(test, particles, sets) | dict(spent) | cost
+
+
+def _drawn(model: Any, n: int, **asked: Any) -> tuple[np.ndarray, dict[str, float]]:
+    first = {"jets": {name: values[:1] for name, values in asked["jets"].items()}} if "jets" in asked else {}
+    model.sample(**asked | first | ({} if first else {"n_samples": 1}))  # compiles what is compiled once
     with Meter() as sampling:
-        particles, _ = model.sample(n, random_state=seed + 1)
-    free = judged(test, particles) | cost | {"sample_cpu": sampling.cost.cpu / n * 1e3}
-    with Meter() as sampling:
-        particles, _ = model.sample(jets=test[1], random_state=seed + 2)
-    return free, judged(test, particles) | cost | {"sample_cpu": sampling.cost.cpu / n * 1e3}
+        drawn = model.sample(n, **asked)
+    return drawn[0] if isinstance(drawn, tuple) else drawn, {"sample_cpu": sampling.cost.cpu / n * 1e3}
+
+
+def own_model(train: Jets, test: Jets, seed: int, quick: bool, with_features: bool = True) -> dict[str, float]:
+    """A model of one class, drawn from unconditionally."""
+    import xgboost  # noqa: F401
+
+    effort = {} if quick else {"effort": EFFORT}
+    with Meter() as training:
+        features = (train[1],) if with_features else ()
+        model = _model(seed, quick, given_jets=False, **effort).fit(train[0], *features)
+    return _row(test, model, {"train_cpu": training.cost.cpu}, random_state=seed + 1)
+
+
+def cost(particles: np.ndarray, seed: int, quick: bool) -> dict[str, float]:
+    """Of training and of 2000 jets."""
+    import xgboost  # noqa: F401
+
+    effort = {} if quick else {"effort": EFFORT}
+    with Meter() as training:
+        model = _model(seed, quick, **effort).fit(particles)
+    return {"train_cpu": training.cost.cpu} | _drawn(model, 2_000, random_state=seed)[1]
 
 
 def five_classes(parts: Mapping[str, tuple[Jets, Jets]], seed: int, quick: bool) -> dict[str, dict[str, float]]:
@@ -181,17 +265,12 @@ def five_classes(parts: Mapping[str, tuple[Jets, Jets]], seed: int, quick: bool)
     particles = np.concatenate([train[0] for train, _ in parts.values()])
     names = next(iter(parts.values()))[0][1]
     jets = {name: np.concatenate([train[1][name] for train, _ in parts.values()]) for name in names}
+    effort = {} if quick else {"effort": EFFORT}
     with Meter() as training:
-        model = _model(seed, quick, given_jets=False).fit(particles, jets, condition=labels)
-    found = {}
+        model = _model(seed, quick, given_jets=False, **effort).fit(particles, jets, condition=labels)
+    found, spent = {}, training.cost.cpu
     for name, (_, test) in parts.items():
-        n = len(test[0])
-        with Meter() as sampling:
-            drawn, _ = model.sample(n, condition=name, random_state=seed + 1)
-        found[name] = judged(test, drawn) | {
-            "train_cpu": training.cost.cpu / len(parts),
-            "sample_cpu": sampling.cost.cpu / n * 1e3,
-        }
+        found[name] = _row(test, model, {"train_cpu": spent / len(parts)}, condition=name, random_state=seed + 1)
     return found
 
 

@@ -110,8 +110,7 @@ def learned(method: str, seed: int, train: Pairs, test: Pairs, posterior: Any) -
 
 def closure(train: Pairs, test: Pairs, posterior: Trees | Network) -> dict[str, Mapping[str, float]]:
     """Values of the tables that one posterior fills."""
-    from buff.generators.scoring import energy_score
-    from buff.metrics import interval_coverage
+    from buff.metrics import energy_score, interval_coverage
 
     with Meter() as training:
         model = posterior.fit(train)

@@ -10,7 +10,7 @@ from buff.archive import Archive
 from buff.chains.cells import UNKNOWN, ScoreCells
 from buff.chains.column import N_FOLDS, ChainColumn, ColumnSettings, Context, TrainingRows
 from buff.chains.completion import GaussianCompletion
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Mask, Numbers, Values, Weights
 from buff.transforms.atom_ranks import AtomRanks
 
 __all__ = ["Chain", "ChainSettings"]
@@ -74,9 +74,9 @@ class Chain:
         settings: ChainSettings,
         *,
         order: Indices | None = None,
-        context: Array | None = None,
-        weights: Array | None = None,
-        targets: Array | None = None,
+        context: Numbers | None = None,
+        weights: Weights | None = None,
+        targets: Mask | None = None,
         seed: int = 0,
     ) -> "Chain":
         """Learn from cells of n rows and d columns, contexts (n, c) and nonnegative weights (n,).
@@ -118,9 +118,9 @@ class Chain:
 
     def sample(
         self,
-        u: Array,
+        u: Numbers,
         given: ScoreCells | None = None,
-        context: Array | None = None,
+        context: Numbers | None = None,
     ) -> tuple[Indices, Array]:
         """States and scores of values, (n, d) each, of all columns in the order of the table.
 
@@ -155,17 +155,17 @@ class Chain:
         back = np.argsort(self.order)
         return state[:, back], s[:, back]
 
-    def log_density(self, cells: ScoreCells, context: Array | None = None, n_given: int = 0) -> Array:
+    def log_density(self, cells: ScoreCells, context: Numbers | None = None, n_given: int = 0) -> Array:
         """Logarithm of the density of each row, of the columns after the first ``n_given``, given these."""
         return sum(self._terms(cells, context, "log_density")[n_given:], np.zeros(len(cells)))
 
-    def pit(self, cells: ScoreCells, place: Array, context: Array | None = None) -> Array:
+    def pit(self, cells: ScoreCells, place: Numbers, context: Numbers | None = None) -> Array:
         """Distribution functions (n, d) of cells given those before them, uniform where the model is right."""
         s = cells.low + (cells.high - cells.low) * place
         values = self._terms(cells, context, "pit", s, place)
         return np.column_stack(values)[:, np.argsort(self.order)]
 
-    def _terms(self, cells: ScoreCells, context: Array | None, what: str, *own: Array) -> list[Array]:
+    def _terms(self, cells: ScoreCells, context: Numbers | None, what: str, *own: Array) -> list[Array]:
         cells = cells.columns(self.order)
         s, place = own if own else (0.5 * (cells.low + cells.high), None)
         if own:
@@ -185,7 +185,7 @@ class Chain:
             innovations = np.column_stack([innovations, column.innovations(now, part.state[:, 0], s[:, j])])
         return terms
 
-    def _require_allowed(self, known: Array) -> None:
+    def _require_allowed(self, known: Values) -> None:
         """Without ``any_given``, only the first columns may be known."""
         if not self.any_given and (known[:, 1:] & ~known[:, :-1]).any():
             raise ValueError("only the first columns of the chain can be given")

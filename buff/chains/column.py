@@ -9,7 +9,7 @@ from scipy.special import ndtr, ndtri
 from buff.archive import Archive
 from buff.chains.cells import UNKNOWN, UNSEEN, VALUE, ScoreCells
 from buff.chains.location_scale import LocationScale
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 from buff.trees.regressor import Booster
 
@@ -120,7 +120,7 @@ class ChainColumn:
 
     @classmethod
     def fit(
-        cls, context: Context, state: Indices, s: Array, settings: ColumnSettings, rows: TrainingRows, seed: int = 0
+        cls, context: Context, state: Indices, s: Numbers, settings: ColumnSettings, rows: TrainingRows, seed: int = 0
     ) -> tuple["ChainColumn", Array]:
         """Learn from rows (n,) whose state is known, with scores s of those that are on values.
 
@@ -146,7 +146,7 @@ class ChainColumn:
         return model, innovations
 
     def _fit_values(
-        self, context: Context, s: Array, settings: ColumnSettings, rows: TrainingRows, seed: int
+        self, context: Context, s: Numbers, settings: ColumnSettings, rows: TrainingRows, seed: int
     ) -> tuple["ChainColumn", Array]:
         how: dict[str, Any] = {"ridge": settings.ridge, "n_cosines": settings.n_cosines, "seed": seed}
 
@@ -176,7 +176,7 @@ class ChainColumn:
         """Whether values occur besides atoms."""
         return bool((self.classes == VALUE).any())
 
-    def innovations(self, context: Context, state: Indices, s: Array) -> Array:
+    def innovations(self, context: Context, state: Indices, s: Numbers) -> Array:
         """What the base leaves of scores, float32 of shape (n,); NaN on atoms and where nothing is known."""
         m, sd = self._location_scale(context)
         with np.errstate(invalid="ignore"):
@@ -189,7 +189,7 @@ class ChainColumn:
             p = (1 - _CLASS_FLOOR) * self.shares(self._class_features(context)) + _CLASS_FLOOR * p
         return np.asarray(p, np.float64)
 
-    def sample(self, context: Context, u: Array) -> tuple[Indices, Array]:
+    def sample(self, context: Context, u: Numbers) -> tuple[Indices, Array]:
         """States and scores of values from uniform numbers ``u`` (n, 2)."""
         p = self.probabilities(context)
         k = np.minimum((np.cumsum(p, axis=1) < u[:, :1]).sum(axis=1), len(self.classes) - 1)
@@ -199,7 +199,7 @@ class ChainColumn:
             s[rows] = self._sample_values(context.take(rows), u[rows, 1])
         return state, s
 
-    def _sample_values(self, context: Context, u: Array) -> Array:
+    def _sample_values(self, context: Context, u: Numbers) -> Array:
         m, sd = self._location_scale(context)
         if self.values is not None:
             u = self.values.ppf(self._value_features(context, m, sd), u)
@@ -237,7 +237,7 @@ class ChainColumn:
             out[~point] = np.log(np.maximum(b - a, 0.0))
         return out + cells.log_slope[:, 0]
 
-    def pit(self, context: Context, state: Indices, s: Array, place: Array) -> Array:
+    def pit(self, context: Context, state: Indices, s: Numbers, place: Numbers) -> Array:
         """Distribution function (n,), atoms before values and ``place`` (n,) of the way through an atom."""
         p = self.probabilities(context)
         k = np.minimum(np.searchsorted(self.classes, state), len(self.classes) - 1)
@@ -264,7 +264,7 @@ class ChainColumn:
         completed = [context.completed] if context.given.shape[1] else []
         return np.hstack([context.raw, *completed, context.innovations])
 
-    def _value_features(self, context: Context, m: Array, sd: Array) -> Array:
+    def _value_features(self, context: Context, m: Numbers, sd: Numbers) -> Array:
         own = np.column_stack([m, sd]).astype(np.float32)
         return np.hstack([context.raw, own, context.innovations])
 
@@ -298,7 +298,7 @@ class ChainColumn:
         return cls(np.asarray(arrays["classes"], np.intp), arrays["class_prior"], shares, base, values)
 
 
-def _best_rounds(features: Array, u: Array, settings: ColumnSettings, rows: TrainingRows, seed: int) -> int:
+def _best_rounds(features: Numbers, u: Numbers, settings: ColumnSettings, rows: TrainingRows, seed: int) -> int:
     """Boosting rounds after which the density of the ranks of the first fold, not learned from, is largest."""
     held, own = np.flatnonzero(rows.folds == 0), np.flatnonzero(rows.folds != 0)
     n = settings.values.n_estimators

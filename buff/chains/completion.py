@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from buff.flows.linear import ReproducibleLinear
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Scores
 from buff.records import checked_array
 
 __all__ = ["GaussianCompletion"]
@@ -55,7 +55,7 @@ class GaussianCompletion:
         """Of some of the columns alone."""
         return GaussianCompletion(self.correlation[np.ix_(columns, columns)])
 
-    def __call__(self, z: Array) -> Array:
+    def __call__(self, z: Scores) -> Array:
         """Scores (n, d), float32, without NaN."""
         out = np.clip(np.nan_to_num(z, nan=0.0), -_REACH, _REACH).astype(np.float32)
         given = ~np.isnan(z)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from buff.flows.linear import ReproducibleLinear
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Scores, Weights
 
 __all__ = ["LocationScale"]
 
@@ -63,8 +63,8 @@ class LocationScale:
         cls,
         context: Array,
         z: Array,
-        extra: Array,
-        weights: Array | None = None,
+        extra: Numbers,
+        weights: Weights | None = None,
         *,
         ridge: float = 30.0,
         n_cosines: int = 300,
@@ -89,12 +89,12 @@ class LocationScale:
         coefficients = ReproducibleLinear.of(np.column_stack([w_mean, v]), np.zeros(2))
         return cls(model.whitening, cosines, products, coefficients, spread)
 
-    def __call__(self, context: Array, extra: Array) -> tuple[Array, Array]:
+    def __call__(self, context: Numbers, extra: Numbers) -> tuple[Array, Array]:
         """Location and scale, float64 of shape (n,), of contexts (n, c)."""
         both = self.coefficients(self._basis(context, extra)).astype(np.float64)
         return both[:, 0], _scale(both[:, 1]) * self.spread
 
-    def _basis(self, context: Array, extra: Array) -> Array:
+    def _basis(self, context: Numbers, extra: Numbers) -> Array:
         n = len(context)
         white = np.clip(self.whitening(context), -_REACH, _REACH)
         parts = [np.ones((n, 1), np.float32), white]
@@ -120,7 +120,7 @@ class LocationScale:
         return cls(parts[0], parts[1], bool(products), parts[2], float(spread))
 
 
-def _whitening(context: Array, w: Array) -> ReproducibleLinear:
+def _whitening(context: Numbers, w: Weights) -> ReproducibleLinear:
     """Principal components of unit variance."""
     c = context.shape[1]
     if not c:
@@ -132,11 +132,11 @@ def _whitening(context: Array, w: Array) -> ReproducibleLinear:
     return ReproducibleLinear.of(rotation, -mean @ rotation)
 
 
-def _scale(log_scale: Array) -> Array:
+def _scale(log_scale: Numbers) -> Array:
     return np.clip(np.exp(np.clip(log_scale, -3, 3)), *_SCALES)
 
 
-def _fit_twice(basis: Array, z: Array, w: Array, penalty: Array) -> tuple[Array, Array, float]:
+def _fit_twice(basis: Numbers, z: Scores, w: Weights, penalty: Numbers) -> tuple[Array, Array, float]:
     """Coefficients of location and log scale, and the spread."""
     weighted = basis * w[:, None]
     gram = weighted.T @ basis

@@ -1,5 +1,6 @@
 """Relations ``lower <= upper`` of numbers, one event at a time, for samplers that know no tables."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,14 @@ from buff.tables.relations import Order
 from buff.tables.relations.base import Absence
 from buff.transforms.encoders import NumberEncoder
 
-__all__ = ["RestoredOrder", "restored_orders", "swap_values"]
+__all__ = ["RestoredOrder", "restore_orders", "restored_orders"]
 
 _NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class RestoredOrder:
-    """The upper of two columns, which was learned as its distance from the lower, or swaps values with it.
+    """Two columns, of which the upper was learned as its distance from the lower, or which are swapped if need be.
 
     Attributes
     ----------
@@ -27,6 +28,8 @@ class RestoredOrder:
         Places of the columns.
     decimals : int
         That both have; -1 for all.
+    exchange : bool
+        Whether both were learned as they are.
     single : bool
         Whether the arithmetic is done in single precision.
     digits : int
@@ -35,20 +38,18 @@ class RestoredOrder:
         The lower column counts as at least this; where it is absent, too.
     absent_low, absent_high, code : float
         Sentinels of both, and what stands for the upper one in the distance; NaN for none.
-    exchange : bool
-        Whether values that break the order are swapped in the end.
     """
 
     low: int
     high: int
     decimals: int
+    exchange: bool
     single: bool
     digits: int
     floor: float
     absent_low: float
     absent_high: float
     code: float
-    exchange: bool = False
 
     @classmethod
     def of(cls, order: Order, low: int, high: int, distance: str, lower: str) -> "RestoredOrder":
@@ -61,17 +62,23 @@ class RestoredOrder:
             low,
             high,
             -1 if order.decimals is None or dtype.kind != "f" else order.decimals,
+            order.exchange,
             bool(single),
             {"f4": 32, "f8": 64}.get(dtype.str[1:], 0),
             float(floor),
-            *(_NAN if own is None else float(own) for own in sentinels),  # type: ignore[arg-type]
-            exchange=order.exchange,  # type: ignore[misc]
+            *(_NAN if own is None else float(own) for own in sentinels),
         )
+
+    def swap(self, event: Array) -> bool:
+        """Swap the values of an event that breaks the order; whether it does."""
+        a, b = event[self.low], event[self.high]
+        if not a > b or a == self.absent_low or b == self.absent_high:
+            return False
+        event[self.low], event[self.high] = b, a
+        return True
 
     def restore(self, event: Array) -> None:
         """Put the upper column in place of the distance."""
-        if self.exchange:
-            return
         a, gap = event[self.low], event[self.high]
         if np.isnan(gap):
             return
@@ -85,25 +92,21 @@ class RestoredOrder:
             b = np.rint(b * power) / power
         event[self.high] = float(np.float32(b) if self.digits == 32 else b if self.digits else np.trunc(b))
 
-    def broken(self, event: Array) -> bool:
-        """Whether both are there and the order does not hold."""
-        a, b = event[self.low], event[self.high]
-        return bool(a != self.absent_low and b != self.absent_high and a > b)
-
     def packed(self) -> bytes:
         """The order as the C++ sampler reads it."""
-        head = np.array([self.low, self.high, self.decimals, self.single, self.digits], np.int32).tobytes()
-        numbers = kernels.doubles(self.floor, self.absent_low, self.absent_high, self.code)
-        return head + numbers + np.int32(self.exchange).tobytes()
+        head = [self.low, self.high, self.decimals, self.exchange, self.single, self.digits]
+        numbers = (self.floor, self.absent_low, self.absent_high, self.code)
+        return np.array(head, np.int32).tobytes() + kernels.doubles(*numbers)
 
 
-def swap_values(orders: list[RestoredOrder], event: Array) -> None:
-    """Swap values of columns whose order does not hold, until all orders do."""
-    swapped = [order for order in orders if order.exchange]
-    while own := [order for order in swapped if order.broken(event)]:
-        for order in own:
-            if order.broken(event):
-                event[[order.low, order.high]] = event[[order.high, order.low]]
+def restore_orders(orders: Sequence[RestoredOrder], event: Array) -> None:
+    """Values of an event from what was learned, in place."""
+    for order in orders:
+        if not order.exchange:
+            order.restore(event)
+    swaps = [order for order in orders if order.exchange]
+    while sum(order.swap(event) for order in swaps):
+        pass
 
 
 def restored_orders(model: Any) -> list[RestoredOrder]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.export.orders import restored_orders, swap_values
+from buff.export.orders import restore_orders, restored_orders
 from buff.export.packed import check_compilable, coded_levels, flow_of, models_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.compiled import program_of, stream_key
@@ -131,9 +131,7 @@ class EventSampler:
         scores = own.draw(request)
         scores = request.within(scores.astype(np.float32) if isinstance(model.model_, MixtureModel) else scores)
         values = np.array(list(_values(encoders, self.levels, scores)), np.float64)
-        for order in self._orders:
-            order.restore(values)
-        swap_values(self._orders, values)
+        restore_orders(self._orders, values)
         return values
 
     def __reduce__(self) -> Any:

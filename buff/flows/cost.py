@@ -74,6 +74,21 @@ class CostEstimate:
             n_models=len(plans),
         )
 
+    def with_step(self, nbytes: int, max_memory: int | None, advice: str) -> "CostEstimate":
+        """The cost of a fit of which another step holds so many bytes.
+
+        Raises
+        ------
+        MemoryError
+            If that is more than ``max_memory``; ``advice`` says what to change.
+        """
+        needed = _PROCESS + nbytes
+        if max_memory is not None and needed > max_memory:
+            raise MemoryError(
+                f"the fit needs {needed / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: {advice}"
+            )
+        return replace(self, memory=max(self.memory, needed))
+
     @property
     def seconds(self) -> float | None:
         """Wall-clock time with ``n_workers`` cores free."""
@@ -163,7 +178,7 @@ def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
 def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSettings) -> float:
     few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
     if isinstance(few, FlowMatchingData):
-        few = few.narrowed(_TRIAL_DIMS)
+        few = narrowed(few, _TRIAL_DIMS)
     base = few.base(np.random.default_rng(0))
     both = settings.sees_both(data.n_dims, data.n_conditions)
     if both and isinstance(base, LinearVelocity) and few.has_closed_form(1.0):
@@ -175,6 +190,13 @@ def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSet
     spent = time.process_time() - start
     wider = _tree_cost(data, layout, both) / _tree_cost(few, layout, both)
     return spent * settings.n_estimators / _TRIAL_ROUNDS * len(data) / len(few) * len(plan.times) * wider
+
+
+def narrowed(data: FlowMatchingData, n_dims: int) -> FlowMatchingData:
+    """The first ``n_dims`` scores alone, where they start from noise: enough to tell what all of them cost."""
+    if n_dims >= data.n_dims or not data.source.independent:
+        return data
+    return replace(data, scores=data.scores.each(lambda part: part[:, :n_dims]), standardizer=None)
 
 
 def _tree_cost(data: RegressionSource, layout: str, both: bool) -> int:

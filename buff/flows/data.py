@@ -34,10 +34,8 @@ class Source:
         Of samples that a coupling draws from.
     coupling : MinibatchTransport, optional
         Which x0 goes with which row. Without it, rows keep their samples and noise is independent of them.
-    labels : array of n integers, optional
-        Stratum of each row: pairs are exchanged within strata.
-    sample_labels : array of m integers, optional
-        Stratum of each sample.
+    labels, sample_labels : arrays of n and of m integers, optional
+        Stratum of each row and of each sample: pairs are exchanged within strata.
     """
 
     noise: float = 1.0
@@ -172,7 +170,7 @@ class RankIntervals:
 
 @dataclass(frozen=True)
 class FlowMatchingData:
-    """Scores, conditions and weights of rows: arrays only, so that processes can share them.
+    """Scores, conditions and weights of rows: arrays only, for processes to share.
 
     Attributes
     ----------
@@ -285,8 +283,7 @@ class FlowMatchingData:
         ``x_t = t x1 + (1 - t) x0`` (conditional flow matching, Lipman et al., 2022, arXiv:2210.02747; with couplings,
         Tong et al., 2023, arXiv:2302.00482).
         """
-        xp, _ = device_arrays(device)
-        n, d = len(self), self.n_dims
+        xp, n, d = device_arrays(device)[0], len(self), self.n_dims
         features = xp.empty((n * n_draws, d + self.n_conditions), xp.float32)
         targets = xp.empty((n * n_draws, d), xp.float32)
         weights = None
@@ -314,20 +311,13 @@ class FlowMatchingData:
         rows = np.sort(rng.choice(len(self), n, replace=False))
         return replace(self._each(lambda part: part[rows]), source=self.source.take(rows))
 
-    def narrowed(self, n_dims: int) -> "FlowMatchingData":
-        """The first ``n_dims`` scores alone, where they start from noise: enough to tell what all of them cost."""
-        if n_dims >= self.n_dims or not self.source.independent:
-            return self
-        return replace(self, scores=self.scores.each(lambda part: part[:, :n_dims]), standardizer=None)
-
     def held_out(self, n: int, rng: np.random.Generator) -> "FlowMatchingData":
         """At most ``n`` rows to validate a node on: other noise makes other problems of them."""
         return self.subset(n, rng)
 
     def _each(self, change: Callable[[Array], Array]) -> "FlowMatchingData":
         """All arrays changed in the same way."""
-        condition = None if self.condition is None else change(self.condition)
-        weights = None if self.weights is None else change(self.weights)
+        condition, weights = (None if part is None else change(part) for part in (self.condition, self.weights))
         return replace(self, scores=self.scores.each(change), condition=condition, weights=weights)
 
     def standardized(self, rng: np.random.Generator) -> "FlowMatchingData":
@@ -340,9 +330,7 @@ class FlowMatchingData:
     @property
     def condition_uniqueness(self) -> float:
         """Share of distinct rows among the conditions: 1 where a condition tells which row it came with."""
-        if self.condition is None:
-            return 0.0
-        return len(np.unique(self.condition, axis=0)) / max(len(self), 1)
+        return 0.0 if self.condition is None else len(np.unique(self.condition, axis=0)) / max(len(self), 1)
 
 
 def _finite(name: str, values: Array) -> Array:

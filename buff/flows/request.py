@@ -1,5 +1,6 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from scipy.special import ndtr
 
 from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices
-from buff.randomness import EventNoise, SharedWords
+from buff.randomness import EventNoise, SharedWords, is_scattered
 
 __all__ = ["FARTHEST", "SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
 
@@ -55,7 +56,7 @@ class SampleRequest:
         Threads; None is 1, -1 all cores.
     stream : int
         First stream of the events' random numbers; models that share events take streams that are far apart.
-    chosen : array of n rising integers, optional
+    chosen : array of n integers, optional
         Only these events, counted from the first; see :meth:`choose`.
     words : SharedWords, optional
         What requests for parts of the same events share; see :meth:`split`.
@@ -109,7 +110,9 @@ class SampleRequest:
 
     def split(self, groups: Sequence[Indices]) -> list["SampleRequest"]:
         """Groups of the events, each as :meth:`choose` gives it; random words are generated once for all groups."""
-        words = SharedWords(self.n if self.chosen is None else int(self.chosen.max(initial=-1)) + 1)
+        words = None
+        if self.chosen is None or not is_scattered(self.chosen):
+            words = SharedWords(self.n if self.chosen is None else int(self.chosen.max(initial=-1)) + 1)
         return [self.choose(rows, words) for rows in groups]
 
     def batch(self, start: int, n: int) -> "SampleRequest":
@@ -135,7 +138,7 @@ class SampleRequest:
             warnings.warn(
                 f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
                 "not to be trusted there; take more n_steps, or conditions like those of the training",
-                stacklevel=5,
+                stacklevel=_user_level(),
             )
         return n
 
@@ -149,6 +152,14 @@ class SampleRequest:
         # trees release the interpreter's lock while they predict, so threads are enough
         run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+def _user_level() -> int:
+    """``stacklevel`` of the first caller outside of buff and scikit-learn: samples are asked for at many depths."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("buff", "sklearn"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 class ScoreModel(Protocol):
@@ -172,9 +183,9 @@ def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:
     return EventNoise(seed, first_event, _CONDITION).normal(n, d)
 
 
-def dequantization_noise(seed: int, first_event: int, n: int, d: int) -> Array:
+def dequantization_noise(events: EventNoise, n: int, d: int) -> Array:
     """Where the values of events lie inside the ranks that they own, uniform in (0, 1), of shape (n, d)."""
-    return ndtr(EventNoise(seed, first_event, _DEQUANTIZATION).normal(n, d))
+    return ndtr(replace(events, stream=_DEQUANTIZATION).normal(n, d))
 
 
 def _rows(part: Array | None, start: int, n: int) -> Array | None:

@@ -15,7 +15,7 @@ from buff.generators.conditions import split_conditions
 from buff.generators.given import GivenTable, check_values, read_given
 from buff.generators.given_relations import keep_relations, require_inputs
 from buff.generators.structured import StructuredGenerator
-from buff.protocols import Array
+from buff.protocols import Array, ConditionLike, TableLike, WeightsLike
 from buff.tables import Columns, read
 from buff.tables.reduction import ASIDE
 from buff.transforms import TableTransformer
@@ -38,7 +38,7 @@ class AnyGiven(StructuredGenerator):
     bandwidth: float
     _chain: ChainTable | None = None
 
-    def fit(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None) -> Self:
         super().fit(X, y, condition=condition, sample_weight=sample_weight)
         self._chain = None
         if self.given == "any":
@@ -131,7 +131,7 @@ class AnyGiven(StructuredGenerator):
         if self.given not in GIVEN:
             raise ValueError(f"given must be 'any' or None, found {self.given!r}")
 
-    def _fit_chain(self, X: Any, condition: Any, sample_weight: Any) -> None:
+    def _fit_chain(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> None:
         X, condition = split_conditions(X, condition)
         columns = self._chain_columns(read(X))
         weights = self._positive_weights(sample_weight, X, condition)
@@ -163,7 +163,7 @@ class AnyGiven(StructuredGenerator):
                 own[name] = spec
         return own
 
-    def _given_rows(self, given: Any, n_samples: int) -> GivenTable:
+    def _given_rows(self, given: object, n_samples: int) -> GivenTable:
         assert self._chain is not None
         space, template = self._chain.space, self._reduction.template or self.space_.template_
         dtypes = {encoder.name: np.dtype(encoder.dtype) for encoder in space.encoders_}

@@ -165,10 +165,12 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
         """Columns of one batch of events."""
         return self._decode(batch.within(self.model_.draw(batch)), batch)
 
-    def _drawn(self, request: SampleRequest) -> Iterator[tuple[Array, ...]]:
+    def _drawn(self, request: SampleRequest, *, noted: bool = True) -> Iterator[tuple[Array, ...]]:
         """Columns of all batches; in the end the user is told of events whose scores had to be clipped."""
         yield from request.map(self._draw)
-        self.n_clipped_ = request.tell_clipped()
+        n_clipped = request.tell_clipped()
+        if noted:
+            self.n_clipped_ = n_clipped
 
     def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of scores."""

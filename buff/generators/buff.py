@@ -95,7 +95,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         see :class:`buff.trees.TreeSettings`.
     tree_features : {"auto", "both", "scores"}
         Whether trees see and predict along the principal axes of the table too, which resolves its narrow directions,
-        or the scores alone; ``"auto"``: both, unless a single column depends on a condition.
+        or the scores alone; ``"auto"``: both, unless most columns repeat their values, or a single one depends on a
+        condition.
     smooth_degree : {0, 2, 3}
         Degree of a polynomial along these axes that trees start from, or less where there are fewer than 20 rows a
         coefficient; 0 for none.

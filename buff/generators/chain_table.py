@@ -10,7 +10,7 @@ from buff.archive import Archive, nested
 from buff.chains import UNKNOWN, Chain, ChainSettings, ScoreCells
 from buff.chains.column import ColumnSettings
 from buff.flows import SampleRequest
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Mask, Numbers, Weights
 from buff.randomness import EventNoise
 from buff.transforms import TableTransformer
 from buff.transforms.density import CellColumn, cell_columns
@@ -63,10 +63,10 @@ class ChainTable:
         *,
         open_ends: bool,
         known: Sequence[Array] | None = None,
-        learned: Array | None = None,
+        learned: Mask | None = None,
         order: Sequence[int] | None = None,
-        context: Array | None = None,
-        weights: Array | None = None,
+        context: Numbers | None = None,
+        weights: Weights | None = None,
         seed: int = 0,
     ) -> "ChainTable":
         """Learn from the columns that ``space`` was fitted to, and contexts (n, c).
@@ -130,7 +130,7 @@ class ChainTable:
             context = np.broadcast_to(context, (batch.n, context.shape[1]))
         return self.decode(*self.chain.sample(u, given, context))
 
-    def decode(self, state: Indices, s: Array) -> list[Array]:
+    def decode(self, state: Indices, s: Numbers) -> list[Array]:
         """Columns of the table from states and scores of values (n, d)."""
         n, found = len(state), []
         for j, encoder in enumerate(self.space.encoders_):

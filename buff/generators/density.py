@@ -13,7 +13,8 @@ from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import check_values, read_given
-from buff.protocols import Array
+from buff.generators.prefix import column_numbers, count_prefix, require_integrable, require_prefix
+from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
 from buff.tables import Columns, read, validate_data
 from buff.tables.arrow import is_missing
@@ -102,7 +103,7 @@ class TreeDensity(EventGenerator):
         categories: str = "similar",
         negative_weights: str = "error",
         n_jobs: int | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
         self.order = order
@@ -123,7 +124,9 @@ class TreeDensity(EventGenerator):
         check_is_fitted(self)
         return self._table.names
 
-    def score_samples(self, X: Any, y: Any = None, *, condition: Any = None, given: Sequence[Any] = ()) -> Array:
+    def score_samples(
+        self, X: TableLike, y: object = None, *, condition: ConditionLike = None, given: Sequence[Any] = ()
+    ) -> Array:
         """Logarithm of the density of each row.
 
         A missing cell of a column that had missing values when fitted is one of its values, with a probability. In
@@ -152,19 +155,15 @@ class TreeDensity(EventGenerator):
         check_is_fitted(self)
         cells = self._cells(X)
         chain = self.model_
-        known = cells.known[:, chain.order]
-        off = known[:, 1:] & ~known[:, :-1]
-        if off.any():
-            row, j = np.argwhere(off)[0]
-            raise ValueError(
-                f"column {self.order_[j]!r} is missing in row {row} and was not when fitted: it can be integrated out "
-                f"only if {self.order_[j + 1]!r} and all columns after it in order_ are missing too; fit with an order "
-                f"that ends with {self.order_[j]!r}"
-            )
-        density: Array = chain.log_density(cells, self._features(condition, len(cells)), self._n_given(given))
+        require_integrable(cells.known[:, chain.order], self.order_)
+        first = [self.space_.template_.names[j] for j in self._numbers(given, "given")]
+        n_given = count_prefix(first, self.order_)
+        density: Array = chain.log_density(cells, self._features(condition, len(cells)), n_given)
         return density
 
-    def score(self, X: Any, y: Any = None, *, condition: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self, X: TableLike, y: object = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
+    ) -> float:
         """Mean logarithm of the density of rows, in nats: larger is better.
 
         Parameters
@@ -178,7 +177,7 @@ class TreeDensity(EventGenerator):
         weights = None if sample_weight is None else checked_weights(sample_weight, len(density))
         return float(np.average(density, weights=weights))
 
-    def pit(self, X: Any, *, condition: Any = None, random_state: Any = 0) -> Array:
+    def pit(self, X: TableLike, *, condition: ConditionLike = None, random_state: RandomState = 0) -> Array:
         """Distribution function of each cell given those before it: uniform and independent where the model is right.
 
         The probability integral transform (Rosenblatt, 1952, doi:10.1214/aoms/1177729394); values that repeat are
@@ -241,7 +240,7 @@ class TreeDensity(EventGenerator):
         rows = read_given(given, template, n_samples, self._dtypes)
         check_values(rows, self.space_, {j: j for j in range(len(template.names))})
         cells = self._table.cells(rows.arrays, rows.known)
-        self._require_prefix(cells)
+        require_prefix(cells.known[:, self.model_.order], self.order_)
         request, drawn = self._request(len(rows), condition, random_state, first_event, batch_size)
 
         def draw(batch: SampleRequest) -> tuple[Array, ...]:
@@ -251,7 +250,9 @@ class TreeDensity(EventGenerator):
         events = self._restore(request.map(draw))
         return (events, drawn) if return_condition else events
 
-    def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
+    def _learn(
+        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
+    ) -> None:
         self._seed = seed_from(self.random_state)
         space = TableTransformer(self.schema, categories=self.categories)
         self.space_ = space.fit(columns, sample_weight=sample_weight)
@@ -262,7 +263,7 @@ class TreeDensity(EventGenerator):
             reg_lambda=self.reg_lambda,
         )
         weights = None if sample_weight is None else checked_weights(sample_weight, len(columns))
-        first = None if self.order is None else self._numbers(self.order, "order")
+        first = None if self.order is None else column_numbers(self.order, self.space_.template_.names, "order")
         how: dict[str, Any] = {"open_ends": True, "order": first, "context": features, "weights": weights}
         self._set_table(ChainTable.fit(self.space_, columns.arrays, settings, seed=self._seed % 2**31, **how))
 
@@ -282,40 +283,9 @@ class TreeDensity(EventGenerator):
             raise ValueError("categories='onehot' has no density: choose 'similar', 'frequency' or 'lexical'")
 
     def _numbers(self, columns: Sequence[Any], what: str) -> list[int]:
-        """Numbers of columns by name or number."""
-        names, found = self.space_.template_.names, []
-        if isinstance(columns, str):
-            raise TypeError(f"{what} must be a list of columns, found {columns!r}")
-        for column in columns:
-            j = names.index(column) if column in names else column
-            if not isinstance(j, int | np.integer) or not 0 <= j < len(names):
-                raise ValueError(f"{what} names the unknown column {column!r}; the columns are {list(names)}")
-            if int(j) in found:
-                raise ValueError(f"{what} names the column {column!r} twice")
-            found.append(int(j))
-        return found
+        return column_numbers(columns, self.space_.template_.names, what)
 
-    def _n_given(self, given: Sequence[Any]) -> int:
-        names = [self.space_.template_.names[j] for j in self._numbers(given, "given")]
-        own = {name for name in names if name in self.order_}
-        if own != set(self.order_[: len(own)]):
-            raise ValueError(
-                f"given must be the first columns of the order {list(self.order_)}, found {names}: fit with "
-                f"order={names}"
-            )
-        return len(own)
-
-    def _require_prefix(self, cells: ScoreCells) -> None:
-        known = cells.known[:, self.model_.order]
-        off = known[:, 1:] & ~known[:, :-1]
-        if off.any():
-            j = int(np.argwhere(off)[0][1])
-            raise ValueError(
-                f"given has {self.order_[j + 1]!r} and not {self.order_[j]!r}, which comes before it in the order "
-                f"{list(self.order_)}: fit with order=[{self.order_[j + 1]!r}, ...], or use BUFF(given='any')"
-            )
-
-    def _cells(self, X: Any) -> ScoreCells:
+    def _cells(self, X: TableLike) -> ScoreCells:
         columns = read(X)
         validate_data(self, X, reset=False, skip_check_array=True)
         known = []
@@ -325,7 +295,7 @@ class TreeDensity(EventGenerator):
             known.append(np.ones(len(values), bool) if has_missing else ~is_missing(values))
         return self._table.cells(columns.arrays, known)
 
-    def _features(self, condition: Any, n: int) -> Array | None:
+    def _features(self, condition: ConditionLike, n: int) -> Array | None:
         features = self._condition_features(condition)
         if features is not None and len(features) != n:
             raise ValueError(f"condition has {len(features)} rows, X has {n}: they must agree")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Values
 from buff.tables import read
 from buff.tables.arrow import is_missing
 from buff.tables.template import Template
@@ -54,7 +54,7 @@ class GivenTable:
         )
 
 
-def read_given(given: Any, template: Template, n_samples: int, dtypes: Mapping[str, np.dtype[Any]]) -> GivenTable:
+def read_given(given: object, template: Template, n_samples: int, dtypes: Mapping[str, np.dtype[Any]]) -> GivenTable:
     """Given cells, by the columns of the table that was fitted; missing cells are not given.
 
     Parameters
@@ -126,7 +126,7 @@ def check_values(given: GivenTable, space: TableTransformer, numbers: Mapping[in
             encoder.encode(values)
 
 
-def _check_range(encoder: NumberEncoder, values: Array) -> None:
+def _check_range(encoder: NumberEncoder, values: Values) -> None:
     ranks, x = encoder.ranks, encoder.numbers(values)
     line = ranks.line
     if not len(line.x):
@@ -143,14 +143,14 @@ def _check_range(encoder: NumberEncoder, values: Array) -> None:
         )
 
 
-def _without_empty(given: Any) -> Any:
+def _without_empty(given: object) -> Any:
     """Mappings whose columns hold nothing but None would have no type."""
     if not isinstance(given, Mapping):
         return given
     return {k: [np.nan] * len(v) if all(x is None for x in v) else v for k, v in given.items()}
 
 
-def _cast(name: str, values: Array, there: Array, dtype: np.dtype[Any]) -> Array:
+def _cast(name: str, values: Values, there: Mask, dtype: np.dtype[Any]) -> Array:
     """Known values in the natural dtype of the column."""
     own = in_dtype(values[there], dtype)
     if own.dtype.kind != dtype.kind and not (own.dtype.kind in "iuf" and dtype.kind in "iuf"):
@@ -164,7 +164,7 @@ def _cast(name: str, values: Array, there: Array, dtype: np.dtype[Any]) -> Array
     return out
 
 
-def _replaced(values: Array, own: Array, known: Array) -> Array:
+def _replaced(values: Values, own: Values, known: Mask) -> Array:
     out = values.astype(np.result_type(values.dtype, own.dtype)) if values.dtype != own.dtype else values.copy()
     out[known] = own[known]
     return out

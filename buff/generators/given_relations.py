@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 from buff.tables.arrow import is_missing
 from buff.tables.relations import Angle, Derived, Order, Relation, Relations, Sum
 
@@ -86,6 +86,6 @@ def _told(relation: Relation, table: Mapping[str, Array], n: int) -> Array:
     return found
 
 
-def _equal(a: Array, b: Array) -> Array:
+def _equal(a: Numbers, b: Numbers) -> Array:
     both = is_missing(a) & is_missing(b)
     return np.asarray(both | (a == b), bool)

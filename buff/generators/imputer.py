@@ -14,7 +14,7 @@ from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.persistence import to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
 from buff.tables.arrow import is_missing
@@ -91,7 +91,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
         n_jobs: int | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.n_imputations = n_imputations
         self.fill = fill
@@ -105,7 +105,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: WeightsLike = None) -> Self:
         """Learn the columns given any others.
 
         Parameters
@@ -164,7 +164,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ]
         return self._filled(columns, known, middle)
 
-    def impute(self, X: Any, n_imputations: int | None = None, *, random_state: Any = None) -> list[Any]:
+    def impute(self, X: TableLike, n_imputations: int | None = None, *, random_state: RandomState = None) -> list[Any]:
         """Several tables, each with missing cells drawn anew: their scatter is what is not known.
 
         Parameters
@@ -185,7 +185,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return [self._filled(columns, known, self._draw(columns, known, seed, i)) for i in range(m)]
 
     @staticmethod
-    def pool(estimates: Array, variances: Array) -> PooledEstimate:
+    def pool(estimates: Numbers, variances: Numbers) -> PooledEstimate:
         """One estimate with its uncertainty from those of imputed tables: :func:`buff.generators.pool_estimates`."""
         return pool_estimates(estimates, variances)
 
@@ -233,7 +233,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if self.categories == "onehot":
             raise ValueError("categories='onehot' is not for imputation: choose 'similar', 'frequency' or 'lexical'")
 
-    def _learn(self, columns: Columns, known: list[Array], weights: Array | None) -> ChainTable:
+    def _learn(self, columns: Columns, known: list[Array], weights: Weights | None) -> ChainTable:
         settings = chain_settings(
             n_estimators=self.n_estimators,
             max_depth=self.max_depth,
@@ -253,13 +253,13 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             table = ChainTable.fit(self.space_, told, settings, learned=learned, **how)
         return table
 
-    def _read(self, X: Any) -> tuple[Columns, list[Array]]:
+    def _read(self, X: TableLike) -> tuple[Columns, list[Array]]:
         check_is_fitted(self)
         columns = read(X)
         validate_data(self, X, reset=False, skip_check_array=True)
         return columns, [~is_missing(values) for values in columns.arrays]
 
-    def _draw_seed(self, random_state: Any) -> int:
+    def _draw_seed(self, random_state: RandomState) -> int:
         if random_state is None and self.random_state is not None:
             return self._seed
         return seed_from(random_state)
@@ -300,7 +300,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _over(drawn: Array, values: Array, known: Array) -> Array:
+def _over(drawn: Numbers, values: Values, known: Values) -> Array:
     """Values, and drawn ones where they are not known."""
     if known.all():
         return values
@@ -309,7 +309,7 @@ def _over(drawn: Array, values: Array, known: Array) -> Array:
     return out
 
 
-def _center(encoder: Any, draws: Array) -> Array:
+def _center(encoder: Any, draws: Values) -> Array:
     """Median (m, n) -> (n,), rounded down to a value that was drawn; of categories, the most frequent."""
     if isinstance(encoder, NumberEncoder):
         if draws.dtype.kind == "f" and not encoder.ranks.lattice:

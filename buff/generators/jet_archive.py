@@ -8,6 +8,7 @@ from buff.archive import Archive, nested
 from buff.generators.buff import BUFF
 from buff.generators.jet_clouds import CloudTemplate
 from buff.generators.jet_features import JetFeatures
+from buff.generators.jet_rejection import JetRejection
 from buff.generators.jet_stages import SplittingFlows
 from buff.generators.jet_table import MarginMap
 from buff.generators.jet_tables import JetTables
@@ -45,6 +46,8 @@ def jets_to_archive(model: Any) -> Archive:
     add("features", model.features_.to_arrays())
     add("flows", model.flows_.to_arrays())
     tables = model.tables_
+    if model.rejection_ is not None:
+        add("rejection", model.rejection_.to_arrays())
     if tables.encoder is not None:
         add("encoder", tables.encoder.to_arrays())
     for name, margins in (("margins", tables.margins), ("given_margins", tables.given_margins)):
@@ -73,6 +76,8 @@ def jets_from_archive(kind: type, archive: Archive) -> Any:
     model.derived_ = tuple(entry.name for entry in model.features_.derived)
     flows = part("flows")
     model.flows_ = SplittingFlows.from_arrays(flows.record, flows.arrays, flows.blobs, resolve_device(model.device))
+    rejection = part("rejection") if "rejection" in record else None
+    model.rejection_ = None if rejection is None else JetRejection.from_arrays(rejection.record, rejection.arrays)
     margins, given_margins = (
         MarginMap.from_arrays(record[name], part(name).arrays) if name in record else None
         for name in ("margins", "given_margins")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from buff.errors import MissingExtraError
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Numbers, TableLike
 
 __all__ = ["CloudTemplate", "read_clouds"]
 
@@ -41,14 +41,14 @@ class CloudTemplate:
     dtype: str
     fields: tuple[str, ...] = ()
 
-    def restore(self, particles: Array) -> Any:
+    def restore(self, particles: Numbers) -> Any:
         """Particles (n, width, 3) in falling pT as an array with or without mask, or as an awkward array."""
         if self.container == "awkward":
             return self._awkward(particles)
         out = particles if self.n_columns == 3 else np.concatenate([particles, particles[..., 2:] > 0], axis=-1)
         return out.astype(self.dtype)
 
-    def _awkward(self, particles: Array) -> Any:
+    def _awkward(self, particles: Numbers) -> Any:
         import awkward as ak
 
         real = particles[..., 2] > 0
@@ -68,7 +68,7 @@ class CloudTemplate:
         return cls(**record | {"fields": tuple(record["fields"])})
 
 
-def read_clouds(particles: Any, max_particles: int | None = None) -> tuple[Array, CloudTemplate]:
+def read_clouds(particles: TableLike, max_particles: int | None = None) -> tuple[Array, CloudTemplate]:
     """Particles as float64 (n, width, 3) of eta, phi, pt, zero padded, and their container.
 
     Parameters
@@ -99,7 +99,7 @@ def read_clouds(particles: Any, max_particles: int | None = None) -> tuple[Array
     return cloud, replace(template, width=cloud.shape[1])
 
 
-def _from_array(particles: Any) -> tuple[Array, CloudTemplate]:
+def _from_array(particles: TableLike) -> tuple[Array, CloudTemplate]:
     cloud = np.asarray(particles)
     if cloud.dtype.kind not in "fiu":
         raise TypeError(f"particles must be numbers, found dtype {cloud.dtype}")
@@ -122,7 +122,7 @@ def _from_array(particles: Any) -> tuple[Array, CloudTemplate]:
     return _nonempty(np.where(real[..., None], cloud[..., :3], 0.0).astype(np.float64)), template
 
 
-def _refuse(bad: Array, pt: Array, what: str, advice: str) -> None:
+def _refuse(bad: Mask, pt: Numbers, what: str, advice: str) -> None:
     if bad.any():
         jet, slot = np.argwhere(bad)[0]
         raise ValueError(
@@ -131,7 +131,7 @@ def _refuse(bad: Array, pt: Array, what: str, advice: str) -> None:
         )
 
 
-def _nonempty(cloud: Array) -> Array:
+def _nonempty(cloud: Numbers) -> Array:
     empty = np.flatnonzero(~(cloud[..., 2] > 0).any(axis=1))
     if len(empty):
         raise ValueError(f"particles: {len(empty)} jets have none, the first is jet {empty[0]}: drop these jets")

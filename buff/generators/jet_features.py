@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from buff.generators.jet_table import Derived, derived_columns
 from buff.physics import JetKinematics
-from buff.protocols import Array
+from buff.protocols import Array, ConditionLike, Mask, Numbers, TableLike, Values
 from buff.tables import Columns, read
 from buff.tables.template import Template
 from buff.transforms import ConditionEncoder
@@ -122,7 +122,7 @@ class JetFeatures:
         known = {name: columns[_JETS + name] if _JETS + name in columns else columns[name] for name in self.labelled}
         return np.hstack([condition, self.labels.transform(_table(known, self.labelled))])
 
-    def read_given(self, jets: Any, most: int) -> dict[str, Array]:
+    def read_given(self, jets: TableLike, most: int) -> dict[str, Array]:
         """Values of the features that particles are asked for, by name.
 
         Raises
@@ -192,7 +192,9 @@ class JetFeatures:
                 return values / (self.scale(given, len(values)) if entry.scaled else 1)
         return None
 
-    def restore(self, columns: Mapping[str, Array], particles: Array, scale: Array, condition: Columns | None) -> Any:
+    def restore(
+        self, columns: Mapping[str, Array], particles: Numbers, scale: Numbers, condition: Columns | None
+    ) -> Any:
         """The table of jets in the container that was fitted; None without features."""
         if self.template is None:
             return None
@@ -235,7 +237,7 @@ def _table(values: Mapping[str, Array], names: Sequence[str]) -> pa.Table:
     return pa.table({name: pa.array(values[name], from_pandas=True) for name in names})
 
 
-def _is_names(condition: Any) -> bool:
+def _is_names(condition: ConditionLike) -> bool:
     """Whether a condition is given as names of columns."""
     if isinstance(condition, str):
         return True
@@ -244,14 +246,14 @@ def _is_names(condition: Any) -> bool:
     )
 
 
-def _agreeing(condition: Any, n: int) -> Any:
+def _agreeing(condition: ConditionLike, n: int) -> Any:
     rows = len(read_any(condition)[0])
     if rows != n:
         raise ValueError(f"condition has {rows} rows and particles has {n} jets: they must agree")
     return condition
 
 
-def _pt_name(pt_column: str | None, values: Mapping[str, Array], particles: Array) -> str | None:
+def _pt_name(pt_column: str | None, values: Mapping[str, Array], particles: Numbers) -> str | None:
     if pt_column is None or pt_column == "auto":
         total = particles[..., 2].sum(axis=1)
         candidates = [] if pt_column is None else [name for name in ("jet_pt", "pt") if name in values]
@@ -262,6 +264,6 @@ def _pt_name(pt_column: str | None, values: Mapping[str, Array], particles: Arra
     return pt_column
 
 
-def _refuse(name: str, values: Array, bad: Array, valid: str) -> None:
+def _refuse(name: str, values: Values, bad: Mask, valid: str) -> None:
     if bad.any():
         raise ValueError(f"jets: {name} of jet {bad.argmax()} is {values[bad.argmax()]}, and must be {valid}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from buff.datasets.observables import jet_observables
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 
 __all__ = ["GUIDES", "KNOWN_GUIDES", "guide_columns", "with_guides"]
 
@@ -16,7 +16,7 @@ GUIDES = ("tau21", "tau32", "d12", "d23", "groomed_mass", "z_g")
 _PREFIX = "guides."
 
 
-def guide_columns(particles: Array | None, guides: Sequence[str]) -> dict[str, Array]:
+def guide_columns(particles: Numbers | None, guides: Sequence[str]) -> dict[str, Array]:
     """Columns of the jet table, by name; empty ones without particles.
 
     Raises
@@ -35,6 +35,6 @@ def guide_columns(particles: Array | None, guides: Sequence[str]) -> dict[str, A
     return {_PREFIX + name: known[name] for name in guides}
 
 
-def with_guides(features: Array, columns: Mapping[str, Array]) -> Array:
+def with_guides(features: Numbers, columns: Mapping[str, Array]) -> Array:
     """Features (n, c) of jets with the guides beside them."""
     return np.column_stack([features, *(np.asarray(values, np.float64) for values in columns.values())])

@@ -12,7 +12,7 @@ from buff.flows import CostEstimate, FlowMatchingData, FlowSettings, estimate_co
 from buff.generators.parameters import resolve_device
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
 from buff.physics.context import node_context, root_context
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Weights
 from buff.trees import TreeSettings
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "SplittingRows",
     "checked_settings",
     "context_of",
+    "held_bytes",
     "kind_of",
     "plan_stages",
     "splitting_rows",
@@ -101,6 +102,9 @@ def checked_settings(model: Any) -> dict[str, FlowSettings]:
         value = getattr(model, name)
         if value is not None and not (isinstance(value, int | float | np.number) and value > 0):
             raise ValueError(f"{name} must be positive or None, found {value!r}")
+    odds = model.max_odds
+    if odds is not None and (isinstance(odds, bool) or not isinstance(odds, int | float) or not 1 <= odds < np.inf):
+        raise ValueError(f"max_odds must be 1 or more, or None, found {odds!r}")
     asked, known = dict(model.stages or {}), [kind.name for kind in KINDS]
     if unknown := sorted(set(asked) - set(known)):
         raise ValueError(f"stages has the unknown kinds {unknown}, they are {known}")
@@ -131,6 +135,13 @@ class SplittingRows:
     def __len__(self) -> int:
         return len(self.nodes)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        parts = (vars(self.nodes), vars(self.jets), vars(self.splittings), {"context": self.context})
+        own = sum(values.nbytes for part in parts for values in part.values())
+        return int(own + (0 if self.weights is None else self.weights.nbytes))
+
     @classmethod
     def join(cls, parts: list["SplittingRows"]) -> "SplittingRows":
         """All rows of the parts."""
@@ -146,7 +157,7 @@ class SplittingRows:
         )
 
 
-def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, radius: float) -> Array:
+def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Numbers, features: Numbers, radius: float) -> Array:
     """Context of nodes of kind k: what surrounds them, and the features (n_jets, c) of their jets."""
     if KINDS[k].name == "root":
         own = root_context(jets.take(nodes.jet), scale[nodes.jet])
@@ -157,10 +168,10 @@ def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features
 
 def splitting_rows(
     tree: SplittingTree,
-    particles: Array,
-    scale: Array,
-    features: Array,
-    weights: Array | None,
+    particles: Numbers,
+    scale: Numbers,
+    features: Numbers,
+    weights: Weights | None,
     budgets: Mapping[str, int],
     seed: int,
     chunk: int = 10_000,
@@ -190,10 +201,27 @@ def splitting_rows(
     return {name: SplittingRows.join(part) for name, part in parts.items() if part}
 
 
+def held_bytes(rows: Mapping[str, SplittingRows], n_jets: int, budgets: Mapping[str, int], cloud: Array) -> int:
+    """Bytes beside those of a flow's training: rows of all kinds of ``n_jets``, and their particles.
+
+    Parameters
+    ----------
+    rows : mapping
+        Rows of the jets ``cloud``, from which those of ``n_jets`` are extrapolated up to the budgets.
+    """
+    factor, most = n_jets / len(cloud), {name: _SURPLUS * budget for name, budget in budgets.items()}
+    kept = sum(part.nbytes * min(factor, max(1.0, most[name] / len(part))) for name, part in rows.items())
+    return int(kept + factor * cloud.nbytes)
+
+
 def plan_stages(
-    rows: Mapping[str, SplittingRows], settings: Mapping[str, FlowSettings], factor: float = 1.0, trial: bool = False
+    rows: Mapping[str, SplittingRows],
+    settings: Mapping[str, FlowSettings],
+    held: int = 0,
+    factor: float = 1.0,
+    trial: bool = False,
 ) -> list[CostEstimate]:
-    """What the flows of all kinds would cost, for ``factor`` times as many rows up to their budgets.
+    """What the flows of all kinds would cost beside ``held`` bytes, for ``factor`` times as many rows.
 
     Raises
     ------
@@ -204,9 +232,22 @@ def plan_stages(
     for kind in KINDS:
         if kind.name not in rows or len(rows[kind.name]) < LEAST_ROWS:
             continue
-        own, part = settings[kind.name], rows[kind.name]
+        own, part = _left(settings[kind.name], held), rows[kind.name]
         n = max(2, int(min(len(part) * factor, _SURPLUS * own.noise_budget)))
         x1 = np.zeros((n, len(kind.targets)), np.float32)
         condition = np.resize(part.context.astype(np.float32), (n, part.context.shape[1]))
-        plans.append(estimate_cost(FlowMatchingData.of(x1, condition), own, trial=trial))
+        plan = estimate_cost(FlowMatchingData.of(x1, condition), own, trial=trial)
+        plans.append(replace(plan, memory=plan.memory + held))
     return plans
+
+
+def _left(settings: FlowSettings, held: int) -> FlowSettings:
+    """Settings with the memory that is left."""
+    if settings.max_memory is None:
+        return settings
+    if settings.max_memory <= held:
+        raise MemoryError(
+            f"the splittings of the jets take {held / 2**20:,.0f} MiB and max_memory allows "
+            f"{settings.max_memory / 2**20:,.0f} MiB: fit fewer jets, lower effort, or raise max_memory"
+        )
+    return replace(settings, max_memory=settings.max_memory - held)

@@ -12,18 +12,18 @@ from buff.flows.ranks import BinnedCounts, BinnedRanks
 from buff.flows.stages import Stage, StageNoise
 from buff.generators.jet_rows import KINDS, LEAST_ROWS, NodeKind, SplittingRows, context_of, kind_of
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 
 __all__ = ["SplittingFlows"]
 
 #: Attempts at allowed splittings when margins are read, and draws of which they are read.
-_TRIES, _DRAWS = 2, 100_000
+_TRIES, _DRAWS = 3, 100_000
 #: Multiplicities from which a bin of its own begins.
 _EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
 #: Numbers that a splitting takes at most, and attempts at one that the clustering would not have made.
-N_TARGETS, N_ATTEMPTS = 5, 2
-#: Attempts at jets of which a particle is beyond so many radii.
-_ATTEMPTS_AT_JETS, _TOO_FAR = 8, 1.05
+N_TARGETS, N_ATTEMPTS = 5, 3
+#: Radii beyond which no particle lies.
+_TOO_FAR = 1.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,16 +34,16 @@ class _KindFlow:
     maps: Mapping[str, BinnedRanks | BinnedCounts]
     stage: Stage | None
 
-    def splittings(self, nodes: Nodes, context: Array, noise: Array) -> Splittings:
+    def splittings(self, nodes: Nodes, context: Numbers, noise: Numbers) -> Splittings:
         """Splittings of nodes from noise (n, 5)."""
         return self.values(nodes, self.scores(context, noise))
 
-    def scores(self, context: Array, noise: Array) -> Array:
+    def scores(self, context: Numbers, noise: Numbers) -> Array:
         """Normal scores of the targets, (n, targets)."""
         x = noise[:, : len(self.kind.targets)]
         return x if self.stage is None else self.stage.draw(context, x)
 
-    def values(self, nodes: Nodes, x: Array) -> Splittings:
+    def values(self, nodes: Nodes, x: Numbers) -> Splittings:
         """Splittings of scores."""
         ones = np.ones(len(nodes))
         drawn: dict[str, Array] = {"n_soft": np.ones(len(nodes), np.intp), "share": ones, "balance": ones}
@@ -171,20 +171,13 @@ class SplittingFlows:
         ]
         return cls(tree, tuple(flows), most)
 
-    def sample(self, noise: StageNoise, jets: JetKinematics, scale: Array, features: Array) -> Array:
-        """Particles (n, most, 3) of jets; those of which a particle is too far out are drawn again."""
-        cloud = self.particles(jets, scale, features, noise)
-        for attempt in range(1, _ATTEMPTS_AT_JETS):
-            away = np.hypot(cloud[..., 0], cloud[..., 1]).max(axis=1)
-            bad = np.flatnonzero(away > _TOO_FAR * self.tree.radius)
-            if not len(bad):
-                break
-            own = replace(noise, events=noise.events[bad])
-            cloud[bad] = self.particles(jets.take(bad), scale[bad], features[bad], own, attempt)
-        return cloud
+    def inside(self, cloud: Numbers) -> Array:
+        """Whether no particle of a jet is too far out."""
+        away = np.hypot(cloud[..., 0], cloud[..., 1]).max(axis=1)
+        return np.asarray(away <= _TOO_FAR * self.tree.radius)
 
     def particles(
-        self, jets: JetKinematics, scale: Array, features: Array, noise: StageNoise, attempt: int = 0
+        self, jets: JetKinematics, scale: Numbers, features: Numbers, noise: StageNoise, attempt: int = 0
     ) -> Array:
         """Particles (n, most, 3) of jets, from the noise of these events."""
         numbers: dict[int, Array] = {}
@@ -206,7 +199,7 @@ class SplittingFlows:
         return self.tree.grow(jets, splitter, self.most, N_ATTEMPTS)
 
     def _draw(
-        self, k: int, nodes: Nodes, jets: JetKinematics, scale: Array, features: Array, noise: Array
+        self, k: int, nodes: Nodes, jets: JetKinematics, scale: Numbers, features: Numbers, noise: Numbers
     ) -> Splittings:
         flow = self.flows[k] or _KindFlow(KINDS[k], {name: _no_rows(name) for name in KINDS[k].targets}, None)
         context = context_of(k, nodes, jets, scale, features, self.tree.radius) if flow.stage else noise

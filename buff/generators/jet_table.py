@@ -8,7 +8,7 @@ import numpy as np
 
 from buff.physics import JetKinematics
 from buff.physics.kinematics import invariant_mass
-from buff.protocols import Array
+from buff.protocols import Array, Numbers, Values
 
 __all__ = ["KINEMATICS", "Derived", "MarginMap", "derived_columns", "from_kinematics", "mirrored", "to_kinematics"]
 
@@ -65,7 +65,7 @@ class Derived:
     quantity: str
     scaled: bool
 
-    def of(self, particles: Array, scale: Array) -> Array:
+    def of(self, particles: Numbers, scale: Numbers) -> Array:
         """Its values for particles (n, m, 3)."""
         return _QUANTITIES[self.quantity](particles) * (scale if self.scaled else 1)
 
@@ -77,7 +77,7 @@ _QUANTITIES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def derived_columns(columns: Mapping[str, Array], particles: Array, scale: Array) -> tuple[Derived, ...]:
+def derived_columns(columns: Mapping[str, Array], particles: Numbers, scale: Numbers) -> tuple[Derived, ...]:
     """Features that particles decide: multiplicity, sum of pT and mass, found by their values.
 
     Raises
@@ -144,7 +144,7 @@ class MarginMap:
         drawn, wanted = (empty if table is None else table for table in tables)
         return cls(labels, tuple(smooth), drawn, wanted)
 
-    def __call__(self, columns: Mapping[str, Array], features: Array) -> dict[str, Array]:
+    def __call__(self, columns: Mapping[str, Array], features: Numbers) -> dict[str, Array]:
         """Columns of events with features (n, c) of their classes, shifted from drawn to wanted quantiles."""
         out = dict(columns)
         for k, label in enumerate(self.labels):
@@ -165,7 +165,7 @@ class MarginMap:
         return cls(arrays["labels"], tuple(record["names"]), arrays["drawn"], arrays["wanted"])
 
 
-def class_labels(features: Array, most: int = 20) -> Array | None:
+def class_labels(features: Numbers, most: int = 20) -> Array | None:
     """Distinct rows of features (n, c) where they are few and none is rare; None where they are not classes."""
     if not features.shape[1]:
         return np.zeros((1, 0))
@@ -173,7 +173,7 @@ def class_labels(features: Array, most: int = 20) -> Array | None:
     return labels if len(labels) <= most and counts.min() >= _LEAST else None
 
 
-def mirrored(table: Mapping[str, Array], features: Array) -> tuple[str, ...]:
+def mirrored(table: Mapping[str, Array], features: Numbers) -> tuple[str, ...]:
     """Coordinates of the centroid that are symmetric about 0, and whose sign no other column knows, at four sigma.
 
     The plane of collisions has no left and no right: what the sample shows of either is chance, and not to be learned.
@@ -196,5 +196,5 @@ def mirrored(table: Mapping[str, Array], features: Array) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _is_smooth(values: Array) -> bool:
+def _is_smooth(values: Values) -> bool:
     return values.dtype.kind == "f" and len(np.unique(values)) > (1 - _REPEATED) * len(values)

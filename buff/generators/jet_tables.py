@@ -11,7 +11,7 @@ from buff.flows.stages import StageNoise
 from buff.generators.buff import BUFF
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_table import KINEMATICS, MarginMap, class_labels, mirrored
-from buff.protocols import Array
+from buff.protocols import Array, ConditionLike, Weights
 from buff.tables import Columns
 from buff.transforms import ConditionEncoder
 
@@ -55,8 +55,8 @@ class JetTables:
         table: Mapping[str, Array],
         features: JetFeatures,
         jets: Mapping[str, Array] | None,
-        condition: Any,
-        weights: Array | None,
+        condition: ConditionLike,
+        weights: Weights | None,
     ) -> "JetTables":
         """Fit the models (the second one only if there is one) to the columns of ``table``."""
         model, given = models
@@ -86,14 +86,14 @@ class JetTables:
         columns: Columns = replace(self.encoder.aligned(condition), names=self.encoder.names)
         return columns if n is None or len(columns) == n else columns.take(np.zeros(n, np.intp))
 
-    def condition_features(self, condition: Any, n: int) -> Array:
+    def condition_features(self, condition: ConditionLike, n: int) -> Array:
         """Features (n, c) of a condition; c is 0 without one."""
         if self.encoder is None:
             return np.zeros((n, 0))
         features = np.asarray(self.encoder.transform(condition), np.float64)
         return np.broadcast_to(features, (n, features.shape[1])) if len(features) == 1 else features
 
-    def n_conditions(self, condition: Any) -> int | None:
+    def n_conditions(self, condition: ConditionLike) -> int | None:
         """Rows of a condition; None without one.
 
         Raises
@@ -108,7 +108,12 @@ class JetTables:
         return len(self.encoder.transform(condition))
 
     def draw(
-        self, n: int, condition: Any, given: Mapping[str, Array] | None, features: JetFeatures, how: Mapping[str, Any]
+        self,
+        n: int,
+        condition: ConditionLike,
+        given: Mapping[str, Array] | None,
+        features: JetFeatures,
+        how: Mapping[str, Any],
     ) -> tuple[dict[str, Array], Any]:
         """Columns of n jets, and the conditions of all of them.
 
@@ -137,7 +142,7 @@ class JetTables:
             columns = self.given_margins(columns, np.zeros((n, 0)))
         return columns, condition
 
-    def _read_margins(self, table: Mapping[str, Array], condition: Any) -> MarginMap | None:
+    def _read_margins(self, table: Mapping[str, Array], condition: ConditionLike) -> MarginMap | None:
         features = self.condition_features(condition, len(table[KINEMATICS[0]]))
         labels = class_labels(features)
         if labels is None or len(features) < _LEAST:

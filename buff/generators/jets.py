@@ -6,39 +6,35 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
 from buff.errors import check_jobs, check_whole
 from buff.flows import CostEstimate
-from buff.flows.stages import StageNoise
 from buff.generators.buff import BUFF
 from buff.generators.jet_archive import jets_from_archive, jets_to_archive
 from buff.generators.jet_clouds import read_clouds
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_guides import guide_columns, with_guides
-from buff.generators.jet_rows import checked_settings, plan_stages, splitting_rows
+from buff.generators.jet_rows import checked_settings, held_bytes, plan_stages, splitting_rows
+from buff.generators.jet_sampling import LEAST_JETS, JetSampler, with_rejection
 from buff.generators.jet_stages import SplittingFlows
-from buff.generators.jet_table import from_kinematics, to_kinematics
+from buff.generators.jet_table import from_kinematics
 from buff.generators.jet_tables import JetTables
 from buff.grids import TimeGrid
 from buff.physics import JetKinematics, SplittingTree
 from buff.physics.kinematics import with_mass
-from buff.protocols import Array
+from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.transforms.transformer import checked_weights
 
 __all__ = ["JetBUFF"]
 
-#: Where particles' noise starts among the streams of an event: far from those of the jet table.
-_STREAM = 2**20
-#: Jets at a time, and radii beyond which particles are too far out.
-_BATCH, _TOO_FAR = 4096, 1.05
+#: Radii beyond which particles are too far out.
+_TOO_FAR = 1.05
 #: Share of particles that lie inside the radius, and of jets that may have particles too far out.
 _INSIDE, _MAY_BE_OUT = 0.9995, 0.02
-
 
 #: Features of jets are shared by jets like them: they name no row, as a measurement does, and trees may split by them.
 _SHARED = {"min_split_loss": 0.0, "max_bin": 64}
@@ -77,6 +73,9 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         Whether :meth:`sample` shall take features of jets: costs one more table model.
     guides : sequence of str
         Observables (``jet_guides.KNOWN_GUIDES``) that are drawn with jets and tell splittings what to aim at.
+    max_odds : float or None
+        Jets are accepted with probability ``min(1, w / max_odds)``, w the ratio of the densities of training jets and
+        of drawn ones by a classifier of their observables, or drawn again: costs that factor in time. None: all are.
     jet_model : BUFF, optional
         Prototype of the table models.
     device, n_jobs, max_memory, cache_dir, random_state, verbose
@@ -124,12 +123,13 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         pt_column: str | None = "auto",
         given_jets: bool = True,
         guides: Sequence[str] = (),
+        max_odds: float | None = 1.6,
         jet_model: BUFF | None = None,
         device: str = "auto",
         n_jobs: int | None = None,
         max_memory: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
         self.n_steps = n_steps
@@ -143,6 +143,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         self.pt_column = pt_column
         self.given_jets = given_jets
         self.guides = guides
+        self.max_odds = max_odds
         self.jet_model = jet_model
         self.device = device
         self.n_jobs = n_jobs
@@ -151,7 +152,9 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, particles: Any, jets: Any = None, *, condition: Any = None, sample_weight: Any = None) -> "JetBUFF":
+    def fit(
+        self, particles: Any, jets: Any = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
+    ) -> "JetBUFF":
         """Learn the distribution of jets.
 
         Parameters
@@ -190,14 +193,20 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         budgets = {name: own.noise_budget for name, own in settings.items()}
         tree = SplittingTree(self.radius_, float(self.exponent))
         rows = splitting_rows(tree, cloud, scale, features, weights, budgets, seed % 2**31)
-        stages = plan_stages(rows, settings)
-        self.plan_ = CostEstimate.combined([*filter(None, [self.jet_model_.plan_]), *stages])
+        stages = plan_stages(rows, settings, held_bytes(rows, len(cloud), budgets, cloud))
+        plan = CostEstimate.combined([*filter(None, [self.jet_model_.plan_]), *stages])
+        self.plan_ = with_rejection(plan, len(cloud), features.shape[1], cloud.nbytes, self)
         self.flows_ = SplittingFlows.fit(tree, rows, self.max_particles_, settings, seed % 2**31)
         self.stage_seconds_ = self.flows_.seconds
+        del rows  # the classifier needs the memory
+        self.rejection_ = None
+        if self.max_odds is not None and len(cloud) >= LEAST_JETS:
+            real = cloud, features, scale
+            self.rejection_ = self._sampler.rejection_of(real, asked, weights, float(self.max_odds), seed)
         return self
 
     def plan(
-        self, particles: Any, jets: Any = None, *, condition: Any = None, sample_weight: Any = None
+        self, particles: Any, jets: Any = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
     ) -> CostEstimate:
         """What :meth:`fit` would cost, after a trial of a few seconds; trains nothing.
 
@@ -214,20 +223,20 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         plans = [twin._table_model(0).plan(pa.table(table), condition=asked, sample_weight=weights)]
         few = np.arange(min(len(cloud), 5_000))
         scale = twin.features_.scale(values, len(cloud))[few]
-        own = None if weights is None else weights[few]
         tree, none = SplittingTree(twin.radius_, float(self.exponent)), np.zeros((len(few), 0))
-        budgets = {name: kind.noise_budget for name, kind in settings.items()}
+        own, budgets = None if weights is None else weights[few], {k: kind.noise_budget for k, kind in settings.items()}
         rows = splitting_rows(tree, cloud[few], scale, none, own, budgets, 0)
-        plans += plan_stages(rows, settings, factor=len(cloud) / len(few), trial=True)
-        return CostEstimate.combined(plans)
+        held = held_bytes(rows, len(cloud), budgets, cloud[few])
+        plans += plan_stages(rows, settings, held, len(cloud) / len(few), trial=True)
+        return with_rejection(CostEstimate.combined(plans), len(cloud), len(self.guides), cloud.nbytes, self)
 
     def sample(
         self,
         n_samples: int | None = None,
         *,
         condition: Any = None,
-        jets: Any = None,
-        random_state: Any = None,
+        jets: TableLike | None = None,
+        random_state: RandomState = None,
         first_event: int = 0,
         batch_size: int | None = None,
         return_condition: bool = False,
@@ -259,29 +268,19 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         given = None if jets is None else self.features_.read_given(jets, self.max_particles_)
         n = self._number(n_samples, condition, given)
         check_whole("first_event", first_event, 0)
-        batch = _BATCH if batch_size is None else check_whole("batch_size", batch_size, 1)
+        batch_size = None if batch_size is None else check_whole("batch_size", batch_size, 1)
         seed = self.seed_ if random_state is None and self.random_state is not None else seed_from(random_state)
-        how = {"random_state": seed, "first_event": first_event, "batch_size": batch_size}
-        columns, condition = self.tables_.draw(n, condition, given, self.features_, how)
-        kinematics = to_kinematics(columns, self.max_particles_, self.radius_)
-        kinematics = kinematics if given is None else self.features_.constrained(kinematics, given)
-        scale = self.features_.scale(columns if given is None else given, n)
-        features = self.features_.encode(
-            columns if given is None else given, self.tables_.condition_features(condition, n)
-        )
-        features = with_guides(features, {name: columns[name] for name in guide_columns(None, self.guides)})
-        jobs = (
-            (StageNoise(seed, first_event + rows, _STREAM), kinematics.take(rows), scale[rows], features[rows])
-            for start in range(0, n, batch)
-            for rows in (np.arange(start, min(n, start + batch)),)
-        )
-        run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
-        parts = list(run(delayed(self.flows_.sample)(*job) for job in jobs))
-        cloud = np.concatenate([np.zeros((0, self.max_particles_, 3)), *parts])
+        cloud, start, condition = self._sampler.draw(n, condition, given, (seed, first_event, batch_size))
         if given is not None and (mass := self.features_.given_mass(given)) is not None:
             cloud = with_mass(cloud, mass)
-        result = self._restore(cloud, columns if given is None else {**columns, **given}, scale, condition)
+        columns = start.columns if given is None else {**start.columns, **given}
+        result = self._restore(cloud, columns, start.scale, condition)
         return (result, condition) if return_condition else result
+
+    @property
+    def _sampler(self) -> JetSampler:
+        parts = self.tables_, self.features_, self.flows_, self.rejection_
+        return JetSampler(*parts, self.max_particles_, self.radius_, tuple(self.guides), self.n_jobs)
 
     @property
     def jet_model_(self) -> BUFF:
@@ -299,7 +298,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         write_archive(path, jets_to_archive(self))
 
     def _read(
-        self, particles: Any, jets: Any, condition: Any, sample_weight: Any
+        self, particles: Any, jets: Any, condition: ConditionLike, sample_weight: WeightsLike
     ) -> tuple[Array, Array | None, dict[str, Array] | None, Any]:
         """Validate everything: particles (n, k, 3), weights, features by name, and the condition."""
         cloud, self.template_ = read_clouds(particles, self.max_particles)
@@ -314,8 +313,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         return cloud, weights, values, asked
 
     def _set_facts(self, cloud: Array) -> None:
-        real = cloud[..., 2] > 0
-        away = np.hypot(cloud[..., 0], cloud[..., 1])
+        real, away = cloud[..., 2] > 0, np.hypot(cloud[..., 0], cloud[..., 1])
         self.max_particles_ = int(cloud.shape[1])
         self.derived_ = tuple(entry.name for entry in self.features_.derived)
         self.radius_ = float(self.radius or max(np.quantile(away[real], _INSIDE), 1e-6))
@@ -332,17 +330,15 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         model.set_params(**common, random_state=seed)
         return model
 
-    def _number(self, n_samples: Any, condition: Any, given: Mapping[str, Array] | None) -> int:
+    def _number(self, n_samples: Any, condition: ConditionLike, given: Mapping[str, Array] | None) -> int:
         rows, asked = None if given is None else len(next(iter(given.values()))), self.tables_.n_conditions(condition)
         if n_samples is None:
             return rows or asked or 1
         if rows not in (None, n_samples):
-            raise ValueError(
-                f"jets has {rows} rows and n_samples is {n_samples}: they must agree, or leave n_samples out"
-            )
+            raise ValueError(f"jets has {rows} rows and n_samples is {n_samples}: they must agree, or leave it out")
         return check_whole("n_samples", n_samples, 0)
 
-    def _restore(self, cloud: Array, columns: Mapping[str, Array], scale: Array, condition: Any) -> Any:
+    def _restore(self, cloud: Numbers, columns: Mapping[str, Array], scale: Numbers, condition: ConditionLike) -> Any:
         particles = self.template_.restore(cloud)
         jets = self.features_.restore(columns, cloud, scale, self.tables_.aligned(condition, len(cloud)))
         if self.template_.container == "clouds":

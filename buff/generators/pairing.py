@@ -11,7 +11,7 @@ from buff.protocols import Array, Indices, Numbers, WeightsLike
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 
-__all__ = ["as_pair", "check_noise", "check_same_columns", "merge_duplicates", "paired_data"]
+__all__ = ["as_pair", "check_noise", "check_same_columns", "merge_duplicates", "paired_data", "repeated"]
 
 
 def paired_data(
@@ -111,3 +111,10 @@ def check_same_columns(
                 f"column {name!r} takes {len(a.names)} dimensions in X and {len(b.names)} in y: drop it if it is "
                 f"constant in one of them, or give its kind in schema"
             )
+
+
+def repeated(features: Numbers, n: int, draws: int) -> Array:
+    """Features of conditions (n, c) or (1, c) for so many draws of each of n rows, which follow each other."""
+    if len(features) not in (1, n):
+        raise ValueError(f"condition has {len(features)} rows, X has {n}: they must agree")
+    return np.broadcast_to(features, (n, features.shape[1])).repeat(draws, axis=0)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -175,7 +176,8 @@ class FlowEstimator(TableGenerator):
     def _plan(self, data: FlowMatchingData | PatternedData) -> CostEstimate:
         """What :meth:`_train` would cost, after a trial."""
         values = data.values if isinstance(data, PatternedData) else data
-        return estimate_cost(values, self.flow_settings, trial=True)
+        smooth = smooth_of(self.space_, data) if self._calibrated else None
+        return estimate_cost(values, suited(self.flow_settings, smooth), trial=True)
 
     def _train(self, data: FlowMatchingData | PatternedData) -> None:
         """Fit the flow: all that is left to do once the rows are scores."""
@@ -211,9 +213,21 @@ def train_rows(
     seed: int | None = None,
 ) -> FlowModel | PatternedFlow:
     """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
+    settings = suited(settings, calibrated)
     if isinstance(data, PatternedData):
         return train_patterned(data, settings, calibrated=calibrated, seed=seed)
     return train_flow(data, settings, calibrated=calibrated, seed=seed)
+
+
+def suited(settings: FlowSettings, smooth: Mask | None) -> FlowSettings:
+    """Settings with ``features="auto"`` settled for scores of which some are ``smooth``, bool of shape (d,).
+
+    Principal axes of steps mean little: where most scores are steps of numbers or labels that repeat, trees do better
+    on the scores alone.
+    """
+    if settings.trees.features != "auto" or smooth is None or 2 * np.count_nonzero(smooth) >= len(smooth):
+        return settings
+    return replace(settings, trees=replace(settings.trees, features="scores"))
 
 
 def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -> Array:
@@ -257,5 +271,5 @@ def _known_tree_params(given: object) -> dict[str, Any]:
     return dict(given or {})
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)

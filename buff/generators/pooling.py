@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 
 __all__ = ["PooledEstimate", "pool_estimates"]
 
@@ -41,7 +41,7 @@ class PooledEstimate:
         return self.estimate - half, self.estimate + half
 
 
-def pool_estimates(estimates: Array, variances: Array) -> PooledEstimate:
+def pool_estimates(estimates: Numbers, variances: Numbers) -> PooledEstimate:
     r"""Rubin's rules: one estimate with its uncertainty from those of m imputed tables.
 
     .. math:: \bar q = \frac1m \sum_i q_i, \quad \bar u = \frac1m \sum_i u_i, \quad

@@ -8,7 +8,7 @@ import numpy as np
 from buff.generators.shower_walk import Share, Walk, added, divided, log_energy
 from buff.physics import Geometry, SplitTree
 from buff.physics.split_tree import AngleSplit, angle_splits
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers
 
 __all__ = ["AngleWalk"]
 
@@ -36,7 +36,7 @@ class AngleWalk:
                 yield layer, r, split, j
                 j += 1
 
-    def __call__(self, walk: Walk, rings: Array, share: Share) -> list[Array]:
+    def __call__(self, walk: Walk, rings: Numbers, share: Share) -> list[Array]:
         """Energies of voxels, one array (angles, rings, n) a layer, from those of ``rings`` (all rings, n)."""
         n, bounds = len(walk.incident), self.geometry.ring_bounds
         layers = [np.zeros((x.n_alpha, x.n_r, n), np.float32) for x in self.geometry.layers]
@@ -111,7 +111,7 @@ class _Surroundings:
             weighted = sum((radii[k] * front[:, k] for k in range(len(radii))), blank)
         return cls(here.r, blank, before, whole, weighted, blank.copy(), blank.copy(), [blank, blank])
 
-    def add(self, energy: Array, r: int) -> None:
+    def add(self, energy: Numbers, r: int) -> None:
         """A ring that is known from now on."""
         self.previous = [energy.copy(), self.previous[0]]
         self.inner += energy
@@ -145,7 +145,7 @@ class _Ring:
     shared: list[Array]
 
     @classmethod
-    def of(cls, walk: Walk, around: _Surroundings, rings: Array, r: int, group: int) -> "_Ring":
+    def of(cls, walk: Walk, around: _Surroundings, rings: Numbers, r: int, group: int) -> "_Ring":
         n = rings.shape[1]
         events = np.flatnonzero(rings[r] > 0)
         chosen: Indices | slice = slice(None) if len(events) == n else events
@@ -165,7 +165,7 @@ class _Ring:
         return cls(n, group, events, np.repeat(total[None] / n_alpha, n_alpha, axis=0), total, patterns, shared)
 
 
-def _fraction(a: Array, b: Array) -> Array:
+def _fraction(a: Numbers, b: Numbers) -> Array:
     return (a + _NOTHING) / (a + b + 2 * _NOTHING)
 
 
@@ -174,12 +174,12 @@ def _base_features(n_patterns: int, whole: bool) -> tuple[int, ...]:
     return tuple(range(n_patterns)) if whole else tuple(range(n_patterns + 5))
 
 
-def _context(ring: _Ring, split: AngleSplit, energy: Array, rows: Indices, more: list[Array], whole: bool) -> Array:
+def _context(ring: _Ring, split: AngleSplit, energy: Numbers, rows: Indices, more: list[Array], whole: bool) -> Array:
     """Features of a split: shares of the same sectors elsewhere first, then logarithms of energies."""
     n_alpha, width = len(ring.energy), split.a + split.b
     everything = len(rows) == len(energy)
 
-    def of(x: Array) -> Array:
+    def of(x: Numbers) -> Array:
         return x if everything else x[..., rows]
 
     here = of(energy).astype(np.float32)

@@ -19,7 +19,7 @@ from buff.generators.shower_rings import RingWalk, Standards
 from buff.generators.shower_split import EnergySplit, SplitRows, SplitSettings
 from buff.generators.shower_walk import Walk
 from buff.physics import Geometry, SplitTree
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, Weights
 from buff.randomness import EventNoise
 from buff.trees.conditional import ConditionalSettings
 
@@ -88,12 +88,12 @@ class ShowerCascade:
         cls,
         geometry: Geometry,
         showers: Array,
-        incident: Array,
-        condition: Array,
+        incident: Numbers,
+        condition: Numbers,
         settings: CascadeSettings,
         *,
         symmetric: bool,
-        weights: Array | None = None,
+        weights: Weights | None = None,
         seed: int = 0,
     ) -> "ShowerCascade":
         """Learn from showers (n, voxels), energies (n,) and features of the condition (n, c)."""
@@ -123,7 +123,7 @@ class ShowerCascade:
         return 1 + len(rings.splits) + sum(1 for _ in angles.numbered()) + 1
 
     def _rows(
-        self, layers: list[Array], walk: Walk, weights: Array | None, max_rows: int, rng: np.random.Generator
+        self, layers: list[Array], walk: Walk, weights: Weights | None, max_rows: int, rng: np.random.Generator
     ) -> dict[str, SplitRows]:
         """Rows of each model, from showers that are known: (angles, rings, n) a layer."""
         rings, angles = self._walks
@@ -144,7 +144,7 @@ class ShowerCascade:
         angles(walk, energies, teacher)
         return teacher.rows()
 
-    def sample(self, incident: Array, condition: Array, noise: EventNoise) -> Array:
+    def sample(self, incident: Numbers, condition: Array, noise: EventNoise) -> Array:
         """Float32 showers (n, voxels) of particles with these energies."""
         rings, angles = self._walks
         u = noise.uniform(len(incident), self.n_numbers)
@@ -158,8 +158,10 @@ class ShowerCascade:
             showers[:, a:b] = x.reshape(b - a, -1).T
         return showers
 
-    def _drawer(self, u: Array) -> Callable[..., Array]:
-        def draw(key: str, j: int, group: int, rows: Indices, features: Any, p: Array, base: tuple[int, ...]) -> Array:
+    def _drawer(self, u: Numbers) -> Callable[..., Array]:
+        def draw(
+            key: str, j: int, group: int, rows: Indices, features: Any, p: Numbers, base: tuple[int, ...]
+        ) -> Array:
             if not len(rows):
                 return np.empty(0)
             return self.models[key].sample(features(rows), p, group, u[rows, j])
@@ -209,13 +211,13 @@ class _Teacher:
     truth: Callable[[int], Array]
 
     def __init__(
-        self, weights: Array | None, max_rows: int, rng: np.random.Generator, counts: Mapping[str, int]
+        self, weights: Weights | None, max_rows: int, rng: np.random.Generator, counts: Mapping[str, int]
     ) -> None:
         self._weights, self._max_rows, self._rng, self._counts = weights, max_rows, rng, counts
         self._parts: dict[str, list[SplitRows]] = defaultdict(list)
 
     def __call__(
-        self, key: str, j: int, group: int, rows: Indices, features: Any, p: Array, base: tuple[int, ...]
+        self, key: str, j: int, group: int, rows: Indices, features: Any, p: Numbers, base: tuple[int, ...]
     ) -> Array:
         z = self.truth(j)[rows]
         # twice the rows that are learned from: models of atoms and of shares take those they can use
@@ -259,7 +261,7 @@ def _counts(angles: AngleWalk, rings: RingWalk) -> dict[str, int]:
     return counts
 
 
-def _shares(first: Array, last: Array) -> Array:
+def _shares(first: Numbers, last: Numbers) -> Array:
     """Share of the first part; NaN where there is no energy. Exactly 0 or 1 only where a part is empty."""
     total = first + last
     with np.errstate(invalid="ignore"):
@@ -268,7 +270,7 @@ def _shares(first: Array, last: Array) -> Array:
     return np.where((z <= 0) & (first > 0), 2.0**-40, z)
 
 
-def _ring_share(walk: RingWalk, energies: Array, incident: Array, j: int) -> Array:
+def _ring_share(walk: RingWalk, energies: Numbers, incident: Numbers, j: int) -> Array:
     if j == 0:
         return energies.sum(axis=0) / incident
     split = walk.splits[j - 1]
@@ -277,13 +279,13 @@ def _ring_share(walk: RingWalk, energies: Array, incident: Array, j: int) -> Arr
     return _shares(energies[first:middle].sum(axis=0), energies[middle:last].sum(axis=0))
 
 
-def _turns(u: Array, layers: list[Array]) -> Array:
+def _turns(u: Numbers, layers: list[Array]) -> Array:
     """Number of a turn for each uniform number: sectors, then mirrored or not."""
     n_alpha = max(len(x) for x in layers)
     return (u * 2 * n_alpha).astype(int)
 
 
-def _turned(layers: list[Array], turns: Array) -> list[Array]:
+def _turned(layers: list[Array], turns: Numbers) -> list[Array]:
     """Showers (angles, rings, n) turned by whole sectors about the axis, every second one mirrored."""
     result = []
     for x in layers:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from buff.physics import GEOMETRIES, Geometry
-from buff.protocols import Array
+from buff.protocols import Array, TableLike, WeightsLike
 
 __all__ = ["check_incident_energies", "check_shower_weights", "check_showers"]
 
@@ -13,7 +13,7 @@ __all__ = ["check_incident_energies", "check_shower_weights", "check_showers"]
 _TOO_MUCH, _RARE = 3.0, 0.01
 
 
-def check_showers(showers: Any, incident_energies: Any, geometry: Geometry) -> tuple[Array, Array]:
+def check_showers(showers: TableLike, incident_energies: Any, geometry: Geometry) -> tuple[Array, Array]:
     """Showers (n, voxels) and energies (n,), MeV, as they are learned from.
 
     Raises
@@ -75,7 +75,7 @@ def check_incident_energies(incident_energies: Any) -> Array:
     return energies
 
 
-def check_shower_weights(sample_weight: Any, n: int) -> Array | None:
+def check_shower_weights(sample_weight: WeightsLike, n: int) -> Array | None:
     """Weights (n,) with mean 1, or None.
 
     Raises

@@ -10,7 +10,7 @@ from buff.generators.shower_angles import AngleWalk
 from buff.generators.shower_cascade import CascadeSettings, ShowerCascade
 from buff.generators.shower_rings import RingWalk
 from buff.physics import Geometry, SplitTree
-from buff.protocols import Array
+from buff.protocols import Array, Numbers
 
 __all__ = ["ShowerPlan", "looks_symmetric", "plan_showers"]
 
@@ -115,7 +115,9 @@ def _models(geometry: Geometry) -> Iterator[tuple[str, int, int]]:
     yield from ((key, count, 30) for key, count in counts.items())
 
 
-def _trial(geometry: Geometry, plan: ShowerPlan, settings: CascadeSettings, showers: Array, energies: Array) -> float:
+def _trial(
+    geometry: Geometry, plan: ShowerPlan, settings: CascadeSettings, showers: Numbers, energies: Numbers
+) -> float:
     """CPU seconds, from a fit of few showers with few trees."""
     rows = np.random.default_rng(0).permutation(len(showers))[:_TRIAL]
     few = {
@@ -131,7 +133,7 @@ def _trial(geometry: Geometry, plan: ShowerPlan, settings: CascadeSettings, show
     return spent * max(growth, 1.0) * 2  # ten times the trees on rows of which most of the cost is context
 
 
-def looks_symmetric(geometry: Geometry, showers: Array) -> bool:
+def looks_symmetric(geometry: Geometry, showers: Numbers) -> bool:
     """Whether no sector of any layer has a mean energy far from that of all sectors."""
     total = np.maximum(showers.sum(axis=1, dtype=float), 1e-30)
     for x in geometry.split(showers):

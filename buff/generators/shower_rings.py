@@ -6,7 +6,7 @@ import numpy as np
 
 from buff.generators.shower_walk import Share, Walk, divided, log_energy
 from buff.physics import Geometry, Split, SplitTree
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Numbers, Scores
 
 __all__ = ["RingWalk", "Standards"]
 
@@ -70,7 +70,7 @@ class RingWalk:
         return np.stack([rings[i, i + 1] for i in range(bounds[-1])])
 
     def _layers(
-        self, walk: Walk, total: Array, share: Share, scores: dict[int, Array], known: list[Array], learn: bool
+        self, walk: Walk, total: Numbers, share: Share, scores: dict[int, Array], known: list[Array], learn: bool
     ) -> list[Array]:
         n_layers = len(self.geometry.layers)
         parts = {(0, n_layers): total}
@@ -121,7 +121,7 @@ class RingWalk:
         return [*(scores[i] for i in range(j - k, j)), *before]
 
     def _split(
-        self, walk: Walk, j: int, key: str, group: int, energy: Array, context: list[Array], start: int, share: Share
+        self, walk: Walk, j: int, key: str, group: int, energy: Numbers, context: list[Array], start: int, share: Share
     ) -> tuple[Array, Array, Array]:
         rows = np.flatnonzero(energy > 0)
         z = np.full(len(energy), np.nan)
@@ -131,7 +131,7 @@ class RingWalk:
         first, last = divided(energy, np.nan_to_num(z), walk.threshold)
         return first, last, z
 
-    def _score(self, j: int, z: Array, learn: bool) -> Array:
+    def _score(self, j: int, z: Scores, learn: bool) -> Array:
         """Standardised logit of a share, 0 where there was nothing to share; the total as it is."""
         x = z if j == 0 else _logit(z)
         if learn:
@@ -141,12 +141,12 @@ class RingWalk:
         return np.nan_to_num(np.clip((x - mean) / spread, -_REACH, _REACH)).astype(np.float32)
 
 
-def _logit(z: Array) -> Array:
+def _logit(z: Scores) -> Array:
     z = np.clip(z, _SHARE_MARGIN, 1 - _SHARE_MARGIN)
     return np.log(z / (1 - z))
 
 
-def _stack(columns: list[Array], rows: Array) -> Array:
+def _stack(columns: list[Array], rows: Integers) -> Array:
     """Columns as features of these rows."""
     features = np.empty((len(rows), len(columns)), np.float32)
     for k, column in enumerate(columns):

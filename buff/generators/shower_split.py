@@ -9,7 +9,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from buff.archive import Archive, nested
 from buff.flows import ReproducibleLinear
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, Scores
 from buff.transforms.quantile_bins import QuantileBins
 from buff.trees import restored_trees, stored_trees
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
@@ -170,7 +170,7 @@ class EnergySplit:
         inside = ConditionalDistribution.fit(features, u, settings.inside, weights=rows.weights, seed=seed)
         return replace(self, groups=groups, inside=inside.flattened())
 
-    def _fit_group(self, rows: SplitRows, x: Array, settings: SplitSettings) -> _Group:
+    def _fit_group(self, rows: SplitRows, x: Numbers, settings: SplitSettings) -> _Group:
         ranks = QuantileBins.fit(x, rows.p, rows.weights)
         s = ranks.encode(x, rows.p)
         basis = self._basis(rows.features, rows.p).astype(float)
@@ -181,7 +181,7 @@ class EnergySplit:
         spread = np.sqrt(np.average((s - basis @ w) ** 2, weights=rows.weights)) + _MARGIN
         return _Group(ranks, linear, float(spread))
 
-    def _basis(self, features: Array, p: Array) -> Array:
+    def _basis(self, features: Numbers, p: Numbers) -> Array:
         """[1, c, c^2, b, c b] of the standardised log energy c and the features b of the linear part."""
         c = np.clip((p - self.centre) / self.width, -_REACH, _REACH).astype(np.float32)[:, None]
         b = features[:, self.base]
@@ -190,10 +190,10 @@ class EnergySplit:
             b = np.log(b / (1 - b))
         return np.hstack([np.ones_like(c), c, c * c, b, c * b])
 
-    def _ranked(self, z: Array) -> Array:
+    def _ranked(self, z: Scores) -> Array:
         return logit(np.clip(z, _INSIDE, 1 - _INSIDE)) if self.logit else np.asarray(z, float)
 
-    def sample(self, features: Array, p: Array, group: int, u: Array) -> Array:
+    def sample(self, features: Numbers, p: Numbers, group: int, u: Numbers) -> Array:
         """Shares z (n,) of splits of one group from uniform numbers ``u`` (n,)."""
         z, u = np.full(len(p), 0.5), u.copy()
         inner = np.arange(len(p))
@@ -209,7 +209,7 @@ class EnergySplit:
             z[inner] = self._sample_inside(features[inner], p[inner], group, np.clip(u[inner], 0, 1))
         return z
 
-    def _sample_inside(self, features: Array, p: Array, group: int, u: Array) -> Array:
+    def _sample_inside(self, features: Numbers, p: Numbers, group: int, u: Numbers) -> Array:
         known = group if group in self.groups else min(self.groups, key=lambda k: abs(k - group))
         own = self.groups[known]
         mean = own.linear(self._basis(features, p))

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers, Scores
 
 __all__ = ["Share", "Walk", "added", "divided", "log_energy"]
 
@@ -36,7 +36,7 @@ class Walk:
     threshold: float
 
 
-def divided(energy: Array, z: Array, threshold: float) -> tuple[Array, Array]:
+def divided(energy: Numbers, z: Scores, threshold: float) -> tuple[Array, Array]:
     """Two parts that sum up to the energy; a part below the threshold goes to the other.
 
     Examples
@@ -51,7 +51,7 @@ def divided(energy: Array, z: Array, threshold: float) -> tuple[Array, Array]:
     return np.where(small, energy, first), np.where(small, 0.0, last)
 
 
-def log_energy(energy: Array) -> Array:
+def log_energy(energy: Numbers) -> Array:
     """Decadic logarithm of energies, MeV, finite at zero."""
     return np.log10(energy + _FLOOR).astype(np.float32)
 

@@ -17,7 +17,7 @@ from buff.generators.shower_cascade import CascadeSettings, ShowerCascade
 from buff.generators.shower_checks import check_incident_energies, check_shower_weights, check_showers
 from buff.generators.shower_plan import ShowerPlan, looks_symmetric, plan_showers
 from buff.physics import Geometry
-from buff.protocols import Array
+from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
 from buff.transforms import ConditionEncoder
 from buff.trees.conditional import ConditionalSettings
@@ -100,7 +100,7 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         n_jobs: int | None = None,
         max_memory: int | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
         self.geometry = geometry
@@ -114,7 +114,14 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, showers: Any, incident_energies: Any, *, condition: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        showers: Any,
+        incident_energies: Any,
+        *,
+        condition: ConditionLike = None,
+        sample_weight: WeightsLike = None,
+    ) -> Self:
         """Learn the distribution of showers given the energies of their particles.
 
         Parameters
@@ -153,7 +160,7 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = x.shape[1]
         return self
 
-    def plan(self, showers: Any, incident_energies: Any, *, condition: Any = None) -> ShowerPlan:
+    def plan(self, showers: TableLike, incident_energies: Any, *, condition: ConditionLike = None) -> ShowerPlan:
         """What :meth:`fit` would cost, without fitting: models, memory, time from a trial."""
         settings = self._settings()
         geometry, x, energies, _ = self._checked(showers, incident_energies, None)
@@ -165,7 +172,7 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         incident_energies: Any,
         *,
         condition: Any = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         first_event: int = 0,
         batch_size: int | None = None,
     ) -> Array:
@@ -266,13 +273,13 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         )
 
     def _checked(
-        self, showers: Any, incident_energies: Any, weights: Any
+        self, showers: TableLike, incident_energies: Any, weights: WeightsLike
     ) -> tuple[Geometry, Array, Array, Array | None]:
         geometry = Geometry.of(self.geometry)
         x, energies = check_showers(showers, incident_energies, geometry)
         return geometry, x, energies, check_shower_weights(weights, len(x))
 
-    def _symmetric(self, geometry: Geometry, showers: Array) -> bool:
+    def _symmetric(self, geometry: Geometry, showers: Numbers) -> bool:
         if self.symmetry == "auto":
             return geometry.has_symmetry and looks_symmetric(geometry, showers)
         if self.symmetry and not geometry.has_symmetry:
@@ -282,11 +289,11 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
             )
         return bool(self.symmetry)
 
-    def _fit_encoder(self, condition: Any, sample_weight: Any, n: int) -> Array:
+    def _fit_encoder(self, condition: ConditionLike, sample_weight: WeightsLike, n: int) -> Array:
         self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)
         return self._condition_features(condition, n)
 
-    def _condition_features(self, condition: Any, n: int) -> Array:
+    def _condition_features(self, condition: ConditionLike, n: int) -> Array:
         if (condition is None) != (self._encoder is None):
             fitted = "without" if self._encoder is None else "with"
             raise ValueError(f"the model was fitted {fitted} condition: give the same here")
@@ -297,7 +304,7 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"condition has {len(features)} rows for {n} showers: give one each, or one for all")
         return np.broadcast_to(features, (n, features.shape[1]))
 
-    def _within_range(self, energies: Array) -> Array:
+    def _within_range(self, energies: Numbers) -> Array:
         low, high = self.energy_range_
         wrong = np.flatnonzero((energies < low * (1 - _ROUNDING)) | (energies > high * (1 + _ROUNDING)))
         if len(wrong):

@@ -1,7 +1,7 @@
 """BUFFTransport: from one table to another."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -13,22 +13,16 @@ from sklearn.utils.validation import check_is_fitted
 from buff.archive import Archive, nested
 from buff.couplings import MinibatchTransport, stratify
 from buff.errors import check_whole
-from buff.flows import (
-    CostEstimate,
-    FlowMatchingData,
-    RankIntervals,
-    ReproducibleLinear,
-    SampleRequest,
-    Source,
-)
+from buff.flows import CostEstimate, FlowMatchingData, RankIntervals, ReproducibleLinear, SampleRequest, Source
 from buff.flows.request import checked_number, dequantization_noise
 from buff.generators.deployment import DeployablePairs
-from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data
+from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data, repeated
 from buff.generators.parameters import FlowEstimator
 from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
 from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
+from buff.randomness import EventNoise, keys_of_rows
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any, single_column
@@ -188,12 +182,15 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
     ) -> Any:
         """:meth:`fit`, then :meth:`transform` of the source."""
         self.fit(X, y, condition=condition, sample_weight=sample_weight)
-        of_source = condition if self.coupling == "paired" or condition is None else condition[0]
-        return self.transform(X, condition=of_source)
+        return self.transform(X, condition=condition if self.coupling == "paired" else condition and condition[0])
 
     def transform(self, X: TableLike, *, condition: ConditionLike = None, random_state: RandomState = None) -> Any:
-        """One target row a source row: :meth:`sample` with one draw."""
-        return self.sample(X, condition=condition, random_state=random_state)
+        """One target row a source row, the same wherever the row stands; copies of a row have targets of their own.
+
+        Noise belongs to what a row holds, that of :meth:`sample` to its number; both draw from the same distribution.
+        """
+        request = self.request(X, condition=condition, random_state=random_state, first_row=None)
+        return self._restored(self._drawn(request, noted=False))
 
     def sample(
         self,
@@ -232,41 +229,45 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
             Like the target that was fitted; the draws of a row follow each other.
         """
         own: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_row": first_row}
-        table = self._restore(self._drawn(self.request(X, n_samples, batch_size=batch_size, **own)))
+        return self._restored(self._drawn(self.request(X, n_samples, batch_size=batch_size, **own)))
+
+    def _restored(self, pieces: Iterator[tuple[Array, ...]]) -> Any:
+        table = self._restore(pieces)
         return single_column(table) if self._one_column else table
 
     def request(
         self,
-        X: Any,
+        X: TableLike,
         n_samples: int = 1,
         *,
-        condition: Any = None,
-        random_state: Any = None,
-        first_row: int = 0,
+        condition: ConditionLike = None,
+        random_state: RandomState = None,
+        first_row: int | None = 0,
         batch_size: int | None = None,
     ) -> SampleRequest:
-        """What :meth:`sample` asks of the flow: where draws start, features of conditions, numbers of events."""
+        """What :meth:`sample` asks of the flow, or :meth:`transform` where ``first_row`` is None."""
         check_is_fitted(self)
-        draws, first_row = check_whole("n_samples", n_samples, 0), check_whole("first_row", first_row, 0)
+        draws, first = check_whole("n_samples", n_samples, 0), check_whole("first_row", first_row or 0, 0)
         columns = read(X)
         checked_number(draws * len(columns), len(self.space_.template_.names))
         validate_data(self, X, skip_check_array=True, reset=False)
         features = self._condition_features(condition)
         if features is not None:
-            if len(features) not in (1, len(columns)):
-                raise ValueError(f"condition has {len(features)} rows, X has {len(columns)}: they must agree")
-            features = np.broadcast_to(features, (len(columns), features.shape[1])).repeat(draws, axis=0)
-        seed, first = self._sampling_seed(random_state), first_row * draws
-        samples, features = self._source_samples(columns, draws, features, seed, first)
-        return SampleRequest(len(columns) * draws, seed, first, features, samples, batch_size, self.n_jobs)
+            features = repeated(features, len(columns), draws)
+        seed, n = self._sampling_seed(random_state), len(columns) * draws
+        own = () if features is None else features.T
+        keys = keys_of_rows([*columns.arrays, *own]) if first_row is None else None
+        events = EventNoise(seed, first * draws, chosen=keys)
+        samples, features = self._source_samples(columns, draws, features, events)
+        return SampleRequest(n, seed, first * draws, features, samples, batch_size, self.n_jobs, chosen=keys)
 
     def _source_samples(
-        self, columns: Columns, draws: int, features: Numbers | None, seed: int, first: int
+        self, columns: Columns, draws: int, features: Numbers | None, events: EventNoise
     ) -> tuple[Array | None, Array | None]:
         """What the noise of the source is added to, and conditions of the field."""
         if self._source_space is not None:
             low, high = (ndtr(z).repeat(draws, axis=0) for z in self._source_space.bounds(columns))
-            return RankIntervals(low, high).at(dequantization_noise(seed, first, *low.shape)), features
+            return RankIntervals(low, high).at(dequantization_noise(events, *low.shape)), features
         assert self._source is not None
         source = self._source.transform(columns).repeat(draws, axis=0)
         both = source if features is None else np.hstack([source, features])

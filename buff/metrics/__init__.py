@@ -10,7 +10,7 @@ Unfolding: :func:`migration_matrix`, :func:`conditional_means`, :func:`triangula
 :func:`prior_bias`. Everything that applies to a table, in one record: :func:`report`. Showers: :func:`shower_report`.
 """
 
-from buff.metrics.calibration import Ranks, Tarp, interval_coverage, posterior_places, sbc, tarp
+from buff.metrics.calibration import Ranks, Tarp, energy_score, interval_coverage, posterior_places, sbc, tarp
 from buff.metrics.chi2 import ChiSquared, chi_squared
 from buff.metrics.classifier import ClassifierTest, c2st
 from buff.metrics.conditional_means import ConditionalMeans, conditional_means
@@ -73,6 +73,7 @@ __all__ = [
     "coverage_mmd",
     "effective_sample_size",
     "energy_distance",
+    "energy_score",
     "fpd",
     "fpnd",
     "frechet_distance",

@@ -1,6 +1,6 @@
-r"""Whether posterior draws deserve their names: coverage of intervals, uniform ranks, TARP.
+r"""Whether posterior draws deserve their names: coverage of intervals, uniform ranks, TARP; energy score.
 
-All of it rests on one number an event: the place of the truth among its posterior draws,
+All but the last rests on one number an event: the place of the truth among its posterior draws,
 
 .. math:: u = \frac{\#\{\text{draws} < \text{truth}\} + U (\#\{\text{ties}\} + 1)}{m + 1},
           \quad U \sim \mathrm{uniform}(0, 1),
@@ -17,7 +17,7 @@ from scipy.stats import chi2
 from buff.metrics.estimate import Estimate, weighted_mean
 from buff.metrics.samples import Rows, Seed, as_rows, as_weights, centre_and_scale
 
-__all__ = ["Ranks", "Tarp", "interval_coverage", "posterior_places", "sbc", "tarp"]
+__all__ = ["Ranks", "Tarp", "energy_score", "interval_coverage", "posterior_places", "sbc", "tarp"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +253,33 @@ def tarp(
         weighted_mean(over, w),
         _uniformity(u, w, 20),
     )
+
+
+def energy_score(z: Rows, x: Rows, weights: Rows | None = None) -> float:
+    r"""Negative energy score of draws for events whose outcome is known.
+
+    .. math:: -\sum_i w_i \Big( E\,|x_i - z_i| - \tfrac12 E\,|x_i - x_i'| \Big) \Big/ \sum_i w_i
+
+    with x and x' independent draws. Its expectation is largest for draws from the true distribution (Gneiting, Raftery,
+    2007, doi:10.1198/016214506000001437).
+
+    Parameters
+    ----------
+    z : array of shape (n, d)
+        What happened.
+    x : array of shape (n, m, d)
+        Draws, two an event at least.
+    weights : array of shape (n,), optional
+
+    Examples
+    --------
+    >>> energy_score(np.array([[0.0]]), np.array([[[-1.0], [1.0]]]))
+    0.0
+    """
+    m = x.shape[1]
+    to_truth = np.linalg.norm(x - z[:, None], axis=2).mean(axis=1)
+    among = np.mean([np.linalg.norm(x - np.roll(x, k, axis=1), axis=2).mean(axis=1) for k in range(1, m)], axis=0)
+    return float(np.average(among / 2 - to_truth, weights=weights))
 
 
 def _events(truth: npt.ArrayLike, draws: npt.ArrayLike) -> tuple[Rows, Rows]:

@@ -34,6 +34,8 @@ _TINY = 1e-300
 _LEAST_REACH, _LEAST_WIDTH = 0.02, 1e-12
 #: Radii beyond which there are no particles.
 _RIM = 1.05
+#: Widths by which the centroid of several particles lies inside the rim.
+_SHARE_OF_WIDTH = 0.5
 #: Narrowest interval of the balance that is used.
 _LEAST_BALANCE = 1e-3
 
@@ -200,7 +202,8 @@ class SplittingTree:
         for branch in (hard, soft, whole):
             fine &= nodes.is_root | (own <= self._distance(branch, *sibling))
         for child in (hard, soft):
-            fine &= (child.n > 1) | (child.eta**2 + child.phi**2 <= (_RIM * self.radius) ** 2)
+            away = np.hypot(child.eta, child.phi) + _SHARE_OF_WIDTH * np.sqrt(child.moment / child.pt)
+            fine &= away <= np.where(child.n > 1, 1.0, _RIM) * self.radius
         return fine
 
     def _distance(self, branch: Branch, eta: Numbers, phi: Numbers, pt: Numbers) -> Array:

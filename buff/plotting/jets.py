@@ -87,7 +87,7 @@ def lund_planes(real: npt.ArrayLike, generated: npt.ArrayLike, *, bins: int = 25
     enough = densities[0] * len(samples[0]) >= 10
     ratio = np.divide(densities[1], densities[0], out=np.full_like(densities[0], np.nan), where=enough)
     with drawing(style):
-        figure = new_figure(9.6, 3.2)
+        figure = new_figure(11.0, 3.2)
         panels = figure.subplots(1, 3, sharex=True, sharey=True)
         for axes, values, title in zip(
             panels, (*densities, ratio), ("real", "generated", "generated / real"), strict=True
@@ -96,7 +96,7 @@ def lund_planes(real: npt.ArrayLike, generated: npt.ArrayLike, *, bins: int = 25
             if values is not ratio:
                 look["vmax"] = densities[0].max()
             mesh = axes.pcolormesh(*edges, values.T, **look)
-            figure.colorbar(mesh, ax=axes)
+            figure.colorbar(mesh, ax=axes, label="ratio" if values is ratio else "emissions a jet and bin")
             axes.set(title=title, xlabel=r"$\ln 1/\Delta R$")
         panels[0].set_ylabel(r"$\ln k_\mathrm{T}$")
     return figure

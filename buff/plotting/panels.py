@@ -163,7 +163,7 @@ def _panel(
     return Panel(replace(own, name=names.get(own.name, own.name)), found, title)
 
 
-def _checked_edges(name: str, given: Any) -> Values:
+def _checked_edges(name: str, given: npt.ArrayLike) -> Values:
     edges = np.asarray(given, dtype=np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
         raise ValueError(f"bins of {name!r} must be a number or rising edges, found {given!r}")

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["checked_page", "figure_html", "page_html", "section_html", "table_html", "write_page"]
 
@@ -54,7 +57,7 @@ def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<div class='wide'><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
-def figure_html(figure: Any, caption: str) -> str:
+def figure_html(figure: "Figure", caption: str) -> str:
     """A picture inside the page."""
     from buff.plotting.style import as_png
 

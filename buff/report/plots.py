@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from buff.io.tables import to_table
 from buff.metrics import ColumnScore
+from buff.protocols import TableLike
 from buff.report.page import figure_html, section_html
 from buff.tables import Schema
 
@@ -43,7 +44,7 @@ class ShownEvents:
     weights: npt.NDArray[np.float64] | None
 
 
-def shown(data: Any, columns: Sequence[str] | None, weights: npt.ArrayLike | None) -> ShownEvents:
+def shown(data: TableLike, columns: Sequence[str] | None, weights: npt.ArrayLike | None) -> ShownEvents:
     """Rows that the plots show, spread over the whole table."""
     table = to_table(data, columns if isinstance(data, np.ndarray) else None)
     w = None if weights is None else np.asarray(weights, dtype=np.float64)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from buff.io.tables import units_of
 from buff.metrics import ClassifierTest, Estimate, Report, Utility
 from buff.metrics.layout import copies_verdict
+from buff.protocols import TableLike
 from buff.report.page import checked_page, figure_html, page_html, section_html, table_html, write_page
 from buff.report.plots import plots, shown
 from buff.report.relations import RELATIONS_NOTE, relations_table
@@ -88,8 +89,8 @@ class Cost:
 
 def html_report(
     report: Report,
-    real: Any,
-    generated: Any,
+    real: TableLike,
+    generated: TableLike,
     path: str | os.PathLike[str],
     *,
     title: str = "Generated against real events",

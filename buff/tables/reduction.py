@@ -231,7 +231,7 @@ def _is_id(name: str, values: Values) -> bool:
     return True
 
 
-def _counts_rows(values: Array) -> bool:
+def _counts_rows(values: Values) -> bool:
     if int(values[-1]) - int(values[0]) > (1 + _SKIPPED) * len(values):
         return False
     return bool(np.all(values[1:] > values[:-1]))

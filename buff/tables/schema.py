@@ -1,12 +1,13 @@
 """What each column is: kinds inferred from the data, and what the user knows better."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from buff.protocols import Values
+from buff.records import checked_list, checked_number, checked_record, require
 from buff.tables.arrow import is_missing
 from buff.tables.categories import ORDERS, factorize
 from buff.tables.columns import Columns
@@ -101,7 +102,19 @@ class Schema:
 
     @classmethod
     def from_dict(cls, records: list[dict[str, Any]]) -> "Schema":
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        ArchiveError
+            Facts of a column that are lost or of other types.
+        """
+        known = {f.name for f in fields(ColumnSchema)}
+        for record in checked_list(records, "the schema", dict):
+            checked_record(record, "the schema of a column", ("name", "kind", "dtype", "missing", "summary", "order"))
+            require(set(record) <= known, f"the schema of a column has {str(sorted(set(record) - known))[:60]}")
+            require(isinstance(record["name"], str) and isinstance(record["kind"], str), "a column has no name")
+            checked_number(record["missing"], "the share of missing values", 0, 1)
         orders = (tuple(r["order"]) if isinstance(r["order"], list) else r["order"] for r in records)
         return cls(tuple(ColumnSchema(**r | {"order": o}) for r, o in zip(records, orders, strict=True)))
 

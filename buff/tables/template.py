@@ -10,11 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from buff.protocols import Array, Values
+from buff.records import checked_list, checked_record, require
 from buff.tables.arrow import from_numpy
 from buff.tables.containers import NAMED, from_columns
 from buff.tables.frames import restored_frame
 
 __all__ = ["Template"]
+
+#: Facts that a template has of every column, and their types in a record.
+_OF_COLUMNS: dict[str, Any] = {"dtypes": str, "categories": (list, type(None)), "ordered": bool, "nulls": bool}
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,19 @@ class Template:
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "Template":
-        """Inverse of :meth:`to_dict`; data frame libraries are imported by :meth:`restore` only."""
+        """Inverse of :meth:`to_dict`; data frame libraries are imported by :meth:`restore` only.
+
+        Raises
+        ------
+        ArchiveError
+            Facts that are lost, of other types, or of another number of columns.
+        """
+        checked_record(record, "the template", ("container", "names", "schema", *_OF_COLUMNS))
+        names = checked_list(record["names"], "names of columns", str)
+        for key, kind in _OF_COLUMNS.items():
+            checked_list(record[key], f"{key} of columns", kind, len(names))
+        text = isinstance(record["container"], str) and isinstance(record["schema"], str)
+        require(text, "the template has no container")
         lists = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
         categories = tuple(None if c is None else tuple(c) for c in record["categories"])
         return cls(**lists | {"categories": categories, "schema": base64.b64decode(record["schema"])})

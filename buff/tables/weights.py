@@ -1,15 +1,16 @@
 """The one check of event weights, for models, metrics, plots, unfolding and files."""
 
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from buff.protocols import WeightsLike
 
 __all__ = ["check_weights"]
 
 
 def check_weights(
-    weights: Any,
+    weights: WeightsLike,
     n: int | None = None,
     name: str = "sample_weight",
     *,

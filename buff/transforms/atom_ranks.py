@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Numbers
 
 __all__ = ["AtomRanks"]
 
@@ -36,20 +36,20 @@ class AtomRanks:
         """Share of values."""
         return float(1 - np.diff(self.intervals, axis=1).sum())
 
-    def of_values(self, u: Array) -> Array:
+    def of_values(self, u: Numbers) -> Array:
         """Ranks among values of ranks among all."""
         widths = np.diff(self.intervals, axis=1).ravel()
         below = np.clip(u[:, None] - self.intervals[:, 0], 0, widths).sum(axis=1)
         return np.clip((u - below) / max(self.rest, 1e-300), 0, 1)
 
-    def among_all(self, v: Array) -> Array:
+    def among_all(self, v: Numbers) -> Array:
         """Ranks among all of ranks among values."""
         widths = np.diff(self.intervals, axis=1).ravel()
         own = v * self.rest
         starts = self.intervals[:, 0] - np.concatenate([[0.0], np.cumsum(widths)[:-1]]) if len(widths) else widths
         return own + np.where(own[:, None] > starts, widths, 0).sum(axis=1)
 
-    def scores(self, state: Indices, s: Array, *, snapped: bool = True) -> Array:
+    def scores(self, state: Indices, s: Numbers, *, snapped: bool = True) -> Array:
         """Normal scores among all, float64, of states and scores among values.
 
         With ``snapped``, values that repeat stand in the middle of their ranks.

@@ -8,7 +8,7 @@ import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
-from buff.protocols import Array, Scores, TableLike, Values, WeightsLike
+from buff.protocols import Array, ConditionLike, Scores, TableLike, Values, WeightsLike
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, read, recognised
 from buff.tables.schema import Schema, infer_schema
@@ -191,7 +191,7 @@ class ConditionEncoder:
         arrays = self._copula.draw(np.asarray(normals, np.float64), given)
         return Columns(self.names, arrays, self._template)
 
-    def is_partial(self, condition: Any) -> bool:
+    def is_partial(self, condition: ConditionLike) -> bool:
         """Whether ``condition`` names some of the columns and lacks others."""
         if condition is None:
             return False

@@ -1,18 +1,16 @@
 """Columns as atoms and values with their density: what a likelihood in the table's own units needs."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from buff.protocols import Array, Indices
+from buff.protocols import Array, Indices, Mask, Numbers, Values
 from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, LevelEncoder, NumberEncoder
-from buff.transforms.quantile_map import QuantileMap
-from buff.transforms.quantiles import Polyline
 from buff.transforms.transformer import TableTransformer
+from buff.transforms.unseen import UnseenNumbers, open_ends_of, without_small_gaps
 
 __all__ = ["CellColumn", "Cells", "cell_columns"]
 
@@ -21,8 +19,6 @@ _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 _REACH, _FARTHEST = 4.2, 37.0
 #: State of numbers that the training did not have.
 _UNSEEN = -3
-#: Gaps between an atom and values that are no wider than so many steps between knots are chance.
-_SMALL_GAP = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,96 +30,6 @@ class Cells:
     low: Array
     high: Array
     log_slope: Array
-
-
-@dataclass(frozen=True)
-class _End:
-    """Exponential tail, cut at a bound b: survival mass (e^-y - e^-b) / (1 - e^-b), y = excess / scale."""
-
-    start: float
-    mass: float
-    scale: float
-    room: float
-
-    @classmethod
-    def of(cls, start: float, end: float, mass: float, bound: float | None) -> "_End | None":
-        if not (end > start and mass > 0) or (bound is not None and not bound > start):
-            return None
-        scale = end - start
-        return cls(start, mass, scale, np.inf if bound is None else (bound - start) / scale)
-
-    def survival(self, x: Array) -> Array:
-        y, least = (x - self.start) / self.scale, np.exp(-self.room)
-        return np.where(y > self.room, 0.0, self.mass * (np.exp(-y) - least) / (1 - least))
-
-    def log_density(self, x: Array) -> Array:
-        y = (x - self.start) / self.scale
-        density = np.log(self.mass / self.scale) - y - np.log1p(-np.exp(-self.room))
-        return np.where(y > self.room, -np.inf, density)
-
-    def value(self, survival: Array) -> Array:
-        least = np.exp(-self.room)
-        share = np.clip(survival / self.mass, 0, 1) * (1 - least) + least
-        return self.start - self.scale * np.log(np.maximum(share, 1e-300))
-
-
-@dataclass(frozen=True, eq=False)
-class UnseenNumbers:
-    """Whole numbers, or others on a lattice, that none of n rows has: they share 1 / (n + 1) of the probability.
-
-    The weight of a number is 2^-k, k steps from the nearest that was seen; 0 is not crossed where no number had the
-    other sign, nor are bounds of the schema.
-
-    Attributes
-    ----------
-    seen : int array
-        Steps of the lattice.
-    origin, spacing : float
-    share : float
-    total : float
-        Sum of all weights.
-    limits : pair of float
-        Least and largest step.
-    """
-
-    seen: Array
-    origin: float
-    spacing: float
-    share: float
-    total: float
-    limits: tuple[float, float]
-
-    @classmethod
-    def of(cls, ranks: QuantileMap) -> "UnseenNumbers | None":
-        """Of a column that is nothing but atoms on a lattice; None of others."""
-        if ranks.lattice is None or len(ranks.atoms) < 2 or ranks.missing + ranks.masses.sum() < 1 - 1e-9:
-            return None
-        origin, spacing = float(ranks.atoms[0]), ranks.lattice.spacing / ranks.unit
-        seen = np.rint((ranks.atoms - origin) / spacing).astype(np.int64)
-        bounds = [None if b is None else b / ranks.unit for b in (ranks.lower, ranks.upper)]
-        if bounds[0] is None and origin >= 0:
-            bounds[0] = 0.0
-        if bounds[1] is None and ranks.atoms[-1] <= 0:
-            bounds[1] = 0.0
-        low = -np.inf if bounds[0] is None else float(np.ceil((bounds[0] - origin) / spacing - 1e-6))
-        high = np.inf if bounds[1] is None else float(np.floor((bounds[1] - origin) / spacing + 1e-6))
-        own = cls(seen, origin, spacing, 2 * ranks.margin / (1 + 2 * ranks.margin), 1.0, (low, high))
-        holes = np.setdiff1d(np.arange(seen[0], seen[-1]), seen)
-        tails = 2 - 2.0 ** (low - seen[0]) - 2.0 ** (seen[-1] - high)
-        total = float(np.exp2(-own._distance(holes)).sum() + tails)
-        return None if total <= 0 else cls(seen, origin, spacing, own.share, total, own.limits)
-
-    def log_probability(self, x: Array) -> Array:
-        """Of numbers that were not seen; -inf off the lattice and beyond its limits."""
-        steps = np.nan_to_num((x - self.origin) / self.spacing)
-        k = np.rint(steps)
-        possible = (np.abs(steps - k) < 1e-6) & (k >= self.limits[0]) & (k <= self.limits[1])
-        weight = -self._distance(k) * np.log(2)
-        return np.where(possible, np.log(self.share / self.total) + weight, -np.inf)
-
-    def _distance(self, k: Array) -> Array:
-        i = np.clip(np.searchsorted(self.seen, k), 1, len(self.seen) - 1)
-        return np.minimum(np.abs(k - self.seen[i - 1]), np.abs(k - self.seen[i]))
 
 
 class CellColumn:
@@ -141,7 +47,7 @@ class CellColumn:
         at bounds of the schema and at 0 where no value had the other sign.
     """
 
-    def __init__(self, encoder: ColumnEncoder, intervals: Array, *, whole: bool, open_ends: bool) -> None:
+    def __init__(self, encoder: ColumnEncoder, intervals: Numbers, *, whole: bool, open_ends: bool) -> None:
         assert isinstance(encoder, NumberEncoder | LevelEncoder)
         self.encoder, self.whole = encoder, whole
         ranks = encoder.ranks
@@ -149,8 +55,8 @@ class CellColumn:
         chosen = np.isin(own[:, 0], intervals[:, 0]) if len(intervals) else np.zeros(len(own), bool)
         self.ranks = AtomRanks(np.asarray(intervals, np.float64), own[~chosen])
         self.is_open = open_ends and isinstance(encoder, NumberEncoder)
-        self.line = _without_small_gaps(ranks.decoding) if self.is_open else ranks.decoding
-        self.ends = _ends(ranks, self.line) if self.is_open else (None, None)
+        self.line = without_small_gaps(ranks.decoding) if self.is_open else ranks.decoding
+        self.ends = open_ends_of(ranks, self.line) if self.is_open else (None, None)
         self.unseen = UnseenNumbers.of(ranks) if self.is_open else None
 
     @property
@@ -177,7 +83,7 @@ class CellColumn:
                 getattr(cells, name)[rows] = getattr(own, name)
         return cells
 
-    def _encode(self, values: Array) -> Cells:
+    def _encode(self, values: Values) -> Cells:
         ranks, low, high, log_slope = self.encoder.ranks, *self._levels(values)
         middle = 0.5 * (low + high)
         state = _state_of(self.ranks.intervals, middle)
@@ -202,7 +108,7 @@ class CellColumn:
         s_low[state != -1] = s_high[state != -1] = np.nan
         return Cells(z.astype(np.float32), state, s_low, s_high, log_slope)
 
-    def decode(self, state: Indices, s: Array) -> Array:
+    def decode(self, state: Indices, s: Numbers) -> Array:
         """Values of natural dtype, of states and scores of values."""
         z = self.ranks.scores(state, s, snapped=False)
         if not self.is_open or not isinstance(self.encoder, NumberEncoder):
@@ -222,14 +128,14 @@ class CellColumn:
         x[u < ranks.missing] = np.nan
         return self.encoder.restored(x)
 
-    def _numbers(self, values: Array) -> Array:
+    def _numbers(self, values: Values) -> Array:
         """Values as the polyline knows them."""
         ranks = self.encoder.ranks
         x = self.encoder.numbers(values)
         x = ranks.lattice.nearest(x) if ranks.lattice and ranks.lattice.noisy else x
         return x / ranks.unit
 
-    def _levels(self, values: Array) -> tuple[Array, Array, Array]:
+    def _levels(self, values: Values) -> tuple[Array, Array, Array]:
         """Ranks among all of both ends of what each value owns, and the logarithm of their slope or width."""
         ranks = self.encoder.ranks
         x = self._numbers(values)
@@ -250,7 +156,7 @@ class CellColumn:
         gone = np.isnan(x)
         return np.where(gone, 0.0, low), np.where(gone, ranks.missing, high), np.where(gone, 0.0, log_slope)
 
-    def _level(self, x: Array) -> Array:
+    def _level(self, x: Numbers) -> Array:
         ranks = self.encoder.ranks
         u = np.clip(self.line.level(x), ranks.missing, 1.0)
         below, above = self.ends
@@ -262,7 +168,7 @@ class CellColumn:
             u[rows] = ranks.missing + below.survival(-x[rows])
         return u
 
-    def _log_slope(self, x: Array) -> Array:
+    def _log_slope(self, x: Numbers) -> Array:
         line = self.line
         i = np.clip(np.searchsorted(line.x, x, side="right") - 1, 0, len(line.x) - 2)
         run = line.x[i + 1] - line.x[i]
@@ -279,7 +185,7 @@ class CellColumn:
             out[rows] = below.log_density(-x[rows])
         return out
 
-    def _mend_tails(self, x: Array, point: Array, s: Array) -> None:
+    def _mend_tails(self, x: Numbers, point: Mask, s: Numbers) -> None:
         """Scores far out, where ranks have no digits left."""
         below, above = self.ends
         tiny = 1e-300
@@ -313,41 +219,10 @@ def cell_columns(space: TableTransformer, *, open_ends: bool) -> list[CellColumn
     return found
 
 
-def _state_of(intervals: Array, u: Array) -> Indices:
+def _state_of(intervals: Numbers, u: Numbers) -> Indices:
     if not len(intervals):
         return np.full(len(u), -1)
     i = np.clip(np.searchsorted(intervals[:, 0], u, side="right") - 1, 0, None)
     width = intervals[i, 1] - intervals[i, 0]
     inside = np.abs(u - intervals[i].mean(axis=1)) < 0.49 * width
     return np.where(inside, i, -1)
-
-
-def _without_small_gaps(line: Polyline) -> Polyline:
-    """The polyline in which values next to an atom have a density too.
-
-    Lines of values end at the mean of two of them, and what lies between that and an atom would be impossible; wide
-    gaps, such as those beside sentinels, stay.
-    """
-    du, dx = np.diff(line.u), np.diff(line.x)
-    kept = np.ones(len(line.u), bool)
-    for k in np.flatnonzero((du == 0) & (dx > 0)):
-        if k + 2 < len(line.u) and du[k + 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k + 1]:
-            kept[k + 1] = False
-        elif k > 0 and du[k - 1] > 0 and 0 < dx[k] <= _SMALL_GAP * dx[k - 1]:
-            kept[k] = False
-    return Polyline(line.u[kept], line.x[kept])
-
-
-def _ends(ranks: QuantileMap, line: Polyline) -> tuple[Any, Any]:
-    """Exponential tails below (of the values times -1) and above."""
-    if len(line.x) < 4:
-        return None, None
-    x, u = line.x, line.u
-    lower, upper = (None if b is None else b / ranks.unit for b in (ranks.lower, ranks.upper))
-    if lower is None and x[0] >= 0:
-        lower = 0.0
-    if upper is None and x[-1] <= 0:
-        upper = 0.0
-    below = _End.of(-x[1], -x[0], u[1] - ranks.missing, None if lower is None else -lower)
-    above = _End.of(x[-2], x[-1], 1 - u[-2], upper)
-    return below, above

@@ -11,6 +11,7 @@ from buff.tables.arrow import is_missing
 from buff.tables.categories import codes_of, factorize, indicators
 from buff.tables.schema import ColumnSchema
 from buff.transforms.quantile_map import Placement, QuantileMap
+from buff.transforms.quantiles import origin_and_step
 
 __all__ = ["ColumnEncoder", "ConstantEncoder", "IndicatorEncoder", "LevelEncoder", "NumberEncoder", "unpack"]
 
@@ -113,7 +114,7 @@ class NumberEncoder:
         ValueError
             Integers of which doubles cannot tell neighbours apart.
         """
-        origin, step = _origin_and_step(values)
+        origin, step = origin_and_step(values)
         encoder = cls(schema.name, values.dtype.str, origin, step, None)  # type: ignore[arg-type]
         if schema.kind == "integer":
             encoder._refuse_rounding(values)
@@ -141,7 +142,7 @@ class NumberEncoder:
     def decode(self, z: Scores) -> Array:
         return self.restored(self.ranks.decode(z[:, 0]))
 
-    def restored(self, x: Array) -> Array:
+    def restored(self, x: Numbers) -> Array:
         """Values of the column's dtype from numbers, NaN where missing."""
         dtype = np.dtype(self.dtype)
         if dtype.kind == "f":
@@ -159,16 +160,8 @@ class NumberEncoder:
         return record | {"type": "number", "ranks": ranks}, arrays
 
     def numbers(self, values: Values) -> Array:
-        """Values as float64, NaN where missing.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Missing values where there were none, and values of another kind.
-        """
-        numbers = self._numbers(values)
-        _refuse_missing(self.name, self.ranks, np.isnan(numbers))
-        return numbers
+        """Values as float64, NaN where missing; ValueError where there were none, TypeError for another kind."""
+        return _known(self.name, self.ranks, self._numbers(values))
 
     def _numbers(self, values: Values) -> Array:
         dtype = np.dtype(self.dtype)
@@ -195,14 +188,13 @@ class NumberEncoder:
         k = _to_integer(steps, max(lowest + 1, long.min), min(highest, long.max), long.dtype)
         return k.astype(limits.dtype) * limits.dtype.type(self.step) + limits.dtype.type(self.origin)
 
-    def _refuse_rounding(self, values: Array) -> None:
+    def _refuse_rounding(self, values: Values) -> None:
         """Raise ValueError for integers that would come back as others."""
         if values.dtype.kind not in "iu" or np.array_equal(self._whole(self._steps(values)), values):
             return
         raise ValueError(
             f"column {self.name!r} holds integers from {values.min()} to {values.max()}, of which 53 bits would come "
-            f'back: say schema={{"{self.name}": "id"}} for names of rows, "categorical" for labels, "continuous" if '
-            f"the last digits mean nothing, or convert times to dates"
+            f'back: say schema={{"{self.name}": "id"}} or "categorical" or, without its last digits, "continuous"'
         )
 
     def _bound(self, bound: Any) -> float | None:
@@ -236,11 +228,9 @@ class LevelEncoder:
     def encode(self, values: Array, place: Placement = 0.5) -> Array:
         return self.ranks.encode(self.numbers(values), place)[:, None]
 
-    def numbers(self, values: Array) -> Array:
+    def numbers(self, values: Values) -> Array:
         """Positions in the order of the levels, NaN where missing."""
-        numbers = _with_nan(codes_of(values, self.levels, self.name))
-        _refuse_missing(self.name, self.ranks, np.isnan(numbers))
-        return numbers
+        return _known(self.name, self.ranks, _with_nan(codes_of(values, self.levels, self.name)))
 
     def decode(self, z: Scores) -> Array:
         numbers = self.ranks.decode(z[:, 0])
@@ -310,22 +300,7 @@ def unpack(record: Record, arrays: Arrays) -> ColumnEncoder:
 
 
 def _storable(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Dates and durations are stored as integers."""
     return np.dtype(np.int64) if dtype.kind in "mM" else dtype
-
-
-def _origin_and_step(values: Values) -> tuple[int, int]:
-    """(0, 1) where doubles hold the values, else an origin below them and a common divisor of the rest."""
-    if values.dtype.kind not in "iumM":
-        return 0, 1
-    whole = values[~np.isnat(values)].view(np.int64) if values.dtype.kind in "mM" else values
-    first, last = int(whole.min()), int(whole.max())
-    if max(abs(first), abs(last)) < 2**52 or last - first >= 2**62:
-        return 0, 1
-    few = len(whole) < 10  # would share a large divisor by chance
-    step = 1 if few else max(1, int(np.gcd.reduce(whole - whole.dtype.type(first))))
-    residue, bits = first % step, ((last - first) // step).bit_length()
-    return residue + step * ((first - residue) // step >> bits << bits), step
 
 
 def _to_integer(x: Numbers, lowest: int, highest: int, dtype: np.dtype[Any]) -> Array:
@@ -349,9 +324,10 @@ def _looked_up(levels: Sequence[Any], codes: Integers, dtype: str) -> Array:
     return table[codes]
 
 
-def _refuse_missing(name: str, ranks: QuantileMap, missing: Mask) -> None:
-    if not ranks.missing and np.any(missing):
-        raise _unexpectedly_missing(name, missing)
+def _known(name: str, ranks: QuantileMap, numbers: Array) -> Array:
+    if not ranks.missing and np.isnan(numbers).any():
+        raise _unexpectedly_missing(name, np.isnan(numbers))
+    return numbers
 
 
 def _unexpectedly_missing(name: str, missing: Mask) -> ValueError:

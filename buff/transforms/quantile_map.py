@@ -141,16 +141,10 @@ class QuantileMap:
         )
         if smoothed is not own:
             smoothed = merge_at(smoothed, share, x[atom], w[atom], starts).raised(missing)
+        facts = (x[atom], missing + starts, w[atom], missing, margin, lattice, lower, upper)
         ranks = cls(
             line.raised(missing),
-            x[atom],
-            missing + starts,
-            w[atom],
-            missing,
-            margin,
-            lattice,
-            lower,
-            upper,
+            *facts,
             unit=unit,
             smoothed=None if smoothed is own else smoothed,
         )
@@ -227,29 +221,6 @@ class QuantileMap:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_compiled"}
 
-    def without_missing(self) -> "QuantileMap":
-        """The map of the values alone."""
-        if not self.missing or self.missing == 1:
-            return self
-        low, share = self.missing, 1 - self.missing
-
-        def of_values(line: Polyline) -> Polyline:
-            return Polyline(np.clip((line.u - low) / share, 0, 1), line.x)
-
-        def of_tail(tail: Tail | None) -> Tail | None:
-            return None if tail is None else replace(tail, mass=tail.mass / share)
-
-        return replace(
-            self,
-            line=of_values(self.line),
-            smoothed=self.smoothed and of_values(self.smoothed),
-            starts=(self.starts - low) / share,
-            masses=self.masses / share,
-            missing=0.0,
-            below=of_tail(self.below),
-            above=of_tail(self.above),
-        )
-
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and the arrays that go with it."""
         arrays = {"u": self.line.u, "x": self.line.x}
@@ -264,13 +235,7 @@ class QuantileMap:
 
     @classmethod
     def from_arrays(cls, record: dict[str, Any], arrays: dict[str, Array]) -> "QuantileMap":
-        """Inverse of :meth:`to_arrays`.
-
-        Raises
-        ------
-        ArchiveError
-            Levels outside [0, 1], knots or atoms that are not sorted or not finite, tails and grids that are none.
-        """
+        """Inverse of :meth:`to_arrays`; ArchiveError for what no fit gives, such as knots that are not sorted."""
         check_quantile_map(record, arrays)
         parts = {"lattice": Lattice, "below": Tail, "above": Tail}
         fields = {key: parts[key](**value) if key in parts and value else value for key, value in record.items()}

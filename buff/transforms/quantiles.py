@@ -11,7 +11,7 @@ from scipy.special import expit, ndtr, ndtri
 
 from buff.protocols import Array, Integers, Numbers, Values, Weights
 
-__all__ = ["Lattice", "Polyline", "compress", "gap_levels", "merge", "merge_at", "smooth"]
+__all__ = ["Lattice", "Polyline", "compress", "gap_levels", "merge", "merge_at", "origin_and_step", "smooth"]
 
 #: Rows at either end whose quantiles stay as they are, and rows from which on they are smooth.
 _RAW_ROWS, _SMOOTH_ROWS = 4, 21
@@ -296,3 +296,17 @@ def _on_decimals(values: Values, decimals: int, dtype: np.dtype | None) -> bool:
     if not np.all(np.abs(m) < 2.0**52):
         return False
     return bool(np.all((m / power).astype(dtype or float) == values))
+
+
+def origin_and_step(values: Values) -> tuple[int, int]:
+    """(0, 1) where doubles hold the values, else an origin below them and a common divisor of the rest."""
+    if values.dtype.kind not in "iumM":
+        return 0, 1
+    whole = values[~np.isnat(values)].view(np.int64) if values.dtype.kind in "mM" else values
+    first, last = int(whole.min()), int(whole.max())
+    if max(abs(first), abs(last)) < 2**52 or last - first >= 2**62:
+        return 0, 1
+    few = len(whole) < 10  # would share a large divisor by chance
+    step = 1 if few else max(1, int(np.gcd.reduce(whole - whole.dtype.type(first))))
+    residue, bits = first % step, ((last - first) // step).bit_length()
+    return residue + step * ((first - residue) // step >> bits << bits), step

@@ -23,6 +23,7 @@ from buff.transforms.encoders import (
     NumberEncoder,
     unpack,
 )
+from buff.transforms.known_values import without_missing
 from buff.transforms.quantile_map import Placement
 
 __all__ = ["TableTransformer", "checked_weights", "finite_weights", "with_weight"]
@@ -190,7 +191,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         twin = copy(self)
         twin.encoders_ = tuple(
-            replace(e, ranks=e.ranks.without_missing()) if isinstance(e, NumberEncoder | LevelEncoder) else e
+            replace(e, ranks=without_missing(e.ranks)) if isinstance(e, NumberEncoder | LevelEncoder) else e
             for e in self.encoders_
         )
         return twin

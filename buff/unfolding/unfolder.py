@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
-from buff.generators.scoring import energy_score
+from buff.metrics import energy_score
 from buff.protocols import FlagsLike, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.trees import ClassifierSettings

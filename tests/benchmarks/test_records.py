@@ -67,3 +67,21 @@ def test_compare_refuses_another_case():
     other = Record("other", "", {}, Machine.here(), ())
     with pytest.raises(ValueError, match="'demo' and 'other'"):
         compare(record(), other)
+
+
+def test_parts_of_a_record_are_measured_anew(tmp_path):
+    from benchmarks.case import Bench, Case
+    from benchmarks.records import Measurement, Quantity
+    from benchmarks.run import run
+
+    def measure(bench):
+        for seed in bench.seeds:
+            for name in filter(bench.wants, ("buff", "copula")):
+                yield Measurement(name, seed, {"x": float(seed)})
+
+    case = Case("made", "numbers", (Quantity("x", "x"),), measure)
+    base = [Measurement(name, 0, {"x": -1.0}) for name in ("buff", "copula")]
+    record = run(case, Bench(tmp_path, (0, 1), only=("buff",)), tmp_path / "out.json", base)
+    found = {(m.method, m.seed): m.values["x"] for m in record.measurements}
+    assert found == {("buff", 0): 0.0, ("buff", 1): 1.0, ("copula", 0): -1.0}
+    assert len(run(case, Bench(tmp_path, (0,)), tmp_path / "all.json").measurements) == 2

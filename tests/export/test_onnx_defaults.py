@@ -57,6 +57,11 @@ def summed():
     return table.assign(total=np.round(table["gev"] - up, 2))
 
 
+def rising(n=1500):
+    rng = np.random.default_rng(0)
+    return np.sort(rng.normal(size=(n, 3)), axis=1) * 0.3 + rng.normal(size=(n, 1)) + [0, 0.1, 0.2]
+
+
 def paired():
     rng = np.random.default_rng(3)
     truth = np.column_stack([rng.normal(size=1200), rng.exponential(size=1200)])
@@ -114,6 +119,7 @@ GENERATORS = {
         BUFF(**QUICK, relations=[Sum("sum", "a", "b"), Sum("total", "gev", "-up"), Order("gev", "mev")]).fit(summed()),
         {},
     ),
+    "swapped": lambda: (BUFF(**QUICK, relations=[Order(a, b, exchange=True) for a, b in (("x0", "x1"), ("x1", "x2"))]).fit(rising()), {}),
     "orders": lambda: (BUFF(**QUICK).fit(ordered()), {}),
     "third order": lambda: (BUFF(**QUICK | {"solver": "ifab3"}).fit(X), {}),
     "principal axes without a polynomial": lambda: (BUFF(**QUICK, smooth_degree=0, tree_features="both").fit(X), {}),

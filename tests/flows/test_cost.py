@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from buff.flows import FlowMatchingData, RankIntervals, make_plan
+from buff.flows.cost import narrowed
 from buff.trees import TreeSettings
 
 LEVELS = np.random.default_rng(0).uniform(0.01, 0.99, (1000, 5)).astype(np.float32)
@@ -73,8 +74,8 @@ def test_shared_leaves_need_histograms_of_all_that_splits_see(layout):
 
 def test_the_trial_of_a_wide_table_looks_at_some_of_its_columns():
     wide = FlowMatchingData(RankIntervals(*(np.tile(LEVELS, (1, 40)),) * 2))
-    assert wide.narrowed(32).n_dims == 32
-    assert DATA.narrowed(32) is DATA
+    assert narrowed(wide, 32).n_dims == 32
+    assert narrowed(DATA, 32) is DATA
     settings = TreeSettings(n_estimators=2, max_depth=2)
-    narrow, full = (plan_of(data, (0.5,), settings, trial=True, noise_budget=2000) for data in (wide.narrowed(32), wide))
+    narrow, full = (plan_of(data, (0.5,), settings, trial=True, noise_budget=2000) for data in (narrowed(wide, 32), wide))
     assert full.cpu_seconds > narrow.cpu_seconds

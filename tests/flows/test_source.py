@@ -121,3 +121,31 @@ def test_strata_are_levels_or_cells():
     assert all(((both == k) & (side == s)).sum() >= 20 for k in np.unique(both) for s in (0, 1))
     with pytest.raises(ValueError, match="1 of 4 conditions occur in one of the two tables only"):
         stratify(labels[:, None], (labels > 0) & (np.arange(N) % 2 == 0))
+
+
+def test_rows_drawn_by_weight_stay_within_their_strata():
+    rng = np.random.default_rng(0)
+    labels, own = rng.integers(0, 3, 600), rng.integers(0, 3, 900)
+    x1 = np.column_stack([10.0 * labels, rng.normal(size=600)]).astype(np.float32)
+    samples = np.column_stack([10.0 * own, rng.normal(size=900)]).astype(np.float32)
+    source = Source(noise=0, samples=samples, coupling=OT, labels=labels, sample_labels=own)
+    weights = rng.exponential(size=600).astype(np.float32)
+    x0, rows = source.draw_coupled(x1, weights, np.random.default_rng(1))
+    assert len(np.unique(rows)) < 600
+    np.testing.assert_array_equal(x0[:, 0], x1[rows, 0])
+
+
+@pytest.mark.parametrize("pair", [False, True])
+def test_what_goes_with_a_row_stays_with_it_beside_rows_without_weight(pair):
+    rng = np.random.default_rng(0)
+    x1 = rng.normal(size=(300, 2)).astype(np.float32)
+    weights = np.where(rng.random(300) < 0.4, 0.0, 1.0 + np.arange(300))
+    source = Source(noise=0, samples=x1 + 1, labels=np.arange(300))
+    data = FlowMatchingData.of((x1, x1) if pair else x1, x1[:, :1] * 2, weights, source)
+    kept = x1[weights > 0]
+    scores = data.targets(np.random.default_rng(1))
+    np.testing.assert_allclose(scores, kept, atol=1e-5)
+    np.testing.assert_array_equal(data.condition, kept[:, :1] * 2)
+    np.testing.assert_array_equal(data.source.samples, kept + 1)
+    np.testing.assert_array_equal(data.source.labels, np.flatnonzero(weights))
+    np.testing.assert_allclose(data.weights, weights[weights > 0] / weights[weights > 0].mean(), rtol=1e-5)

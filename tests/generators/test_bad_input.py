@@ -114,6 +114,7 @@ def test_events_that_run_away_are_clipped_and_counted(batch_size):
         drawn = model.sample(400, batch_size=batch_size)
     n = int(str(told[0].message).split()[0])
     assert len(told) == 1
+    assert told[0].filename == __file__
     assert 20 < n < 200
     assert model.n_clipped_ == n
     assert (drawn <= x.max(axis=0)).all()
@@ -131,6 +132,20 @@ def test_transported_rows_that_run_away_are_counted_too():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(500, 2))
     model = BUFFTransport(**SMALL | FIRST | {"noise": 0.1}).fit(x, x + 0.1 * rng.normal(size=(500, 2)))
-    with pytest.warns(UserWarning, match="of 500 events left the range"):
+    with pytest.warns(UserWarning, match="of 500 events left the range") as told:
         _runaway(model, beyond=-9.0).transform(x)
-    assert model.n_clipped_ > 0
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize("atoms", ["together", "apart"])
+def test_trees_see_principal_axes_where_most_columns_are_smooth(atoms):
+    rng = np.random.default_rng(0)
+    smooth, steps = rng.normal(size=(500, 2)), rng.integers(0, 30, (500, 3)).astype(float)
+    seen = {}
+    for name, x in (("smooth", smooth), ("both", np.hstack([smooth, steps[:, :1]])), ("steps", np.hstack([smooth[:, :1], steps]))):
+        model = BUFF(**SMALL | {"relations": None, "atoms": atoms}).fit(x).model_
+        flow = getattr(model, "flow", model)
+        seen[name] = any(node.frame is not None for node in flow.nodes)
+    assert seen == {"smooth": True, "both": True, "steps": False}
+    asked = BUFF(**SMALL | {"relations": None, "atoms": "apart", "tree_features": "both"}).fit(steps).model_
+    assert any(node.frame is not None for node in asked.nodes)

@@ -11,10 +11,13 @@ import buff
 from buff import BUFF, JetBUFF
 from buff.datasets import JetClouds, Table
 from buff.datasets.table import Column
+from buff.generators.jet_rows import KINDS, checked_settings, held_bytes, plan_stages, splitting_rows
+from buff.physics import SplittingTree
 from buff.physics.kinematics import invariant_mass
 from tests.physics.clouds import clouds
 
 N, K = 300, 8
+KIND_NAMES = [kind.name for kind in KINDS]
 
 
 def quick(**changes):
@@ -172,6 +175,23 @@ def test_plan_and_limits(particles):
         quick(max_memory=1000).fit(particles)
 
 
+def test_plans_count_the_splittings_of_all_kinds(particles):
+    rows = splitting_rows(
+        SplittingTree(1.0), particles, np.ones(N), np.zeros((N, 2)), None, dict.fromkeys(KIND_NAMES, 10**6), 0
+    )
+    held = held_bytes(rows, N, dict.fromkeys(KIND_NAMES, 10**6), particles)
+    assert held == sum(part.nbytes for part in rows.values()) + particles.nbytes
+    ten_times = held_bytes(rows, 10 * N, dict.fromkeys(KIND_NAMES, 10**6), particles)
+    assert ten_times == 10 * held
+    capped = held_bytes(rows, 10 * N, {name: len(part) for name, part in rows.items()}, particles)
+    assert held < capped < 1.3 * held + 10 * particles.nbytes
+    settings = checked_settings(quick(max_memory=2**30))
+    own, more = (max(plan.memory for plan in plan_stages(rows, settings, k)) for k in (0, held))
+    assert more == own + held
+    with pytest.raises(MemoryError, match="the splittings of the jets take"):
+        plan_stages(rows, settings, 2**31)
+
+
 def test_a_killed_fit_resumes(particles, tmp_path):
     first = quick(cache_dir=tmp_path).fit(particles).sample(10)
     assert any(tmp_path.iterdir())
@@ -197,6 +217,7 @@ def put(index, value):
 
 BAD = [
     (spoilt(put((3, 1, 0), np.nan)), "1 are not finite, the first is particle 1 of jet 3"),
+    (spoilt(put((1, 2, 2), np.inf)), "1 are not finite, the first is particle 2 of jet 1"),
     (spoilt(put((2, 0, 2), -1.0)), "of negative pT, the first is particle 0 of jet 2"),
     (spoilt(put((5, slice(None)), 0.0)), "1 jets have none, the first is jet 5"),
     (np.zeros((5, 4)), "shape"),

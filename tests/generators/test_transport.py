@@ -157,8 +157,19 @@ def test_draws_of_a_row_follow_each_other(model):
     assert np.array_equal(np.vstack(pieces), draws)
     spread = draws.reshape(20, 5, 2).std(axis=1).mean(axis=0)
     assert (spread < draws.std(axis=0)).all()
-    assert np.array_equal(model.transform(SOURCE), model.sample(SOURCE))
     assert not np.array_equal(model.transform(SOURCE, random_state=1), model.transform(SOURCE))
+
+
+@pytest.mark.parametrize("coupling", ["paired", "transport"])
+def test_what_is_transformed_belongs_to_the_row(coupling):
+    model = small(coupling=coupling).fit(SOURCE, SOURCE[::-1] + 1)
+    rows = np.concatenate([SOURCE[:30], SOURCE[:5]])
+    there, order = model.transform(rows), np.random.default_rng(0).permutation(30)
+    np.testing.assert_array_equal(model.transform(SOURCE[:30][order]), there[:30][order])
+    np.testing.assert_array_equal(np.vstack([model.transform(row[None]) for row in SOURCE[:30]]), there[:30])
+    if coupling == "paired":  # with noise, copies have targets of their own
+        assert (there[30:] != there[:5]).any(axis=1).all()
+        assert not np.array_equal(model.sample(rows), there)
 
 
 @pytest.mark.parametrize("changes", [{}, {"noise": 0.0}, {"coupling": "transport"}], ids=["noise", "none", "unpaired"])

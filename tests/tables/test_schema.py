@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from buff.tables import Schema, infer_schema, read
+from buff.errors import ArchiveError
+from buff.tables import Schema, Template, infer_schema, read
 
 
 @pytest.fixture
@@ -130,3 +131,35 @@ def test_bad_choices(columns):
         infer_schema(columns, tails="none")
     with pytest.raises(ValueError, match=r"unknown categories: 'ordinal'; choose one of \['lexical'"):
         infer_schema(columns, categories="ordinal")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": None}, "no name"),
+        ({"missing": 2.0}, "share of missing values is 2.0"),
+        ({"more": 1}, "the schema of a column has .'more'."),
+    ],
+)
+def test_schemas_of_files_are_checked(change, message):
+    record = infer_schema(read([[0.5], [1.5]])).to_dict()
+    assert Schema.from_dict(record).to_dict() == record
+    with pytest.raises(ArchiveError, match=message):
+        Schema.from_dict([record[0] | change])
+    with pytest.raises(ArchiveError, match="lacks kind"):
+        Schema.from_dict([{key: value for key, value in record[0].items() if key != "kind"}])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"names": ["a", "b"]}, "dtypes of columns has 1 entries, not 2"),
+        ({"dtypes": [3]}, "dtypes of columns holds 3"),
+        ({"schema": None}, "no container"),
+    ],
+)
+def test_templates_of_files_are_checked(change, message):
+    template = read([[0.5], [1.5]]).template
+    assert Template.from_dict(template.to_dict()) == template
+    with pytest.raises(ArchiveError, match=message):
+        Template.from_dict(template.to_dict() | change)

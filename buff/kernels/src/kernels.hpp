@@ -30,7 +30,7 @@ constexpr int kTile = 16;  // events of which monomials are made at a time
 
 /// Memory of one thread.
 struct Scratch {
-    Aligned<float> registers, velocity, frame, turned, condition, sums, inputs;
+    Aligned<float> registers, velocity, frame, turned, condition, sums, inputs, pairs;
     Aligned<double> wide, terms;
     Aligned<uint8_t> codes, leaves;
     Scratch(int features, int outputs, int n_registers, int n_trees, int n_terms = 0)
@@ -40,7 +40,8 @@ struct Scratch {
           turned(size_t(outputs) * kBlock),
           condition(size_t(features) * kBlock),
           sums(size_t(outputs) * kBlock),
-          inputs(2 * size_t(features)),
+          inputs(n_terms ? size_t(features) * kTile : 0),
+          pairs(size_t(n_terms) * kTile),
           wide(size_t(features > outputs ? features : outputs) * kBlock),
           terms(size_t(n_terms) * kTile),
           codes((size_t(features) + 15) / 16 * 16 * kBlock),

@@ -200,11 +200,11 @@ struct Linear {
     }
 };
 
-/// The monomials w_i, w_i w_j (i <= j) and, for degree 3, w_i w_j w_k (i <= j <= k) or w_i w_j^2 alone, of inputs cut to
-/// [-3.5, 3.5], and a linear map.
+/// The monomials w_i, w_i w_j (i <= j) and, for degree 3, w_i w_j w_k (i <= j <= k) of inputs cut to [-3.5, 3.5], and a
+/// linear map of them; without triples, those of three are w_i w_j^2.
 struct Polynomial {
     int degree = 0, inputs = 0;  // degree 0: there is none
-    bool triples = false;        // products of three different inputs
+    bool triples = true;
     Linear linear;
 
     static Polynomial read(Reader& in, int inputs, int outputs) {
@@ -212,7 +212,7 @@ struct Polynomial {
         p.degree = in.integer(0, 3, "degree of a polynomial");
         if (!p.degree) return p;
         p.inputs = inputs;
-        p.triples = in.integer(0, 1, "terms of a polynomial");
+        p.triples = in.integer(0, 1, "triples of a polynomial");
         p.linear = Linear::read(in);
         const int64_t n = inputs, cubic = p.triples ? n * (n + 1) * (n + 2) / 6 : n * n;
         const int64_t terms = n + n * (n + 1) / 2 + (p.degree == 3 ? cubic : 0);

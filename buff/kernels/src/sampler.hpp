@@ -142,51 +142,37 @@ struct Condition {
     }
 };
 
-/// Normal scores are cut to [-8, 8], beyond which no event of any sample lies.
-constexpr double kFarthest = 8;
-
-/// Columns a <= b: b was learned as its distance from a, or values are swapped in the end. A sentinel says that there is
-/// no value, as NaN does.
+/// Columns a <= b: b was learned as its distance from a, or as it is. A sentinel says that there is none, as NaN does.
 struct Order {
     int low = 0, high = 0, decimals = -1;
-    bool single = false;  // arithmetic in single precision
-    int digits = 64;      // of b, as those of columns
-    double floor = 0;     // at least, and in place of an absent a
+    bool exchange = false;  // both were learned as they are, and are swapped where they break the order
+    bool single = false;    // arithmetic in single precision
+    int digits = 64;        // of b, as those of columns
+    double floor = 0;       // at least, and in place of an absent a
     double absent_low, absent_high, code;  // NaN: none; the code says in the distance that b is absent
-    bool exchange = false;  // swap values that break the order
 
     static Order read(Reader& in, int n) {
         Order o;
         o.low = in.integer(0, n - 1, "column of an order");
         o.high = in.integer(0, n - 1, "column of an order");
         o.decimals = in.integer(-1, 300, "decimals of an order");
+        o.exchange = in.integer(0, 1, "exchange of an order");
         o.single = in.integer(0, 1, "precision of an order");
         o.digits = in.integer(0, 64, "precision of an order");
         o.floor = in.number<double>();
         o.absent_low = in.number<double>();
         o.absent_high = in.number<double>();
         o.code = in.number<double>();
-        o.exchange = in.integer(0, 1, "exchange of an order");
         return o;
     }
-    bool broken(const double* event) const {
+    /// Swaps the values of an event that breaks the order; whether it does.
+    bool swap(double* event) const {
         const double a = event[low], b = event[high];
-        return a != absent_low && b != absent_high && a > b;
-    }
-    /// Every swap brings an event closer to keeping all orders; a file whose orders go in a circle ends all the same.
-    static void swap(const std::vector<Order>& orders, double* event) {
-        bool done = false;
-        for (size_t sweep = 0; !done && sweep <= orders.size() * orders.size(); sweep++) {
-            done = true;
-            for (const Order& o : orders)
-                if (o.exchange && o.broken(event)) {
-                    std::swap(event[o.low], event[o.high]);
-                    done = false;
-                }
-        }
+        if (!(a > b) || a == absent_low || b == absent_high) return false;
+        event[low] = b, event[high] = a;
+        return true;
     }
     void restore(double* event) const {
-        if (exchange) return;
         const double a = event[low], gap = event[high];
         if (gap != gap) return;
         if (gap == code) {
@@ -342,6 +328,7 @@ class Sampler {
   private:
     static constexpr uint64_t kMagic = 0x3252504d53465542;  // "BUFSMPR2"
     static constexpr uint32_t kPatternStream = 0x80000002u;
+    static constexpr double kFarthest = 8;  // scores of no event lie beyond
     friend struct Workspace;
 
     void encode(const double* values, float* out) const {
@@ -384,17 +371,23 @@ class Sampler {
             if (patterns) patterns->merge(work.patterns[size_t(e)], z.data() + e * flow.dims, own);
             else
                 for (int j = 0; j < flow.dims; j++) own[j] = double(z[size_t(e * flow.dims + j)]);
+            const size_t scores = patterns ? patterns->scores.size() : size_t(flow.dims);
             if (patterns && flows_.size() > 1)  // scores of classes are singles
-                for (size_t j = 0; j < patterns->scores.size(); j++) own[j] = double(float(own[j]));
-            const int n_scores = patterns ? int(patterns->scores.size()) : flow.dims;
-            for (int j = 0; j < n_scores; j++)
-                if (std::fabs(own[j]) > kFarthest) own[j] = own[j] < 0 ? -kFarthest : kFarthest;
+                for (size_t j = 0; j < scores; j++) own[j] = double(float(own[j]));
+            for (size_t j = 0; j < scores; j++) own[j] = own[j] < -kFarthest ? -kFarthest : own[j] > kFarthest ? kFarthest : own[j];
             for (size_t j = 0; j < space.size(); j++) {
                 *out++ = space[j].decode(own);
                 own += space[j].width;
             }
-            for (const Order& order : orders_) order.restore(out - space.size());
-            Order::swap(orders_, out - space.size());
+            for (const Order& order : orders_)
+                if (!order.exchange) order.restore(out - space.size());
+            // every swap brings an event closer to keeping all orders; a file whose orders go in a circle ends all the same
+            bool done = false;
+            for (size_t sweep = 0; !done && sweep <= orders_.size() * orders_.size(); sweep++) {
+                done = true;
+                for (const Order& order : orders_)
+                    if (order.exchange && order.swap(out - space.size())) done = false;
+            }
         }
     }
     /// Patterns of events, and what the flow is given.

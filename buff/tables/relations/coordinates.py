@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from buff.protocols import Array
+from buff.protocols import Values
 from buff.tables.arrow import is_missing
 from buff.tables.relations.base import Absence, Relation, Table, rounded
 from buff.tables.relations.numbers import decimals_of
@@ -86,7 +86,7 @@ class Coordinates(Relation):
         learned = {"ends": tuple(ends.tolist()), "ranks": ranks, "values": values, "sentinel": absence.sentinel}
         return self.seen(len(known), dtype=y.dtype.str, decimals=decimals_of(y[there]), **learned)
 
-    def encode(self, table: Table) -> Array:
+    def encode(self, table: Table) -> Values:
         y, absence = table[self.second], Absence(self.sentinel)
         there = absence.there(y)
         rank = np.zeros(len(y))
@@ -95,18 +95,20 @@ class Coordinates(Relation):
             # of values that several ranks have, the middle
             below, above = np.interp(value, v, u), 1 - np.interp(-value, -np.array(v[::-1]), 1 - np.array(u[::-1]))
             rank[rows] = 0.5 * (below + above)
-        return absence.encode(y.astype(np.float64), rank)
+        encoded: Values = absence.encode(y.astype(np.float64), rank)
+        return encoded
 
-    def decode(self, table: Table, rest: Array | None, n: int) -> Array:
+    def decode(self, table: Table, rest: Values | None, n: int) -> Values:
         assert rest is not None
         out, there = np.zeros(n), rest >= 0
         for rows, u, v in self._parts(table, there):
             out[rows] = np.interp(rest[rows], u, v)
         values, dtype = rounded(out, self.decimals), np.dtype(self.dtype)
         values = np.rint(values).astype(dtype) if dtype.kind in "iu" else values.astype(dtype)
-        return Absence(self.sentinel).decode(rest, values)
+        decoded: Values = Absence(self.sentinel).decode(rest, values)
+        return decoded
 
-    def _parts(self, table: Table, there: Array) -> list[tuple[Array, Sequence[float], Sequence[float]]]:
+    def _parts(self, table: Table, there: Values) -> list[tuple[Values, Sequence[float], Sequence[float]]]:
         """Rows of each strip with its knots."""
         strip = np.searchsorted(self.ends, _first(table[self.first]))
         rows = [np.flatnonzero(there & (strip == k)) for k in range(len(self.ranks))]
@@ -125,19 +127,19 @@ class Coordinates(Relation):
         return f"{self.first}, {self.second} are coordinates"
 
 
-def _first(values: Array) -> Array:
+def _first(values: Values) -> Values:
     """Numbers, with missing ones above all others."""
     x = values.astype(np.float64)
     return np.where(is_missing(values), np.finfo(np.float64).max / 8, x)
 
 
-def _strips(x: Array) -> Array:
+def _strips(x: Values) -> Values:
     """Where sorted values are cut: at gaps, then into strips of so many rows; equal values stay together."""
     cuts = np.union1d(_gaps(x), np.arange(_STRIP, len(x) - _STRIP // 2, _STRIP))
     return cuts[x[cuts - 1] < x[cuts]] if len(cuts) else cuts.astype(int)
 
 
-def _gaps(x: Array) -> Array:
+def _gaps(x: Values) -> Values:
     """Positions behind the spacings of sorted values that no chance makes so wide."""
     n = len(x)
     if n < 2:
@@ -149,7 +151,7 @@ def _gaps(x: Array) -> Array:
     return np.flatnonzero(2 * spacing > span) + 1 if n >= 4 else np.empty(0, int)
 
 
-def _knots(y: Array) -> tuple[Array, Array]:
+def _knots(y: Values) -> tuple[Values, Values]:
     """Ranks and values of a distribution function with a step over each gap, which quotes no single row."""
     n, u, v, start = len(y), [], [], 0
     groups = np.split(y, _gaps(y))

@@ -1,5 +1,6 @@
 """A model outside of Python: sizes of files, imports and installation; events of C++ and ONNX beside Python's."""
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -48,9 +49,9 @@ def exported(bench: Bench, model: Any, seed: int) -> Iterator[Found]:
         folder = Path(name)
         model.save(folder / "model.buff")
         load(folder / "model.buff")
-        start = time.perf_counter()
+        start = time.process_time()
         load(folder / "model.buff")
-        yield "model", {"megabytes": _size(folder / "model.buff"), "seconds": time.perf_counter() - start}
+        yield "model", {"megabytes": _size(folder / "model.buff"), "seconds": time.process_time() - start}
         n = bench.rows(EVENTS, 50) or EVENTS
         yield from _cpp(model, folder / "cpp", n, seed)
         yield from _onnx(model, folder / "onnx", n, bench.rows(MANY, 200) or MANY, seed)
@@ -103,7 +104,7 @@ def _onnx(model: Any, folder: Path, n: int, many: int, seed: int) -> Iterator[Fo
 
 
 def _installed() -> Iterator[Found]:
-    """Size of the package, and seconds until it is imported and until a first estimator is there."""
+    """Size of the package, and CPU seconds until it is imported and until a first estimator is there."""
     import buff
 
     package = Path(buff.__file__).parent
@@ -115,17 +116,22 @@ def _installed() -> Iterator[Found]:
 
 
 def _imported(statement: str) -> float:
-    """Median seconds of a fresh interpreter beyond those of an empty one."""
+    """Median CPU seconds of a fresh interpreter beyond those of an empty one."""
 
     def seconds(code: str) -> float:
         times = []
         for _ in range(5):
-            start = time.perf_counter()
+            start = _children()
             subprocess.run([sys.executable, "-c", code], check=True)
-            times.append(time.perf_counter() - start)
+            times.append(_children() - start)
         return float(np.median(times))
 
     return seconds(statement) - seconds("pass")
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _sampled(model: Any, n: int, seed: int) -> np.ndarray:

@@ -1,0 +1,72 @@
+"""Rejection by a classifier: what is taken follows the training, event by event."""
+
+import numpy as np
+import pytest
+
+import buff
+from buff.generators.jet_rejection import JetRejection, observables
+from buff.generators.jet_sampling import LEAST_JETS
+from tests.generators.test_jets import quick
+from tests.physics.clouds import clouds
+
+
+def parts(cloud):
+    return cloud, np.zeros((len(cloud), 0)), np.ones(len(cloud))
+
+
+def wider(cloud, share, rng):
+    """A share of the jets 1.5 times as wide."""
+    factor = np.where(rng.random(len(cloud)) < share, 1.5, 1.0)
+    return cloud * np.stack([factor, factor, np.ones(len(cloud))], axis=1)[:, None]
+
+
+def width(cloud):
+    return observables(*parts(cloud))[:, -3]
+
+
+@pytest.fixture(scope="module")
+def judge():
+    """A classifier of jets of which a tenth is wide from jets of which half is."""
+    rng = np.random.default_rng(1)
+    real, drawn = wider(clouds(2500, 4, seed=1), 0.1, rng), wider(clouds(5000, 4, seed=2), 0.5, rng)
+    return JetRejection.fit(parts(real), parts(drawn), None, 1.8, seed=0)
+
+
+def test_what_is_taken_is_distributed_as_the_training(judge):
+    rng = np.random.default_rng(2)
+    drawn, real = wider(clouds(6000, 4, seed=3), 0.5, rng), wider(clouds(6000, 4, seed=4), 0.1, rng)
+    taken = judge.accepts(*parts(drawn), rng.random(6000))
+    assert 1 / 1.8 - 0.1 < taken.mean() < 1 / 1.8 + 0.05
+    before, after = (abs(width(some).mean() - width(real).mean()) for some in (drawn, drawn[taken]))
+    assert after < 0.25 * before
+
+
+def test_the_mean_of_the_odds_is_one(judge):
+    drawn = wider(clouds(6000, 4, seed=5), 0.5, np.random.default_rng(3))
+    assert abs(np.exp(judge.log_odds(*parts(drawn))).mean() - 1) < 0.1
+
+
+def test_arrays_bring_the_same_odds_back(judge):
+    again = JetRejection.from_arrays(*judge.to_arrays())
+    cloud = parts(clouds(50, 4, seed=6))
+    assert np.array_equal(judge.log_odds(*cloud), again.log_odds(*cloud))
+
+
+def test_decisions_on_a_jet_are_its_own(tmp_path):
+    model = quick(n_steps=2).fit(clouds(LEAST_JETS, 4, seed=7))
+    assert model.rejection_ is not None
+    whole = model.sample(60, random_state=5)
+    assert np.array_equal(whole, model.sample(60, random_state=5, batch_size=13))
+    assert np.array_equal(whole[40:], model.sample(20, random_state=5, first_event=40))
+    model.save(tmp_path / "jets.buff")
+    assert np.array_equal(whole, buff.load(tmp_path / "jets.buff").sample(60, random_state=5))
+    model.rejection_ = None
+    assert not np.array_equal(whole, model.sample(60, random_state=5))
+
+
+def test_switched_off_and_wrong():
+    cloud = clouds(LEAST_JETS, 3, seed=8)
+    assert quick(n_steps=1, max_odds=None).fit(cloud).rejection_ is None
+    for odds in (0.5, True, "a", np.inf):
+        with pytest.raises(ValueError, match="max_odds must be 1 or more, or None"):
+            quick(max_odds=odds).fit(cloud)
