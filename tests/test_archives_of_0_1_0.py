@@ -14,7 +14,7 @@ DATA = Path(__file__).with_name("data")
 EVENTS = {
     "table": lambda model: model.sample(400),
     "classes": lambda model: model.sample(400),
-    "transport": lambda model: model.transform(frame()[["pt", "tight"]][:100]),
+    "transport": lambda model: model.sample(frame()[["pt", "tight"]][:100]),
 }
 
 

@@ -202,7 +202,7 @@ class FlowModel:
         if kernels.native() is None or not kernels.is_exact():
             return True
         condition = None
-        if self.n_conditions:
+        if self.n_conditions or self.standardizer is not None:
             condition = np.random.default_rng(0).standard_normal((_CHECKED, self.n_conditions), np.float32)
         batch = SampleRequest(_CHECKED, 0, condition=condition)
         noise, own = batch.noise(), compiled.draw(batch)

@@ -146,6 +146,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         table of shape (n, p)
+            Lists come back as an array.
 
         Raises
         ------
@@ -154,7 +155,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         columns, known = self._read(X)
         if all(there.all() for there in known):
-            return columns.template.restore(columns.arrays)
+            return _restored(columns, columns.arrays)
         if self.fill == "draw":
             return self._filled(columns, known, self._draw(columns, known, self._draw_seed(None), 0))
         draws = [self._draw(columns, known, self._draw_seed(None), i) for i in range(int(self.n_imputations))]
@@ -290,7 +291,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _filled(self, columns: Columns, known: list[Array], drawn: list[Array]) -> Any:
         arrays = [_over(new, old, there) for new, old, there in zip(drawn, columns.arrays, known, strict=True)]
-        return columns.template.restore(tuple(arrays))
+        return _restored(columns, tuple(arrays))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -298,6 +299,12 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
+
+
+def _restored(columns: Columns, arrays: tuple[Array, ...]) -> Any:
+    """The table in its container; of lists, an array."""
+    table = columns.template.restore(arrays)
+    return np.array(table) if columns.template.container == "list" else table
 
 
 def _over(drawn: Numbers, values: Values, known: Values) -> Array:

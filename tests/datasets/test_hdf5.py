@@ -46,5 +46,5 @@ def test_not_hdf5_and_not_there(path):
 
 def test_missing_h5py(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(MissingExtraError, match="buff-flow\\[hep\\]"):
+    with pytest.raises(MissingExtraError, match="\\[hep\\]"):
         read_hdf5(path, ["a"])

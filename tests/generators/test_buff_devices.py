@@ -22,7 +22,7 @@ def test_auto_takes_what_there_is(monkeypatch):
 
 def test_no_gpu_is_said(small, table, monkeypatch):
     monkeypatch.setattr(parameters, "cuda_is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"device='cuda' needs an NVIDIA GPU.*buff-flow\[gpu\].*use device='cpu'"):
+    with pytest.raises(ValueError, match=r"device='cuda' needs an NVIDIA GPU.*\[gpu\].*use device='cpu'"):
         small(device="cuda").fit(table[0])
 
 
