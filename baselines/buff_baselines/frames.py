@@ -8,11 +8,9 @@ from torch import Tensor, nn
 
 from buff.fields import GaussianFlow
 from buff_baselines.objectives import FlowMatching
-from buff_baselines.parametrisations import Parametrisation
+from buff_baselines.parametrisations import state_width
 
 __all__ = ["FrameMatching", "FrameNetwork"]
-
-_SCALE = Parametrisation("velocity")._norm
 
 
 class FrameNetwork(nn.Module):  # type: ignore[misc]
@@ -55,7 +53,7 @@ class FrameNetwork(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """u at ``x`` scaled to unit width, as :class:`Parametrisation` hands states over."""
-        y, a, rate = self._frame(x * _SCALE(t), t)
+        y, a, rate = self._frame(x * state_width(t, 1.0), t)
         inside = rate * a * y + self.variances.sqrt() / a * self.network(y, t, condition)
         return self.mean + inside @ self.basis.T
 

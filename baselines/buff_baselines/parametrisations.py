@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PREDICTIONS", "Parametrisation"]
+__all__ = ["PREDICTIONS", "Parametrisation", "state_width"]
 
 PREDICTIONS = ("velocity", "edm", "noise", "v", "data")
 #: Noise-to-signal ratios outside of which the level a network is told stays as it is.
@@ -67,7 +67,7 @@ class Parametrisation:
             "velocity": lambda: x1 - x0,
             "edm": lambda: ((1 - t) * x1 - s**2 * t * x0) / (s * n),
             "noise": lambda: x0,
-            "v": lambda: (t * x0 - (1 - t) * x1) / _norm(t, 1.0),
+            "v": lambda: (t * x0 - (1 - t) * x1) / state_width(t, 1.0),
             "data": lambda: x1,
         }
         return targets[self.predicts]()
@@ -98,7 +98,7 @@ class Parametrisation:
         return u
 
     def _norm(self, t: Tensor) -> Tensor:
-        return _norm(t, self.width if self.predicts == "edm" else 1.0)
+        return state_width(t, self.width if self.predicts == "edm" else 1.0)
 
 
 def ratio(t: Tensor) -> Tensor:
@@ -106,5 +106,6 @@ def ratio(t: Tensor) -> Tensor:
     return ((1 - t) / t.clamp(min=1e-6)).clamp(LOWEST, HIGHEST)
 
 
-def _norm(t: Tensor, width: float) -> Tensor:
+def state_width(t: Tensor, width: float) -> Tensor:
+    """Standard deviation of states at times t for data of a width: what networks see is divided by it."""
     return torch.sqrt((1 - t) ** 2 + (width * t) ** 2)

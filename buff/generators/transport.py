@@ -166,12 +166,7 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         return self
 
     def plan(
-        self,
-        X: TableLike,
-        y: TableLike,
-        *,
-        condition: ConditionLike = None,
-        sample_weight: WeightsLike = None,
+        self, X: TableLike, y: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
     ) -> CostEstimate:
         """What :meth:`fit` would cost: see :meth:`buff.BUFF.plan`."""
         twin = type(self)(**self.get_params())

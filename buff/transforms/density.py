@@ -125,7 +125,8 @@ class CellColumn:
             rows = value & (x > above.start)
             x[rows] = above.value(ndtr(-s[rows]) * self.ranks.rest)
         x = ranks.within_bounds(x * ranks.unit)
-        x[u < ranks.missing] = np.nan
+        # between atoms the line of an open column has slopes, so that it does not lead back to them
+        x[~value] = ranks.decode(z[~value])
         return self.encoder.restored(x)
 
     def _numbers(self, values: Values) -> Array:

@@ -1,6 +1,7 @@
 """Draws the figures of README and of the gallery: ``python docs/figures/make.py``, about five minutes of a core."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,11 @@ from buff.datasets import load_jet_clouds, load_jets, load_showers, load_zjets
 HERE = Path(__file__).parent
 
 
-def save(figure, name):
+def save(figure: Any, name: str) -> None:
     figure.savefig(HERE / f"{name}.png", dpi=110, bbox_inches="tight")
 
 
-def table():
+def table() -> None:
     names = ["mass", "tau1", "tau2", "tau3"]
     train, test = load_jets("t").select(names).split(0.5, random_state=0)
     events = buff.BUFF(random_state=0).fit(train).sample(len(test), random_state=1)
@@ -24,7 +25,7 @@ def table():
     save(plotting.corner(test.data, columns), "table")
 
 
-def jets():
+def jets() -> None:
     clouds = load_jet_clouds("t")
     learn = clouds.jets["event"] % 2 == 0
     train, test = clouds.particles[learn], clouds.particles[~learn]
@@ -33,7 +34,7 @@ def jets():
     save(plotting.lund_planes(test, generated), "lund")
 
 
-def showers():
+def showers() -> None:
     photons = load_showers()
     showers, energies = photons.showers, photons.incident_energies
     model = buff.ShowerBUFF("ds1-photons", random_state=0).fit(showers[:2400], energies[:2400])
@@ -42,7 +43,7 @@ def showers():
     save(plotting.shower_profiles(showers[2400:], generated, "ds1-photons"), "profiles")
 
 
-def unfolding():
+def unfolding() -> None:
     simulation, nature = load_zjets("nominal", 6000), load_zjets("alternative", 6000)
     unfolder = buff.Unfolder(random_state=0).fit(simulation.truth.to_arrow(), simulation.reco.to_arrow())
     result, bins = unfolder.unfold(nature.reco.to_arrow()), np.linspace(0, 60, 16)
@@ -50,7 +51,7 @@ def unfolding():
     save(result.plot_unfolded("mass", bins, truth=counts, truth_error=np.sqrt(counts), unit="GeV"), "unfolding")
 
 
-def flow():
+def flow() -> None:
     moons = buff.datasets.TOYS["moons"]()
     gen = buff.BUFF(random_state=0).fit(moons.sample(3000, random_state=0))
     save(plotting.flow_trajectory(list(gen.trajectory(1500, random_state=1)), columns=["x", "y"]), "flow")
