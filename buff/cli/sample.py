@@ -104,7 +104,9 @@ def sample(
         sample_jets(generator, output, number, condition, given, state, first_event)
         return
     text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
-    given_conditions = _Conditions(condition, _names(generator, condition, text), _fixed(generator, given), text)
+    given_conditions = _Conditions(
+        condition, _names(generator, condition, text), _fixed(generator, given), text, _labels(generator)
+    )
     pieces = _generated(generator, _chunks(number, chunk, given_conditions), state, first_event)
     with TableWriter(output) as out:
         first = next(pieces)  # what is wrong shows before there is a bar
@@ -125,6 +127,27 @@ class _Conditions:
     columns: list[str] | None
     fixed: Any
     text: Any
+    labels: frozenset[str] = frozenset()
+
+    def read(self, chunk: int) -> Iterator[Any]:
+        """The table in pieces; integers in a column of labels are the texts that they were in the training."""
+        import pyarrow as pa
+
+        from buff.io import iter_table
+
+        assert self.path is not None
+        for table in iter_table(self.path, chunk, self.columns, options=self.text):
+            for i, field in enumerate(table.schema):
+                if field.name in self.labels and pa.types.is_integer(field.type):
+                    table = table.set_column(i, field.name, table.column(i).cast(pa.string()))
+            yield table
+
+
+def _labels(generator: Any) -> frozenset[str]:
+    """Columns of the condition whose labels are texts."""
+    encoder = generator.condition_encoder_
+    own = {} if encoder is None else {e.name: getattr(e, "levels", ()) for e in encoder.columns}
+    return frozenset(name for name, levels in own.items() if len(levels) and all(isinstance(x, str) for x in levels))
 
 
 def _names(generator: Any, path: Path | None, text: Any) -> list[str] | None:
@@ -152,15 +175,13 @@ def _generated(
 
 def _chunks(number: int | None, chunk: int, given: _Conditions) -> Iterator[tuple[int, Any, int]]:
     """First event, conditions and ``n_samples`` of every chunk."""
-    from buff.io import iter_table
-
     path = given.path
     if path is None:
         total = 1000 if number is None else number
         yield from ((start, given.fixed, min(chunk, total - start)) for start in range(0, total, chunk))
         return
     start = 0
-    for table in iter_table(path, chunk, given.columns, options=given.text):
+    for table in given.read(chunk):
         head = table.slice(0, table.num_rows if number is None else max(number - start, 0))
         if head.num_rows:
             yield start, head, 1

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from buff import BUFF
 from buff.io import TableWriter, read_table, units_of
 
 
@@ -150,3 +151,14 @@ def test_conditions_are_read_as_told(buff, folder, tmp_path):
         result = buff("sample", folder / "conditional.buff", "-o", tmp_path / f"{name}.parquet", *words)
         assert result.exit_code == 0, result.stderr
     assert read_table(tmp_path / "plain.parquet").equals(read_table(tmp_path / "german.parquet"))
+
+
+def test_labels_that_look_like_numbers_are_read_from_files_as_texts(buff, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = pa.array(rng.choice(["1", "2"], 300).tolist())
+    model = BUFF(noise_budget=2_000, n_estimators=2, random_state=0)
+    model.fit(pa.table({"x": rng.normal(size=300)}), condition=pa.table({"lab": labels})).save(tmp_path / "m.buff")
+    (tmp_path / "asked.csv").write_text("lab\n2\n1\n2\n")
+    result = buff("sample", tmp_path / "m.buff", "--condition", tmp_path / "asked.csv", "-o", tmp_path / "x.parquet", "-q")
+    assert result.exit_code == 0, result.stderr
+    assert read_table(tmp_path / "x.parquet")["lab"].to_pylist() == ["2", "1", "2"]
