@@ -36,7 +36,7 @@ SIDES = {
         *("fields", "solvers", "trees"),
     },
     "metrics": {"errors", "protocols", "tables", "physics", "datasets"},
-    "datasets": {"errors", "protocols", "tables", "physics"},
+    "datasets": {"errors", "protocols", "kernels", "tables", "physics"},
     "physics": {"errors", "protocols"},
     "io": {"errors", "protocols", "tables"},
     "plotting": {"errors", "protocols", "tables", "physics", "io", "metrics"},
