@@ -141,7 +141,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Kinds and bounds of the columns; prints as a table.
     condition_schema_ : Schema or None
         Likewise of the condition.
-    nodes_ : Nodes
+    nodes_ : NodeRecords
         Time, rounds, variance explained and seconds of every node; prints as a table.
     plan_ : CostEstimate
         What the fit was expected to cost.
