@@ -9,7 +9,7 @@ from buff.flows.fit import FlowSettings, calibrate, estimate_cost, fit_flow, tra
 from buff.flows.linear import ConditionalStandardizer, GaussianPart, LinearVelocity, ReproducibleLinear
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeModel, NodeRecord, Nodes, RegressionSource, fit_node, limit_memorisation
+from buff.flows.nodes import NodeModel, NodeRecord, NodeRecords, RegressionSource, fit_node, limit_memorisation
 from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest, ScoreModel
@@ -30,7 +30,7 @@ __all__ = [
     "NodeCache",
     "NodeModel",
     "NodeRecord",
-    "Nodes",
+    "NodeRecords",
     "PatternedData",
     "PatternedFlow",
     "RankIntervals",

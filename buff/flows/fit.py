@@ -24,7 +24,7 @@ from buff.flows.cost import CostEstimate, make_plan
 from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.linear import GaussianPart
 from buff.flows.model import FlowModel
-from buff.flows.nodes import Base, NodeModel, NodeRecord, Nodes, RegressionSource, fit_node, limit_memorisation
+from buff.flows.nodes import Base, NodeModel, NodeRecord, NodeRecords, RegressionSource, fit_node, limit_memorisation
 from buff.flows.request import SampleRequest
 from buff.flows.smooth import SmoothedTrees
 from buff.grids import TimeGrid, get_grid
@@ -223,7 +223,7 @@ def train_nodes(
     cost: CostEstimate,
     seed: int,
     cache: NodeCache | None = None,
-) -> tuple[tuple[NodeModel, ...], Nodes]:
+) -> tuple[tuple[NodeModel, ...], NodeRecords]:
     """The models of all nodes and their records: in parallel, with progress, resumable.
 
     A node's noise depends on ``seed`` and its number only, so the result does not depend on how many workers there
@@ -242,7 +242,7 @@ def train_nodes(
             fitted[i] = booster, record
             bar.update()
     nodes = (NodeModel.of(base, times[i], fitted[i][0], trees.device) for i in range(len(times)))
-    return tuple(nodes), Nodes(fitted[i][1] for i in range(len(times)))
+    return tuple(nodes), NodeRecords(fitted[i][1] for i in range(len(times)))
 
 
 def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool = False) -> CostEstimate:

@@ -14,7 +14,7 @@ from buff.protocols import Array
 from buff.records import checked_number, checked_record, require
 from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened, stored_trees
 
-__all__ = ["Base", "NodeModel", "NodeRecord", "Nodes", "RegressionSource", "fit_node", "limit_memorisation"]
+__all__ = ["Base", "NodeModel", "NodeRecord", "NodeRecords", "RegressionSource", "fit_node", "limit_memorisation"]
 
 #: Rows on which a node is validated, and early stopping decides.
 _VALIDATION_ROWS = 20_000
@@ -78,7 +78,7 @@ class NodeRecord:
     label: str = ""
 
 
-class Nodes(tuple[NodeRecord, ...]):
+class NodeRecords(tuple[NodeRecord, ...]):
     """The records of all nodes; prints as a table."""
 
     __slots__ = ()
@@ -93,7 +93,7 @@ class Nodes(tuple[NodeRecord, ...]):
         return [asdict(r) | {"explained": None if np.isnan(r.explained) else r.explained} for r in self]
 
     @classmethod
-    def from_list(cls, records: Iterable[dict[str, Any]]) -> "Nodes":
+    def from_list(cls, records: Iterable[dict[str, Any]]) -> "NodeRecords":
         """Inverse of :meth:`to_list`.
 
         Raises

@@ -14,7 +14,7 @@ from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import FlowSettings, train_flow
 from buff.flows.linear import ConditionalStandardizer, ReproducibleLinear
 from buff.flows.model import FlowModel
-from buff.flows.nodes import Nodes
+from buff.flows.nodes import NodeRecords
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
 from buff.protocols import Array, Indices, Mask, Numbers
@@ -102,7 +102,7 @@ class PatternedFlow:
         return self.flow.unfit_trees
 
     @property
-    def records(self) -> Nodes:
+    def records(self) -> NodeRecords:
         """Rounds, variance explained and seconds of every node."""
         return self.flow.records
 
