@@ -45,7 +45,8 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         nature, reference = _halves(bench, "alternative", seed)
         yield Measurement(FLOOR, seed, distances(test, train.truth, train.weights), CLOSURE)
         for method, name in ((ONE, "conditional"), (BRIDGE, "bridge")):
-            yield from learned(method, seed, train, test, Trees(name, seed, bench.quick))
+            if bench.wants(method):
+                yield from learned(method, seed, train, test, Trees(name, seed, bench.quick))
         half = len(test.truth) // 2
         natures = {
             CROSS: (nature, reference),
@@ -58,10 +59,12 @@ def measure(bench: Bench) -> Iterator[Measurement]:
             for label, events in zip(("measured, not unfolded", "simulated truth", FLOOR), known, strict=True):
                 yield Measurement(label, seed, separations(truth, *events), table)
         for method, runs in (("iterated", {ONE: 1, ITERATED: None}), ("reweight", {REWEIGHTED: None})):
+            if not any(map(bench.wants, runs)):
+                continue
             for table, label, values in in_fresh_process(cross, method, runs, train, natures, seed, bench.quick):
                 yield Measurement(label, seed, values, table)
     for seed in bench.seeds:
-        for method, seconds in NETWORKS.items():
+        for method, seconds in ((name, own) for name, own in NETWORKS.items() if bench.wants(name)):
             posterior = Network(1.0 if bench.quick else seconds, seed)
             yield from learned(method, seed, *_halves(bench, "nominal", seed), posterior)
 

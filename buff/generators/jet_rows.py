@@ -163,7 +163,7 @@ def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Numbers, featur
         own = root_context(jets.take(nodes.jet), scale[nodes.jet])
     else:
         own = node_context(nodes, jets, scale, radius)
-    return np.hstack([own, features[nodes.jet]])
+    return np.hstack([own, features[nodes.jet]]) if features.shape[1] else own
 
 
 def splitting_rows(

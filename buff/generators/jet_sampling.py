@@ -186,6 +186,7 @@ class JetSampler:
             fine = self.flows.inside(jets)
             if self.rejection is not None:
                 uniform = ndtr(own.draw(_DECISION + attempt, 1, 1)[:, 0, 0])
-                fine &= self.rejection.accepts(jets, features, scale, uniform)
+                in_ = np.flatnonzero(fine)
+                fine[in_] = self.rejection.accepts(jets[in_], features[in_], scale[in_], uniform[in_])
             todo = todo[~fine]
         return cloud, used

@@ -12,7 +12,7 @@ from buff.flows.ranks import BinnedCounts, BinnedRanks
 from buff.flows.stages import Stage, StageNoise
 from buff.generators.jet_rows import KINDS, LEAST_ROWS, NodeKind, SplittingRows, context_of, kind_of
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
-from buff.protocols import Array, Numbers
+from buff.protocols import Array, Integers, Numbers
 
 __all__ = ["SplittingFlows"]
 
@@ -180,21 +180,24 @@ class SplittingFlows:
         self, jets: JetKinematics, scale: Numbers, features: Numbers, noise: StageNoise, attempt: int = 0
     ) -> Array:
         """Particles (n, most, 3) of jets, from the noise of these events."""
-        numbers: dict[int, Array] = {}
+        width = max(self.most - 1, 1)
+        numbers = noise.draw(attempt * N_ATTEMPTS, width, N_TARGETS)
 
-        def splitter(nodes: Nodes, again: int) -> Splittings:
-            stream = attempt * N_ATTEMPTS + again
-            if stream not in numbers:
-                numbers[stream] = noise.draw(stream, max(self.most - 1, 1), N_TARGETS)
-            own = numbers[stream][nodes.jet, nodes.element]
+        def splitter(nodes: Nodes, again: Integers) -> Splittings:
+            own = numbers[nodes.jet, nodes.element]
+            for k in range(1, int(again.max(initial=0)) + 1):
+                i = np.flatnonzero(again == k)
+                stream = attempt * N_ATTEMPTS + k
+                own[i] = noise.of(stream, nodes.jet[i], nodes.element[i], width, N_TARGETS)
             kinds = kind_of(nodes)
-            order = np.argsort(kinds, kind="stable")
-            starts = np.flatnonzero(np.diff(kinds[order], prepend=-1))
-            parts = []
-            for i in np.split(order, starts[1:]):
-                part = nodes.take(i)
-                parts.append(self._draw(int(kinds[i[0]]), part, jets, scale, features, own[i]))
-            return Splittings.join(parts).take(np.argsort(order))
+            order = np.argsort(kinds.astype(np.uint8), kind="stable")
+            nodes, own, ends = nodes.take(order), own[order], np.cumsum(np.bincount(kinds))
+            drawn = Splittings(np.empty(len(nodes), np.intp), *np.empty((4, len(nodes))))
+            for k, (start, end) in enumerate(zip([0, *ends], ends)):
+                if start < end:
+                    part = self._draw(k, nodes.take(slice(start, end)), jets, scale, features, own[start:end])
+                    drawn.put(order[start:end], part)
+            return drawn
 
         return self.tree.grow(jets, splitter, self.most, N_ATTEMPTS)
 

@@ -64,14 +64,19 @@ class Splittings:
         """Some of them: numbers or a mask."""
         return Splittings(*(values[rows] for values in vars(self).values()))
 
+    def put(self, rows: Integers, others: "Splittings") -> None:
+        """Others in place of some of them."""
+        for name, values in vars(self).items():
+            values[rows] = getattr(others, name)
+
     @classmethod
     def join(cls, parts: list["Splittings"]) -> "Splittings":
         """All of the parts."""
         return cls(*(np.concatenate(columns) for columns in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
-#: From nodes and the number of the attempt to their splittings.
-Splitter: TypeAlias = Callable[[Nodes, int], Splittings]
+#: From nodes and how often each was drawn before to their splittings.
+Splitter: TypeAlias = Callable[[Nodes, Integers], Splittings]
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ class SplittingTree:
         keys = nodes.jet * width + nodes.element
         order = np.argsort(keys)
 
-        def splitter(asked: Nodes, attempt: int = 0) -> Splittings:
+        def splitter(asked: Nodes, attempts: Integers) -> Splittings:
             return splittings.take(order[np.searchsorted(keys, asked.jet * width + asked.element, sorter=order)])
 
         return splitter
@@ -162,31 +167,26 @@ class SplittingTree:
         Nodes are split from the largest kinds down, all pairs at last: ``splitter`` is called with many nodes at a
         time, and up to ``n_attempts`` times with those whose splittings are not :meth:`allowed`.
         """
-        pending = Nodes.roots(jets)
-        leaves: list[Nodes] = [pending.take(pending.n == 1)]
-        pending = pending.take(pending.n > 1)
+        particles, pending = np.zeros((len(jets), max_particles, 3)), Nodes.roots(jets)
+        single = np.flatnonzero(pending.n == 1)
+        particles[single, 0] = np.stack([jets.eta, jets.phi, jets.pt], axis=1)[single]
+        pending, attempts = pending.take(pending.n > 1), np.zeros(np.count_nonzero(pending.n > 1), np.intp)
         while len(pending):
             turn = pending.n >= min(4, int(pending.n.max()))
-            nodes, pending = pending.take(turn), pending.take(~turn)
-            both = Nodes.join(list(nodes.children(*self._children(nodes, jets, splitter, n_attempts))))
-            leaves.append(both.take(both.n == 1))
-            pending = Nodes.join([pending, both.take(both.n > 1)])
-        return _padded(Nodes.join(leaves), len(jets), max_particles)
-
-    def _children(
-        self, nodes: Nodes, jets: JetKinematics, splitter: Splitter, n_attempts: int
-    ) -> tuple[Branch, Branch]:
-        hard, soft = self.decode(nodes, splitter(nodes, 0), jets)
-        wrong = np.arange(len(nodes))
-        for attempt in range(1, n_attempts):
-            own = nodes.take(wrong)
-            wrong = wrong[~self.allowed(own, hard.take(wrong), soft.take(wrong))]
-            if not wrong.size:
-                break
-            own = nodes.take(wrong)
-            for branch, again in zip((hard, soft), self.decode(own, splitter(own, attempt), jets), strict=True):
-                branch.put(wrong, again)
-        return hard, soft
+            nodes, attempt, waiting = pending.take(turn), attempts[turn], ~turn
+            hard, soft = self.decode(nodes, splitter(nodes, attempt), jets)
+            fine = (attempt >= n_attempts - 1) | self.allowed(nodes, hard, soft)
+            parts = [pending.take(waiting), nodes.take(~fine)]
+            attempts = np.concatenate([attempts[waiting], attempt[~fine] + 1])
+            for own, other, is_hard in ((hard, soft, True), (soft, hard, False)):
+                parts.append(nodes.child(np.flatnonzero(fine & (own.n > 1)), own, other, is_hard=is_hard))
+                i = np.flatnonzero(fine & (own.n == 1))
+                place = nodes.jet[i], nodes.leaf[i] + (0 if is_hard else other.n[i])
+                particles[place] = np.stack([own.eta[i], own.phi[i], own.pt[i]], axis=1)
+            attempts = np.concatenate([attempts, np.zeros(len(parts[2]) + len(parts[3]), np.intp)])
+            pending = Nodes.join(parts)
+        order = np.argsort(-particles[..., 2], axis=1, kind="stable")
+        return np.take_along_axis(particles, order[..., None], axis=1)
 
     def allowed(self, nodes: Nodes, hard: Branch, soft: Branch) -> Array:
         r"""Whether splittings could come out of the clustering, in the distance :math:`d` of its module.
@@ -305,15 +305,6 @@ def _common_angle(nodes: Nodes, own: Numbers, jets: JetKinematics) -> Array:
     at_root = np.arctan2(sy * np.sin(own), sx * np.cos(own))
     below = np.arctan2(nodes.sibling_phi, nodes.sibling_eta) + own * side(nodes)
     return np.where(nodes.is_root, at_root, below)
-
-
-def _padded(leaves: Nodes, n: int, max_particles: int) -> Array:
-    order = np.lexsort((leaves.element, -leaves.pt, leaves.jet))
-    jet = leaves.jet[order]
-    place = np.arange(len(jet)) - np.searchsorted(jet, np.arange(n))[jet]
-    particles = np.zeros((n, max_particles, 3))
-    particles[jet, place] = np.stack([leaves.eta, leaves.phi, leaves.pt], axis=1)[order]
-    return particles
 
 
 def _nothing() -> Splittings:
