@@ -11,7 +11,7 @@ from joblib import cpu_count
 
 from benchmarks.case import Bench, Case
 from benchmarks.cases import case_names, load_case
-from benchmarks.records import Machine, Measurement, Record
+from benchmarks.records import Machine, Record
 from benchmarks.tables import summary
 
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
         tuple(options.only),
     )
     try:
-        base = [m for path in options.base for m in Record.load(path).measurements]
+        base = [Record.load(path) for path in options.base]
         out = options.out or Path("results") / f"{options.case}.json"
         record = run(load_case(options.case), bench, out, base)
     except FileNotFoundError as error:
@@ -38,16 +38,16 @@ def main(arguments: list[str] | None = None) -> None:
     sys.stdout.write(summary(record, markdown=options.markdown))
 
 
-def run(case: Case, bench: Bench, out: Path, base: Iterable[Measurement] = ()) -> Record:
+def run(case: Case, bench: Bench, out: Path, base: Iterable[Record] = ()) -> Record:
     """Measure; the record on disk is complete after every measurement, so a run cut short is not lost.
 
-    ``base``: what was measured before; of the same method, table and seed the last counts.
+    ``base``: what was measured before; of the same method, table and seed the last counts. When these runs started is
+    among the settings.
     """
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    record = Record(
-        case.name, started, asdict(bench), Machine.here(), case.quantities, case.comparisons, case.targets
-    )
-    found = {(m.table, m.method, m.seed): m for m in base}
+    started, base = datetime.now(UTC).isoformat(timespec="seconds"), tuple(base)
+    settings = asdict(bench) | {"base": [t for own in base for t in (*own.settings.get("base", ()), own.started)]}
+    record = Record(case.name, started, settings, Machine.here(), case.quantities, case.comparisons, case.targets)
+    found = {(m.table, m.method, m.seed): m for own in base for m in own.measurements}
     for measurement in case.measure(bench):
         found[measurement.table, measurement.method, measurement.seed] = measurement
         record = replace(record, measurements=tuple(found.values()))

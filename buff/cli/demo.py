@@ -18,7 +18,7 @@ def demo(
         Path | None,
         typer.Option(metavar="FILE.html", help="Page with tables and plots; buff_demo.html unless told."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the whole run.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the whole run (random_state).")] = 0,
     jobs: Jobs = None,
 ) -> None:
     """Learn data that come with buff, in two minutes: a table of jets, or what an option names.

@@ -53,7 +53,7 @@ def evaluate(
     unit: Annotated[list[str] | None, typer.Option(metavar="NAME=UNIT", help="Units for the plots.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     max_rows: MaxRows = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of classifiers and bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of classifiers and bootstrap (random_state).")] = 0,
     quiet: Quiet = False,
     jets: Jets = False,
     showers: Showers = None,

@@ -36,10 +36,10 @@ from buff.cli.showers import fit_showers
 
 __all__ = ["fit", "plan"]
 
-Steps = Annotated[int | None, typer.Option(help="Steps from noise to data.")]
+Steps = Annotated[int | None, typer.Option(help="Steps from noise to data (n_steps).")]
 Solver = Annotated[str | None, typer.Option(help="Solver; `buff samplers` lists them.")]
-Rounds = Annotated[int | None, typer.Option(help="Boosting rounds at each node, at most.")]
-Depth = Annotated[int | None, typer.Option(help="Depth of the trees.")]
+Rounds = Annotated[int | None, typer.Option(help="Boosting rounds at each node, at most (n_estimators).")]
+Depth = Annotated[int | None, typer.Option(help="Depth of the trees (max_depth).")]
 LearningRate = Annotated[float | None, typer.Option(help="Learning rate of the boosting.")]
 NoiseBudget = Annotated[int | None, typer.Option(help="Rows that each node is trained on.")]
 EarlyStopping = Annotated[
@@ -89,7 +89,7 @@ def fit(
     max_memory: MaxMemory = None,
     cache: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Keep finished nodes here; a killed fit goes on from them."),
+        typer.Option(metavar="FOLDER", help="Keep finished nodes here; a killed fit goes on from them (cache_dir)."),
     ] = None,
     seed: Seed = None,
     quiet: Quiet = False,
@@ -106,7 +106,7 @@ def fit(
 ) -> None:
     """Learn a table and save the model.
 
-    Options that are left out keep the defaults of buff.BUFF.
+    Options that are left out keep the defaults of buff.BUFF; a name in brackets is that of its parameter.
 
     \b
     Examples:

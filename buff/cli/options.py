@@ -50,11 +50,11 @@ Condition = Annotated[
     ),
 ]
 WeightColumn = Annotated[
-    str | None, typer.Option("--weight-column", metavar="NAME", help="Column of event weights.")
+    str | None, typer.Option("--weight-column", metavar="NAME", help="Column of event weights (sample_weight).")
 ]
 MaxRows = Annotated[int | None, typer.Option(min=1, help="Read only the first rows.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed: the same one gives the same result.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Cores to use; -1 for all.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed: the same one gives the same result (random_state).")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", help="Cores to use; -1 for all (n_jobs).")]
 MaxMemory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Memory that a fit may take, such as 800MB or 4GB.")
 ]

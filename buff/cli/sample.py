@@ -35,7 +35,7 @@ def sample(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Table to write.")],
     number: Annotated[
         int | None,
-        typer.Option("--number", "-n", min=1, help="Events; 1000, or one for each given condition."),
+        typer.Option("--number", "-n", min=1, help="Events; 1000, or one for each given condition (n_samples)."),
     ] = None,
     condition: Annotated[
         Path | None,
@@ -45,7 +45,7 @@ def sample(
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="A condition for all events; by commas, or repeated. The others are drawn given these.",
+            help="A condition for all events (condition); by commas, or repeated. The others are drawn given these.",
         ),
     ] = None,
     chunk: Annotated[

@@ -8,14 +8,14 @@ import numpy as np
 from buff.errors import ExportError
 from buff.export.graph import Graph
 from buff.export.onnx_columns import Levels
-from buff.tables.relations import Angle, Determines, Order, Relation, Scaled, Sum
+from buff.tables.relations import Angle, Determines, Order, Relation, Rescaled, Sum
 from buff.tables.relations.base import Absence, unlisted
 
 __all__ = ["restored_columns"]
 
 Dtype: TypeAlias = np.dtype[Any]
 Dtypes: TypeAlias = Mapping[str, Dtype]
-#: Operators of :class:`buff.tables.relations.Scaled`.
+#: Operators of :class:`buff.tables.relations.Rescaled`.
 _FORMS = {"log": "Log", "exp": "Exp", "sqrt": "Sqrt"}
 
 
@@ -138,7 +138,7 @@ def _sum(columns: _Columns, relation: Sum, rest: str | None) -> str:
     return columns.absent(rest, value, relation.sentinels[0])
 
 
-def _scaled(columns: _Columns, relation: Scaled, rest: str | None) -> str:
+def _scaled(columns: _Columns, relation: Rescaled, rest: str | None) -> str:
     graph, x = columns.graph, columns.values[relation.source]
     if relation.form == "square":
         x = graph.op("Mul", x, x)
@@ -196,7 +196,7 @@ def _determined(columns: _Columns, relation: Determines, rest: str | None) -> st
 _WRITERS: dict[type[Relation], Callable[..., str]] = {
     Order: _order,
     Sum: _sum,
-    Scaled: _scaled,
+    Rescaled: _scaled,
     Angle: _angle,
     Determines: _determined,
 }

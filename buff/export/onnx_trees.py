@@ -5,7 +5,7 @@ import numpy as np
 from buff.export.graph import Graph
 from buff.protocols import Values
 from buff.trees import FlatForest
-from buff.trees.flatten import tree_nodes
+from buff.trees.written import tree_nodes
 
 __all__ = ["tree_ensemble"]
 

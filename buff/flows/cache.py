@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from buff.files import whole_file
+from buff.flows.cost import NodeRecord, NodeRecords
 from buff.flows.data import FlowMatchingData
-from buff.flows.nodes import NodeRecord, Nodes
 from buff.flows.smooth import SmoothedTrees, load_trees
 from buff.trees import Booster, TreeSettings
 
@@ -50,7 +50,7 @@ class NodeCache:
         try:
             raw, row = trees.read_bytes(), json.loads(record.read_bytes())
             known = row["trees"] == _digest(raw)
-            return (load_trees(raw, n_outputs, device), Nodes.from_list([row])[0]) if known else None
+            return (load_trees(raw, n_outputs, device), NodeRecords.from_list([row])[0]) if known else None
         except (OSError, ValueError, KeyError, TypeError, RecursionError, MemoryError):
             return None
 
@@ -59,7 +59,7 @@ class NodeCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         path, row = self._paths(i)
         raw = trees.to_bytes()
-        facts = json.dumps(Nodes([record]).to_list()[0] | {"trees": _digest(raw)}).encode()
+        facts = json.dumps(NodeRecords([record]).to_list()[0] | {"trees": _digest(raw)}).encode()
         for name, content in ((path, raw), (row, facts)):
             with whole_file(name) as file:
                 file.write(content)

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from buff.flows.cost import NodeRecords
 from buff.flows.model import FlowModel
-from buff.flows.nodes import Nodes
 from buff.flows.patterned import PatternedFlow
 from buff.flows.request import SampleRequest
 from buff.protocols import Array, Indices
@@ -97,10 +97,10 @@ class MixtureModel:
         return self.models[0].seed
 
     @property
-    def records(self) -> Nodes:
+    def records(self) -> NodeRecords:
         """Those of all models, labelled by their class."""
         named = zip(self.classes.names, self.models, strict=True)
-        return Nodes(replace(record, label=name) for name, model in named for record in model.records)
+        return NodeRecords(replace(record, label=name) for name, model in named for record in model.records)
 
     def class_subset(self, batch: SampleRequest) -> list[tuple[FlowModel | PatternedFlow, Indices, SampleRequest]]:
         """Models that have events in a request, each with the rows and the part of the request that are its own."""

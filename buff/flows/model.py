@@ -9,13 +9,12 @@ import numpy as np
 
 from buff import kernels
 from buff.fields import NodeField
-from buff.flows.calibration import MarginalCalibration
 from buff.flows.compiled import CompiledFlow
-from buff.flows.cost import CostEstimate
+from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.linear import ConditionalStandardizer, GaussianPart, ReproducibleLinear
-from buff.flows.nodes import NodeModel, Nodes
+from buff.flows.nodes import NodeModel
 from buff.flows.request import SampleRequest
-from buff.flows.smooth import load_trees
+from buff.flows.smooth import MarginalCalibration, load_trees
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.records import checked_array, checked_list, checked_number, checked_record, require
@@ -26,7 +25,7 @@ __all__ = ["FlowModel"]
 
 #: Events that kernels and solver both draw before kernels draw alone.
 _CHECKED = 16
-_NO_RECORDS = Nodes()
+_NO_RECORDS = NodeRecords()
 #: Arrays that a Gaussian part is made of.
 _GAUSSIAN = ("mean", "basis", "variances")
 
@@ -55,7 +54,7 @@ class FlowModel:
     device : {"cpu", "cuda"}
     seed : int
         Of the training.
-    records : Nodes
+    records : NodeRecords
         Rounds, variance explained and seconds of every node.
     cost : CostEstimate or None
         What the fit was expected to cost; not kept in files.
@@ -82,7 +81,7 @@ class FlowModel:
     calibration: MarginalCalibration | None = None
     device: str = "cpu"
     seed: int = 0
-    records: Nodes = _NO_RECORDS
+    records: NodeRecords = _NO_RECORDS
     cost: CostEstimate | None = None
 
     @property
@@ -266,7 +265,7 @@ class FlowModel:
         times = checked_list(record["times"], "times", (int, float))
         rising = times == sorted(set(times)) and all(0 <= t <= 1 for t in times)
         require(times and rising, "times do not rise in [0, 1]")
-        records = Nodes.from_list(checked_list(record["nodes"], "nodes", dict, len(times)))
+        records = NodeRecords.from_list(checked_list(record["nodes"], "nodes", dict, len(times)))
         shape = np.shape(arrays.get("linear/0/weights", 0))
         require(len(shape) == 2 and 0 < shape[1] <= shape[0], f"the first linear part has the shape {shape}")
         features, d = shape

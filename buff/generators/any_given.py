@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -10,100 +10,43 @@ from sklearn.utils.validation import check_is_fitted
 from buff.archive import Archive, nested
 from buff.errors import check_whole
 from buff.flows import SampleRequest
+from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.conditions import split_conditions
 from buff.generators.given import GivenTable, check_values, read_given
 from buff.generators.given_relations import keep_relations, require_inputs
-from buff.generators.structured import StructuredGenerator
-from buff.protocols import Array, ConditionLike, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, RandomState, TableLike, WeightsLike
 from buff.tables import Columns, read
 from buff.tables.reduction import ASIDE
 from buff.transforms import TableTransformer
 from buff.transforms.transformer import checked_weights
 
-__all__ = ["GIVEN", "AnyGiven"]
+__all__ = ["AnyGiven"]
 
-#: What may be given after the fit, besides conditions.
-GIVEN = (None, "any")
 #: Times that rows which break a relation are drawn again.
 _ATTEMPTS = 25
 
 
-class AnyGiven(StructuredGenerator):
+class AnyGiven(EventGenerator):
     """A generator that also draws rows of which any cells are given."""
 
-    given: str | None
     categories: str
     tails: str
     bandwidth: float
     _chain: ChainTable | None = None
 
-    def fit(self, X: Any, y: Any = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None) -> Self:
-        super().fit(X, y, condition=condition, sample_weight=sample_weight)
-        self._chain = None
-        if self.given == "any":
-            self._fit_chain(X, condition, sample_weight)
-        return self
-
-    fit.__doc__ = StructuredGenerator.fit.__doc__
-
-    def sample(
+    def _sample_given(
         self,
-        n_samples: int = 1,
+        given: object,
+        n_samples: int,
         *,
-        given: Any = None,
-        condition: Any = None,
-        random_state: Any = None,
-        first_event: int = 0,
-        batch_size: int | None = None,
-        return_condition: bool = False,
+        condition: Any,
+        random_state: RandomState,
+        first_event: int,
+        batch_size: int | None,
+        return_condition: bool,
     ) -> Any:
-        """Draw events.
-
-        Event i depends on the random state and on i alone: not on batches, threads, or how many events are drawn.
-
-        Parameters
-        ----------
-        n_samples : int
-            Number of events, or of events for a single condition.
-        given : table or mapping, optional
-            With the parameter ``given="any"``: rows of which some cells are known, one an event, or one for all of
-            them: ``{"pt": 500.0}``, or a table with any of the columns. Missing cells and absent columns are drawn
-            given the others, from the chain of conditional distributions of :class:`buff.TreeDensity`, learned for
-            any columns given; given cells come back bit by bit.
-        condition : table, array or mapping, optional
-            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
-            left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
-            conditions like those of its training.
-        random_state : None, int or NumPy generator
-            None takes the estimator's, so that the same call gives the same events; if that is None too, events are
-            new with each call.
-        first_event : int
-            Number of the first event: ``sample(10, first_event=90)`` are the last of ``sample(100)``.
-        batch_size : int, optional
-            Events at a time: bounds memory, changes nothing else.
-        return_condition : bool
-            Return ``(events, conditions)``, the latter in the container and dtypes of the training.
-
-        Returns
-        -------
-        table of shape (n, p)
-            In the container, with the column names, dtypes and order that were fitted.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Given columns that are unknown, categories that were not seen, values far outside of the training or of
-            another kind: with the column and the value.
-
-        Warns
-        -----
-        UserWarning
-            Rows for which no draw kept the relations of the columns.
-        """
-        how: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
-        if given is None:
-            return super().sample(n_samples, **how, batch_size=batch_size, return_condition=return_condition)
+        """Rows of which some cells are known: see :meth:`buff.BUFF.sample`."""
         check_is_fitted(self)
         if self._chain is None:
             raise ValueError("given needs a model that learned any columns as given: BUFF(given='any').fit(X)")
@@ -126,12 +69,8 @@ class AnyGiven(StructuredGenerator):
             )
         return (events, drawn) if return_condition else events
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if self.given not in GIVEN:
-            raise ValueError(f"given must be 'any' or None, found {self.given!r}")
-
-    def _fit_chain(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> None:
+    def _fit_chain(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> ChainTable:
+        """The chain of conditional distributions of all columns that have one."""
         X, condition = split_conditions(X, condition)
         columns = self._chain_columns(read(X))
         weights = self._positive_weights(sample_weight, X, condition)
@@ -140,7 +79,7 @@ class AnyGiven(StructuredGenerator):
         space = TableTransformer(self._chain_schema(columns), categories=self._chain_categories, tails=self.tails)
         space.set_params(bandwidth=self.bandwidth).fit(columns, sample_weight=weights)
         how: dict[str, Any] = {"context": features, "weights": weights, "seed": self._seed % 2**31}
-        self._chain = ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **how)
+        return ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **how)
 
     @property
     def _chain_categories(self) -> str:
@@ -165,7 +104,7 @@ class AnyGiven(StructuredGenerator):
 
     def _given_rows(self, given: object, n_samples: int) -> GivenTable:
         assert self._chain is not None
-        space, template = self._chain.space, self._reduction.template or self.space_.template_
+        space, template = self._chain.space, self._template
         dtypes = {encoder.name: np.dtype(encoder.dtype) for encoder in space.encoders_}
         dtypes |= dict.fromkeys(self._reduction.ids, np.dtype(object))
         rows = read_given(given, template, n_samples, dtypes)
@@ -178,7 +117,7 @@ class AnyGiven(StructuredGenerator):
     def _chain_numbers(self) -> list[int]:
         """Numbers of the columns of the chain in the table that comes back."""
         assert self._chain is not None
-        names = (self._reduction.template or self.space_.template_).names
+        names = self._template.names
         return [names.index(name) for name in self._chain.space.template_.names]
 
     def _complete(self, batch: SampleRequest, rows: GivenTable) -> tuple[tuple[Array, ...], Array]:

@@ -1,6 +1,5 @@
 """The one door of all generators of tables: conditions, weights, seeds, requests, files."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -8,24 +7,24 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
 from buff.errors import check_whole
 from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
 from buff.flows.request import checked_number
 from buff.generators.conditions import requested_conditions, split_conditions
-from buff.generators.persistence import checked_parameters, draw_two, from_json, pack, to_json
+from buff.generators.persistence import StoredGenerator
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Field, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
-from buff.transforms import ConditionEncoder, TableTransformer
+from buff.tables.reduction import TableReduction
+from buff.transforms import ConditionEncoder
 
 __all__ = ["EventGenerator", "TableGenerator"]
 
 
-class TableGenerator(BaseEstimator):  # type: ignore[misc]
+class TableGenerator(StoredGenerator, BaseEstimator):  # type: ignore[misc]
     """Tables to scores, a model of scores, and scores back to tables.
 
     Attributes
@@ -48,11 +47,8 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
     schema: Mapping[str, Any] | None = None
     n_jobs: int | None = None
 
-    #: Whatever maps columns to scores and back.
-    space_: Any
-    model_: Any
-    _encoder: ConditionEncoder | None
-    _seed: int
+    #: What of the table is learned: all of it, unless relations or ids are left out.
+    _reduction: TableReduction = TableReduction(())
 
     @property
     def field_(self) -> Field:
@@ -127,7 +123,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     def _set_schemas(self) -> None:
         """What was found out about the columns."""
-        self.schema_ = getattr(self.space_, "schema_", None)
+        self.schema_ = self._reduction.schema or getattr(self.space_, "schema_", None)
         self.condition_schema_ = None if self._encoder is None else self._encoder.schema
 
     def _sampling_seed(self, random_state: RandomState) -> int:
@@ -139,7 +135,7 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
     @property
     def _schema_overrides(self) -> Any:
         """What the user knows of the columns that are learned."""
-        return self.schema
+        return self._reduction.overrides(self.schema)
 
     def parse_condition(self, texts: Mapping[str, str]) -> Any:
         """One row of conditions, or of some of them, from text, by the kinds of the columns of the training.
@@ -163,7 +159,11 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
 
     def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of one batch of events."""
-        return self._decode(batch.within(self.model_.draw(batch)), batch)
+        return self._completed(self._decode(batch.within(self.model_.draw(batch)), batch), batch)
+
+    def _completed(self, columns: tuple[Array, ...], batch: SampleRequest) -> tuple[Array, ...]:
+        """All columns, from those that are learned."""
+        return self._reduction.restore(columns, batch.n, seed=batch.seed, first_event=batch.first_event)
 
     def _drawn(self, request: SampleRequest, *, noted: bool = True) -> Iterator[tuple[Array, ...]]:
         """Columns of all batches; in the end the user is told of events whose scores had to be clipped."""
@@ -180,49 +180,13 @@ class TableGenerator(BaseEstimator):  # type: ignore[misc]
     def _restore(self, pieces: Iterable[tuple[Array, ...]]) -> Any:
         """Columns in pieces to a table like the one that was fitted."""
         nothing = np.empty((0, self.space_.n_dims_), np.float32)
-        parts = list(pieces) or [self.space_.decode(nothing)]
-        return self.space_.template_.restore(tuple(np.concatenate(values) for values in zip(*parts, strict=True)))
+        parts = list(pieces) or [self._reduction.restore(self.space_.decode(nothing), 0, seed=0)]
+        return self._template.restore(tuple(np.concatenate(values) for values in zip(*parts, strict=True)))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
-        check_is_fitted(self)
-        write_archive(path, self.to_archive())
-
-    def to_archive(self) -> Archive:
-        """Everything that makes the fitted model, as JSON, arrays and trees."""
-        record, arrays, blobs = self.model_.to_arrays()
-        encoders, encoder_arrays = pack({"space": self.space_, "condition": self._encoder})
-        names = getattr(self, "feature_names_in_", None)
-        record |= encoders | {
-            "parameters": to_json(self.get_params()),
-            "entropy": str(self._seed),
-            "features": [self.n_features_in_, None if names is None else list(names)],
-        }
-        return Archive(type(self).__name__, record, arrays | encoder_arrays, blobs)
-
-    @classmethod
-    def from_archive(cls, archive: Archive) -> Self:
-        """Inverse of :meth:`to_archive`, for this machine; what does not fit together raises an error."""
-        model = cls(**from_json(checked_parameters(archive.record)))
-        model._load(archive)
-        model._check_parameters()
-        draw_two(model.model_, model.space_, model._encoder, model._decode)
-        return model
-
-    def _load(self, archive: Archive) -> None:
-        """Take what was learned from a file."""
-        record, arrays = archive.record, archive.arrays
-        self.space_ = self._load_space(record["space"], nested(arrays, "space"))
-        condition = record["condition"]
-        self._encoder = condition and ConditionEncoder.from_arrays(condition, nested(arrays, "condition"))
-        self.n_features_in_, names = record["features"]
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
-        self._seed = int(record["entropy"])
-        self._set_schemas()
-
-    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
-        return TableTransformer.from_arrays(record, arrays)
+    @property
+    def _template(self) -> Any:
+        """What the tables that come back are like."""
+        return self._reduction.template or self.space_.template_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -271,33 +235,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         batch_size: int | None = None,
         return_condition: bool = False,
     ) -> Any:
-        """Draw events.
-
-        Event i depends on the random state and on i alone: not on batches, threads, or how many events are drawn.
-
-        Parameters
-        ----------
-        n_samples : int
-            Number of events, or of events for a single condition; MemoryError if the machine cannot hold them.
-        condition : table, array or mapping, optional
-            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
-            left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
-            conditions like those of its training.
-        random_state : None, int or NumPy generator
-            None takes the estimator's, so that the same call gives the same events; if that is None too, events are
-            new with each call.
-        first_event : int
-            Number of the first event: ``sample(10, first_event=90)`` are the last of ``sample(100)``.
-        batch_size : int, optional
-            Events at a time: bounds memory, changes nothing else.
-        return_condition : bool
-            Return ``(events, conditions)``, the latter in the container and dtypes of the training.
-
-        Returns
-        -------
-        table of shape (n, p)
-            In the container, with the column names, dtypes and order that were fitted.
-        """
+        """Draw events: see :meth:`buff.BUFF.sample`."""
         check_is_fitted(self)
         request, drawn = self._request(n_samples, condition, random_state, first_event, batch_size)
         events = self._restore(self._drawn(request))
@@ -311,7 +249,7 @@ class EventGenerator(ScoredEvents, TableGenerator):
         request, _ = self._request(n_samples, condition, random_state)
         batch = request.batch(0, request.n)
         for scores in self.model_.trajectory(request):
-            yield self.space_.template_.restore(self._decode(scores, batch))
+            yield self._template.restore(self._completed(self._decode(scores, batch), batch))
 
     def _read(
         self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike

@@ -1,55 +1,36 @@
 """BUFF: learn a table, draw new rows."""
 
-import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
-from tqdm import tqdm
 
-from buff.errors import check_whole
 from buff.flows import (
     Classes,
     CostEstimate,
     FlowMatchingData,
-    FlowModel,
-    FlowSettings,
     MixtureModel,
     PatternedData,
-    PatternedFlow,
+    SampleRequest,
     Source,
-    distill,
-    teaching_seed,
 )
 from buff.generators.any_given import AnyGiven
+from buff.generators.classes import ClassEstimator, find_classes
 from buff.generators.deployment import Deployable
-from buff.generators.parameters import smooth_of, train_rows
-from buff.generators.structured import (
-    ClassEstimator,
-    find_classes,
-    pinned_schema,
-    rows_as_scores,
-)
+from buff.generators.parameters import margins_of
 from buff.grids import TimeGrid
-from buff.protocols import ConditionLike, Numbers, RandomState, TableLike, WeightsLike
-from buff.randomness import seed_from
+from buff.protocols import Array, ConditionLike, Mask, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.tables import Columns
+from buff.tables.reduction import TableReduction
+from buff.tables.relations import Relations
 from buff.transforms import TableTransformer
+from buff.transforms.atoms import atoms_of
 
 __all__ = ["BUFF"]
-#: Parameters of a student unless told otherwise: its targets carry no noise that leaves would have to average.
-_STUDENT: dict[str, Any] = {
-    "solver": "euler",
-    "coupling": "independent",
-    "n_estimators": 100,
-    "max_depth": 9,
-    "learning_rate": 0.3,
-    "reg_lambda": 1.0,
-    "cache_dir": None,
-}
+
+#: Ways to draw which columns sit on a value of their own.
+ATOMS = ("together", "apart")
 
 
 class BUFF(Deployable, AnyGiven, ClassEstimator):
@@ -58,7 +39,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
     noise. At each node t the velocity ``E[x1 - x0 | t x1 + (1 - t) x0 = x]`` is a linear base in closed form plus
     one XGBoost regressor of what it leaves. Sampling solves ``dx/dt = velocity`` from 0 to 1 on exactly these nodes. In
-    the end continuous columns of tables of less than 5,000 rows get their own distribution back
+    the end columns of numbers, none of them frequent, get their own distribution back in tables of less than 5,000 rows
     (:class:`buff.flows.MarginalCalibration`), unless there is a condition.
 
     Parameters
@@ -141,7 +122,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Kinds and bounds of the columns; prints as a table.
     condition_schema_ : Schema or None
         Likewise of the condition.
-    nodes_ : Nodes
+    nodes_ : NodeRecords
         Time, rounds, variance explained and seconds of every node; prints as a table.
     plan_ : CostEstimate
         What the fit was expected to cost.
@@ -160,6 +141,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> X = rng.multivariate_normal([0, 1], [[1, 0.8], [0.8, 1]], size=500)
     >>> gen = BUFF(noise_budget=5_000, random_state=0).fit(X)
@@ -207,6 +189,83 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         parameters = dict(locals())
         super().__init__(**{name: parameters[name] for name in self._get_param_names()})
 
+    def fit(
+        self, X: TableLike, y: object = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
+    ) -> Self:
+        super().fit(X, y, condition=condition, sample_weight=sample_weight)
+        self._chain = None if self.given is None else self._fit_chain(X, condition, sample_weight)
+        return self
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        given: Any = None,
+        condition: ConditionLike | Columns = None,
+        random_state: RandomState = None,
+        first_event: int = 0,
+        batch_size: int | None = None,
+        return_condition: bool = False,
+    ) -> Any:
+        """Draw events.
+
+        Event i depends on the random state and on i alone: not on batches, threads, or how many events are drawn.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of events, or of events for a single condition.
+        given : table or mapping, optional
+            With the parameter ``given="any"``: rows of which some cells are known, one an event, or one for all of
+            them: ``{"pt": 500.0}``, or a table with any of the columns. Missing cells and absent columns are drawn
+            given the others, from the chain of conditional distributions of :class:`buff.TreeDensity`, learned for
+            any columns given; given cells come back bit by bit.
+        condition : table, array or mapping, optional
+            One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
+            left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
+            conditions like those of its training.
+        random_state : None, int or NumPy generator
+            None takes the estimator's, so that the same call gives the same events; if that is None too, events are
+            new with each call.
+        first_event : int
+            Number of the first event: ``sample(10, first_event=90)`` are the last of ``sample(100)``.
+        batch_size : int, optional
+            Events at a time: bounds memory, changes nothing else.
+        return_condition : bool
+            Return ``(events, conditions)``, the latter in the container and dtypes of the training.
+
+        Returns
+        -------
+        table of shape (n, p)
+            In the container, with the column names, dtypes and order that were fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Given columns that are unknown, categories that were not seen, values far outside of the training or of
+            another kind: with the column and the value.
+
+        Warns
+        -----
+        UserWarning
+            Rows for which no draw kept the relations of the columns.
+        """
+        how: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
+        how |= {"batch_size": batch_size, "return_condition": return_condition}
+        if given is None:
+            return super().sample(n_samples, **how)
+        return self._sample_given(given, n_samples, **how)
+
+    @property
+    def relations_(self) -> Relations:
+        """Exact relations between the columns, with the number of rows in which they were seen; prints as a table."""
+        check_is_fitted(self)
+        return self._reduction.relations
+
+    @relations_.setter
+    def relations_(self, relations: Relations) -> None:
+        self._reduction = self._reduction.with_relations(relations)
+
     def plan(
         self, X: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
     ) -> CostEstimate:
@@ -226,70 +285,19 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         parts = twin._class_subsets(classes, columns, features, weights)
         return CostEstimate.combined([twin._plan(data) for _, data in parts])
 
-    def distill(
-        self,
-        n_steps: int = 2,
-        *,
-        method: str = "velocity",
-        n_samples: int = 300_000,
-        random_state: RandomState = None,
-        **parameters: Any,
-    ) -> "BUFF":
-        """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.atoms not in ATOMS:
+            raise ValueError(f"atoms must be one of {', '.join(ATOMS)}, found {self.atoms!r}")
+        if self.given not in (None, "any"):
+            raise ValueError(f"given must be 'any' or None, found {self.given!r}")
 
-        See :func:`buff.flows.distill` for what it learns. The teacher's map is a function, so that targets carry no
-        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not
-        always time: their trees are larger than those of the teacher. ``coupling="transport"`` with few steps is the
-        other way to draw faster.
-
-        Parameters
-        ----------
-        n_steps : int
-            Field evaluations of the student.
-        method : {"velocity", "reflow"}
-        n_samples : int
-            Trajectories to learn from, for each class that has a flow of its own; conditional models draw conditions
-            like those of their training.
-        random_state : None, int or NumPy generator
-            Of the trajectories and of the student; None takes that of the teacher.
-        **parameters
-            In which the student differs from its default: ``n_estimators=100``, ``max_depth=9``,
-            ``learning_rate=0.3``, ``reg_lambda=1.0`` and what else the teacher has.
-
-        Returns
-        -------
-        BUFF
-            Fitted: same schema, conditions, ``sample`` and ``save``. With the teacher's seed its event i is that of the
-            teacher, as well as it has learned; it learns from other events.
-
-        Raises
-        ------
-        ValueError, TypeError
-            Unknown method or parameter, too few samples, a solver other than Euler's.
-
-        Examples
-        --------
-        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
-        >>> teacher = BUFF(noise_budget=5_000, random_state=0).fit(X)
-        >>> student = teacher.distill(1, n_samples=2_000, n_estimators=20)
-        >>> len(student.nodes_), student.sample(3).shape
-        (1, (3, 2))
-        """
-        check_is_fitted(self)
-        n = check_whole("n_samples", n_samples, 10)
-        student: BUFF = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
-        if random_state is not None:
-            student.set_params(random_state=random_state)
-        settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
-        how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
-        if isinstance(self.model_, MixtureModel):
-            flows = tuple(_distilled(model, settings, **how) for model in self.model_.models)
-            student._set_model(replace(self.model_, models=flows), _total_cost(flows))
-        else:
-            _, features, _ = self._conditions(n, None, teaching_seed(student._seed), 0)
-            model = _distilled(self.model_, settings, condition=features, **how)
-            student._set_model(model, model.cost)
-        return student
+    def _read(
+        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
+    ) -> tuple[Columns, Array | None, Any]:
+        columns, features, weights = super()._read(X, condition, sample_weight)
+        self._reduction = TableReduction.of(columns, self.schema, self.relations)
+        return self._reduction.reduce(columns), features, weights
 
     def _learn(
         self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
@@ -298,16 +306,11 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
             self._train(self._data(columns, features, sample_weight))
-            return
-        self._seed = seed_from(self.random_state)
-        seed = None if self.random_state is None else self._seed
-        settings, spaces, flows = replace(self.flow_settings, verbose=0), [], []
-        parts = self._class_subsets(classes, columns, features, sample_weight)
-        for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
-            spaces.append(space)
-            flows.append(train_rows(data, settings, calibrated=smooth_of(space, data), seed=seed))
-        self._class_spaces = tuple(spaces)
-        self._set_model(MixtureModel(classes, tuple(flows)), _total_cost(flows))
+        else:
+            self._learn_classes(classes, columns, features, sample_weight)
+
+    def _margins(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> dict[str, Mask]:
+        return margins_of(space, data, fine=self.atoms == "together")  # apart as in 0.1.0
 
     def _classes(
         self, condition: ConditionLike, features: Numbers | None, sample_weight: WeightsLike
@@ -326,25 +329,15 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     def _rows(
         self, space: TableTransformer, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
     ) -> FlowMatchingData | PatternedData:
-        how: dict[str, Any] = {"together": self.atoms == "together", "source": Source(coupling=self.get_coupling())}
-        return rows_as_scores(space, columns, features, sample_weight, **how)
+        x1, source = space.bounds(columns), Source(coupling=self.get_coupling())
+        if self.atoms == "together" and space.has_atoms:
+            atoms = [own.intervals for own in atoms_of(space)]
+            patterned = PatternedData.of(x1, atoms, features, sample_weight, source)
+            if patterned is not None:
+                return patterned
+        return FlowMatchingData.of(x1, features, sample_weight, source)
 
-    def _class_subsets(
-        self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike
-    ) -> Iterator[tuple[TableTransformer, FlowMatchingData | PatternedData]]:
-        """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
-        numbers, schema = classes.numbers(features), pinned_schema(self.space_.schema_)
-        for k in range(len(classes)):
-            rows = numbers == k
-            weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
-            part = columns.take(rows)
-            space = self._new_space(part, weights, schema)
-            yield space, self._rows(space, part, None, weights)
-
-
-def _distilled(model: FlowModel | PatternedFlow, settings: FlowSettings, **how: Any) -> FlowModel | PatternedFlow:
-    return model.distilled(settings, **how) if isinstance(model, PatternedFlow) else distill(model, settings, **how)
-
-
-def _total_cost(flows: Sequence[FlowModel | PatternedFlow]) -> CostEstimate:
-    return CostEstimate.combined([flow.cost for flow in flows if flow.cost is not None])
+    def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
+        if isinstance(self.model_, MixtureModel):
+            return self._decode_classes(scores, batch)
+        return super()._decode(scores, batch)

@@ -1,11 +1,15 @@
-"""What fitted generators offer beyond tables: single events, C++ and ONNX, what they run on."""
+"""What fitted generators offer beyond tables: single events, C++ and ONNX, students, what they run on."""
 
+import copy
 import os
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.utils.validation import check_is_fitted
 
-from buff.flows import MixtureModel, SampleRequest
+from buff.errors import check_whole
+from buff.flows import FlowModel, FlowSettings, MixtureModel, PatternedFlow, SampleRequest, distill, teaching_seed
+from buff.generators.classes import total_cost
 from buff.protocols import Array, RandomState
 
 if TYPE_CHECKING:
@@ -15,18 +19,33 @@ if TYPE_CHECKING:
 
 __all__ = ["Deployable", "DeployablePairs"]
 
+#: Parameters of a student unless told otherwise: its targets carry no noise that leaves would have to average.
+_STUDENT: dict[str, Any] = {
+    "solver": "euler",
+    "coupling": "independent",
+    "n_estimators": 100,
+    "max_depth": 9,
+    "learning_rate": 0.3,
+    "reg_lambda": 1.0,
+    "cache_dir": None,
+}
+
 
 class Deployable:
-    """Single events and exports of a generator."""
+    """Single events, exports and students of a generator."""
 
     if TYPE_CHECKING:
         model_: Any
         space_: Any
         _encoder: ConditionEncoder | None
         _class_spaces: tuple[TableTransformer, ...]
+        _seed: int
 
         def _sampling_seed(self, random_state: RandomState) -> int: ...
         def _condition_features(self, condition: Any) -> Array | None: ...
+        def _conditions(self, n: int, condition: Any, seed: int, first_event: int) -> tuple[Any, Any, int]: ...
+        def _set_model(self, model: Any, cost: Any = None) -> None: ...
+        def set_params(self, **parameters: Any) -> Self: ...
 
     @property
     def backend_(self) -> str:
@@ -96,6 +115,77 @@ class Deployable:
 
         check_is_fitted(self)
         export_model(self, directory, format)
+
+    def distill(
+        self,
+        n_steps: int = 2,
+        *,
+        method: str = "velocity",
+        n_samples: int = 300_000,
+        random_state: RandomState = None,
+        **parameters: Any,
+    ) -> Self:
+        """A student that draws like this model in ``n_steps`` field evaluations, trained on its trajectories.
+
+        See :func:`buff.flows.distill` for what it learns. The teacher's map is a function, so that targets carry no
+        noise: students take large trees and learn from as many trajectories as wished. They save evaluations, not
+        always time: their trees are larger than those of the teacher. ``coupling="transport"`` with few steps is the
+        other way to draw faster.
+
+        Parameters
+        ----------
+        n_steps : int
+            Field evaluations of the student.
+        method : {"velocity", "reflow"}
+        n_samples : int
+            Trajectories to learn from, for each class that has a flow of its own; conditional models draw conditions
+            like those of their training.
+        random_state : None, int or NumPy generator
+            Of the trajectories and of the student; None takes that of the teacher.
+        **parameters
+            In which the student differs from its default: ``n_estimators=100``, ``max_depth=9``,
+            ``learning_rate=0.3``, ``reg_lambda=1.0`` and what else the teacher has.
+
+        Returns
+        -------
+        BUFF
+            Fitted: same schema, conditions, ``sample`` and ``save``. With the teacher's seed its event i is that of the
+            teacher, as well as it has learned; it learns from other events.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Unknown method or parameter, too few samples, a solver other than Euler's.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from buff import BUFF
+        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
+        >>> teacher = BUFF(noise_budget=5_000, random_state=0).fit(X)
+        >>> student = teacher.distill(1, n_samples=2_000, n_estimators=20)
+        >>> len(student.nodes_), student.sample(3).shape
+        (1, (3, 2))
+        """
+        check_is_fitted(self)
+        n = check_whole("n_samples", n_samples, 10)
+        student: Any = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
+        if random_state is not None:
+            student.set_params(random_state=random_state)
+        settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
+        how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
+        if isinstance(self.model_, MixtureModel):
+            flows = tuple(_distilled(model, settings, **how) for model in self.model_.models)
+            student._set_model(replace(self.model_, models=flows), total_cost(flows))
+        else:
+            _, features, _ = self._conditions(n, None, teaching_seed(student._seed), 0)
+            model = _distilled(self.model_, settings, condition=features, **how)
+            student._set_model(model, model.cost)
+        return student  # type: ignore[no-any-return]
+
+
+def _distilled(model: FlowModel | PatternedFlow, settings: FlowSettings, **how: Any) -> FlowModel | PatternedFlow:
+    return model.distilled(settings, **how) if isinstance(model, PatternedFlow) else distill(model, settings, **how)
 
 
 class DeployablePairs:

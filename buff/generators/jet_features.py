@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from buff.generators.jet_table import Derived, derived_columns
+from buff.generators.jet_table import DerivedColumn, derived_columns
 from buff.physics import JetKinematics
 from buff.protocols import Array, ConditionLike, Mask, Numbers, TableLike, Values
 from buff.tables import Columns, read
@@ -33,7 +33,7 @@ class JetFeatures:
         The container; None without features.
     names : tuple of str
         Columns that come back, in order.
-    derived : tuple of Derived
+    derived : tuple of DerivedColumn
         Those that particles decide.
     conditions : tuple of str
         Those that jets are asked for.
@@ -47,7 +47,7 @@ class JetFeatures:
 
     template: Template | None = None
     names: tuple[str, ...] = ()
-    derived: tuple[Derived, ...] = ()
+    derived: tuple[DerivedColumn, ...] = ()
     conditions: tuple[str, ...] = ()
     pt: str | None = None
     labels: ConditionEncoder | None = None
@@ -225,7 +225,7 @@ class JetFeatures:
         return cls(
             None if template is None else Template.from_dict(template),
             tuple(record["names"]),
-            tuple(Derived(**entry) for entry in record["derived"]),
+            tuple(DerivedColumn(**entry) for entry in record["derived"]),
             tuple(record["conditions"]),
             record["pt"],
             None if labels is None else ConditionEncoder.from_arrays(labels, arrays),

@@ -10,7 +10,10 @@ from buff.physics import JetKinematics
 from buff.physics.kinematics import invariant_mass
 from buff.protocols import Array, Numbers, Values
 
-__all__ = ["KINEMATICS", "Derived", "MarginMap", "derived_columns", "from_kinematics", "mirrored", "to_kinematics"]
+__all__ = [
+    *("KINEMATICS", "DerivedColumn", "MarginMap", "derived_columns"),
+    *("from_kinematics", "mirrored", "to_kinematics"),
+]
 
 #: Columns that particles start from.
 KINEMATICS = (
@@ -50,7 +53,7 @@ def to_kinematics(columns: Mapping[str, Array], most: int, radius: float) -> Jet
 
 
 @dataclass(frozen=True)
-class Derived:
+class DerivedColumn:
     """A feature of jets that is a function of their particles.
 
     Attributes
@@ -77,7 +80,7 @@ _QUANTITIES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def derived_columns(columns: Mapping[str, Array], particles: Numbers, scale: Numbers) -> tuple[Derived, ...]:
+def derived_columns(columns: Mapping[str, Array], particles: Numbers, scale: Numbers) -> tuple[DerivedColumn, ...]:
     """Features that particles decide: multiplicity, sum of pT and mass, found by their values.
 
     Raises
@@ -94,7 +97,7 @@ def derived_columns(columns: Mapping[str, Array], particles: Numbers, scale: Num
             factors = (False,) if quantity == "n" else (False, True)
             match = next((s for s in factors if np.allclose(values, own * (scale if s else 1), 2e-4, 1e-9)), None)
             if match is not None:
-                found.append(Derived(name, quantity, match))
+                found.append(DerivedColumn(name, quantity, match))
                 break
         else:
             if name in ("multiplicity", "num_particles"):

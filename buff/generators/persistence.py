@@ -1,20 +1,25 @@
-"""What estimators write into files: encoders as records and arrays, parameters as JSON."""
+"""Generators as files: what was learned as records, arrays and trees, parameters as JSON."""
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+from buff.archive import Archive, nested, write_archive
 from buff.couplings import MinibatchTransport
 from buff.flows import MixtureModel, SampleRequest
 from buff.grids import TimeGrid
-from buff.protocols import Array
+from buff.protocols import Array, Scores
 from buff.records import checked_list, checked_record, require
+from buff.tables.reduction import TableReduction
 from buff.tables.relations.collection import relation_from_dict
+from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["checked_parameters", "draw_two", "from_json", "pack", "to_json"]
+__all__ = ["StoredGenerator", "from_json", "pack", "to_json"]
 
 #: Parameters that mean something on one machine, or in training, only.
 _LOCAL = ("cache_dir", "checkpoint", "compile", "max_memory", "n_jobs")
@@ -53,7 +58,7 @@ def from_json(kept: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def checked_parameters(record: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_parameters(record: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a model's record, which has all that any has.
 
     Raises
@@ -69,7 +74,7 @@ def checked_parameters(record: Mapping[str, Any]) -> dict[str, Any]:
     return dict(checked_record(record["parameters"], "the parameters", ()))
 
 
-def draw_two(
+def _draw_two(
     model: Any, space: Any, encoder: Any, decode: Callable[[Array, SampleRequest], tuple[Array, ...]]
 ) -> None:
     """Draw two events, so that parts of a file that do not fit each other show before a model is used."""
@@ -84,3 +89,66 @@ def draw_two(
         columns = decode(model.draw(batch), batch)
     names = space.template_.names
     require(len(columns) == len(names), f"{len(columns)} columns are drawn, of the table's {len(names)}")
+
+
+class StoredGenerator:
+    """A generator that one file holds."""
+
+    #: Whatever maps columns to scores and back.
+    space_: Any
+    model_: Any
+    _encoder: ConditionEncoder | None
+    _reduction: TableReduction
+    _seed: int
+    n_features_in_: int
+
+    if TYPE_CHECKING:
+
+        def get_params(self) -> dict[str, Any]: ...
+        def _check_parameters(self) -> None: ...
+        def _set_schemas(self) -> None: ...
+        def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]: ...
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
+        check_is_fitted(self)
+        write_archive(path, self.to_archive())
+
+    def to_archive(self) -> Archive:
+        """Everything that makes the fitted model, as JSON, arrays and trees."""
+        record, arrays, blobs = self.model_.to_arrays()
+        encoders, encoder_arrays = pack({"space": self.space_, "condition": self._encoder})
+        names = getattr(self, "feature_names_in_", None)
+        record |= encoders | {
+            "parameters": to_json(self.get_params()),
+            "entropy": str(self._seed),
+            "features": [self.n_features_in_, None if names is None else list(names)],
+        }
+        if not self._reduction.trivial:
+            record["reduction"] = self._reduction.to_dict()
+        return Archive(type(self).__name__, record, arrays | encoder_arrays, blobs)
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> Self:
+        """Inverse of :meth:`to_archive`, for this machine; what does not fit together raises an error."""
+        model = cls(**from_json(_checked_parameters(archive.record)))
+        model._load(archive)
+        model._check_parameters()
+        _draw_two(model.model_, model.space_, model._encoder, model._decode)
+        return model
+
+    def _load(self, archive: Archive) -> None:
+        """Take what was learned from a file."""
+        record, arrays = archive.record, archive.arrays
+        self._reduction = TableReduction.from_dict(record.get("reduction"))
+        self.space_ = self._load_space(record["space"], nested(arrays, "space"))
+        condition = record["condition"]
+        self._encoder = condition and ConditionEncoder.from_arrays(condition, nested(arrays, "condition"))
+        self.n_features_in_, names = record["features"]
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        self._seed = int(record["entropy"])
+        self._set_schemas()
+
+    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
+        return TableTransformer.from_arrays(record, arrays)

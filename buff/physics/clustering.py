@@ -20,14 +20,14 @@ import numpy as np
 
 from buff.protocols import Array, Integers, Numbers
 
-__all__ = ["History", "cluster"]
+__all__ = ["ClusterSequence", "cluster"]
 
 #: Jets at a time: their distances stay in the cache.
 _BATCH = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class ClusterSequence:
     """Binary trees of N jets of at most M particles: nodes 0, ..., M - 1 are particles, the others are joined later.
 
     Attributes
@@ -51,7 +51,7 @@ class History:
     root: Array
 
 
-def cluster(eta: Numbers, phi: Numbers, pt: Numbers, exponent: float = 1.0) -> History:
+def cluster(eta: Numbers, phi: Numbers, pt: Numbers, exponent: float = 1.0) -> ClusterSequence:
     """Cluster jets of particles (N, M); slots where ``pt`` is not positive are padding.
 
     Examples
@@ -64,10 +64,10 @@ def cluster(eta: Numbers, phi: Numbers, pt: Numbers, exponent: float = 1.0) -> H
     starts = range(0, max(len(pt), 1), _BATCH)
     parts = [_cluster(eta[i : i + _BATCH], phi[i : i + _BATCH], pt[i : i + _BATCH], exponent) for i in starts]
     names = vars(parts[0])
-    return History(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    return ClusterSequence(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
-def _cluster(eta: Numbers, phi: Numbers, pt: Numbers, exponent: float) -> History:
+def _cluster(eta: Numbers, phi: Numbers, pt: Numbers, exponent: float) -> ClusterSequence:
     tree, state = _particles(eta, phi, pt)
     N, M = pt.shape
     x, y, p, scale, slot = state["eta"], state["phi"], state["pt"], _scale(state["pt"], exponent), state["slot"]
@@ -92,7 +92,7 @@ def _cluster(eta: Numbers, phi: Numbers, pt: Numbers, exponent: float) -> Histor
     return tree
 
 
-def _particles(eta: Numbers, phi: Numbers, pt: Numbers) -> tuple[History, dict[str, Array]]:
+def _particles(eta: Numbers, phi: Numbers, pt: Numbers) -> tuple[ClusterSequence, dict[str, Array]]:
     """Trees without splittings, and the state of the pseudo-jets in their slots."""
     N, M = pt.shape
     real = pt > 0
@@ -104,7 +104,7 @@ def _particles(eta: Numbers, phi: Numbers, pt: Numbers) -> tuple[History, dict[s
     n = np.zeros((N, 2 * M - 1), np.intp)
     n[:, :M] = real
     hard, soft = (np.full((N, 2 * M - 1), -1, np.intp) for _ in range(2))
-    tree = History(**empty, n=n, hard=hard, soft=soft, root=np.zeros(N, np.intp))
+    tree = ClusterSequence(**empty, n=n, hard=hard, soft=soft, root=np.zeros(N, np.intp))
     return tree, state | {"slot": np.tile(np.arange(M), (N, 1))}
 
 
@@ -155,7 +155,7 @@ def _update(
     _refresh(rows[i], j, x, y, scale, nearest, distance)
 
 
-def _join(tree: History, slot: Integers, rows: Integers, a: Integers, b: Integers, new: int) -> None:
+def _join(tree: ClusterSequence, slot: Integers, rows: Integers, a: Integers, b: Integers, new: int) -> None:
     """Node ``new`` of the pseudo-jets in slots a and b."""
     one, two = slot[rows, a], slot[rows, b]
     swap = tree.pt[rows, one] < tree.pt[rows, two]

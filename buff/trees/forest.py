@@ -8,10 +8,10 @@ import numpy as np
 
 from buff import kernels
 from buff.protocols import Array
-from buff.trees import ubjson
 from buff.trees.checked import check_trees
-from buff.trees.flatten import DEEPEST, MOST_CUTS, MOST_FEATURES, NO_SPLIT, NodeTable, UnfitForest, model_of
 from buff.trees.regressor import Booster
+from buff.trees.ubjson import DEEPEST, MOST_CUTS, MOST_FEATURES, NO_SPLIT, NodeTable, UnfitForest, decode, encode
+from buff.trees.written import model_of
 
 __all__ = ["FlatForest", "UnfitForest", "flattened"]
 
@@ -94,7 +94,7 @@ class FlatForest:
             More than 255 cuts of a feature, more than 255 features, trees deeper than 8 levels, splits by categories,
             or predictions that differ. XGBoost has to predict such models.
         """
-        forest = cls._from_document(ubjson.decode(booster.to_bytes()))
+        forest = cls._from_document(decode(booster.to_bytes()))
         x = np.random.default_rng(0).standard_normal((_CHECKED, forest.n_features)).astype(np.float32)
         if kernels.native() and not np.array_equal(forest(x), booster(x)):
             raise UnfitForest("the kernels predict other values than XGBoost")
@@ -113,7 +113,7 @@ class FlatForest:
         ValueError
             The bytes are no such model.
         """
-        return cls._from_document(check_trees(raw) if checked else ubjson.decode(raw))
+        return cls._from_document(check_trees(raw) if checked else decode(raw))
 
     @classmethod
     def _from_document(cls, document: dict[str, Any]) -> "FlatForest":
@@ -187,7 +187,7 @@ class FlatForest:
 
     def to_bytes(self) -> bytes:
         """The trees as UBJSON, for XGBoost; inverse of :meth:`from_bytes`."""
-        return ubjson.encode(model_of(self))
+        return encode(model_of(self))
 
     def packed(self) -> bytes:
         """The forest as the kernels read it."""

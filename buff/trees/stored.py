@@ -7,9 +7,9 @@ import numpy as np
 from buff.errors import ArchiveError
 from buff.protocols import Array
 from buff.records import read_array, require
-from buff.trees.flatten import UnfitForest
 from buff.trees.forest import FlatForest
 from buff.trees.regressor import Booster
+from buff.trees.ubjson import UnfitForest
 
 __all__ = ["restored_trees", "stored_trees"]
 

@@ -1,19 +1,27 @@
-"""The part of UBJSON that XGBoost writes and reads; reading is bounded by the bytes that are there.
+"""XGBoost's documents: the part of UBJSON that it writes and reads, and the trees in them.
+
+Reading is bounded by the bytes that are there.
 
 Source: Universal Binary JSON, draft 12, https://ubjson.org. Numbers are big-endian; an array may name one type for all
 of its items. Counts of objects, no-ops and numbers of arbitrary precision, which XGBoost does not write, are refused.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from buff.errors import ArchiveError
+from buff.protocols import Array
 
-__all__ = ["decode", "encode"]
+__all__ = ["DEEPEST", "MOST_CUTS", "MOST_FEATURES", "NO_SPLIT", "NodeTable", "UnfitForest", "decode", "encode"]
 
+#: Splits of a feature that a byte tells apart, features that a byte names, levels whose leaves a byte names.
+MOST_CUTS, MOST_FEATURES, DEEPEST = 255, 255, 8
+#: Code of a node that does not split: no value lies beyond it.
+NO_SPLIT = 255
 #: Levels of arrays and objects inside one another; models of XGBoost have seven.
 _DEPTH = 16
 _NUMBERS = {
@@ -139,3 +147,109 @@ class _Reader:
         while (kind := self.take(1)) != b"]":
             items.append(self.value(kind, depth + 1))
         return items
+
+
+class UnfitForest(ValueError):
+    """Trees that bytes cannot hold; XGBoost predicts them."""
+
+
+@dataclass(frozen=True)
+class NodeTable:
+    """The nodes of all trees, one after another.
+
+    Attributes
+    ----------
+    roots : array of shape (T,)
+    left, right : arrays of shape (n,)
+        Children; -1 and anything at leaves.
+    feature : array of shape (n,)
+    threshold : float32 array of shape (n,)
+    value : float32 array of shape (n, w)
+        Of leaves; anything at other nodes.
+    """
+
+    roots: Array
+    left: Array
+    right: Array
+    feature: Array
+    threshold: Array
+    value: Array
+
+    @classmethod
+    def of(cls, trees: Sequence[Mapping[str, Any]], d: int) -> "NodeTable":
+        """The nodes of trees as XGBoost writes them, for ``d`` outputs.
+
+        Raises
+        ------
+        UnfitForest
+            Trees split by categories.
+        """
+        if not trees:
+            nothing = np.empty(0, np.int64)
+            return cls(nothing, nothing, nothing, nothing, np.empty(0, np.float32), np.empty((0, 1), np.float32))
+
+        def joined(name: str) -> Array:
+            return np.concatenate([np.asarray(tree[name]) for tree in trees])
+
+        if joined("split_type").any():
+            raise UnfitForest("trees split by categories")
+        sizes = np.array([len(tree["left_children"]) for tree in trees])
+        roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        offset = np.repeat(roots, sizes)
+        left, right = joined("left_children").astype(np.int64), joined("right_children").astype(np.int64)
+        threshold = joined("split_conditions").astype(np.float32)
+        value = threshold[:, None]
+        if "leaf_weights" in trees[0]:  # right children of leaves are rows of their values
+            value = np.zeros((len(left), d), np.float32)
+            rows = np.cumsum([0] + [len(tree["leaf_weights"]) // d for tree in trees[:-1]])
+            leaf = left < 0
+            weights = joined("leaf_weights").astype(np.float32).reshape(-1, d)
+            value[leaf] = weights[(right + np.repeat(rows, sizes))[leaf]]
+        inner = left >= 0
+        feature = joined("split_indices").astype(np.int64)
+        return cls(
+            roots, np.where(inner, left + offset, -1), np.where(inner, right + offset, -1), feature, threshold, value
+        )
+
+    def cuts(self, n_features: int) -> list[Array]:
+        """Distinct thresholds of each feature, rising.
+
+        Raises
+        ------
+        UnfitForest
+            More features, or cuts of one, than a byte holds.
+        """
+        if n_features > MOST_FEATURES:
+            raise UnfitForest(f"{n_features} features, more than {MOST_FEATURES}")
+        inner = self.left >= 0
+        feature, threshold = self.feature[inner], self.threshold[inner]
+        found = [np.unique(threshold[feature == f]) for f in range(n_features)]
+        most = max((len(own) for own in found), default=0)
+        if most > MOST_CUTS:
+            raise UnfitForest(f"{most} cuts of a feature, more than {MOST_CUTS}: lower max_bin")
+        return found
+
+    def flatten(self, cuts: Sequence[Array]) -> tuple[Array, Array, Array]:
+        """``feature`` and ``code`` (T, 2^depth - 1) and ``leaf`` (T, 2^depth, w) in heap order.
+
+        Raises
+        ------
+        UnfitForest
+            Trees of more than 8 levels.
+        """
+        inner = self.left >= 0
+        code = np.full(len(self.left), NO_SPLIT, np.uint8)
+        for f, own in enumerate(cuts):
+            mine = inner & (self.feature == f)
+            code[mine] = np.searchsorted(own, self.threshold[mine])
+        feature = np.where(inner, self.feature, 0).astype(np.uint8)
+        here = np.arange(len(self.left))  # a leaf stays where it is
+        left, right = np.where(inner, self.left, here), np.where(inner, self.right, here)
+        level, levels = self.roots[:, None], list[Array]()
+        while not levels or inner[level].any():
+            if len(levels) == DEEPEST:
+                raise UnfitForest(f"trees of more than {DEEPEST} levels: lower max_depth")
+            levels.append(level)
+            level = np.stack([left[level], right[level]], axis=2).reshape(len(level), -1)
+        nodes = np.concatenate(levels, axis=1)
+        return feature[nodes], code[nodes], self.value[level]

@@ -80,8 +80,10 @@ def test_parts_of_a_record_are_measured_anew(tmp_path):
                 yield Measurement(name, seed, {"x": float(seed)})
 
     case = Case("made", "numbers", (Quantity("x", "x"),), measure)
-    base = [Measurement(name, 0, {"x": -1.0}) for name in ("buff", "copula")]
-    record = run(case, Bench(tmp_path, (0, 1), only=("buff",)), tmp_path / "out.json", base)
+    old = tuple(Measurement(name, 0, {"x": -1.0}) for name in ("buff", "copula"))
+    base = Record("made", "yesterday", {"base": ["before"]}, Machine.here(), (), measurements=old)
+    record = run(case, Bench(tmp_path, (0, 1), only=("buff",)), tmp_path / "out.json", [base])
     found = {(m.method, m.seed): m.values["x"] for m in record.measurements}
     assert found == {("buff", 0): 0.0, ("buff", 1): 1.0, ("copula", 0): -1.0}
+    assert record.settings["base"] == ["before", "yesterday"]
     assert len(run(case, Bench(tmp_path, (0,)), tmp_path / "all.json").measurements) == 2

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from buff.flows import FlowMatchingData, LinearVelocity, NodeModel, NodeRecord, Nodes, RankIntervals, fit_node
+from buff.flows import FlowMatchingData, LinearVelocity, NodeModel, NodeRecord, NodeRecords, RankIntervals, fit_node
 from buff.randomness import training_seed
 from buff.trees import TreeSettings
 
@@ -115,8 +115,8 @@ def test_linear_part_is_exact_in_any_batch(d):
 
 
 def test_records_survive_json():
-    nodes = Nodes([NodeRecord(0.0, 0, np.nan, 0.0), NodeRecord(0.5, 12, 0.25, 1.5)])
-    back = Nodes.from_list(json.loads(json.dumps(nodes.to_list(), allow_nan=False)))
+    nodes = NodeRecords([NodeRecord(0.0, 0, np.nan, 0.0), NodeRecord(0.5, 12, 0.25, 1.5)])
+    back = NodeRecords.from_list(json.loads(json.dumps(nodes.to_list(), allow_nan=False)))
     assert str(back) == str(nodes)
     assert back[1] == nodes[1]
     assert np.isnan(back[0].explained)

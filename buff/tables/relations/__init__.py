@@ -5,7 +5,7 @@ from buff.tables.relations.base import BrokenRelationError, Relation
 from buff.tables.relations.collection import Relations
 from buff.tables.relations.coordinates import Coordinates
 from buff.tables.relations.discovery import find_relations
-from buff.tables.relations.functions import Derived, Determines, Scaled
+from buff.tables.relations.functions import Derived, Determines, Rescaled
 from buff.tables.relations.numbers import Order, Sum
 from buff.tables.relations.unique import Unique
 
@@ -18,7 +18,7 @@ __all__ = [
     "Order",
     "Relation",
     "Relations",
-    "Scaled",
+    "Rescaled",
     "Sum",
     "Unique",
     "find_relations",

@@ -11,14 +11,14 @@ from buff.tables.columns import Columns
 from buff.tables.relations.angle import Angle
 from buff.tables.relations.base import Relation, Table
 from buff.tables.relations.coordinates import Coordinates
-from buff.tables.relations.functions import Derived, Determines, Scaled
+from buff.tables.relations.functions import Derived, Determines, Rescaled
 from buff.tables.relations.numbers import Order, Sum
 from buff.tables.relations.unique import Unique
 
 __all__ = ["Relations", "relation_from_dict"]
 
 _KINDS: dict[str, type[Relation]] = {
-    kind.kind: kind for kind in (Angle, Coordinates, Order, Sum, Determines, Scaled, Derived, Unique)
+    kind.kind: kind for kind in (Angle, Coordinates, Order, Sum, Determines, Rescaled, Derived, Unique)
 }
 
 

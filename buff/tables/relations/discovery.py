@@ -9,7 +9,7 @@ from buff.protocols import Array, Values
 from buff.tables.columns import Columns
 from buff.tables.relations.base import Absence, Relation, Table
 from buff.tables.relations.collection import Relations
-from buff.tables.relations.functions import Determines, Scaled, joint_codes
+from buff.tables.relations.functions import Determines, Rescaled, joint_codes
 from buff.tables.relations.numbers import Order, Sum, decimals_of
 
 __all__ = ["find_relations"]
@@ -151,7 +151,7 @@ def _scaled(table: Table, names: Sequence[str]) -> Iterator[Relation]:
                 yield relation
 
 
-def _guess_scaled(table: Table, name: str, source: str) -> Scaled | None:
+def _guess_scaled(table: Table, name: str, source: str) -> Rescaled | None:
     x, y = (table[key][:_GUESS_ROWS].astype(np.float64) for key in (source, name))
     there = ~(np.isnan(x) | np.isnan(y))
     if there.sum() < _FEWEST_ROWS // 2 or len(np.unique(x[there])) < len(np.unique(y[there])):
@@ -161,7 +161,7 @@ def _guess_scaled(table: Table, name: str, source: str) -> Scaled | None:
     steps = np.diff(y[order])
     if (steps > 0).any() and (steps < 0).any():
         return None  # no monotone function
-    for form, function in Scaled.FORMS.items():
+    for form, function in Rescaled.FORMS.items():
         with np.errstate(all="ignore"):
             f = function(x)
         if not np.isfinite(f).all() or f.min() == f.max():
@@ -172,7 +172,7 @@ def _guess_scaled(table: Table, name: str, source: str) -> Scaled | None:
             continue
         scale = _tidy(scale)
         offset = _tidy(float(np.median(y - scale * f)), scale=float(np.abs(y).max()))
-        return Scaled(name, source, form, scale, offset)
+        return Rescaled(name, source, form, scale, offset)
     return None
 
 

@@ -11,7 +11,7 @@ from buff.tables.categories import factorize
 from buff.tables.relations.base import Relation, Table, listed, rounded, unlisted
 from buff.tables.relations.numbers import decimals_of
 
-__all__ = ["Derived", "Determines", "Scaled", "joint_codes"]
+__all__ = ["Derived", "Determines", "Rescaled", "joint_codes"]
 
 #: Units in the last place by which a computed double may differ.
 _ULPS = 16
@@ -80,7 +80,7 @@ class Determines(Relation):
 
 
 @dataclass(frozen=True)
-class Scaled(Relation):
+class Rescaled(Relation):
     r"""``column = scale * form(source) + offset``, with form the identity, log, exp, sqrt or square.
 
     Parameters
@@ -92,7 +92,7 @@ class Scaled(Relation):
     Examples
     --------
     >>> table = {"gev": np.array([1.5, 2.0]), "mev": np.array([1500.0, 2000.0])}
-    >>> Scaled("mev", "gev", scale=1000).learn(table).decode({"gev": np.array([3.0])}, None, 1)
+    >>> Rescaled("mev", "gev", scale=1000).learn(table).decode({"gev": np.array([3.0])}, None, 1)
     array([3000.])
     """
 
