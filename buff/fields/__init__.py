@@ -4,8 +4,8 @@ A field knows its ``path`` (so that a solver can read data, noise or score from 
 ``times``: the nodes where it exists, or None for every time.
 """
 
-from buff.fields.gaussian import GaussianFlow
-from buff.fields.sources import AbstractField, IndexField, NodeField, TimeField
+from buff.fields.sources import AbstractField, GaussianFlow, NodeField, TimeField
+from buff.fields.steps import IndexField
 from buff.fields.views import Clipped, Counted, Framed, Guided, Retimed, Reversed, Scaled
 
 __all__ = [

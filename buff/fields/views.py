@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from buff.fields.gaussian import GaussianFlow
-from buff.fields.sources import AbstractField
+from buff.fields.sources import AbstractField, GaussianFlow
 from buff.grids import nearest
 from buff.paths import Path
 from buff.protocols import Array

@@ -1,18 +1,18 @@
 """Flows of boosted trees between arrays: fit on scores, draw scores."""
 
 from buff.flows.cache import NodeCache
-from buff.flows.calibration import MarginalCalibration
-from buff.flows.cost import CostEstimate, make_plan
+from buff.flows.cost import CostEstimate, NodeRecord, NodeRecords
 from buff.flows.data import FixedScores, FlowMatchingData, RankIntervals, Source
 from buff.flows.distill import TeacherTrajectories, distill, teaching_seed
 from buff.flows.fit import FlowSettings, calibrate, estimate_cost, fit_flow, train_flow, train_nodes
 from buff.flows.linear import ConditionalStandardizer, GaussianPart, LinearVelocity, ReproducibleLinear
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeModel, NodeRecord, NodeRecords, RegressionSource, fit_node, limit_memorisation
+from buff.flows.nodes import NodeModel, RegressionSource, fit_node, limit_memorisation
 from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest, ScoreModel
+from buff.flows.smooth import MarginalCalibration
 
 __all__ = [
     "AtomPatterns",
@@ -46,7 +46,6 @@ __all__ = [
     "fit_flow",
     "fit_node",
     "limit_memorisation",
-    "make_plan",
     "teaching_seed",
     "train_flow",
     "train_nodes",

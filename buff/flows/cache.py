@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from buff.files import whole_file
+from buff.flows.cost import NodeRecord, NodeRecords
 from buff.flows.data import FlowMatchingData
-from buff.flows.nodes import NodeRecord, NodeRecords
 from buff.flows.smooth import SmoothedTrees, load_trees
 from buff.trees import Booster, TreeSettings
 

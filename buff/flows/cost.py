@@ -1,27 +1,17 @@
-"""What a fit will cost, before it starts."""
+"""What a fit will cost, before it starts, and what its nodes have cost."""
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
-from buff.flows.data import FlowMatchingData
-from buff.flows.linear import GaussianPart, LinearVelocity
-from buff.flows.nodes import RegressionSource, fit_node
-from buff.randomness import training_seed
-from buff.trees import TreeSettings
+from buff.records import checked_number, checked_record, require
 
-__all__ = ["CostEstimate", "make_plan"]
+__all__ = ["PROCESS", "CostEstimate", "NodeRecord", "NodeRecords"]
 
 #: Bytes of a process with NumPy, SciPy, scikit-learn and XGBoost loaded, measured on Linux.
-_PROCESS = 300 * 2**20
-#: Bytes of gradients, Hessians and predictions for a row and an output while trees grow.
-_GRADIENTS = {"scalar": 12, "vector": 19, "sketch": 39}
-#: Draws a row beyond which more noise has shown no gain.
-_MOST_DRAWS = 100
-#: Size of the trial that tells how fast this machine is.
-_TRIAL_ROWS, _TRIAL_ROUNDS, _TRIAL_DIMS = 20_000, 3, 32
+PROCESS = 300 * 2**20
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,7 @@ class CostEstimate:
         MemoryError
             If that is more than ``max_memory``; ``advice`` says what to change.
         """
-        needed = _PROCESS + nbytes
+        needed = PROCESS + nbytes
         if max_memory is not None and needed > max_memory:
             raise MemoryError(
                 f"the fit needs {needed / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: {advice}"
@@ -114,92 +104,67 @@ class CostEstimate:
         return f", {self.n_models} classes apart" if self.n_models > 1 else ""
 
 
-def make_plan(
-    data: RegressionSource,
-    times: tuple[float, ...],
-    settings: TreeSettings,
-    *,
-    noise_budget: int,
-    n_workers: int,
-    max_memory: int | None,
-    trial: bool = False,
-) -> CostEstimate:
-    """Choose noise draws and workers within the memory.
+@dataclass(frozen=True)
+class NodeRecord:
+    """What is known of a node's training.
 
-    Raises
-    ------
-    MemoryError
-        If even one worker needs more than ``max_memory``.
+    Attributes
+    ----------
+    t : float
+        Time of the node.
+    rounds : int
+        Boosting rounds in use; 0 where the velocity is known exactly.
+    explained : float
+        Share of the variance left by the linear base that the trees explain, for the rows of the training with noise
+        that they have not seen; NaN without trees. Most of that variance is noise, so that good fields have small
+        values; below 0 trees follow noise, as they do with few rows: more ``noise_budget`` or fewer rounds help.
+    seconds : float
+        CPU time of the training.
+    label : str
+        Class of rows that it was trained on; empty for all.
     """
-    n, d, c = len(data), data.n_dims, data.n_conditions
-    times = tuple(t for t in times if settings.n_estimators and not data.has_closed_form(t) and d)
-    n_draws = int(np.clip(round(noise_budget / n), 1, _MOST_DRAWS if data.random else 1))
-    worker = _PROCESS + _node_bytes(n * n_draws, d, c, settings)
-    shared = _PROCESS + 2 * n * (2 * d + c + 1) * 4
 
-    def total(k: int) -> int:
-        return shared + (k * worker if k > 1 else worker - _PROCESS)  # a single worker is the process itself
-
-    n_workers = max(1, min(n_workers, len(times)))
-    while max_memory is not None and n_workers > 1 and total(n_workers) > max_memory:
-        n_workers -= 1
-    if max_memory is not None and total(n_workers) > max_memory:
-        raise MemoryError(
-            f"the fit needs {total(n_workers) / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: "
-            f"lower noise_budget (now {noise_budget:,} rows a node), fit fewer rows, or raise max_memory"
-        )
-    plan = CostEstimate(n, d, c, n_draws, times, n_workers, total(n_workers), _disk_bytes(len(times), d, settings))
-    return replace(plan, cpu_seconds=_trial_seconds(data, plan, settings)) if trial and times else plan
+    t: float
+    rounds: int
+    explained: float
+    seconds: float
+    label: str = ""
 
 
-def _node_bytes(rows: int, d: int, c: int, settings: TreeSettings) -> int:
-    """Peak of a node: float32 features and targets while the quantised matrix is made, or gradients while training.
+class NodeRecords(tuple[NodeRecord, ...]):
+    """The records of all nodes; prints as a table."""
 
-    Trees with shared leaves hold gradients more often, and histograms of all outputs that their splits see (sum of
-    gradients and of Hessians, in double precision, for every value told apart of every feature in every leaf).
-    """
-    layout = settings.layout_for(d)
-    f = (2 * d if settings.sees_both(d, c) else d) + c
-    quantised, labels = rows * f, rows * d * 4
-    building = rows * 4 * f + 2 * rows * 4 * d + quantised
-    growing = rows * 4 * (d + f) + quantised + labels + rows * d * _GRADIENTS[layout]
-    seen = {"scalar": 1, "vector": d, "sketch": min(d, settings.n_sketch)}[layout]
-    histograms = f * settings.max_bin * seen * 16 << settings.max_depth
-    return max(building, growing + histograms)
+    __slots__ = ()
 
+    def __repr__(self) -> str:
+        lines = [f"{'t':>8} {'rounds':>7} {'explained':>10} {'seconds':>8}"]
+        lines += [f"{r.t:8.4f} {r.rounds:7d} {r.explained:10.4f} {r.seconds:8.2f}  {r.label}".rstrip() for r in self]
+        return "\n".join(lines)
 
-def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
-    shared = settings.layout_for(d) != "scalar"
-    per_split = 24 + (4 * d if shared else 0)
-    trees = settings.n_estimators * (1 if shared else d)
-    return n_nodes * trees * (2 << settings.max_depth) * per_split
+    def to_list(self) -> list[dict[str, Any]]:
+        """JSON-serialisable form; NaN becomes None."""
+        return [asdict(r) | {"explained": None if np.isnan(r.explained) else r.explained} for r in self]
 
+    @classmethod
+    def from_list(cls, records: Iterable[dict[str, Any]]) -> "NodeRecords":
+        """Inverse of :meth:`to_list`.
 
-def _trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSettings) -> float:
-    few = data.subset(max(2, _TRIAL_ROWS // plan.n_draws), np.random.default_rng(0))
-    if isinstance(few, FlowMatchingData):
-        few = narrowed(few, _TRIAL_DIMS)
-    base = few.base(np.random.default_rng(0))
-    both = settings.sees_both(data.n_dims, data.n_conditions)
-    if both and isinstance(base, LinearVelocity) and few.has_closed_form(1.0):
-        base = GaussianPart.of_moments(base)
-    layout = settings.layout_for(data.n_dims)
-    short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu", layout=layout)
-    start = time.process_time()
-    fit_node(few, base, plan.times[len(plan.times) // 2], short, plan.n_draws, training_seed(0))
-    spent = time.process_time() - start
-    wider = _tree_cost(data, layout, both) / _tree_cost(few, layout, both)
-    return spent * settings.n_estimators / _TRIAL_ROUNDS * len(data) / len(few) * len(plan.times) * wider
-
-
-def narrowed(data: FlowMatchingData, n_dims: int) -> FlowMatchingData:
-    """The first ``n_dims`` scores alone, where they start from noise: enough to tell what all of them cost."""
-    if n_dims >= data.n_dims or not data.source.independent:
-        return data
-    return replace(data, scores=data.scores.each(lambda part: part[:, :n_dims]), standardizer=None)
-
-
-def _tree_cost(data: RegressionSource, layout: str, both: bool) -> int:
-    """Features that a round of boosting looks at, times outputs that are looked at one by one."""
-    features = (1 + both) * data.n_dims + data.n_conditions
-    return features if layout == "sketch" else features * data.n_dims
+        Raises
+        ------
+        ArchiveError
+            Records that lack numbers, or hold others than such as training gives.
+        """
+        keys = [f.name for f in fields(NodeRecord)]
+        records = list(records)
+        for record in records:
+            checked_record(record, "the record of a node", keys)
+            checked_number(record["t"], "t of a node", 0, 1)
+            checked_number(record["seconds"], "seconds of a node", 0)
+            require(type(record["rounds"]) is int and record["rounds"] >= 0, "the rounds of a node are no number")
+            require(isinstance(record["label"], str), "the label of a node is no text")
+            if record["explained"] is not None:
+                checked_number(record["explained"], "explained of a node")
+        rows: list[dict[str, Any]] = [
+            {key: np.nan if record[key] is None else record[key] for key in keys} for record in records
+        ]
+        return cls(NodeRecord(**row) for row in rows)

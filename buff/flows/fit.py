@@ -1,32 +1,24 @@
 """Scores in, fitted flow out."""
 
 import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
-from joblib.parallel import LokyBackend, get_active_backend
-from threadpoolctl import threadpool_limits
+from joblib import effective_n_jobs
 from tqdm import tqdm
 
 from buff.errors import check_jobs, check_whole
 from buff.flows.cache import NodeCache, fingerprint
-from buff.flows.calibration import MarginalCalibration
-from buff.flows.cost import CostEstimate, make_plan
+from buff.flows.cost import PROCESS, CostEstimate, NodeRecord, NodeRecords
 from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.linear import GaussianPart
 from buff.flows.model import FlowModel
-from buff.flows.nodes import Base, NodeModel, NodeRecord, NodeRecords, RegressionSource, fit_node, limit_memorisation
+from buff.flows.nodes import Base, NodeModel, RegressionSource, limit_memorisation, run_nodes
 from buff.flows.request import SampleRequest
-from buff.flows.smooth import SmoothedTrees
+from buff.flows.smooth import MarginalCalibration, SmoothedTrees
+from buff.flows.trial import trial_seconds
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
 from buff.randomness import seed_from, training_seed
@@ -35,8 +27,10 @@ from buff.trees import Booster, TreeSettings
 
 __all__ = ["FlowSettings", "calibrate", "estimate_cost", "fit_flow", "train_flow", "train_nodes"]
 
-Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
-
+#: Bytes of gradients, Hessians and predictions for a row and an output while trees grow.
+_GRADIENTS = {"scalar": 12, "vector": 19, "sketch": 39}
+#: Draws a row beyond which more noise has shown no gain.
+_MOST_DRAWS = 100
 #: Events from which a calibration is read, and rows from which on a flow needs none: within 2 percent of the width it
 #: is right, and bending it costs as much as it gains.
 _CALIBRATION_DRAWS, _ENOUGH_ROWS = 15_000, 5_000
@@ -238,30 +232,11 @@ def train_nodes(
         if i not in fitted
     ]
     with tqdm(total=len(times), initial=len(fitted), desc="nodes", unit="node", disable=not settings.verbose) as bar:
-        for i, booster, record in _run(jobs, cost.n_workers, trees.device):
+        for i, booster, record in run_nodes(jobs, cost.n_workers, trees.device):
             fitted[i] = booster, record
             bar.update()
     nodes = (NodeModel.of(base, times[i], fitted[i][0], trees.device) for i in range(len(times)))
     return tuple(nodes), NodeRecords(fitted[i][1] for i in range(len(times)))
-
-
-def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool = False) -> CostEstimate:
-    """Noise draws, workers, memory, disk and, after a trial of a second or two, time of a fit.
-
-    Raises
-    ------
-    MemoryError
-        The fit would need more than ``settings.max_memory``.
-    """
-    return make_plan(
-        data,
-        settings.times,
-        settings.trees,
-        noise_budget=settings.noise_budget,
-        n_workers=effective_n_jobs(settings.n_jobs),
-        max_memory=settings.max_memory,
-        trial=trial,
-    )
 
 
 def calibrate(model: FlowModel, smooth: Array, n_jobs: int | None = None) -> FlowModel:
@@ -283,40 +258,54 @@ def _cache(
     return NodeCache(Path(settings.cache_dir) / key), int(key, 16) if seed is None else seed
 
 
-def _run(jobs: list[Any], n_workers: int, device: str) -> Iterator[Fitted]:
-    if device == "cuda" or n_workers == 1 or len(jobs) < 2:  # one context serves all nodes of a GPU
-        return (_fit_one(*job) for job in jobs)
-    # from their start on: a worker that is still importing when its parent is killed would wait for minutes
-    own = isinstance(get_active_backend()[0], LokyBackend)
-    watched = {"initializer": _end_with, "initargs": (os.getpid(),)} if own else {}
-    results = Parallel(n_workers, return_as="generator_unordered", **watched)(
-        delayed(_fit_apart)(os.getpid(), *job) for job in jobs
-    )
-    return results  # type: ignore[no-any-return]
+def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool = False) -> CostEstimate:
+    """Noise draws and workers within the memory, disk and, after a trial of a second or two, time of a fit.
+
+    Raises
+    ------
+    MemoryError
+        Even one worker would need more than ``settings.max_memory``.
+    """
+    trees, max_memory = settings.trees, settings.max_memory
+    n, d, c = len(data), data.n_dims, data.n_conditions
+    times = tuple(t for t in settings.times if trees.n_estimators and not data.has_closed_form(t) and d)
+    n_draws = int(np.clip(round(settings.noise_budget / n), 1, _MOST_DRAWS if data.random else 1))
+    worker = PROCESS + _node_bytes(n * n_draws, d, c, trees)
+    shared = PROCESS + 2 * n * (2 * d + c + 1) * 4
+
+    def total(k: int) -> int:
+        return shared + (k * worker if k > 1 else worker - PROCESS)  # a single worker is the process itself
+
+    n_workers = max(1, min(effective_n_jobs(settings.n_jobs), len(times)))
+    while max_memory is not None and n_workers > 1 and total(n_workers) > max_memory:
+        n_workers -= 1
+    if max_memory is not None and total(n_workers) > max_memory:
+        raise MemoryError(
+            f"the fit needs {total(n_workers) / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: "
+            f"lower noise_budget (now {settings.noise_budget:,} rows a node), fit fewer rows, or raise max_memory"
+        )
+    plan = CostEstimate(n, d, c, n_draws, times, n_workers, total(n_workers), _disk_bytes(len(times), d, trees))
+    return replace(plan, cpu_seconds=trial_seconds(data, plan, trees)) if trial and times else plan
 
 
-def _fit_one(i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
-    trees, record = fit_node(*task)
-    if cache and trees:
-        cache.store(i, trees, record)
-    return i, trees, record
+def _node_bytes(rows: int, d: int, c: int, settings: TreeSettings) -> int:
+    """Peak of a node: float32 features and targets while the quantised matrix is made, or gradients while training.
+
+    Trees with shared leaves hold gradients more often, and histograms of all outputs that their splits see (sum of
+    gradients and of Hessians, in double precision, for every value told apart of every feature in every leaf).
+    """
+    layout = settings.layout_for(d)
+    f = (2 * d if settings.sees_both(d, c) else d) + c
+    quantised, labels = rows * f, rows * d * 4
+    building = rows * 4 * f + 2 * rows * 4 * d + quantised
+    growing = rows * 4 * (d + f) + quantised + labels + rows * d * _GRADIENTS[layout]
+    seen = {"scalar": 1, "vector": d, "sketch": min(d, settings.n_sketch)}[layout]
+    histograms = f * settings.max_bin * seen * 16 << settings.max_depth
+    return max(building, growing + histograms)
 
 
-def _fit_apart(parent: int, i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
-    if os.getpid() != parent:
-        # a process that so much as looks at a GPU reserves memory there
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    with threadpool_limits(1):
-        return _fit_one(i, task, cache)
-
-
-@lru_cache(maxsize=1)
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a fit that is killed leaves no workers behind."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
+    shared = settings.layout_for(d) != "scalar"
+    per_split = 24 + (4 * d if shared else 0)
+    trees = settings.n_estimators * (1 if shared else d)
+    return n_nodes * trees * (2 << settings.max_depth) * per_split

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from buff.flows.cost import NodeRecords
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeRecords
 from buff.flows.patterned import PatternedFlow
 from buff.flows.request import SampleRequest
 from buff.protocols import Array, Indices

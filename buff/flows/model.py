@@ -9,13 +9,12 @@ import numpy as np
 
 from buff import kernels
 from buff.fields import NodeField
-from buff.flows.calibration import MarginalCalibration
 from buff.flows.compiled import CompiledFlow
-from buff.flows.cost import CostEstimate
+from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.linear import ConditionalStandardizer, GaussianPart, ReproducibleLinear
-from buff.flows.nodes import NodeModel, NodeRecords
+from buff.flows.nodes import NodeModel
 from buff.flows.request import SampleRequest
-from buff.flows.smooth import load_trees
+from buff.flows.smooth import MarginalCalibration, load_trees
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.records import checked_array, checked_list, checked_number, checked_record, require

@@ -1,20 +1,31 @@
-"""One node of a field: its regression problem, its model, its record."""
+"""Nodes of a field: their regression problems, their models, and the processes that train them."""
 
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from joblib import Parallel, delayed
+from joblib.parallel import LokyBackend, get_active_backend
+from threadpoolctl import threadpool_limits
 
+from buff.flows.cache import NodeCache
+from buff.flows.cost import NodeRecord
 from buff.flows.data import FlowMatchingData, Problem
 from buff.flows.linear import GaussianPart, LinearVelocity, NodeFrame, ReproducibleLinear
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
-from buff.records import checked_number, checked_record, require
 from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened, stored_trees
 
-__all__ = ["Base", "NodeModel", "NodeRecord", "NodeRecords", "RegressionSource", "fit_node", "limit_memorisation"]
+__all__ = ["Base", "NodeModel", "RegressionSource", "fit_node", "limit_memorisation", "run_nodes"]
+
+#: Number, trees and record of a node.
+Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
 
 #: Rows on which a node is validated, and early stopping decides.
 _VALIDATION_ROWS = 20_000
@@ -49,72 +60,6 @@ class RegressionSource(Protocol):
     def held_out(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
     def has_closed_form(self, t: float) -> bool: ...
     def is_uninformative(self, t: float) -> bool: ...
-
-
-@dataclass(frozen=True)
-class NodeRecord:
-    """What is known of a node's training.
-
-    Attributes
-    ----------
-    t : float
-        Time of the node.
-    rounds : int
-        Boosting rounds in use; 0 where the velocity is known exactly.
-    explained : float
-        Share of the variance left by the linear base that the trees explain, for the rows of the training with noise
-        that they have not seen; NaN without trees. Most of that variance is noise, so that good fields have small
-        values; below 0 trees follow noise, as they do with few rows: more ``noise_budget`` or fewer rounds help.
-    seconds : float
-        CPU time of the training.
-    label : str
-        Class of rows that it was trained on; empty for all.
-    """
-
-    t: float
-    rounds: int
-    explained: float
-    seconds: float
-    label: str = ""
-
-
-class NodeRecords(tuple[NodeRecord, ...]):
-    """The records of all nodes; prints as a table."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        lines = [f"{'t':>8} {'rounds':>7} {'explained':>10} {'seconds':>8}"]
-        lines += [f"{r.t:8.4f} {r.rounds:7d} {r.explained:10.4f} {r.seconds:8.2f}  {r.label}".rstrip() for r in self]
-        return "\n".join(lines)
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """JSON-serialisable form; NaN becomes None."""
-        return [asdict(r) | {"explained": None if np.isnan(r.explained) else r.explained} for r in self]
-
-    @classmethod
-    def from_list(cls, records: Iterable[dict[str, Any]]) -> "NodeRecords":
-        """Inverse of :meth:`to_list`.
-
-        Raises
-        ------
-        ArchiveError
-            Records that lack numbers, or hold others than such as training gives.
-        """
-        keys = [f.name for f in fields(NodeRecord)]
-        records = list(records)
-        for record in records:
-            checked_record(record, "the record of a node", keys)
-            checked_number(record["t"], "t of a node", 0, 1)
-            checked_number(record["seconds"], "seconds of a node", 0)
-            require(type(record["rounds"]) is int and record["rounds"] >= 0, "the rounds of a node are no number")
-            require(isinstance(record["label"], str), "the label of a node is no text")
-            if record["explained"] is not None:
-                checked_number(record["explained"], "explained of a node")
-        rows: list[dict[str, Any]] = [
-            {key: np.nan if record[key] is None else record[key] for key in keys} for record in records
-        ]
-        return cls(NodeRecord(**row) for row in rows)
 
 
 @dataclass(frozen=True)
@@ -278,3 +223,43 @@ def _generator(seed: np.random.SeedSequence, device: str) -> Any:
 
         return cupy.random.default_rng(int(seed.generate_state(1, np.uint64)[0]))
     return np.random.default_rng(seed)
+
+
+def run_nodes(jobs: list[Any], n_workers: int, device: str) -> Iterator[Fitted]:
+    """Fit nodes, in this process or in so many; they come as they are ready, with their numbers."""
+    if device == "cuda" or n_workers == 1 or len(jobs) < 2:  # one context serves all nodes of a GPU
+        return (_fit_one(*job) for job in jobs)
+    # from their start on: a worker that is still importing when its parent is killed would wait for minutes
+    own = isinstance(get_active_backend()[0], LokyBackend)
+    watched = {"initializer": _end_with, "initargs": (os.getpid(),)} if own else {}
+    results = Parallel(n_workers, return_as="generator_unordered", **watched)(
+        delayed(_fit_apart)(os.getpid(), *job) for job in jobs
+    )
+    return results  # type: ignore[no-any-return]
+
+
+def _fit_one(i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
+    trees, record = fit_node(*task)
+    if cache and trees:
+        cache.store(i, trees, record)
+    return i, trees, record
+
+
+def _fit_apart(parent: int, i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
+    if os.getpid() != parent:
+        # a process that so much as looks at a GPU reserves memory there
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    with threadpool_limits(1):
+        return _fit_one(i, task, cache)
+
+
+@lru_cache(maxsize=1)
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a fit that is killed leaves no workers behind."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()

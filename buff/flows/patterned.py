@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from buff.flows.calibration import MarginalCalibration
-from buff.flows.cost import CostEstimate
+from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import FlowSettings, train_flow
 from buff.flows.linear import ConditionalStandardizer, ReproducibleLinear
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeRecords
 from buff.flows.patterns import AtomPatterns
 from buff.flows.request import SampleRequest
+from buff.flows.smooth import MarginalCalibration
 from buff.protocols import Array, Indices, Mask, Numbers
 from buff.randomness import EventNoise, seed_from, training_seed
 

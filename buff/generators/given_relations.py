@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from buff.protocols import Array, Numbers
-from buff.tables.arrow import is_missing
 from buff.tables.relations import Angle, Derived, Order, Relation, Relations, Sum
+from buff.tables.template import is_missing
 
 __all__ = ["keep_relations", "require_inputs"]
 

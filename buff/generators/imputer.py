@@ -17,8 +17,8 @@ from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
-from buff.tables.arrow import is_missing
 from buff.tables.categories import factorize
+from buff.tables.template import is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.encoders import NumberEncoder
 from buff.transforms.transformer import checked_weights

@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from buff.flows import FlowMatchingData, RankIntervals, make_plan
-from buff.flows.cost import narrowed
+from buff.flows import FlowMatchingData, FlowSettings, RankIntervals, estimate_cost
+from buff.flows.trial import narrowed
 from buff.trees import TreeSettings
 
 LEVELS = np.random.default_rng(0).uniform(0.01, 0.99, (1000, 5)).astype(np.float32)
 DATA = FlowMatchingData(RankIntervals(LEVELS, LEVELS))
 CONDITIONAL = FlowMatchingData(RankIntervals(LEVELS, LEVELS), LEVELS[:, :2])
-TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def plan_of(data=DATA, times=TIMES, settings=None, **changes):
-    options = {"noise_budget": 20_000, "n_workers": 1, "max_memory": None} | changes
-    return make_plan(data, times, settings or TreeSettings(), **options)
+def plan_of(data=DATA, settings=None, **changes):
+    how = {"n_steps": 4, "solver": "heun", "noise_budget": 20_000, "n_jobs": 1} | changes
+    trial = how.pop("trial", False)
+    return estimate_cost(data, FlowSettings(trees=settings or TreeSettings(), **how), trial=trial)
 
 
 def test_nodes_are_those_with_something_to_learn():
@@ -34,15 +34,15 @@ def test_memory_grows_with_rows_columns_and_workers():
     plain = plan_of().memory
     assert plain < plan_of(noise_budget=40_000).memory
     assert plain < plan_of(CONDITIONAL).memory
-    assert plain < plan_of(n_workers=2).memory < plan_of(n_workers=3).memory
-    assert plan_of(n_workers=50).n_workers == 3
+    assert plain < plan_of(n_jobs=2).memory < plan_of(n_jobs=3).memory
+    assert plan_of(n_jobs=50).n_workers == 3
 
 
 def test_memory_limits_the_workers():
-    limit = plan_of(n_workers=2).memory
-    limited = plan_of(n_workers=3, max_memory=limit)
+    limit = plan_of(n_jobs=2).memory
+    limited = plan_of(n_jobs=3, max_memory=limit)
     assert (limited.n_workers, limited.memory) == (2, limit)
-    assert plan_of(n_workers=3, max_memory=limit - 1).n_workers == 1
+    assert plan_of(n_jobs=3, max_memory=limit - 1).n_workers == 1
 
 
 def test_too_little_memory_is_refused():
@@ -56,7 +56,7 @@ def test_trial():
     assert plan.seconds == pytest.approx(plan.cpu_seconds)
     assert "min" in str(plan)
     assert plan_of().seconds is None
-    assert plan_of(times=(0.0, 1.0), trial=True).cpu_seconds is None
+    assert plan_of(n_steps=1, trial=True).cpu_seconds is None
 
 
 @pytest.mark.parametrize("layout", ["vector", "sketch"])
@@ -77,5 +77,6 @@ def test_the_trial_of_a_wide_table_looks_at_some_of_its_columns():
     assert narrowed(wide, 32).n_dims == 32
     assert narrowed(DATA, 32) is DATA
     settings = TreeSettings(n_estimators=2, max_depth=2)
-    narrow, full = (plan_of(data, (0.5,), settings, trial=True, noise_budget=2000) for data in (narrowed(wide, 32), wide))
+    one = {"solver": "midpoint", "n_steps": 1, "trial": True, "noise_budget": 2000}
+    narrow, full = (plan_of(data, settings, **one) for data in (narrowed(wide, 32), wide))
     assert full.cpu_seconds > narrow.cpu_seconds

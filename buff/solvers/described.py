@@ -1,0 +1,95 @@
+"""What to know of each solver before choosing it."""
+
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any, cast
+
+from buff.grids import TimeGrid, noise_grid
+from buff.paths import LINEAR
+from buff.solvers.base import Solver
+from buff.solvers.langevin import PredictorCorrector
+from buff.solvers.loop import LISTED
+
+__all__ = ["SamplerRecord", "describe_samplers"]
+
+
+@dataclass(frozen=True)
+class SamplerRecord:
+    """What to know of a solver before choosing it.
+
+    Attributes
+    ----------
+    name : str
+        For ``get_solver``.
+    order : int
+        Global order, weak where stochastic.
+    nfe : str
+        Field calls for N steps that do not touch a pure end.
+    stochastic : bool
+        Whether it draws noise.
+    stays_on : str
+        The grids on whose times all field calls fall: "any grid", "uniform in t", "uniform in lambda" or
+        "none".
+    hyperparameters : str
+        With their defaults.
+    reference : str
+        Authors, year, arXiv.
+    """
+
+    name: str
+    order: int
+    nfe: str
+    stochastic: bool
+    stays_on: str
+    hyperparameters: str
+    reference: str
+
+    @property
+    def needs_offgrid(self) -> bool:
+        """Whether the field must exist between the times of the grid, whatever the grid."""
+        return self.stays_on == "none"
+
+
+def describe_samplers() -> tuple[SamplerRecord, ...]:
+    """One record a solver, in the order of ``SOLVERS``.
+
+    Examples
+    --------
+    >>> [(r.name, r.order, r.nfe) for r in describe_samplers() if r.name in ("heun", "pndm")]
+    [('heun', 2, '2N'), ('pndm', 2, 'N + 9')]
+    """
+    return tuple(_describe(name, solver, reference) for name, (solver, reference) in LISTED.items())
+
+
+def _describe(name: str, solver: Solver, reference: str) -> SamplerRecord:
+    shown = ", ".join(f"{f.name}={getattr(solver, f.name)}" for f in fields(cast(Any, solver)))
+    probed = replace(solver, n_predictor=None) if isinstance(solver, PredictorCorrector) else solver
+    nfe, grid = ("adaptive", "none") if solver.adaptive else (_nfe_formula(probed), _stays_on(probed))
+    return SamplerRecord(name, solver.order, nfe, solver.stochastic, grid, shown, reference)
+
+
+def _probes(n_steps: int) -> dict[str, TimeGrid]:
+    """Grids away from the ends, where fewer calls may do."""
+    unit = TimeGrid.uniform(n_steps).times
+    return {
+        "any grid": TimeGrid(tuple(0.05 + 0.9 * t**1.5 for t in unit), partial=True),
+        "uniform in t": TimeGrid(tuple(0.05 + 0.9 * t for t in unit), partial=True),
+        "uniform in lambda": LINEAR.grid(noise_grid("lu", n_steps, low=1 / 19, high=19.0)),
+    }
+
+
+def _stays_on(solver: Solver) -> str:
+    for name, grid in _probes(12).items():
+        if all(grid.has(t) for t in solver.calls(grid)):
+            return name
+    return "none"
+
+
+def _nfe_formula(solver: Solver) -> str:
+    few, more, many = (solver.nfe(_probes(n)["uniform in t"]) for n in (12, 24, 36))
+    if many - more != more - few:
+        return "depends on the grid"
+    rate, constant = Fraction(more - few, 12), 2 * few - more
+    numerator = "N" if rate.numerator == 1 else f"{rate.numerator}N"
+    formula = numerator if rate.denominator == 1 else f"{numerator}/{rate.denominator}"
+    return f"{formula} + {constant}" if constant else formula
