@@ -118,7 +118,7 @@ class EnergySplit:
     ----------
     groups : mapping from int to _Group
     limits : mapping from int to float
-        Logarithm of the energy up to which a group has atoms; beyond all where most splits of the highest energies are atoms.
+        Logarithm of the energy up to which a group has atoms; beyond all where most of the highest are atoms.
     centre, width : float
         Of the logarithm of the energy.
     atoms : ConditionalShares or None
