@@ -1,6 +1,5 @@
 """Rows of which any cells are given: a chain of columns beside the flow."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, nested
-from buff.errors import check_whole
+from buff.errors import check_whole, tell
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
@@ -62,10 +61,9 @@ class AnyGiven(EventGenerator):
 
         events = self._restore(request.map(draw))
         if sum(broken):
-            warnings.warn(
+            tell(
                 f"in {sum(broken)} of {len(rows)} rows no draw kept the relations of the columns given what is given: "
-                f"see relations_, and whether the given cells contradict them",
-                stacklevel=2,
+                f"see relations_, and whether the given cells contradict them"
             )
         return (events, drawn) if return_condition else events
 
