@@ -14,17 +14,17 @@ from buff.errors import check_whole
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import GivenTable
-from buff.generators.given_relations import complete, keep_relations
+from buff.generators.given_relations import complete
 from buff.generators.persistence import from_json, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
-from buff.tables.arrow import is_missing
 from buff.tables.categories import factorize
 from buff.tables.frames import with_index
 from buff.tables.relations import Relations
 from buff.tables.relations.gaps import relations_in_gaps
+from buff.tables.template import is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.encoders import NumberEncoder
 from buff.transforms.transformer import checked_weights
@@ -183,9 +183,8 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             _center(encoder, np.stack(values))
             for encoder, values in zip(self.space_.encoders_, zip(*draws, strict=True), strict=True)
         ]
-        filled = dict(zip(columns.names, GivenTable(columns.arrays, tuple(known)).over(tuple(middle)), strict=True))
-        kept, _ = keep_relations(self.relations_, filled, dict(zip(columns.names, known, strict=True)))
-        return _restored(X, columns, [kept[name] for name in columns.names])
+        rows = GivenTable(columns.arrays, tuple(known))
+        return _restored(X, columns, complete(rows, lambda *_: middle, self.relations_, columns.names, attempts=1)[0])
 
     def impute(self, X: TableLike, n_imputations: int | None = None, *, random_state: RandomState = None) -> list[Any]:
         """Several tables, each with missing cells drawn anew: their scatter is what is not known.
@@ -314,8 +313,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pieces, broken = zip(*request.map(fill), strict=True)
         if number >= 0 and (n := int(np.concatenate(broken).sum())):
             warnings.warn(
-                f"in {n} of {len(open_rows)} rows no draw kept the relations of the columns given the known cells: see "
-                f"relations_, and whether these contradict each other",
+                f"in {n} of {len(open_rows)} rows no draw kept the relations_ of the known cells: do these contradict?",
                 stacklevel=3,
             )
         drawn = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]

@@ -177,36 +177,39 @@ class SplittingFlows:
         return np.asarray(away <= _TOO_FAR * self.tree.radius)
 
     def particles(
-        self, jets: JetKinematics, scale: Numbers, features: Numbers, noise: StageNoise, attempt: int = 0
+        self, jets: JetKinematics, scale: Numbers, features: Numbers, noise: StageNoise, attempts: Integers
     ) -> Array:
-        """Particles (n, most, 3) of jets, from the noise of these events."""
+        """Particles (n, most, 3) of jets, from the noise of these attempts at these events.
+
+        ``attempts`` rises, and so do the events of each.
+        """
         width = max(self.most - 1, 1)
-        numbers = noise.draw(attempt * N_ATTEMPTS, width, N_TARGETS)
+        known, ends = np.unique(attempts, return_index=True)
+        parts = [replace(noise, events=events) for events in np.split(noise.events, ends[1:])]
+        drawn = (own.draw(k * N_ATTEMPTS, width, N_TARGETS) for k, own in zip(known, parts, strict=True))
+        numbers = np.concatenate([*drawn])
 
         def splitter(nodes: Nodes, again: Integers) -> Splittings:
-            own = numbers[nodes.jet, nodes.element]
-            for k in range(1, int(again.max(initial=0)) + 1):
-                i = np.flatnonzero(again == k)
-                stream = attempt * N_ATTEMPTS + k
-                own[i] = noise.of(stream, nodes.jet[i], nodes.element[i], width, N_TARGETS)
+            own, streams = numbers[nodes.jet, nodes.element], attempts[nodes.jet] * N_ATTEMPTS + again
+            for k in np.unique(streams[again > 0]):
+                i = np.flatnonzero(streams == k)
+                own[i] = noise.of(int(k), nodes.jet[i], nodes.element[i], width, N_TARGETS)
             kinds = kind_of(nodes)
             order = np.argsort(kinds.astype(np.uint8), kind="stable")
-            nodes, own, ends = nodes.take(order), own[order], np.cumsum(np.bincount(kinds))
+            nodes, own, ends = nodes.take(order), own[order], np.cumsum(np.bincount(kinds, minlength=2))
+            # all kinds but the first have a context alike
+            context = context_of(1, nodes.take(slice(ends[0], None)), jets, scale, features, self.tree.radius)
             drawn = Splittings(np.empty(len(nodes), np.intp), *np.empty((4, len(nodes))))
-            for k, (start, end) in enumerate(zip([0, *ends], ends)):
+            for k, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
                 if start < end:
-                    part = self._draw(k, nodes.take(slice(start, end)), jets, scale, features, own[start:end])
-                    drawn.put(order[start:end], part)
+                    part = nodes.take(slice(start, end))
+                    seen = context[start - ends[0] : end - ends[0]]
+                    seen = seen if k else context_of(0, part, jets, scale, features, self.tree.radius)
+                    flow = self.flows[k] or _KindFlow(KINDS[k], {n: _no_rows(n) for n in KINDS[k].targets}, None)
+                    drawn.put(order[start:end], flow.splittings(part, seen, own[start:end]))
             return drawn
 
         return self.tree.grow(jets, splitter, self.most, N_ATTEMPTS)
-
-    def _draw(
-        self, k: int, nodes: Nodes, jets: JetKinematics, scale: Numbers, features: Numbers, noise: Numbers
-    ) -> Splittings:
-        flow = self.flows[k] or _KindFlow(KINDS[k], {name: _no_rows(name) for name in KINDS[k].targets}, None)
-        context = context_of(k, nodes, jets, scale, features, self.tree.radius) if flow.stage else noise
-        return flow.splittings(nodes, context, noise)
 
     @property
     def seconds(self) -> dict[str, float]:

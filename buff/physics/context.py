@@ -61,6 +61,7 @@ def node_context(nodes: Nodes, jets: JetKinematics, scale: Numbers, radius: floa
     across = (nodes.sibling_phi * nodes.eta - nodes.sibling_eta * nodes.phi) / dr * side(nodes)
     cosine = (nodes.sibling_eta * nodes.uncle_eta + nodes.sibling_phi * nodes.uncle_phi) / (dr * uncle_dr)
     log_width = _log(width)
+    # column after column, as they are computed
     return np.stack(
         [
             *(_log(nodes.pt), log_width, _log(nodes.n), _log(nodes.pt / (nodes.n * own.softest))),
@@ -72,6 +73,5 @@ def node_context(nodes: Nodes, jets: JetKinematics, scale: Numbers, radius: floa
             *(off_axis, along, across, (radius - off_axis) / width),
             *(_log(uncle_dr / width), _log((nodes.uncle_pt + 1e-4) / nodes.pt), cosine),
             *(_log(nodes.root_kt / (nodes.pt * width)), _log(nodes.root_dr / width)),
-        ],
-        axis=1,
-    )
+        ]
+    ).T

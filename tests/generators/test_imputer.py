@@ -6,6 +6,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import buff
 from buff import BUFFImputer
 from buff.generators import pool_estimates
+from buff.tables.relations import Order, Sum
 
 TINY = {"n_estimators": 4, "max_depth": 3, "random_state": 0}
 
@@ -158,10 +159,10 @@ def test_filled_cells_keep_relations_and_rows_their_index(invoices, fill, tmp_pa
 def test_relations_are_stated_or_left_out(invoices):
     _, table = invoices
     parts = table[["net", "tax", "gross"]]
-    own = BUFFImputer(**TINY, n_rounds=1, relations=[buff.Sum("gross", "net", "tax")]).fit(parts)
+    own = BUFFImputer(**TINY, n_rounds=1, relations=[Sum("gross", "net", "tax")]).fit(parts)
     assert [str(r) for r in own.relations_] == ["gross = net + tax"]
     assert len(BUFFImputer(**TINY, n_rounds=1, relations=None).fit(parts).relations_) == 0
     with pytest.raises(ValueError, match="does not hold in .* rows"):
-        BUFFImputer(**TINY, relations=[buff.Order("gross", "net")]).fit(parts)
+        BUFFImputer(**TINY, relations=[Order("gross", "net")]).fit(parts)
     with pytest.raises(ValueError, match="unknown column 'total'"):
-        BUFFImputer(**TINY, relations=[buff.Sum("total", "net", "tax")]).fit(parts)
+        BUFFImputer(**TINY, relations=[Sum("total", "net", "tax")]).fit(parts)
