@@ -10,12 +10,15 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.export.packed import condition_columns, outputs_of, pack_sampler
+from buff.export.packed import as_generator, condition_columns, outputs_of, pack_sampler
 from buff.export.sampler import EventSampler
 
 __all__ = ["export_cpp"]
 
-_HEADERS = ("sampler.hpp", "patterns.hpp", "relations.hpp", "quantiles.hpp", "kernels.hpp", "model.hpp", "special.hpp")
+_HEADERS = (
+    *("sampler.hpp", "posterior.hpp", "relations.hpp", "patterns.hpp", "columns.hpp", "quantiles.hpp", "kernels.hpp"),
+    *("model.hpp", "special.hpp"),
+)
 _PARTS = ("block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc")
 
 _CMAKE = """\
@@ -74,8 +77,10 @@ def export_cpp(model: Any, directory: str | os.PathLike[str]) -> None:
 
     The headers are the sources of the compiled kernels, so that events are those of Python: the same scores bit by
     bit, and values to the last digit of the C library's ``log`` and ``exp``. Draw j of row i of a
-    :class:`buff.BUFFTransport` is event ``i n_samples + j`` given the row. See :func:`buff.export.export_model`.
+    :class:`buff.BUFFTransport` or of an :class:`buff.Unfolder` is event ``i n_samples + j`` given the row. See
+    :func:`buff.export.export_model`.
     """
+    model = as_generator(model)
     raw, to = pack_sampler(model), Path(directory)
     include = to / "include" / "buff"
     include.mkdir(parents=True, exist_ok=True)
