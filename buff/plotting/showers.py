@@ -186,6 +186,9 @@ def shower_histograms(
         for k, name in enumerate(chosen):
             pair = axes[2 * (k // columns) : 2 * (k // columns) + 2, k % columns]
             _histogram(pair, name, bins[name], samples)
+        for row in range(rows):
+            axes[2 * row, 0].set_ylabel("share")
+            axes[2 * row + 1, 0].set_ylabel("ratio")
         for k in range(len(chosen), rows * columns):
             for axis in axes[2 * (k // columns) : 2 * (k // columns) + 2, k % columns]:
                 axis.set_visible(False)
