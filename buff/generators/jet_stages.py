@@ -195,8 +195,11 @@ class SplittingFlows:
                 i = np.flatnonzero(streams == k)
                 own[i] = noise.of(int(k), nodes.jet[i], nodes.element[i], width, N_TARGETS)
             kinds = kind_of(nodes)
-            order = np.argsort(kinds.astype(np.uint8), kind="stable")
-            nodes, own, ends = nodes.take(order), own[order], np.cumsum(np.bincount(kinds, minlength=2))
+            ends = np.cumsum(np.bincount(kinds, minlength=2))
+            order = np.arange(len(nodes))
+            if np.count_nonzero(np.diff(ends, prepend=0)) > 1:
+                order = np.argsort(kinds.astype(np.uint8), kind="stable")
+                nodes, own = nodes.take(order), own[order]
             # all kinds but the first have a context alike
             context = context_of(1, nodes.take(slice(ends[0], None)), jets, scale, features, self.tree.radius)
             drawn = Splittings(np.empty(len(nodes), np.intp), *np.empty((4, len(nodes))))

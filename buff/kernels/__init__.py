@@ -5,13 +5,14 @@ Predictions of trees are the same bits whatever the backend.
 """
 
 import os
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
+
+from buff.errors import tell
 
 __all__ = [
     "BACKENDS",
@@ -109,7 +110,7 @@ def _load() -> tuple[Any, str]:
     for name, code in compiled.backends():
         if not _agrees(compiled, code):
             reason = f"the compiled kernels ({name}) failed their check"
-            warnings.warn(f"{reason}: events are the same without them, and slower; please report this", stacklevel=2)
+            tell(f"{reason}: events are the same without them, and slower; please report this")
             return None, reason
     return compiled, ""
 

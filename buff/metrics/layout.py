@@ -16,7 +16,7 @@ from buff.metrics.neighbours import Memorisation
 if TYPE_CHECKING:
     from buff.metrics.record import Report
 
-__all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict"]
+__all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict", "left_out"]
 
 _Row = tuple[str, ...]
 
@@ -61,19 +61,27 @@ def copies_verdict(found: Memorisation) -> Verdict:
 def as_text(report: Report) -> str:
     """Two aligned tables: the whole, and its columns."""
     whole, columns = (_aligned(list(rows)) for rows in (_summary(report), _columns(report)))
-    return "\n\n".join([_title(report), *(part for part in (whole, _copies(report), columns) if part)])
+    parts = (whole, _copies(report), columns, left_out(report))
+    return "\n\n".join([_title(report), *(part for part in parts if part)])
 
 
 def as_html(report: Report) -> str:
     """The same two tables as HTML."""
     whole, columns = (_html(list(rows)) for rows in (_summary(report), _columns(report)))
     copies = f"<p>{escape(_copies(report))}</p>" if report.memorisation else ""
-    return "".join([f"<p>{escape(_title(report))}</p>", whole, copies, columns])
+    rest = f"<p>{escape(left_out(report))}</p>" if report.left_out else ""
+    return "".join([f"<p>{escape(_title(report))}</p>", whole, copies, columns, rest])
 
 
 def as_latex(report: Report) -> str:
     """The same two tables as tabular environments."""
     return "\n\n".join(_latex(list(rows)) for rows in (_summary(report), _columns(report)))
+
+
+def left_out(report: Report) -> str:
+    """Columns that are not compared, and why."""
+    words = "; ".join(f"{name!r} {why}" for name, why in report.left_out.items())
+    return f"not compared: {words} (a schema that names a column says otherwise)" if words else ""
 
 
 def _title(report: Report) -> str:
