@@ -40,7 +40,7 @@ def frame(seed=0, n=600):
             ),
             "name": np.where(x > 0, "above", "below"),
             "tight": x > 1,
-            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), "D"),
+            "day": np.datetime64("2024-01-01T00:00:00.000000") + rng.integers(0, 300, n).astype("m8[D]"),
             "same": 3.5,
             "word": "one",
         }

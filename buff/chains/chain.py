@@ -206,7 +206,11 @@ class Chain:
         if later.shape[1]:
             raw[:, c + j :][~later] = np.nan
         completed = self.completion.of(chosen)(raw)
-        return Context(raw, completed, later.astype(np.float32), innovations)
+        told = later.astype(np.float32)
+        if later.shape[1]:  # how much is not known depends on what is given
+            known = np.insert(~np.isnan(raw), c + j, False, axis=1)
+            told = np.column_stack([told, self.completion.log_sd(known, c + j)])
+        return Context(raw, completed, told, innovations)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
         """Nothing but what :meth:`to_archive` says under a name of its own."""

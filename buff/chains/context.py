@@ -19,7 +19,8 @@ class Context:
     completed : float32 array of shape (n, c)
         The same without gaps.
     given : float32 array of shape (n, g)
-        Which of the columns that may be unknown are given, 0 or 1.
+        Which of the columns that may be unknown are given, 0 or 1, and the logarithm of the standard deviation that
+        they leave, if all were jointly Gaussian.
     innovations : float32 array of shape (n, i)
         What the bases of earlier columns left, NaN on atoms.
     """

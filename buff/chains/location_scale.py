@@ -15,7 +15,7 @@ _REACH, _REACH_SQUARED, _REACH_COSINE = 8.0, 3.5, 4.0
 #: Rows for each coefficient of a product, and of a cosine.
 _ROWS_A_PRODUCT, _ROWS_A_COSINE = 10, 30
 #: Scales between, in units of that of all rows.
-_SCALES = (0.2, 4.0)
+_SCALES = (0.05, 4.0)
 _TINY = 1e-6
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 

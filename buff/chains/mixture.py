@@ -16,9 +16,9 @@ __all__ = ["ConditionalMixture", "GaussianMixtures", "MixtureBase"]
 
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 #: Rows and components of the mixture at most, rows for each of its means, and least variance.
-_MOST_ROWS, _MOST_COMPONENTS, _ROWS_A_MEAN, _LEAST = 20_000, 24, 25, 1e-3
+_MOST_ROWS, _MOST_COMPONENTS, _ROWS_A_MEAN, _LEAST = 20_000, 16, 25, 1e-3
 #: Steps of expectation maximisation at most, the gain at which they end, and the share of a wide component.
-_STEPS, _TOLERANCE, _WIDE = 60, 1e-3, 0.02
+_STEPS, _TOLERANCE, _WIDE = 60, 1e-2, 0.02
 #: Scores stay within, as do contexts; halvings of the interval in which a quantile is sought.
 _REACH, _HALVINGS, _MARGIN = 8.0, 44, 1e-15
 

@@ -123,6 +123,26 @@ def existing(path: Path) -> Path:
     return path
 
 
+def check_rows(path: Path | str, rows: int, number: int | None, first_event: int) -> None:
+    """Refuse a file of conditions that ends before the events that are asked for; row i is that of event i.
+
+    Raises
+    ------
+    ValueError
+        Telling what to change.
+    """
+    if not rows:
+        raise ValueError(f"{path} has no conditions: no rows")
+    if rows <= first_event:
+        raise ValueError(
+            f"{path} has {rows} conditions, --first-event {first_event} begins behind them: event i takes row i, so "
+            f"give the table of the whole sample to every shard"
+        )
+    if number is not None and rows < first_event + number:
+        behind = f" from --first-event {first_event} on" if first_event else ""
+        raise ValueError(f"{path} has {rows} conditions, --number asks for {number}{behind}")
+
+
 def bytes_of(size: str | None) -> int | None:
     """A size in bytes.
 

@@ -12,7 +12,7 @@ from buff.flows.ranks import BinnedCounts, BinnedRanks
 from buff.flows.stages import Stage, StageNoise
 from buff.generators.jet_rows import KINDS, LEAST_ROWS, NodeKind, SplittingRows, context_of, kind_of
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
-from buff.protocols import Array, Numbers
+from buff.protocols import Array, Integers, Numbers
 
 __all__ = ["SplittingFlows"]
 
@@ -177,33 +177,42 @@ class SplittingFlows:
         return np.asarray(away <= _TOO_FAR * self.tree.radius)
 
     def particles(
-        self, jets: JetKinematics, scale: Numbers, features: Numbers, noise: StageNoise, attempt: int = 0
+        self, jets: JetKinematics, scale: Numbers, features: Numbers, noise: StageNoise, attempts: Integers
     ) -> Array:
-        """Particles (n, most, 3) of jets, from the noise of these events."""
-        numbers: dict[int, Array] = {}
+        """Particles (n, most, 3) of jets, from the noise of these attempts at these events.
 
-        def splitter(nodes: Nodes, again: int) -> Splittings:
-            stream = attempt * N_ATTEMPTS + again
-            if stream not in numbers:
-                numbers[stream] = noise.draw(stream, max(self.most - 1, 1), N_TARGETS)
-            own = numbers[stream][nodes.jet, nodes.element]
+        ``attempts`` rises, and so do the events of each.
+        """
+        width = max(self.most - 1, 1)
+        known, ends = np.unique(attempts, return_index=True)
+        parts = [replace(noise, events=events) for events in np.split(noise.events, ends[1:])]
+        drawn = (own.draw(k * N_ATTEMPTS, width, N_TARGETS) for k, own in zip(known, parts, strict=True))
+        numbers = np.concatenate([*drawn])
+
+        def splitter(nodes: Nodes, again: Integers) -> Splittings:
+            own, streams = numbers[nodes.jet, nodes.element], attempts[nodes.jet] * N_ATTEMPTS + again
+            for k in np.unique(streams[again > 0]):
+                i = np.flatnonzero(streams == k)
+                own[i] = noise.of(int(k), nodes.jet[i], nodes.element[i], width, N_TARGETS)
             kinds = kind_of(nodes)
-            order = np.argsort(kinds, kind="stable")
-            starts = np.flatnonzero(np.diff(kinds[order], prepend=-1))
-            parts = []
-            for i in np.split(order, starts[1:]):
-                part = nodes.take(i)
-                parts.append(self._draw(int(kinds[i[0]]), part, jets, scale, features, own[i]))
-            return Splittings.join(parts).take(np.argsort(order))
+            ends = np.cumsum(np.bincount(kinds, minlength=2))
+            order = np.arange(len(nodes))
+            if np.count_nonzero(np.diff(ends, prepend=0)) > 1:
+                order = np.argsort(kinds.astype(np.uint8), kind="stable")
+                nodes, own = nodes.take(order), own[order]
+            # all kinds but the first have a context alike
+            context = context_of(1, nodes.take(slice(ends[0], None)), jets, scale, features, self.tree.radius)
+            drawn = Splittings(np.empty(len(nodes), np.intp), *np.empty((4, len(nodes))))
+            for k, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+                if start < end:
+                    part = nodes.take(slice(start, end))
+                    seen = context[start - ends[0] : end - ends[0]]
+                    seen = seen if k else context_of(0, part, jets, scale, features, self.tree.radius)
+                    flow = self.flows[k] or _KindFlow(KINDS[k], {n: _no_rows(n) for n in KINDS[k].targets}, None)
+                    drawn.put(order[start:end], flow.splittings(part, seen, own[start:end]))
+            return drawn
 
         return self.tree.grow(jets, splitter, self.most, N_ATTEMPTS)
-
-    def _draw(
-        self, k: int, nodes: Nodes, jets: JetKinematics, scale: Numbers, features: Numbers, noise: Numbers
-    ) -> Splittings:
-        flow = self.flows[k] or _KindFlow(KINDS[k], {name: _no_rows(name) for name in KINDS[k].targets}, None)
-        context = context_of(k, nodes, jets, scale, features, self.tree.radius) if flow.stage else noise
-        return flow.splittings(nodes, context, noise)
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from buff.protocols import Array, Values
-from buff.tables.arrow import is_missing
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, read
 from buff.tables.ids import looks_like_ids
 from buff.tables.schema import Schema, check_kind, is_categorical, kind_of
+from buff.tables.template import is_missing
 
 __all__ = ["AlikeTables", "read_alike"]
 
