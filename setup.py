@@ -13,7 +13,8 @@ FLAGS = {
     ],
     "msvc": ["/std:c++17", "/O2", "/fp:precise"],
 }
-HEADERS = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "patterns.hpp", "sampler.hpp", "jets.hpp"]
+SAMPLER = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "patterns.hpp", "relations.hpp", "sampler.hpp"]
+HEADERS = [*SAMPLER, "jets.hpp"]
 PARTS = ["block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc"]
 
 

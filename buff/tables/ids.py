@@ -208,7 +208,7 @@ def looks_like_ids(values: Values) -> str:
         if np.all(values[1:] > values[:-1]):
             return f"rises in every one of {len(values)} rows"
         different = len(values) >= _SHUFFLED_ROWS and len(np.unique(values)) == len(values)
-        return f"counts its {len(values)} rows, in another order" if different else ""
+        return f"counts its {len(values)} rows, in another order," if different else ""
     if values.dtype.kind != "O" or not isinstance(known[0], str):
         return ""
     levels = len(set(known.tolist()))
