@@ -49,6 +49,9 @@ Negative = Annotated[
     str | None,
     typer.Option(metavar="POLICY", help="What becomes of weights below 0: error, smooth or cancel; error unless told."),
 ]
+AnyGiven = Annotated[
+    bool, typer.Option("--any-given", help='Also learn to complete rows of which any cells are known (given="any").')
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 SchemaFile = Annotated[
     Path | None,
@@ -83,6 +86,7 @@ def fit(
     noise_budget: NoiseBudget = None,
     early_stopping: EarlyStopping = None,
     negative_weights: Negative = None,
+    any_given: AnyGiven = False,
     schema: SchemaFile = None,
     device: Device = None,
     jobs: Jobs = None,
@@ -126,6 +130,7 @@ def fit(
         tables |= {"--steps": steps, "--solver": solver, "--rounds": rounds, "--depth": depth, "--schema": schema}
         tables |= {"--learning-rate": learning_rate, "--noise-budget": noise_budget, "--effort": effort}
         tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--device": device}
+        tables |= {"--any-given": any_given or None}
         fit_showers(events, output, showers, max_rows, chosen | {"random_state": seed}, tables)
         return
     if jets:
@@ -135,6 +140,7 @@ def fit(
         other |= {"--rounds": rounds}
         other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
         other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
+        other |= {"--any-given": any_given or None}
         fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)
         return
     if effort is not None:
@@ -150,6 +156,7 @@ def fit(
         noise_budget=noise_budget,
         early_stopping=early_stopping,
         negative_weights=negative_weights,
+        given="any" if any_given else None,
         schema=_read_schema(schema),
         device=device,
         n_jobs=jobs,
@@ -176,6 +183,7 @@ def plan(
     depth: Depth = None,
     noise_budget: NoiseBudget = None,
     negative_weights: Negative = None,
+    any_given: AnyGiven = False,
     schema: SchemaFile = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
@@ -205,6 +213,7 @@ def plan(
         max_depth=depth,
         noise_budget=noise_budget,
         negative_weights=negative_weights,
+        given="any" if any_given else None,
         schema=_read_schema(schema),
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),

@@ -48,9 +48,7 @@ def sample(
             help="A condition for all events (condition); by commas, or repeated. The others are drawn given these.",
         ),
     ] = None,
-    chunk: Annotated[
-        int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")
-    ] = 100_000,
+    chunk: Annotated[int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")] = 100_000,
     first_event: Annotated[
         int, typer.Option(min=0, max=2**62, help="Number of the first event, to go on with a sample.")
     ] = 0,
@@ -161,9 +159,7 @@ def _names(generator: Any, path: Path | None, text: Any) -> list[str] | None:
     return [name for name in names if name in known] or None
 
 
-def _generated(
-    generator: Any, chunks: Iterable[tuple[int, Any, int]], state: int, first_event: int
-) -> Iterator[Any]:
+def _generated(generator: Any, chunks: Iterable[tuple[int, Any, int]], state: int, first_event: int) -> Iterator[Any]:
     """Events beside their conditions, chunk by chunk."""
     for start, conditions, n in chunks:
         first = first_event + start

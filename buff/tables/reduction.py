@@ -23,6 +23,9 @@ ASIDE = ("id", "drop", "angle", "coordinate")
 _FEWEST_IDS, _ID_SHARE = 20, 0.5
 #: Integers that rise in every row count them where they leave out no more than so many numbers for each that they have.
 _SKIPPED = 1
+#: Integers in any order name rows where none repeats, though so many pairs of independent ones would be equal: at least
+#: n (n - 1) / 2 / span of them are expected, and none has a probability of the exponential of minus their number.
+_COINCIDENCES = 20
 
 
 @dataclass(frozen=True)
@@ -145,11 +148,7 @@ class TableReduction:
         kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
         changed = {relation.target for relation in self.relations} - kept | set(self.ids)
         kinds = _kinds(schema)
-        return {
-            name: own
-            for name, own in schema.items()
-            if name not in changed and kinds.get(name) not in ASIDE
-        }
+        return {name: own for name, own in schema.items() if name not in changed and kinds.get(name) not in ASIDE}
 
     def with_relations(self, relations: Relations) -> "TableReduction":
         """The same reduction by relations that were changed, such as those with their functions back."""
@@ -192,9 +191,7 @@ def _angles(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: S
     return [Angle(name, p, candidates=own) for name, p, own in zip(found, periods, same, strict=True)]
 
 
-def _coordinates(
-    schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]
-) -> list[Relation]:
+def _coordinates(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]) -> list[Relation]:
     """Second coordinates, each with the first that it stands beside."""
     pairs: list[Relation] = []
     for name in names:
@@ -211,14 +208,18 @@ def _coordinates(
 
 
 def _is_id(name: str, values: Values) -> bool:
-    """Whether a column names rows: texts of which most are different, or integers that count the rows."""
+    """Whether a column names rows: texts of which most are different, or integers that never repeat."""
     known = values[~is_missing(values)]
     if len(known) < _FEWEST_IDS:
         return False
     if values.dtype.kind in "iu":
-        if not _counts_rows(values):
+        if _counts_rows(values):
+            what = f"rises in every one of {len(values)} rows and is taken for an id: numbers that go on are drawn"
+        elif _never_repeats(values):
+            what = f"has another number in each of {len(values)} rows, where those of a distribution would repeat, and "
+            what += "is taken for an id: new numbers are drawn"
+        else:
             return False
-        what = f"rises in every one of {len(values)} rows and is taken for an id: numbers that go on are drawn"
         _warn_of_id(name, what, '"integer" to learn the numbers')
         return True
     if values.dtype.kind != "O" or not isinstance(known[0], str):
@@ -237,10 +238,15 @@ def _counts_rows(values: Values) -> bool:
     return bool(np.all(values[1:] > values[:-1]))
 
 
+def _never_repeats(values: Values) -> bool:
+    n, span = len(values), int(values.max()) - int(values.min()) + 1
+    if n * (n - 1) < 2 * _COINCIDENCES * span:
+        return False
+    return len(np.unique(values)) == n
+
+
 def _warn_of_id(name: str, what: str, otherwise: str) -> None:
-    warnings.warn(
-        f'column {name!r} {what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}', stacklevel=7
-    )
+    warnings.warn(f'column {name!r} {what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}', stacklevel=7)
 
 
 def _full_schema(
