@@ -42,15 +42,11 @@ __all__ = [
 Source = Annotated[Path, typer.Argument(metavar="EVENTS", help="Table of events.")]
 Columns = Annotated[
     list[str] | None,
-    typer.Option(
-        "--columns", "-c", metavar="NAMES", help="Columns to use, separated by commas; all unless told."
-    ),
+    typer.Option("--columns", "-c", metavar="NAMES", help="Columns to use, separated by commas; all unless told."),
 ]
 Condition = Annotated[
     list[str] | None,
-    typer.Option(
-        "--condition", metavar="NAMES", help="Columns that events are generated for, separated by commas."
-    ),
+    typer.Option("--condition", metavar="NAMES", help="Columns that events are generated for, separated by commas."),
 ]
 WeightColumn = Annotated[
     str | None, typer.Option("--weight-column", metavar="NAME", help="Column of event weights (sample_weight).")
@@ -71,9 +67,7 @@ Showers = Annotated[
 Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particles in the layout of JetNet, HDF5.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
-Exclude = Annotated[
-    list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")
-]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")]
 Separator = Annotated[
     str | None, typer.Option("--sep", metavar="CHAR", help="Text: separator of columns; \\t is a tabulator.")
 ]
@@ -90,9 +84,7 @@ SchemaFile = Annotated[
         "--schema", metavar="FILE", help='JSON of columns known better: {"pt": {"lower": 0}, "n": "integer"}.'
     ),
 ]
-Header = Annotated[
-    bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")
-]
+Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 

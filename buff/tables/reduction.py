@@ -144,11 +144,7 @@ class TableReduction:
         kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
         changed = {relation.target for relation in self.relations} - kept | set(self.ids)
         kinds = _kinds(schema)
-        return {
-            name: own
-            for name, own in schema.items()
-            if name not in changed and kinds.get(name) not in ASIDE
-        }
+        return {name: own for name, own in schema.items() if name not in changed and kinds.get(name) not in ASIDE}
 
     def with_relations(self, relations: Relations) -> "TableReduction":
         """The same reduction by relations that were changed, such as those with their functions back."""
@@ -191,9 +187,7 @@ def _angles(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: S
     return [Angle(name, p, candidates=own) for name, p, own in zip(found, periods, same, strict=True)]
 
 
-def _coordinates(
-    schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]
-) -> list[Relation]:
+def _coordinates(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]) -> list[Relation]:
     """Second coordinates, each with the first that it stands beside."""
     pairs: list[Relation] = []
     for name in names:
