@@ -94,7 +94,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         (:class:`buff.flows.AtomPatterns`), or column by column.
     given : {None, "any"}
         ``"any"`` also learns a chain of conditional distributions (as :class:`buff.TreeDensity`, for any columns
-        known), from which :meth:`sample` completes rows whose cells are ``given`` in part.
+        known), from which :meth:`sample` completes rows whose cells are ``given`` in part: two to four boosted fits for
+        each column beside those of the flow.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
     bandwidth : float

@@ -53,7 +53,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         What :meth:`transform` fills in: a draw, or the median (of categories, the most frequent) of ``n_imputations``
         draws.
     n_rounds : int
-        Rounds of learning, if cells are missing when fitted.
+        Rounds of learning, if cells are missing when fitted; a round is two to four boosted fits for each column.
     n_estimators, max_depth, learning_rate, reg_lambda
         As in :class:`buff.TreeDensity`.
     schema : mapping, optional

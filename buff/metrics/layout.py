@@ -83,7 +83,7 @@ def as_latex(report: Report) -> str:
 def left_out(report: Report) -> str:
     """Columns that are not compared, and why."""
     words = "; ".join(f"{name!r} {why}" for name, why in report.left_out.items())
-    return f"not compared: {words} (a schema that names a column says otherwise)" if words else ""
+    return f"not compared: {words} (unless schema= gives another kind)" if words else ""
 
 
 def _title(report: Report) -> str:
