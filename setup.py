@@ -7,10 +7,14 @@ from setuptools.command.build_ext import build_ext
 
 #: Products and sums stay apart, so that events are the same whatever instructions a processor has.
 FLAGS = {
-    "unix": ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0", "-Wno-maybe-uninitialized"],
+    "unix": [
+        *("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"),
+        *("-Wno-maybe-uninitialized", "-Wno-psabi"),
+    ],
     "msvc": ["/std:c++17", "/O2", "/fp:precise"],
 }
-HEADERS = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "patterns.hpp", "sampler.hpp"]
+SAMPLER = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "patterns.hpp", "relations.hpp", "sampler.hpp"]
+HEADERS = [*SAMPLER, "jets.hpp"]
 PARTS = ["block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc"]
 
 

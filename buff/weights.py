@@ -5,7 +5,6 @@ that is a density, the mean weight E[w | x] is nowhere negative, although single
 with the same E[v | x] say the same, and can be fitted.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
+from buff.errors import tell
 from buff.exact import dot, products
 from buff.protocols import Array, Indices, Numbers, Scores, Weights
 from buff.tables import Columns, read
@@ -154,10 +154,9 @@ def positive_weights(
     features = _Features(columns, conditions, schema)
     result = POLICIES[policy](features, w / np.mean(np.abs(w)), np.random.default_rng(random_state))
     if result.sigmas > _SIGNIFICANT:
-        warnings.warn(
+        tell(
             f"the local mean weight is negative in places, by {result.sigmas:.1f} standard deviations, and no density "
-            f"has such weights: {result.cut:.2%} of the sum of weights was cut there",
-            stacklevel=2,
+            f"has such weights: {result.cut:.2%} of the sum of weights was cut there"
         )
     v = result.weights * (w.sum() / result.weights.sum())
     return PositiveWeights(v, policy, negative, before, effective_size(v), result.cut)

@@ -8,8 +8,10 @@ import numpy as np
 
 from buff.archive import Archive
 from buff.chains.cells import UNKNOWN, ScoreCells
-from buff.chains.column import N_FOLDS, ChainColumn, ColumnSettings, Context, TrainingRows
+from buff.chains.column import N_FOLDS, ChainColumn, ColumnSettings
 from buff.chains.completion import GaussianCompletion
+from buff.chains.context import Context, TrainingRows
+from buff.chains.mixture import GaussianMixtures
 from buff.protocols import Array, Indices, Mask, Numbers, Values, Weights
 from buff.transforms.atom_ranks import AtomRanks
 
@@ -102,6 +104,7 @@ class Chain:
             # innovations of earlier columns are made with what is given, so that they tell a given column
             learned = learned[rows] & ~given
             training = TrainingRows(2 * training.weights[rows] / copies, training.folds[rows])
+        mixtures = [] if settings.any_given else _mixtures(chain.completion(z), training, seed)
         s = cells.place(rng)
         innovations = np.empty((len(z), 0), np.float32)
         columns: list[ChainColumn] = []
@@ -109,7 +112,10 @@ class Chain:
             known = chain._context(z, given, j, innovations)
             rows = np.flatnonzero(learned[:, j])
             target = known.take(rows), cells.state[rows, j], s[rows, j]
-            column, r = ChainColumn.fit(*target, settings.column, training.take(rows), seed=(seed + j) % 2**31)
+            how: dict[str, Any] = {"seed": (seed + j) % 2**31}
+            if len(rows) == len(z) and known.raw.shape[1]:
+                how["mixtures"] = [mixture.given(known.raw.shape[1]) for mixture in mixtures]
+            column, r = ChainColumn.fit(*target, settings.column, training.take(rows), **how)
             columns.append(column)
             own_innovations = column.innovations(known, cells.state[:, j], s[:, j])
             own_innovations[rows] = r
@@ -200,7 +206,11 @@ class Chain:
         if later.shape[1]:
             raw[:, c + j :][~later] = np.nan
         completed = self.completion.of(chosen)(raw)
-        return Context(raw, completed, later.astype(np.float32), innovations)
+        told = later.astype(np.float32)
+        if later.shape[1]:  # how much is not known depends on what is given
+            known = np.insert(~np.isnan(raw), c + j, False, axis=1)
+            told = np.column_stack([told, self.completion.log_sd(known, c + j)])
+        return Context(raw, completed, told, innovations)
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
         """Nothing but what :meth:`to_archive` says under a name of its own."""
@@ -229,6 +239,15 @@ class Chain:
         columns = tuple(ChainColumn.from_archive(archive.part(str(j))) for j in d)
         completion = GaussianCompletion.from_arrays(arrays)
         return cls(order, ranks, completion, columns, bool(archive.record["any_given"]))
+
+
+def _mixtures(z: Array, rows: TrainingRows, seed: int) -> list[GaussianMixtures]:
+    """Of all rows but those of each fold, and of all; none where rows are too few, or columns."""
+    if z.shape[1] < 2:
+        return []
+    learned = [*(np.flatnonzero(rows.folds != k) for k in range(N_FOLDS)), np.arange(len(z))]
+    found = [GaussianMixtures.fit(z[own], rows.weights[own], seed % 2**31) for own in learned]
+    return [mixture for mixture in found if mixture] if all(found) else []
 
 
 def _patterns(n: int, d: int, n_patterns: int, rng: np.random.Generator) -> Array:

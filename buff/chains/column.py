@@ -1,5 +1,6 @@
 """One column of a chain: which atom, or else which value, given the columns that are known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,12 +9,14 @@ from scipy.special import ndtr, ndtri
 
 from buff.archive import Archive
 from buff.chains.cells import UNKNOWN, UNSEEN, VALUE, ScoreCells
-from buff.chains.location_scale import LocationScale
+from buff.chains.context import Context, TrainingRows
+from buff.chains.location_scale import LocationScale, Normals
+from buff.chains.mixture import ConditionalMixture, MixtureBase
 from buff.protocols import Array, Indices, Numbers
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 from buff.trees.regressor import Booster
 
-__all__ = ["N_FOLDS", "ChainColumn", "ColumnSettings", "Context", "TrainingRows"]
+__all__ = ["N_FOLDS", "ChainColumn", "ColumnSettings"]
 
 #: Parts of the rows: the base of each is learned from the others.
 N_FOLDS = 4
@@ -24,7 +27,11 @@ _FEWEST = 40
 _MARGIN = 1e-12
 #: Share of classes that are independent of the context.
 _CLASS_FLOOR = 0.002
-_LOG_ROOT = 0.5 * np.log(2 * np.pi)
+#: Nats by which a mixture has to be the better base before trees are tried on it.
+_LEAST_GAIN = 0.01
+
+Base = LocationScale | MixtureBase
+Given = Normals | ConditionalMixture
 
 
 @dataclass(frozen=True)
@@ -51,47 +58,6 @@ class ColumnSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Context:
-    """What is known of n rows when a column is drawn.
-
-    Attributes
-    ----------
-    raw : float32 array of shape (n, c)
-        Scores, NaN where they are not given.
-    completed : float32 array of shape (n, c)
-        The same without gaps.
-    given : float32 array of shape (n, g)
-        Which of the columns that may be unknown are given, 0 or 1.
-    innovations : float32 array of shape (n, i)
-        What the bases of earlier columns left, NaN on atoms.
-    """
-
-    raw: Array
-    completed: Array
-    given: Array
-    innovations: Array
-
-    def __len__(self) -> int:
-        return len(self.raw)
-
-    def take(self, rows: Any) -> "Context":
-        """Some of the rows."""
-        return Context(self.raw[rows], self.completed[rows], self.given[rows], self.innovations[rows])
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingRows:
-    """Weights of n rows, of mean 1 but for rows that are used several times, and the fold of each."""
-
-    weights: Array
-    folds: Indices
-
-    def take(self, rows: Any) -> "TrainingRows":
-        """Some of the rows."""
-        return TrainingRows(self.weights[rows], self.folds[rows])
-
-
-@dataclass(frozen=True, eq=False)
 class ChainColumn:
     r"""Distribution of a column given others.
 
@@ -99,7 +65,9 @@ class ChainColumn:
               p(s | c) = f\big(\Phi(r) \,|\, c\big)\, \phi(r) / \sigma, \quad r = (s - \mu(c)) / \sigma(c)
 
     of the normal score s of a value among values, with the base of :class:`~buff.chains.location_scale.LocationScale`
-    and a boosted density f of ranks (:class:`~buff.trees.conditional.ConditionalDistribution`).
+    and a boosted density f of ranks (:class:`~buff.trees.conditional.ConditionalDistribution`). Where the density of
+    rows that were not learned from is larger that way, the base is a :class:`~buff.chains.mixture.MixtureBase` with
+    the distribution function in the place of :math:`\Phi(r)`.
 
     Attributes
     ----------
@@ -108,21 +76,30 @@ class ChainColumn:
     prior : array
         Their shares.
     shares : ConditionalShares or None
-    base : LocationScale or None
+    base : LocationScale, MixtureBase or None
     values : ConditionalDistribution or None
     """
 
     classes: Indices
     prior: Array
     shares: ConditionalShares | None = None
-    base: LocationScale | None = None
+    base: Base | None = None
     values: ConditionalDistribution | None = None
 
     @classmethod
     def fit(
-        cls, context: Context, state: Indices, s: Numbers, settings: ColumnSettings, rows: TrainingRows, seed: int = 0
+        cls,
+        context: Context,
+        state: Indices,
+        s: Numbers,
+        settings: ColumnSettings,
+        rows: TrainingRows,
+        seed: int = 0,
+        mixtures: Sequence[MixtureBase] = (),
     ) -> tuple["ChainColumn", Array]:
         """Learn from rows (n,) whose state is known, with scores s of those that are on values.
+
+        ``mixtures`` are bases of all rows but those of each fold, and of all.
 
         Returns
         -------
@@ -142,11 +119,18 @@ class ChainColumn:
             model = replace(model, shares=shares)
         own = np.flatnonzero(state == VALUE)
         if w[own].sum() >= _FEWEST:
-            model, innovations[own] = model._fit_values(context.take(own), s[own], settings, rows.take(own), seed)
+            learned = context.take(own), s[own], settings, rows.take(own), seed
+            model, innovations[own] = model._fit_values(*learned, mixtures if len(own) == len(s) else ())
         return model, innovations
 
     def _fit_values(
-        self, context: Context, s: Numbers, settings: ColumnSettings, rows: TrainingRows, seed: int
+        self,
+        context: Context,
+        s: Numbers,
+        settings: ColumnSettings,
+        rows: TrainingRows,
+        seed: int,
+        mixtures: Sequence[MixtureBase],
     ) -> tuple["ChainColumn", Array]:
         how: dict[str, Any] = {"ridge": settings.ridge, "n_cosines": settings.n_cosines, "seed": seed}
 
@@ -154,18 +138,22 @@ class ChainColumn:
             part = context.take(own)
             return LocationScale.fit(part.completed, s[own], part.given, rows.weights[own], **how)
 
-        model = replace(self, base=base_of(np.arange(len(s))))
-        m, sd = np.zeros(len(s)), np.ones(len(s))
-        for k in range(N_FOLDS):
-            held = np.flatnonzero(rows.folds == k)
-            if len(held):
-                part = context.take(held)
-                m[held], sd[held] = base_of(np.flatnonzero(rows.folds != k))(part.completed, part.given)
-        r = np.clip((s - m) / sd, -8, 8)
+        folds = [np.flatnonzero(rows.folds != k) for k in range(N_FOLDS)]
+        tried = [_Fitted.of([*(base_of(own) for own in folds), base_of(np.arange(len(s)))], context, s, rows)]
+        if mixtures:
+            tried.append(_Fitted.of(mixtures, context, s, rows))
+        gains = [np.average(fitted.log_density, weights=rows.weights) for fitted in tried]
+        if len(tried) > 1 and gains[1] < gains[0] + _LEAST_GAIN:
+            tried.pop()
+        found = []
+        for fitted in tried:
+            features = self._value_features(context, fitted.moments)
+            found.append((features, *_best_rounds(features, fitted, settings, rows, seed)))
+        best = int(np.argmax([density for _, _, density in found]))
+        features, n_rounds, _ = found[best]
+        model, r = replace(self, base=tried[best].base), tried[best].r
         if not settings.values.n_estimators:
             return model, r
-        features = model._value_features(context, m, sd)
-        n_rounds = _best_rounds(features, ndtr(r), settings, rows, seed)
         values = ConditionalDistribution.fit(
             *(features, ndtr(r), replace(settings.values, n_estimators=n_rounds)), weights=rows.weights, seed=seed
         )
@@ -178,9 +166,9 @@ class ChainColumn:
 
     def innovations(self, context: Context, state: Indices, s: Numbers) -> Array:
         """What the base leaves of scores, float32 of shape (n,); NaN on atoms and where nothing is known."""
-        m, sd = self._location_scale(context)
         with np.errstate(invalid="ignore"):
-            return np.where(state == VALUE, np.clip((s - m) / sd, -8, 8), np.nan).astype(np.float32)
+            r = self._given(context).score(s)
+            return np.where(state == VALUE, np.clip(r, -8, 8), np.nan).astype(np.float32)
 
     def probabilities(self, context: Context) -> Array:
         """Of the classes, float64 (n, classes)."""
@@ -200,10 +188,10 @@ class ChainColumn:
         return state, s
 
     def _sample_values(self, context: Context, u: Numbers) -> Array:
-        m, sd = self._location_scale(context)
+        given = self._given(context)
         if self.values is not None:
-            u = self.values.ppf(self._value_features(context, m, sd), u)
-        return m + sd * ndtri(np.clip(u, _MARGIN, 1 - _MARGIN))
+            u = self.values.ppf(self._value_features(context, given.moments), u)
+        return given.value(ndtri(np.clip(u, _MARGIN, 1 - _MARGIN)))
 
     def log_density(self, context: Context, cells: ScoreCells) -> Array:
         """Logarithm of probability or density, (n,), of the cells of one column; 0 where nothing is known."""
@@ -221,18 +209,18 @@ class ChainColumn:
         return out
 
     def _log_values(self, context: Context, cells: ScoreCells) -> Array:
-        m, sd = self._location_scale(context)
-        low, high = ((part[:, 0] - m) / sd for part in (cells.low, cells.high))
+        given = self._given(context)
+        low, high = (given.score(part[:, 0]) for part in (cells.low, cells.high))
         point = cells.low[:, 0] == cells.high[:, 0]
         u = ndtr(low)
         rank_density = np.ones(len(u))
         if self.values is not None:
-            features = self._value_features(context, m, sd)
+            features = self._value_features(context, given.moments)
             rank_density[point] = self.values.pdf(features[point], u[point])
             a, b = (self.values.pit(features[~point], ndtr(x[~point])) for x in (low, high))
         else:
             a, b = u[~point], ndtr(high[~point])
-        out = np.log(rank_density) - 0.5 * low**2 - _LOG_ROOT - np.log(sd)
+        out = np.log(rank_density) + given.log_density(cells.low[:, 0])
         with np.errstate(divide="ignore"):
             out[~point] = np.log(np.maximum(b - a, 0.0))
         return out + cells.log_slope[:, 0]
@@ -249,23 +237,23 @@ class ChainColumn:
         within = place.copy()
         if len(values):
             own = context.take(values)
-            m, sd = self._location_scale(own)
-            within[values] = ndtr((s[values] - m) / sd)
+            given = self._given(own)
+            within[values] = ndtr(given.score(s[values]))
             if self.values is not None:
-                within[values] = self.values.pit(self._value_features(own, m, sd), within[values])
+                within[values] = self.values.pit(self._value_features(own, given.moments), within[values])
         return below[rows, k] + p[rows, k] * within
 
-    def _location_scale(self, context: Context) -> tuple[Array, Array]:
+    def _given(self, context: Context) -> Given:
         if self.base is None:
-            return np.zeros(len(context)), np.ones(len(context))
+            return Normals(np.zeros(len(context)), np.ones(len(context)))
         return self.base(context.completed, context.given)
 
     def _class_features(self, context: Context) -> Array:
         completed = [context.completed] if context.given.shape[1] else []
         return np.hstack([context.raw, *completed, context.innovations])
 
-    def _value_features(self, context: Context, m: Numbers, sd: Numbers) -> Array:
-        own = np.column_stack([m, sd]).astype(np.float32)
+    def _value_features(self, context: Context, moments: tuple[Numbers, Numbers]) -> Array:
+        own = np.column_stack(moments).astype(np.float32)
         return np.hstack([context.raw, own, context.innovations])
 
     def to_archive(self) -> Archive:
@@ -286,24 +274,55 @@ class ChainColumn:
     def from_archive(cls, archive: Archive) -> "ChainColumn":
         """Inverse of :meth:`to_archive`."""
         arrays, blobs = archive.arrays, archive.blobs
-        shares = base = values = None
+        shares = values = None
+        base: Base | None = None
         if "atoms" in blobs:
             prior = arrays["logits"]
             shares = ConditionalShares(prior, Booster.from_bytes(blobs["atoms"], len(prior)))
         if "base" in arrays:
             base = LocationScale.from_arrays(arrays)
+        elif "mixture/scales" in arrays:
+            base = MixtureBase.from_arrays(arrays)
         if "values" in blobs:
             trees = Booster.from_bytes(blobs["values"], len(arrays["levels"]))
             values = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees, float(archive.record["floor"]))
         return cls(np.asarray(arrays["classes"], np.intp), arrays["class_prior"], shares, base, values)
 
 
-def _best_rounds(features: Numbers, u: Numbers, settings: ColumnSettings, rows: TrainingRows, seed: int) -> int:
-    """Boosting rounds after which the density of the ranks of the first fold, not learned from, is largest."""
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A base of all rows, and what bases that did not see a row say of it: moments, scores and density."""
+
+    base: Base
+    moments: tuple[Array, Array]
+    r: Array
+    log_density: Array
+
+    @classmethod
+    def of(cls, bases: Sequence[Base], context: Context, s: Numbers, rows: TrainingRows) -> "_Fitted":
+        m, sd, r, density = np.zeros(len(s)), np.ones(len(s)), s.astype(np.float64), np.zeros(len(s))
+        for k in range(N_FOLDS):
+            held = np.flatnonzero(rows.folds == k)
+            if len(held):
+                part = context.take(held)
+                given = bases[k](part.completed, part.given)
+                m[held], sd[held] = given.moments
+                r[held], density[held] = given.score(s[held]), given.log_density(s[held])
+        return cls(bases[-1], (m, sd), np.clip(r, -8, 8), density)
+
+
+def _best_rounds(
+    features: Numbers, fitted: _Fitted, settings: ColumnSettings, rows: TrainingRows, seed: int
+) -> tuple[int, float]:
+    """Boosting rounds after which the density of the first fold, not learned from, is largest; and this density."""
+    u = ndtr(fitted.r)
     held, own = np.flatnonzero(rows.folds == 0), np.flatnonzero(rows.folds != 0)
     n = settings.values.n_estimators
     if len(held) < _FEWEST or len(own) < _FEWEST:
-        return 0
+        return 0, 0.0
+    base = np.average(fitted.log_density[held], weights=rows.weights[held])
+    if not n:
+        return 0, float(base)
     whole = ConditionalDistribution.fit(features[own], u[own], settings.values, weights=rows.weights[own], seed=seed)
     whole = replace(whole, floor=settings.floor)
     assert isinstance(whole.booster, Booster)
@@ -313,4 +332,4 @@ def _best_rounds(features: Numbers, u: Numbers, settings: ColumnSettings, rows: 
         density = np.average(np.log(whole.pdf_of(margins, u[held])), weights=rows.weights[held])
         if density > best:
             best, found = density, k
-    return found
+    return found, float(base + best)

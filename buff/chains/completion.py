@@ -1,12 +1,12 @@
 """Rows of normal scores of which some are given: the others by their Gaussian expectation."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from buff.flows.linear import ReproducibleLinear
-from buff.protocols import Array, Indices, Scores
+from buff.protocols import Array, Indices, Mask, Scores
 from buff.records import checked_array
 
 __all__ = ["GaussianCompletion"]
@@ -61,16 +61,22 @@ class GaussianCompletion:
         given = ~np.isnan(z)
         if given.all():
             return out
-        patterns, which = np.unique(given, axis=0, return_inverse=True)
-        which = which.ravel()
-        order = np.argsort(which, kind="stable")
-        groups = np.split(order, np.cumsum(np.bincount(which, minlength=len(patterns)))[:-1])
-        for pattern, rows in zip(patterns, groups, strict=True):
+        for pattern, rows in _groups(given):
             g, m = np.flatnonzero(pattern), np.flatnonzero(~pattern)
             if len(g) and len(m):
                 weights = np.linalg.solve(self.correlation[np.ix_(g, g)], self.correlation[np.ix_(g, m)])
                 linear = ReproducibleLinear.of(weights, np.zeros(len(m)))
                 out[np.ix_(rows, m)] = np.clip(linear(out[np.ix_(rows, g)]), -_REACH, _REACH)
+        return out
+
+    def log_sd(self, given: Mask, column: int) -> Array:
+        """Logarithm (n,) of the standard deviation of a column given others, bool (n, d) without the column itself."""
+        out = np.empty(len(given), np.float32)
+        for pattern, rows in _groups(given):
+            g = np.flatnonzero(pattern)
+            with_it = self.correlation[g, column]
+            explained = with_it @ np.linalg.solve(self.correlation[np.ix_(g, g)], with_it) if len(g) else 0.0
+            out[rows] = 0.5 * np.log(max(self.correlation[column, column] - explained, _LEAST))
         return out
 
     def to_arrays(self) -> dict[str, Array]:
@@ -82,3 +88,11 @@ class GaussianCompletion:
         """Inverse of :meth:`to_arrays`."""
         d = len(arrays["correlation"])
         return cls(checked_array(arrays["correlation"], "correlation", (d, d)))
+
+
+def _groups(given: Mask) -> Iterator[tuple[Array, Indices]]:
+    """Each pattern (d,) of given columns, and the rows that have it."""
+    patterns, which = np.unique(given, axis=0, return_inverse=True)
+    which = which.ravel()
+    order = np.argsort(which, kind="stable")
+    yield from zip(patterns, np.split(order, np.cumsum(np.bincount(which, minlength=len(patterns)))[:-1]), strict=True)

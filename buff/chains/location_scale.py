@@ -8,15 +8,46 @@ import numpy as np
 from buff.flows.linear import ReproducibleLinear
 from buff.protocols import Array, Numbers, Scores, Weights
 
-__all__ = ["LocationScale"]
+__all__ = ["LocationScale", "Normals"]
 
 #: Contexts reach so many standard deviations, in products and in cosines.
 _REACH, _REACH_SQUARED, _REACH_COSINE = 8.0, 3.5, 4.0
 #: Rows for each coefficient of a product, and of a cosine.
 _ROWS_A_PRODUCT, _ROWS_A_COSINE = 10, 30
 #: Scales between, in units of that of all rows.
-_SCALES = (0.2, 4.0)
+_SCALES = (0.05, 4.0)
 _TINY = 1e-6
+_LOG_ROOT = 0.5 * np.log(2 * np.pi)
+
+
+@dataclass(frozen=True, eq=False)
+class Normals:
+    """Normal distributions of n rows.
+
+    Attributes
+    ----------
+    mean, sd : arrays of shape (n,)
+    """
+
+    mean: Array
+    sd: Array
+
+    @property
+    def moments(self) -> tuple[Array, Array]:
+        """Mean and standard deviation (n,) each."""
+        return self.mean, self.sd
+
+    def log_density(self, s: Numbers) -> Array:
+        """Logarithm of the density of scores (n,)."""
+        return np.asarray(-0.5 * self.score(s) ** 2 - _LOG_ROOT - np.log(self.sd))
+
+    def score(self, s: Numbers) -> Array:
+        """Normal scores (n,) of the ranks of scores."""
+        return np.asarray((s - self.mean) / self.sd)
+
+    def value(self, r: Numbers) -> Array:
+        """Inverse of :meth:`score`."""
+        return np.asarray(self.mean + self.sd * r)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +78,7 @@ class LocationScale:
     >>> rng = np.random.default_rng(0)
     >>> c = rng.normal(size=(5000, 1)).astype(np.float32)
     >>> model = LocationScale.fit(c, c[:, 0] ** 2 + rng.normal(size=5000), np.empty((5000, 0)))
-    >>> m, s = model(np.float32([[0], [1.5]]), np.empty((2, 0)))
+    >>> m, s = model(np.float32([[0], [1.5]]), np.empty((2, 0))).moments
     >>> bool(abs(m - [0, 2.25]).max() < 0.2), bool(abs(s - 1).max() < 0.2)
     (True, True)
     """
@@ -89,10 +120,10 @@ class LocationScale:
         coefficients = ReproducibleLinear.of(np.column_stack([w_mean, v]), np.zeros(2))
         return cls(model.whitening, cosines, products, coefficients, spread)
 
-    def __call__(self, context: Numbers, extra: Numbers) -> tuple[Array, Array]:
+    def __call__(self, context: Numbers, extra: Numbers) -> Normals:
         """Location and scale, float64 of shape (n,), of contexts (n, c)."""
         both = self.coefficients(self._basis(context, extra)).astype(np.float64)
-        return both[:, 0], _scale(both[:, 1]) * self.spread
+        return Normals(both[:, 0], _scale(both[:, 1]) * self.spread)
 
     def _basis(self, context: Numbers, extra: Numbers) -> Array:
         n = len(context)

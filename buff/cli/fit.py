@@ -1,6 +1,5 @@
 """``buff fit`` and ``buff plan``."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from buff.cli.options import (
     MaxRows,
     NaValues,
     Quiet,
+    SchemaFile,
     Seed,
     Separator,
     Showers,
@@ -30,6 +30,7 @@ from buff.cli.options import (
     WeightColumn,
     bytes_of,
     listed,
+    read_schema,
     text_options,
 )
 from buff.cli.showers import fit_showers
@@ -50,12 +51,6 @@ Negative = Annotated[
     typer.Option(metavar="POLICY", help="What becomes of weights below 0: error, smooth or cancel; error unless told."),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
-SchemaFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--schema", metavar="FILE", help='JSON of columns known better: {"pt": {"lower": 0}, "n": "integer"}.'
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -150,7 +145,7 @@ def fit(
         noise_budget=noise_budget,
         early_stopping=early_stopping,
         negative_weights=negative_weights,
-        schema=_read_schema(schema),
+        schema=read_schema(schema),
         device=device,
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),
@@ -205,7 +200,7 @@ def plan(
         max_depth=depth,
         noise_budget=noise_budget,
         negative_weights=negative_weights,
-        schema=_read_schema(schema),
+        schema=read_schema(schema),
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),
     )
@@ -259,12 +254,3 @@ def _weights(column: Any, name: str, path: Path) -> Any:
     if not (types.is_floating(column.type) or types.is_integer(column.type)):
         raise ValueError(f"{path}: --weight-column {name} is of type {column.type}, and weights are numbers")
     return column.to_numpy()
-
-
-def _read_schema(path: Path | None) -> Any:
-    if path is None:
-        return None
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from buff.datasets.clustering import Floats, delta_r2, momenta, rapidity_azimuth, recluster, transverse
+from buff.datasets.clustering import Floats, momenta, transverse
+from buff.datasets.substructure import correlations, grooming, kt_axes, massive, ratio
 from buff.datasets.table import Column, Table
 
 __all__ = [
@@ -87,7 +88,7 @@ class SoftDrop:
 
 def mass(particles: NDArray[Any]) -> Floats:
     r"""Invariant mass :math:`\sqrt{E^2 - |\vec p|^2}` of the sum of momenta, shape (n,)."""
-    return _in_batches(_mass, particles)
+    return _in_batches(massive, particles)
 
 
 def sum_pt(particles: NDArray[Any]) -> Floats:
@@ -122,7 +123,7 @@ def n_subjettiness(particles: NDArray[Any], n_axes: int = 3) -> Floats:
     array([[0.1, 0. ]])
     """
     _at_least_one(n_axes, "n_axes")
-    return _in_batches(lambda p: _kt(p, n_axes)[0], particles)
+    return _in_batches(lambda p: kt_axes(p, n_axes)[0], particles)
 
 
 def splitting_scales(particles: NDArray[Any], n_scales: int = 2) -> Floats:
@@ -146,7 +147,7 @@ def splitting_scales(particles: NDArray[Any], n_scales: int = 2) -> Floats:
     array([[0.06, 0.  ]])
     """
     _at_least_one(n_scales, "n_scales")
-    return _in_batches(lambda p: _kt(p, n_scales)[1], particles)
+    return _in_batches(lambda p: kt_axes(p, n_scales)[1], particles)
 
 
 def energy_correlation(particles: NDArray[Any], points: int) -> Floats:
@@ -166,7 +167,7 @@ def energy_correlation(particles: NDArray[Any], points: int) -> Floats:
     """
     if points not in (2, 3):
         raise ValueError(f"points is 2 or 3, got {points!r}")
-    return _in_batches(lambda p: _ecf(p)[:, points - 2], particles)
+    return _in_batches(lambda p: correlations(p)[:, points - 2], particles)
 
 
 def d2(particles: NDArray[Any]) -> Floats:
@@ -176,19 +177,19 @@ def d2(particles: NDArray[Any]) -> Floats:
     ----------
     A. Larkoski, I. Moult and D. Neill (2014), arXiv:1409.6298.
     """
-    return _in_batches(lambda p: _d2(_sum_pt(p), *_ecf(p).T), particles)
+    return _in_batches(lambda p: _d2(_sum_pt(p), *correlations(p).T), particles)
 
 
 def tau21(particles: NDArray[Any]) -> Floats:
     """Ratio tau2 / tau1, shape (n,)."""
     tau = n_subjettiness(particles, 2)
-    return _ratio(tau[:, 1], tau[:, 0])
+    return ratio(tau[:, 1], tau[:, 0])
 
 
 def tau32(particles: NDArray[Any]) -> Floats:
     """Ratio tau3 / tau2, shape (n,)."""
     tau = n_subjettiness(particles, 3)
-    return _ratio(tau[:, 2], tau[:, 1])
+    return ratio(tau[:, 2], tau[:, 1])
 
 
 def soft_drop(
@@ -207,7 +208,7 @@ def soft_drop(
     >>> soft_drop(np.array([[[0.0, 0.1, 0.7], [0.0, -0.1, 0.3]]])).z_g.round(6)
     array([0.3])
     """
-    groomed = _in_batches(lambda p: _soft_drop(p, z_cut, beta, radius), particles)
+    groomed = _in_batches(lambda p: grooming(p, z_cut, beta, radius), particles)
     return SoftDrop(*groomed.T)
 
 
@@ -257,15 +258,6 @@ def _at_least_one(value: int, name: str) -> None:
         raise ValueError(f"{name} is at least 1, got {value!r}")
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-
-
-def _mass(p: Floats) -> Floats:
-    px, py, pz, e = p.sum(axis=-2).T
-    return np.asarray(np.sqrt(np.maximum(e**2 - px**2 - py**2 - pz**2, 0.0)))
-
-
 def _sum_pt(p: Floats) -> Floats:
     return np.asarray(transverse(p).sum(axis=1))
 
@@ -274,69 +266,14 @@ def _multiplicity(p: Floats) -> Floats:
     return np.asarray((p[..., 3] > 0).sum(axis=1), dtype=np.float64)
 
 
-def _kt(p: Floats, n: int) -> tuple[Floats, Floats]:
-    """(tau_1, ..., tau_n) and (d_12, ..., d_n,n+1), each of shape (jets, n)."""
-    tau, scale = np.zeros((2, len(p), n))
-    subjets = dict.fromkeys(range(1, n + 1), p)  # with N particles or fewer, each is its own axis
-    for step in recluster(p, power=1):
-        if step.left <= n:
-            subjets[step.left] = step.pseudojets.copy()
-            scale[step.rows, step.left - 1] = np.sqrt(step.distance)
-    for n_axes, axes in subjets.items():
-        tau[:, n_axes - 1] = _tau(p, axes, n_axes)
-    return tau, scale
-
-
-def _tau(p: Floats, axes: Floats, n_axes: int) -> Floats:
-    first = np.argsort(axes[..., 3] <= 0, axis=1, kind="stable")[:, :n_axes]  # empty slots last
-    axes = np.take_along_axis(axes, first[..., None], axis=1)
-    y, phi = rapidity_azimuth(p)
-    y_axis, phi_axis = rapidity_azimuth(axes)
-    dr2 = delta_r2(y[:, :, None], phi[:, :, None], y_axis[:, None, :], phi_axis[:, None, :])
-    nearest = np.sqrt(np.where(axes[:, None, :, 3] > 0, dr2, np.inf).min(axis=2))
-    pt = transverse(p)
-    return _ratio((pt * np.where(pt > 0, nearest, 0.0)).sum(axis=1), pt.sum(axis=1))
-
-
-def _ecf(p: Floats) -> Floats:
-    """ECF_2 and ECF_3, shape (jets, 2): with A_ij = sqrt(pt_i pt_j) dR_ij, ECF_3 = tr(A^3) / 6."""
-    pt, (y, phi) = transverse(p), rapidity_azimuth(p)
-    dr = np.sqrt(delta_r2(y[:, :, None], phi[:, :, None], y[:, None, :], phi[:, None, :]))
-    root = np.sqrt(pt)
-    a = root[:, :, None] * dr * root[:, None, :]
-    two = np.einsum("ni,nij,nj->n", root, a, root) / 2
-    three = np.einsum("nij,nij->n", a, a @ a) / 6
-    return np.stack([two, three], axis=1)
-
-
 def _d2(pt: Floats, ecf2: Floats, ecf3: Floats) -> Floats:
-    return _ratio(ecf3 * pt**3, ecf2**3)
-
-
-def _soft_drop(p: Floats, z_cut: float, beta: float, radius: float) -> Floats:
-    """Groomed mass, z_g and r_g, shape (jets, 3)."""
-    groomed = np.zeros((len(p), 3))
-    slot = np.zeros(len(p), dtype=np.intp)  # of the branch that is followed
-    searching = np.ones(len(p), dtype=bool)
-    for step in reversed(list(recluster(p, power=0))):
-        if step.left == 1:
-            slot[step.rows] = step.kept
-        here = searching[step.rows] & (slot[step.rows] == step.kept)
-        rows, first, second = step.rows[here], step.first[here], step.second[here]
-        pt1, pt2, dr = transverse(first), transverse(second), np.sqrt(step.distance[here])
-        z = np.minimum(pt1, pt2) / (pt1 + pt2)
-        passes = z > z_cut * (dr / radius) ** beta
-        pair = np.stack([first, second], axis=1)[passes]
-        groomed[rows[passes]] = np.stack([_mass(pair), z[passes], dr[passes]], axis=1)
-        searching[rows[passes]] = False
-        slot[rows] = np.where(pt2 > pt1, step.gone[here], step.kept[here])
-    return groomed
+    return ratio(ecf3 * pt**3, ecf2**3)
 
 
 def _all(p: Floats) -> Floats:
     """The columns of OBSERVABLES, shape (jets, 13)."""
-    tau, scale = _kt(p, 3)
-    pt, ecf = _sum_pt(p), _ecf(p)
-    groomed = _soft_drop(p, Z_CUT, BETA, RADIUS)
-    columns = (_mass(p), pt, tau, scale[:, :2], ecf, _d2(pt, *ecf.T), groomed[:, :2], _multiplicity(p))
+    tau, scale = kt_axes(p, 3)
+    pt, ecf = _sum_pt(p), correlations(p)
+    groomed = grooming(p, Z_CUT, BETA, RADIUS)
+    columns = (massive(p), pt, tau, scale[:, :2], ecf, _d2(pt, *ecf.T), groomed[:, :2], _multiplicity(p))
     return np.column_stack(columns)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from buff import kernels
+from buff.flows.compiled import stream_key
 from buff.flows.fit import FlowSettings, fit_flow
 from buff.flows.model import FlowModel
 from buff.protocols import Array
@@ -20,6 +22,8 @@ __all__ = ["Stage", "StageNoise"]
 
 #: Standardised context beyond which there is nothing to tell.
 _FARTHEST = 30.0
+#: 64-bit words that one tick of the generator yields.
+_WORDS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +57,33 @@ class StageNoise:
             return np.empty((0, n_elements, d), np.float32)
         first = int(self.events[0])
         chosen = np.asarray(self.events) - first
-        whole = len(chosen) == chosen[-1] + 1
-        noise = EventNoise(self.seed, first, self.stream + stage, None if whole else chosen)
-        return noise.normal(len(chosen), n_elements * d).reshape(len(chosen), n_elements, d)
+        if (noise := self._compiled(stage, self.events, n_elements * d)) is None:
+            whole = len(chosen) == chosen[-1] + 1
+            noise = EventNoise(self.seed, first, self.stream + stage, None if whole else chosen).normal(
+                len(chosen), n_elements * d
+            )
+        return noise.reshape(len(chosen), n_elements, d)
+
+    def of(self, stage: int, rows: Array, elements: Array, n_elements: int, d: int) -> Array:
+        """Those of some elements of the events ``rows`` of the batch, ``draw(...)[rows, elements]``: (len(rows), d)."""
+        # an event's words fill whole ticks of the generator: an element's are in some of them, one after another
+        ticks, first, n = -(-n_elements * d // _WORDS), elements * d, (d + 2 * (_WORDS - 1)) // _WORDS
+        blocks = (self.events[rows] * ticks + first // _WORDS)[:, None] + np.arange(n)
+        if (noise := self._compiled(stage, blocks.ravel(), _WORDS)) is not None:
+            words = noise.reshape(len(rows), n * _WORDS)
+            return np.take_along_axis(words, (first % _WORDS)[:, None] + np.arange(d), axis=1)
+        some, place = np.unique(rows, return_inverse=True)
+        return replace(self, events=self.events[some]).draw(stage, n_elements, d)[place, elements]
+
+    def _compiled(self, stage: int, events: Array, d: int) -> Array | None:
+        """Noise (n, d) by the kernels; None without them."""
+        module = kernels.native()
+        if module is None or not kernels.is_exact():
+            return None
+        out, chosen = np.empty((len(events), d), np.float32), np.ascontiguousarray(events, np.int64)
+        if out.size:
+            module.normal(kernels.number(), stream_key(self.seed, self.stream + stage), 0, chosen, d, out)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,4 +154,6 @@ class Stage:
 
 
 def _standardised(context: Array, center: Array, scale: Array) -> Array:
-    return np.clip((context - center) / scale, -_FARTHEST, _FARTHEST).astype(np.float32)
+    z = context - center
+    z /= scale
+    return np.clip(z, -_FARTHEST, _FARTHEST, out=z).astype(np.float32, order="C")

@@ -34,7 +34,8 @@ class TreeDensity(EventGenerator):
 
     Each column takes one of its atoms (categories, spikes, missing values) with a boosted probability, or else a value,
     whose normal score has a location and a scale that are smooth functions of the columns before it (ridge regression
-    on polynomials and cosines) and a distribution of ranks of what is left by boosted trees
+    on polynomials and cosines), or a Gaussian mixture given these where rows that were not learned from are likelier
+    so, and a distribution of ranks of what is left by boosted trees
     (:class:`buff.trees.conditional.ConditionalDistribution`). The product is normalised by construction: log-densities
     are exact for the model, in the units of the table. It is an autoregressive model as in Uria et al., 2016,
     arXiv:1605.02226, with trees in place of networks.

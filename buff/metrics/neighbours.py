@@ -1,7 +1,8 @@
 """Nearest neighbours: whether training rows were memorised, and precision, recall, density, coverage."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import hypot, nan, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from buff.metrics.estimate import Estimate, weighted_mean
 from buff.metrics.samples import Rows, Seed, as_pair, as_weights, centre_and_scale, subsample
 
 __all__ = ["Manifold", "Memorisation", "memorisation", "precision_recall"]
+
+#: Share of held-out rows that are near to training rows, and how many it has to be at least.
+_NEAREST, _FEWEST = 0.01, 5
 
 
 @dataclass(frozen=True)
@@ -30,18 +34,26 @@ class Memorisation:
         Generated rows equal to a training row.
     expected_copies : float
         As many as held-out rows would have: above 0 in tables of few distinct rows.
+    share_near : Estimate
+        Share of generated rows as near to a training row as the nearest percent of held-out rows are. Copies add their
+        own share, exact ones and such with noise that is small beside the distances of rows.
+    expected_near : float
+        That of held-out rows: 0.01, and more where they are few or distances repeat.
     """
 
     share_closer: Estimate
     distance_ratio: Estimate
     copies: int
     expected_copies: float
+    share_near: Estimate = field(default_factory=lambda: Estimate(nan, nan))
+    expected_near: float = nan
 
     def __str__(self) -> str:
         return (
             f"closer to training than to held-out rows: {self.share_closer} (0.5 expected), "
             f"5th percentile of distance over that of held-out rows: {self.distance_ratio} (1), "
-            f"exact copies: {self.copies} ({self.expected_copies:g})"
+            f"exact copies: {self.copies} ({self.expected_copies:g}), "
+            f"as near as the nearest held-out rows: {self.share_near} ({self.expected_near:g})"
         )
 
 
@@ -134,6 +146,7 @@ def memorisation(
         _percentile_ratio(generated_distance, held_out_distance, n_bootstrap, rng),
         int((generated_distance == 0).sum()),
         float((held_out_distance == 0).mean() * len(y)),
+        *_near(generated_distance, held_out_distance, v),
     )
 
 
@@ -215,6 +228,14 @@ def _distances(x: Rows, y: Rows) -> Iterator[tuple[slice, Rows]]:
     for start in range(0, len(x), step):
         block = slice(start, start + step)
         yield block, cdist(x[block], y)
+
+
+def _near(generated: Rows, held_out: Rows, weights: Rows) -> tuple[Estimate, float]:
+    """Share of generated rows within the distance of the nearest held-out rows, and the share of these."""
+    least = max(_NEAREST, min(0.5, _FEWEST / len(held_out)))
+    cut = float(np.quantile(held_out, least, method="higher"))
+    share, expected = weighted_mean(generated <= cut, weights), float((held_out <= cut).mean())
+    return Estimate(share.value, hypot(share.error, sqrt(expected * (1 - expected) / len(held_out)))), expected
 
 
 def _percentile_ratio(x: Rows, y: Rows, n_bootstrap: int, rng: np.random.Generator) -> Estimate:

@@ -55,6 +55,11 @@ class JetKinematics:
         softest = np.where(p > 0, p, np.inf).min(axis=1, initial=np.inf)
         return cls(total, x, y, moment, (p > 0).sum(axis=1), np.where(np.isfinite(softest), softest, 0.0))
 
+    @classmethod
+    def join(cls, parts: list["JetKinematics"]) -> "JetKinematics":
+        """All jets of the parts."""
+        return cls(*(np.concatenate(columns) for columns in zip(*(vars(p).values() for p in parts), strict=True)))
+
     def take(self, jets: Array) -> "JetKinematics":
         """Some of the jets, by number."""
         return JetKinematics(**{name: values[jets] for name, values in vars(self).items()})
@@ -91,6 +96,8 @@ class Nodes:
     element : int
         Number of the node's splitting in its jet, from 0 to n - 2 in preorder, hard branch first: known as soon as the
         node is, whatever is split first.
+    leaf : int
+        Number of its first particle among those of the jet, counted in the same order.
     depth : int
         0 for the jet itself.
     pt, eta, phi, moment, n
@@ -105,6 +112,7 @@ class Nodes:
 
     jet: Array
     element: Array
+    leaf: Array
     depth: Array
     pt: Array
     eta: Array
@@ -132,6 +140,7 @@ class Nodes:
         return cls(
             jet=np.arange(count),
             element=np.zeros(count, np.intp),
+            leaf=np.zeros(count, np.intp),
             depth=np.zeros(count, np.intp),
             pt=jets.pt,
             eta=jets.eta,
@@ -166,27 +175,29 @@ class Nodes:
 
     def children(self, hard: Branch, soft: Branch) -> tuple["Nodes", "Nodes"]:
         """The nodes into which these split."""
-        root = self.is_root
-        dr = np.hypot(soft.eta - hard.eta, soft.phi - hard.phi)
-        root_kt, root_dr = np.where(root, soft.pt * dr, self.root_kt), np.where(root, dr, self.root_dr)
+        rows = np.arange(len(self))
+        return self.child(rows, hard, soft, is_hard=True), self.child(rows, soft, hard, is_hard=False)
 
-        def child(own: Branch, other: Branch, element: Integers) -> Nodes:
-            dx, dy = other.eta - own.eta, other.phi - own.phi
-            return Nodes(
-                jet=self.jet,
-                element=element,
-                depth=self.depth + 1,
-                **vars(own),
-                sibling_pt=other.pt,
-                sibling_moment=other.moment,
-                sibling_n=other.n,
-                sibling_eta=dx,
-                sibling_phi=dy,
-                uncle_pt=np.where(root, 0.0, self.sibling_pt),
-                uncle_eta=np.where(root, dx, self.eta + self.sibling_eta - own.eta),
-                uncle_phi=np.where(root, dy, self.phi + self.sibling_phi - own.phi),
-                root_kt=root_kt,
-                root_dr=root_dr,
-            )
-
-        return child(hard, soft, self.element + 1), child(soft, hard, self.element + hard.n)
+    def child(self, rows: Array, own: Branch, other: Branch, *, is_hard: bool) -> "Nodes":
+        """One child of some of these nodes, whose branches are ``own`` and ``other``."""
+        own, other, root = own.take(rows), other.take(rows), self.depth[rows] == 0
+        dx, dy = other.eta - own.eta, other.phi - own.phi
+        dr = np.hypot(dx, dy)
+        soft, before = (other, 0) if is_hard else (own, other.n)
+        return Nodes(
+            jet=self.jet[rows],
+            element=self.element[rows] + (1 if is_hard else before),
+            leaf=self.leaf[rows] + before,
+            depth=self.depth[rows] + 1,
+            **vars(own),
+            sibling_pt=other.pt,
+            sibling_moment=other.moment,
+            sibling_n=other.n,
+            sibling_eta=dx,
+            sibling_phi=dy,
+            uncle_pt=np.where(root, 0.0, self.sibling_pt[rows]),
+            uncle_eta=np.where(root, dx, self.eta[rows] + self.sibling_eta[rows] - own.eta),
+            uncle_phi=np.where(root, dy, self.phi[rows] + self.sibling_phi[rows] - own.phi),
+            root_kt=np.where(root, soft.pt * dr, self.root_kt[rows]),
+            root_dr=np.where(root, dr, self.root_dr[rows]),
+        )

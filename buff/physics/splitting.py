@@ -36,6 +36,8 @@ _LEAST_REACH, _LEAST_WIDTH = 0.02, 1e-12
 _RIM = 1.05
 #: Widths by which the centroid of several particles lies inside the rim.
 _SHARE_OF_WIDTH = 0.5
+#: Particles from which on nodes do not wait, and nodes up to which no others wait for them.
+_SMALL, _FEW = 4, 300
 #: Narrowest interval of the balance that is used.
 _LEAST_BALANCE = 1e-3
 
@@ -64,14 +66,19 @@ class Splittings:
         """Some of them: numbers or a mask."""
         return Splittings(*(values[rows] for values in vars(self).values()))
 
+    def put(self, rows: Integers, others: "Splittings") -> None:
+        """Others in place of some of them."""
+        for name, values in vars(self).items():
+            values[rows] = getattr(others, name)
+
     @classmethod
     def join(cls, parts: list["Splittings"]) -> "Splittings":
         """All of the parts."""
         return cls(*(np.concatenate(columns) for columns in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
-#: From nodes and the number of the attempt to their splittings.
-Splitter: TypeAlias = Callable[[Nodes, int], Splittings]
+#: From nodes and how often each was drawn before to their splittings.
+Splitter: TypeAlias = Callable[[Nodes, Integers], Splittings]
 
 
 @dataclass(frozen=True)
@@ -151,7 +158,7 @@ class SplittingTree:
         keys = nodes.jet * width + nodes.element
         order = np.argsort(keys)
 
-        def splitter(asked: Nodes, attempt: int = 0) -> Splittings:
+        def splitter(asked: Nodes, attempts: Integers) -> Splittings:
             return splittings.take(order[np.searchsorted(keys, asked.jet * width + asked.element, sorter=order)])
 
         return splitter
@@ -159,34 +166,35 @@ class SplittingTree:
     def grow(self, jets: JetKinematics, splitter: Splitter, max_particles: int, n_attempts: int = 1) -> Array:
         """Particles (eta, phi, pt) in falling pT, zero padded: float64 of shape (n, max_particles, 3).
 
-        Nodes are split from the largest kinds down, all pairs at last: ``splitter`` is called with many nodes at a
-        time, and up to ``n_attempts`` times with those whose splittings are not :meth:`allowed`.
+        Threes and pairs wait for each other, so that ``splitter`` is called with many nodes at a time; and up to
+        ``n_attempts`` times with those whose splittings are not :meth:`allowed`.
         """
-        pending = Nodes.roots(jets)
-        leaves: list[Nodes] = [pending.take(pending.n == 1)]
-        pending = pending.take(pending.n > 1)
-        while len(pending):
-            turn = pending.n >= min(4, int(pending.n.max()))
-            nodes, pending = pending.take(turn), pending.take(~turn)
-            both = Nodes.join(list(nodes.children(*self._children(nodes, jets, splitter, n_attempts))))
-            leaves.append(both.take(both.n == 1))
-            pending = Nodes.join([pending, both.take(both.n > 1)])
-        return _padded(Nodes.join(leaves), len(jets), max_particles)
-
-    def _children(
-        self, nodes: Nodes, jets: JetKinematics, splitter: Splitter, n_attempts: int
-    ) -> tuple[Branch, Branch]:
-        hard, soft = self.decode(nodes, splitter(nodes, 0), jets)
-        wrong = np.arange(len(nodes))
-        for attempt in range(1, n_attempts):
-            own = nodes.take(wrong)
-            wrong = wrong[~self.allowed(own, hard.take(wrong), soft.take(wrong))]
-            if not wrong.size:
+        particles, roots = np.zeros((len(jets), max_particles, 3)), Nodes.roots(jets)
+        single = np.flatnonzero(roots.n == 1)
+        particles[single, 0] = np.stack([jets.eta, jets.phi, jets.pt], axis=1)[single]
+        nodes = roots.take(roots.n > 1)
+        later, attempts, least = [nodes.take(nodes.n == 0)], np.zeros(len(nodes), np.intp), _SMALL
+        while True:
+            if least > 2 and len(nodes) < _FEW:  # the rest at once
+                nodes, least = Nodes.join([nodes, *later]), 2
+                attempts = np.append(attempts, np.zeros(len(nodes) - len(attempts), np.intp))
+            if not len(nodes):
                 break
-            own = nodes.take(wrong)
-            for branch, again in zip((hard, soft), self.decode(own, splitter(own, attempt), jets), strict=True):
-                branch.put(wrong, again)
-        return hard, soft
+            hard, soft = self.decode(nodes, splitter(nodes, attempts), jets)
+            again = np.flatnonzero((attempts < n_attempts - 1) & ~self.allowed(nodes, hard, soft))
+            parts, fine = [nodes.take(again)], np.ones(len(nodes), bool)
+            fine[again] = False
+            for own, other, is_hard in ((hard, soft, True), (soft, hard, False)):
+                for wanted, to in ((own.n >= least, parts), ((own.n > 1) & (own.n < least), later)):
+                    if len(i := np.flatnonzero(fine & wanted)):
+                        to.append(nodes.child(i, own, other, is_hard=is_hard))
+                i = np.flatnonzero(fine & (own.n == 1))
+                place = nodes.jet[i], nodes.leaf[i] + (0 if is_hard else other.n[i])
+                particles[place] = np.stack([own.eta[i], own.phi[i], own.pt[i]], axis=1)
+            nodes, attempts = Nodes.join(parts), attempts[again] + 1
+            attempts = np.append(attempts, np.zeros(len(nodes) - len(attempts), np.intp))
+        order = np.argsort(-particles[..., 2], axis=1, kind="stable")
+        return np.take_along_axis(particles, order[..., None], axis=1)
 
     def allowed(self, nodes: Nodes, hard: Branch, soft: Branch) -> Array:
         r"""Whether splittings could come out of the clustering, in the distance :math:`d` of its module.
@@ -305,15 +313,6 @@ def _common_angle(nodes: Nodes, own: Numbers, jets: JetKinematics) -> Array:
     at_root = np.arctan2(sy * np.sin(own), sx * np.cos(own))
     below = np.arctan2(nodes.sibling_phi, nodes.sibling_eta) + own * side(nodes)
     return np.where(nodes.is_root, at_root, below)
-
-
-def _padded(leaves: Nodes, n: int, max_particles: int) -> Array:
-    order = np.lexsort((leaves.element, -leaves.pt, leaves.jet))
-    jet = leaves.jet[order]
-    place = np.arange(len(jet)) - np.searchsorted(jet, np.arange(n))[jet]
-    particles = np.zeros((n, max_particles, 3))
-    particles[jet, place] = np.stack([leaves.eta, leaves.phi, leaves.pt], axis=1)[order]
-    return particles
 
 
 def _nothing() -> Splittings:

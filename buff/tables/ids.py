@@ -15,7 +15,7 @@ from buff.protocols import Array, Values
 from buff.randomness import EventNoise
 from buff.tables.template import is_missing
 
-__all__ = ["IdPattern", "Shape"]
+__all__ = ["IdPattern", "Shape", "looks_like_ids"]
 
 #: Classes of characters: what stands at a place is drawn from the smallest that holds all that was seen there.
 _ALPHABETS = (
@@ -28,6 +28,10 @@ _ALPHABETS = (
 )
 #: A character that so many rows share at its place is part of the pattern, and so is a choice of few.
 _FEWEST_ROWS, _FEW_CHARACTERS, _ROWS_OF_FEW = 5, 4, 100
+#: A column of text with so many distinct values, and as a share of the rows, names rows.
+_FEWEST_IDS, _ID_SHARE = 20, 0.5
+#: Integers count rows if they leave out no more than so many numbers for each that they have; so many do in any order.
+_SKIPPED, _SHUFFLED_ROWS = 1, 50
 #: Shapes of values, at most.
 _MOST_SHAPES = 200
 #: Stream of an event's random numbers that chooses the shape of its ids.
@@ -175,6 +179,40 @@ class IdPattern:
         shapes = tuple(Shape(tuple(s["alphabets"]), s["modulus"], s["residue"]) for s in record["shapes"])
         counter = record["counter"] and tuple(record["counter"])
         return cls(record["dtype"], record["missing"], counter, shapes, tuple(record["cumulative"]))
+
+
+def looks_like_ids(values: Values) -> str:
+    """Why a column seems to name rows, in words; nothing where it does not.
+
+    Texts of which more than half are different; integers that count the rows: different in each, leaving out no more
+    numbers than they have, and rising from row to row unless there are many.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        Of natural dtype, see :mod:`buff.tables.arrow`.
+
+    Examples
+    --------
+    >>> looks_like_ids(np.arange(30))
+    'rises in every one of 30 rows'
+    >>> looks_like_ids(np.arange(30) // 2)
+    ''
+    """
+    known = values[~is_missing(values)]
+    if len(known) < _FEWEST_IDS:
+        return ""
+    if values.dtype.kind in "iu":
+        if int(values.max()) - int(values.min()) > (1 + _SKIPPED) * len(values):
+            return ""
+        if np.all(values[1:] > values[:-1]):
+            return f"rises in every one of {len(values)} rows"
+        different = len(values) >= _SHUFFLED_ROWS and len(np.unique(values)) == len(values)
+        return f"counts its {len(values)} rows, in another order," if different else ""
+    if not isinstance(known[0], str):
+        return ""
+    levels = len(set(known.tolist()))
+    return f"has {levels} different texts in {len(known)} rows" if levels > _ID_SHARE * len(known) else ""
 
 
 def _counter(own: IdPattern, texts: Sequence[str], whole: bool) -> IdPattern | None:

@@ -1,15 +1,13 @@
 """What of a table has a distribution to be learned: not its ids, nor what other columns tell."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
+from buff.errors import tell
 from buff.protocols import Array, Values
 from buff.tables.columns import Columns
-from buff.tables.ids import IdPattern
+from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template, is_missing
@@ -18,10 +16,6 @@ __all__ = ["TableReduction"]
 
 #: Kinds of columns that are no numbers of a distribution.
 ASIDE = ("id", "drop", "angle", "coordinate")
-#: A column of text with so many distinct values, and as a share of the rows, names rows.
-_FEWEST_IDS, _ID_SHARE = 20, 0.5
-#: Integers that rise in every row count them where they leave out no more than so many numbers for each that they have.
-_SKIPPED = 1
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class TableReduction:
         Warns
         -----
         UserWarning
-            A column of text is taken for an id.
+            A column is taken for an id, see :func:`buff.tables.ids.looks_like_ids`.
 
         Examples
         --------
@@ -210,36 +204,17 @@ def _coordinates(
 
 
 def _is_id(name: str, values: Values) -> bool:
-    """Whether a column names rows: texts of which most are different, or integers that count the rows."""
-    known = values[~is_missing(values)]
-    if len(known) < _FEWEST_IDS:
+    """Whether a column, of texts or of integers, seems to name rows; says so."""
+    if values.dtype.kind not in "iuO":
         return False
-    if values.dtype.kind in "iu":
-        if not _counts_rows(values):
-            return False
-        what = f"rises in every one of {len(values)} rows and is taken for an id: numbers that go on are drawn"
-        _warn_of_id(name, what, '"integer" to learn the numbers')
-        return True
-    if values.dtype.kind != "O" or not isinstance(known[0], str):
-        return False
-    levels = len(set(known.tolist()))
-    if levels <= _ID_SHARE * len(known):
-        return False
-    what = f"has {levels} different texts in {len(known)} rows and is taken for an id: new values of the same pattern"
-    _warn_of_id(name, f"{what} are drawn", '"categorical" to learn the texts')
-    return True
-
-
-def _counts_rows(values: Values) -> bool:
-    if int(values[-1]) - int(values[0]) > (1 + _SKIPPED) * len(values):
-        return False
-    return bool(np.all(values[1:] > values[:-1]))
-
-
-def _warn_of_id(name: str, what: str, otherwise: str) -> None:
-    warnings.warn(
-        f'column {name!r} {what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}', stacklevel=7
-    )
+    why = looks_like_ids(values)
+    if why:
+        text = values.dtype.kind == "O"
+        drawn = "values of the same pattern" if text else "numbers"
+        otherwise = '"categorical" to learn the texts' if text else '"integer" to learn the numbers'
+        what = f"column {name!r} {why} and is taken for an id: new {drawn} are drawn"
+        tell(f'{what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}')
+    return bool(why)
 
 
 def _full_schema(

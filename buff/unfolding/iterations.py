@@ -7,7 +7,6 @@ with d the measured density and epsilon the efficiency (D'Agostini, 1995, doi:10
 bins Andreassen et al., 2020, arXiv:1911.09107). The starting point matters less with each; noise matters more.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from buff.errors import tell
 from buff.exact import dot
 from buff.protocols import Array, Indices, Numbers
 from buff.trees import ClassifierSettings
@@ -217,9 +217,9 @@ def drain(steps: Iterator[Step]) -> tuple[Array, History]:
         history.append(now)
         if reason := _divergence(history):
             if len(history) > 1:
-                warnings.warn(f"{reason}: kept iteration {now.number - 1}", ConvergenceWarning, stacklevel=4)
+                tell(f"{reason}: kept iteration {now.number - 1}", ConvergenceWarning)
                 break
-            warnings.warn(reason, ConvergenceWarning, stacklevel=4)
+            tell(reason, ConvergenceWarning)
         weights = step.weights
     return weights, History(history)
 

@@ -1,13 +1,14 @@
-"""Change bytes of a small model's file at random: ``python -m tests.archive.fuzz KIND HOW N FOLDER`` prints the refused.
+"""Change bytes of small models' files at random: ``python -m tests.archive.fuzz --out record.json`` counts the refused.
 
 Whole files are changed as they are; members get sizes and digests that agree, so that what checks their content is met.
 """
 
+import argparse
 import hashlib
 import io
 import json
 import signal
-import sys
+import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from buff import BUFF, BUFFTransport, JetBUFF, ShowerBUFF, Unfolder, load
+from buff import BUFF, BUFFImputer, BUFFTransport, JetBUFF, ShowerBUFF, TreeDensity, Unfolder, load
 from buff.datasets import make_showers
 from buff.errors import ArchiveError
 from tests.physics.clouds import clouds
@@ -67,8 +68,35 @@ def unfolder():
     return Unfolder(generator=BUFF(**QUICK), **how).fit(x, x[:, :2] + 0.3 * rng.normal(size=(300, 2)))
 
 
+def rows_with_gaps():
+    x = np.random.default_rng(0).normal(size=(300, 3))
+    x[:, 1], x[:, 2] = np.round(x[:, 1], 1), x[:, 0] + x[:, 2]
+    x[::7, 0] = np.nan
+    return x
+
+
+def any_given():
+    return BUFF(**QUICK, given="any").fit(rows_with_gaps())
+
+
+def imputer():
+    return BUFFImputer(n_estimators=3, random_state=0).fit(rows_with_gaps())
+
+
+def density():
+    return TreeDensity(n_estimators=3, random_state=0).fit(rows_with_gaps())
+
+
+def network():
+    from buff_baselines import NeuralFlow
+
+    how = {"hidden": (8,), "n_iterations": 20, "batch_size": 64, "device": "cpu", "random_state": 0}
+    return NeuralFlow(**how).fit(np.random.default_rng(0).normal(size=(300, 2)))
+
+
 KINDS = {"table": table, "related": related, "transport": transport, "jets": jets, "showers": showers}
-KINDS |= {"unfolder": unfolder}
+KINDS |= {"unfolder": unfolder, "any given": any_given, "imputer": imputer, "density": density, "network": network}
+HOW = ("whole", "repaired")
 #: Seconds after which a file counts as one that hangs.
 LIMIT = 60
 
@@ -81,6 +109,12 @@ def events(model):
         return model.sample(np.full(5, 5000.0)).tobytes()
     if isinstance(model, Unfolder):
         return model.unfold(np.random.default_rng(1).normal(size=(20, 2))).events.tobytes()
+    if isinstance(model, BUFFImputer):
+        return model.transform(rows_with_gaps()[:20]).tobytes()
+    if isinstance(model, TreeDensity):
+        return model.sample(20).tobytes() + model.score_samples(np.zeros((20, 3))).tobytes()
+    if getattr(model, "given", None) == "any":
+        return model.sample(given=rows_with_gaps()[:20]).tobytes()
     drawn = model.sample(20)
     return drawn.to_csv().encode() if isinstance(drawn, pd.DataFrame) else np.asarray(drawn).tobytes()
 
@@ -129,6 +163,24 @@ def refused(kind, how, n, folder):
     return count
 
 
-if __name__ == "__main__":
+def main():
+    """Print the number of refused files of each kind, and write them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--how", nargs="+", default=list(HOW), choices=HOW)
+    parser.add_argument("--number", type=int, default=2000)
+    parser.add_argument("--out", type=Path)
+    chosen, counts = parser.parse_args(), {}
     warnings.simplefilter("ignore")
-    print(refused(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))
+    for kind in chosen.kinds:
+        for how in chosen.how:
+            with tempfile.TemporaryDirectory() as folder:
+                found = refused(kind, how, chosen.number, folder)
+            counts[f"{kind}, {how}"] = {"changed": chosen.number, "refused": found}
+            print(f"{kind}, {how}: {found} of {chosen.number} refused", flush=True)
+            if chosen.out:
+                chosen.out.write_text(json.dumps(counts, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@
 #include <exception>
 #include <mutex>
 
+#include "jets.hpp"
 #include "sampler.hpp"
 
 namespace {
@@ -233,6 +234,29 @@ PyObject* normal_rows(PyObject*, PyObject* args) {
     Py_RETURN_NONE;
 }
 
+PyObject* substructure(PyObject*, PyObject* args) {
+    int backend, kind, m, n_axes;
+    Buffer p, y, phi, how, out, merged;
+    if (!PyArg_ParseTuple(args, "iiiiy*y*y*z*w*w*", &backend, &kind, &m, &n_axes, &p.view, &y.view, &phi.view, &how.view,
+                          &out.view, &merged.view) ||
+        !known(backend))
+        return nullptr;
+    using jets::Task;
+    const int64_t n = m > 0 ? y.bytes() / (Py_ssize_t(sizeof(double)) * m) : 0;
+    const bool few = kind == Task::kCorrelations, axes = kind == Task::kSubjets, drops = kind == Task::kSoftDrop;
+    const int64_t width = axes ? int64_t(n_axes) * m : drops ? 3 : 2;
+    if (m < 1 || n_axes < 0 || !(few || axes || drops) || !y.holds<double>(n * m) || !phi.holds<double>(n * m) ||
+        !p.holds<double>(n * m * (few ? 1 : 4)) || !out.holds<double>(n * width) ||
+        !merged.holds<double>(axes ? n * n_axes : 0) || !how.holds<double>(drops ? 3 : 0))
+        return wrong_shape();
+    const Task task{Task::Kind(kind),   n,          m, n_axes, p.data<double>(), y.data<double>(), phi.data<double>(),
+                    how.data<double>(), out.data<double>(), merged.data<double>()};
+    Py_BEGIN_ALLOW_THREADS
+    jets::run(Backend(backend), task);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 template <double (*function)(double)>
 PyObject* elementwise(PyObject*, PyObject* args) {
     Buffer x, out;
@@ -253,6 +277,7 @@ PyMethodDef methods[] = {
     {"sampler", sampler, METH_VARARGS, "A whole model from bytes."},
     {"draw", draw_events, METH_VARARGS, "Values of events of a whole model."},
     {"normal", normal_rows, METH_VARARGS, "Standard normal numbers of events."},
+    {"substructure", substructure, METH_VARARGS, "Axes, grooming or correlations of jets."},
     {"ndtri", elementwise<ndtri>, METH_VARARGS, "Normal quantiles."},
     {"ndtr", elementwise<ndtr>, METH_VARARGS, "Normal distribution function."},
     {nullptr, nullptr, 0, nullptr},
