@@ -127,9 +127,7 @@ def check_parameters(name: str, rule: Callable[..., Any], parameters: Mapping[st
     known = list(signature(rule).parameters)[1:]
     for parameter in parameters:
         if parameter not in known:
-            raise ValueError(
-                f"{name} has no parameter {parameter!r}: choose from {', '.join(known) or 'none'}"
-            )
+            raise ValueError(f"{name} has no parameter {parameter!r}: choose from {', '.join(known) or 'none'}")
 
 
 def check_steps(n_steps: Any) -> int:

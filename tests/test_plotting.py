@@ -321,7 +321,7 @@ def test_corner_names_common_factors_and_years_in_labels():
     table = pa.table(
         {
             "ecf2": np.linspace(1e-4, 8e-4, n),
-            "run": np.arange(n) + 350_000,
+            "run": np.arange(n) // 2 + 350_000,
             "energy": np.linspace(0, 9e7, n),
             "when": pa.array(np.linspace(1_704_200_000, 1_720_000_000, n).astype(int), pa.timestamp("s")),
         }

@@ -93,13 +93,9 @@ def new_app() -> typer.Typer:
 def _options(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=lambda asked: _say_version(asked), is_eager=True, help="Print the version."
-        ),
+        typer.Option("--version", callback=lambda asked: _say_version(asked), is_eager=True, help="Print the version."),
     ] = False,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where in the code an error arose.")
-    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.")] = False,
 ) -> None:
     pass
 

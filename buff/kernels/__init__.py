@@ -17,6 +17,7 @@ from buff.errors import tell
 __all__ = [
     "BACKENDS",
     "backend",
+    "chosen",
     "doubles",
     "is_exact",
     "native",
@@ -34,7 +35,7 @@ _VARIABLE = "BUFF_BACKEND"
 
 def native() -> Any:
     """The compiled module; None where it is absent, disagrees with NumPy, or is not wanted."""
-    return None if backend() == "xgboost" else _load()[0]
+    return chosen()[0]
 
 
 def backend() -> str:
@@ -55,7 +56,12 @@ def backend() -> str:
 
 def number() -> int:
     """The same for the compiled module."""
-    return int(dict(_load()[0].backends())[backend()])
+    return chosen()[1]
+
+
+def chosen() -> tuple[Any, int]:
+    """:func:`native` and :func:`number` together, for calls that take microseconds; (None, -1) for XGBoost."""
+    return _chosen(os.environ.get(_VARIABLE, ""))
 
 
 def why() -> str:
@@ -98,6 +104,12 @@ def _choice(wanted: str) -> str:
             + (f" ({reason})" if reason else "")
         )
     return wanted
+
+
+@cache
+def _chosen(wanted: str) -> tuple[Any, int]:
+    name, module = _choice(wanted), _load()[0]
+    return (None, -1) if name == "xgboost" else (module, int(dict(module.backends())[name]))
 
 
 @cache

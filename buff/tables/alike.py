@@ -64,7 +64,7 @@ def read_alike(
     """Read tables that have the same columns, without those that name rows.
 
     Ids are what :func:`~buff.tables.ids.looks_like_ids` says of the largest table of real rows, and for numbers of any
-    table, unless the schema names the column: the rule of a fit.
+    table, unless the schema names the column or there is no other: the rule of a fit.
 
     Parameters
     ----------
@@ -177,7 +177,8 @@ def _left_out(
             why = f"{words} and is taken for an id" if words else ""
         if why:
             found[name] = why
-    return found
+    # a table of nothing else is to be compared by what it has
+    return found if set(found) < set(names) else {name: why for name, why in found.items() if name in stated}
 
 
 def _stated(schema: Schema | Mapping[str, Any]) -> dict[str, str | None]:

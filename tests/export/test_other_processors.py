@@ -21,7 +21,7 @@ PLATFORMS = {
     "aarch64": ("aarch64-linux-gnu-g++", ["qemu-aarch64"], "neon"),
     "windows": ("x86_64-w64-mingw32-g++", ["wine"], "scalar"),
 }
-FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-static", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-maybe-uninitialized"]
+FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-static", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"]
 
 
 @pytest.fixture(scope="module", params=PLATFORMS)
