@@ -19,9 +19,10 @@ Tables are parquet, CSV, TSV (also .gz), feather, HDF5, NPZ or ROOT files (file.
 \b
 Examples:
   buff demo --report demo.html
-  buff fit jets.parquet -o jets.buff
+  buff split jets.parquet -o train.parquet test.parquet
+  buff fit train.parquet -o jets.buff
   buff sample jets.buff -n 1000000 -o generated.parquet
-  buff evaluate jets.parquet generated.parquet --report quality.html
+  buff evaluate test.parquet generated.parquet --report quality.html
   buff unfold --template > unfold.toml
 """
 
