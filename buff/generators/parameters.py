@@ -249,7 +249,7 @@ def margins_of(
     Frequent values stay where they are: where the levels of two such columns meet is what they have in common.
     """
     smooth = smooth_of(space, data)
-    own = np.array([part.fine for part in atoms_of(space)], bool) if fine else smooth
+    own = np.array([part.fine for part in atoms_of(space)], bool) if fine and space.has_atoms else smooth
     return {"smooth": smooth, "calibrated": smooth | own}
 
 

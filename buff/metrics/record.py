@@ -201,4 +201,6 @@ def _memorisation(record: Mapping[str, Any]) -> Memorisation:
         _estimate(record["distance_ratio"]),
         record["copies"],
         record["expected_copies"],
+        _estimate(record.get("share_near", {"value": None, "error": None})),  # reports of 0.1.0 have none
+        _number(record.get("expected_near")),
     )

@@ -64,7 +64,7 @@ def read_alike(
     """Read tables that have the same columns, without those that name rows.
 
     Ids are what :func:`~buff.tables.ids.looks_like_ids` says of the largest table of real rows, and for numbers of any
-    table, unless the schema names the column: the rule of a fit.
+    table, unless the schema names the column or there is no other: the rule of a fit.
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ def read_alike(
         Columns to read; for arrays, the names of theirs.
     schema : Schema or mapping from column name to a kind or a mapping with ``kind``, optional
         Kinds that are known, such as ``schema_`` of a model or what it was given; others are inferred from all tables
-        together. Columns of kind "id" or "drop" are left out, "angle" and "coordinate" are numbers.
+        together. Columns of kind "id" or "drop" are left out, and so are those that a ``schema_`` does not name and not
+        all tables have; "angle" and "coordinate" are numbers.
     shared : bool
         Whether columns that not all tables have are left out rather than refused.
     finite : bool
@@ -94,8 +95,10 @@ def read_alike(
     (('n', 'q'), ('integer', 'continuous'))
     """
     found = {name: _read_one(table, name, columns, finite) for name, table in tables.items()}
+    gone = {} if shared or columns else _gone(found, schema)
+    found = {name: table.without(gone) for name, table in found.items()} if gone else found
     names = _common_names(found, columns, shared)
-    left_out = _left_out(found, names, schema)
+    left_out = gone | _left_out(found, names, schema)
     names = tuple(name for name in names if name not in left_out)
     if not names:
         words = "; ".join(f"{name!r} {why}" for name, why in left_out.items())
@@ -160,6 +163,17 @@ def _common_names(tables: Mapping[str, Columns], columns: Sequence[str] | None, 
     return head.names
 
 
+def _gone(tables: Mapping[str, Columns], schema: Schema | Mapping[str, Any] | None) -> dict[str, str]:
+    """Columns of some tables only that a model does not give back by its schema, and why."""
+    stated = {} if schema is None else _stated(schema)
+    every = dict.fromkeys(name for table in tables.values() for name in table.names)
+    partial = [name for name in every if not all(name in table.names for table in tables.values())]
+    found = {name: "is dropped" for name in partial if stated.get(name) == "drop"}
+    if isinstance(schema, Schema):
+        found |= {name: "is not in the schema" for name in partial if name not in stated}
+    return found
+
+
 def _left_out(
     tables: Mapping[str, Columns], names: Sequence[str], schema: Schema | Mapping[str, Any] | None
 ) -> dict[str, str]:
@@ -177,7 +191,8 @@ def _left_out(
             why = f"{words} and is taken for an id" if words else ""
         if why:
             found[name] = why
-    return found
+    # a table of nothing else is to be compared by what it has
+    return found if set(found) < set(names) else {name: why for name, why in found.items() if name in stated}
 
 
 def _stated(schema: Schema | Mapping[str, Any]) -> dict[str, str | None]:
