@@ -17,6 +17,8 @@ CLOSURE, CALIBRATION, COST = "closure", "calibration", "cost"
 CROSS, CROSS_FEW = "cross test", "cross test, 1,000 events"
 CROSS_TILTED, PRIOR = "cross test, tilted spectrum", "tilted spectrum alone"
 ONE, ITERATED, REWEIGHTED, BRIDGE = "one step", "iterated", "reweighted", "bridge"
+#: Draws of a posterior beside others of the same events: what one that is right would leave.
+TWO_DRAWS = ", two draws"
 #: Networks by the seconds of one core that they are trained for.
 NETWORKS = {"network, 60 s": 60.0, "network, 200 s": 200.0}
 ROWS, QUICK_ROWS, CALIBRATED, DRAWS = 50_000, 1500, 5000, 50
@@ -43,7 +45,7 @@ def measure(bench: Bench) -> Iterator[Measurement]:
     for seed in bench.seeds:
         train, test = _halves(bench, "nominal", seed)
         nature, reference = _halves(bench, "alternative", seed)
-        yield Measurement(FLOOR, seed, distances(test, train.truth, train.weights), CLOSURE)
+        yield Measurement(FLOOR, seed, distances(test.truth, train.truth, train.weights), CLOSURE)
         for method, name in ((ONE, "conditional"), (BRIDGE, "bridge")):
             if bench.wants(method):
                 yield from learned(method, seed, train, test, Trees(name, seed, bench.quick))
@@ -107,17 +109,21 @@ class Network:
 
 
 def learned(method: str, seed: int, train: Pairs, test: Pairs, posterior: Any) -> Iterator[Measurement]:
-    for table, values in in_fresh_process(closure, train, test, posterior).items():
-        yield Measurement(method, seed, values, table)
+    for (table, kind), values in in_fresh_process(closure, train, test, posterior).items():
+        yield Measurement(method + kind, seed, values, table)
 
 
-def closure(train: Pairs, test: Pairs, posterior: Trees | Network) -> dict[str, Mapping[str, float]]:
-    """Values of the tables that one posterior fills."""
+def closure(train: Pairs, test: Pairs, posterior: Trees | Network) -> dict[tuple[str, str], Mapping[str, float]]:
+    """Values of the tables that one posterior fills, with what is to be added to its name.
+
+    Two draws of each event differ as much as one draw and the truth would if the posterior were right.
+    """
     from buff.metrics import energy_score, interval_coverage
 
     with Meter() as training:
         model = posterior.fit(train)
     truth = posterior.draw(model, test.reco, 1)[:, 0]
+    pair = posterior.draw(model, test.reco, 2).swapaxes(0, 1)
     known = test.rows(slice(CALIBRATED))
     with Meter() as sampling:
         draws = posterior.draw(model, known.reco, DRAWS)
@@ -126,10 +132,12 @@ def closure(train: Pairs, test: Pairs, posterior: Trees | Network) -> dict[str, 
     scale = train.truth.std(axis=0)
     million = 1e6 / (len(known.reco) * DRAWS)
     cost = {"train_cpu": training.cost.cpu, "draws_cpu": sampling.cost.cpu * million}
+    one = np.ones(len(truth))
     return {
-        CLOSURE: distances(test, truth, np.ones(len(truth))),
-        CALIBRATION: calibration | {"miscoverage": max(abs(value - 68) for value in coverage)},
-        COST: cost | {"energy": -1000 * energy_score(known.truth / scale, draws / scale)},
+        (CLOSURE, ""): distances(test.truth, truth, one),
+        (CLOSURE, TWO_DRAWS): distances(*pair, one),
+        (CALIBRATION, ""): calibration | {"miscoverage": max(abs(value - 68) for value in coverage)},
+        (COST, ""): cost | {"energy": -1000 * energy_score(known.truth / scale, draws / scale)},
     }
 
 
@@ -173,12 +181,12 @@ def tilted(events: Pairs) -> Pairs:
     return Pairs(events.truth, events.reco, events.weights * np.exp(tilt))
 
 
-def distances(test: Pairs, truth: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+def distances(true: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> dict[str, float]:
     """W1 in standard deviations, times 1000, and the largest error of a correlation."""
     from buff.metrics import correlation_distance, wasserstein_columns
 
-    w1 = wasserstein_columns(test.truth, truth, generated_weights=weights, n_bootstrap=0)
-    correlation = correlation_distance(test.truth, truth, generated_weights=weights, n_bootstrap=0)
+    w1 = wasserstein_columns(true, truth, generated_weights=weights, n_bootstrap=0)
+    correlation = correlation_distance(true, truth, generated_weights=weights, n_bootstrap=0)
     values = {f"w1_{name}": 1000 * column.value for name, column in zip(NAMES, w1, strict=True)}
     return values | {"correlation": correlation.value}
 
@@ -216,6 +224,7 @@ def _halves(bench: Bench, setting: str, seed: int) -> tuple[Pairs, Pairs]:
 
 
 TO_FLOOR = tuple(Comparison(ONE, FLOOR, f"w1_{name}") for name in NAMES)
+TO_DRAWS = tuple(Comparison(ONE, ONE + TWO_DRAWS, f"w1_{name}") for name in NAMES)
 CORRELATION = Comparison(ONE, FLOOR, "correlation")
 TO_ONE = tuple(Comparison(ITERATED, ONE, f"td_{name}") for name in NAMES)
 TO_REWEIGHTED = tuple(Comparison(ITERATED, REWEIGHTED, f"td_{name}") for name in NAMES)
@@ -237,7 +246,7 @@ CASE = Case(
         Quantity("unfold_cpu", "fit and unfold CPU", "s", 1),
     ),
     measure,
-    (*TO_FLOOR, *BRIDGE_TO_FLOOR, CORRELATION, *TO_NETWORKS, *TO_ONE, *TO_REWEIGHTED),
+    (*TO_FLOOR, *TO_DRAWS, *BRIDGE_TO_FLOOR, CORRELATION, *TO_NETWORKS, *TO_ONE, *TO_REWEIGHTED),
     (
         *(Target(ratio.name, ratio.quantity, 1.2, CLOSURE) for ratio in TO_FLOOR),
         Target(CORRELATION.name, "correlation", 2.0, CLOSURE),

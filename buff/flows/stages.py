@@ -70,9 +70,8 @@ class StageNoise:
         ticks, first, n = -(-n_elements * d // _WORDS), elements * d, (d + 2 * (_WORDS - 1)) // _WORDS
         blocks = (self.events[rows] * ticks + first // _WORDS)[:, None] + np.arange(n)
         if (noise := self._compiled(stage, blocks.ravel(), _WORDS)) is not None:
-            return np.take_along_axis(
-                noise.reshape(len(rows), n * _WORDS), (first % _WORDS)[:, None] + np.arange(d), axis=1
-            )
+            words = noise.reshape(len(rows), n * _WORDS)
+            return np.take_along_axis(words, (first % _WORDS)[:, None] + np.arange(d), axis=1)
         some, place = np.unique(rows, return_inverse=True)
         return replace(self, events=self.events[some]).draw(stage, n_elements, d)[place, elements]
 

@@ -18,8 +18,9 @@ from buff.flows import (
 from buff.generators.any_given import AnyGiven
 from buff.generators.classes import ClassEstimator, find_classes
 from buff.generators.deployment import Deployable
+from buff.generators.parameters import margins_of
 from buff.grids import TimeGrid
-from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, Mask, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.tables import Columns
 from buff.tables.reduction import TableReduction
 from buff.tables.relations import Relations
@@ -38,7 +39,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
     noise. At each node t the velocity ``E[x1 - x0 | t x1 + (1 - t) x0 = x]`` is a linear base in closed form plus
     one XGBoost regressor of what it leaves. Sampling solves ``dx/dt = velocity`` from 0 to 1 on exactly these nodes. In
-    the end continuous columns of tables of less than 5,000 rows get their own distribution back
+    the end columns of numbers, none of them frequent, get their own distribution back in tables of less than 5,000 rows
     (:class:`buff.flows.MarginalCalibration`), unless there is a condition.
 
     Parameters
@@ -93,7 +94,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         (:class:`buff.flows.AtomPatterns`), or column by column.
     given : {None, "any"}
         ``"any"`` also learns a chain of conditional distributions (as :class:`buff.TreeDensity`, for any columns
-        known), from which :meth:`sample` completes rows whose cells are ``given`` in part.
+        known), from which :meth:`sample` completes rows whose cells are ``given`` in part: two to four boosted fits for
+        each column beside those of the flow.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
     bandwidth : float
@@ -310,6 +312,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
             self._train(self._data(columns, features, sample_weight))
         else:
             self._learn_classes(classes, columns, features, sample_weight)
+
+    def _margins(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> dict[str, Mask]:
+        return margins_of(space, data, fine=self.atoms == "together")  # apart as in 0.1.0
 
     def _classes(
         self, condition: ConditionLike, features: Numbers | None, sample_weight: WeightsLike

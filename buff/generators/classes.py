@@ -18,7 +18,7 @@ from buff.flows import (
     PatternedFlow,
     SampleRequest,
 )
-from buff.generators.parameters import FlowEstimator, smooth_of, train_rows
+from buff.generators.parameters import FlowEstimator, train_rows
 from buff.generators.persistence import pack
 from buff.protocols import Array, ConditionLike, Indices, Numbers, Scores, WeightsLike
 from buff.randomness import seed_from
@@ -104,7 +104,7 @@ class ClassEstimator(FlowEstimator):
         parts = self._class_subsets(classes, columns, features, sample_weight)
         for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
             spaces.append(space)
-            flows.append(train_rows(data, settings, calibrated=smooth_of(space, data), seed=seed))
+            flows.append(train_rows(data, settings, **self._margins(space, data), seed=seed))
         self._class_spaces = tuple(spaces)
         self._set_model(MixtureModel(classes, tuple(flows)), total_cost(flows))
 

@@ -66,12 +66,14 @@ KINDS = (
     NodeKind("two", ("z", "angle"), 10, 8, 0.7, 150_000),
 )
 
+#: Kinds of deeper nodes by their particles, up to 8.
+_BY_SIZE = np.array([5, 5, 5, 4, 3, 3, 3, 3, 2])
+
 
 def kind_of(nodes: Nodes) -> Array:
     """Number of each node's kind in :data:`KINDS`."""
-    by_size = np.select([nodes.n >= 8, nodes.n >= 4, nodes.n == 3], [2, 3, 4], 5)
-    by_depth = np.select([nodes.depth == 0, nodes.depth == 1], [0, 1], by_size)
-    return np.where(nodes.n >= 4, by_depth, by_size)
+    by_depth = np.minimum(nodes.depth, 2)
+    return np.where((nodes.n >= 4) & (by_depth < 2), by_depth, _BY_SIZE[np.minimum(nodes.n, 8)])
 
 
 def _settings(kind: NodeKind, effort: float, override: Mapping[str, Any], common: FlowSettings) -> FlowSettings:
@@ -163,7 +165,7 @@ def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Numbers, featur
         own = root_context(jets.take(nodes.jet), scale[nodes.jet])
     else:
         own = node_context(nodes, jets, scale, radius)
-    return np.hstack([own, features[nodes.jet]]) if features.shape[1] else own
+    return np.concatenate([own.T, features[nodes.jet].T]).T if features.shape[1] else own
 
 
 def splitting_rows(
@@ -194,7 +196,7 @@ def splitting_rows(
                 i = i[rng.random(len(i)) < kept[kind.name]]
             if len(i):
                 few = nodes.take(i)
-                context = context_of(k, few, jets, scale[own], features[own], tree.radius)
+                context = np.ascontiguousarray(context_of(k, few, jets, scale[own], features[own], tree.radius))
                 own_weights = None if weights is None else weights[own][few.jet]
                 rows = SplittingRows(few, jets.take(few.jet), splittings.take(i), context, own_weights)
                 parts[kind.name].append(rows)

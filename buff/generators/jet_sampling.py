@@ -29,6 +29,8 @@ LEAST_JETS, _MOST_JETS, _DRAWN = 2000, 20_000, 2
 _NEXT = 0x9E3779B97F4A7C15
 #: Attempts at a jet; so many of them start from kinematics of their own.
 N_JETS, N_TABLES = 8, 3
+#: Jets up to which several attempts are made at once: there is as much to do for few as for these.
+_AHEAD = 400
 #: Where the noise of the decisions starts among the stages of an event: beyond all splittings.
 _DECISION = 1000
 
@@ -129,15 +131,19 @@ class JetSampler:
             own = {"random_state": (seed + again * _NEXT) % 2**127, "first_event": first, "batch_size": batch}
             columns, condition = self.tables.draw(n, condition, given, self.features, own)
             proposals.append(self._proposal(columns, condition, given))
-        size = batch or _BATCH
-        jobs = (
-            delayed(self._particles)(StageNoise(seed, first + rows, _STREAM), proposals, rows)
-            for start in range(0, n, size)
-            for rows in (np.arange(start, min(n, start + size)),)
-        )
-        run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
-        parts = [(np.zeros((0, self.most, 3)), np.zeros(0, np.intp)), *run(jobs)]
-        cloud, used = (np.concatenate(part) for part in zip(*parts, strict=True))
+        cloud, used = np.zeros((n, self.most, 3)), np.zeros(n, np.intp)
+        todo, attempt = np.arange(n), 0
+        while len(todo) and attempt < N_JETS:
+            # jets that are drawn again are put together, and are given more than one attempt where they are few
+            ahead = min(N_JETS - attempt, max(1, _AHEAD // len(todo))) if attempt else 1
+            attempts, parts = np.arange(attempt, attempt + ahead), _parts(todo, batch or _BATCH)
+            run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
+            draw, failed = delayed(self._attempts), []
+            jobs = (draw(StageNoise(seed, first + i, _STREAM), proposals, i, attempts) for i in parts)
+            for i, (jets, chosen, fine) in zip(parts, run(jobs), strict=True):
+                cloud[i], used[i] = jets, _proposal_of(chosen, proposals)
+                failed.append(i[~fine])
+            todo, attempt = np.concatenate(failed), attempt + ahead
         return cloud, Proposal.chosen(proposals, used), condition
 
     def rejection_of(
@@ -164,29 +170,33 @@ class JetSampler:
         features = with_guides(features, {name: columns[name] for name in guide_columns(None, self.guides)})
         return Proposal(columns, kinematics, self.features.scale(known, len(kinematics)), features)
 
-    def _particles(self, noise: StageNoise, proposals: Sequence[Proposal], rows: Array) -> tuple[Array, Array]:
-        """Particles of the events ``rows``, and the number of the proposal that each started from.
+    def _attempts(
+        self, noise: StageNoise, proposals: Sequence[Proposal], rows: Array, attempts: Array
+    ) -> tuple[Array, Array, Array]:
+        """Particles of the events ``rows`` in the first attempt that is taken, else in the last; which, and whether.
 
-        Jets of which a particle is too far out, or that the classifier refuses, are drawn again: decisions on an
-        event depend on that event alone.
+        Jets of which a particle is too far out, or that the classifier refuses, are not taken: decisions on an event
+        depend on that event alone.
         """
-        cloud, used, todo = (
-            np.zeros((len(rows), self.flows.most, 3)),
-            np.zeros(len(rows), np.intp),
-            np.arange(len(rows)),
-        )
-        for attempt in range(N_JETS):
-            if not len(todo):
-                break
-            used[todo] = k = min(attempt, len(proposals) - 1)
-            at, own = rows[todo], replace(noise, events=noise.events[todo])
-            start = proposals[k]
-            scale, features = start.scale[at], start.features[at]
-            cloud[todo] = jets = self.flows.particles(start.kinematics.take(at), scale, features, own, attempt)
-            fine = self.flows.inside(jets)
-            if self.rejection is not None:
-                uniform = ndtr(own.draw(_DECISION + attempt, 1, 1)[:, 0, 0])
-                in_ = np.flatnonzero(fine)
-                fine[in_] = self.rejection.accepts(jets[in_], features[in_], scale[in_], uniform[in_])
-            todo = todo[~fine]
-        return cloud, used
+        n, shape = len(rows), (len(attempts), len(rows))
+        starts = [proposals[k] for k in _proposal_of(attempts, proposals)]
+        scale, features = (np.concatenate([getattr(p, name)[rows] for p in starts]) for name in ("scale", "features"))
+        kinematics = JetKinematics.join([p.kinematics.take(rows) for p in starts])
+        own = replace(noise, events=np.tile(noise.events, len(attempts)))
+        jets = self.flows.particles(kinematics, scale, features, own, np.repeat(attempts, n))
+        fine = self.flows.inside(jets)
+        if self.rejection is not None and fine.any():
+            i = np.flatnonzero(fine)
+            uniform = np.concatenate([ndtr(noise.draw(_DECISION + k, 1, 1)[:, 0, 0]) for k in attempts])
+            fine[i] = self.rejection.accepts(jets[i], features[i], scale[i], uniform[i])
+        fine = fine.reshape(shape)
+        chosen = np.where(fine.any(axis=0), fine.argmax(axis=0), len(attempts) - 1)
+        return jets.reshape(*shape, -1, 3)[chosen, np.arange(n)], attempts[chosen], fine.any(axis=0)
+
+
+def _proposal_of(attempts: Array, proposals: Sequence[Proposal]) -> Array:
+    return np.minimum(attempts, len(proposals) - 1)
+
+
+def _parts(rows: Array, size: int) -> list[Array]:
+    return np.split(rows, range(size, len(rows), size))

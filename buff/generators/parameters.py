@@ -35,7 +35,7 @@ from buff.trees import TreeSettings, cuda_is_available
 from buff.trees.regressor import FEATURES, LAYOUTS
 from buff.weights import POLICIES
 
-__all__ = ["FlowEstimator", "resolve_device", "smooth_of", "train_rows"]
+__all__ = ["FlowEstimator", "margins_of", "resolve_device", "smooth_of", "train_rows"]
 
 #: Names under which XGBoost takes what its trees are grown with; others it would pass over in silence.
 _TREE_PARAMS = (
@@ -181,12 +181,15 @@ class FlowEstimator(TableGenerator):
 
     def _train(self, data: FlowMatchingData | PatternedData) -> None:
         """Fit the flow: all that is left to do once the rows are scores."""
-        calibrated = smooth_of(self.space_, data) if self._calibrated else None
+        how = self._margins(self.space_, data) if self._calibrated else {}
         seed = None if self.random_state is None else seed_from(self.random_state)
-        model = train_rows(data, self.flow_settings, calibrated=calibrated, seed=seed)
+        model = train_rows(data, self.flow_settings, **how, seed=seed)
         assert model.cost is not None
         self._seed = model.seed
         self._set_model(model, model.cost)
+
+    def _margins(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> dict[str, Mask]:
+        return margins_of(space, data)
 
     def _set_model(self, model: FlowModel | PatternedFlow | MixtureModel, cost: CostEstimate | None = None) -> None:
         """The fitted model with what is known of it."""
@@ -209,11 +212,12 @@ def train_rows(
     data: FlowMatchingData | PatternedData,
     settings: FlowSettings,
     *,
+    smooth: Mask | None = None,
     calibrated: Mask | None = None,
     seed: int | None = None,
 ) -> FlowModel | PatternedFlow:
-    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`."""
-    settings = suited(settings, calibrated)
+    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`; ``smooth`` as in :func:`suited`."""
+    settings = suited(settings, smooth)
     if isinstance(data, PatternedData):
         return train_patterned(data, settings, calibrated=calibrated, seed=seed)
     return train_flow(data, settings, calibrated=calibrated, seed=seed)
@@ -235,6 +239,18 @@ def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -
     if isinstance(data, PatternedData):
         return np.array([own.smooth for own in atoms_of(space)], bool)
     return space.smooth
+
+
+def margins_of(
+    space: TableTransformer, data: FlowMatchingData | PatternedData, *, fine: bool = False
+) -> dict[str, Mask]:
+    """Which scores are ``smooth`` (:func:`smooth_of`), and which are ``calibrated``: these, or ``fine`` ones too.
+
+    Frequent values stay where they are: where the levels of two such columns meet is what they have in common.
+    """
+    smooth = smooth_of(space, data)
+    own = np.array([part.fine for part in atoms_of(space)], bool) if fine and space.has_atoms else smooth
+    return {"smooth": smooth, "calibrated": smooth | own}
 
 
 def resolve_device(device: Any) -> str:

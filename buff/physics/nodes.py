@@ -55,6 +55,11 @@ class JetKinematics:
         softest = np.where(p > 0, p, np.inf).min(axis=1, initial=np.inf)
         return cls(total, x, y, moment, (p > 0).sum(axis=1), np.where(np.isfinite(softest), softest, 0.0))
 
+    @classmethod
+    def join(cls, parts: list["JetKinematics"]) -> "JetKinematics":
+        """All jets of the parts."""
+        return cls(*(np.concatenate(columns) for columns in zip(*(vars(p).values() for p in parts), strict=True)))
+
     def take(self, jets: Array) -> "JetKinematics":
         """Some of the jets, by number."""
         return JetKinematics(**{name: values[jets] for name, values in vars(self).items()})

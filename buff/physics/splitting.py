@@ -36,6 +36,8 @@ _LEAST_REACH, _LEAST_WIDTH = 0.02, 1e-12
 _RIM = 1.05
 #: Widths by which the centroid of several particles lies inside the rim.
 _SHARE_OF_WIDTH = 0.5
+#: Particles from which on nodes do not wait, and nodes up to which no others wait for them.
+_SMALL, _FEW = 4, 300
 #: Narrowest interval of the balance that is used.
 _LEAST_BALANCE = 1e-3
 
@@ -164,27 +166,33 @@ class SplittingTree:
     def grow(self, jets: JetKinematics, splitter: Splitter, max_particles: int, n_attempts: int = 1) -> Array:
         """Particles (eta, phi, pt) in falling pT, zero padded: float64 of shape (n, max_particles, 3).
 
-        Nodes are split from the largest kinds down, all pairs at last: ``splitter`` is called with many nodes at a
-        time, and up to ``n_attempts`` times with those whose splittings are not :meth:`allowed`.
+        Threes and pairs wait for each other, so that ``splitter`` is called with many nodes at a time; and up to
+        ``n_attempts`` times with those whose splittings are not :meth:`allowed`.
         """
-        particles, pending = np.zeros((len(jets), max_particles, 3)), Nodes.roots(jets)
-        single = np.flatnonzero(pending.n == 1)
+        particles, roots = np.zeros((len(jets), max_particles, 3)), Nodes.roots(jets)
+        single = np.flatnonzero(roots.n == 1)
         particles[single, 0] = np.stack([jets.eta, jets.phi, jets.pt], axis=1)[single]
-        pending, attempts = pending.take(pending.n > 1), np.zeros(np.count_nonzero(pending.n > 1), np.intp)
-        while len(pending):
-            turn = pending.n >= min(4, int(pending.n.max()))
-            nodes, attempt, waiting = pending.take(turn), attempts[turn], ~turn
-            hard, soft = self.decode(nodes, splitter(nodes, attempt), jets)
-            fine = (attempt >= n_attempts - 1) | self.allowed(nodes, hard, soft)
-            parts = [pending.take(waiting), nodes.take(~fine)]
-            attempts = np.concatenate([attempts[waiting], attempt[~fine] + 1])
+        nodes = roots.take(roots.n > 1)
+        later, attempts, least = [nodes.take(nodes.n == 0)], np.zeros(len(nodes), np.intp), _SMALL
+        while True:
+            if least > 2 and len(nodes) < _FEW:  # the rest at once
+                nodes, least = Nodes.join([nodes, *later]), 2
+                attempts = np.append(attempts, np.zeros(len(nodes) - len(attempts), np.intp))
+            if not len(nodes):
+                break
+            hard, soft = self.decode(nodes, splitter(nodes, attempts), jets)
+            again = np.flatnonzero((attempts < n_attempts - 1) & ~self.allowed(nodes, hard, soft))
+            parts, fine = [nodes.take(again)], np.ones(len(nodes), bool)
+            fine[again] = False
             for own, other, is_hard in ((hard, soft, True), (soft, hard, False)):
-                parts.append(nodes.child(np.flatnonzero(fine & (own.n > 1)), own, other, is_hard=is_hard))
+                for wanted, to in ((own.n >= least, parts), ((own.n > 1) & (own.n < least), later)):
+                    if len(i := np.flatnonzero(fine & wanted)):
+                        to.append(nodes.child(i, own, other, is_hard=is_hard))
                 i = np.flatnonzero(fine & (own.n == 1))
                 place = nodes.jet[i], nodes.leaf[i] + (0 if is_hard else other.n[i])
                 particles[place] = np.stack([own.eta[i], own.phi[i], own.pt[i]], axis=1)
-            attempts = np.concatenate([attempts, np.zeros(len(parts[2]) + len(parts[3]), np.intp)])
-            pending = Nodes.join(parts)
+            nodes, attempts = Nodes.join(parts), attempts[again] + 1
+            attempts = np.append(attempts, np.zeros(len(nodes) - len(attempts), np.intp))
         order = np.argsort(-particles[..., 2], axis=1, kind="stable")
         return np.take_along_axis(particles, order[..., None], axis=1)
 

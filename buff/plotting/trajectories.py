@@ -93,7 +93,7 @@ def _stacked(states: Iterable[Any], columns: Sequence[str] | None) -> tuple[Valu
 def _draw_plane(figure: "Figure", axes: "Axes", x: Values, t: Values, n_paths: int, labels: Sequence[str]) -> None:
     from matplotlib.collections import LineCollection
 
-    axes.plot(*x[-1].T, ",", color="0.75", zorder=0, rasterized=True)
+    axes.plot(*x[-1].T, ".", markersize=1.5, color="0.75", zorder=0, rasterized=True)
     paths = x[:, :n_paths]
     segments = np.stack([paths[:-1], paths[1:]], axis=2).reshape(-1, 2, 2)
     middles = np.repeat((t[:-1] + t[1:]) / 2, paths.shape[1])
@@ -103,10 +103,10 @@ def _draw_plane(figure: "Figure", axes: "Axes", x: Values, t: Values, n_paths: i
     axes.plot(*paths[0].T, "o", markersize=2.5, mfc="white", color=REAL, markeredgewidth=0.6, label=start)
     axes.plot(*paths[-1].T, "o", markersize=2.5, color=PALETTE[1], label=end)
     axes.autoscale_view()
-    axes.legend(loc="upper left", handletextpad=0.1)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.1, columnspacing=1)
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
-    figure.colorbar(lines, ax=axes, label="time $t$", pad=0.02, location="top", shrink=0.7, aspect=30)
+    figure.colorbar(lines, ax=axes, label="time $t$", pad=0.02, location="bottom", shrink=0.7, aspect=30)
 
 
 def _draw_against_time(axes: "Axes", values: Values, t: Values, label: str, n_paths: int) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from buff.protocols import Array, Values
+from buff.protocols import Array, Mask, Values
 from buff.records import checked_list, checked_record, require
-from buff.tables.arrow import from_numpy
+from buff.tables.arrow import is_temporal, temporal_dtype
 from buff.tables.containers import NAMED, from_columns
 from buff.tables.frames import restored_frame
 
-__all__ = ["Template"]
+__all__ = ["Template", "is_missing"]
 
 #: Facts that a template has of every column, and their types in a record.
 _OF_COLUMNS: dict[str, Any] = {"dtypes": str, "categories": (list, type(None)), "ordered": bool, "nulls": bool}
@@ -134,7 +135,7 @@ class Template:
     def _arrow_table(self, arrays: Sequence[Array]) -> pa.Table:
         schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
         settings = zip(arrays, schema.types, self.categories, self.nulls, strict=True)
-        columns = [from_numpy(np.asarray(a), kind, levels, nulls) for a, kind, levels, nulls in settings]
+        columns = [_from_numpy(np.asarray(a), kind, levels, nulls) for a, kind, levels, nulls in settings]
         return pa.Table.from_arrays(columns, schema=schema)
 
     def _object_array(self, rows: list[tuple[Any, ...]]) -> Array:
@@ -155,3 +156,43 @@ class Template:
         if self.labels != self.names:
             native.columns = list(self.labels)
         return nw.from_native(native) if self.wrapped else native
+
+
+def is_missing(values: Values) -> Array:
+    """Which entries are NaN, NaT or None."""
+    if values.dtype.kind in "fmM":
+        return np.isnan(values)
+    if values.dtype.kind == "O":
+        return pc.is_null(pa.array(values, from_pandas=True)).to_numpy(zero_copy_only=False)
+    return np.zeros(len(values), bool)
+
+
+def _from_numpy(values: Values, kind: pa.DataType, categories: Sequence[Any] | None, nulls: bool) -> pa.Array:
+    """Array of type ``kind`` with the natural ``values``; NaN stays NaN unless ``nulls``."""
+    if pa.types.is_dictionary(kind):
+        dictionary = pa.array(list(categories or ()), kind.value_type)
+        indices = pc.index_in(_from_numpy(values, kind.value_type, None, True), dictionary)
+        return pa.DictionaryArray.from_arrays(indices.cast(kind.index_type), dictionary, ordered=kind.ordered)
+    missing = is_missing(values)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(values))
+    if pa.types.is_floating(kind) and not nulls:
+        return pa.array(values.astype(kind.to_pandas_dtype()), kind)
+    if pa.types.is_integer(kind) and values.dtype.kind == "f":
+        values = np.rint(np.where(missing, 0, values))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        values = values.astype(kind.to_pandas_dtype())
+    if is_temporal(kind):
+        return _temporal_from_numpy(values, kind, missing)
+    if pa.types.is_decimal(kind):
+        cents = np.round(np.asarray(values, float), kind.scale)
+        return pa.array(cents, mask=missing).cast(kind, safe=False)
+    return pa.array(values, kind, mask=missing)
+
+
+def _temporal_from_numpy(values: Values, kind: pa.DataType, missing: Mask) -> pa.Array:
+    numbers = values.astype(temporal_dtype(kind)).view(np.int64)
+    narrow = pa.array(numbers, mask=missing)
+    if pa.types.is_date(kind):
+        return narrow.cast(pa.int32()).cast(pa.date32()).cast(kind)
+    return narrow.cast(pa.int32() if kind.bit_width == 32 else pa.int64()).cast(kind)

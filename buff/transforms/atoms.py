@@ -11,16 +11,20 @@ from buff.transforms.transformer import TableTransformer
 
 __all__ = ["DimensionAtoms", "atoms_of"]
 
-#: A column of so many values or fewer is nothing but atoms.
-_MOST_LEVELS = 64
+#: A column of so many labels or fewer is nothing but atoms; of numbers, more are left to a flow, which knows from the
+#: start how a column rises with others.
+_MOST_LEVELS, _MOST_NUMBERS = 64, 16
 #: A value among others is a spike if it holds this share, and so many times that of the usual atom beside it.
 _SPIKE_SHARE, _SPIKE_EXCESS = 0.05, 10.0
 #: At an end of the column, where sentinels lie, a smaller share is enough.
 _END_SHARE = 0.001
+#: Atoms on either side that a spike is compared with.
+_BESIDE = 4
 #: Spikes of a column, the largest first.
 _MOST_SPIKES = 4
-#: Share of values that repeat in a part that is smooth all the same.
-_RARE = 0.01
+#: Share of values that repeat in a part that is smooth all the same, and share of the most frequent value of a part
+#: that is nearly so.
+_RARE, _FREQUENT = 0.01, 0.1
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,13 @@ class DimensionAtoms:
         Ranks, rising, that each of them owns.
     smooth : bool
         Whether the other values hardly ever repeat.
+    fine : bool
+        Whether they are numbers of which none is frequent.
     """
 
     intervals: Array
     smooth: bool = False
+    fine: bool = False
 
 
 def atoms_of(space: TableTransformer) -> list[DimensionAtoms]:
@@ -63,7 +70,7 @@ def _of_ranks(ranks: QuantileMap, labels: bool) -> DimensionAtoms:
     if ranks.missing == 1:
         return DimensionAtoms(np.array([[0.0, 1.0]]))
     rest = 1 - ranks.missing - masses.sum()
-    if rest < 1e-9 and len(masses) <= _MOST_LEVELS:
+    if rest < 1e-9 and len(masses) <= (_MOST_LEVELS if labels else _MOST_NUMBERS):
         chosen = np.ones(len(masses), bool)
     elif labels:
         chosen = np.zeros(len(masses), bool)
@@ -72,7 +79,9 @@ def _of_ranks(ranks: QuantileMap, labels: bool) -> DimensionAtoms:
     intervals = np.column_stack([starts, starts + masses])[chosen]
     if ranks.missing:
         intervals = np.concatenate([[[0.0, ranks.missing]], intervals])
-    return DimensionAtoms(intervals, not labels and float(masses[~chosen].sum()) <= _RARE)
+    left = masses[~chosen]
+    fine = not labels and float(left.max(initial=0.0)) <= _FREQUENT
+    return DimensionAtoms(intervals, not labels and float(left.sum()) <= _RARE, fine)
 
 
 def _spikes(ranks: QuantileMap) -> Array:
@@ -80,7 +89,7 @@ def _spikes(ranks: QuantileMap) -> Array:
     chosen = np.zeros(len(masses), bool)
     if not len(masses):
         return chosen
-    usual = np.median(masses) if len(masses) > 2 * _MOST_SPIKES else 0.0
+    usual = _usual(masses) if len(masses) > 2 * _MOST_SPIKES else np.zeros(len(masses))
     at_end = np.zeros(len(masses), bool)
     at_end[[0, -1]] = atoms[0] <= ranks.line.x[0], atoms[-1] >= ranks.line.x[-1]
     least = np.where(at_end, _END_SHARE, _SPIKE_SHARE)
@@ -88,3 +97,10 @@ def _spikes(ranks: QuantileMap) -> Array:
     largest = np.argsort(-masses, kind="stable")
     chosen[[i for i in largest if chosen[i]][_MOST_SPIKES:]] = False
     return chosen
+
+
+def _usual(masses: Array) -> Array:
+    """Median of the masses of the atoms beside each, up to four on either side: the mode of a lattice is no spike."""
+    beside = np.pad(masses, _BESIDE, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(beside, 2 * _BESIDE + 1)
+    return np.asarray(np.nanmedian(np.delete(around, _BESIDE, axis=1), axis=1))

@@ -232,8 +232,13 @@ class CrossFit:
 
 def _second_degree(z: Scores) -> Array:
     """1, z and all products of two, float64."""
-    i, j = np.triu_indices(z.shape[1])
-    return np.hstack([np.ones((len(z), 1)), z, z[:, i] * z[:, j]])
+    n, f = z.shape
+    terms = np.empty((n, 1 + f + f * (f + 1) // 2))
+    terms[:, 0], terms[:, 1 : f + 1], end = 1.0, z, f + 1
+    for i in range(f):
+        start, end = end, end + f - i
+        np.multiply(z[:, i : i + 1], z[:, i:], out=terms[:, start:end])
+    return terms
 
 
 def _grow(

@@ -14,7 +14,7 @@ def pairs(seed, shift=0.0, n=4000):
 
 def test_same_truth_is_near_and_shifted_truth_far():
     real, same, other = pairs(0), pairs(1), pairs(2, 0.5)
-    near, far = (distances(real, p.truth, p.weights) for p in (same, other))
+    near, far = (distances(real.truth, p.truth, p.weights) for p in (same, other))
     assert all(far[f"w1_{name}"] > 5 * near[f"w1_{name}"] for name in NAMES)
     near, far = (separations(real, p.truth, p.weights) for p in (same, other))
     assert all(far[f"td_{name}"] > 3 * near[f"td_{name}"] for name in NAMES)

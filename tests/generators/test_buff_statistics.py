@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import ks_2samp, norm
 
 import buff
+from buff.metrics import wasserstein
 
 RNG = np.random.default_rng(12)
 N = 4000
@@ -134,3 +135,13 @@ def test_weights_of_both_signs_are_learned_on_request():
     exact = np.average(sample.x, axis=0, weights=sample.weight)
     naive = np.average(sample.x, axis=0, weights=np.abs(sample.weight))
     assert np.linalg.norm(events.mean(axis=0) - exact) < 0.4 * np.linalg.norm(naive - exact)
+
+
+def test_numbers_of_many_values_get_their_own_distribution_back(small):
+    rng = np.random.default_rng(0)
+    X = np.round(rng.normal(size=(1000, 1)) + rng.normal(size=(1000, 2)), 1)
+    distances = [
+        wasserstein(X, fitted(small, X, changes={"atoms": atoms, "reg_lambda": 1000.0}).sample(20_000), n_bootstrap=0).value
+        for atoms in ("together", "apart")
+    ]
+    assert distances[0] < 0.75 * distances[1]

@@ -303,8 +303,9 @@ def test_integers_that_count_the_rows_go_on(small):
 def test_integers_that_never_repeat_are_ids_in_any_order(small, highest):
     rng = np.random.default_rng(0)
     X = pd.DataFrame({"event": rng.choice(highest, 300, replace=False), "x": rng.normal(size=300)})
-    with pytest.warns(UserWarning, match="'event' has another number in each of 300 rows"):
+    with pytest.warns(UserWarning, match="'event' has another number in each of 300 rows") as told:
         drawn = small().fit(X).sample(100)
+    assert [notice.filename for notice in told] == [__file__]
     assert drawn["event"].is_unique
     assert not drawn["event"].isin(X["event"]).any()
     assert small(schema={"event": "integer"}).fit(X).schema_["event"].kind == "integer"
