@@ -84,7 +84,8 @@ def draw_curves(record: Record, source: str, quantity: str) -> Any:
 
     floor = list(record.values("", FLOOR, quantity).values())
     points = curves(record, source, quantity, SHOWN)
-    return quality_against_nfe(points, metric=LABELS[quantity], floor=(fmean(floor), _spread(floor)))
+    floors = fmean(floor), _spread(floor)
+    return quality_against_nfe(points, metric=LABELS[quantity], floor=floors, log=quantity == "w1")
 
 
 def draw_front(record: Record, quantity: str = "auc_trees") -> Any:
@@ -97,14 +98,14 @@ def draw_front(record: Record, quantity: str = "auc_trees") -> Any:
     with drawing(None):
         figure = new_figure(6.4, 3.8)
         axes = figure.subplots()
-        for colour, source in zip(PALETTE, ("trees", "network"), strict=False):
+        for colour, source, below in zip(PALETTE, ("trees", "network"), (-8, 3), strict=False):
             points = list(curves(record, source, quantity, complete=False))
             if not points:
                 continue
             axes.scatter([p.nfe for p in points], [p.value for p in points], s=8, color=colour, alpha=0.35)
             best = front(list(curves(record, source, quantity)))
             axes.step([p.nfe for p in best], [p.value for p in best], where="post", color=colour, label=source)
-            beside = {"fontsize": 6, "rotation": 30, "xytext": (2, 2), "textcoords": "offset points"}
+            beside = {"fontsize": 6, "xytext": (2, below), "textcoords": "offset points"}
             for p in best:
                 axes.annotate(p.name, (p.nfe, p.value), color=colour, clip_on=True, **beside)
         floor = fmean(record.values("", FLOOR, quantity).values())
@@ -115,6 +116,7 @@ def draw_front(record: Record, quantity: str = "auc_trees") -> Any:
             axes.set_yscale("log")
         else:
             axes.set_ylim(WORTH_SEEING)
+            axes.set_xlim(left=3)
         axes.set_xlabel("field evaluations an event")
         axes.set_ylabel(LABELS[quantity])
         axes.legend()

@@ -4,8 +4,9 @@ Bad values raise :class:`ValueError`, bad types :class:`TypeError`; the classes 
 caller may want to tell apart.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
-from inspect import signature
+from inspect import currentframe, signature
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ __all__ = [
     "ArchiveError",
     "ExportError",
     "MissingExtraError",
+    "Notice",
     "OffGridError",
     "TableNotice",
     "check_jobs",
@@ -22,6 +24,7 @@ __all__ = [
     "check_steps",
     "check_whole",
     "install_hint",
+    "tell",
 ]
 
 
@@ -37,8 +40,20 @@ class ExportError(ValueError):
     """A model, or a part of it, that the wanted format cannot hold."""
 
 
-class TableNotice(UserWarning):
+class Notice(UserWarning):
+    """What a user should know of what was done; the command line prints it as a line."""
+
+
+class TableNotice(Notice):
     """How a file was read where it could be read in more than one way, or not as a whole."""
+
+
+def tell(message: str, category: type[Warning] = Notice) -> None:
+    """Warn, and name the line outside of buff and scikit-learn that led here, however deep the call."""
+    frame, level = currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("buff", "sklearn"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)
 
 
 class MissingExtraError(ImportError):
@@ -49,7 +64,7 @@ class MissingExtraError(ImportError):
     package : str
         The package that could not be imported.
     extra : str
-        The extra of ``buff-flow`` that installs it.
+        The extra of buff that installs it.
 
     Examples
     --------
@@ -65,10 +80,10 @@ class MissingExtraError(ImportError):
 
 
 def install_hint(extra: str) -> str:
-    """The command that installs an extra: from the checkout that runs, if it is one."""
+    """The command that installs an extra: from the checkout that runs, or in whichever one buff was installed from."""
     root = Path(__file__).resolve().parents[1]
     source = root if (root / "pyproject.toml").is_file() and (root / "buff").is_dir() else None
-    return f'pip install -e "{source}[{extra}]"' if source else f'pip install "buff-flow[{extra}]"'
+    return f'pip install -e "{source}[{extra}]"' if source else f'pip install ".[{extra}]" in a checkout of buff'
 
 
 def check_whole(name: str, value: object, least: int) -> int:
@@ -117,9 +132,7 @@ def check_parameters(name: str, rule: Callable[..., Any], parameters: Mapping[st
     known = list(signature(rule).parameters)[1:]
     for parameter in parameters:
         if parameter not in known:
-            raise ValueError(
-                f"{name} has no parameter {parameter!r}: choose from {', '.join(known) or 'none'}"
-            )
+            raise ValueError(f"{name} has no parameter {parameter!r}: choose from {', '.join(known) or 'none'}")
 
 
 def check_steps(n_steps: Any) -> int:

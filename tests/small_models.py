@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from buff import BUFF
-from buff.tables.relations import Order
+from buff.tables.relations import Order, Sum
 from tests.pinned import labels, numbers
 
 #: Settings of 0.1.0 but for the bandwidth: no frame, no polynomial, atoms as values like others.
@@ -40,7 +40,7 @@ def frame(seed=0, n=600):
             ),
             "name": np.where(x > 0, "above", "below"),
             "tight": x > 1,
-            "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), "D"),
+            "day": np.datetime64("2024-01-01T00:00:00.000000") + rng.integers(0, 300, n).astype("m8[D]"),
             "same": 3.5,
             "word": "one",
         }
@@ -52,6 +52,33 @@ def ordered(seed=0, n=2000):
     rng = np.random.default_rng(seed)
     x = rng.exponential(size=n).astype(np.float32)
     return pd.DataFrame({"a": x, "b": x + rng.exponential(size=n).astype(np.float32), "c": rng.normal(size=n)})
+
+
+def related(n=1500):
+    """Columns that others tell: sums, copies in other units, angles, labels of labels, orders with a sentinel."""
+    rng = np.random.default_rng(0)
+    phi, a, b = rng.uniform(-np.pi, np.pi, n), rng.integers(1, 9, n), rng.integers(2, 30, n)
+    city = np.array(["Bonn", "Rome", "Oslo", "Genf"])[rng.integers(0, 4, n)]
+    land = {"Bonn": "DE", "Rome": "IT", "Oslo": "NO", "Genf": "CH"}
+    low = np.round(rng.exponential(10, n), 2)
+    return pd.DataFrame(
+        {
+            "a": a, "b": b, "sum": a + b, "gev": low, "mev": 1000 * low, "phi": phi, "psi": (phi + rng.normal(0, 0.1, n) + np.pi) % (2 * np.pi) - np.pi,
+            "city": city, "land": [land[c] for c in city], "up": np.where(rng.random(n) < 0.2, -25.0, np.round(low + rng.exponential(5, n), 2)),
+        }
+    )
+
+
+def summed():
+    """Totals of others, rounded, with a sentinel."""
+    table = related().drop(columns=["psi", "city", "land"])
+    up = table["up"].where(table["up"] > 0, 0.0)
+    return table.assign(total=np.round(table["gev"] - up, 2))
+
+
+def stated():
+    """Relations of :func:`summed` with a rest and without."""
+    return [Sum("sum", "a", "b"), Sum("total", "gev", "-up"), Order("gev", "mev")]
 
 
 def _conditional():
@@ -130,6 +157,8 @@ DEFAULTS = {
     "default_ancestral": lambda: BUFF(**DEFAULT, solver="ddpm").fit(numbers()[:, :3]),
     "default_scores": lambda: BUFF(**DEFAULT, tree_features="scores").fit(numbers()),
     "default_swapped": _swapped,
+    "default_related": lambda: BUFF(**DEFAULT, schema={"phi": "angle", "psi": "angle"}).fit(related()),
+    "default_stated": lambda: BUFF(**DEFAULT, relations=stated()).fit(summed()),
     "default_wide": lambda: BUFF(**DEFAULT).fit(np.random.default_rng(3).normal(size=(640, 4)) ** 3),
     "default_quadratic": lambda: BUFF(**DEFAULT | {"smooth_degree": 2, "layout": "vector"}).fit(numbers()),
 }

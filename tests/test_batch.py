@@ -96,7 +96,7 @@ def submit(tmp_path):
 
 def whole(submit):
     """The events of one run."""
-    words = "buff sample model.buff --first-event 0 --seed 7 -q -o whole.parquet -n".split()
+    words = ["buff", "sample", "model.buff", "--first-event", "0", "--seed", "7", "-q", "-o", "whole.parquet", "-n"]
     submit(*words, str(SHARDS * N))
     return pq.read_table(submit.folder / "whole.parquet")
 

@@ -8,7 +8,9 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted((DOCS / "start").glob("*.md"))
-ALL = sorted(p for p in DOCS.rglob("*.md") if not {"_build", "api", "notebooks"} & set(p.relative_to(DOCS).parts))
+ROOT = DOCS.parent
+ALL = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "FORMAT.md", "CHANGELOG.md", "benchmarks/README.md")]
+ALL += sorted(p for p in DOCS.rglob("*.md") if not {"_build", "api", "notebooks"} & set(p.relative_to(DOCS).parts))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
@@ -21,8 +23,26 @@ def test_code_of_a_page_runs(page, capsys):
             exec(compile(block, str(page), "exec"), namespace)  # the pages are ours
 
 
-@pytest.mark.parametrize("page", ALL, ids=lambda p: str(p.relative_to(DOCS)))
+def anchors(page):
+    """What headings are called in links, as GitHub and MyST have it."""
+    titles = re.findall(r"^#+ (.*)", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page):
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
-        notebook = DOCS.parent / "notebooks" / Path(target).name
-        assert (page.parent / target).exists() or notebook.exists(), target
+    for name, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+        notebook = ROOT / "notebooks" / Path(name).name
+        target = page if not name else page.parent / name if (page.parent / name).exists() else notebook
+        assert target.exists(), name
+        assert not anchor or anchor in anchors(target), f"{name}#{anchor}"
+
+
+@pytest.mark.parametrize("page", ALL, ids=lambda p: str(p.relative_to(ROOT)))
+def test_addresses_elsewhere_are_whole(page):
+    """Encrypted, no dot or bracket at their end; numbers of arXiv have four digits, a dot and four or five."""
+    text = page.read_text()
+    addresses = re.findall(r"\]\((https?:[^)]*)\)|<(https?:[^>]*)>", text)
+    assert all(re.fullmatch(r"https://[\w.-]+\.\w+(/[\w./#-]*[\w/])?", a or b) for a, b in addresses), addresses
+    for number in re.findall(r"arxiv(?:\.org/abs/|:)(\S+)", text, re.I):
+        assert re.match(r"\d{4}\.\d{4,5}(?!\d)", number), number

@@ -9,12 +9,13 @@ from buff.io import TableWriter, column_names, read_table
 
 h5py = pytest.importorskip("h5py")
 uproot = pytest.importorskip("uproot")
+ak = pytest.importorskip("awkward")
 
 
 def test_fields_of_an_rntuple_have_any_name(tmp_path):
+    events = ak.Array({"m[GeV]": np.arange(5, dtype="f4"), "a-b": np.arange(5, dtype="i4")})
     with uproot.recreate(tmp_path / "n.root") as file:
-        tuple_ = file.mkrntuple("events", {"m[GeV]": np.dtype("f4"), "a-b": np.dtype("i4")})
-        tuple_.extend({"m[GeV]": np.arange(5, dtype="f4"), "a-b": np.arange(5, dtype="i4")})
+        file.mkrntuple("events", events.layout.form).extend(events)
     found = read_table(tmp_path / "n.root")
     assert found.column_names == ["m[GeV]", "a-b"]
     assert found["m[GeV]"].to_pylist() == [0, 1, 2, 3, 4]

@@ -11,12 +11,13 @@ from buff.cli.export import export
 from buff.cli.fit import fit, plan
 from buff.cli.inspect import inspect, samplers
 from buff.cli.sample import sample
+from buff.cli.split import split
 from buff.cli.unfold import unfold
 
 __all__ = ["app", "main"]
 
 app = new_app()
-for _verb in (demo, fit, sample, evaluate, unfold, inspect, plan, export, samplers):
+for _verb in (demo, split, fit, sample, evaluate, unfold, inspect, plan, export, samplers):
     app.command()(_verb)
 
 

@@ -20,10 +20,12 @@ from buff.cli.options import (
     MaxRows,
     NaValues,
     Quiet,
+    SchemaFile,
     Separator,
     Showers,
     Thousands,
     listed,
+    read_schema,
     text_options,
 )
 from buff.cli.showers import evaluate_showers
@@ -39,9 +41,8 @@ def evaluate(
     ] = None,
     columns: Columns = None,
     exclude: Exclude = None,
-    weight_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of event weights in REAL.")
-    ] = None,
+    schema: SchemaFile = None,
+    weight_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column of event weights in REAL.")] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page with tables and plots.")
     ] = None,
@@ -67,13 +68,14 @@ def evaluate(
 ) -> None:
     """Compare generated with real events.
 
-    Prints distances, correlations and classifier tests, each beside the floor that real events set.
+    Prints distances, correlations and classifier tests, each beside the floor that real events set. Ids are left out by
+    the rule of a fit; --schema takes the file that the fit took, or the model, where columns are known better.
 
     \b
     Examples:
       buff evaluate test.parquet generated.parquet
       buff evaluate test.parquet generated.parquet --train train.parquet --report quality.html
-      buff evaluate test.parquet generated.parquet --train train.parquet --target flavour
+      buff evaluate test.parquet generated.parquet --train train.parquet --target flavour --schema model.buff
       buff evaluate test.csv generated.csv --columns mass,pt --unit mass=GeV,pt=GeV --json quality.json
       buff evaluate test.hdf5 generated.hdf5 --jets --report jets.html
       buff evaluate test.hdf5 generated.hdf5 --showers ds1-photons --train train.hdf5 --report showers.html
@@ -108,8 +110,9 @@ def evaluate(
     if not quiet:
         sizes = " and ".join(f"{table.num_rows:,}" for table in (tables["real"], tables["generated"]))
         typer.echo(f"comparing {sizes} events; classifiers take a minute or two", err=True)
-    measured = measure(**tables, real_weights=weights, random_state=seed)
-    use = None if target is None else _use(tables, target, weights, seed)
+    known = read_schema(schema)
+    measured = measure(**tables, schema=known, real_weights=weights, random_state=seed)
+    use = None if target is None else _use(tables, target, weights, seed, known)
     typer.echo("\n\n".join(part for part in (str(measured), use and f"predicting {target}: {use}", notice) if part))
     if json is not None:
         measured.save(json)
@@ -124,12 +127,13 @@ def evaluate(
             title=title or f"{generated.name} against {real.name}",
             units=units_of(tables["real"]) | units,
             real_weights=weights,
+            schema=known,
             use=use and (str(target), use),
             provenance=_provenance(paths, seed),
         )
 
 
-def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int) -> Any:
+def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int, schema: Any) -> Any:
     """Scores on real events of models trained on generated and on real ones: on half of them, where no others are."""
     import numpy as np
 
@@ -139,11 +143,13 @@ def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int) -> Any
     if target not in real.column_names:
         raise ValueError(f"--target {target}: no such column is compared; they are {' '.join(real.column_names)}")
     if train is not None:
-        return utility(train, tables["generated"], real, target, test_weights=weights, random_state=seed)
+        return utility(
+            train, tables["generated"], real, target, schema=schema, test_weights=weights, random_state=seed
+        )
     first = np.random.default_rng(seed).permutation(real.num_rows) < real.num_rows // 2
     halves = [real.filter(first), real.filter(~first)]
     parts = {} if weights is None else {"train_weights": weights[first], "test_weights": weights[~first]}
-    return utility(halves[0], tables["generated"], halves[1], target, **parts, random_state=seed)
+    return utility(halves[0], tables["generated"], halves[1], target, schema=schema, **parts, random_state=seed)
 
 
 def _provenance(paths: Mapping[str, Path], seed: int) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """``buff fit`` and ``buff plan``."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +21,7 @@ from buff.cli.options import (
     MaxRows,
     NaValues,
     Quiet,
+    SchemaFile,
     Seed,
     Separator,
     Showers,
@@ -30,6 +30,7 @@ from buff.cli.options import (
     WeightColumn,
     bytes_of,
     listed,
+    read_schema,
     text_options,
 )
 from buff.cli.showers import fit_showers
@@ -49,13 +50,10 @@ Negative = Annotated[
     str | None,
     typer.Option(metavar="POLICY", help="What becomes of weights below 0: error, smooth or cancel; error unless told."),
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
-SchemaFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--schema", metavar="FILE", help='JSON of columns known better: {"pt": {"lower": 0}, "n": "integer"}.'
-    ),
+Given = Annotated[
+    str | None, typer.Option("--given", metavar="any", help="Also learn to complete rows of which any cells are known.")
 ]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,7 @@ def fit(
     noise_budget: NoiseBudget = None,
     early_stopping: EarlyStopping = None,
     negative_weights: Negative = None,
+    given: Given = None,
     schema: SchemaFile = None,
     device: Device = None,
     jobs: Jobs = None,
@@ -126,6 +125,7 @@ def fit(
         tables |= {"--steps": steps, "--solver": solver, "--rounds": rounds, "--depth": depth, "--schema": schema}
         tables |= {"--learning-rate": learning_rate, "--noise-budget": noise_budget, "--effort": effort}
         tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--device": device}
+        tables |= {"--given": given}
         fit_showers(events, output, showers, max_rows, chosen | {"random_state": seed}, tables)
         return
     if jets:
@@ -135,6 +135,7 @@ def fit(
         other |= {"--rounds": rounds}
         other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
         other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
+        other |= {"--given": given}
         fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)
         return
     if effort is not None:
@@ -150,7 +151,8 @@ def fit(
         noise_budget=noise_budget,
         early_stopping=early_stopping,
         negative_weights=negative_weights,
-        schema=_read_schema(schema),
+        given=given,
+        schema=read_schema(schema),
         device=device,
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),
@@ -176,6 +178,7 @@ def plan(
     depth: Depth = None,
     noise_budget: NoiseBudget = None,
     negative_weights: Negative = None,
+    given: Given = None,
     schema: SchemaFile = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
@@ -205,7 +208,8 @@ def plan(
         max_depth=depth,
         noise_budget=noise_budget,
         negative_weights=negative_weights,
-        schema=_read_schema(schema),
+        given=given,
+        schema=read_schema(schema),
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),
     )
@@ -259,12 +263,3 @@ def _weights(column: Any, name: str, path: Path) -> Any:
     if not (types.is_floating(column.type) or types.is_integer(column.type)):
         raise ValueError(f"{path}: --weight-column {name} is of type {column.type}, and weights are numbers")
     return column.to_numpy()
-
-
-def _read_schema(path: Path | None) -> Any:
-    if path is None:
-        return None
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error

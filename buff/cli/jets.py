@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from buff.cli.options import listed
+from buff.cli.options import check_rows, listed
 
 __all__ = ["evaluate_jets", "fit_jets", "sample_jets"]
 
@@ -68,7 +68,9 @@ def sample_jets(
     if condition is None:
         clouds = model.sample(number or 1000, **how)
     else:
-        jets = read_jetnet(condition, number).jets
+        jets = read_jetnet(condition, None if number is None else first_event + number).jets
+        check_rows(condition, len(jets), number, first_event)
+        jets = jets.rows(slice(first_event, None))
         if model.features_.conditions and given is None:
             how["condition"] = jets.select(model.features_.conditions)
         clouds = model.sample(jets=jets, **how)

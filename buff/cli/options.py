@@ -1,9 +1,10 @@
 """Options that several verbs share, and how their values are written."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +25,7 @@ __all__ = [
     "MaxRows",
     "NaValues",
     "Quiet",
+    "SchemaFile",
     "Seed",
     "Separator",
     "Showers",
@@ -33,21 +35,18 @@ __all__ = [
     "bytes_of",
     "existing",
     "listed",
+    "read_schema",
     "text_options",
 ]
 
 Source = Annotated[Path, typer.Argument(metavar="EVENTS", help="Table of events.")]
 Columns = Annotated[
     list[str] | None,
-    typer.Option(
-        "--columns", "-c", metavar="NAMES", help="Columns to use, separated by commas; all unless told."
-    ),
+    typer.Option("--columns", "-c", metavar="NAMES", help="Columns to use, separated by commas; all unless told."),
 ]
 Condition = Annotated[
     list[str] | None,
-    typer.Option(
-        "--condition", metavar="NAMES", help="Columns that events are generated for, separated by commas."
-    ),
+    typer.Option("--condition", metavar="NAMES", help="Columns that events are generated for, separated by commas."),
 ]
 WeightColumn = Annotated[
     str | None, typer.Option("--weight-column", metavar="NAME", help="Column of event weights (sample_weight).")
@@ -68,9 +67,7 @@ Showers = Annotated[
 Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particles in the layout of JetNet, HDF5.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
-Exclude = Annotated[
-    list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")
-]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")]
 Separator = Annotated[
     str | None, typer.Option("--sep", metavar="CHAR", help="Text: separator of columns; \\t is a tabulator.")
 ]
@@ -81,9 +78,13 @@ Comment = Annotated[str | None, typer.Option(metavar="CHAR", help="Text: what st
 NaValues = Annotated[
     list[str] | None, typer.Option("--na-values", metavar="WORDS", help="Text: more words for missing, by commas.")
 ]
-Header = Annotated[
-    bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")
+SchemaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schema", metavar="FILE", help='JSON of columns known better: {"pt": {"lower": 0}, "n": "integer"}.'
+    ),
 ]
+Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -114,6 +115,26 @@ def existing(path: Path) -> Path:
     return path
 
 
+def check_rows(path: Path | str, rows: int, number: int | None, first_event: int) -> None:
+    """Refuse a file of conditions that ends before the events that are asked for; row i is that of event i.
+
+    Raises
+    ------
+    ValueError
+        Telling what to change.
+    """
+    if not rows:
+        raise ValueError(f"{path} has no conditions: no rows")
+    if rows <= first_event:
+        raise ValueError(
+            f"{path} has {rows} conditions, --first-event {first_event} begins behind them: event i takes row i, so "
+            f"give the table of the whole sample to every shard"
+        )
+    if number is not None and rows < first_event + number:
+        behind = f" from --first-event {first_event} on" if first_event else ""
+        raise ValueError(f"{path} has {rows} conditions, --number asks for {number}{behind}")
+
+
 def bytes_of(size: str | None) -> int | None:
     """A size in bytes.
 
@@ -130,6 +151,29 @@ def bytes_of(size: str | None) -> int | None:
     number, unit, binary = found.groups()
     factor = 1024 ** "_KMGT".index(unit) if binary and unit else _UNITS[unit]
     return int(float(number) * factor)
+
+
+def read_schema(path: Path | None) -> Any:
+    """What a file says of columns: JSON, or a model, whose schema is taken.
+
+    Raises
+    ------
+    ValueError
+        If the file is neither, or the model has no table.
+    """
+    if path is None:
+        return None
+    if path.suffix == ".buff":
+        from buff.archive import load
+
+        schema = getattr(load(existing(path)), "schema_", None)
+        if schema is None:
+            raise ValueError(f"{path}: a model without a schema of columns")
+        return schema
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from error
 
 
 def text_options(

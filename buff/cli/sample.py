@@ -22,6 +22,7 @@ from buff.cli.options import (
     Seed,
     Separator,
     Thousands,
+    check_rows,
     existing,
     text_options,
 )
@@ -48,11 +49,10 @@ def sample(
             help="A condition for all events (condition); by commas, or repeated. The others are drawn given these.",
         ),
     ] = None,
-    chunk: Annotated[
-        int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")
-    ] = 100_000,
+    chunk: Annotated[int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")] = 100_000,
     first_event: Annotated[
-        int, typer.Option(min=0, max=2**62, help="Number of the first event, to go on with a sample.")
+        int,
+        typer.Option(min=0, max=2**62, help="Number of the first event; event i takes row i of --condition."),
     ] = 0,
     seed: Seed = None,
     jobs: Jobs = None,
@@ -107,7 +107,7 @@ def sample(
     given_conditions = _Conditions(
         condition, _names(generator, condition, text), _fixed(generator, given), text, _labels(generator)
     )
-    pieces = _generated(generator, _chunks(number, chunk, given_conditions), state, first_event)
+    pieces = _generated(generator, _chunks(number, chunk, given_conditions, first_event), state)
     with TableWriter(output) as out:
         first = next(pieces)  # what is wrong shows before there is a bar
         out.write(first)
@@ -161,35 +161,31 @@ def _names(generator: Any, path: Path | None, text: Any) -> list[str] | None:
     return [name for name in names if name in known] or None
 
 
-def _generated(
-    generator: Any, chunks: Iterable[tuple[int, Any, int]], state: int, first_event: int
-) -> Iterator[Any]:
+def _generated(generator: Any, chunks: Iterable[tuple[int, Any, int]], state: int) -> Iterator[Any]:
     """Events beside their conditions, chunk by chunk."""
-    for start, conditions, n in chunks:
-        first = first_event + start
+    for first, conditions, n in chunks:
         events, conditions = generator.sample(
             n, condition=conditions, random_state=state, first_event=first, return_condition=True
         )
         yield _beside(events, conditions)
 
 
-def _chunks(number: int | None, chunk: int, given: _Conditions) -> Iterator[tuple[int, Any, int]]:
-    """First event, conditions and ``n_samples`` of every chunk."""
+def _chunks(number: int | None, chunk: int, given: _Conditions, first_event: int) -> Iterator[tuple[int, Any, int]]:
+    """First event, conditions and ``n_samples`` of every chunk; row i of a table of conditions is that of event i."""
     path = given.path
     if path is None:
         total = 1000 if number is None else number
-        yield from ((start, given.fixed, min(chunk, total - start)) for start in range(0, total, chunk))
+        yield from ((first_event + i, given.fixed, min(chunk, total - i)) for i in range(0, total, chunk))
         return
-    start = 0
+    row = 0  # of the table
+    last = None if number is None else first_event + number
     for table in given.read(chunk):
-        head = table.slice(0, table.num_rows if number is None else max(number - start, 0))
-        if head.num_rows:
-            yield start, head, 1
-        start += head.num_rows
-    if not start:
-        raise ValueError(f"{path} has no conditions: no rows")
-    if number is not None and start < number:
-        raise ValueError(f"{path} has {start} conditions, --number asks for {number}")
+        skipped = min(max(first_event - row, 0), table.num_rows)
+        wanted = table.slice(skipped, None if last is None else max(last - row - skipped, 0))
+        if wanted.num_rows:
+            yield row + skipped, wanted, 1
+        row += table.num_rows
+    check_rows(path, row, number, first_event)
 
 
 def _fixed(generator: Any, given: list[str] | None) -> Any:

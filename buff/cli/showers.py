@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from buff.cli.options import check_rows
+
 __all__ = ["evaluate_showers", "fit_showers", "sample_showers"]
 
 
@@ -55,7 +57,10 @@ def sample_showers(
     if output.suffix not in (".hdf5", ".h5"):
         raise ValueError(f"{output}: showers are written as .hdf5 or .h5")
     if energies.endswith((".hdf5", ".h5")):
-        incident = load_calochallenge(energies, number, geometry=model.geometry_).incident_energies
+        last = None if number is None else first_event + number
+        incident = load_calochallenge(energies, last, geometry=model.geometry_).incident_energies
+        check_rows(energies, len(incident), number, first_event)
+        incident = incident[first_event:]
     else:
         try:
             listed = [float(text) for text in energies.split(",")]

@@ -29,7 +29,7 @@ def export_model(model: Any, directory: str | os.PathLike[str], format: str = "c
     Parameters
     ----------
     model : BUFF, BUFFTransport or Unfolder
-        Fitted; the last two as ONNX only.
+        Fitted; unfolders, and transports of unpaired tables, as ONNX only.
     directory : path
         Made if it is not there.
     format : {"cpp", "onnx"}
@@ -40,6 +40,8 @@ def export_model(model: Any, directory: str | os.PathLike[str], format: str = "c
     ------
     ExportError
         What cannot be exported, by name.
+    MissingExtraError
+        ONNX without the package onnx (extra ``onnx``).
     ValueError
         Unknown format.
     """

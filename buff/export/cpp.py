@@ -10,12 +10,12 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.export.packed import pack_sampler
+from buff.export.packed import condition_columns, outputs_of, pack_sampler
 from buff.export.sampler import EventSampler
 
 __all__ = ["export_cpp"]
 
-_HEADERS = ("sampler.hpp", "patterns.hpp", "quantiles.hpp", "kernels.hpp", "model.hpp", "special.hpp")
+_HEADERS = ("sampler.hpp", "patterns.hpp", "relations.hpp", "quantiles.hpp", "kernels.hpp", "model.hpp", "special.hpp")
 _PARTS = ("block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc")
 
 _CMAKE = """\
@@ -73,19 +73,8 @@ def export_cpp(model: Any, directory: str | os.PathLike[str]) -> None:
     """Write ``include/buff``, ``model.bin``, ``example.cpp``, ``CMakeLists.txt`` and ``README.md``.
 
     The headers are the sources of the compiled kernels, so that events are those of Python: the same scores bit by
-    bit, and values to the last digit of the C library's ``log`` and ``exp``.
-
-    Parameters
-    ----------
-    model : BUFF
-        Fitted.
-    directory : path
-        Made if it is not there.
-
-    Raises
-    ------
-    ExportError
-        The model has a column or a solver that no sampler can do, or the headers are not installed.
+    bit, and values to the last digit of the C library's ``log`` and ``exp``. Draw j of row i of a
+    :class:`buff.BUFFTransport` is event ``i n_samples + j`` given the row. See :func:`buff.export.export_model`.
     """
     raw, to = pack_sampler(model), Path(directory)
     include = to / "include" / "buff"
@@ -103,20 +92,19 @@ def export_cpp(model: Any, directory: str | os.PathLike[str]) -> None:
 
 def _readme(model: Any) -> str:
     """What the columns mean, and an event to compare with."""
-    sampler = EventSampler(model, 0)
-    conditions = [] if model.condition_encoder_ is None else list(model.condition_encoder_.columns)
-    labels = {c.name: getattr(c, "levels", ()) for c in conditions}
+    outputs = outputs_of(model)
+    labels = {c.name: getattr(c, "levels", ()) for c in condition_columns(model)}
     lines = [
         "# C++ sampler of a buff model",
         "",
         "`cmake -S . -B build && cmake --build build && build/example model.bin 0 0 3` draws events 0, 1, 2 of seed 0.",
         "",
-        *_table("Columns of an event", {name: sampler.levels.get(name, ()) for name in sampler.names}),
+        *_table("Columns of an event", {name: outputs.levels.get(name, ()) for name in outputs.names}),
     ]
-    if conditions:
+    if labels:
         lines += _table("Columns of the condition", labels)
     else:
-        values = " ".join(np.format_float_scientific(x) for x in sampler.draw(0))
+        values = " ".join(np.format_float_scientific(x) for x in EventSampler(model, 0).draw(0))
         lines += ["Event 0 of seed 0:", "", f"    {values}", ""]
     return "\n".join(lines)
 

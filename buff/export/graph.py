@@ -39,7 +39,7 @@ class Graph:
         """Give a value (n, width) out."""
         from onnx import helper
 
-        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        self._nodes.append(helper.make_node("Identity", [value], [name], name))
         self._outputs.append(_tensor(name, width, double))
 
     def constant(self, array: Any) -> str:
@@ -58,7 +58,8 @@ class Graph:
         from onnx import helper
 
         name = f"v{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], domain=domain, **attributes))
+        # nodes without names are given equal ones by some optimisers
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], name, domain=domain, **attributes))
         return name
 
     def cast(self, value: str | None, kind: str) -> str:

@@ -27,22 +27,7 @@ Learned: TypeAlias = FlowModel | PatternedFlow
 
 
 def export_onnx(model: Any, directory: str | os.PathLike[str]) -> None:
-    """Write ``model.onnx``; see :func:`onnx_graph`.
-
-    Parameters
-    ----------
-    model : BUFF, BUFFTransport or Unfolder
-        Fitted.
-    directory : path
-        Made if it is not there.
-
-    Raises
-    ------
-    ExportError
-        What the graph cannot hold, by name.
-    MissingExtraError
-        Without the package onnx (extra ``onnx``).
-    """
+    """Write ``model.onnx``, the :func:`onnx_graph` of a model; see :func:`buff.export.export_model`."""
     graph = onnx_graph(model)
     to = Path(directory)
     to.mkdir(parents=True, exist_ok=True)

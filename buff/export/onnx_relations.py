@@ -8,8 +8,9 @@ import numpy as np
 from buff.errors import ExportError
 from buff.export.graph import Graph
 from buff.export.onnx_columns import Levels
+from buff.export.relations import looked_up, without_relations
 from buff.tables.relations import Angle, Determines, Order, Relation, Rescaled, Sum
-from buff.tables.relations.base import Absence, unlisted
+from buff.tables.relations.base import Absence
 
 __all__ = ["restored_columns"]
 
@@ -77,9 +78,9 @@ def restored_columns(
     for relation in relations:
         write = _WRITERS.get(type(relation))
         if write is None:
-            raise ExportError(f"the relation {relation} is not part of an export: fit without it")
+            raise without_relations(relation)
         columns.values[relation.target] = write(columns, relation, rest[relation.target])
-        if (dtype := getattr(relation, "dtype", "")):
+        if dtype := getattr(relation, "dtype", ""):
             columns.dtypes[relation.target] = np.dtype(dtype)
     _exchange(columns, [r for r in relations if isinstance(r, Order) and r.exchange])
     names = list(relations.names) if len(relations) else list(values)
@@ -167,30 +168,18 @@ def _angle(columns: _Columns, relation: Angle, rest: str | None) -> str:
 
 def _determined(columns: _Columns, relation: Determines, rest: str | None) -> str:
     """Labels and numbers that follow from another column."""
-    graph, name = columns.graph, relation.determinant
-    keys, values = unlisted(relation.keys), unlisted(relation.values)
-    if values.dtype.kind in "OUSb":
-        levels = tuple(dict.fromkeys(v for v in values.tolist() if v is not None and v == v))
+    graph, x = columns.graph, columns.values[relation.determinant]
+    labels = columns.levels.get(relation.determinant, ())
+    keys, numbers, levels, dtype = looked_up(relation, labels)
+    columns.dtypes[relation.target] = dtype
+    if levels:
         columns.levels[relation.target] = levels
-        numbers = np.array([levels.index(v) if v in levels else np.nan for v in values.tolist()], np.float64)
-    else:
-        numbers = values.astype(np.float64)
-    columns.dtypes[relation.target] = values.dtype
-    x = columns.values[name]
-    if labels := columns.levels.get(name):
-        place = {key: i for i, key in enumerate(keys.tolist())}
-        if any(label not in place for label in labels) or any(key is None or key != key for key in keys.tolist()):
-            raise ExportError(f"the relation {relation} of labels that are missing is not part of an export")
-        table = np.array([numbers[place[label]] for label in labels])
-        return graph.op("Gather", graph.constant(table), graph.cast(x, "int64"))
-    if keys.dtype.kind not in "iuf" or np.isnan(keys.astype(float)).any():
-        raise ExportError(f"the relation {relation} is not part of an export: fit without it")
-    order = np.argsort(keys, kind="stable")
-    known = keys[order].astype(np.float64)
+    if labels:
+        return graph.op("Gather", graph.constant(numbers), graph.cast(x, "int64"))
     # the nearest value that the training had; the upper of two as near
-    passed = graph.op("LessOrEqual", graph.constant((0.5 * (known[1:] + known[:-1]))[None]), x)
+    passed = graph.op("LessOrEqual", graph.constant((0.5 * (keys[1:] + keys[:-1]))[None]), x)
     count = graph.op("ReduceSum", graph.cast(passed, "int64"), graph.constant(np.array([1])), keepdims=1)
-    return graph.op("Gather", graph.constant(numbers[order]), count)
+    return graph.op("Gather", graph.constant(numbers), count)
 
 
 _WRITERS: dict[type[Relation], Callable[..., str]] = {

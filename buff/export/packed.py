@@ -7,26 +7,27 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.export.orders import restored_orders
+from buff.export.relations import Outputs
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
-from buff.flows.compiled import pack_flow, program_of, unfit
+from buff.flows.compiled import pack_flow, pack_linear, program_of, unfit
 from buff.protocols import Array
-from buff.transforms import ConditionEncoder
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
 
 __all__ = [
     "check_compilable",
     "check_labels",
     "coded_levels",
+    "condition_columns",
     "constant_code",
     "flow_of",
     "models_of",
+    "outputs_of",
     "pack_sampler",
     "precision",
     "spaces_of",
 ]
 
-_MAGIC = int.from_bytes(b"BUFSMPR2", "little")
+_MAGIC = int.from_bytes(b"BUFSMPR3", "little")
 _NUMBER, _LEVEL, _INDICATOR, _CONSTANT = range(4)
 _DIGITS = {"f4": 32, "f8": 64}
 
@@ -36,8 +37,8 @@ def pack_sampler(model: Any) -> bytes:
 
     Parameters
     ----------
-    model : BUFF
-        Fitted.
+    model : BUFF or BUFFTransport
+        Fitted; of transports, a row of the source comes first in the condition.
 
     Raises
     ------
@@ -45,17 +46,19 @@ def pack_sampler(model: Any) -> bytes:
         The model, a column or a condition that cannot be exported, and why.
     """
     check_compilable(model)
-    encoder, models = model.condition_encoder_, models_of(model)
-    conditions = [] if encoder is None else list(_conditions(encoder))
+    outputs, models = outputs_of(model), models_of(model)
+    conditions = list(_conditions(condition_columns(model)))
     parts = [np.uint64(_MAGIC).tobytes(), _integers(len(conditions)), *conditions, _integers(len(models))]
-    levels = {e.name: coded_levels(e) for e in model.space_.encoders_}
     for own, encoders in zip(models, spaces_of(model), strict=True):
         patterned, flow = isinstance(own, PatternedFlow), flow_of(own)
         parts += [_integers(patterned), own.patterns.packed() if isinstance(own, PatternedFlow) else b""]
         parts += [pack_flow(flow, program_of(flow)), _integers(len(encoders))]
-        parts += [_column(e, levels[e.name]) for e in encoders]
-    orders = restored_orders(model)
-    parts += [_integers(len(orders)), *(order.packed() for order in orders)]
+        parts += [_column(e, outputs.levels.get(e.name, ())) for e in encoders]
+    parts.append(_integers(len(outputs.names)))
+    parts += [_text(name) + _texts(outputs.levels.get(name, ())) for name in outputs.names]
+    parts += [kernels.sized(np.array(outputs.places, np.int32)), outputs.packed]
+    prediction = getattr(model, "prediction_", None)
+    parts += [_integers(prediction is not None), b"" if prediction is None else pack_linear(prediction)]
     classes = model.model_.classes.features if len(models) > 1 else np.empty(0)
     return b"".join([*parts, kernels.sized(np.asarray(classes, np.float32))])
 
@@ -63,16 +66,33 @@ def pack_sampler(model: Any) -> bytes:
 def check_compilable(model: Any) -> None:
     """Raise ExportError for models that the C++ sampler cannot draw, and say why."""
     _check_fitted(model)
-    restored_orders(model)
+    outputs_of(model)
     for own in models_of(model):
         if reason := unfit(flow_of(own)):
             raise ExportError(f"the model cannot be exported: {reason}")
 
 
 def _check_fitted(model: Any) -> None:
-    if type(model).__name__ != "BUFF" or not hasattr(model, "model_"):
-        kind = type(model).__name__
-        raise ExportError(f"{kind} cannot be exported: only a fitted BUFF can, which needs no input table")
+    kind = type(model).__name__
+    if kind not in ("BUFF", "BUFFTransport") or not hasattr(model, "model_"):
+        also = "; its posterior can be exported as ONNX" if kind == "Unfolder" else ""
+        raise ExportError(f"{kind} cannot be exported to C++: a fitted BUFF or BUFFTransport can{also}")
+    if getattr(model, "is_unpaired_", False):
+        raise ExportError(
+            "BUFFTransport(coupling='transport') cannot be exported to C++, where no scores of source rows are made: "
+            "export it as ONNX"
+        )
+
+
+def condition_columns(model: Any) -> list[Any]:
+    """Encoders of the columns that an event is given: those of a source row, then those of the condition."""
+    encoders = (getattr(model, "source_encoder_", None), model.condition_encoder_)
+    return [column for encoder in encoders if encoder is not None for column in encoder.columns]
+
+
+def outputs_of(model: Any) -> Outputs:
+    """Columns of an event; ExportError for relations that cannot be exported."""
+    return Outputs(model, {e.name: coded_levels(e) for e in model.space_.encoders_})
 
 
 def flow_of(model: FlowModel | PatternedFlow) -> FlowModel:
@@ -87,7 +107,7 @@ def models_of(model: Any) -> list[FlowModel | PatternedFlow]:
 
 def spaces_of(model: Any) -> list[Sequence[ColumnEncoder]]:
     """The encoders of the columns that go with each flow."""
-    return [space.encoders_ for space in model.class_spaces_]
+    return [space.encoders_ for space in getattr(model, "class_spaces_", (model.space_,))]
 
 
 def coded_levels(encoder: ColumnEncoder) -> tuple[Any, ...]:
@@ -146,8 +166,8 @@ def constant_code(encoder: ConstantEncoder, levels: tuple[Any, ...]) -> float:
     return float(levels.index(encoder.value)) if levels else float(encoder.value)
 
 
-def _conditions(encoder: ConditionEncoder) -> Iterable[bytes]:
-    for column in encoder.columns:
+def _conditions(columns: Iterable[Any]) -> Iterable[bytes]:
+    for column in columns:
         if isinstance(column, NumberEncoder):
             yield _number_condition(column)
         elif isinstance(column, LevelEncoder | IndicatorEncoder):

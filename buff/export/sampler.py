@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.export.orders import restore_orders, restored_orders
-from buff.export.packed import check_compilable, coded_levels, flow_of, models_of, pack_sampler, spaces_of
+from buff.errors import ExportError
+from buff.export.packed import check_compilable, coded_levels, flow_of, models_of, outputs_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.compiled import program_of, stream_key
 from buff.flows.patterned import PATTERN_STREAM
 from buff.protocols import Array
-from buff.transforms.encoders import ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.encoders import NumberEncoder
 
 __all__ = ["EventSampler"]
 
@@ -55,16 +55,17 @@ class EventSampler:
 
     def __init__(self, model: Any, seed: int) -> None:
         check_compilable(model)
+        if not hasattr(model, "class_spaces_"):
+            raise ExportError(f"{type(model).__name__} has no sampler, it needs rows of a table: export it to C++")
         self._model, self._seed = model, seed
-        self.names = tuple(e.name for e in model.space_.encoders_)
-        self.levels = {e.name: own for e in model.space_.encoders_ if (own := coded_levels(e))}
+        outputs = outputs_of(model)
+        self.names, self.levels = outputs.names, outputs.levels
         encoder = model.condition_encoder_
         self.condition_names: tuple[str, ...] = () if encoder is None else tuple(encoder.names)
         self._codes = [] if encoder is None else [_codes(column) for column in encoder.columns]
         self._raw = pack_sampler(model)
         n_draws = max(program_of(flow_of(own)).n_draws for own in models_of(model))
         self._keys = b"".join(stream_key(seed, k) for k in (*range(n_draws + 1), PATTERN_STREAM))
-        self._orders = restored_orders(model)
         self._native: Any = None
 
     def draw(self, event: int, condition: Any = None) -> Array:
@@ -83,13 +84,13 @@ class EventSampler:
             A condition that is missing, of another length, or has an unknown label.
         """
         values = self._condition(condition)
-        module = kernels.native()
+        module, backend = kernels.chosen()
         if module is None or not kernels.is_exact():
             return self._by_tables(event, values)
         if self._native is None:
             self._native = module.sampler(self._raw)
         out = np.empty(len(self.names))
-        module.draw(self._native, kernels.number(), self._keys, event, values, out)
+        module.draw(self._native, backend, self._keys, event, values, out)
         return out
 
     def _condition(self, condition: Any) -> Array | None:
@@ -130,9 +131,9 @@ class EventSampler:
         request = SampleRequest(1, self._seed, event, features).batch(0, 1)
         scores = own.draw(request)
         scores = request.within(scores.astype(np.float32) if isinstance(model.model_, MixtureModel) else scores)
-        values = np.array(list(_values(encoders, self.levels, scores)), np.float64)
-        restore_orders(self._orders, values)
-        return values
+        arrays = model.relations_.restore(list(_decoded(encoders, scores)))
+        coded = zip(arrays, self.names, strict=True)
+        return np.array([_number(array, self.levels.get(name)) for array, name in coded])
 
     def __reduce__(self) -> Any:
         return EventSampler, (self._model, self._seed)
@@ -157,22 +158,18 @@ def _features(encoder: Any, codes: Any, values: Array) -> Array:
     return np.concatenate(parts).astype(np.float32)[None]
 
 
-def _values(encoders: Any, levels: Mapping[str, tuple[Any, ...]], scores: Array) -> Any:
+def _decoded(encoders: Any, scores: Array) -> Any:
     stop = 0
     for encoder in encoders:
         start, stop = stop, stop + len(encoder.names)
-        own = scores[:, start:stop]
-        if isinstance(encoder, LevelEncoder):
-            code = encoder.ranks.decode(own[:, 0])[0]
-            yield np.nan if np.isnan(code) else levels[encoder.name].index(encoder.levels[int(code)])
-        elif isinstance(encoder, IndicatorEncoder):
-            best = int(np.argmax(own[0]))
-            yield levels[encoder.name].index(encoder.levels[best]) if best < len(encoder.levels) else np.nan
-        elif isinstance(encoder, ConstantEncoder):
-            known = encoder.value is not None
-            labels = levels.get(encoder.name)
-            yield (labels.index(encoder.value) if labels else float(encoder.value)) if known else np.nan
-        else:
-            value = encoder.decode(own)[0]
-            absent = np.dtype(encoder.dtype).kind in "mM" and np.isnat(value)
-            yield np.nan if absent else value.view(np.int64) if np.dtype(encoder.dtype).kind in "mM" else value
+        yield encoder.decode(scores[:, start:stop])
+
+
+def _number(array: Array, levels: tuple[Any, ...] | None) -> float:
+    """The only value of an array: the code of a label, NaN where missing."""
+    value = array[0]
+    if array.dtype.kind in "mM":
+        return float("nan") if np.isnat(value) else float(value.view(np.int64))
+    if value is None or value != value:
+        return float("nan")
+    return float(value if levels is None else levels.index(value))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from buff.flows.linear import ReproducibleLinear
     from buff.flows.model import FlowModel
 
-__all__ = ["CompiledFlow", "pack_flow", "program_of", "stream_key", "unfit"]
+__all__ = ["CompiledFlow", "pack_flow", "pack_linear", "program_of", "stream_key", "unfit"]
 
 
 class CompiledFlow:
@@ -107,7 +107,7 @@ def pack_flow(model: "FlowModel", program: Program) -> bytes:
     parts.append(_integers(model.standardizer is not None))
     if model.standardizer is not None:
         scale = np.asarray(model.standardizer.scale, np.float32)
-        parts += [_linear(model.standardizer.shift), kernels.sized(scale)]
+        parts += [pack_linear(model.standardizer.shift), kernels.sized(scale)]
     calibration = model.calibration
     parts.append(_integers(0 if calibration is None else len(calibration.levels)))
     if calibration is not None:
@@ -128,7 +128,7 @@ def _frames(model: "FlowModel", program: Program) -> bytes:
     if gaussian is None:
         return _integers(0)
     times = (*model.times, *program.frame_times)
-    parts = [_integers(len(times)), *map(_linear, gaussian.turns)]
+    parts = [_integers(len(times)), *map(pack_linear, gaussian.turns)]
     for t in times:
         here = gaussian.path.at(t)
         turned, centre = here.alpha * (gaussian.mean @ gaussian.basis), here.alpha * gaussian.mean
@@ -139,17 +139,18 @@ def _frames(model: "FlowModel", program: Program) -> bytes:
 
 
 def _node(node: NodeModel) -> bytes:
-    parts, trees = [_linear(node.linear), _integers(node.frame is not None)], node.trees
+    parts, trees = [pack_linear(node.linear), _integers(node.frame is not None)], node.trees
     if node.frame is not None:
         parts += [kernels.sized(scale) for scale in (node.frame.target_scale, node.frame.frame_scale)]
         ridge = trees.ridge if isinstance(trees, SmoothedTrees) else None
-        parts += [_integers(ridge.degree, ridge.triples), _linear(ridge.linear)] if ridge else [_integers(0)]
+        parts += [_integers(ridge.degree, ridge.triples), pack_linear(ridge.linear)] if ridge else [_integers(0)]
     trees = trees.trees if isinstance(trees, SmoothedTrees) else trees
     parts.append(_integers(trees is not None))
     return b"".join([*parts, trees.packed() if isinstance(trees, FlatForest) else b""])
 
 
-def _linear(linear: "ReproducibleLinear") -> bytes:
+def pack_linear(linear: "ReproducibleLinear") -> bytes:
+    """A linear map as the kernels read it."""
     weights = np.asarray(linear.weights, np.float64)
     return _integers(*weights.shape) + kernels.sized(weights) + kernels.sized(np.asarray(linear.bias, np.float32))
 

@@ -1,8 +1,6 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
-import inspect
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
@@ -11,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import ndtr
 
-from buff.errors import check_jobs, check_whole
+from buff.errors import check_jobs, check_whole, tell
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords, is_scattered
 
@@ -135,10 +133,9 @@ class SampleRequest:
         """Number of events that :meth:`within` has cut, of which the user is warned."""
         n = sum(self.clipped)
         if n:
-            warnings.warn(
+            tell(
                 f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
-                "not to be trusted there; take more n_steps, or conditions like those of the training",
-                stacklevel=_user_level(),
+                "not to be trusted there; take more n_steps, or conditions like those of the training"
             )
         return n
 
@@ -152,14 +149,6 @@ class SampleRequest:
         # trees release the interpreter's lock while they predict, so threads are enough
         run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
-
-
-def _user_level() -> int:
-    """``stacklevel`` of the first caller outside of buff and scikit-learn: samples are asked for at many depths."""
-    frame, level = inspect.currentframe(), 0
-    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("buff", "sklearn"):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 class ScoreModel(Protocol):

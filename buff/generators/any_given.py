@@ -1,6 +1,5 @@
 """Rows of which any cells are given: a chain of columns beside the flow."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,23 +7,22 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, nested
-from buff.errors import check_whole
+from buff.chains import ChainCost
+from buff.errors import check_whole, tell
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.conditions import split_conditions
 from buff.generators.given import GivenTable, check_values, read_given
-from buff.generators.given_relations import keep_relations, require_inputs
-from buff.protocols import Array, ConditionLike, RandomState, TableLike, WeightsLike
+from buff.generators.given_relations import complete, require_inputs
+from buff.protocols import Array, ConditionLike, Indices, RandomState, TableLike, WeightsLike
 from buff.tables import Columns, read
+from buff.tables.frames import with_index
 from buff.tables.reduction import ASIDE
 from buff.transforms import TableTransformer
 from buff.transforms.transformer import checked_weights
 
 __all__ = ["AnyGiven"]
-
-#: Times that rows which break a relation are drawn again.
-_ATTEMPTS = 25
 
 
 class AnyGiven(EventGenerator):
@@ -60,17 +58,28 @@ class AnyGiven(EventGenerator):
             broken.append(int(np.count_nonzero(off)))
             return columns
 
-        events = self._restore(request.map(draw))
+        events = with_index(self._restore(request.map(draw)), given)
         if sum(broken):
-            warnings.warn(
+            tell(
                 f"in {sum(broken)} of {len(rows)} rows no draw kept the relations of the columns given what is given: "
-                f"see relations_, and whether the given cells contradict them",
-                stacklevel=2,
+                f"see relations_, and whether the given cells contradict them"
             )
         return (events, drawn) if return_condition else events
 
     def _fit_chain(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> ChainTable:
         """The chain of conditional distributions of all columns that have one."""
+        columns, space, features, weights = self._chain_rows(X, condition, sample_weight)
+        how: dict[str, Any] = {"context": features, "weights": weights, "seed": self._seed % 2**31}
+        return ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **how)
+
+    def _chain_cost(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> ChainCost:
+        """What :meth:`_fit_chain` would cost."""
+        columns, space, features, _ = self._chain_rows(X, condition, sample_weight)
+        return ChainTable.cost(space, columns.arrays, chain_settings(any_given=True), features)
+
+    def _chain_rows(
+        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
+    ) -> tuple[Columns, TableTransformer, Array | None, Array | None]:
         X, condition = split_conditions(X, condition)
         columns = self._chain_columns(read(X))
         weights = self._positive_weights(sample_weight, X, condition)
@@ -78,8 +87,7 @@ class AnyGiven(EventGenerator):
         features = None if self._encoder is None else self._encoder.transform(condition)
         space = TableTransformer(self._chain_schema(columns), categories=self._chain_categories, tails=self.tails)
         space.set_params(bandwidth=self.bandwidth).fit(columns, sample_weight=weights)
-        how: dict[str, Any] = {"context": features, "weights": weights, "seed": self._seed % 2**31}
-        return ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **how)
+        return columns, space, features, weights
 
     @property
     def _chain_categories(self) -> str:
@@ -126,22 +134,15 @@ class AnyGiven(EventGenerator):
         numbers = self._chain_numbers
         own = GivenTable(*(tuple(part[i] for i in numbers) for part in (rows.arrays, rows.known)))
         cells = self._chain.cells(own.arrays, own.known)
-        columns = list(own.over(tuple(self._chain.draw(batch, cells))))
-        relations, names = self._reduction.relations, self._chain.space.template_.names
-        broken = np.zeros(batch.n, bool)
-        if len(relations):
-            known = dict(zip(names, own.known, strict=True))
-            columns, broken = _kept(relations, names, columns, known)
-            for attempt in range(1, _ATTEMPTS):
-                off = np.flatnonzero(broken)
-                if not len(off):
-                    break
-                part = own.take(off)
-                again = list(part.over(tuple(self._chain.draw(batch.choose(off), cells.take(off), attempt=attempt))))
-                again, still = _kept(relations, names, again, {name: mask[off] for name, mask in known.items()})
-                for values, new in zip(columns, again, strict=True):
-                    values[off] = new
-                broken[off] = still
+
+        def draw(chosen: Indices | None, attempt: int) -> list[Array]:
+            assert self._chain is not None
+            if chosen is None:
+                return self._chain.draw(batch, cells)
+            return self._chain.draw(batch.choose(chosen), cells.take(chosen), attempt=attempt)
+
+        names = self._chain.space.template_.names
+        columns, broken = complete(own, draw, self._reduction.relations, names)
         if self._reduction.trivial:
             return tuple(columns), broken
         found = dict(zip(names, columns, strict=True))
@@ -170,8 +171,3 @@ class AnyGiven(EventGenerator):
             check = GivenTable(*(tuple(np.zeros(2, bool) for _ in space.encoders_) for _ in range(2)))
             features = None if self._encoder is None else np.zeros((2, self._encoder.n_dims), np.float32)
             self._chain.draw(SampleRequest(2, 0, condition=features), self._chain.cells(check.arrays, check.known))
-
-
-def _kept(relations: Any, names: Any, columns: list[Array], known: Mapping[str, Array]) -> tuple[list[Array], Array]:
-    table, broken = keep_relations(relations, dict(zip(names, columns, strict=True)), known)
-    return [table[name] for name in names], broken

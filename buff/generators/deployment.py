@@ -198,6 +198,30 @@ class DeployablePairs:
         _source_space: TableTransformer | None
 
     @property
+    def condition_encoder_(self) -> "ConditionEncoder | None":
+        """From conditions to features; None without a condition."""
+        check_is_fitted(self)
+        return self._encoder
+
+    @property
+    def source_encoder_(self) -> "ConditionEncoder | None":
+        """From rows of the source to features; None of unpaired tables."""
+        check_is_fitted(self)
+        return self._source
+
+    @property
+    def prediction_(self) -> "ReproducibleLinear | None":
+        """Where flows without noise start, from the features of source and condition."""
+        check_is_fitted(self)
+        return self._prediction
+
+    @property
+    def is_unpaired_(self) -> bool:
+        """Whether flows start at scores of the source."""
+        check_is_fitted(self)
+        return self._source_space is not None
+
+    @property
     def starts_at_source_(self) -> bool:
         """Whether the flow starts at the source, or where it says; else the source is a condition of the flow."""
         check_is_fitted(self)

@@ -1,14 +1,76 @@
 """Exact relations of columns in rows of which some cells are given and the others drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from buff.protocols import Array, Numbers
+from buff.generators.given import GivenTable
+from buff.protocols import Array, Indices, Numbers
 from buff.tables.relations import Angle, Derived, Order, Relation, Relations, Sum
 from buff.tables.template import is_missing
 
-__all__ = ["keep_relations", "require_inputs"]
+__all__ = ["complete", "keep_relations", "require_inputs"]
+
+def complete(
+    rows: GivenTable,
+    draw: Callable[[Indices | None, int], Sequence[Array]],
+    relations: Relations,
+    names: Sequence[str],
+    *,
+    attempts: int = 25,
+) -> tuple[list[Array], Array]:
+    """Rows whose open cells are drawn and keep the relations, and which rows break one all the same, bool (n,).
+
+    Parameters
+    ----------
+    rows : GivenTable
+        Columns ``names``.
+    draw : callable
+        ``draw(rows, attempt)`` gives drawn columns of some rows, None for all.
+    relations : Relations
+    names : sequence of str
+    attempts : int
+        Times that rows are drawn until none breaks a relation.
+    """
+    columns = list(rows.over(tuple(draw(None, 0))))
+    if not len(relations):
+        return columns, np.zeros(len(rows), bool)
+    columns, broken = _kept(relations, names, columns, rows)
+    for attempt in range(1, attempts):
+        off = np.flatnonzero(broken)
+        if not len(off):
+            break
+        part = rows.take(off)
+        again, still = _kept(relations, names, part.over(tuple(draw(off, attempt))), part)
+        for values, new in zip(columns, again, strict=True):
+            values[off] = new
+        broken[off] = still
+    if (off := np.flatnonzero(broken)).size:
+        part = rows.take(off)
+        edge = _at_edges(relations, dict(zip(names, (values[off] for values in columns), strict=True)), names, part)
+        again, broken[off] = _kept(relations, names, edge, part)
+        for values, new in zip(columns, again, strict=True):
+            values[off] = new
+    return columns, broken
+
+
+def _at_edges(relations: Relations, table: dict[str, Array], names: Sequence[str], rows: GivenTable) -> list[Array]:
+    """Columns whose drawn cells lie on the edge of an order that no draw kept."""
+    known = dict(zip(names, rows.known, strict=True))
+    for order in reversed([relation for relation in relations if isinstance(relation, Order)]):
+        low, up = table[order.lower], table[order.upper]
+        off = order.broken(table)
+        edge: Array = np.where(off & ~known[order.lower], up, low)
+        table[order.lower] = edge.astype(low.dtype)
+    return [table[name] for name in names]
+
+
+def _kept(
+    relations: Relations, names: Sequence[str], columns: Sequence[Array], rows: GivenTable
+) -> tuple[list[Array], Array]:
+    known = dict(zip(names, rows.known, strict=True))
+    table, broken = keep_relations(relations, dict(zip(names, columns, strict=True)), known)
+    return [table[name] for name in names], broken
 
 
 def keep_relations(

@@ -1,7 +1,7 @@
 """BUFFImputer: missing cells drawn from their distribution given the others."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -9,15 +9,20 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, nested, write_archive
-from buff.errors import check_whole
+from buff.errors import check_whole, tell
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
-from buff.generators.persistence import to_json
+from buff.generators.given import GivenTable
+from buff.generators.given_relations import complete
+from buff.generators.persistence import from_json, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
-from buff.protocols import Array, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
+from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
 from buff.tables.categories import factorize
+from buff.tables.frames import with_index
+from buff.tables.relations import Relations
+from buff.tables.relations.gaps import relations_in_gaps
 from buff.tables.template import is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.encoders import NumberEncoder
@@ -48,13 +53,17 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         What :meth:`transform` fills in: a draw, or the median (of categories, the most frequent) of ``n_imputations``
         draws.
     n_rounds : int
-        Rounds of learning, if cells are missing when fitted.
+        Rounds of learning, if cells are missing when fitted; a round is two to four boosted fits for each column.
     n_estimators, max_depth, learning_rate, reg_lambda
         As in :class:`buff.TreeDensity`.
     schema : mapping, optional
         Kinds, bounds and orders of columns that are known better: see :func:`buff.tables.infer_schema`.
     categories : {"similar", "frequency", "lexical"}
         How categories are ordered.
+    relations : "auto", list of relations or None
+        Exact relations of columns (:mod:`buff.tables.relations`) that filled cells keep: ``"auto"`` finds them in
+        complete rows, a list states some. Cells that the others tell are computed, those that only bound each other are
+        drawn until they agree.
     n_jobs : int or None
         Threads of drawing; None is 1, -1 all cores. Never changes a cell.
     random_state : None, int or NumPy generator
@@ -63,6 +72,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     space_ : TableTransformer
+    relations_ : Relations
     n_features_in_ : int
     feature_names_in_ : array of str
         For tables with names.
@@ -90,6 +100,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         reg_lambda: float = 200.0,
         schema: Mapping[str, Any] | None = None,
         categories: str = "similar",
+        relations: Any = "auto",
         n_jobs: int | None = None,
         random_state: RandomState = None,
     ) -> None:
@@ -102,6 +113,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.reg_lambda = reg_lambda
         self.schema = schema
         self.categories = categories
+        self.relations = relations
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -119,7 +131,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            A column without any value; parameters that are off.
+            A column without any value; parameters that are off; a row that breaks a stated relation.
         """
         self._check_parameters()
         columns = read(X, min_rows=2)
@@ -131,6 +143,8 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weights = None if sample_weight is None else checked_weights(sample_weight, len(columns))
         space = TableTransformer(self.schema, categories=self.categories).fit(columns, sample_weight=weights)
         self.space_ = space.without_missing()
+        bounded = [name for name, own in (self.schema or {}).items() if isinstance(own, Mapping)]
+        self.relations_ = relations_in_gaps(columns, known, self.relations, bounded)
         self._seed = seed_from(self.random_state)
         self._table = self._learn(columns, known, weights)
         return self
@@ -146,24 +160,30 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         table of shape (n, p)
-            Lists come back as an array.
+            Lists come back as an array; frames of pandas keep their index.
 
         Raises
         ------
         ValueError, TypeError
             Other columns than those of the fit, categories that were not seen.
+
+        Warns
+        -----
+        UserWarning
+            Rows for which no draw kept the relations of the columns.
         """
         columns, known = self._read(X)
         if all(there.all() for there in known):
-            return _restored(columns, columns.arrays)
+            return _restored(X, columns, columns.arrays)
         if self.fill == "draw":
-            return self._filled(columns, known, self._draw(columns, known, self._draw_seed(None), 0))
+            return _restored(X, columns, self._draw(columns, known, self._draw_seed(None), 0))
         draws = [self._draw(columns, known, self._draw_seed(None), i) for i in range(int(self.n_imputations))]
         middle = [
             _center(encoder, np.stack(values))
             for encoder, values in zip(self.space_.encoders_, zip(*draws, strict=True), strict=True)
         ]
-        return self._filled(columns, known, middle)
+        rows = GivenTable(columns.arrays, tuple(known))
+        return _restored(X, columns, complete(rows, lambda *_: middle, self.relations_, columns.names, attempts=1)[0])
 
     def impute(self, X: TableLike, n_imputations: int | None = None, *, random_state: RandomState = None) -> list[Any]:
         """Several tables, each with missing cells drawn anew: their scatter is what is not known.
@@ -183,7 +203,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         columns, known = self._read(X)
         m = check_whole("n_imputations", self.n_imputations if n_imputations is None else n_imputations, 1)
         seed = self._draw_seed(random_state)
-        return [self._filled(columns, known, self._draw(columns, known, seed, i)) for i in range(m)]
+        return [_restored(X, columns, self._draw(columns, known, seed, i)) for i in range(m)]
 
     @staticmethod
     def pool(estimates: Numbers, variances: Numbers) -> PooledEstimate:
@@ -207,19 +227,21 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         parameters = to_json(self.get_params())
         parameters.pop("device")
         record = part.record | {"space": space, "parameters": parameters, "entropy": str(self._seed)}
+        record["relations"] = self.relations_.to_dict()
         own = {f"space/{key}": values for key, values in arrays.items()}
         return Archive(type(self).__name__, record, {**part.arrays, **own}, part.blobs)
 
     @classmethod
     def from_archive(cls, archive: Archive) -> Self:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
-        model = cls(**archive.record["parameters"])
+        model = cls(**from_json(archive.record["parameters"]))
         model._check_parameters()
         model.space_ = TableTransformer.from_arrays(archive.record["space"], nested(archive.arrays, "space"))
         model.n_features_in_ = model.space_.n_features_in_
         if hasattr(model.space_, "feature_names_in_"):
             model.feature_names_in_ = model.space_.feature_names_in_
         model._seed = int(archive.record["entropy"])
+        model.relations_ = Relations.from_dict(archive.record["relations"])
         model._table = ChainTable.from_archive(model.space_, archive.part("chain"))
         model._table.draw(SampleRequest(2, 0))
         return model
@@ -249,8 +271,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return table
         for i in range(1, int(self.n_rounds)):
             self._table = table
-            drawn = self._draw(columns, known, self._seed, -i)
-            told = [_over(new, old, there) for new, old, there in zip(drawn, columns.arrays, known, strict=True)]
+            told = self._draw(columns, known, self._seed, -i)
             table = ChainTable.fit(self.space_, told, settings, learned=learned, **how)
         return table
 
@@ -266,32 +287,38 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return seed_from(random_state)
 
     def _draw(self, columns: Columns, known: list[Array], seed: int, number: int) -> list[Array]:
-        """Columns with all cells of rows that miss some, by imputation ``number``; below 0 in training."""
-        rows = np.flatnonzero(~np.logical_and.reduce(known))
-        part = [values[rows] for values in columns.arrays]
-        there = [mask[rows] for mask in known]
-        cells = self._table.cells(part, there)
+        """Columns with open cells drawn by imputation ``number``; below 0 in training."""
+        open_rows = np.flatnonzero(~np.logical_and.reduce(known))
+        if not len(open_rows):
+            return list(columns.arrays)
+        rows = GivenTable(columns.arrays, tuple(known)).take(open_rows)
+        cells = self._table.cells(rows.arrays, rows.known)
         stream = (number + _APART) * _APART
-        request = SampleRequest(len(columns), seed, stream=stream, n_jobs=self.n_jobs).choose(rows)
+        request = SampleRequest(len(columns), seed, stream=stream, n_jobs=self.n_jobs).choose(open_rows)
         numbers = np.zeros(len(columns), np.intp)
-        numbers[rows] = np.arange(len(rows))
+        numbers[open_rows] = np.arange(len(open_rows))
 
-        def draw(batch: SampleRequest) -> list[Array]:
+        def fill(batch: SampleRequest) -> tuple[list[Array], Array]:
             assert batch.chosen is not None
-            return self._table.draw(batch, cells.take(numbers[batch.chosen]))
+            own = numbers[batch.chosen]
 
-        pieces = list(request.map(draw))
-        found = [np.concatenate(piece) for piece in zip(*pieces, strict=True)] if pieces else part
-        out = []
-        for new in found:
-            whole = np.zeros(len(columns), new.dtype)
-            whole[rows] = new
-            out.append(whole)
-        return out
+            def draw(chosen: Indices | None, attempt: int) -> list[Array]:
+                if chosen is None:
+                    return self._table.draw(batch, cells.take(own))
+                return self._table.draw(batch.choose(chosen), cells.take(own[chosen]), attempt=attempt)
 
-    def _filled(self, columns: Columns, known: list[Array], drawn: list[Array]) -> Any:
-        arrays = [_over(new, old, there) for new, old, there in zip(drawn, columns.arrays, known, strict=True)]
-        return _restored(columns, tuple(arrays))
+            return complete(rows.take(own), draw, self.relations_, columns.names)
+
+        pieces, broken = zip(*request.map(fill), strict=True)
+        if number >= 0 and (n := int(np.concatenate(broken).sum())):
+            tell(
+                f"in {n} of {len(open_rows)} rows no draw kept the relations_ of the known cells: do these contradict?"
+            )
+        drawn = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+        filled = [a.astype(np.result_type(a, new)) for a, new in zip(columns.arrays, drawn, strict=True)]
+        for values, new in zip(filled, drawn, strict=True):
+            values[open_rows] = new
+        return filled
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -301,19 +328,10 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _restored(columns: Columns, arrays: tuple[Array, ...]) -> Any:
+def _restored(X: TableLike, columns: Columns, arrays: Sequence[Array]) -> Any:
     """The table in its container; of lists, an array."""
-    table = columns.template.restore(arrays)
-    return np.array(table) if columns.template.container == "list" else table
-
-
-def _over(drawn: Numbers, values: Values, known: Values) -> Array:
-    """Values, and drawn ones where they are not known."""
-    if known.all():
-        return values
-    out = values.astype(drawn.dtype) if values.dtype.kind != drawn.dtype.kind else values.copy()
-    out[~known] = drawn[~known]
-    return out
+    table = columns.template.restore(tuple(arrays))
+    return np.array(table) if columns.template.container == "list" else with_index(table, X)
 
 
 def _center(encoder: Any, draws: Values) -> Array:

@@ -18,6 +18,8 @@ __all__ = ["SplittingFlows"]
 
 #: Attempts at allowed splittings when margins are read, and draws of which they are read.
 _TRIES, _DRAWS = 3, 100_000
+#: Draws at a time.
+_PART = 10_000
 #: Multiplicities from which a bin of its own begins.
 _EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
 #: Numbers that a splitting takes at most, and attempts at one that the clustering would not have made.
@@ -123,18 +125,22 @@ def _calibrated(flow: _KindFlow, tree: SplittingTree, rows: SplittingRows, seed:
     chosen = np.tile(np.arange(len(rows)), times) if times > 1 else rng.permutation(len(rows))[:_DRAWS]
     if rows.weights is not None:
         chosen = rng.choice(len(rows), len(chosen), p=rows.weights / rows.weights.sum())
-    nodes, context = rows.nodes.take(chosen), rows.context[chosen]
     drawn, wrong = np.empty((len(chosen), len(flow.kind.targets)), np.float32), np.arange(len(chosen))
     for _ in range(_TRIES):
-        few = nodes.take(wrong)
-        drawn[wrong] = x = flow.scores(context[wrong], rng.standard_normal((len(wrong), drawn.shape[1])))
-        wrong = wrong[~tree.allowed(few, *tree.decode(few, flow.values(few, x), rows.jets))]
+        noise, fine = rng.standard_normal((len(wrong), drawn.shape[1])), np.empty(len(wrong), bool)
+        for start in range(0, len(wrong), _PART):
+            part = slice(start, start + _PART)
+            few = chosen[wrong[part]]
+            nodes = rows.nodes.take(few)
+            drawn[wrong[part]] = x = flow.scores(rows.context[few], noise[part])
+            fine[part] = tree.allowed(nodes, *tree.decode(nodes, flow.values(nodes, x), rows.jets))
+        wrong = wrong[~fine]
     maps = dict(flow.maps)
     for j, name in enumerate(flow.kind.targets):
         ranks, free = maps[name], _free(name, rows)
         if isinstance(ranks, BinnedRanks):
             known = np.ones(len(chosen), bool) if free is None else ~free[chosen]
-            maps[name] = ranks.calibrated(drawn[known, j], _bins(name, flow.kind, nodes)[known])
+            maps[name] = ranks.calibrated(drawn[known, j], _bins(name, flow.kind, rows.nodes)[chosen][known])
     return replace(flow, maps=maps)
 
 
@@ -195,8 +201,11 @@ class SplittingFlows:
                 i = np.flatnonzero(streams == k)
                 own[i] = noise.of(int(k), nodes.jet[i], nodes.element[i], width, N_TARGETS)
             kinds = kind_of(nodes)
-            order = np.argsort(kinds.astype(np.uint8), kind="stable")
-            nodes, own, ends = nodes.take(order), own[order], np.cumsum(np.bincount(kinds, minlength=2))
+            ends = np.cumsum(np.bincount(kinds, minlength=2))
+            order = np.arange(len(nodes))
+            if np.count_nonzero(np.diff(ends, prepend=0)) > 1:
+                order = np.argsort(kinds.astype(np.uint8), kind="stable")
+                nodes, own = nodes.take(order), own[order]
             # all kinds but the first have a context alike
             context = context_of(1, nodes.take(slice(ends[0], None)), jets, scale, features, self.tree.radius)
             drawn = Splittings(np.empty(len(nodes), np.intp), *np.empty((4, len(nodes))))

@@ -10,8 +10,9 @@ from scipy.special import expit, logit, ndtr, ndtri
 from buff.archive import Archive, nested
 from buff.flows import ReproducibleLinear
 from buff.protocols import Array, Indices, Numbers, Scores
+from buff.records import checked_array
 from buff.transforms.quantile_bins import QuantileBins
-from buff.trees import restored_trees, stored_trees
+from buff.trees import FlatForest, restored_trees, stored_trees
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 
 __all__ = ["EnergySplit", "SplitRows", "SplitSettings"]
@@ -22,6 +23,8 @@ _MARGIN, _INSIDE = 1e-6, 1e-12
 _RARE = 5e-4
 #: Fewest rows that trees are grown on, and that a group's own ranks are read from.
 _FEWEST, _FEWEST_OF_GROUP = 50, 200
+#: Logarithm of an energy that no part has.
+_NEVER = 99.0
 #: Standardised log energies are kept within this.
 _REACH = 3.0
 #: Logits of features in the linear part lie between those of this and one minus this.
@@ -110,13 +113,13 @@ class EnergySplit:
 
     z is 0 or 1 with probabilities of boosted trees (only up to the energy above which that never happened); inside,
     its logit has a normal score s by quantile functions given the energy, s has a mean that is linear in the context,
-    and the rank of what is left is drawn from a boosted conditional distribution.
+    and the rank of what is left is drawn from a boosted conditional distribution (uniform where rows are too few).
 
     Attributes
     ----------
     groups : mapping from int to _Group
     limits : mapping from int to float
-        Logarithm of the energy up to which a group has atoms.
+        Logarithm of the energy up to which a group has atoms; beyond all where most of the highest are atoms.
     centre, width : float
         Of the logarithm of the energy.
     atoms : ConditionalShares or None
@@ -142,7 +145,10 @@ class EnergySplit:
         atom = (rows.z <= 0) | ((rows.z >= 1) if settings.logit else False)
         limits = {}
         for k in np.unique(rows.group[atom]):
-            limits[int(k)] = float(np.quantile(rows.p[atom & (rows.group == k)], 0.9995) + 0.05)
+            own = np.flatnonzero(rows.group == k)
+            highest = own[np.argsort(rows.p[own], kind="stable")[-_FEWEST:]]
+            limit = float(np.quantile(rows.p[own[atom[own]]], 0.9995) + 0.05)
+            limits[int(k)] = _NEVER if atom[highest].mean() > 0.5 else limit
         centre, width = (float(rows.p.mean()), float(rows.p.std()) + _MARGIN) if len(rows) else (0.0, 1.0)
         model = cls({}, limits, centre, width, None, None, rows.base, rows.shares, settings.logit)
         if not len(rows):
@@ -154,7 +160,7 @@ class EnergySplit:
             shares = ConditionalShares.fit(low.features, label, 3, settings.atoms, weights=low.weights, seed=seed)
             model = replace(model, atoms=shares.flattened())
         inner = rows.take(np.flatnonzero(~atom)).at_most(settings.max_rows, rng)
-        return model if len(inner) < _FEWEST else model._fit_inside(inner, settings, seed)
+        return model._fit_inside(inner, settings, seed) if len(inner) else model
 
     def _fit_inside(self, rows: SplitRows, settings: SplitSettings, seed: int) -> "EnergySplit":
         x = self._ranked(rows.z)
@@ -166,6 +172,8 @@ class EnergySplit:
             groups[int(k)] = group
             mean[own] = group.linear(self._basis(rows.features[own], rows.p[own]))[:, 0]
             u[own] = ndtr((group.ranks.encode(x[own], rows.p[own]) - mean[own]) / group.spread)
+        if len(rows) < _FEWEST:
+            return replace(self, groups=groups)
         features = np.column_stack([rows.features, mean])
         inside = ConditionalDistribution.fit(features, u, settings.inside, weights=rows.weights, seed=seed)
         return replace(self, groups=groups, inside=inside.flattened())
@@ -205,7 +213,7 @@ class EnergySplit:
                 z[low[first]], z[low[last]] = 0, 1
                 u[low] = (u[low] - share[:, 0]) / np.maximum(share[:, 1], _MARGIN)
                 inner = np.delete(inner, low[first | last])
-        if self.inside is not None and len(inner):
+        if self.groups and len(inner):
             z[inner] = self._sample_inside(features[inner], p[inner], group, np.clip(u[inner], 0, 1))
         return z
 
@@ -213,9 +221,8 @@ class EnergySplit:
         known = group if group in self.groups else min(self.groups, key=lambda k: abs(k - group))
         own = self.groups[known]
         mean = own.linear(self._basis(features, p))
-        assert self.inside is not None
-        rank = np.clip(self.inside.ppf(np.hstack([features, mean]), u), _MARGIN, 1 - _MARGIN)
-        x = own.ranks.decode(mean[:, 0] + own.spread * ndtri(rank), p)
+        rank = u if self.inside is None else self.inside.ppf(np.hstack([features, mean]), u)
+        x = own.ranks.decode(mean[:, 0] + own.spread * ndtri(np.clip(rank, _MARGIN, 1 - _MARGIN)), p)
         return np.clip(expit(x), _INSIDE, 1 - _INSIDE) if self.logit else np.maximum(x, _INSIDE)
 
     def to_archive(self) -> Archive:
@@ -243,10 +250,12 @@ class EnergySplit:
     def from_archive(cls, archive: Archive) -> "EnergySplit":
         """Inverse of :meth:`to_archive`."""
         record, arrays, blobs = archive.record, archive.arrays, archive.blobs
+        base = checked_array(arrays["base"], "base", (None,), kinds="i", low=0)
         groups = {}
         for k, spread in zip(record["groups"], record["spreads"], strict=True):
             own = nested(arrays, str(k))
-            linear = ReproducibleLinear(own["weights"], np.zeros(1, np.float32))
+            weights = checked_array(own["weights"], "weights", (3 + 2 * len(base), 1))
+            linear = ReproducibleLinear(weights, np.zeros(1, np.float32))
             groups[int(k)] = _Group(QuantileBins(own["centres"], own["knots"]), linear, spread)
         atoms = inside = None
         if "atoms" in blobs:
@@ -254,6 +263,8 @@ class EnergySplit:
         if "inside" in blobs:
             trees = restored_trees(blobs["inside"], len(arrays["levels"]))
             inside = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees)
+            n_features = trees.n_features if isinstance(trees, FlatForest) else trees.model.num_features()
+            checked_array(base, "base", kinds="i", high=n_features - 2)  # the last one is the linear part itself
         limits = {int(k): limit for k, limit in zip(*record["limits"], strict=True)}
         centre, width = record["scale"]
-        return cls(groups, limits, centre, width, atoms, inside, arrays["base"], record["shares"], record["logit"])
+        return cls(groups, limits, centre, width, atoms, inside, base, record["shares"], record["logit"])

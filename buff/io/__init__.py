@@ -5,8 +5,18 @@ Everything is handed over as :class:`pyarrow.Table`.
 """
 
 from buff.io.reading import column_names, iter_table, read_table
+from buff.io.splitting import split_file
 from buff.io.tables import to_table, units_of
 from buff.io.text_layout import TextOptions
 from buff.io.writing import TableWriter
 
-__all__ = ["TableWriter", "TextOptions", "column_names", "iter_table", "read_table", "to_table", "units_of"]
+__all__ = [
+    "TableWriter",
+    "TextOptions",
+    "column_names",
+    "iter_table",
+    "read_table",
+    "split_file",
+    "to_table",
+    "units_of",
+]

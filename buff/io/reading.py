@@ -1,6 +1,5 @@
 """Tables from files, whole or in pieces."""
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -8,7 +7,7 @@ from os import PathLike
 
 import pyarrow as pa
 
-from buff.errors import TableNotice
+from buff.errors import TableNotice, tell
 from buff.io.formats import format_of, naming
 from buff.io.tables import rechunk
 from buff.io.text_layout import TextOptions
@@ -128,9 +127,7 @@ def _pieces(
         yield from rechunk(source.pieces(names, rows, limit), rows, limit)
 
 
-def _choose(
-    path: str | PathLike[str], columns: Sequence[str] | None, options: TextOptions | None
-) -> list[str]:
+def _choose(path: str | PathLike[str], columns: Sequence[str] | None, options: TextOptions | None) -> list[str]:
     """The columns asked for, once it is sure that they are there and told apart by their names."""
     names, skipped = _listed(path, options)
     asked = next((name for name in columns or () if name in skipped), None)
@@ -139,7 +136,7 @@ def _choose(
     if columns is None and skipped:
         shown = ", ".join([*skipped][:10]) + (", ..." if len(skipped) > 10 else "")
         note = f"{len(skipped)} columns have several values an event and are left out: {shown}"
-        warnings.warn(f"{path}: {note}", TableNotice, stacklevel=3)
+        tell(f"{path}: {note}", TableNotice)
     if not names:
         raise ValueError(f"{path}: no columns of one value a row")
     twice = [name for name, n in Counter(names).items() if n > 1 and (columns is None or name in columns)]

@@ -1,6 +1,5 @@
 """CSV and TSV: a line of names, then a line a row; plain or gzipped."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from buff.errors import TableNotice
+from buff.errors import TableNotice, tell
 from buff.io.tables import TableError
 from buff.io.text_kinds import ColumnReading, Reading
 from buff.io.text_layout import TextOptions, sniff, without_comments
@@ -97,7 +96,7 @@ class CsvSource:
             notes.append(f"the first column {self._index[0]!r} holds row labels and is left out")
         notes += [f"column {name!r} {reading.note}" for name, reading in readings.items() if reading.note]
         for note in notes:
-            warnings.warn(f"{self._path}: {note}", TableNotice, stacklevel=2)
+            tell(f"{self._path}: {note}", TableNotice)
 
     def close(self) -> None:
         """Nothing is held open between passes."""

@@ -5,7 +5,6 @@ Predictions of trees are the same bits whatever the backend.
 """
 
 import os
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,12 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from buff.errors import tell
+
 __all__ = [
     "BACKENDS",
     "backend",
+    "chosen",
     "doubles",
     "is_exact",
     "native",
@@ -33,7 +35,7 @@ _VARIABLE = "BUFF_BACKEND"
 
 def native() -> Any:
     """The compiled module; None where it is absent, disagrees with NumPy, or is not wanted."""
-    return None if backend() == "xgboost" else _load()[0]
+    return chosen()[0]
 
 
 def backend() -> str:
@@ -54,7 +56,12 @@ def backend() -> str:
 
 def number() -> int:
     """The same for the compiled module."""
-    return int(dict(_load()[0].backends())[backend()])
+    return chosen()[1]
+
+
+def chosen() -> tuple[Any, int]:
+    """:func:`native` and :func:`number` together, for calls that take microseconds; (None, -1) for XGBoost."""
+    return _chosen(os.environ.get(_VARIABLE, ""))
 
 
 def why() -> str:
@@ -100,6 +107,12 @@ def _choice(wanted: str) -> str:
 
 
 @cache
+def _chosen(wanted: str) -> tuple[Any, int]:
+    name, module = _choice(wanted), _load()[0]
+    return (None, -1) if name == "xgboost" else (module, int(dict(module.backends())[name]))
+
+
+@cache
 def _load() -> tuple[Any, str]:
     """The module, or None and why."""
     try:
@@ -109,7 +122,7 @@ def _load() -> tuple[Any, str]:
     for name, code in compiled.backends():
         if not _agrees(compiled, code):
             reason = f"the compiled kernels ({name}) failed their check"
-            warnings.warn(f"{reason}: events are the same without them, and slower; please report this", stacklevel=2)
+            tell(f"{reason}: events are the same without them, and slower; please report this")
             return None, reason
     return compiled, ""
 

@@ -1,7 +1,7 @@
 """Tables of numbers, categories and missing values as arrays of floats, for distances and classifiers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +11,7 @@ from buff.metrics.samples import LARGEST, Rows
 from buff.protocols import Array, Indices
 from buff.tables import Schema, read_alike
 from buff.tables.categories import factorize
+from buff.tables.relations import Angle
 
 __all__ = ["NumericTable", "TableLike", "read_tables"]
 
@@ -34,6 +35,8 @@ class NumericTable:
         Numeric columns with missing values in any of the tables read together.
     kinds : tuple of str
         Kinds of the columns, see :data:`buff.tables.schema.KINDS`.
+    left_out : mapping from str to str
+        Columns of the table that are not compared, such as ids, and why.
     """
 
     names: tuple[str, ...]
@@ -41,6 +44,7 @@ class NumericTable:
     categorical: tuple[int, ...]
     incomplete: tuple[int, ...]
     kinds: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def numeric(self) -> list[int]:
@@ -53,7 +57,7 @@ class NumericTable:
             for marked in (self.categorical, self.incomplete)
         )
         names, kinds = (tuple(of[k] for k in columns) for of in (self.names, self.kinds))
-        return NumericTable(names, self.values[:, list(columns)], codes, incomplete, kinds)
+        return NumericTable(names, self.values[:, list(columns)], codes, incomplete, kinds, self.left_out)
 
     def take(self, rows: Indices) -> "NumericTable":
         return replace(self, values=self.values[rows])
@@ -70,7 +74,9 @@ def read_tables(
     """Read tables of the same columns with common codes, the first table's most frequent category first.
 
     Numbers and dates (as seconds) are numeric; columns of kind "categorical" or "boolean" are categories. ``None``,
-    nan and missing dates are missing values.
+    nan and missing dates are missing values. Angles are cut where the first table has fewest rows and count on from
+    there, so that neighbours on the circle are neighbours. Ids and dropped columns are left out, see
+    :func:`buff.tables.read_alike`.
 
     Parameters
     ----------
@@ -104,12 +110,15 @@ def read_tables(
         _codes(alike.parts(j)) if j in categorical else [_numbers(part) for part in alike.parts(j)]
         for j in range(len(alike.names))
     ]
+    for j, kind in enumerate(alike.kinds):
+        if kind == "angle":
+            parts[j] = _unrolled(parts[j], _period(schema, alike.names[j]))
     values = [np.column_stack(rows) for rows in zip(*parts, strict=True)]
     for name, rows in zip(alike.tables, values, strict=True):
         _refuse_extremes(rows, alike.names, name)
     missing = np.any([np.isnan(rows).any(axis=0) for rows in values], axis=0)
     incomplete = tuple(np.flatnonzero(missing).tolist())
-    return [NumericTable(alike.names, rows, categorical, incomplete, alike.kinds) for rows in values]
+    return [NumericTable(alike.names, rows, categorical, incomplete, alike.kinds, alike.left_out) for rows in values]
 
 
 def _numbers(part: Array) -> Rows:
@@ -117,6 +126,25 @@ def _numbers(part: Array) -> Rows:
         seconds = part.astype(f"{part.dtype.kind}8[us]").astype(np.int64) / 1e6
         return np.where(np.isnat(part), np.nan, seconds)
     return np.asarray(part, dtype=np.float64)
+
+
+def _period(schema: Schema | Mapping[str, Any] | None, name: str) -> float | None:
+    """The period of an angle, if the schema says it."""
+    entry = schema.get(name) if isinstance(schema, Mapping) else None
+    return entry.get("period") if isinstance(entry, Mapping) else None
+
+
+def _unrolled(parts: list[Rows], period: float | None) -> list[Rows]:
+    """Angles from the thinnest place of the first table on; as they are where their period is not known."""
+    try:
+        circle = Angle("angle", period).learn({"angle": parts[0]})
+    except ValueError:
+        return parts
+    assert circle.period is not None
+    # the seam goes where fewest rows are, by whole periods near where values have been
+    turned = [np.where(np.isnan(part), np.nan, (part - circle.cut) % circle.period + circle.cut) for part in parts]
+    shift = circle.period * np.round((np.nanmedian(turned[0]) - np.nanmedian(parts[0])) / circle.period)
+    return [part - shift for part in turned]
 
 
 def _codes(parts: list[Array]) -> list[Rows]:

@@ -97,7 +97,7 @@ def utility(
     columns : sequence of str, optional
         Names of an array's columns.
     schema : Schema or mapping from column name to a kind, optional
-        Kinds that are known, such as ``schema_`` of a model.
+        Kinds that are known, such as ``schema_`` of a model. Ids and dropped columns predict nothing.
     train_weights, synthetic_weights, test_weights : array-like of shape (rows,), optional
         Event weights, none negative.
     n_bootstrap : int

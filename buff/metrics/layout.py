@@ -16,9 +16,11 @@ from buff.metrics.neighbours import Memorisation
 if TYPE_CHECKING:
     from buff.metrics.record import Report
 
-__all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict"]
+__all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict", "left_out"]
 
 _Row = tuple[str, ...]
+#: Shares of rows too near to training rows that are fair and poor, and of rows that may lean to one.
+_NEAR, _MANY_NEAR, _CLOSER = 0.02, 0.05, 0.75
 
 
 @dataclass(frozen=True)
@@ -32,48 +34,59 @@ class Verdict:
 def copies_verdict(found: Memorisation) -> Verdict:
     """Whether training rows came back, in words.
 
-    Two standard errors of the share of rows nearer to training than to held-out ones are allowed for. A share s is
-    what a share 2 s - 1 of copies would give, were all other rows new; a few percent above one half come of trees,
-    which know where training rows lie to the width of a leaf. Nothing can be said where held-out rows equal training
-    rows more than twice as often as generated ones do: they were not held out.
+    Judged is what held-out rows do not show: exact copies beyond their number among these, by three standard errors and
+    a tenth; and rows as near to training rows as the nearest percent of held-out ones, where there are too many by two
+    in a hundred and two standard errors (one in a hundred is usual for models of a thousand rows). That rows are nearer
+    to training than to held-out rows is usual, as they were learned from the former, and a sign only where it surely
+    holds for three in four. Nothing can be said where held-out rows equal training rows more than twice as often as
+    generated ones do: they were not held out.
 
     Examples
     --------
-    >>> share, ratio = Estimate(0.545, 0.006), Estimate(0.98, 0.01)
-    >>> print(copies_verdict(Memorisation(share, ratio, copies=0, expected_copies=0.0)).words)
-    close to training rows, as trees are: no sign of copies
+    >>> share, ratio, near = Estimate(0.56, 0.005), Estimate(0.98, 0.01), Estimate(0.013, 0.002)
+    >>> print(copies_verdict(Memorisation(share, ratio, 0, 0.0, near, 0.01)).words)
+    no sign of copies: as near to training rows as real rows come
     """
-    share, ratio = found.share_closer, found.distance_ratio
-    surely = share.value - 2 * (0.0 if isnan(share.error) else share.error)
-    # numbers of copies scatter by their square roots
-    many = found.copies - found.expected_copies > 2 * sqrt(found.copies + found.expected_copies)
-    if many or surely > 0.6:
+    noise = sqrt(found.copies + found.expected_copies)
+    if found.copies - found.expected_copies > max(3 * noise, 0.1 * found.expected_copies):
         return Verdict("copies: training rows come back", "poor")
-    if surely > 0.55 or ratio.value + 2 * ratio.error < 0.8:
-        return Verdict("closer to training rows than usual for trees: look for copies", "fair")
-    if found.expected_copies > 2 * found.copies + 2 * sqrt(found.copies + found.expected_copies):
+    if found.expected_copies > 2 * found.copies + 2 * noise:
         return Verdict("held-out rows are among those of the training: copies would not show", "fair")
-    if surely > 0.5:
-        return Verdict("close to training rows, as trees are: no sign of copies", "good")
-    return Verdict("no closer to training rows than to others: no sign of copies", "good")
+    surely = found.share_near.value - 2 * found.share_near.error - found.expected_near
+    if surely > max(_NEAR, 0.1 * found.expected_near):
+        words = f"look for copies: at least {surely:.1%} of the rows are nearer to training rows than real rows come"
+        return Verdict(words, "poor" if surely > _MANY_NEAR else "fair")
+    if found.share_closer.value - 2 * (0.0 if isnan(found.share_closer.error) else found.share_closer.error) > _CLOSER:
+        return Verdict("look for copies: most rows lean to a training row", "fair")
+    if surely > 0:
+        return Verdict("no sign of copies: little nearer to training rows than real rows come", "good")
+    return Verdict("no sign of copies: as near to training rows as real rows come", "good")
 
 
 def as_text(report: Report) -> str:
     """Two aligned tables: the whole, and its columns."""
     whole, columns = (_aligned(list(rows)) for rows in (_summary(report), _columns(report)))
-    return "\n\n".join([_title(report), *(part for part in (whole, _copies(report), columns) if part)])
+    parts = (whole, _copies(report), columns, left_out(report))
+    return "\n\n".join([_title(report), *(part for part in parts if part)])
 
 
 def as_html(report: Report) -> str:
     """The same two tables as HTML."""
     whole, columns = (_html(list(rows)) for rows in (_summary(report), _columns(report)))
     copies = f"<p>{escape(_copies(report))}</p>" if report.memorisation else ""
-    return "".join([f"<p>{escape(_title(report))}</p>", whole, copies, columns])
+    rest = f"<p>{escape(left_out(report))}</p>" if report.left_out else ""
+    return "".join([f"<p>{escape(_title(report))}</p>", whole, copies, columns, rest])
 
 
 def as_latex(report: Report) -> str:
     """The same two tables as tabular environments."""
     return "\n\n".join(_latex(list(rows)) for rows in (_summary(report), _columns(report)))
+
+
+def left_out(report: Report) -> str:
+    """Columns that are not compared, and why."""
+    words = "; ".join(f"{name!r} {why}" for name, why in report.left_out.items())
+    return f"not compared: {words} (unless schema= gives another kind)" if words else ""
 
 
 def _title(report: Report) -> str:
@@ -84,9 +97,10 @@ def _copies(report: Report) -> str:
     """The verdict on copies, with what its share means."""
     if report.memorisation is None:
         return ""
-    share = report.memorisation.share_closer
-    halves = f"{share.value:.1%} are nearer to a training row than to any of as many held-out ones, 50% if by chance"
-    return f"{copies_verdict(report.memorisation).words}\n({halves})"
+    found = report.memorisation
+    closer = f"{found.share_closer.value:.1%} are nearer to a training row than to any of as many held-out ones"
+    near = f"{found.share_near.value:.1%} as near as the nearest {found.expected_near:.1%} of held-out rows"
+    return f"{copies_verdict(found).words}\n({near}; {closer})"
 
 
 def _summary(report: Report) -> Iterator[_Row]:
@@ -113,6 +127,7 @@ def _summary(report: Report) -> Iterator[_Row]:
         if test is not None:
             yield (name, str(test), _text(getattr(floor, attribute, None)), f"p {test.p_value:.2g}")
     if memorisation is not None:
+        yield ("near to training rows", _text(memorisation.share_near), f"{memorisation.expected_near:.3g}", "")
         yield ("closer to training rows", str(memorisation.share_closer), "0.5", "")
         yield ("distance to training rows", str(memorisation.distance_ratio), "1", "")
         yield ("exact copies", str(memorisation.copies), f"{memorisation.expected_copies:g}", "")

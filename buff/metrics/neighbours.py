@@ -1,17 +1,25 @@
 """Nearest neighbours: whether training rows were memorised, and precision, recall, density, coverage."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import hypot, nan, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
+from buff.metrics.columns import TableLike, read_tables
 from buff.metrics.estimate import Estimate, weighted_mean
 from buff.metrics.samples import Rows, Seed, as_pair, as_weights, centre_and_scale, subsample
+from buff.metrics.scores import joint_features
+from buff.tables import Schema
 
 __all__ = ["Manifold", "Memorisation", "memorisation", "precision_recall"]
+
+#: Share of held-out rows that are near to training rows, and how many it has to be at least.
+_NEAREST, _FEWEST = 0.01, 5
 
 
 @dataclass(frozen=True)
@@ -30,18 +38,26 @@ class Memorisation:
         Generated rows equal to a training row.
     expected_copies : float
         As many as held-out rows would have: above 0 in tables of few distinct rows.
+    share_near : Estimate
+        Share of generated rows as near to a training row as the nearest percent of held-out rows are. Copies add their
+        own share, exact ones and such with noise that is small beside the distances of rows.
+    expected_near : float
+        That of held-out rows: 0.01, and more where they are few or distances repeat.
     """
 
     share_closer: Estimate
     distance_ratio: Estimate
     copies: int
     expected_copies: float
+    share_near: Estimate = field(default_factory=lambda: Estimate(nan, nan))
+    expected_near: float = nan
 
     def __str__(self) -> str:
         return (
             f"closer to training than to held-out rows: {self.share_closer} (0.5 expected), "
             f"5th percentile of distance over that of held-out rows: {self.distance_ratio} (1), "
-            f"exact copies: {self.copies} ({self.expected_copies:g})"
+            f"exact copies: {self.copies} ({self.expected_copies:g}), "
+            f"as near as the nearest held-out rows: {self.share_near} ({self.expected_near:g})"
         )
 
 
@@ -68,10 +84,11 @@ class Manifold:
 
 
 def memorisation(
-    train: npt.ArrayLike,
-    held_out: npt.ArrayLike,
-    generated: npt.ArrayLike,
+    train: TableLike,
+    held_out: TableLike,
+    generated: TableLike,
     *,
+    schema: Schema | Mapping[str, Any] | None = None,
     generated_weights: npt.ArrayLike | None = None,
     standardise: bool = True,
     max_rows: int | None = 20_000,
@@ -81,12 +98,15 @@ def memorisation(
     """Check a generated sample for copies of its training rows.
 
     Distances are Euclidean. Training and held-out samples are thinned to equal size for the share, and the
-    held-out rows must be no part of the training.
+    held-out rows must be no part of the training. Tables with names are compared as :func:`buff.metrics.report` does:
+    in standard deviations and without ids.
 
     Parameters
     ----------
-    train, held_out, generated : array-like of shape (n, d)
+    train, held_out, generated : array-like of shape (n, d), or table
         Rows trained on, rows of the same origin kept aside, rows generated.
+    schema : Schema or mapping from column name to a kind, optional
+        Kinds of named columns that are known.
     generated_weights : array-like of shape (n,), optional
         Event weights of the generated rows, none negative, for the share.
     standardise : bool
@@ -115,8 +135,12 @@ def memorisation(
     >>> check.share_closer.value, check.copies
     (1.0, 100)
     """
-    a, y = as_pair(train, generated, names=("train", "generated"))
-    b, _ = as_pair(held_out, generated, names=("held_out", "generated"))
+    given: dict[str, Any] = {"train": train, "held_out": held_out, "generated": generated}
+    if any(_has_names(rows) for rows in given.values()):
+        given = dict(zip(given, joint_features(*read_tables(given, schema=schema)), strict=True))
+        standardise = False
+    a, y = as_pair(given["train"], given["generated"], names=("train", "generated"))
+    b, _ = as_pair(given["held_out"], given["generated"], names=("held_out", "generated"))
     v = as_weights(generated_weights, len(y), "generated_weights", signed=False)
     rng = np.random.default_rng(random_state)
     y, v = subsample(y, v, max_rows, rng)
@@ -134,7 +158,13 @@ def memorisation(
         _percentile_ratio(generated_distance, held_out_distance, n_bootstrap, rng),
         int((generated_distance == 0).sum()),
         float((held_out_distance == 0).mean() * len(y)),
+        *_near(generated_distance, held_out_distance, v),
     )
+
+
+def _has_names(rows: Any) -> bool:
+    structured = isinstance(rows, np.ndarray) and bool(rows.dtype.names)
+    return structured or isinstance(rows, Mapping) or hasattr(rows, "columns")
 
 
 def precision_recall(
@@ -215,6 +245,14 @@ def _distances(x: Rows, y: Rows) -> Iterator[tuple[slice, Rows]]:
     for start in range(0, len(x), step):
         block = slice(start, start + step)
         yield block, cdist(x[block], y)
+
+
+def _near(generated: Rows, held_out: Rows, weights: Rows) -> tuple[Estimate, float]:
+    """Share of generated rows within the distance of the nearest held-out rows, and the share of these."""
+    least = max(_NEAREST, min(0.5, _FEWEST / len(held_out)))
+    cut = float(np.quantile(held_out, least, method="higher"))
+    share, expected = weighted_mean(generated <= cut, weights), float((held_out <= cut).mean())
+    return Estimate(share.value, hypot(share.error, sqrt(expected * (1 - expected) / len(held_out)))), expected
 
 
 def _percentile_ratio(x: Rows, y: Rows, n_bootstrap: int, rng: np.random.Generator) -> Estimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isnan, nan
 from os import PathLike
 from pathlib import Path
@@ -37,6 +37,8 @@ class Report:
         Real against real rows, for as many: what a perfect generator reaches.
     memorisation : Memorisation or None
         Generated rows beside the training rows, where these were given.
+    left_out : mapping from str to str
+        Columns that are not compared, such as ids, and why.
     """
 
     n_real: int
@@ -44,6 +46,7 @@ class Report:
     scores: TableScores
     floor: TableScores | None = None
     memorisation: Memorisation | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return as_text(self)
@@ -97,6 +100,7 @@ class Report:
             _scores(record["scores"]),
             None if floor is None else _scores(floor),
             None if copies is None else _memorisation(copies),
+            dict(record.get("left_out", {})),  # reports of 0.1.0 have none
         )
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -197,4 +201,6 @@ def _memorisation(record: Mapping[str, Any]) -> Memorisation:
         _estimate(record["distance_ratio"]),
         record["copies"],
         record["expected_copies"],
+        _estimate(record.get("share_near", {"value": None, "error": None})),  # reports of 0.1.0 have none
+        _number(record.get("expected_near")),
     )

@@ -38,7 +38,8 @@ def report(
     """Compare a generated table with held-out real rows by every metric that applies.
 
     Numbers get the Wasserstein distance and separation power, categories and missing values the total
-    variation distance; the whole table the sliced Wasserstein distance, correlations and classifiers.
+    variation distance; the whole table the sliced Wasserstein distance, correlations and classifiers. Ids are left out,
+    by the rule of a fit, as those of generated rows are new; the report names them.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ def report(
     columns : sequence of str, optional
         Names of an array's columns, or the columns of a table to compare.
     schema : Schema or mapping from column name to a kind, optional
-        Kinds that are known, such as ``schema_`` of a model; others are inferred from all tables together.
+        Kinds that are known, such as ``schema_`` of a model or the mapping that it was given; others are inferred from
+        all tables together. Angles are cut where fewest real rows are; columns of kind "id" or "drop" are left out.
     real_weights, generated_weights : array-like of shape (n,) and (m,), optional
         Event weights of either sign, with a positive sum.
     classifiers : sequence of {"trees", "mlp", "trees_principal", "mlp_principal"}, optional
@@ -105,7 +107,7 @@ def report(
         if floor is True:
             lowest = floor_scores(every, len(a.weights), len(b.weights), scoring, rng)
         copies = None if train is None else _memorised(tables, scoring, rng)
-    return Report(len(w), len(v), scores, lowest, copies)
+    return Report(len(w), len(v), scores, lowest, copies, dict(x.left_out))
 
 
 def _lent(other: Report, scores: TableScores) -> TableScores | None:

@@ -51,7 +51,9 @@ def node_context(nodes: Nodes, jets: JetKinematics, scale: Numbers, radius: floa
     radius : float
         Of the jets.
     """
-    own, unit = jets.take(nodes.jet), scale[nodes.jet]
+    # jets are fewer than nodes
+    of_jets = (jets.softest, scale**2, _log(jets.softest), _log(jets.pt), 0.5 * _log(jets.moment / jets.pt), jets.n)
+    softest, unit2, log_softest, log_pt, log_spread, n = (values[nodes.jet] for values in of_jets)
     width = np.sqrt(nodes.moment / nodes.pt) + 1e-9
     dr = np.hypot(nodes.sibling_eta, nodes.sibling_phi) + 1e-9
     uncle_dr = np.hypot(nodes.uncle_eta, nodes.uncle_phi) + 1e-9
@@ -60,14 +62,14 @@ def node_context(nodes: Nodes, jets: JetKinematics, scale: Numbers, radius: floa
     along = -(nodes.sibling_eta * nodes.eta + nodes.sibling_phi * nodes.phi) / dr
     across = (nodes.sibling_phi * nodes.eta - nodes.sibling_eta * nodes.phi) / dr * side(nodes)
     cosine = (nodes.sibling_eta * nodes.uncle_eta + nodes.sibling_phi * nodes.uncle_phi) / (dr * uncle_dr)
-    log_width = _log(width)
+    log_width, log_dr = _log(width), _log(dr)
     # column after column, as they are computed
     return np.stack(
         [
-            *(_log(nodes.pt), log_width, _log(nodes.n), _log(nodes.pt / (nodes.n * own.softest))),
-            0.5 * _log(nodes.pt * nodes.moment * unit**2),
-            *(_log(own.softest), _log(own.pt), 0.5 * _log(own.moment / own.pt), own.n),
-            *(_log(dr), _log(dr) - log_width, _log(nodes.sibling_pt / nodes.pt), _log(nodes.sibling_n)),
+            *(_log(nodes.pt), log_width, _log(nodes.n), _log(nodes.pt / (nodes.n * softest))),
+            0.5 * _log(nodes.pt * nodes.moment * unit2),
+            *(log_softest, log_pt, log_spread, n),
+            *(log_dr, log_dr - log_width, _log(nodes.sibling_pt / nodes.pt), _log(nodes.sibling_n)),
             _log(np.sqrt(nodes.sibling_moment / nodes.sibling_pt) + 1e-4),
             *(_log(kt), _log(kt / (nodes.pt * width)), nodes.depth),
             *(off_axis, along, across, (radius - off_axis) / width),

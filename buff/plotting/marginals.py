@@ -237,7 +237,8 @@ def name_ticks(axis: "Axis", observable: Observable) -> None:
         axis.set_ticks(range(len(observable.categories)), shortened(observable))
         axis.set_minor_locator(NullLocator())
     elif observable.calendar:
-        axis.set_major_locator(AutoDateLocator(maxticks=5))
+        # of five ticks at least it finds no step for ranges such as three years
+        axis.set_major_locator(AutoDateLocator(minticks=2, maxticks=5))
         axis.set_major_formatter(ConciseDateFormatter(axis.get_major_locator()))
         axis.set_minor_locator(NullLocator())
     else:

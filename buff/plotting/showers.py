@@ -19,6 +19,8 @@ _UNITS = {"energy_": "MeV", "centre_": "mm", "width_": "mm"}
 _MOST = 8
 #: Decades of energy that colours span, and share of showers in a bin below which histograms end.
 _DECADES, _EDGE = 5.0, 5e-4
+#: Ratios of profiles that are drawn; arrows stand for those beyond.
+_RATIOS = 0.7, 1.3
 
 
 def average_showers(real: Any, generated: Any, geometry: Any, *, style: str | None = None) -> Any:
@@ -115,7 +117,9 @@ def shower_profiles(real: Any, generated: Any, geometry: Any, *, style: str | No
         curves = [[x.sum(axis=(1, 2)) for x in sample] for sample in parts]
         _profile(axes[:, 0], np.arange(len(detector.layers)), *(np.stack(c, axis=1) for c in curves))
         axes[0, 0].set(title="all layers", ylabel="mean energy [MeV]")
-        axes[1, 0].set(xlabel="layer (in order)", ylabel="ratio")
+        axes[1, 0].set(xlabel="layer", ylabel="generated\n/ real")
+        axes[1, 0].set_xticks(chosen, [str(detector.layers[i].number) for i in chosen])
+        axes[1, 0].set_xticks([], minor=True)
         for column, i in enumerate(chosen, 1):
             _profile(axes[:, column], np.arange(detector.layers[i].n_r), *(sample[i].sum(axis=1) for sample in parts))
             axes[0, column].set(title=f"layer {detector.layers[i].number}")
@@ -132,13 +136,18 @@ def _profile(axes: Any, x: Any, real: Any, generated: Any) -> None:
         axes[0].errorbar(x, mean, error, fmt=".-", color=colour, label=name, markersize=3)
     if (means[0] > 0).any():
         axes[0].set_yscale("log")
+        axes[0].set_ylim(bottom=0.3 * min(mean[mean > 0].min() for mean in means if (mean > 0).any()))
     there = (means[0] > 0) & (means[1] > 0)
     x, means, errors = x[there], [m[there] for m in means], [e[there] for e in errors]
     ratio, band = means[1] / means[0], errors[0] / means[0]
     axes[1].fill_between(x, 1 - band, 1 + band, color=SHADE, linewidth=0)
     axes[1].errorbar(x, ratio, errors[1] / means[0], fmt=".", color=GENERATED, markersize=3)
     axes[1].axhline(1, color=REAL, linewidth=0.6)
-    axes[1].set_ylim(0.8, 1.2)
+    low, high = _RATIOS
+    axes[1].set_ylim(low, high)
+    for beyond, at, marker in ((ratio < low, low, "v"), (ratio > high, high, "^")):
+        if beyond.any():  # an empty line that is not clipped has no box, and the layout fails
+            axes[1].plot(x[beyond], np.full(beyond.sum(), at), marker, color=GENERATED, markersize=4, clip_on=False)
 
 
 def shower_histograms(
@@ -178,6 +187,9 @@ def shower_histograms(
         for k, name in enumerate(chosen):
             pair = axes[2 * (k // columns) : 2 * (k // columns) + 2, k % columns]
             _histogram(pair, name, bins[name], samples)
+        for row in range(rows):
+            axes[2 * row, 0].set_ylabel("share")
+            axes[2 * row + 1, 0].set_ylabel("ratio")
         for k in range(len(chosen), rows * columns):
             for axis in axes[2 * (k // columns) : 2 * (k // columns) + 2, k % columns]:
                 axis.set_visible(False)

@@ -136,7 +136,7 @@ def unfolded_spectrum(
             panels[1].set_ylabel(f"ratio to\n{names[reference]}")
         panels[-1].set_xlabel(f"{name} [{unit}]" if unit else name)
         panels[-1].set_xlim(e[0], e[-1])
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 

@@ -74,16 +74,12 @@ def flow_trajectory(
         for axes, values, label in ((upper, x[..., 0], axis_labels[0]), (lower, x[..., 1], axis_labels[1])):
             _draw_against_time(axes, values, t, label, n_paths // 4)
         upper.tick_params(labelbottom=False)
-        upper.legend(
-            loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3, fontsize="small", columnspacing=1
-        )
+        upper.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3, fontsize="small", columnspacing=1)
         lower.set_xlabel("time $t$")
     return figure
 
 
-def _stacked(
-    states: Iterable[Any], columns: Sequence[str] | None
-) -> tuple[Values, Sequence[str], Mapping[str, str]]:
+def _stacked(states: Iterable[Any], columns: Sequence[str] | None) -> tuple[Values, Sequence[str], Mapping[str, str]]:
     tables = [to_table(state, columns if isinstance(state, np.ndarray) else None) for state in states]
     if len(tables) < 2:
         raise ValueError(f"at least two states are needed, not {len(tables)}")
@@ -97,22 +93,20 @@ def _stacked(
 def _draw_plane(figure: "Figure", axes: "Axes", x: Values, t: Values, n_paths: int, labels: Sequence[str]) -> None:
     from matplotlib.collections import LineCollection
 
-    axes.plot(*x[-1].T, ",", color="0.75", zorder=0, rasterized=True)
+    axes.plot(*x[-1].T, ".", markersize=1.5, color="0.75", zorder=0, rasterized=True)
     paths = x[:, :n_paths]
     segments = np.stack([paths[:-1], paths[1:]], axis=2).reshape(-1, 2, 2)
     middles = np.repeat((t[:-1] + t[1:]) / 2, paths.shape[1])
-    lines = LineCollection(
-        list(segments), cmap="viridis_r", array=middles, linewidth=0.8, alpha=0.8, clim=(0, 1)
-    )
+    lines = LineCollection(list(segments), cmap="viridis_r", array=middles, linewidth=0.8, alpha=0.8, clim=(0, 1))
     axes.add_collection(lines)
     start, end = f"$t={t[0]:g}$", f"$t={t[-1]:g}$"
     axes.plot(*paths[0].T, "o", markersize=2.5, mfc="white", color=REAL, markeredgewidth=0.6, label=start)
     axes.plot(*paths[-1].T, "o", markersize=2.5, color=PALETTE[1], label=end)
     axes.autoscale_view()
-    axes.legend(loc="upper left", handletextpad=0.1)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handletextpad=0.1, columnspacing=1)
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
-    figure.colorbar(lines, ax=axes, label="time $t$", pad=0.02, location="top", shrink=0.7, aspect=30)
+    figure.colorbar(lines, ax=axes, label="time $t$", pad=0.02, location="bottom", shrink=0.7, aspect=30)
 
 
 def _draw_against_time(axes: "Axes", values: Values, t: Values, label: str, n_paths: int) -> None:

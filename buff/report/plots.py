@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from buff.io.tables import to_table
 from buff.metrics import ColumnScore
-from buff.protocols import TableLike
 from buff.report.page import figure_html, section_html
 from buff.tables import Schema
 
@@ -44,9 +42,8 @@ class ShownEvents:
     weights: npt.NDArray[np.float64] | None
 
 
-def shown(data: TableLike, columns: Sequence[str] | None, weights: npt.ArrayLike | None) -> ShownEvents:
+def shown(table: pa.Table, weights: npt.ArrayLike | None) -> ShownEvents:
     """Rows that the plots show, spread over the whole table."""
-    table = to_table(data, columns if isinstance(data, np.ndarray) else None)
     w = None if weights is None else np.asarray(weights, dtype=np.float64)
     if table.num_rows <= _SHOWN:
         return ShownEvents(table, w)
@@ -57,17 +54,16 @@ def shown(data: TableLike, columns: Sequence[str] | None, weights: npt.ArrayLike
 def plots(
     samples: tuple[ShownEvents, ShownEvents],
     units: Mapping[str, str],
-    columns: Sequence[str] | None,
+    chosen: list[str],
     name: str,
     scores: Sequence[ColumnScore],
-    schema: Schema | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
 ) -> Iterator[str]:
     """Sections of the columns, their correlations and their pairs."""
     from buff.plotting import corner, correlation_difference, marginals
 
     real, generated = samples
     tables = real.table, generated.table
-    chosen = list(columns or (name for name in tables[0].column_names if name in tables[1].column_names))
     look: dict[str, Any] = {"real_weights": real.weights, "generated_weights": generated.weights}
     look |= {"labels": ("real", name), "schema": schema}
     histograms = marginals(*tables, chosen, units=units, **look)
@@ -84,7 +80,7 @@ def _telling(
     samples: tuple[ShownEvents, ShownEvents],
     chosen: list[str],
     scores: Sequence[ColumnScore],
-    schema: Schema | None = None,
+    schema: Schema | Mapping[str, Any] | None = None,
 ) -> list[str]:
     """The columns to draw in pairs: by turns the largest error of a correlation and the largest distance."""
     if len(chosen) <= _CORNER:
@@ -94,6 +90,7 @@ def _telling(
     real, generated = samples
     drawn = observables(real.table, generated.table, chosen, schema=schema)
     before, after = associations(drawn, real.weights, generated.weights)
+    chosen = [observable.name for observable in drawn]
     error = dict(zip(chosen, np.abs(after - before).max(axis=0), strict=True))
     distance = dict.fromkeys(chosen, 0.0)
     for score in scores:

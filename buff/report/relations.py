@@ -27,7 +27,7 @@ def relations_table(real: pa.Table, generated: pa.Table, columns: list[str]) -> 
     # real rows come first: generated ones are held against what these tell
     table = {name: np.concatenate(alike.parts(j)) for j, name in enumerate(alike.names)}
     rows = []
-    for relation in find_relations(read(real.select(columns))):
+    for relation in find_relations(read(real.select(list(alike.names)))):
         share = _broken(relation, table) / max(generated.num_rows, 1)
         grade = "good" if share == 0 else "fair" if share < 0.005 else "poor"
         cells = [f"{n_real:,}", f'<span class="{grade}">{share:.2%}</span>']

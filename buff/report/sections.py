@@ -8,11 +8,12 @@ from html import escape
 from math import hypot, isnan
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from buff.io.tables import units_of
+from buff.io.tables import to_table, units_of
 from buff.metrics import ClassifierTest, Estimate, Report, Utility
-from buff.metrics.layout import copies_verdict
+from buff.metrics.layout import copies_verdict, left_out
 from buff.protocols import TableLike
 from buff.report.page import checked_page, figure_html, page_html, section_html, table_html, write_page
 from buff.report.plots import plots, shown
@@ -57,11 +58,12 @@ _PAIR_NOTE = (
     "samples of these sizes."
 )
 _COPIES_NOTE = (
-    "Closer to training events: the share of generated events whose nearest neighbour is a training event and not "
-    "one of as many held-out events. It is 0.5 if training events are nothing special, and 1 if every event is a "
-    "copy; 0.545 ± 0.006 says that 54.5 % lean to training events and 45.5 % to others. Trees know where training "
-    "events lie to the width of a leaf, which gives a few percent without repeating any. Distance to training "
-    "events, relative to that of held-out events: 1, and well below for copies with noise."
+    "Near to training events: the share of generated events that lie as near to a training event as the nearest "
+    "percent of held-out events; copies, exact or with little noise, add their own share, and the verdict rests on "
+    "this. Closer: the share whose nearest neighbour is a training event and not one of as many held-out events; 0.5 "
+    "if training events are nothing special, 1 if every event is a copy. What is learned from few events leans to "
+    "them without repeating any: 0.53 to 0.6 is usual for some thousand. Distance to training events, relative to that "
+    "of held-out events: 1, and well below where many are copies."
 )
 
 
@@ -130,8 +132,9 @@ def html_report(
         Other generators, measured on the same real events, to stand beside this one.
     costs : iterable of Cost
         Training and sampling times to list.
-    schema : Schema, optional
-        Kinds of the columns, such as ``schema_`` of a model: stands on the page, and says how columns are drawn.
+    schema : Schema or mapping, optional
+        Kinds of the columns, such as ``schema_`` of a model: stands on the page, and says how columns are drawn. So
+        does a mapping of what is known better.
         Anything else that prints as a table of the columns is shown only.
     figures : mapping from heading to matplotlib Figure, optional
         More plots.
@@ -167,23 +170,24 @@ def html_report(
     """
     page = checked_page(path)
     measured = {name: report, **(others or {})}
-    samples = shown(real, columns, real_weights), shown(generated, columns, generated_weights)
+    tables = [to_table(rows, columns if isinstance(rows, np.ndarray) else None) for rows in (real, generated)]
+    samples = shown(tables[0], real_weights), shown(tables[1], generated_weights)
     known_units = {**units_of(samples[0].table), **(units or {})}
-    known = schema if isinstance(schema, Schema) else None
-    both = (name for name in samples[0].table.column_names if name in samples[1].table.column_names)
-    chosen = list(columns or both)
+    known = schema if isinstance(schema, Schema | Mapping) else None
+    both = (name for name in tables[0].column_names if name in tables[1].column_names)
+    chosen = [name for name in columns or both if name not in report.left_out]
     parts = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{report.n_generated:,} generated and {report.n_real:,} real events.</p>",
         _cards(report),
         section_html("Quality", _summary(measured), _SUMMARY_NOTE),
         section_html("Cost", _cost_table(list(costs)), "Time by the clock, on at most the cores that are given."),
-        section_html("Columns", _column_table(report, known_units), _COLUMN_NOTE),
+        section_html("Columns", _column_table(report, known_units) + _left_out(report), _COLUMN_NOTE),
         section_html("Categories and other columns", _pair_table(report), _PAIR_NOTE),
         section_html("Use", _use_table(use), _USE_NOTE),
         section_html("Relations", relations_table(samples[0].table, samples[1].table, chosen), RELATIONS_NOTE),
         section_html("Copies of training events", _memorised(measured), _COPIES_NOTE),
-        *plots(samples, known_units, columns, name, report.scores.columns, known),
+        *plots(samples, known_units, chosen, name, report.scores.columns, known),
         *(section_html(heading, figure_html(figure, "")) for heading, figure in (figures or {}).items()),
         section_html("Schema", "" if schema is None else f"<pre>{escape(str(schema))}</pre>"),
         section_html("Provenance", _provenance(provenance or {})),
@@ -277,6 +281,11 @@ def _column_table(report: Report, units: Mapping[str, str]) -> str:
     return table_html(head, rows)
 
 
+def _left_out(report: Report) -> str:
+    words = left_out(report)
+    return f"<p>{escape(words)}</p>" if words else ""
+
+
 def _use_table(use: tuple[str, Utility] | None) -> str:
     if use is None:
         return ""
@@ -312,9 +321,11 @@ def _memorised(measured: Mapping[str, Report]) -> str:
         if found is not None:
             copies = f"{found.copies:,} <small>({found.expected_copies:g} expected)</small>"
             verdict = copies_verdict(found)
-            numbers = [_text(found.share_closer), _text(found.distance_ratio), copies]
+            near = f"{_text(found.share_near)} <small>({found.expected_near:.3g} expected)</small>"
+            numbers = [near, _text(found.share_closer), _text(found.distance_ratio), copies]
             rows.append([escape(name), *numbers, f'<span class="{verdict.grade}">{escape(verdict.words)}</span>'])
-    return table_html(["", "closer to training events", "distance to them", "exact copies", "verdict"], rows)
+    head = ["", "near to training events", "closer to them", "distance to them", "exact copies", "verdict"]
+    return table_html(head, rows)
 
 
 def _text(estimate: Estimate | None) -> str:

@@ -1,7 +1,7 @@
 """Several tables of the same columns, such as real and generated events: columns by name, and one kind for each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,16 @@ import numpy as np
 from buff.protocols import Array, Values
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, read
+from buff.tables.ids import looks_like_ids
 from buff.tables.schema import Schema, check_kind, is_categorical, kind_of
 from buff.tables.template import is_missing
 
 __all__ = ["AlikeTables", "read_alike"]
+
+#: What tables of generated rows are called: their texts say nothing of which columns are ids.
+_MADE = ("generated", "synthetic")
+#: Kinds that say nothing of how values are compared.
+_UNSAID = ("constant", "coordinate", "id", "drop")
 
 
 @dataclass(frozen=True)
@@ -23,11 +29,15 @@ class AlikeTables:
     ----------
     tables : dict from str to Columns
     kinds : tuple of str
-        One of :data:`buff.tables.schema.KINDS` for each column: of all tables together, or as a schema says.
+        One of :data:`buff.tables.schema.KINDS` for each column: of all tables together, or as a schema says, which may
+        also call it an "angle".
+    left_out : mapping from str to str
+        Columns that are not for comparing, such as ids, and why.
     """
 
     tables: dict[str, Columns]
     kinds: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,7 +61,10 @@ def read_alike(
     shared: bool = False,
     finite: bool = True,
 ) -> AlikeTables:
-    """Read tables that have the same columns.
+    """Read tables that have the same columns, without those that name rows.
+
+    Ids are what :func:`~buff.tables.ids.looks_like_ids` says of the largest table of real rows, and for numbers of any
+    table, unless the schema names the column or there is no other: the rule of a fit.
 
     Parameters
     ----------
@@ -61,7 +74,9 @@ def read_alike(
     columns : sequence of str, optional
         Columns to read; for arrays, the names of theirs.
     schema : Schema or mapping from column name to a kind or a mapping with ``kind``, optional
-        Kinds that are known, such as ``schema_`` of a model; others are inferred from all tables together.
+        Kinds that are known, such as ``schema_`` of a model or what it was given; others are inferred from all tables
+        together. Columns of kind "id" or "drop" are left out, and so are those that a ``schema_`` does not name and not
+        all tables have; "angle" and "coordinate" are numbers.
     shared : bool
         Whether columns that not all tables have are left out rather than refused.
     finite : bool
@@ -70,8 +85,8 @@ def read_alike(
     Raises
     ------
     ValueError
-        A table without rows or without a column asked for; different columns; a column of numbers here and of text
-        there; an unknown kind, or one that the values contradict.
+        A table without rows or without a column asked for; different columns; none but ids; a column of numbers here
+        and of text there; an unknown kind, or one that the values contradict.
 
     Examples
     --------
@@ -80,14 +95,21 @@ def read_alike(
     (('n', 'q'), ('integer', 'continuous'))
     """
     found = {name: _read_one(table, name, columns, finite) for name, table in tables.items()}
+    gone = {} if shared or columns else _gone(found, schema)
+    found = {name: table.without(gone) for name, table in found.items()} if gone else found
     names = _common_names(found, columns, shared)
+    left_out = gone | _left_out(found, names, schema)
+    names = tuple(name for name in names if name not in left_out)
+    if not names:
+        words = "; ".join(f"{name!r} {why}" for name, why in left_out.items())
+        raise ValueError(f"no column is left to compare: {words}; give it another kind by schema=")
     chosen = {
         name: table if table.names == names else table.select([table.names.index(column) for column in names])
         for name, table in found.items()
     }
     known = _known_kinds(schema)
     kinds = tuple(_kind(chosen, j, known.get(column)) for j, column in enumerate(names))
-    return AlikeTables(chosen, kinds)
+    return AlikeTables(chosen, kinds, left_out)
 
 
 def _read_one(table: Any, name: str, columns: Sequence[str] | None, finite: bool) -> Columns:
@@ -141,13 +163,49 @@ def _common_names(tables: Mapping[str, Columns], columns: Sequence[str] | None, 
     return head.names
 
 
+def _gone(tables: Mapping[str, Columns], schema: Schema | Mapping[str, Any] | None) -> dict[str, str]:
+    """Columns of some tables only that a model does not give back by its schema, and why."""
+    stated = {} if schema is None else _stated(schema)
+    every = dict.fromkeys(name for table in tables.values() for name in table.names)
+    partial = [name for name in every if not all(name in table.names for table in tables.values())]
+    found = {name: "is dropped" for name in partial if stated.get(name) == "drop"}
+    if isinstance(schema, Schema):
+        found |= {name: "is not in the schema" for name in partial if name not in stated}
+    return found
+
+
+def _left_out(
+    tables: Mapping[str, Columns], names: Sequence[str], schema: Schema | Mapping[str, Any] | None
+) -> dict[str, str]:
+    """Columns that name rows or that a model leaves out, and why."""
+    stated, kinds = {} if schema is None else _stated(schema), {"id": "is an id", "drop": "is dropped"}
+    largest = max((table for name, table in tables.items() if name not in _MADE), key=len, default=None)
+    found: dict[str, str] = {}
+    for name in names:
+        if name in stated:
+            why = kinds.get(stated[name] or "", "")
+        else:
+            columns = [(table, table.arrays[table.names.index(name)]) for table in tables.values()]
+            judged = (values for table, values in columns if table is largest or values.dtype.kind in "iu")
+            words = next(filter(None, map(looks_like_ids, judged)), "")
+            why = f"{words} and is taken for an id" if words else ""
+        if why:
+            found[name] = why
+    # a table of nothing else is to be compared by what it has
+    return found if set(found) < set(names) else {name: why for name, why in found.items() if name in stated}
+
+
+def _stated(schema: Schema | Mapping[str, Any]) -> dict[str, str | None]:
+    """The kinds of a schema; None for columns that it names without one."""
+    if isinstance(schema, Schema):
+        return {column.name: column.kind for column in schema}
+    return {name: entry if isinstance(entry, str) else entry.get("kind") for name, entry in schema.items()}
+
+
 def _known_kinds(schema: Schema | Mapping[str, Any] | None) -> dict[str, str]:
     if schema is None:
         return {}
-    if isinstance(schema, Schema):
-        return {column.name: column.kind for column in schema if column.kind != "constant"}
-    kinds = {name: entry if isinstance(entry, str) else entry.get("kind") for name, entry in schema.items()}
-    return {name: kind for name, kind in kinds.items() if kind is not None}
+    return {name: kind for name, kind in _stated(schema).items() if kind is not None and kind not in _UNSAID}
 
 
 def _kind(tables: Mapping[str, Columns], j: int, asked: str | None) -> str:
@@ -157,7 +215,7 @@ def _kind(tables: Mapping[str, Columns], j: int, asked: str | None) -> str:
     column = next(iter(tables.values())).names[j]
     if asked is not None:
         for values in known.values():
-            check_kind(column, values, asked)
+            check_kind(column, values, "continuous" if asked == "angle" else asked)
     declared = any(table.template.categories[j] is not None for table in tables.values())
     kinds = {name: kind_of(values, declared) for name, values in known.items()}
     kind = _joint(column, tables, j, known, kinds)

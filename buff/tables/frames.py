@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from buff.tables.containers import arrow_column, refuse_mixed_zones
 
-__all__ = ["frame_to_arrow", "restored_frame"]
+__all__ = ["frame_to_arrow", "restored_frame", "with_index"]
 
 
 def frame_to_arrow(frame: nw.DataFrame[Any], library: str) -> tuple[pa.Table, tuple[str, ...]]:
@@ -66,6 +66,16 @@ def restored_frame(
         for name, dtype in zip(table.column_names, dtypes, strict=True):
             native[name] = _pandas_column(native[name], table[name], dtype)
     return native
+
+
+def with_index(table: Any, like: Any) -> Any:
+    """A frame of pandas with the index of another of as many rows; anything else as it is."""
+    if not nw.dependencies.is_into_dataframe(like):
+        return table
+    index, native = nw.maybe_get_index(nw.from_native(like)), nw.to_native(table, pass_through=True)
+    if index is not None and len(index) == len(native):
+        native.index = index
+    return table
 
 
 def _without_arrow_dtypes(table: pa.Table) -> pa.Table:

@@ -15,7 +15,7 @@ from buff.protocols import Array, Values
 from buff.randomness import EventNoise
 from buff.tables.template import is_missing
 
-__all__ = ["IdPattern", "Shape"]
+__all__ = ["IdPattern", "Shape", "looks_like_ids"]
 
 #: Classes of characters: what stands at a place is drawn from the smallest that holds all that was seen there.
 _ALPHABETS = (
@@ -28,6 +28,13 @@ _ALPHABETS = (
 )
 #: A character that so many rows share at its place is part of the pattern, and so is a choice of few.
 _FEWEST_ROWS, _FEW_CHARACTERS, _ROWS_OF_FEW = 5, 4, 100
+#: A column of text with so many distinct values, and as a share of the rows, names rows.
+_FEWEST_IDS, _ID_SHARE = 20, 0.5
+#: Integers that rise in every row count them where they leave out no more than so many numbers for each that they have.
+_SKIPPED = 1
+#: Integers in any order name rows where none repeats, though so many pairs of independent ones would be equal: at least
+#: n (n - 1) / 2 / span of them are expected, and none has a probability of the exponential of minus their number.
+_COINCIDENCES = 20
 #: Shapes of values, at most.
 _MOST_SHAPES = 200
 #: Stream of an event's random numbers that chooses the shape of its ids.
@@ -175,6 +182,41 @@ class IdPattern:
         shapes = tuple(Shape(tuple(s["alphabets"]), s["modulus"], s["residue"]) for s in record["shapes"])
         counter = record["counter"] and tuple(record["counter"])
         return cls(record["dtype"], record["missing"], counter, shapes, tuple(record["cumulative"]))
+
+
+def looks_like_ids(values: Values) -> str:
+    """Why a column seems to name rows, in words; nothing where it does not.
+
+    Texts of which more than half are different; integers that count the rows, rising in each and leaving out no more
+    numbers than they have; integers in any order none of which repeats, though many pairs of independent ones would.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        Of natural dtype, see :mod:`buff.tables.arrow`.
+
+    Examples
+    --------
+    >>> looks_like_ids(np.arange(30))
+    'rises in every one of 30 rows'
+    >>> looks_like_ids(np.arange(30) // 2)
+    ''
+    """
+    known = values[~is_missing(values)]
+    if len(known) < _FEWEST_IDS:
+        return ""
+    if values.dtype.kind in "iu":
+        n, span = len(values), int(values.max()) - int(values.min()) + 1
+        if span <= (1 + _SKIPPED) * n and np.all(values[1:] > values[:-1]):
+            return f"rises in every one of {n} rows"
+        different = n * (n - 1) >= 2 * _COINCIDENCES * span and len(np.unique(values)) == n
+        if not different:
+            return ""
+        return f"has another number in each of {n} rows, where those of a distribution would repeat,"
+    if not isinstance(known[0], str):
+        return ""
+    levels = len(set(known.tolist()))
+    return f"has {levels} different texts in {len(known)} rows" if levels > _ID_SHARE * len(known) else ""
 
 
 def _counter(own: IdPattern, texts: Sequence[str], whole: bool) -> IdPattern | None:

@@ -1,15 +1,14 @@
 """What of a table has a distribution to be learned: not its ids, nor what other columns tell."""
 
-import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
+from buff.errors import tell
 from buff.protocols import Array, Values
 from buff.tables.columns import Columns
-from buff.tables.ids import IdPattern
+from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template, is_missing
@@ -18,10 +17,8 @@ __all__ = ["TableReduction"]
 
 #: Kinds of columns that are no numbers of a distribution.
 ASIDE = ("id", "drop", "angle", "coordinate")
-#: A column of text with so many distinct values, and as a share of the rows, names rows.
-_FEWEST_IDS, _ID_SHARE = 20, 0.5
-#: Integers that rise in every row count them where they leave out no more than so many numbers for each that they have.
-_SKIPPED = 1
+#: Labels of a single row are told of where there are more than so many, and as a share of the rows.
+_FEWEST_SINGLE, _SINGLE_SHARE = 20, 0.05
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class TableReduction:
         Warns
         -----
         UserWarning
-            A column of text is taken for an id.
+            A column is taken for an id, see :func:`buff.tables.ids.looks_like_ids`; many labels are of a single row.
 
         Examples
         --------
@@ -98,6 +95,9 @@ class TableReduction:
             relation.learn(table)
         known = {*ids, *dropped, *(schema or {})}
         ids += [name for name in columns.names if name not in known and _is_id(name, table[name])]
+        for name in columns.names:
+            if name not in {*known, *ids}:
+                _tell_rare(name, table[name])
         kept = [j for j, name in enumerate(columns.names) if name not in dropped]
         learned = [j for j in kept if columns.names[j] not in ids]
         if not learned:
@@ -144,11 +144,7 @@ class TableReduction:
         kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
         changed = {relation.target for relation in self.relations} - kept | set(self.ids)
         kinds = _kinds(schema)
-        return {
-            name: own
-            for name, own in schema.items()
-            if name not in changed and kinds.get(name) not in ASIDE
-        }
+        return {name: own for name, own in schema.items() if name not in changed and kinds.get(name) not in ASIDE}
 
     def with_relations(self, relations: Relations) -> "TableReduction":
         """The same reduction by relations that were changed, such as those with their functions back."""
@@ -191,9 +187,7 @@ def _angles(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: S
     return [Angle(name, p, candidates=own) for name, p, own in zip(found, periods, same, strict=True)]
 
 
-def _coordinates(
-    schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]
-) -> list[Relation]:
+def _coordinates(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]) -> list[Relation]:
     """Second coordinates, each with the first that it stands beside."""
     pairs: list[Relation] = []
     for name in names:
@@ -210,36 +204,30 @@ def _coordinates(
 
 
 def _is_id(name: str, values: Values) -> bool:
-    """Whether a column names rows: texts of which most are different, or integers that count the rows."""
-    known = values[~is_missing(values)]
-    if len(known) < _FEWEST_IDS:
+    """Whether a column, of texts or of integers, seems to name rows; says so."""
+    if values.dtype.kind not in "iuO":
         return False
-    if values.dtype.kind in "iu":
-        if not _counts_rows(values):
-            return False
-        what = f"rises in every one of {len(values)} rows and is taken for an id: numbers that go on are drawn"
-        _warn_of_id(name, what, '"integer" to learn the numbers')
-        return True
-    if values.dtype.kind != "O" or not isinstance(known[0], str):
-        return False
-    levels = len(set(known.tolist()))
-    if levels <= _ID_SHARE * len(known):
-        return False
-    what = f"has {levels} different texts in {len(known)} rows and is taken for an id: new values of the same pattern"
-    _warn_of_id(name, f"{what} are drawn", '"categorical" to learn the texts')
-    return True
+    why = looks_like_ids(values)
+    if why:
+        text = values.dtype.kind == "O"
+        drawn = "values of the same pattern" if text else "numbers"
+        otherwise = '"categorical" to learn the texts' if text else '"integer" to learn the numbers'
+        what = f"column {name!r} {why} and is taken for an id: new {drawn} are drawn"
+        tell(f'{what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}')
+    return bool(why)
 
 
-def _counts_rows(values: Values) -> bool:
-    if int(values[-1]) - int(values[0]) > (1 + _SKIPPED) * len(values):
-        return False
-    return bool(np.all(values[1:] > values[:-1]))
-
-
-def _warn_of_id(name: str, what: str, otherwise: str) -> None:
-    warnings.warn(
-        f'column {name!r} {what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}', stacklevel=7
-    )
+def _tell_rare(name: str, values: Values) -> None:
+    """Say that labels come back as they are, where many are of a single row."""
+    if values.dtype.kind != "O" or not len(values) or not all(isinstance(v, str | None) for v in values[:20]):
+        return
+    counts = Counter(values.tolist())
+    single = sum(n == 1 for label, n in counts.items() if isinstance(label, str))
+    if single > max(_FEWEST_SINGLE, _SINGLE_SHARE * len(values)):
+        tell(
+            f"column {name!r} has {single} labels of a single row, and labels come back as they are: merge or mask "
+            f'rare ones where they tell of persons, or say schema={{"{name}": "categorical"}}'
+        )
 
 
 def _full_schema(

@@ -232,8 +232,13 @@ class CrossFit:
 
 def _second_degree(z: Scores) -> Array:
     """1, z and all products of two, float64."""
-    i, j = np.triu_indices(z.shape[1])
-    return np.hstack([np.ones((len(z), 1)), z, z[:, i] * z[:, j]])
+    n, f = z.shape
+    terms = np.empty((n, 1 + f + f * (f + 1) // 2))
+    terms[:, 0], terms[:, 1 : f + 1], end = 1.0, z, f + 1
+    for i in range(f):
+        start, end = end, end + f - i
+        np.multiply(z[:, i : i + 1], z[:, i:], out=terms[:, start:end])
+    return terms
 
 
 def _grow(
@@ -248,9 +253,7 @@ def _grow(
     data: list[Any] = []
     for x, y, w in (train, held):
         reference = {"ref": data[0]} if data else {}
-        data.append(
-            xgb.QuantileDMatrix(x, y, weight=w, base_margin=base(x), nthread=1, max_bin=_MAX_BIN, **reference)
-        )
+        data.append(xgb.QuantileDMatrix(x, y, weight=w, base_margin=base(x), nthread=1, max_bin=_MAX_BIN, **reference))
     model = xgb.train(
         settings.parameters(seed),
         data[0],

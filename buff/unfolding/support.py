@@ -1,10 +1,10 @@
 """Measured events that the simulation does not know."""
 
-import warnings
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from buff.errors import tell
 from buff.protocols import Array, Numbers, Values, Weights
 from buff.tables import Columns
 
@@ -40,14 +40,13 @@ def outside_support(simulated: Columns, measured: Columns, seed: int = 0) -> Arr
 
 
 def warned_outside(simulated: Columns, measured: Columns, weights: Weights | None = None) -> Array:
-    """The same, with a warning to the caller's caller that counts them."""
+    """The same, with a warning that counts them."""
     outside = outside_support(simulated, measured)
     if outside.any():
         share = np.average(outside, weights=weights)
-        warnings.warn(
+        tell(
             f"{outside.sum()} of {len(outside)} measured events ({share:.2%} of the weight) lie where no simulated "
-            f"event does, the first is row {np.flatnonzero(outside)[0]}: what is said of their truth is a guess",
-            stacklevel=3,
+            f"event does, the first is row {np.flatnonzero(outside)[0]}: what is said of their truth is a guess"
         )
     return outside
 

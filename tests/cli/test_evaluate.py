@@ -113,3 +113,37 @@ def test_use_of_generated_events_is_measured(buff, folder, tmp_path, quick):
     result = buff(*words[:-2], "charm")
     assert result.exit_code == 1
     assert "--target charm: no such column is compared" in result.stderr
+
+
+def test_ids_are_left_out_and_said_on_the_page(buff, tmp_path, quick):
+    pytest.importorskip("matplotlib")
+    rng = np.random.default_rng(0)
+
+    def table(first):
+        x = rng.normal(size=(300, 2))
+        # dates over three years, for which five ticks have no step
+        day = np.datetime64("2021-01-01") + rng.integers(0, 1100, 300)
+        return pa.table({"row": np.arange(first, first + 300), "x": x[:, 0], "phi": x[:, 1], "day": day})
+
+    for name, first in (("train", 1), ("test", 301), ("made", 601)):
+        with TableWriter(tmp_path / f"{name}.parquet") as out:
+            out.write(table(first))
+    (tmp_path / "schema.json").write_text('{"row": "integer", "phi": {"kind": "angle", "period": 9}}')
+    words = ("evaluate", tmp_path / "test.parquet", tmp_path / "made.parquet", "--train", tmp_path / "train.parquet")
+    result = buff(*words, "--report", tmp_path / "q.html", "-q")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "not compared: 'row' rises in every one of 300 rows and is taken for an id" in result.stdout
+    page = (tmp_path / "q.html").read_text(encoding="utf-8")
+    assert "not compared: &#x27;row&#x27; rises" in page
+    result = buff(*words, "--schema", tmp_path / "schema.json", "--report", tmp_path / "q.html", "-q")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "not compared" not in result.stdout
+    assert "angle" in result.stdout
+
+
+def test_the_schema_of_a_model_goes_in(buff, folder, quick):
+    words = ("evaluate", folder / "test.parquet", folder / "train.parquet", "-c", "mass,n", "-q", "--schema")
+    assert buff(*words, folder / "plain.buff").exit_code == 0
+    result = buff(*words, folder / "labels.csv")
+    assert result.exit_code == 1
+    assert "labels.csv: not JSON" in result.stderr

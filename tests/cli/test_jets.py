@@ -61,6 +61,11 @@ def test_from_file_to_file(buff, files):
     given = ("--condition", files / "test.hdf5")
     result = buff("sample", files / "jets.buff", "-o", files / "matched.hdf5", "--jets", *given)
     assert result.exit_code == 0, result.stderr
+    shard = ("--first-event", 30, "-n", 20, *given)
+    result = buff("sample", files / "jets.buff", "-o", files / "shard.hdf5", "--jets", *shard)
+    assert result.exit_code == 0, result.stderr
+    of_shard, of_file = (read_jetnet(files / f"{name}.hdf5").jets for name in ("shard", "test"))
+    np.testing.assert_array_equal(of_shard["jet_class"], of_file["jet_class"][30:50])
     matched, asked = (read_jetnet(files / f"{name}.hdf5").jets for name in ("matched", "test"))
     for name in ("jet_pt", "jet_mass", "multiplicity", "jet_class"):
         assert np.array_equal(matched[name], asked[name]), name

@@ -57,13 +57,17 @@ def test_a_table_of_conditions_is_followed_row_by_row(buff, folder, tmp_path):
     labels = ["t", "q", "q", "t", "t"] * 20
     with TableWriter(tmp_path / "labels.csv") as out:
         out.write(pa.table({"flavour": labels}))
-    for name, words in (("all", ["--chunk", 30]), ("some", ["--chunk", 1000, "-n", 70])):
+    cuts = {"all": ["--chunk", 30], "some": ["-n", 70], "shard": ["-n", 50, "--first-event", 45, "--chunk", 20]}
+    cuts["rest"] = ["--first-event", 45]
+    for name, words in cuts.items():
         given = ("--condition", tmp_path / "labels.csv", "--seed", 2, "-q", *words)
         result = buff("sample", folder / "conditional.buff", "-o", tmp_path / f"{name}.parquet", *given)
         assert result.exit_code == 0, result.stderr
-    everything, some = read_table(tmp_path / "all.parquet"), read_table(tmp_path / "some.parquet")
+    everything, some, shard, rest = (read_table(tmp_path / f"{name}.parquet") for name in cuts)
     assert everything["flavour"].to_pylist() == labels
     assert everything.slice(0, 70).equals(some)
+    assert everything.slice(45, 50).equals(shard)
+    assert everything.slice(45).equals(rest)
 
 
 def test_conditions_are_found_by_name_among_other_columns(buff, folder, tmp_path):
@@ -104,6 +108,10 @@ def test_progress_goes_to_standard_error(buff, folder, tmp_path):
         (
             ["{folder}/conditional.buff", "--condition", "{folder}/labels.csv", "-n", "4"],
             "labels.csv has 3 conditions, --number asks for 4",
+        ),
+        (
+            ["{folder}/conditional.buff", "--condition", "{folder}/labels.csv", "--first-event", "3"],
+            "labels.csv has 3 conditions, --first-event 3 begins behind them: event i takes row i",
         ),
         (["{folder}/conditional.buff", "--condition", "{folder}/no_flavour.csv"], "lacks the columns ['flavour']"),
         (["{folder}/conditional.buff", "--condition", "{folder}/empty.csv"], "empty.csv has no conditions"),

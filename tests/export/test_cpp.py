@@ -5,11 +5,11 @@ import subprocess
 import numpy as np
 import pytest
 
-from buff import load
+from buff import BUFFTransport, Unfolder, load
 from buff.cli import app
 from buff.errors import ExportError
 from buff.export import export_model, graph_inputs
-from tests.small_models import DEFAULTS, MODELS, asked
+from tests.small_models import DEFAULT, DEFAULTS, MODELS, asked
 
 COMPILER = next((c for c in ("g++", "clang++", "c++") if shutil.which(c)), None)
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
@@ -39,6 +39,31 @@ def test_events_of_cpp_are_those_of_python(fitted, example, tmp_path, name):
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         drawn = np.array([[float(word) for word in line.split()] for line in text.splitlines()])
         np.testing.assert_allclose(drawn, [sampler.draw(i, condition) for i in range(3, 12)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("how", [{}, {"noise": 0.0}, {"noise": 0.5, "solver": "heun"}])
+def test_targets_of_rows_are_those_of_a_transport(example, tmp_path, how):
+    rng = np.random.default_rng(3)
+    truth = np.column_stack([rng.normal(size=900), rng.exponential(size=900)])
+    reco, side = truth + 0.4 * rng.normal(size=truth.shape), rng.normal(size=900)
+    model = BUFFTransport(**DEFAULT | how).fit(reco, truth, condition=side)
+    export_model(model, tmp_path)
+    drawn = model.sample(reco[:4], 3, condition=side[:4], random_state=7)
+    for i in range(12):
+        given = [repr(float(x)) for x in (*reco[i // 3], side[i // 3])]
+        command = [example, tmp_path / "model.bin", "7", str(i), "1", *given]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        np.testing.assert_allclose([float(word) for word in text.split()], drawn[i], rtol=1e-12)
+    assert "| 1 | x1 |" in (tmp_path / "README.md").read_text()
+
+
+def test_what_only_graphs_hold_is_named(tmp_path):
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    model = BUFFTransport(**DEFAULT, coupling="transport").fit(x, x + 1)
+    with pytest.raises(ExportError, match="coupling='transport'.*ONNX"):
+        export_model(model, tmp_path)
+    with pytest.raises(ExportError, match="Unfolder cannot be exported to C.*ONNX"):
+        export_model(Unfolder(), tmp_path)
 
 
 def test_damaged_models_are_refused(fitted, example, tmp_path):

@@ -12,8 +12,8 @@ from buff.export import export_model
 from buff.export.graph_inputs import graph_inputs
 from buff.flows import PatternedFlow
 from buff.flows.smooth import SmoothedTrees
-from buff.tables.relations import Derived, Order, Sum
-from tests.small_models import frame, ordered
+from buff.tables.relations import Derived, Order
+from tests.small_models import frame, ordered, related, stated, summed
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -35,26 +35,6 @@ def with_atoms():
     none = np.random.default_rng(1).random(len(x)) < 0.3
     x[none, 0], x[none, 1] = 0, -5
     return x
-
-
-def related(n=1500):
-    rng = np.random.default_rng(0)
-    phi, a, b = rng.uniform(-np.pi, np.pi, n), rng.integers(1, 9, n), rng.integers(2, 30, n)
-    city = np.array(["Bonn", "Rome", "Oslo", "Genf"])[rng.integers(0, 4, n)]
-    land = {"Bonn": "DE", "Rome": "IT", "Oslo": "NO", "Genf": "CH"}
-    low = np.round(rng.exponential(10, n), 2)
-    return pd.DataFrame(
-        {
-            "a": a, "b": b, "sum": a + b, "gev": low, "mev": 1000 * low, "phi": phi, "psi": (phi + rng.normal(0, 0.1, n) + np.pi) % (2 * np.pi) - np.pi,
-            "city": city, "land": [land[c] for c in city], "up": np.where(rng.random(n) < 0.2, -25.0, np.round(low + rng.exponential(5, n), 2)),
-        }
-    )
-
-
-def summed():
-    table = related().drop(columns=["psi", "city", "land"])
-    up = table["up"].where(table["up"] > 0, 0.0)
-    return table.assign(total=np.round(table["gev"] - up, 2))
 
 
 def rising(n=1500):
@@ -116,7 +96,7 @@ GENERATORS = {
     "mixed": lambda: (BUFF(**QUICK).fit(frame(n=1200)), {}),
     "relations": lambda: (BUFF(**QUICK, schema={"phi": "angle", "psi": "angle"}).fit(related()), {}),
     "stated": lambda: (
-        BUFF(**QUICK, relations=[Sum("sum", "a", "b"), Sum("total", "gev", "-up"), Order("gev", "mev")]).fit(summed()),
+        BUFF(**QUICK, relations=stated()).fit(summed()),
         {},
     ),
     "swapped": lambda: (BUFF(**QUICK, relations=[Order(a, b, exchange=True) for a, b in (("x0", "x1"), ("x1", "x2"))]).fit(rising()), {}),

@@ -56,7 +56,7 @@ def test_conditions_that_do_not_fit_are_refused(fitted):
 
 def test_what_no_sampler_can_do_is_named():
     x = numbers()[:200, :2]
-    with pytest.raises(ExportError, match="BUFFTransport"):
+    with pytest.raises(ExportError, match="BUFFTransport has no sampler"):
         EventSampler(BUFFTransport(n_steps=2, n_estimators=2, noise_budget=2000, random_state=0).fit(x, x), 0)
     deep = BUFF(**{**SMALL, "max_depth": 10, "reg_lambda": 0.1}).fit(x)
     with pytest.raises(ExportError, match="stay with XGBoost"):

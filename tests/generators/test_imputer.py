@@ -6,6 +6,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import buff
 from buff import BUFFImputer
 from buff.generators import pool_estimates
+from buff.tables.relations import Order, Sum
 
 TINY = {"n_estimators": 4, "max_depth": 3, "random_state": 0}
 
@@ -120,3 +121,48 @@ def test_bad_input():
         BUFFImputer().fit(pd.DataFrame({"a": [1.0, 2.0], "b": [np.nan, np.nan]}))
     with pytest.raises(ValueError, match="fill must be one of"):
         BUFFImputer(fill="mean").fit([[1.0], [2.0]])
+
+
+@pytest.fixture(scope="module")
+def invoices():
+    rng = np.random.default_rng(0)
+    n, cities = 900, np.array(["Bonn", "Trier", "Rome", "Paris"], object)
+    city = rng.integers(0, 4, n)
+    net, tax = rng.integers(100, 9000, n) / 100, rng.integers(10, 900, n) / 100
+    start = rng.integers(0, 50, n)
+    land = np.array(["DE", "DE", "IT", "FR"], object)[city]
+    whole = {"net": net, "tax": tax, "gross": np.round(net + tax, 2), "city": cities[city], "land": land}
+    whole |= {"start": start.astype(float), "end": start + rng.integers(0, 9, n).astype(float)}
+    truth = pd.DataFrame(whole, index=np.arange(n) + 5000)
+    return truth, truth.mask(rng.random(truth.shape) < 0.12)
+
+
+@pytest.mark.parametrize("fill", ["draw", "center"])
+def test_filled_cells_keep_relations_and_rows_their_index(invoices, fill, tmp_path):
+    truth, table = invoices
+    imputer = BUFFImputer(**TINY, fill=fill, n_rounds=1).fit(table)
+    assert {str(r) for r in imputer.relations_} >= {"gross = net + tax", "city determines land", "start <= end"}
+    imputer.save(tmp_path / "imputer.buff")
+    filled = buff.load(tmp_path / "imputer.buff").transform(table)
+    pd.testing.assert_index_equal(filled.index, truth.index)
+    pd.testing.assert_frame_equal(filled.where(table.notna()), table)
+    pair = table[["net", "tax", "gross"]].notna().sum(axis=1) == 2
+    for name in ("net", "tax", "gross"):  # what the other two tell is no draw
+        np.testing.assert_allclose(filled.loc[pair, name], truth.loc[pair, name], atol=1e-9)
+    np.testing.assert_allclose(filled["gross"], filled["net"] + filled["tax"], atol=0.006)
+    land = dict(zip(truth["city"], truth["land"], strict=True))
+    told = filled["city"].map(land) == filled["land"]
+    assert told[table["city"].notna() | (fill == "draw")].all()
+    assert (filled["start"] <= filled["end"])[table["end"].isna() | (fill == "draw")].all()
+
+
+def test_relations_are_stated_or_left_out(invoices):
+    _, table = invoices
+    parts = table[["net", "tax", "gross"]]
+    own = BUFFImputer(**TINY, n_rounds=1, relations=[Sum("gross", "net", "tax")]).fit(parts)
+    assert [str(r) for r in own.relations_] == ["gross = net + tax"]
+    assert len(BUFFImputer(**TINY, n_rounds=1, relations=None).fit(parts).relations_) == 0
+    with pytest.raises(ValueError, match="does not hold in .* rows"):
+        BUFFImputer(**TINY, relations=[Order("gross", "net")]).fit(parts)
+    with pytest.raises(ValueError, match="unknown column 'total'"):
+        BUFFImputer(**TINY, relations=[Sum("total", "net", "tax")]).fit(parts)

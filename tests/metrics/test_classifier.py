@@ -40,7 +40,7 @@ def linear(monkeypatch):
     def fit_least_squares(problem, categorical):
         def fit_and_score(train, test, seed):
             x = np.column_stack([problem.x, np.ones(len(problem.x))])
-            slopes = np.linalg.lstsq(x[train], problem.generated[train].astype(float))[0]
+            slopes = np.linalg.lstsq(x[train], problem.generated[train].astype(float), rcond=None)[0]
             return x[test] @ slopes
 
         return fit_and_score

@@ -89,3 +89,17 @@ def test_the_task_follows_from_the_target():
         scores = utility(*tables, target, n_bootstrap=0).synthetic
         assert (scores.auc is not None) == classes
         assert (scores.r2 is not None) == (not classes)
+
+
+def test_ids_predict_nothing_and_every_kind_of_a_schema_goes_in():
+    rng = np.random.default_rng(0)
+
+    def table(n):
+        x = rng.normal(size=n)
+        return {"id": np.arange(n), "phi": rng.uniform(-3, 3, n), "x": x, "y": 2 * x}
+
+    for schema in (None, {"id": "id", "phi": {"kind": "angle", "period": 6.5}, "y": "continuous"}):
+        scores = utility(table(300), table(300), table(300), "y", schema=schema)
+        assert scores.synthetic.r2.value > 0.9
+    with pytest.raises(ValueError, match=r"target must name or number a column \(phi, x, y\); found 'id'"):
+        utility(table(300), table(300), table(300), "id")

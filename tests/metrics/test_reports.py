@@ -4,8 +4,9 @@ import re
 import numpy as np
 import pytest
 
+from buff import BUFF
 from buff.errors import ArchiveError
-from buff.metrics import Report, correlation_distance, principal_axes, report, wasserstein
+from buff.metrics import Report, correlation_distance, principal_axes, report, utility, wasserstein
 from buff.metrics.columns import read_tables
 from buff.metrics.floor import floor_scores
 from buff.metrics.scores import Scoring, WeightedTable
@@ -62,7 +63,7 @@ def test_text_is_aligned_and_complete(full):
     text = str(full)
     size, whole, verdict, columns = text.split("\n\n")
     assert size == "600 generated against 600 real rows"
-    assert verdict.startswith("no closer to training rows")
+    assert verdict.startswith("no sign of copies")
     for block in (whole, columns):
         head, rule, *rows = block.split("\n")
         assert set(rule) == {"-"}
@@ -76,7 +77,7 @@ def test_text_is_aligned_and_complete(full):
 
 def test_html_holds_every_cell_and_escapes(full):
     html = full._repr_html_()
-    assert html.count("<tr>") == 2 + 3 + 10
+    assert html.count("<tr>") == 2 + 3 + 11
     assert str(full.scores.wasserstein) in html
     named = report(jets(20, 0), jets(20, 1), columns=["<m>", "a&b", "c"], classifiers=(), floor=False)
     assert "&lt;m&gt;" in named._repr_html_()
@@ -220,3 +221,70 @@ def test_principal_axes_are_white_and_leave_constants_out():
     assert z.shape == (500, 2)
     np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(2), atol=1e-9)
     np.testing.assert_allclose(other, z[:10])
+
+
+def with_ids(n, seed, start=1):
+    rng = np.random.default_rng(seed)
+    names = np.array([f"{rng.integers(2**60):015x}" for _ in range(n)], object)
+    return {"row": np.arange(start, start + n), "name": names, "x": rng.normal(size=n), "y": rng.normal(size=n)}
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_ids_hide_no_copies(shuffled):
+    train, real = with_ids(1500, 0), with_ids(1500, 1, 1501)
+    order = np.random.default_rng(5).permutation(1500) if shuffled else np.arange(1500)
+    train = {name: values[order] for name, values in train.items()}
+    copies = train | {"row": np.arange(5000, 6500), "name": with_ids(1500, 3)["name"]}
+    found = report(real, copies, train=train, classifiers=(), floor=False)
+    assert (found.memorisation.copies, found.memorisation.share_closer.value) == (1500, 1.0)
+    assert [column.name for column in found.scores.columns] == ["x", "y"]
+    assert set(found.left_out) == {"row", "name"}
+    text = str(found)
+    assert "not compared: 'row' rises in every one of" in text
+    assert "'name' has 1500 different texts in 1500 rows and is taken for an id" in text
+    assert "not compared" in found._repr_html_()
+    again = Report.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again.left_out == found.left_out
+    kept = report(real, copies, schema={"row": "integer", "name": "drop"}, classifiers=(), floor=False)
+    assert [column.name for column in kept.scores.columns] == ["row", "x", "y"]
+    assert kept.left_out == {"name": "is dropped"}
+
+
+def test_columns_of_few_rows_are_no_ids_where_more_rows_repeat_them():
+    rng = np.random.default_rng(0)
+    real, made = ({"zip": rng.integers(0, 400, n).astype(str).astype(object)} for n in (5000, 60))
+    assert not report(real | {"x": np.zeros(5000)}, made | {"x": np.zeros(60)}, classifiers=(), floor=False).left_out
+
+
+def test_every_kind_of_a_schema_goes_in():
+    rng = np.random.default_rng(0)
+
+    def table(n, turn=0.0):
+        phi = (rng.normal(3.1 + turn, 0.3, n) + np.pi) % (2 * np.pi) - np.pi
+        return {"id": rng.permutation(n), "phi": phi, "lat": rng.normal(size=n), "lon": rng.normal(size=n)} | {
+            "day": rng.integers(0, 1000, n).astype("M8[D]"), "junk": rng.normal(size=n)}
+
+    schema = {"id": "id", "phi": "angle", "junk": "drop", "lon": {"kind": "coordinate", "beside": "lat"}}
+    found = report(table(2000), table(2000), train=table(2000), schema=schema, classifiers=(), n_bootstrap=2)
+    assert [column.kind for column in found.scores.columns] == ["angle", "continuous", "continuous", "datetime"]
+    assert found.left_out == {"id": "is an id", "junk": "is dropped"}
+    turned = report(table(2000), table(2000, turn=0.1), schema=schema, classifiers=(), floor=False)
+    # in standard deviations of the angle on its circle, and not of one that jumps at pi
+    assert turned.scores.columns[0].distance.value == pytest.approx(0.33, abs=0.08)
+
+
+def test_the_schema_of_a_model_goes_in_as_it_is():
+    rng = np.random.default_rng(0)
+    n = 400
+    real = {"id": [f"K{i:05d}" for i in rng.permutation(n)], "phi": rng.uniform(-3, 3, n), "x": rng.normal(size=n)}
+    real |= {"junk": rng.normal(size=n), "one": np.ones(n)}
+    schema = {"id": "id", "phi": {"kind": "angle", "period": 7.0}, "junk": "drop"}
+    gen = BUFF(schema=schema, n_steps=3, n_estimators=3, noise_budget=2000, n_jobs=1, random_state=0).fit(real)
+    made = gen.sample(n)
+    for known in (gen.schema_, schema):
+        found = report(real, made, train=real, schema=known, classifiers=(), n_bootstrap=2)
+        assert [column.name for column in found.scores.columns] == ["phi", "x", "one"]
+        assert set(found.left_out) == {"id", "junk"}
+    assert utility(real, made, real, "x", schema=gen.schema_).synthetic.r2 is not None
+    with pytest.raises(ValueError, match="differ in columns: junk"):
+        report(real, made, classifiers=())

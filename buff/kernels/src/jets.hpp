@@ -74,9 +74,12 @@ struct Smallest {
         double values[W], places[W];
         Wide<W>::store(values, best), Wide<W>::store(places, at);
         least = values[0];
-        double place = places[0];
-        for (int l = 1; l < W; l++)
-            if (values[l] < least || (values[l] == least && places[l] < place)) least = values[l], place = places[l];
+        for (int l = 1; l < W; l++) least = values[l] < least ? values[l] : least;
+        double place = kFar;
+        for (int l = 0; l < W; l++) {
+            const double own = values[l] == least ? places[l] : kFar;
+            place = own < place ? own : place;
+        }
         return int(place);
     }
 };
@@ -115,8 +118,8 @@ struct Pseudojets {
         d[size_t(i)] = far[size_t(i)] * (own < other ? own : other);
     }
 
-    /// Distances of i to all others or to those behind, left in `row`; the nearest is a neighbour if it is nearer.
-    template <bool Behind>
+    /// Distances of i to all others or to those behind, kept in `row`; the nearest is a neighbour if it is nearer.
+    template <bool Behind, bool Keep>
     BUFF_INLINE void look(int i) {
         const Type y0 = V::all(y[size_t(i)]), phi0 = V::all(phi[size_t(i)]), self = V::all(i);
         Smallest<W> nearest;
@@ -126,7 +129,7 @@ struct Pseudojets {
             const Type away = distance(V::load(&y[size_t(k)]), V::load(&phi[size_t(k)]), y0, phi0);
             const Type values = (Behind ? place > self : place != self) ? away : V::all(kFar);
             nearest.see(values, place);
-            V::store(&row[size_t(k)], values);
+            if (Keep) V::store(&row[size_t(k)], values);
         }
         double least;
         const int found = nearest.found(least);
@@ -134,7 +137,7 @@ struct Pseudojets {
     }
     BUFF_INLINE void look_again(int i) {
         far[size_t(i)] = kFar, near[size_t(i)] = 0;
-        look<false>(i);
+        look<false, false>(i);
         set_key(i);
     }
 
@@ -150,7 +153,7 @@ struct Pseudojets {
         places = n;
         for (int i = n; i < n + W; i++) leave(i);
         for (int i = 0; i + 1 < n; i++) {  // every pair once: both learn of it
-            look<true>(i);
+            look<true, true>(i);
             const Type self = V::all(i);
             for (int k = (i + 1) / W * W; k < n; k += W) {
                 const Type own = V::load(&far[size_t(k)]), other = V::load(&row[size_t(k)]), whose = V::load(&near[size_t(k)]);
@@ -187,7 +190,7 @@ struct Pseudojets {
     /// After b went into a: neighbours of all.
     BUFF_INLINE void meet(int a, int b) {
         far[size_t(a)] = kFar, near[size_t(a)] = 0;
-        look<false>(a);
+        look<false, true>(a);
         const Type one = V::all(a), two = V::all(b), own_scale = V::all(scale[size_t(a)]);
         for (int k = 0; k < places; k += W) {
             const Type to = V::load(&row[size_t(k)]), own = V::load(&far[size_t(k)]), whose = V::load(&near[size_t(k)]);
@@ -200,8 +203,13 @@ struct Pseudojets {
         }
         set_key(a);
         lost.clear();
-        for (int k = 0; k < places; k++)
-            if (row[size_t(k)] != 0) lost.push_back(k);
+        for (int k = 0; k < places; k += W) {
+            uint64_t some = 0, bits[W];
+            std::memcpy(bits, &row[size_t(k)], sizeof bits);
+            for (int l = 0; l < W; l++) some |= bits[l];
+            for (int l = 0; some && l < W; l++)
+                if (bits[l]) lost.push_back(k + l);
+        }
         for (int k : lost) look_again(k);
     }
 

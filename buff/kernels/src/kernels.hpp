@@ -31,7 +31,7 @@ constexpr int kTile = 16;  // events of which monomials are made at a time
 /// Memory of one thread.
 struct Scratch {
     Aligned<float> registers, velocity, frame, turned, condition, sums, inputs, pairs;
-    Aligned<double> wide, terms;
+    Aligned<double> wide, terms, row;
     Aligned<uint8_t> codes, leaves;
     Scratch(int features, int outputs, int n_registers, int n_trees, int n_terms = 0)
         : registers(size_t(n_registers) * size_t(outputs) * kBlock),
@@ -44,8 +44,9 @@ struct Scratch {
           pairs(size_t(n_terms) * kTile),
           wide(size_t(features > outputs ? features : outputs) * kBlock),
           terms(size_t(n_terms) * kTile),
+          row(size_t(features > n_terms ? features : n_terms) + kLanes),
           codes((size_t(features) + 15) / 16 * 16 * kBlock),
-          leaves(size_t(n_trees)) {}
+          leaves(size_t(n_trees) + 64) {}
 };
 
 /// Features of a block in up to three groups, each column by column.
@@ -80,67 +81,110 @@ namespace scalar {
 /// Two doubles.
 struct Doubles {
     static constexpr int size = 2;
+#if BUFF_X86
+    __m128d v;
+    static BUFF_INLINE Doubles zero() { return {_mm_setzero_pd()}; }
+    static BUFF_INLINE Doubles load(const double* p) { return {_mm_loadu_pd(p)}; }
+    static BUFF_INLINE Doubles all(double x) { return {_mm_set1_pd(x)}; }
+    BUFF_INLINE void store(double* p) const { _mm_storeu_pd(p, v); }
+    BUFF_INLINE double sum() const { return _mm_cvtsd_f64(v) + _mm_cvtsd_f64(_mm_unpackhi_pd(v, v)); }
+    BUFF_INLINE void add(Doubles x, Doubles y) { v = _mm_add_pd(v, _mm_mul_pd(x.v, y.v)); }
+#else
     double a, b;
     static Doubles zero() { return {0, 0}; }
     static Doubles load(const double* p) { return {p[0], p[1]}; }
     static Doubles all(double x) { return {x, x}; }
     void store(double* p) const { p[0] = a, p[1] = b; }
+    double sum() const { return a + b; }
     /// Adds a product of which nothing is rounded.
     BUFF_INLINE void add(Doubles x, Doubles y) { a += x.a * y.a, b += x.b * y.b; }
+#endif
 };
-/// The nearest whole number; singles times 2^22 that reach 2^51 are whole. A call of rint would take longer.
+/// The nearest whole number of one below 2^51. A call of rint would take longer.
 static BUFF_INLINE double whole(double x) {
     constexpr double magic = 0x1.8p52;
-    return std::fabs(x) < 0x1p51 ? (x + magic) - magic : x;
+    return (x + magic) - magic;
 }
+/// The same for singles times 2^22, which are whole where they reach 2^51.
+static BUFF_INLINE double whole_of_any(double x) { return std::fabs(x) < 0x1p51 ? whole(x) : x; }
 #include "scalar.inc"
-/// Indices of the leaves of N trees for the codes x of an event: what one tree waits for, others can do.
+/// Levels that are done by other means: none.
+static int first_levels(const Forest&, const uint8_t*, uint8_t*) { return 0; }
+/// Leads an event of codes x down N trees, from one level to another: what one tree waits for, others can do.
 template <int N>
-static BUFF_INLINE void walk(const Forest& F, int t, const uint8_t* x, uint8_t* leaves) {
+static BUFF_INLINE void walk(const Forest& F, int t, int from, int to, const uint8_t* x, uint8_t* places) {
     const uint16_t* splits = F.splits.data() + size_t(t) * kNodes;
     uint32_t i[N];
-    for (int k = 0; k < N; k++) i[k] = 1;
-    for (int l = 0; l < F.depth; l++)
+    for (int k = 0; k < N; k++) i[k] = places[t + k];
+    for (int l = from; l < to; l++)
         for (int k = 0; k < N; k++) {
             const uint32_t split = splits[uint32_t(k * kNodes) + i[k]];
             i[k] = 2 * i[k] + (x[split & 255] > split >> 8);
         }
-    for (int k = 0; k < N; k++) {
-        leaves[t + k] = uint8_t(i[k]);
-        BUFF_PREFETCH(F.leaf.data() + (size_t(t + k) * kNodes + (i[k] & 255)) * size_t(F.width));
+    for (int k = 0; k < N; k++) places[t + k] = uint8_t(i[k]);
+}
+/// The leaf below a bottom.
+static BUFF_INLINE float leaf_of(const Bottom& own, const uint8_t* x) {
+    const int right = x[own.feature[0]] > own.code[0];
+    return own.leaf[2 * right + (x[own.feature[1 + right]] > own.code[1 + right])];
+}
+/// Adds the leaves of G outputs from output g on: what one sum waits for, others can do.
+template <int G>
+static BUFF_INLINE void add_leaves(const Forest& F, int g, const uint8_t* x, const uint8_t* places, float* v) {
+    const int *first = F.first.data() + g, below = 1 << (F.depth - 2);
+    int n = first[1] - first[0];
+    float sums[G];
+    for (int j = 0; j < G; j++) {
+        sums[j] = F.base[size_t(g + j)];
+        n = first[j + 1] - first[j] < n ? first[j + 1] - first[j] : n;
+    }
+    auto leaf = [&](int t) { return leaf_of(F.bottoms[size_t(t * below + places[t] - below)], x); };
+    for (int k = 0; k < n; k++)
+        for (int j = 0; j < G; j++) sums[j] += leaf(first[j] + k);
+    for (int j = 0; j < G; j++) {
+        for (int t = first[j] + n; t < first[j + 1]; t++) sums[j] += leaf(t);
+        v[(g + j) * kBlock] += sums[j];
     }
 }
-/// Trees of few events, one event after another.
-static void trees_of_few(const Forest& F, int m, const uint8_t* codes, float* v, Scratch& scratch) {
+/// Adds the trees for the codes x of one event to v, from a level of all trees on.
+static void trees_of_one(const Forest& F, int level, const uint8_t* x, float* v, Scratch& scratch) {
     constexpr int kTogether = 12;
-    uint8_t x[256], *leaves = scratch.leaves.data();
-    float* sums = scratch.sums.data();
-    const int w = F.width;
-    for (int e = 0; e < m; e++) {
-        for (int f = 0; f < F.features; f++) x[f] = codes[f * kBlock + e];
-        int t = 0;
-        for (; t + kTogether <= F.trees; t += kTogether) walk<kTogether>(F, t, x, leaves);
-        for (; t + 4 <= F.trees; t += 4) walk<4>(F, t, x, leaves);
-        for (; t < F.trees; t++) walk<1>(F, t, x, leaves);
-        if (w == 1) {
-            const float* leaf = F.leaf.data();
-            for (int j = 0; j < F.outputs; j++) {
-                float sum = F.base[size_t(j)];
-                for (t = F.first[size_t(j)]; t < F.first[size_t(j) + 1]; t++) sum += leaf[size_t(t) * kNodes + leaves[t]];
-                v[j * kBlock + e] += sum;
-            }
-            continue;
-        }
-        for (int j = 0; j < F.outputs; j++) sums[j] = F.base[size_t(j)];
-        for (t = 0; t < F.trees; t++) {
-            const float* leaf = F.leaf.data() + (size_t(t) * kNodes + leaves[t]) * size_t(w);
-            for (int j = 0; j < w; j++) sums[j] += leaf[j];
-        }
-        for (int j = 0; j < F.outputs; j++) v[j * kBlock + e] += sums[j];
+    uint8_t* places = scratch.leaves.data();
+    const int w = F.width, to = F.bottoms.size() ? F.depth - 2 : F.depth;
+    int t = level < to ? 0 : F.trees;
+    for (; t + kTogether <= F.trees; t += kTogether) walk<kTogether>(F, t, level, to, x, places);
+    for (; t + 4 <= F.trees; t += 4) walk<4>(F, t, level, to, x, places);
+    for (; t < F.trees; t++) walk<1>(F, t, level, to, x, places);
+    if (F.bottoms.size()) {
+        const Bottom* own = F.bottoms.data() - (1 << to);
+        for (t = 0; t < F.trees; t++) BUFF_PREFETCH(own + (size_t(t) << to) + places[t]);
+        int g = 0;
+        for (; g + 4 <= F.outputs; g += 4) add_leaves<4>(F, g, x, places, v);
+        for (; g < F.outputs; g++) add_leaves<1>(F, g, x, places, v);
+        return;
     }
+    float* sums = scratch.sums.data();
+    for (int j = 0; j < F.outputs; j++) sums[j] = F.base[size_t(j)];
+    for (int g = 0, n = w == 1 ? F.outputs : 1; g < n; g++)
+        for (t = F.first[size_t(g)]; t < F.first[size_t(g) + 1]; t++) {
+            const float* leaf = F.leaf.data() + (size_t(t) * kNodes + places[t]) * size_t(w);
+            for (int j = 0; j < w; j++) sums[g + j] += leaf[j];
+        }
+    for (int j = 0; j < F.outputs; j++) v[j * kBlock] += sums[j];
 }
 
 static void codes_of(const Forest& F, int f, int m, const float* x, uint8_t* out) { codes_plain(F, f, m, x, out); }
+/// The same by counting, which takes a few instructions for all cuts.
+static void codes_of_few(const Forest& F, int f, int m, const float* x, uint8_t* out) {
+    if (F.stride > 64) return codes_plain(F, f, m, x, out);
+    const float* cuts = F.cuts.data() + size_t(f) * size_t(F.stride);
+    for (int e = 0; e < m; e++) {
+        int p = 0;
+        for (int k = 0; k < F.stride; k += 16)
+            for (int j = 0; j < 16; j++) p += x[e] >= cuts[k + j];
+        out[e] = uint8_t(p);
+    }
+}
 static void trees_of(const Forest& F, int m, const uint8_t* codes, float* v, float* sums) {
     trees_at_any_depth(F, m, codes, v, sums);
 }
@@ -150,10 +194,10 @@ static void trees_of(const Forest& F, int m, const uint8_t* codes, float* v, flo
 #if BUFF_X86
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,popcnt"))), apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC push_options
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,popcnt")
 #endif
 namespace avx2 {
 #include "scalar.inc"
@@ -162,11 +206,11 @@ namespace avx2 {
 }  // namespace avx2
 #if defined(__clang__)
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi"))), apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC pop_options
 #pragma GCC push_options
-#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,prefer-vector-width=512")
+#pragma GCC target("avx2,fma,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,prefer-vector-width=512")
 #endif
 namespace avx512 {
 #include "scalar.inc"

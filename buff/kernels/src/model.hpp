@@ -15,6 +15,7 @@ namespace buff {
 constexpr int kBlock = 64;    // events that a kernel carries at a time
 constexpr int kNodes = 256;   // places of a tree in heap order from 1, the deepest that fits
 constexpr int kDeepest = 8;
+constexpr int kLanes = 16;    // rows of linear maps are multiples of these
 constexpr uint8_t kNoSplit = 255;
 
 /// Zeroed memory that starts at a cache line.
@@ -92,16 +93,25 @@ class Reader {
     size_t left_;
 };
 
+/// The last two levels of a tree below a node: what a single event reads of it lies together.
+struct Bottom {
+    uint8_t feature[3], code[3];  // of the node and its children
+    float leaf[4];
+    float unused[2];  // no line of a cache holds a part of one
+};
+
 /// Perfect trees over byte codes: the code of a value is the number of cuts that it reaches.
 struct Forest {
     int features = 0, outputs = 0, depth = 0, width = 1, trees = 0;
     int stride = 16;               // cuts a feature, padded with NaN, which no value reaches
     int rows = 0;                  // features, padded for selections by 16
     Aligned<float> cuts;           // [features][stride]
+    Aligned<float> inside;         // [features][8][stride / 8], the same in groups of 8: the first of each, the second ...
     Aligned<uint8_t> feature, code;  // [trees][256]
     Aligned<uint16_t> splits;      // [trees][256], both in one: code * 256 + feature
     Aligned<float> leaf;           // [trees][256][width], at the index with which the last level ends, as a byte
     Aligned<uint8_t> planes;       // [trees][4][256], the same byte by byte, for leaves of one number
+    Aligned<Bottom> bottoms;       // [trees][2^(depth - 2)], for leaves of one number and three levels at least
     std::vector<int> first;        // trees of output g are first[g] ... first[g + 1] - 1
     std::vector<float> base;       // [outputs]
 
@@ -133,12 +143,14 @@ struct Forest {
         while (stride <= most) stride *= 2;
         std::vector<float> flat = in.array<float>(total, "cuts");
         cuts = Aligned<float>(size_t(features) * size_t(stride));
+        inside = Aligned<float>(cuts.size() + 8);
         size_t k = 0;
         for (int f = 0; f < features; f++)
             for (int j = 0; j < stride; j++) {
                 float cut = j < counts[size_t(f)] ? flat[k++] : std::numeric_limits<float>::quiet_NaN();
                 require(!(j && j < counts[size_t(f)]) || cut > flat[k - 2], "cuts must rise");
                 cuts[size_t(f) * size_t(stride) + size_t(j)] = cut;
+                inside[size_t(f) * size_t(stride) + size_t(j % 8 * (stride / 8) + j / 8)] = cut;
             }
     }
     void read_trees(Reader& in) {
@@ -154,6 +166,7 @@ struct Forest {
         splits = Aligned<uint16_t>(n * kNodes);
         leaf = Aligned<float>(n * kNodes * size_t(width));
         planes = Aligned<uint8_t>(width == 1 ? n * 4 * kNodes : 0);
+        if (width == 1 && depth > 2) bottoms = Aligned<Bottom>(n << (depth - 2));
         const int groups = width == 1 ? outputs : 1;
         size_t t = 0;
         for (int g = 0; g < groups; g++) {  // trees of an output together, in their order
@@ -176,6 +189,13 @@ struct Forest {
         const size_t start = depth == kDeepest ? 0 : leaves;
         std::memcpy(leaf.data() + (t * kNodes + start) * w, values, leaves * w * sizeof(float));
         if (width != 1) return;
+        const size_t n = bottoms.size() ? leaves / 4 : 0;
+        for (size_t s = 0; s < n; s++) {
+            Bottom& own = bottoms[t * n + s];
+            const size_t nodes[3] = {n + s, 2 * (n + s), 2 * (n + s) + 1};
+            for (size_t k = 0; k < 3; k++) own.feature[k] = f[nodes[k] - 1], own.code[k] = c[nodes[k] - 1];
+            std::memcpy(own.leaf, values + 4 * s, sizeof(own.leaf));
+        }
         for (size_t i = 0; i < leaves; i++)
             for (size_t b = 0; b < 4; b++)
                 std::memcpy(planes.data() + (t * 4 + b) * kNodes + start + i,
@@ -186,15 +206,18 @@ struct Forest {
 /// x @ weights + bias, exact in any order for features rounded to multiples of 2^-22.
 struct Linear {
     int features = 0, outputs = 0;
-    std::vector<double> weights;  // [features][outputs], and zeros behind
-    std::vector<float> bias;      // [outputs]
+    int stride = 0;             // features, padded for whole registers
+    Aligned<double> weights;    // [outputs][stride]
+    std::vector<float> bias;    // [outputs]
 
     static Linear read(Reader& in) {
         Linear l;
         l.features = in.integer(0, 1 << 16, "features of a linear map");
         l.outputs = in.integer(1, 1 << 16, "outputs of a linear map");
-        l.weights = in.array<double>(size_t(l.features) * size_t(l.outputs), "weights");
-        l.weights.resize(l.weights.size() + 16);  // rows are read by whole registers
+        const auto columns = in.array<double>(size_t(l.features) * size_t(l.outputs), "weights");
+        l.stride = (l.features + kLanes - 1) / kLanes * kLanes;
+        l.weights = Aligned<double>(size_t(l.stride) * size_t(l.outputs));
+        for (size_t k = 0, n = size_t(l.outputs); k < columns.size(); k++) l.weights[k % n * size_t(l.stride) + k / n] = columns[k];
         l.bias = in.array<float>(size_t(l.outputs), "bias");
         return l;
     }

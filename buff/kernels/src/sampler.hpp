@@ -17,6 +17,7 @@
 #include "kernels.hpp"
 #include "patterns.hpp"
 #include "quantiles.hpp"
+#include "relations.hpp"
 
 namespace buff {
 
@@ -142,61 +143,10 @@ struct Condition {
     }
 };
 
-/// Columns a <= b: b was learned as its distance from a, or as it is. A sentinel says that there is none, as NaN does.
-struct Order {
-    int low = 0, high = 0, decimals = -1;
-    bool exchange = false;  // both were learned as they are, and are swapped where they break the order
-    bool single = false;    // arithmetic in single precision
-    int digits = 64;        // of b, as those of columns
-    double floor = 0;       // at least, and in place of an absent a
-    double absent_low, absent_high, code;  // NaN: none; the code says in the distance that b is absent
-
-    static Order read(Reader& in, int n) {
-        Order o;
-        o.low = in.integer(0, n - 1, "column of an order");
-        o.high = in.integer(0, n - 1, "column of an order");
-        o.decimals = in.integer(-1, 300, "decimals of an order");
-        o.exchange = in.integer(0, 1, "exchange of an order");
-        o.single = in.integer(0, 1, "precision of an order");
-        o.digits = in.integer(0, 64, "precision of an order");
-        o.floor = in.number<double>();
-        o.absent_low = in.number<double>();
-        o.absent_high = in.number<double>();
-        o.code = in.number<double>();
-        return o;
-    }
-    /// Swaps the values of an event that breaks the order; whether it does.
-    bool swap(double* event) const {
-        const double a = event[low], b = event[high];
-        if (!(a > b) || a == absent_low || b == absent_high) return false;
-        event[low] = b, event[high] = a;
-        return true;
-    }
-    void restore(double* event) const {
-        const double a = event[low], gap = event[high];
-        if (gap != gap) return;
-        if (gap == code) {
-            event[high] = absent_high;
-            return;
-        }
-        const double base = a != absent_low && a > floor ? a : floor, distance = gap >= 0 ? gap : 0;
-        double b;
-        if (single) {
-            float sum = float(base) + float(distance);
-            if (decimals >= 0) {
-                const float power = float(std::pow(10.0, decimals));
-                sum = float(std::rint(double(sum * power))) / power;
-            }
-            b = double(sum);
-        } else {
-            b = base + distance;
-            if (decimals >= 0) {
-                const double power = std::pow(10.0, decimals);
-                b = std::rint(b * power) / power;
-            }
-        }
-        event[high] = digits == 32 ? double(float(b)) : digits == 0 ? std::trunc(b) : b;
-    }
+/// What an event has at a place.
+struct Output {
+    std::string name;
+    std::vector<std::string> levels;  // names of codes 0, 1, ...
 };
 
 class Sampler;
@@ -208,6 +158,7 @@ struct Workspace {
     std::vector<float> features;  // of the condition
     std::vector<float> given;     // of the pattern and the condition
     std::vector<float> scores;
+    std::vector<float> starts;    // of flows from a prediction
     std::vector<double> merged;
     std::vector<int> patterns;
     std::vector<Key> keys;  // of a seed
@@ -246,7 +197,8 @@ class Sampler {
                 given += s.patterns_.back()->width;
             }
             s.flows_.push_back(Flow::read(in));
-            require(s.flows_.back().conditions == given, "features");
+            const int own_features = s.flows_.back().conditions;  // of models that start at a prediction, the last ones
+            require(n == 1 && !s.patterns_.back() ? own_features <= given : own_features == given, "features");
             scores = s.flows_.back().dims;
             if (const Patterns* own = s.patterns_.back().get()) {
                 require(own->learned == scores, "scores of patterns");
@@ -260,13 +212,12 @@ class Sampler {
             require(s.spaces_.empty() || columns.size() == s.spaces_[0].size(), "columns of a class");
             s.spaces_.push_back(std::move(columns));
         }
-        const int n_orders = in.integer(0, 1 << 16, "orders");
-        for (int k = 0; k < n_orders; k++) s.orders_.push_back(Order::read(in, int(s.spaces_[0].size())));
+        s.read_outputs(in);
         s.classes_ = in.array<float>(n > 1 ? size_t(n) * size_t(s.features_) : 0, "classes");
         return s;
     }
 
-    const std::vector<Column>& columns() const { return spaces_[0]; }
+    const std::vector<Output>& columns() const { return outputs_; }
     const std::vector<Condition>& conditions() const { return conditions_; }
     Backend backend() const { return backend_; }
     /// Normal numbers that an event takes, at most: one for its pattern of atoms if there are any, then those of the flow.
@@ -326,11 +277,30 @@ class Sampler {
     }
 
   private:
-    static constexpr uint64_t kMagic = 0x3252504d53465542;  // "BUFSMPR2"
+    static constexpr uint64_t kMagic = 0x3352504d53465542;  // "BUFSMPR3"
     static constexpr uint32_t kPatternStream = 0x80000002u;
     static constexpr double kFarthest = 8;  // scores of no event lie beyond
     friend struct Workspace;
 
+    void read_outputs(Reader& in) {
+        const int n = in.integer(0, 1 << 16, "columns of an event");
+        for (int j = 0; j < n; j++) {
+            Output own;
+            own.name = in.text();
+            const int n_levels = in.integer(0, 1 << 24, "levels");
+            for (int i = 0; i < n_levels; i++) own.levels.push_back(in.text());
+            outputs_.push_back(std::move(own));
+        }
+        places_ = in.array<int32_t>(spaces_[0].size(), "places of columns");
+        for (int32_t place : places_) require(place >= 0 && place < n, "place of a column");
+        const int n_relations = in.integer(0, 1 << 16, "relations");
+        for (int k = 0; k < n_relations; k++) relations_.push_back(Relation::read(in, n));
+        if (in.integer(0, 1, "prediction")) {
+            prediction_ = std::make_unique<Linear>(Linear::read(in));
+            for (const Flow& flow : flows_)
+                require(prediction_->features == features_ && prediction_->outputs == flow.dims, "prediction");
+        }
+    }
     void encode(const double* values, float* out) const {
         for (size_t j = 0; j < conditions_.size(); j++) {
             if (!conditions_[j].encode(values[j], out))
@@ -352,6 +322,7 @@ class Sampler {
         q.first = first;
         q.keys = keys;
         if (flow.conditions) q.condition = work.features.data(), q.condition_rows = condition_rows;
+        if (prediction_) predict(flow, condition_rows, work, q);
         if (patterns) {
             choose(k, keys, first, m, condition_rows, normals, work, backend);
             q.condition = work.given.data(), q.condition_rows = m;
@@ -360,8 +331,10 @@ class Sampler {
         if (normals) {
             const int skipped = patterns ? 1 : 0, stride = n_normals();
             for (int e = 0; e < m; e++)
-                for (int j = 0; j < flow.dims; j++)
-                    z[size_t(e * flow.dims + j)] = normals[e * stride + skipped + j] * flow.source_noise;
+                for (int j = 0; j < flow.dims; j++) {
+                    float& own = z[size_t(e * flow.dims + j)] = normals[e * stride + skipped + j] * flow.source_noise;
+                    if (q.source) own += q.source[(q.source_rows == 1 ? 0 : e) * flow.dims + j];
+                }
             q.state = z.data();
         }
         if (!sample(backend, flow, q, z.data(), work.scratch[k])) throw std::runtime_error("buff: the field is not finite");
@@ -376,19 +349,27 @@ class Sampler {
                 for (size_t j = 0; j < scores; j++) own[j] = double(float(own[j]));
             for (size_t j = 0; j < scores; j++) own[j] = own[j] < -kFarthest ? -kFarthest : own[j] > kFarthest ? kFarthest : own[j];
             for (size_t j = 0; j < space.size(); j++) {
-                *out++ = space[j].decode(own);
+                out[places_[j]] = space[j].decode(own);
                 own += space[j].width;
             }
-            for (const Order& order : orders_)
-                if (!order.exchange) order.restore(out - space.size());
-            // every swap brings an event closer to keeping all orders; a file whose orders go in a circle ends all the same
-            bool done = false;
-            for (size_t sweep = 0; !done && sweep <= orders_.size() * orders_.size(); sweep++) {
-                done = true;
-                for (const Order& order : orders_)
-                    if (order.exchange && order.swap(out - space.size())) done = false;
-            }
+            restore(relations_, out);
+            out += outputs_.size();
         }
+    }
+    /// Where flows start, from all features, and what is left of these.
+    void predict(const Flow& flow, int rows, Workspace& work, Request& q) const {
+        for (int e = 0; e < rows; e++) {
+            const float* x = work.features.data() + e * features_;
+            for (int j = 0; j < flow.dims; j++) {
+                double sum = 0;  // exact
+                for (int f = 0; f < features_; f++) sum += std::rint(double(x[f]) * 0x1p22) * prediction_->weights[size_t(j * prediction_->stride + f)];
+                work.starts[size_t(e * flow.dims + j)] = float(sum) + prediction_->bias[size_t(j)];
+            }
+            for (int f = 0; f < flow.conditions; f++)
+                work.given[size_t(e * flow.conditions + f)] = x[features_ - flow.conditions + f];
+        }
+        q.source = work.starts.data(), q.source_rows = rows;
+        if (flow.conditions) q.condition = work.given.data();
     }
     /// Patterns of events, and what the flow is given.
     void choose(size_t k, const Key* keys, int64_t first, int m, int condition_rows, const float* normals, Workspace& work,
@@ -418,7 +399,10 @@ class Sampler {
     std::vector<std::unique_ptr<const Patterns>> patterns_;  // of each flow, where it has any
     std::vector<std::vector<Column>> spaces_;
     std::vector<float> classes_;
-    std::vector<Order> orders_;
+    std::vector<Output> outputs_;
+    std::vector<int32_t> places_;  // of learned columns in an event
+    std::vector<Relation> relations_;
+    std::unique_ptr<const Linear> prediction_;  // where flows start
     int features_ = 0;
     Backend backend_ = available()[0];
 };
@@ -436,6 +420,7 @@ inline Workspace::Workspace(const Sampler& sampler)
         merged = all > merged ? all : merged;
     }
     scores.resize(widest * kBlock);
+    starts.resize(sampler.prediction_ ? widest * kBlock : 0);
     this->given.resize(given * kBlock);
     this->merged.resize(merged);
     patterns.resize(kBlock);

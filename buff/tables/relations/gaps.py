@@ -1,0 +1,73 @@
+"""Relations of tables some of whose cells are not known."""
+
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from buff.protocols import Mask
+from buff.tables.columns import Columns
+from buff.tables.relations.base import BrokenRelationError, Relation, Table
+from buff.tables.relations.collection import Relations
+from buff.tables.relations.discovery import find_relations
+from buff.tables.relations.functions import Determines, joint_codes
+
+__all__ = ["relations_in_gaps"]
+
+
+def relations_in_gaps(
+    columns: Columns, known: Sequence[Mask], relations: str | Sequence[Relation] | None, untouched: Collection[str] = ()
+) -> Relations:
+    """Relations of the cells that are there; a cell that is not says nothing.
+
+    Parameters
+    ----------
+    columns : Columns
+    known : sequence of bool arrays of shape (n,)
+        Which cells of each column are there.
+    relations : "auto", sequence of Relation or None
+        ``"auto"`` finds them in the rows that are complete, and keeps those that hold in every row that has all their
+        cells; a sequence states some; None is none.
+    untouched : collection of str
+        Columns that nothing may be found for.
+
+    Raises
+    ------
+    ValueError
+        A row breaks a stated relation.
+
+    Examples
+    --------
+    >>> from buff.tables import read
+    >>> x = np.arange(400.0)
+    >>> columns, there = read(np.column_stack([x, 2 * x])), np.arange(400) % 4 > 0
+    >>> relations_in_gaps(columns, [there, np.ones(400, bool)], "auto")
+    relation   kind    rows
+    x1 = 2 x0  scaled  300
+    """
+    stated: Sequence[Relation] = () if isinstance(relations, str) else relations or ()
+    if relations == "auto":
+        found = find_relations(columns.take(np.flatnonzero(np.logical_and.reduce(known))), untouched=untouched)
+        stated = [relation for relation in found if relation.kind != "coordinates"]
+    there = dict(zip(columns.names, known, strict=True))
+    table = dict(zip(columns.names, columns.arrays, strict=True))
+    learned: list[Relation] = []
+    for relation in stated:
+        if unknown := [name for name in relation.columns if name not in table]:
+            raise ValueError(f"{relation} names the unknown column {unknown[0]!r}; the columns are {list(table)}")
+        with contextlib.suppress(*([BrokenRelationError] if relations == "auto" else [])):
+            own = _learned(relation, table, there)
+            learned += [] if own is None else [own]
+    return replace(Relations.learn((), columns), relations=tuple(learned))
+
+
+def _learned(relation: Relation, table: Table, there: dict[str, Mask]) -> Relation | None:
+    """The relation from rows that have its cells; None for a lookup that does not know all its labels."""
+    rows = np.logical_and.reduce([there[name] for name in relation.columns])
+    own = relation.learn({name: table[name][rows] for name in relation.columns})
+    if isinstance(relation, Determines):
+        codes, here = joint_codes(table[relation.determinant]), there[relation.determinant]
+        if not set(codes[here]) <= set(codes[rows]):
+            return None
+    return own
