@@ -99,10 +99,13 @@ def _readme(model: Any) -> str:
     """What the columns mean, and an event to compare with."""
     outputs = outputs_of(model)
     labels = {c.name: getattr(c, "levels", ()) for c in condition_columns(model)}
+    after = "".join(f" {name.upper()}" for name in labels)
+    told = ", followed by a value for each column of the condition" if labels else ""
     lines = [
         "# C++ sampler of a buff model",
         "",
-        "`cmake -S . -B build && cmake --build build && build/example model.bin 0 0 3` draws events 0, 1, 2 of seed 0.",
+        f"`cmake -S . -B build && cmake --build build && build/example model.bin 0 0 3{after}` draws events 0, 1, 2 of "
+        f"seed 0{told}.",
         "",
         *_table("Columns of an event", {name: outputs.levels.get(name, ()) for name in outputs.names}),
     ]

@@ -104,6 +104,7 @@ def test_command_writes_what_builds(fitted, tmp_path):
     assert out.exit_code == 0, out.output
     assert {p.name for p in (tmp_path / "cpp").iterdir()} == {"include", "model.bin", "example.cpp", "CMakeLists.txt", "README.md"}
     assert "0: g, 1: q, 2: t" in (tmp_path / "cpp" / "README.md").read_text()
+    assert "a value for each column of the condition" in (tmp_path / "cpp" / "README.md").read_text()
     model = load(tmp_path / "model.buff")
     assert not any(os.path.islink(p) for p in (tmp_path / "cpp").rglob("*"))
     with pytest.raises(ValueError, match="cpp, onnx"):
