@@ -5,8 +5,8 @@ import platform
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-#: Products and sums stay apart, so that events are the same whatever instructions a processor has. Python's own flags have
-#: -fwrapv, with which compilers do not see that indices follow each other.
+#: Products and sums stay apart, so that events are the same whatever instructions a processor has. Python's own flags
+#: have -fwrapv, with which compilers do not see that indices follow each other.
 FLAGS = {
     "unix": [
         *("-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-wrapv", "-fvisibility=hidden", "-g0"),
@@ -14,8 +14,10 @@ FLAGS = {
     ],
     "msvc": ["/std:c++17", "/O2", "/fp:precise"],
 }
-SAMPLER = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "patterns.hpp", "relations.hpp", "sampler.hpp"]
-HEADERS = [*SAMPLER, "jets.hpp"]
+HEADERS = [
+    *("model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "columns.hpp", "patterns.hpp", "relations.hpp"),
+    *("posterior.hpp", "sampler.hpp", "jets.hpp"),
+]
 PARTS = ["block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc"]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from buff.errors import tell
+from buff.exact import dot, products
 from buff.protocols import Array, Indices, Numbers, Scores, Weights
 from buff.tables import Columns, read
 from buff.tables.weights import check_weights
@@ -170,7 +171,7 @@ def effective_size(weights: ArrayLike) -> float:
     1.0
     """
     w = np.asarray(weights, np.float64)
-    squares = np.add.reduce(w * w)  # not w @ w, whose last bit depends on the processor
+    squares = dot(w, w)
     return float(w.sum() ** 2 / squares) if squares > 0 else 0.0
 
 
@@ -214,7 +215,7 @@ def _smooth(features: _Features, w: Weights, rng: np.random.Generator) -> _Resul
         v[asked] = mean + trees(z[asked])[:, 0]
     below = v < 0
     # these rows were not seen by the trees that chose them, so their own weights test the choice
-    sigmas = -w[below].sum() / np.sqrt(w[below] @ w[below]) if below.any() else 0.0
+    sigmas = -w[below].sum() / np.sqrt(dot(w[below], w[below])) if below.any() else 0.0
     return _Result(_match_moments(np.maximum(v, 0.0), w, z), float(0.0 - v[below].sum() / w.sum()), float(sigmas))
 
 
@@ -227,18 +228,19 @@ def _match_moments(v: Numbers, w: Weights, z: Scores) -> Array:
     i, j = np.triu_indices(d)
     if 1 + d + len(i) > min(len(v) / 20, _MOMENTS):
         i = j = np.empty(0, np.intp)
-    step = max(1, 4_000_000 // (1 + d + len(i)))
+    step = min(max(1, 4_000_000 // (1 + d + len(i))), 2**17)
     blocks = [slice(start, start + step) for start in range(0, len(v), step)]
 
     def moments(rows: slice) -> Array:
         x = z[rows].astype(np.float64)
         return np.hstack([np.ones((len(x), 1)), x, x[:, i] * x[:, j]])
 
-    gram = sum(moments(rows).T @ moments(rows) for rows in blocks)
-    inverse = np.linalg.pinv(gram, rcond=1e-8, hermitian=True)
+    inverse = np.linalg.pinv(sum(products(q := moments(rows), q) for rows in blocks), rcond=1e-8, hermitian=True)
     for _ in range(10):  # again, since what falls below 0 is cut
-        theta = inverse @ sum(moments(rows).T @ (w - v)[rows] for rows in blocks)
-        v = np.concatenate([np.maximum(v[rows] + moments(rows) @ theta, 0.0) for rows in blocks])
+        theta = inverse @ sum(products(moments(rows), (w - v)[rows, None])[:, 0] for rows in blocks)
+        theta = theta.astype(np.float32)  # more digits would be those of the processor
+        steps = [np.add.reduce(moments(rows) * theta, axis=1) for rows in blocks]
+        v = np.maximum(v + np.concatenate(steps), 0.0)
     return v
 
 
@@ -253,7 +255,7 @@ def _cancel(features: _Features, w: Weights, rng: np.random.Generator) -> _Resul
     for size in sizes:
         cells = _cells(tree, z, seeds, size)
         seeds = np.array([cell[0] for cell in cells if v[cell[0]] < 0 and not _share(v, cell)], dtype=np.intp)
-    sums = [-w[cell].sum() / np.sqrt(w[cell] @ w[cell]) for cell in _cells(tree, z, seeds, sizes[-1])]
+    sums = [-w[cell].sum() / np.sqrt(dot(w[cell], w[cell])) for cell in _cells(tree, z, seeds, sizes[-1])]
     return _Result(np.maximum(v, 0.0), float(0.0 - v[v < 0].sum() / w.sum()), float(max(sums, default=0.0)))
 
 

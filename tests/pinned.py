@@ -78,8 +78,9 @@ def _related():
 
 
 def _smooth():
-    x = np.random.default_rng(0).multivariate_normal([0, 1, 2], [[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], 600)
-    x[:, 2] += x[:, 0] ** 2
+    x = np.random.default_rng(0).normal(size=(600, 3))
+    x[:, 1] = 1 + 0.9 * x[:, 0] + 0.4 * x[:, 1]
+    x[:, 2] += x[:, 0] * x[:, 0]
     model = BUFF(**SMALL).fit(x[:, 1:], condition=x[:, 0])
     carried = BUFFTransport(**SMALL, smooth_rows=20).fit(x, x).sample(x)
     return BUFF(**SMALL).fit(x).sample(N), model.sample(N, condition=0.5), carried

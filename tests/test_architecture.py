@@ -17,7 +17,7 @@ FILES = sorted((ROOT / "buff").rglob("*.py"))
 LAYERS = [
     {"errors", "protocols", "version", "files"},
     {"kernels"},
-    {"randomness", "records", "archive", "schedules"},
+    {"randomness", "records", "archive", "schedules", "exact"},
     {"grids", "physics"},
     {"paths", "couplings"},
     {"fields", "solvers"},
@@ -32,7 +32,7 @@ LAYERS = [
 #: Side branches and front ends with all they may import.
 SIDES = {
     "flows": {
-        *("errors", "protocols", "files", "randomness", "records", "schedules", "grids", "paths", "couplings"),
+        *("errors", "protocols", "files", "exact", "randomness", "records", "schedules", "grids", "paths", "couplings"),
         *("fields", "solvers", "trees"),
     },
     "metrics": {"errors", "protocols", "tables", "physics", "datasets"},
@@ -43,6 +43,7 @@ SIDES = {
     "report": {"errors", "protocols", "tables", "physics", "io", "metrics", "plotting"},
     "unfolding": {
         "errors",
+        "exact",
         "protocols",
         "randomness",
         "flows",
@@ -176,7 +177,7 @@ def test_public_functions_are_annotated_and_described():
 
 
 #: Files of buff that the fit and the sample of a default model enter.
-MOST_FILES = 34
+MOST_FILES = 35
 
 
 def test_a_reader_follows_fit_and_sample_through_few_files():

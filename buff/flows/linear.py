@@ -1,11 +1,12 @@
 """What is linear, in closed form: maps whose sums are exact, moments, the Gaussian part of a flow from noise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 
+from buff.exact import products, residual, solve
 from buff.fields import GaussianFlow
 from buff.protocols import Array
 from buff.records import checked_array, checked_record
@@ -129,29 +130,20 @@ class LinearVelocity:
         cls, x0: Array, x1: Array, condition: Array | None = None, weights: Array | None = None
     ) -> "LinearVelocity":
         """Moments of pairs ``x0`` (n, d), ``x1`` (n, d) with ``condition`` (n, c)."""
-        n, parts = len(x1), (x0, x1) if condition is None else (x0, x1, condition)
-        w = np.full(n, 1 / n) if weights is None else weights / weights.sum(dtype=np.float64)
-        batches = [slice(start, start + _BATCH) for start in range(0, n, _BATCH)]
-
-        def joint(rows: slice) -> Array:
-            return np.hstack([part[rows] for part in parts]).astype(np.float64)
-
-        mean = sum((w[rows] @ joint(rows) for rows in batches[1:]), w[batches[0]] @ joint(batches[0]))
-        covariance = np.zeros((len(mean), len(mean)))
-        for rows in batches:
-            centred = joint(rows) - mean
-            covariance += (centred * w[rows, None]).T @ centred
-        return cls(mean, covariance, x1.shape[1])
+        parts = (x0, x1) if condition is None else (x0, x1, condition)
+        return cls(*_moments(parts, weights), x1.shape[1])
 
     @classmethod
     def from_noise(
         cls, x1: Array, condition: Array | None = None, weights: Array | None = None, noise: float = 1.0
     ) -> "LinearVelocity":
         """Moments of rows ``x1`` and ``condition``, and those of independent normal x0 with deviation ``noise``."""
-        base = cls.of_pairs(np.zeros_like(x1), x1, condition, weights)
-        d = base.n_dims
-        base.covariance[:d, :d] = noise**2 * np.eye(d)
-        return base
+        d = x1.shape[1]
+        mean, own = _moments((x1,) if condition is None else (x1, condition), weights)
+        covariance = np.zeros((d + len(mean), d + len(mean)))
+        covariance[:d, :d] = noise**2 * np.eye(d)
+        covariance[d:, d:] = own
+        return cls(np.concatenate([np.zeros(d), mean]), covariance, d)
 
     @property
     def spread(self) -> float:
@@ -162,15 +154,35 @@ class LinearVelocity:
 
     def at(self, t: float) -> tuple[Array, Array]:
         """``weights`` (d + c, d) and ``bias`` (d,) of the velocity ``[x, c] @ weights + bias`` at time t."""
-        d, unit = self.n_dims, np.eye(len(self.mean))
-        x0, x1, c = unit[:d], unit[d : 2 * d], unit[2 * d :]
-        features = np.vstack([(1 - t) * x0 + t * x1, c])
+        d = self.n_dims
+
+        def features(of: Array) -> Array:
+            return np.concatenate([(1 - t) * of[:d] + t * of[d : 2 * d], of[2 * d :]])
+
         # the end that is further away in time: its prediction is divided by a number that is not small
-        end, sign, time = (x0, -1.0, t) if t > 0.5 else (x1, 1.0, 1 - t)
-        inputs = features @ self.covariance @ features.T + _RIDGE * np.eye(len(features))
-        gain = np.linalg.solve(inputs, features @ self.covariance @ end.T)
-        bias = end @ self.mean - (features @ self.mean) @ gain
-        return sign * (gain - np.eye(len(features), d)) / time, sign * bias / time
+        end, sign, time = (slice(d), -1.0, t) if t > 0.5 else (slice(d, 2 * d), 1.0, 1 - t)
+        joint = features(self.covariance)
+        inputs = features(joint.T).T + _RIDGE * np.eye(len(joint))
+        gain = solve(inputs, joint[:, end])
+        bias = self.mean[end] - features(self.mean) @ gain
+        return sign * (gain - np.eye(len(joint), d)) / time, sign * bias / time
+
+
+def _moments(parts: Sequence[Array], weights: Array | None) -> tuple[Array, Array]:
+    """Mean and covariance of columns that stand side by side."""
+    n = len(parts[0])
+    w = np.full(n, 1 / n) if weights is None else weights / weights.sum(dtype=np.float64)
+    batches = [slice(start, start + _BATCH) for start in range(0, n, _BATCH)]
+
+    def joint(rows: slice) -> Array:
+        return np.hstack([part[rows] for part in parts]).astype(np.float64)
+
+    mean = sum(products(w[rows, None], joint(rows))[0] for rows in batches)
+    covariance = np.zeros((len(mean), len(mean)))
+    for rows in batches:
+        centred = joint(rows) - mean
+        covariance += products(centred * w[rows, None], centred)
+    return mean, covariance
 
 
 @dataclass(frozen=True)
@@ -198,9 +210,10 @@ class ConditionalStandardizer:
         mean, S = moments.mean[d:], moments.covariance[d:, d:]  # of x1 and c
         C, B = S[:d, :d], S[:d, d:]
         weights = np.linalg.lstsq(S[d:, d:], B.T, rcond=1e-6)[0]
-        residual = np.sqrt(np.clip(np.diag(C - B @ weights), 0, None))
+        weights += np.linalg.lstsq(S[d:, d:], residual(S[d:, d:], B.T, weights), rcond=1e-6)[0]
+        left = np.sqrt(np.clip(np.diag(C - B @ weights), 0, None))
         shift = ReproducibleLinear.of(weights, mean[:d] - mean[d:] @ weights)
-        return cls(shift, np.maximum(residual, _NARROWEST).astype(np.float32))
+        return cls(shift, np.maximum(left, _NARROWEST).astype(np.float32))
 
     def to_device(self, device: str) -> "ConditionalStandardizer":
         """The same where the arithmetic is done."""

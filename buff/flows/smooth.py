@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
+from buff.exact import solve
 from buff.flows.linear import ReproducibleLinear
 from buff.protocols import Array, Mask, Numbers, Weights
 from buff.records import checked_array, checked_record, read_array, require
@@ -24,6 +25,8 @@ _RIDGE, _ROWS = 10.0, 50_000
 _MOST_TERMS = 1000
 #: Rows at a time.
 _BLOCK = 8192
+#: Monomials count in units of 1 / 2^11, and targets in 1 / 2^17 of the largest: both have 17 bits at most.
+_FINE, _WHOLE = 2.0**11, 2.0**17
 _MAGIC = b"{polynomial2}"
 #: Scores between which drawn events are made normal. More of them, or farther out, would follow these events' noise.
 _LEVELS = np.linspace(-2.3, 2.3, 21, dtype=np.float32)
@@ -71,21 +74,28 @@ class PolynomialRidge:
         n_draws: int = 1,
     ) -> "PolynomialRidge":
         """Coefficients for inputs (n, f) and targets (n, d) of which every ``n_draws`` belong to one row of a table."""
-        size = n_terms(w.shape[1], degree, triples) + 1
+        size, n = n_terms(w.shape[1], degree, triples) + 1, min(len(w), _ROWS)
         gram, moments = np.zeros((size, size)), np.zeros((size, targets.shape[1]))
-        with threadpool_limits(1):  # sums must not depend on the number of threads
-            for start in range(0, min(len(w), _ROWS), _BLOCK):
-                rows = slice(start, min(start + _BLOCK, _ROWS))
-                terms = monomials(w[rows], degree, triples)
-                xp, _ = device_arrays("cpu" if isinstance(terms, np.ndarray) else "cuda")
-                terms = xp.concatenate([terms, xp.ones_like(terms[:, :1])], axis=1)
-                scaled = terms if weights is None else terms * weights[rows, None]
-                gram += to_numpy(scaled.T @ terms)
-                moments += to_numpy(scaled.T @ targets[rows])
-            # draws of a row are not independent: what counts are rows
-            n_used = min(n_draws, -(-_ROWS * n_draws // len(w)))
-            gram[np.diag_indices(size - 1)] += _RIDGE * n_used
-            solution = np.linalg.solve(gram + 1e-9 * np.eye(size), moments)
+        xp, _ = device_arrays("cpu" if isinstance(w, np.ndarray) else "cuda")
+        heaviest = 1.0 if weights is None else _power_of_two(weights[:n])
+        unit = _power_of_two(targets[:n]) / _WHOLE
+        terms = xp.full((min(n, _BLOCK), size), _FINE)
+        with threadpool_limits(1):
+            for start in range(0, n, _BLOCK):
+                rows = slice(start, min(start + _BLOCK, n))
+                part = terms[: rows.stop - start]
+                # whole numbers, whose products and sums are exact in any order
+                own = monomials(w[rows], degree, triples)
+                own *= xp.float32(_FINE)
+                part[:, :-1] = xp.rint(own, out=own)
+                scaled = part if weights is None else xp.rint(part * (weights[rows, None] / heaviest))
+                gram += to_numpy(scaled.T @ part)
+                moments += to_numpy(scaled.T @ xp.rint(targets[rows] / xp.float64(unit)))
+        gram *= heaviest / _FINE**2
+        moments *= heaviest * unit / _FINE
+        # draws of a row are not independent: what counts are rows
+        gram[np.diag_indices(size - 1)] += _RIDGE * min(n_draws, -(-_ROWS * n_draws // len(w)))
+        solution = solve(gram + 1e-9 * np.eye(size), moments)
         device = "cpu" if isinstance(w, np.ndarray) else "cuda"
         return cls(degree, ReproducibleLinear.of(solution[:-1], solution[-1], device), triples)
 
@@ -94,6 +104,12 @@ class PolynomialRidge:
         starts = range(0, len(w), _BLOCK)
         blocks = [self.linear(monomials(w[i : i + _BLOCK], self.degree, self.triples)) for i in starts]
         return xp.concatenate(blocks) if blocks else xp.empty((0, len(self.linear.bias)), xp.float32)
+
+
+def _power_of_two(values: Array) -> float:
+    """The next power of two that no value exceeds."""
+    largest = float(abs(values).max()) if values.size else 0.0
+    return float(2.0 ** np.ceil(np.log2(largest))) if largest > 0 else 1.0
 
 
 def monomials(w: Array, degree: int, triples: bool = True) -> Array:

@@ -213,7 +213,7 @@ def looks_like_ids(values: Values) -> str:
         if not different:
             return ""
         return f"has another number in each of {n} rows, where those of a distribution would repeat,"
-    if values.dtype.kind != "O" or not isinstance(known[0], str):
+    if not isinstance(known[0], str):
         return ""
     levels = len(set(known.tolist()))
     return f"has {levels} different texts in {len(known)} rows" if levels > _ID_SHARE * len(known) else ""

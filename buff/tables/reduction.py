@@ -204,7 +204,9 @@ def _coordinates(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], nam
 
 
 def _is_id(name: str, values: Values) -> bool:
-    """Whether a column seems to name rows; says so."""
+    """Whether a column, of texts or of integers, seems to name rows; says so."""
+    if values.dtype.kind not in "iuO":
+        return False
     why = looks_like_ids(values)
     if why:
         text = values.dtype.kind == "O"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
 
+from buff.exact import convolved
 from buff.protocols import Array, Integers, Numbers, Values, Weights
 
 __all__ = ["Lattice", "Polyline", "compress", "gap_levels", "merge", "merge_at", "origin_and_step", "smooth"]
@@ -125,8 +126,8 @@ def _smooth_part(line: Polyline, n: float, h: float, a: float, b: float) -> tupl
     reach = min(int(_REACH * h / step), (len(z) - 1) // 2)
     lag = step * np.arange(-reach, reach + 1)
     kernel = np.exp(-0.5 * (lag / h) ** 2)
-    s0, s1, s2 = (np.convolve(density, kernel * lag**p, "same") for p in range(3))
-    t0, t1 = (np.convolve(density * raw, kernel * lag**p, "same") for p in range(2))
+    s0, s1, s2 = (convolved(density, kernel * lag**p) for p in range(3))
+    t0, t1 = (convolved(density * raw, kernel * lag**p) for p in range(2))
     fitted = (s2 * t0 - s1 * t1) / (s2 * s0 - s1**2)
     # further than the rows of a window scatter by chance, smoothing would move what is there: a valley between peaks
     chance = _CHANCE * np.sqrt(2.5 * h * density / np.sqrt(2 * np.pi) / n)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from buff.exact import dot
 from buff.protocols import Array, Numbers, Weights
 
 __all__ = ["Tail"]
@@ -67,6 +68,6 @@ def _moments(y: Numbers, weights: Weights) -> tuple[float, float]:
     """Scale and shape from b0 = E[y] and b1 = E[y (1 - F(y))]; the shape is kept within [-1, 0.5]."""
     w = weights / np.sum(weights)
     survival = 1 - (np.cumsum(w) - 0.5 * w)
-    b0, b1 = float(w @ y), float(w @ (y * survival))
+    b0, b1 = dot(w, y), dot(w, y * survival)
     shape = float(np.clip(2 - b0 / (b0 - 2 * b1), -1, 0.5))
     return b0 * (1 - shape), shape

@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from buff.errors import tell
+from buff.exact import dot
 from buff.protocols import Array, Indices, Numbers
 from buff.trees import ClassifierSettings
 from buff.unfolding.events import Simulation
@@ -160,7 +161,7 @@ class Prior:
         pulled = np.clip(self.factors[:n] * self.ratio.of_rows, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
         nu = conditional_mean(pulled, s.truth_scores[:n], w, self.settings, seed=self.seed + 1)
         factors, clipped = _clipped(np.concatenate([nu.of_rows, nu(s.truth_scores[n:])]))
-        return replace(self, factors=factors * (w.sum() / (w @ factors[:n])), nu=nu, clipped=clipped)
+        return replace(self, factors=factors * (w.sum() / dot(w, factors[:n])), nu=nu, clipped=clipped)
 
 
 def reweighting(prior: Prior, n_iterations: int | None) -> Iterator[Step]:
@@ -172,7 +173,7 @@ def reweighting(prior: Prior, n_iterations: int | None) -> Iterator[Step]:
             return
         prior = prior.updated()
         after = s.weights * prior.factors
-        scale = total / (s.matched_weights @ prior.factors[: s.n_matched])
+        scale = total / dot(s.matched_weights, prior.factors[: s.n_matched])
         yield Step(_iteration(number, before, after, prior.clipped), after * scale)
         before = after
 
@@ -269,5 +270,5 @@ def _clipped(factors: Numbers) -> tuple[Array, float]:
 def _iteration(number: int, before: Numbers, after: Numbers, clipped: float, change: float | None = None) -> Iteration:
     if change is None:
         change = float(np.abs(after / after.sum() - before / before.sum()).sum() / 2)
-    effective = float(after.sum() ** 2 / (after @ after) / len(after))
+    effective = float(after.sum() ** 2 / dot(after, after) / len(after))
     return Iteration(number, change, effective, clipped)

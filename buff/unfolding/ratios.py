@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from buff.exact import dot
 from buff.protocols import Array, Numbers, Values, Weights
 from buff.trees import Classifier, ClassifierSettings, CrossFit
 from buff.weights import effective_size
@@ -128,7 +129,7 @@ def share_of(
 def _normalised(fit: CrossFit, labels: Array, weights: Weights, own: Numbers, mean: float) -> Ratio:
     """The ratio whose mean over the last rows of the fit, under weights of their own, is given."""
     f = fit.log_odds.astype(np.float64)
-    gain = weights @ (np.log(2) - np.logaddexp(0, f) + labels * f)
+    gain = dot(weights, np.log(2) - np.logaddexp(0, f) + labels * f)
     values, first = np.exp(f), len(f) - len(own)
     scale = mean / float(np.average(values[first:], weights=own))
-    return Ratio(fit.classifier, scale, values[first:] * scale, float(gain))
+    return Ratio(fit.classifier, scale, values[first:] * scale, gain)

@@ -69,7 +69,7 @@ def test_numbers_with_fractions_and_dates_are_no_ids():
         (np.arange(7, 107), "rises in every one of 100 rows"),
         (np.arange(7, 207, 2), "rises in every one of 100 rows"),
         (np.arange(7, 407, 4), ""),
-        (RNG.permutation(100), "counts its 100 rows, in another order,"),
+        (RNG.permutation(100), "has another number in each of 100 rows, where those of a distribution would repeat,"),
         (RNG.permutation(40), ""),
         (np.append(np.arange(99), 5), ""),
         (np.arange(100.0), ""),
