@@ -188,8 +188,8 @@ def checked_flags(flags: Any, n: int, name: str) -> Array:
     if values.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one flag an event, found {values.shape}")
     if values.dtype != bool and not np.isin(values, (0, 1)).all():
-        odd = values[~np.isin(values, (0, 1))][0]
-        raise ValueError(f"{name} must hold booleans, found {odd.item()!r}: give one true or false an event")
+        odd = values[~np.isin(values, (0, 1))].tolist()[0]
+        raise ValueError(f"{name} must hold booleans, found {odd!r}: give one true or false an event")
     return values.astype(bool)
 
 
