@@ -47,6 +47,13 @@ def test_what_a_fit_is_told(buff, folder, monkeypatch, verb, option, value):
     assert {key: str(after[key]) for key in after if after[key] != before.get(key)} == {name(verb, option): str(value)}
 
 
+def test_the_names_are_those_of_the_estimator():
+    known = inspect.signature(BUFF).parameters
+    assert {name("fit", option) for option in FIT | ONLY_FIT} <= set(known)
+    assert name("fit", "--weight-column") in inspect.signature(BUFF.fit).parameters
+    assert name("fit", "--max-memory") in known
+
+
 @pytest.mark.parametrize(("option", "value"), SAMPLE.items())
 def test_what_sampling_is_told(buff, folder, monkeypatch, tmp_path, option, value):
     known = inspect.signature(BUFF.sample).parameters
