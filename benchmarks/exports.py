@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +18,7 @@ from benchmarks.case import Bench
 #: Events that are compared, and of which the time is taken.
 EVENTS, MANY = 2_000, 20_000
 DRIVER = """\
-#include <buff/sampler.hpp>
+#include <sampler.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -62,18 +63,31 @@ def exported(bench: Bench, model: Any, seed: int) -> Iterator[Found]:
 def _cpp(model: Any, folder: Path, n: int, seed: int) -> Iterator[Found]:
     from buff.export import export_cpp
 
-    compiler = shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
+    export_cpp(model, folder)
+    driver = _driver()
+    if driver is None:
         sys.stderr.write("without C++: no compiler\n")
         return
-    export_cpp(model, folder)
-    (folder / "driver.cpp").write_text(DRIVER)
-    build = [compiler, "-std=c++17", "-O3", "-ffp-contract=off", "-Iinclude", "driver.cpp", "-o", "driver"]
-    subprocess.run(build, cwd=folder, check=True)
-    done = subprocess.run(["./driver", "model.bin", str(seed), str(n)], cwd=folder, check=True, capture_output=True)
+    command = [f"{driver.name}/driver", str(folder / "model.bin"), str(seed), str(n)]
+    done = subprocess.run(command, check=True, capture_output=True)
     events, expected = np.frombuffer(done.stdout).reshape(n, -1), _sampled(model, n, seed)
     files = {"megabytes": _size(folder / "model.bin"), "latency": float(done.stderr)}
     yield "C++", files | _agreement(events, expected)
+
+
+@cache
+def _driver() -> "TemporaryDirectory[str] | None":
+    """Folder of the program that draws; it is the same for all models, and compiled once."""
+    from buff import kernels
+
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        return None
+    folder = TemporaryDirectory()
+    (Path(folder.name) / "driver.cpp").write_text(DRIVER)
+    build = [compiler, "-std=c++17", "-O3", "-ffp-contract=off", f"-I{kernels.sources()}", "driver.cpp", "-o", "driver"]
+    subprocess.run(build, cwd=folder.name, check=True)
+    return folder
 
 
 def _onnx(model: Any, folder: Path, n: int, many: int, seed: int) -> Iterator[Found]:

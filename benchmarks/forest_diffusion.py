@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from benchmarks.case import Bench
 from benchmarks.costs import Cost
 from benchmarks.methods import Trial
 
-__all__ = ["Coding", "ForestDiffusion", "Kinds"]
+__all__ = ["Coding", "ForestDiffusion", "ForestDiffusionCells", "Kinds"]
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -82,13 +82,43 @@ class ForestDiffusion:
         task = {"X": coding.encode(X), "n_samples": n_samples, "seed": seed, "n_jobs": bench.n_jobs}
         columns = {name: np.asarray(numbers, dtype=int) for name, numbers in asdict(kinds).items()}
         with TemporaryDirectory() as folder:
-            source, target = Path(folder, "task.npz"), Path(folder, "result.npz")
-            np.savez(source, **task, **columns, **asdict(settings))
-            command = [bench.forest_diffusion, "-m", "benchmarks.forest_diffusion_worker", source, target]
-            words = [str(word) for word in command]
-            done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True)
-            if done.returncode:
-                raise RuntimeError(f"{words[0]} could not run ForestDiffusion:\n{done.stderr[-1500:]}")
-            result = np.load(target)
+            result = _worked(bench.forest_diffusion, Path(folder), task | columns | asdict(settings))
             generated = coding.decode(result["generated"])
             return Trial(generated, Cost(*result["training"].tolist()), Cost(*result["sampling"].tolist()))
+
+
+@dataclass
+class ForestDiffusionCells:
+    """Completions of the table that it was trained on, by its diffusion; ``python`` has it installed.
+
+    Trained on ``duplicate_K`` noise draws a row in place of its 100, else by its defaults.
+    """
+
+    python: Path
+    duplicate_K: int = 10
+    n_draws: int = 24
+    name: str = "ForestDiffusion"
+
+    def fit(self, table: np.ndarray, seed: int) -> None:
+        nothing = np.empty(0, dtype=int)
+        task = {"X": table, "seed": seed, "n_jobs": 1, "n_draws": self.n_draws, "duplicate_K": self.duplicate_K}
+        task |= {"n_t": 50, "n_estimators": 100, **dict.fromkeys(("categorical", "binary", "integer"), nothing)}
+        with TemporaryDirectory() as folder:
+            result = _worked(self.python, Path(folder), task)
+        self.found = result["generated"]
+        fit, draw = (Cost(*result[name].tolist()).cpu for name in ("training", "sampling"))
+        self.costs = {"fit_cpu": fit, "draw_cpu": draw / self.n_draws}
+
+    def draws(self, table: np.ndarray, m: int) -> np.ndarray:
+        return self.found[:m]
+
+
+def _worked(python: Path | None, folder: Path, task: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+    """What the other interpreter makes of a task; RuntimeError with its last lines if it fails."""
+    source, target = folder / "task.npz", folder / "result.npz"
+    np.savez(source, **task)
+    words = [str(word) for word in (python, "-m", "benchmarks.forest_diffusion_worker", source, target)]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{words[0]} could not run ForestDiffusion:\n{done.stderr[-1500:]}")
+    return dict(np.load(target))

@@ -1,7 +1,8 @@
 """``python -m benchmarks.forest_diffusion_worker IN.npz OUT.npz``, run where ForestDiffusion is installed.
 
-Reads the table ``X`` (float64, categories as codes 0, 1, ...) and the settings, writes the generated table
-and what it cost. Needs ForestDiffusion and what it brings, nothing of buff.
+Reads the table ``X`` (float64, categories as codes 0, 1, ...) and the settings, writes the generated table, or
+so many completions of the table as ``n_draws`` says, and what it cost. Needs ForestDiffusion and what it brings,
+nothing of buff.
 """
 
 import sys
@@ -27,14 +28,17 @@ def main(source: str, target: str) -> None:
             cat_indexes=columns["categorical"],
             bin_indexes=columns["binary"],
             int_indexes=columns["integer"],
-            diffusion_type="flow",
+            diffusion_type="vp" if "n_draws" in task else "flow",  # completions need its diffusion
             n_jobs=int(task["n_jobs"]),
             seed=int(task["seed"]),
         )
     with Meter() as sampling:
-        generated = model.generate(batch_size=int(task["n_samples"]))
+        if "n_draws" in task:
+            generated = model.impute(k=int(task["n_draws"]))
+        else:
+            generated = model.generate(batch_size=int(task["n_samples"]))
     restored = np.empty_like(generated)
-    restored[:, order] = generated
+    restored[..., order] = generated
     np.savez(target, generated=restored, training=astuple(training.cost), sampling=astuple(sampling.cost))
 
 

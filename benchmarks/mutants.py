@@ -1,7 +1,8 @@
 """Which small changes of the code the tests notice: ``python -m benchmarks.mutants --number 200 --out record.json``.
 
-A mutant has one comparison, sum, number, ``not`` or branch changed. It survives if the tests of its part still pass;
-each survivor is a line that no test looks at, or a change that makes no difference.
+A mutant has one comparison, sum, number, ``not`` or branch changed. It survives if the tests of its file still pass,
+or, where it has none, those of its part; each survivor is a line that no test looks at, or a change that makes no
+difference.
 """
 
 import argparse
@@ -121,13 +122,20 @@ def _tried(tree: Path, file: Path, k: int) -> Mutant:
     plain = ast.unparse(ast.parse(source)).splitlines()
     lines = changed.splitlines()
     other = next(i for i, (a, b) in enumerate(zip(plain, lines, strict=False)) if a != b)
-    part = max((part for part in TESTS if str(file.relative_to(tree)).startswith(part)), key=len)
     try:
         file.write_text(changed)
-        killed = not _pass(tree, TESTS[part])
+        killed = not _pass(tree, _tests(file.relative_to(tree)))
     finally:
         file.write_text(source)
     return Mutant(str(file.relative_to(tree)), change.line, plain[other].strip(), lines[other].strip(), killed)
+
+
+def _tests(file: Path) -> list[str]:
+    """The tests that mirror a file, and its examples; those of its part where there are none."""
+    own = Path("tests", *file.parts[1:-1], f"test_{file.name}")
+    if (ROOT / own).exists():
+        return [str(own), str(file)]
+    return TESTS[max((part for part in TESTS if str(file).startswith(part)), key=len)]
 
 
 def _pass(tree: Path, tests: list[str]) -> bool:

@@ -116,9 +116,7 @@ class MinibatchTransport:
             return [np.arange(len(j))]
         labels = np.asarray(self.labels)
         if labels.shape != (len(x1),):
-            raise ValueError(
-                f"labels must have one entry a row of x1: found {labels.shape} for {len(x1)} rows"
-            )
+            raise ValueError(f"labels must have one entry a row of x1: found {labels.shape} for {len(x1)} rows")
         return [rows for _, rows in strata(labels[j])]
 
     def _partners(self, x0: Numbers, x1: Scores, rng: np.random.Generator) -> Indices:

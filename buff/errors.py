@@ -15,6 +15,7 @@ __all__ = [
     "ArchiveError",
     "ExportError",
     "MissingExtraError",
+    "Notice",
     "OffGridError",
     "TableNotice",
     "check_jobs",
@@ -39,11 +40,15 @@ class ExportError(ValueError):
     """A model, or a part of it, that the wanted format cannot hold."""
 
 
-class TableNotice(UserWarning):
+class Notice(UserWarning):
+    """What a user should know of what was done; the command line prints it as a line."""
+
+
+class TableNotice(Notice):
     """How a file was read where it could be read in more than one way, or not as a whole."""
 
 
-def tell(message: str, category: type[Warning] = UserWarning) -> None:
+def tell(message: str, category: type[Warning] = Notice) -> None:
     """Warn, and name the line outside of buff and scikit-learn that led here, however deep the call."""
     frame, level = currentframe(), 0
     while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("buff", "sklearn"):
@@ -127,9 +132,7 @@ def check_parameters(name: str, rule: Callable[..., Any], parameters: Mapping[st
     known = list(signature(rule).parameters)[1:]
     for parameter in parameters:
         if parameter not in known:
-            raise ValueError(
-                f"{name} has no parameter {parameter!r}: choose from {', '.join(known) or 'none'}"
-            )
+            raise ValueError(f"{name} has no parameter {parameter!r}: choose from {', '.join(known) or 'none'}")
 
 
 def check_steps(n_steps: Any) -> int:

@@ -150,9 +150,7 @@ class Marginal:
             norm = alpha**2 + sigma**2
             return (alpha * x - sigma * prediction) / norm, (sigma * x + alpha * prediction) / norm
         if isinstance(alpha, float) and alpha == 0:
-            raise ValueError(
-                f"x is pure noise at t = {self.t:g}: a {kind} gives no velocity there; start later"
-            )
+            raise ValueError(f"x is pure noise at t = {self.t:g}: a {kind} gives no velocity there; start later")
         noise = prediction if kind == "noise" else -sigma * prediction
         return (x - sigma * noise) / alpha, noise
 

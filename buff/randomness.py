@@ -58,9 +58,7 @@ def seed_from(random_state: RandomState) -> int:
         return int(random_state.randint(2**31 - 1))
     if isinstance(random_state, int | np.integer) and random_state >= 0:
         return int(random_state)
-    raise ValueError(
-        f"random_state must be None, a nonnegative integer or a NumPy generator, found {random_state!r}"
-    )
+    raise ValueError(f"random_state must be None, a nonnegative integer or a NumPy generator, found {random_state!r}")
 
 
 def training_seed(seed: int, i: int | None = None) -> np.random.SeedSequence:

@@ -213,9 +213,7 @@ class VariancePreserving(_Diffusion):
 
     def sigma_dot(self, t: Time) -> Any:
         if isinstance(t, int | float) and t == 1:
-            raise ValueError(
-                "the variance-preserving path has no velocity at t = 1: end the grid at 1 - 1e-5"
-            )
+            raise ValueError("the variance-preserving path has no velocity at t = 1: end the grid at 1 - 1e-5")
         return -0.5 * self._beta(t) * self.alpha(t) ** 2 / self.sigma(t)
 
     def time(self, ratio: float) -> float:

@@ -18,6 +18,11 @@ def _ids(given):
     BUFF(**FAST, given=given).fit({"row": np.arange(300), "x": RNG.normal(size=300)})
 
 
+def _rare():
+    jobs = np.where(RNG.random(600) < 0.1, np.arange(600), 0).astype(str).astype(object)
+    BUFF(**FAST).fit({"job": jobs, "x": RNG.normal(size=600)})
+
+
 def _heavy():
     BUFF(**FAST).fit(RNG.normal(size=(300, 2)), sample_weight=RNG.pareto(0.3, 300))
 
@@ -29,6 +34,7 @@ def _outside():
 NOTICES = {
     "ids": lambda: _ids(None),
     "ids, any column given": lambda: _ids("any"),
+    "labels of a single row": _rare,
     "heavy weights": _heavy,
     "condition": _outside,
 }

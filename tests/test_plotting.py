@@ -462,3 +462,21 @@ def test_panels_for_each_label():
 def test_bad_bins_names_and_labels(options, message):
     with pytest.raises(ValueError, match=message):
         marginals(jets(400, 0), jets(400, 1), ["mass", "pt"], **options)
+
+
+def test_ids_are_not_drawn_and_angles_are():
+    rng = np.random.default_rng(0)
+    table = {"row": np.arange(200), "phi": rng.uniform(-3, 3, 200), "x": rng.normal(size=200)}
+    assert [o.name for o in observables(table, table)] == ["phi", "x"]
+    drawn = observables(table, table, schema={"row": "integer", "phi": "angle", "x": "drop"})
+    assert [(o.name, o.kind) for o in drawn] == [("row", "integer"), ("phi", "angle")]
+    assert marginals(table, table, schema={"phi": "angle"}).axes
+
+
+@pytest.mark.parametrize("days", [2, 10, 45, 80, 500, 800, 1100, 2000, 8000])
+def test_dates_of_any_span_have_ticks(days):
+    rng = np.random.default_rng(0)
+    table = {"when": np.datetime64("2021-01-05") + rng.integers(0, days, 300), "x": rng.normal(size=300)}
+    for draw in (marginals, corner):
+        figure = draw(table, table)
+        figure.canvas.draw()

@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.case import Bench, Case
 from benchmarks.completions import Chain, Chained, Forests
 from benchmarks.data import abalone, higgs, jets, wine, zmumu
+from benchmarks.forest_diffusion import ForestDiffusionCells
 from benchmarks.records import FLOOR, Comparison, Measurement, Quantity, Target
 
 #: Draws of each cell: 17 of 25 places of a truth among 24 draws are within the 4th and the 21st.
@@ -50,15 +51,22 @@ def measure(bench: Bench) -> Iterator[Measurement]:
             rng = np.random.default_rng([seed, 1])
             half = Deleted(truth.astype(float), rng.random(truth.shape) < _DELETED)
             yield Measurement(FLOOR, seed, _floor(half, rng), name)
-            for method in METHODS:
+            for method in _methods(bench, seed):
                 cost = timed_fit(method, half.table, seed)
                 yield Measurement(method.name, seed, judge(method, half) | cost, name)
+
+
+def _methods(bench: Bench, seed: int) -> list:
+    methods = list(METHODS)
+    if bench.forest_diffusion is not None and bench.with_forest_diffusion(seed):
+        methods.append(ForestDiffusionCells(bench.forest_diffusion))
+    return [method for method in methods if bench.wants(method.name)]
 
 
 def timed_fit(method, table: np.ndarray, seed: int) -> dict[str, float]:
     start = time.process_time()
     method.fit(table, seed)
-    return {"fit_cpu": time.process_time() - start}
+    return {"fit_cpu": time.process_time() - start, **getattr(method, "costs", {})}
 
 
 def judge(method, half: Deleted) -> dict[str, float]:

@@ -2,5 +2,6 @@
 
 from buff.chains.cells import UNKNOWN, UNSEEN, VALUE, ScoreCells
 from buff.chains.chain import Chain, ChainSettings
+from buff.chains.trial import ChainCost
 
-__all__ = ["UNKNOWN", "UNSEEN", "VALUE", "Chain", "ChainSettings", "ScoreCells"]
+__all__ = ["UNKNOWN", "UNSEEN", "VALUE", "Chain", "ChainCost", "ChainSettings", "ScoreCells"]

@@ -13,9 +13,10 @@ from buff.chains.completion import GaussianCompletion
 from buff.chains.context import Context, TrainingRows
 from buff.chains.mixture import GaussianMixtures
 from buff.protocols import Array, Indices, Mask, Numbers, Values, Weights
+from buff.records import checked_array, require
 from buff.transforms.atom_ranks import AtomRanks
 
-__all__ = ["Chain", "ChainSettings"]
+__all__ = ["Chain", "ChainSettings", "n_copies"]
 
 #: Times that a row is used at most, each with other columns given.
 _MOST_COPIES = 8
@@ -98,7 +99,7 @@ class Chain:
             np.ones(n) if weights is None else weights / weights.mean(), rng.integers(N_FOLDS, size=n)
         )
         if settings.any_given:
-            copies = int(np.clip(-(-settings.n_rows // n), 1, _MOST_COPIES))
+            copies = n_copies(settings, n)
             rows = np.tile(np.arange(n), copies)
             cells, z, given = cells.take(rows), z[rows], _patterns(len(rows), d, settings.n_patterns, rng)
             # innovations of earlier columns are made with what is given, so that they tell a given column
@@ -233,12 +234,19 @@ class Chain:
     def from_archive(cls, archive: Archive) -> "Chain":
         """Inverse of :meth:`to_archive`."""
         arrays = archive.arrays
-        order = np.asarray(arrays["order"], np.intp)
-        d = range(len(order))
-        ranks = tuple(AtomRanks(arrays[f"{j}/intervals"], arrays[f"{j}/small"]) for j in d)
-        columns = tuple(ChainColumn.from_archive(archive.part(str(j))) for j in d)
+        order = np.asarray(checked_array(arrays["order"], "order", (None,), kinds="i"), np.intp)
+        require(np.array_equal(np.sort(order), np.arange(len(order))), "order is no order of the columns")
+        ranks = tuple(AtomRanks.from_arrays(arrays, str(j)) for j in range(len(order)))
+        columns = tuple(ChainColumn.from_archive(archive.part(str(j))) for j in range(len(order)))
+        for own, column in zip(ranks, columns, strict=True):
+            checked_array(column.classes, "classes", kinds="i", high=len(own.intervals) - 1)
         completion = GaussianCompletion.from_arrays(arrays)
         return cls(order, ranks, completion, columns, bool(archive.record["any_given"]))
+
+
+def n_copies(settings: ChainSettings, n: int) -> int:
+    """Times that each of n rows is used, with other columns given."""
+    return int(np.clip(-(-settings.n_rows // n), 1, _MOST_COPIES)) if settings.any_given else 1
 
 
 def _mixtures(z: Array, rows: TrainingRows, seed: int) -> list[GaussianMixtures]:

@@ -13,6 +13,7 @@ from buff.chains.context import Context, TrainingRows
 from buff.chains.location_scale import LocationScale, Normals
 from buff.chains.mixture import ConditionalMixture, MixtureBase
 from buff.protocols import Array, Indices, Numbers
+from buff.records import checked_array, checked_number
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 from buff.trees.regressor import Booster
 
@@ -276,17 +277,23 @@ class ChainColumn:
         arrays, blobs = archive.arrays, archive.blobs
         shares = values = None
         base: Base | None = None
+        classes = checked_array(arrays["classes"], "classes", (None,), kinds="i", low=UNSEEN, rising=True)
+        k = len(classes)
+        prior = checked_array(arrays["class_prior"], "class_prior", (k,), low=0, high=1 + 1e-6)
         if "atoms" in blobs:
-            prior = arrays["logits"]
-            shares = ConditionalShares(prior, Booster.from_bytes(blobs["atoms"], len(prior)))
+            logits = checked_array(arrays["logits"], "logits", (k,))
+            shares = ConditionalShares(logits, Booster.from_bytes(blobs["atoms"], k))
         if "base" in arrays:
             base = LocationScale.from_arrays(arrays)
         elif "mixture/scales" in arrays:
             base = MixtureBase.from_arrays(arrays)
         if "values" in blobs:
-            trees = Booster.from_bytes(blobs["values"], len(arrays["levels"]))
-            values = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees, float(archive.record["floor"]))
-        return cls(np.asarray(arrays["classes"], np.intp), arrays["class_prior"], shares, base, values)
+            levels = checked_array(arrays["levels"], "levels", (None,), low=0, high=1, rising=True)
+            cdf = checked_array(arrays["cdf"], "cdf", levels.shape, low=0, high=1)
+            trees = Booster.from_bytes(blobs["values"], len(levels))
+            floor = checked_number(archive.record["floor"], "floor", 0, 1)
+            values = ConditionalDistribution(levels, cdf, trees, floor)
+        return cls(np.asarray(classes, np.intp), prior, shares, base, values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import numpy as np
 
 from buff.flows.linear import ReproducibleLinear
 from buff.protocols import Array, Numbers, Scores, Weights
+from buff.records import checked_array
 
 __all__ = ["LocationScale", "Normals"]
 
@@ -146,7 +147,7 @@ class LocationScale:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "LocationScale":
         """Inverse of :meth:`to_arrays`."""
-        products, spread = arrays["base"]
+        products, spread = checked_array(arrays["base"], "base", (2,), low=0)
         parts = [ReproducibleLinear.from_arrays(arrays, name) for name in ("whitening", "cosines", "coefficients")]
         return cls(parts[0], parts[1], bool(products), parts[2], float(spread))
 

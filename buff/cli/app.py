@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from buff.errors import TableNotice
+from buff.errors import Notice
 
 __all__ = ["new_app", "notices_as_lines"]
 
@@ -19,9 +19,10 @@ Tables are parquet, CSV, TSV (also .gz), feather, HDF5, NPZ or ROOT files (file.
 \b
 Examples:
   buff demo --report demo.html
-  buff fit jets.parquet -o jets.buff
+  buff split jets.parquet -o train.parquet test.parquet
+  buff fit train.parquet -o jets.buff
   buff sample jets.buff -n 1000000 -o generated.parquet
-  buff evaluate jets.parquet generated.parquet --report quality.html
+  buff evaluate test.parquet generated.parquet --report quality.html
   buff unfold --template > unfold.toml
 """
 
@@ -58,14 +59,14 @@ def _takes(words: str) -> bool:
 
 @contextmanager
 def notices_as_lines() -> Iterator[None]:
-    """How tables were read, a line each on standard error and each said once."""
+    """What should be known, such as how tables were read: a line each on standard error, each said once."""
     said: set[str] = set()
     with warnings.catch_warnings():
-        warnings.simplefilter("always", TableNotice)
+        warnings.simplefilter("always", Notice)
         show = warnings.showwarning
 
         def say(message: Any, category: Any, *where: Any, **more: Any) -> None:
-            if not issubclass(category, TableNotice):
+            if not issubclass(category, Notice):
                 show(message, category, *where, **more)
             elif str(message) not in said:
                 said.add(str(message))
@@ -93,13 +94,9 @@ def new_app() -> typer.Typer:
 def _options(
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=lambda asked: _say_version(asked), is_eager=True, help="Print the version."
-        ),
+        typer.Option("--version", callback=lambda asked: _say_version(asked), is_eager=True, help="Print the version."),
     ] = False,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where in the code an error arose.")
-    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.")] = False,
 ) -> None:
     pass
 

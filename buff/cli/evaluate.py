@@ -36,9 +36,7 @@ def evaluate(
     columns: Columns = None,
     exclude: Exclude = None,
     schema: SchemaFile = None,
-    weight_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of event weights in REAL.")
-    ] = None,
+    weight_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column of event weights in REAL.")] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a page with tables and plots.")
     ] = None,

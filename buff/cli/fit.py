@@ -43,6 +43,9 @@ Negative = Annotated[
     str | None,
     typer.Option(metavar="POLICY", help="What becomes of weights below 0: error, smooth or cancel; error unless told."),
 ]
+Given = Annotated[
+    str | None, typer.Option("--given", metavar="any", help="Also learn to complete rows of which any cells are known.")
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -72,6 +75,7 @@ def fit(
     noise_budget: NoiseBudget = None,
     early_stopping: EarlyStopping = None,
     negative_weights: Negative = None,
+    given: Given = None,
     schema: SchemaFile = None,
     device: Device = None,
     jobs: Jobs = None,
@@ -110,6 +114,7 @@ def fit(
         tables |= {"--steps": steps, "--solver": solver, "--rounds": rounds, "--depth": depth, "--schema": schema}
         tables |= {"--learning-rate": learning_rate, "--noise-budget": noise_budget, "--effort": effort}
         tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--device": device}
+        tables |= {"--given": given}
         fit_showers(events, output, showers, max_rows, chosen | {"random_state": seed}, tables)
         return
     if jets:
@@ -119,6 +124,7 @@ def fit(
         other |= {"--rounds": rounds}
         other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
         other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
+        other |= {"--given": given}
         fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)
         return
     if effort is not None:
@@ -133,6 +139,7 @@ def fit(
         noise_budget=noise_budget,
         early_stopping=early_stopping,
         negative_weights=negative_weights,
+        given=given,
         schema=read_schema(schema),
         device=device,
         n_jobs=jobs,
@@ -160,6 +167,7 @@ def plan(
     depth: Depth = None,
     noise_budget: NoiseBudget = None,
     negative_weights: Negative = None,
+    given: Given = None,
     schema: SchemaFile = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
@@ -183,6 +191,7 @@ def plan(
         max_depth=depth,
         noise_budget=noise_budget,
         negative_weights=negative_weights,
+        given=given,
         schema=read_schema(schema),
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),

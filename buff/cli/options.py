@@ -37,15 +37,11 @@ __all__ = [
 Source = Annotated[Path, typer.Argument(metavar="EVENTS", help="Table of events.")]
 Columns = Annotated[
     list[str] | None,
-    typer.Option(
-        "--columns", "-c", metavar="NAMES", help="Columns to use, separated by commas; all unless told."
-    ),
+    typer.Option("--columns", "-c", metavar="NAMES", help="Columns to use, separated by commas; all unless told."),
 ]
 Condition = Annotated[
     list[str] | None,
-    typer.Option(
-        "--condition", metavar="NAMES", help="Columns that events are generated for, separated by commas."
-    ),
+    typer.Option("--condition", metavar="NAMES", help="Columns that events are generated for, separated by commas."),
 ]
 WeightColumn = Annotated[
     str | None, typer.Option("--weight-column", metavar="NAME", help="Column of event weights (sample_weight).")
@@ -66,9 +62,7 @@ Showers = Annotated[
 Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particles in the layout of JetNet, HDF5.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
-Exclude = Annotated[
-    list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")
-]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")]
 SchemaFile = Annotated[
     Path | None,
     typer.Option(

@@ -43,9 +43,7 @@ def sample(
             help="A condition for all events (condition); by commas, or repeated. The others are drawn given these.",
         ),
     ] = None,
-    chunk: Annotated[
-        int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")
-    ] = 100_000,
+    chunk: Annotated[int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")] = 100_000,
     first_event: Annotated[
         int,
         typer.Option(min=0, max=2**62, help="Number of the first event; event i takes row i of --condition."),

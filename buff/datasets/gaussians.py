@@ -68,21 +68,14 @@ class GaussianMixture:
         weights, means, covariances = (
             np.array(values, dtype=np.float64) for values in (self.weights, self.means, self.covariances)
         )
-        if (
-            means.ndim != 2
-            or weights.shape != means.shape[:1]
-            or covariances.shape != (*means.shape, means.shape[1])
-        ):
+        if means.ndim != 2 or weights.shape != means.shape[:1] or covariances.shape != (*means.shape, means.shape[1]):
             raise ValueError(
                 "weights, means and covariances have the shapes (k,), (k, d) and (k, d, d), got "
                 f"{weights.shape}, {means.shape} and {covariances.shape}"
             )
         if (weights <= 0).any() or not np.isclose(weights.sum(), 1.0):
             raise ValueError(f"weights are positive and sum to 1, got {weights.tolist()}")
-        if (
-            not np.allclose(covariances, covariances.swapaxes(1, 2))
-            or np.linalg.eigvalsh(covariances).min() <= 0
-        ):
+        if not np.allclose(covariances, covariances.swapaxes(1, 2)) or np.linalg.eigvalsh(covariances).min() <= 0:
             raise ValueError(f"covariances are symmetric and positive definite, got {covariances.tolist()}")
         for name, values in (("weights", weights), ("means", means), ("covariances", covariances)):
             values.flags.writeable = False

@@ -46,9 +46,7 @@ def read_hdf5(
             there = [name for name, item in file.items() if isinstance(item, h5py.Dataset)]
             missing = [name for name in names if name not in there]
             if missing:
-                raise ValueError(
-                    f"{path} has no dataset {', '.join(missing)}; it has {', '.join(there) or 'none'}"
-                )
+                raise ValueError(f"{path} has no dataset {', '.join(missing)}; it has {', '.join(there) or 'none'}")
             wanted = [name for name in (*names, *optional) if name in there]
             return Hdf5Content({name: file[name][rows] for name in wanted}, dict(file.attrs))
     except OSError as error:

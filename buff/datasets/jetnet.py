@@ -127,9 +127,7 @@ def load_jetnet(
         raise ValueError(f"n is at least 1, got {n!r}")
     folder = _download(names, particles) if data_dir is None else Path(data_dir)
     parts = [_read(_file(folder, name, particles), name, particles, n) for name in names]
-    return JetClouds(
-        np.concatenate([part.particles for part in parts]), _stack([part.jets for part in parts])
-    )
+    return JetClouds(np.concatenate([part.particles for part in parts]), _stack([part.jets for part in parts]))
 
 
 def read_jetnet(path: str | Path, n: int | None = None) -> JetClouds:

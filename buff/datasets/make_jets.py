@@ -131,9 +131,7 @@ def _jets(event: Any, partons: tuple[int, ...]) -> Jets:
     import awkward as ak
     import fastjet
 
-    clusters = fastjet.ClusterSequence(
-        _visible(event), fastjet.JetDefinition(fastjet.antikt_algorithm, RADIUS)
-    )
+    clusters = fastjet.ClusterSequence(_visible(event), fastjet.JetDefinition(fastjet.antikt_algorithm, RADIUS))
     jets, constituents = clusters.inclusive_jets(min_pt=JET_PT[0]), clusters.constituents(min_pt=JET_PT[0])
     pt, eta, phi = _kinematics(jets)
     keep = (pt < JET_PT[1]) & _near_parton(event, partons, eta, phi)
@@ -144,10 +142,7 @@ def _jets(event: Any, partons: tuple[int, ...]) -> Jets:
     columns = (c_eta - eta, _wrap(c_phi - phi), c_pt / pt, ak.ones_like(c_pt))
     hardest = ak.argsort(c_pt, axis=1, ascending=False)
     above = (c_pt > MIN_PARTICLE_PT)[hardest]
-    padded = [
-        ak.to_numpy(ak.fill_none(ak.pad_none(x[hardest][above], MAX_PARTICLES, clip=True), 0.0))
-        for x in columns
-    ]
+    padded = [ak.to_numpy(ak.fill_none(ak.pad_none(x[hardest][above], MAX_PARTICLES, clip=True), 0.0)) for x in columns]
     return Jets(
         np.stack(padded, axis=-1).astype(np.float32),
         ak.to_numpy(pt).astype(np.float32),
@@ -221,13 +216,9 @@ def _provenance(seeds: dict[str, int], n_jets: int) -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Generate, compute, write; prints one line a class."""
-    parser = argparse.ArgumentParser(
-        prog="python -m buff.datasets.make_jets", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m buff.datasets.make_jets", description=__doc__.split("\n")[0])
     parser.add_argument("--jets", type=int, default=12000, help="jets of each class (default: %(default)s)")
-    parser.add_argument(
-        "--classes", nargs="+", choices=CLASSES, default=CLASSES, metavar="CLASS", help="of g q t w z"
-    )
+    parser.add_argument("--classes", nargs="+", choices=CLASSES, default=CLASSES, metavar="CLASS", help="of g q t w z")
     parser.add_argument("--out", type=Path, default=JETS_FILE, help="parquet file (default: the shipped one)")
     options = parser.parse_args(arguments)
     tables: list[Table] = []
@@ -235,9 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         first_event = int(tables[-1]["event"][-1]) + 1 if tables else 0
         batches = list(generate(jet_class, options.jets, SEEDS[jet_class]))
         tables.append(observables_table(jet_class, batches, first_event))
-        print(
-            f"{jet_class}: {len(tables[-1])} jets, mean mass {tables[-1]['mass'].mean():.4f} pT", flush=True
-        )
+        print(f"{jet_class}: {len(tables[-1])} jets, mean mass {tables[-1]['mass'].mean():.4f} pT", flush=True)
     merged = {name: np.concatenate([table[name] for table in tables]) for name in tables[0].names}
     seeds = {jet_class: SEEDS[jet_class] for jet_class in options.classes}
     _write(replace(tables[0], data=merged, metadata=_provenance(seeds, options.jets)), options.out)

@@ -192,9 +192,7 @@ def tau32(particles: NDArray[Any]) -> Floats:
     return ratio(tau[:, 2], tau[:, 1])
 
 
-def soft_drop(
-    particles: NDArray[Any], z_cut: float = Z_CUT, beta: float = BETA, radius: float = RADIUS
-) -> SoftDrop:
+def soft_drop(particles: NDArray[Any], z_cut: float = Z_CUT, beta: float = BETA, radius: float = RADIUS) -> SoftDrop:
     r"""Soft drop: undo Cambridge/Aachen mergings, dropping the softer branch, until
 
     .. math:: z = \frac{\min(p_{T,1}, p_{T,2})}{p_{T,1} + p_{T,2}} > z_\mathrm{cut} (\Delta R_{12} / R)^\beta
@@ -227,9 +225,7 @@ def jet_observables(particles: Any) -> Table:
     """
     values = _in_batches(_all, getattr(particles, "particles", particles))
     kinds = {"continuous": np.float32, "integer": np.int32}
-    return Table(
-        OBSERVABLES, {c.name: v.astype(kinds[c.kind]) for c, v in zip(OBSERVABLES, values.T, strict=True)}
-    )
+    return Table(OBSERVABLES, {c.name: v.astype(kinds[c.kind]) for c, v in zip(OBSERVABLES, values.T, strict=True)})
 
 
 def _in_batches(observable: Callable[[Floats], Floats], particles: NDArray[Any]) -> Floats:

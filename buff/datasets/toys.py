@@ -148,9 +148,7 @@ class Rings(Toy):
         r = np.hypot(*x.T)
         signed = np.concatenate([self.radii, np.negative(self.radii)])
         z = (r[:, None] - signed) / self.width
-        log_f = (
-            np.asarray(logsumexp(-(z**2) / 2, axis=1)) - HALF_LOG_2PI - np.log(self.width * len(self.radii))
-        )
+        log_f = np.asarray(logsumexp(-(z**2) / 2, axis=1)) - HALF_LOG_2PI - np.log(self.width * len(self.radii))
         with np.errstate(divide="ignore"):  # the density is infinite at r = 0
             return np.asarray(log_f - np.log(2 * np.pi * r))
 

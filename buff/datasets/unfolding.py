@@ -114,9 +114,7 @@ class SmearedMixture(ShortRepr):
         noise = np.array(self.noise, dtype=np.float64)
         response = np.eye(d) if self.response is None else np.array(self.response, dtype=np.float64)
         if noise.shape != (d, d) or response.shape != (d, d):
-            raise ValueError(
-                f"noise and response have the shape ({d}, {d}), got {noise.shape} and {response.shape}"
-            )
+            raise ValueError(f"noise and response have the shape ({d}, {d}), got {noise.shape} and {response.shape}")
         if not np.allclose(noise, noise.T) or np.linalg.eigvalsh(noise).min() <= 0:
             raise ValueError(f"noise is symmetric and positive definite, got {noise.tolist()}")
         object.__setattr__(self, "noise", noise)
@@ -173,9 +171,7 @@ def gaussian_2d(correlation: float = 0.8) -> SmearedMixture:
     return SmearedMixture(prior, np.array([[0.25, -0.1], [-0.1, 0.16]]), np.array([[1.0, 0.2], [0.1, 0.9]]))
 
 
-def _mixture(
-    weights: list[float], means: list[list[float]], covariances: list[list[list[float]]]
-) -> GaussianMixture:
+def _mixture(weights: list[float], means: list[list[float]], covariances: list[list[list[float]]]) -> GaussianMixture:
     return GaussianMixture(np.array(weights), np.array(means), np.array(covariances))
 
 
@@ -218,9 +214,7 @@ class SignedWeights:
     @property
     def target(self) -> GaussianMixture:
         """p, the density of the weighted events."""
-        return _mixture(
-            [0.6, 0.4], [[-1.0, 0.0], [1.0, 0.5]], [[[0.5, 0.3], [0.3, 0.5]], [[0.3, -0.1], [-0.1, 0.4]]]
-        )
+        return _mixture([0.6, 0.4], [[-1.0, 0.0], [1.0, 0.5]], [[[0.5, 0.3], [0.3, 0.5]], [[0.3, -0.1], [-0.1, 0.4]]])
 
     @property
     def counterterm(self) -> GaussianMixture:

@@ -22,9 +22,7 @@ OMNIFOLD_OBSERVABLES = (
     Column("width", "1", "continuous", "sum of pT dR over sum of pT, about the jet axis"),
     Column("mult", "1", "integer", "number of constituents"),
     Column("ln_rho", "1", "continuous", "ln(max(m, 0.1 GeV)^2 / pT^2), m the soft-drop mass"),
-    Column(
-        "z_g", "1", "continuous", "soft-drop momentum fraction, z_cut = 0.1, beta = 0; 0 where none passes"
-    ),
+    Column("z_g", "1", "continuous", "soft-drop momentum fraction, z_cut = 0.1, beta = 0; 0 where none passes"),
     Column("tau21", "1", "continuous", "tau2 / width, beta = 1; 0 where the width is 0"),
 )
 SMALLEST_GROOMED_MASS = 0.1  # GeV: keeps ln rho finite where grooming leaves one massless particle

@@ -69,4 +69,3 @@ def _decoded(graph: Graph, columns: Sequence[QuantileMap], z: str) -> str:
     """:meth:`buff.transforms.NormalScores.decode`, double precision."""
     wide = graph.cast(z, "double")
     return graph.op("Concat", *(value_of(graph, own, graph.column(wide, j)) for j, own in enumerate(columns)), axis=1)
-

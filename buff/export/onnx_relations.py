@@ -80,7 +80,7 @@ def restored_columns(
         if write is None:
             raise without_relations(relation)
         columns.values[relation.target] = write(columns, relation, rest[relation.target])
-        if (dtype := getattr(relation, "dtype", "")):
+        if dtype := getattr(relation, "dtype", ""):
             columns.dtypes[relation.target] = np.dtype(dtype)
     _exchange(columns, [r for r in relations if isinstance(r, Order) and r.exchange])
     names = list(relations.names) if len(relations) else list(values)

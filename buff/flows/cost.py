@@ -36,6 +36,9 @@ class CostEstimate:
         Training time on one core, extrapolated from a trial of a second; None if it was not asked for.
     n_models : int
         One for each class of rows that is learned apart; ``n_draws`` is then that of the largest.
+    n_chained : int
+        Columns of a chain of conditional distributions beside the flow, of which so much time is a part:
+    chain_seconds : float
     """
 
     n_rows: int
@@ -48,6 +51,8 @@ class CostEstimate:
     disk: int
     cpu_seconds: float | None = None
     n_models: int = 1
+    n_chained: int = 0
+    chain_seconds: float = 0.0
 
     @classmethod
     def combined(cls, plans: Sequence["CostEstimate"]) -> "CostEstimate":
@@ -85,13 +90,29 @@ class CostEstimate:
         if self.cpu_seconds is None:
             return None
         rounds = -(-len(self.times) // self.n_workers)
-        return self.cpu_seconds * rounds / max(len(self.times), 1)
+        return (self.cpu_seconds - self.chain_seconds) * rounds / max(len(self.times), 1) + self.chain_seconds
+
+    def with_chain(self, n_columns: int, memory: int, disk: int, cpu_seconds: float) -> "CostEstimate":
+        """The cost of a fit that also learns a chain of columns, after the flow and by one process."""
+        return replace(
+            self,
+            memory=max(self.memory, PROCESS + memory),
+            disk=self.disk + disk,
+            cpu_seconds=(self.cpu_seconds or 0.0) + cpu_seconds,
+            n_chained=n_columns,
+            chain_seconds=cpu_seconds,
+        )
 
     def __str__(self) -> str:
         lines = [
             f"table      {self.n_rows:,} rows, {self.n_dims} dimensions, {self.n_conditions} of condition",
             f"training   {len(self.times)} nodes x {self.n_rows * self.n_draws:,} rows "
             f"({self.n_draws} noise draws a row), {self.n_workers} at a time" + self._models,
+            *(
+                [f"chain      {self.n_chained} columns given any others, {self.chain_seconds:.0f} s"]
+                if self.n_chained
+                else []
+            ),
             f"memory     {self.memory / 2**20:,.0f} MiB",
             f"model      at most {self.disk / 2**20:,.1f} MiB",
         ]

@@ -9,6 +9,7 @@ from scipy.special import ndtr, ndtri
 
 from buff import kernels
 from buff.protocols import Array, Indices, Numbers, Scores, Weights
+from buff.records import checked_array, require
 
 __all__ = ["AtomPatterns"]
 
@@ -165,9 +166,23 @@ class AtomPatterns:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "AtomPatterns":
         """Inverse of :meth:`to_arrays`."""
-        intervals = tuple(arrays[f"intervals/{j}"] for j in range(arrays["states"].shape[1]))
-        names: dict[str, Any] = {name: arrays[name] for name in ("states", "cumulative", "features", "margins")}
-        return cls(intervals, **names, conditions=arrays.get("conditions"))
+        states = checked_array(arrays["states"], "states", (None, None), kinds="i", low=-1)
+        K, d = states.shape
+        ranks: dict[str, Any] = {"low": 0, "high": 1 + 1e-9, "rising": True}
+        intervals = tuple(
+            checked_array(arrays[f"intervals/{j}"], f"intervals/{j}", (None, 2), **ranks) for j in range(d)
+        )
+        for j, own in enumerate(intervals):
+            widths = np.diff(own, axis=1)
+            require((widths >= 0).all() and widths.sum() < 1 + 1e-6, f"intervals/{j} are no parts of the ranks")
+            checked_array(states[:, j], f"states of score {j}", kinds="i", high=len(own) - 1)
+        cumulative = checked_array(arrays["cumulative"], "cumulative", (None, K), low=0, high=1 + 1e-6)
+        require(cumulative.size and (np.diff(cumulative, axis=1) >= 0).all(), "cumulative does not rise")
+        features, conditions = checked_array(arrays["features"], "features", (K, None)), arrays.get("conditions")
+        if conditions is not None:
+            conditions = checked_array(conditions, "conditions", (len(cumulative), None))
+        margins = checked_array(arrays["margins"], "margins", (d,), low=0, high=0.5)
+        return cls(intervals, states, cumulative, features, margins, conditions)
 
     def _values(self, scores: Scores, classes: Indices, anything: float) -> Array:
         columns = []
@@ -252,9 +267,7 @@ def _joined(states: Indices) -> tuple[list[int], Indices]:
     return chosen, classes
 
 
-def _next(
-    states: Indices, classes: Indices, left: list[int], limit: int
-) -> tuple[list[int], int | None, Indices]:
+def _next(states: Indices, classes: Indices, left: list[int], limit: int) -> tuple[list[int], int | None, Indices]:
     """Columns that the pattern so far tells, or else the best to join it, and the patterns then."""
     shuffled, now = np.random.default_rng(0).permutation(len(states)), int(classes.max()) + 1
     told, best, best_share, best_joint = [], None, np.inf, classes

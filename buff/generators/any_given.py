@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, nested
+from buff.chains import ChainCost
 from buff.errors import check_whole, tell
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
@@ -67,6 +68,18 @@ class AnyGiven(EventGenerator):
 
     def _fit_chain(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> ChainTable:
         """The chain of conditional distributions of all columns that have one."""
+        columns, space, features, weights = self._chain_rows(X, condition, sample_weight)
+        how: dict[str, Any] = {"context": features, "weights": weights, "seed": self._seed % 2**31}
+        return ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **how)
+
+    def _chain_cost(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> ChainCost:
+        """What :meth:`_fit_chain` would cost."""
+        columns, space, features, _ = self._chain_rows(X, condition, sample_weight)
+        return ChainTable.cost(space, columns.arrays, chain_settings(any_given=True), features)
+
+    def _chain_rows(
+        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
+    ) -> tuple[Columns, TableTransformer, Array | None, Array | None]:
         X, condition = split_conditions(X, condition)
         columns = self._chain_columns(read(X))
         weights = self._positive_weights(sample_weight, X, condition)
@@ -74,8 +87,7 @@ class AnyGiven(EventGenerator):
         features = None if self._encoder is None else self._encoder.transform(condition)
         space = TableTransformer(self._chain_schema(columns), categories=self._chain_categories, tails=self.tails)
         space.set_params(bandwidth=self.bandwidth).fit(columns, sample_weight=weights)
-        how: dict[str, Any] = {"context": features, "weights": weights, "seed": self._seed % 2**31}
-        return ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **how)
+        return columns, space, features, weights
 
     @property
     def _chain_categories(self) -> str:

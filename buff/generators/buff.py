@@ -94,7 +94,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         (:class:`buff.flows.AtomPatterns`), or column by column.
     given : {None, "any"}
         ``"any"`` also learns a chain of conditional distributions (as :class:`buff.TreeDensity`, for any columns
-        known), from which :meth:`sample` completes rows whose cells are ``given`` in part.
+        known), from which :meth:`sample` completes rows whose cells are ``given`` in part: two to four boosted fits for
+        each column beside those of the flow.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
     bandwidth : float
@@ -266,9 +267,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     def relations_(self, relations: Relations) -> None:
         self._reduction = self._reduction.with_relations(relations)
 
-    def plan(
-        self, X: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
-    ) -> CostEstimate:
+    def plan(self, X: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None) -> CostEstimate:
         """What :meth:`fit` would cost: rows, memory, disk, minutes. Takes a second or two, and trains nothing.
 
         Raises
@@ -281,9 +280,14 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         classes = twin._classes(condition, features, weights)
         twin.space_ = twin._new_space(columns, weights)
         if classes is None or features is None:
-            return twin._plan(twin._data(columns, features, weights))
-        parts = twin._class_subsets(classes, columns, features, weights)
-        return CostEstimate.combined([twin._plan(data) for _, data in parts])
+            plan = twin._plan(twin._data(columns, features, weights))
+        else:
+            parts = twin._class_subsets(classes, columns, features, weights)
+            plan = CostEstimate.combined([twin._plan(data) for _, data in parts])
+        if self.given is None:
+            return plan
+        chain = twin._chain_cost(X, condition, sample_weight)
+        return plan.with_chain(chain.n_dims, chain.memory, chain.disk, chain.cpu_seconds)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from buff.archive import Archive, nested
-from buff.chains import UNKNOWN, Chain, ChainSettings, ScoreCells
+from buff.chains import UNKNOWN, Chain, ChainCost, ChainSettings, ScoreCells
 from buff.chains.column import ColumnSettings
 from buff.flows import SampleRequest
 from buff.protocols import Array, Indices, Mask, Numbers, Weights
 from buff.randomness import EventNoise
+from buff.records import require
 from buff.transforms import TableTransformer
 from buff.transforms.density import CellColumn, cell_columns
 from buff.trees.conditional import ConditionalSettings
@@ -85,6 +86,15 @@ class ChainTable:
         how: dict[str, Any] = {"order": numbers, "context": context, "weights": weights, "seed": seed}
         return cls(space, columns, Chain.fit(cells, ranks, settings, targets=targets, **how))
 
+    @classmethod
+    def cost(
+        cls, space: TableTransformer, arrays: Sequence[Array], settings: ChainSettings, context: Numbers | None = None
+    ) -> ChainCost:
+        """What :meth:`fit` would cost, with ends that are not open."""
+        columns = cell_columns(space, open_ends=False)
+        cells = cls(space, columns, None).cells(arrays)  # type: ignore[arg-type]
+        return ChainCost.of(cells, [column.ranks for column in columns], settings, context)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of the columns of the chain, in its order."""
@@ -153,7 +163,10 @@ class ChainTable:
     def from_archive(cls, space: TableTransformer, archive: Archive) -> "ChainTable":
         """Inverse of :meth:`to_archive`."""
         columns = cell_columns(space, open_ends=bool(archive.record["open_ends"]))
-        return cls(space, columns, Chain.from_archive(archive))
+        chain = Chain.from_archive(archive)
+        own = [len(columns[j].ranks.intervals) for j in chain.order] if len(chain.order) == len(columns) else None
+        require(own == [len(ranks.intervals) for ranks in chain.ranks], "the chain is not one of the table's columns")
+        return cls(space, columns, chain)
 
 
 def archive_of(parts: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], name: str) -> Archive:

@@ -96,9 +96,7 @@ class ClassEstimator(FlowEstimator):
             space = self._new_space(part, weights, schema)
             yield space, self._rows(space, part, None, weights)
 
-    def _learn_classes(
-        self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike
-    ) -> None:
+    def _learn_classes(self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike) -> None:
         """A flow for each class."""
         self._seed = seed_from(self.random_state)
         seed = None if self.random_state is None else self._seed

@@ -1,7 +1,6 @@
 """BUFFImputer: missing cells drawn from their distribution given the others."""
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -10,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, nested, write_archive
-from buff.errors import check_whole
+from buff.errors import check_whole, tell
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import GivenTable
@@ -54,7 +53,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         What :meth:`transform` fills in: a draw, or the median (of categories, the most frequent) of ``n_imputations``
         draws.
     n_rounds : int
-        Rounds of learning, if cells are missing when fitted.
+        Rounds of learning, if cells are missing when fitted; a round is two to four boosted fits for each column.
     n_estimators, max_depth, learning_rate, reg_lambda
         As in :class:`buff.TreeDensity`.
     schema : mapping, optional
@@ -312,9 +311,8 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         pieces, broken = zip(*request.map(fill), strict=True)
         if number >= 0 and (n := int(np.concatenate(broken).sum())):
-            warnings.warn(
-                f"in {n} of {len(open_rows)} rows no draw kept the relations_ of the known cells: do these contradict?",
-                stacklevel=3,
+            tell(
+                f"in {n} of {len(open_rows)} rows no draw kept the relations_ of the known cells: do these contradict?"
             )
         drawn = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
         filled = [a.astype(np.result_type(a, new)) for a, new in zip(columns.arrays, drawn, strict=True)]

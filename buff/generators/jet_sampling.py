@@ -185,7 +185,7 @@ class JetSampler:
         own = replace(noise, events=np.tile(noise.events, len(attempts)))
         jets = self.flows.particles(kinematics, scale, features, own, np.repeat(attempts, n))
         fine = self.flows.inside(jets)
-        if self.rejection is not None:
+        if self.rejection is not None and fine.any():
             i = np.flatnonzero(fine)
             uniform = np.concatenate([ndtr(noise.draw(_DECISION + k, 1, 1)[:, 0, 0]) for k in attempts])
             fine[i] = self.rejection.accepts(jets[i], features[i], scale[i], uniform[i])

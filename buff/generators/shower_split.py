@@ -10,8 +10,9 @@ from scipy.special import expit, logit, ndtr, ndtri
 from buff.archive import Archive, nested
 from buff.flows import ReproducibleLinear
 from buff.protocols import Array, Indices, Numbers, Scores
+from buff.records import checked_array
 from buff.transforms.quantile_bins import QuantileBins
-from buff.trees import restored_trees, stored_trees
+from buff.trees import FlatForest, restored_trees, stored_trees
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares
 
 __all__ = ["EnergySplit", "SplitRows", "SplitSettings"]
@@ -249,10 +250,12 @@ class EnergySplit:
     def from_archive(cls, archive: Archive) -> "EnergySplit":
         """Inverse of :meth:`to_archive`."""
         record, arrays, blobs = archive.record, archive.arrays, archive.blobs
+        base = checked_array(arrays["base"], "base", (None,), kinds="i", low=0)
         groups = {}
         for k, spread in zip(record["groups"], record["spreads"], strict=True):
             own = nested(arrays, str(k))
-            linear = ReproducibleLinear(own["weights"], np.zeros(1, np.float32))
+            weights = checked_array(own["weights"], "weights", (3 + 2 * len(base), 1))
+            linear = ReproducibleLinear(weights, np.zeros(1, np.float32))
             groups[int(k)] = _Group(QuantileBins(own["centres"], own["knots"]), linear, spread)
         atoms = inside = None
         if "atoms" in blobs:
@@ -260,6 +263,8 @@ class EnergySplit:
         if "inside" in blobs:
             trees = restored_trees(blobs["inside"], len(arrays["levels"]))
             inside = ConditionalDistribution(arrays["levels"], arrays["cdf"], trees)
+            n_features = trees.n_features if isinstance(trees, FlatForest) else trees.model.num_features()
+            checked_array(base, "base", kinds="i", high=n_features - 2)  # the last one is the linear part itself
         limits = {int(k): limit for k, limit in zip(*record["limits"], strict=True)}
         centre, width = record["scale"]
-        return cls(groups, limits, centre, width, atoms, inside, arrays["base"], record["shares"], record["logit"])
+        return cls(groups, limits, centre, width, atoms, inside, base, record["shares"], record["logit"])

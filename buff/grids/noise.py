@@ -67,9 +67,7 @@ def karras(n_steps: int, low: float = 0.002, high: float = 80.0, rho: float = 7.
     return _between(n_steps, low, high, lambda r: float((a + r * (b - a)) ** rho))
 
 
-def _polyexponential(
-    n_steps: int, low: float = 0.002, high: float = 80.0, rho: float = 1.0
-) -> tuple[float, ...]:
+def _polyexponential(n_steps: int, low: float = 0.002, high: float = 80.0, rho: float = 1.0) -> tuple[float, ...]:
     """``ln sigma = ln low + (1 - r)^rho (ln high - ln low)``; rho > 1 puts more nodes near low."""
     check_range("rho", rho, 0.1, 10)
     return _between(n_steps, low, high, lambda r: low * (high / low) ** ((1 - r) ** rho))
@@ -98,9 +96,7 @@ def _end_of_time(eps: float) -> None:
     check_range("eps", eps, 1e-5, 1e-2)
 
 
-def _vp(
-    n_steps: int, b0: float = 0.1, b1: float = 20.0, eps: float = 1e-3, skip: str = "time"
-) -> tuple[float, ...]:
+def _vp(n_steps: int, b0: float = 0.1, b1: float = 20.0, eps: float = 1e-3, skip: str = "time") -> tuple[float, ...]:
     """The VP schedule at tau from 1 to eps: uniform in tau, in sqrt(tau), or in lambda (skip logsnr)."""
     schedule = VariancePreserving(b0, b1)
     _end_of_time(eps)
@@ -176,9 +172,7 @@ def _fpcd(n_steps: int, log_snr: float = 20.0) -> tuple[float, ...]:
 
 
 def _from_table(name: str) -> Callable[..., tuple[float, ...]]:
-    def grid(
-        n_steps: int, T: int = 1000, spacing: str = "linspace", zero_terminal: bool = False
-    ) -> tuple[float, ...]:
+    def grid(n_steps: int, T: int = 1000, spacing: str = "linspace", zero_terminal: bool = False) -> tuple[float, ...]:
         table = alpha_bar(name, T)
         levels = ratios(zero_terminal_snr(table) if zero_terminal else table)
         return tuple(levels[i] for i in reversed(spaced(T, n_steps + 1, spacing)))

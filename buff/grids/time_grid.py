@@ -60,9 +60,7 @@ class TimeGrid:
         if times[0] < 0 or times[-1] > 1:
             raise ValueError(f"times lie in [0, 1]: found {times[0]!r} ... {times[-1]!r}")
         if not self.partial and (times[0], times[-1]) != (0.0, 1.0):
-            raise ValueError(
-                f"a grid runs from 0 to 1 (unless partial=True): found {times[0]!r} ... {times[-1]!r}"
-            )
+            raise ValueError(f"a grid runs from 0 to 1 (unless partial=True): found {times[0]!r} ... {times[-1]!r}")
 
     @classmethod
     def uniform(cls, n_steps: int) -> "TimeGrid":

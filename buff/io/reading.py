@@ -127,9 +127,7 @@ def _pieces(
         yield from rechunk(source.pieces(names, rows, limit), rows, limit)
 
 
-def _choose(
-    path: str | PathLike[str], columns: Sequence[str] | None, options: TextOptions | None
-) -> list[str]:
+def _choose(path: str | PathLike[str], columns: Sequence[str] | None, options: TextOptions | None) -> list[str]:
     """The columns asked for, once it is sure that they are there and told apart by their names."""
     names, skipped = _listed(path, options)
     asked = next((name for name in columns or () if name in skipped), None)

@@ -62,8 +62,8 @@ def association_matrix(values: Sequence[Rows], grouped: Sequence[bool], weights:
     Examples
     --------
     >>> label, x = np.array([0.0, 0, 1, 1]), np.array([1.0, 2, 8, 9])
-    >>> association_matrix([label, x], [True, False], np.ones(4))[0, 1].round(3)
-    np.float64(0.99)
+    >>> float(association_matrix([label, x], [True, False], np.ones(4))[0, 1].round(3))
+    0.99
     """
     matrix = np.eye(len(values))
     for i, j in combinations(range(len(values)), 2):

@@ -276,9 +276,7 @@ def roc_area(level: Indices, positive: Labels, weights: Rows) -> float:
     return float(generated_mass @ (np.cumsum(real_mass) - real_mass / 2))
 
 
-def _permutation_p_value(
-    fold: _Problem, level: Indices, n_permutations: int, rng: np.random.Generator
-) -> float:
+def _permutation_p_value(fold: _Problem, level: Indices, n_permutations: int, rng: np.random.Generator) -> float:
     observed = roc_area(level, fold.generated, fold.weights)
     shuffled = (roc_area(level, fold.shuffled_labels(rng), fold.weights) for _ in range(n_permutations))
     # areas that differ by rounding alone are ties; one that signed weights leave undefined is no evidence

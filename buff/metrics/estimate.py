@@ -123,9 +123,7 @@ def normalised(weights: Rows) -> Rows:
     return np.asarray(weights / np.where(total > 0, total, nan))
 
 
-def bootstrap(
-    statistic: Callable[[Rows, Rows], Rows], w: Rows, v: Rows, n_bootstrap: int, random_state: Seed
-) -> Rows:
+def bootstrap(statistic: Callable[[Rows, Rows], Rows], w: Rows, v: Rows, n_bootstrap: int, random_state: Seed) -> Rows:
     """``statistic(w, v)`` of the real weights w and generated weights v, and of each replica of both.
 
     The first axis of the result counts replicas; both samples are resampled independently.

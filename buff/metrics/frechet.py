@@ -216,9 +216,7 @@ def kpd(
         )
     rng = np.random.default_rng(random_state)
     i, j = (rng.permutation(len(rows))[: size * n_batches].reshape(n_batches, size) for rows in (x, y))
-    distances = [
-        unbiased_mmd(_quartic, x[a], y[b], w[None, a], v[None, b]).value for a, b in zip(i, j, strict=True)
-    ]
+    distances = [unbiased_mmd(_quartic, x[a], y[b], w[None, a], v[None, b]).value for a, b in zip(i, j, strict=True)]
     low, median, high = np.quantile(distances, [0.16, 0.5, 0.84])
     # the median of normal numbers spreads sqrt(pi / 2) times as much as their mean
     return Estimate(float(median), float(sqrt(np.pi / 2 / n_batches) * (high - low) / 2))

@@ -150,7 +150,7 @@ def jet_report(
     more_real : likewise, optional
         Other real jets, such as those of the training: they make floors of full size.
     jet_class : {"g", "q", "t"}, optional
-        Adds FPND where the package ``jetnet`` is installed.
+        Adds FPND where the package ``jetnet`` and PyTorch are installed: see :func:`fpnd`.
     floor : bool
         Whether to measure real against real jets too. Where there are not twice as many real jets, distances of halves
         are scaled by the law they follow.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict", "left_out"]
 
 _Row = tuple[str, ...]
-#: Rows too near to training rows are poor beyond this share; more rows than this may not lean to training rows.
-_MANY_NEAR, _CLOSER = 0.05, 0.75
+#: Shares of rows too near to training rows that are fair and poor, and of rows that may lean to one.
+_NEAR, _MANY_NEAR, _CLOSER = 0.02, 0.05, 0.75
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ def copies_verdict(found: Memorisation) -> Verdict:
     """Whether training rows came back, in words.
 
     Judged is what held-out rows do not show: exact copies beyond their number among these, by three standard errors and
-    a tenth; and rows as near to training rows as the nearest percent of held-out ones, where there are too many by one
-    in a hundred and two standard errors. That rows are nearer to training than to held-out rows is usual, as they were
-    learned from the former, and a sign only where it surely holds for three in four. Nothing can be said where held-out
-    rows equal training rows more than twice as often as generated ones do: they were not held out.
+    a tenth; and rows as near to training rows as the nearest percent of held-out ones, where there are too many by two
+    in a hundred and two standard errors (one in a hundred is usual for models of a thousand rows). That rows are nearer
+    to training than to held-out rows is usual, as they were learned from the former, and a sign only where it surely
+    holds for three in four. Nothing can be said where held-out rows equal training rows more than twice as often as
+    generated ones do: they were not held out.
 
     Examples
     --------
@@ -52,11 +53,13 @@ def copies_verdict(found: Memorisation) -> Verdict:
     if found.expected_copies > 2 * found.copies + 2 * noise:
         return Verdict("held-out rows are among those of the training: copies would not show", "fair")
     surely = found.share_near.value - 2 * found.share_near.error - found.expected_near
-    if surely > max(0.01, 0.1 * found.expected_near):
+    if surely > max(_NEAR, 0.1 * found.expected_near):
         words = f"look for copies: at least {surely:.1%} of the rows are nearer to training rows than real rows come"
         return Verdict(words, "poor" if surely > _MANY_NEAR else "fair")
     if found.share_closer.value - 2 * (0.0 if isnan(found.share_closer.error) else found.share_closer.error) > _CLOSER:
         return Verdict("look for copies: most rows lean to a training row", "fair")
+    if surely > 0:
+        return Verdict("no sign of copies: little nearer to training rows than real rows come", "good")
     return Verdict("no sign of copies: as near to training rows as real rows come", "good")
 
 
@@ -83,7 +86,7 @@ def as_latex(report: Report) -> str:
 def left_out(report: Report) -> str:
     """Columns that are not compared, and why."""
     words = "; ".join(f"{name!r} {why}" for name, why in report.left_out.items())
-    return f"not compared: {words} (a schema that names a column says otherwise)" if words else ""
+    return f"not compared: {words} (unless schema= gives another kind)" if words else ""
 
 
 def _title(report: Report) -> str:

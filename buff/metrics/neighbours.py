@@ -1,16 +1,20 @@
 """Nearest neighbours: whether training rows were memorised, and precision, recall, density, coverage."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import hypot, nan, sqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
+from buff.metrics.columns import TableLike, read_tables
 from buff.metrics.estimate import Estimate, weighted_mean
 from buff.metrics.samples import Rows, Seed, as_pair, as_weights, centre_and_scale, subsample
+from buff.metrics.scores import joint_features
+from buff.tables import Schema
 
 __all__ = ["Manifold", "Memorisation", "memorisation", "precision_recall"]
 
@@ -80,10 +84,11 @@ class Manifold:
 
 
 def memorisation(
-    train: npt.ArrayLike,
-    held_out: npt.ArrayLike,
-    generated: npt.ArrayLike,
+    train: TableLike,
+    held_out: TableLike,
+    generated: TableLike,
     *,
+    schema: Schema | Mapping[str, Any] | None = None,
     generated_weights: npt.ArrayLike | None = None,
     standardise: bool = True,
     max_rows: int | None = 20_000,
@@ -93,12 +98,15 @@ def memorisation(
     """Check a generated sample for copies of its training rows.
 
     Distances are Euclidean. Training and held-out samples are thinned to equal size for the share, and the
-    held-out rows must be no part of the training.
+    held-out rows must be no part of the training. Tables with names are compared as :func:`buff.metrics.report` does:
+    in standard deviations and without ids.
 
     Parameters
     ----------
-    train, held_out, generated : array-like of shape (n, d)
+    train, held_out, generated : array-like of shape (n, d), or table
         Rows trained on, rows of the same origin kept aside, rows generated.
+    schema : Schema or mapping from column name to a kind, optional
+        Kinds of named columns that are known.
     generated_weights : array-like of shape (n,), optional
         Event weights of the generated rows, none negative, for the share.
     standardise : bool
@@ -127,8 +135,12 @@ def memorisation(
     >>> check.share_closer.value, check.copies
     (1.0, 100)
     """
-    a, y = as_pair(train, generated, names=("train", "generated"))
-    b, _ = as_pair(held_out, generated, names=("held_out", "generated"))
+    given: dict[str, Any] = {"train": train, "held_out": held_out, "generated": generated}
+    if any(_has_names(rows) for rows in given.values()):
+        given = dict(zip(given, joint_features(*read_tables(given, schema=schema)), strict=True))
+        standardise = False
+    a, y = as_pair(given["train"], given["generated"], names=("train", "generated"))
+    b, _ = as_pair(given["held_out"], given["generated"], names=("held_out", "generated"))
     v = as_weights(generated_weights, len(y), "generated_weights", signed=False)
     rng = np.random.default_rng(random_state)
     y, v = subsample(y, v, max_rows, rng)
@@ -148,6 +160,11 @@ def memorisation(
         float((held_out_distance == 0).mean() * len(y)),
         *_near(generated_distance, held_out_distance, v),
     )
+
+
+def _has_names(rows: Any) -> bool:
+    structured = isinstance(rows, np.ndarray) and bool(rows.dtype.names)
+    return structured or isinstance(rows, Mapping) or hasattr(rows, "columns")
 
 
 def precision_recall(

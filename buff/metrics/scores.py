@@ -259,9 +259,7 @@ def _mean(distances: Rows) -> Estimate | None:
     return Estimate.from_replicas(defined.mean(axis=0)) if len(defined) else None
 
 
-def _sliced(
-    real: WeightedTable, generated: WeightedTable, scoring: Scoring, rng: np.random.Generator
-) -> Estimate:
+def _sliced(real: WeightedTable, generated: WeightedTable, scoring: Scoring, rng: np.random.Generator) -> Estimate:
     real, generated = real.thinned(scoring.max_rows, rng), generated.thinned(scoring.max_rows, rng)
     x, y = joint_features(real.columns, generated.columns)
     few = min(scoring.n_bootstrap, 20)
@@ -275,9 +273,7 @@ def _sliced(
     )
 
 
-def _correlation(
-    real: WeightedTable, generated: WeightedTable, scoring: Scoring, seed: int
-) -> Estimate | None:
+def _correlation(real: WeightedTable, generated: WeightedTable, scoring: Scoring, seed: int) -> Estimate | None:
     numeric = real.columns.numeric
     if not numeric:
         return None
@@ -294,9 +290,7 @@ def _correlation(
     )
 
 
-def _associations(
-    real: WeightedTable, generated: WeightedTable, scoring: Scoring, seed: int
-) -> tuple[PairScore, ...]:
+def _associations(real: WeightedTable, generated: WeightedTable, scoring: Scoring, seed: int) -> tuple[PairScore, ...]:
     if not real.columns.categorical:
         return ()
     rng = np.random.default_rng(seed)

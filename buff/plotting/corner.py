@@ -113,9 +113,7 @@ def _sheet(drawn: Sequence[Observable]) -> tuple[Any, Any, float]:
     return figure, figure.add_gridspec(n, n, **ends, wspace=0.04, hspace=0.04), (rim - 0.22) / cell
 
 
-def _frame(
-    axes: "Axes", drawn: Sequence[Observable], edges: Sequence[Values], i: int, j: int, distance: float
-) -> None:
+def _frame(axes: "Axes", drawn: Sequence[Observable], edges: Sequence[Values], i: int, j: int, distance: float) -> None:
     """Limits, and names and ticks at the left and lower rim only."""
     from matplotlib import rcParams
 
@@ -197,9 +195,7 @@ def _draw_one(axes: "Axes", observable: Observable, edges: Values, weights: Sequ
     axes.set_ylim(0, 1.1 * max(p.max(), q.max()) or 1.0)
 
 
-def _draw_pair(
-    axes: "Axes", x: Observable, y: Observable, samples: Sequence[Pair], inside: Sequence[float]
-) -> None:
+def _draw_pair(axes: "Axes", x: Observable, y: Observable, samples: Sequence[Pair], inside: Sequence[float]) -> None:
     few = [_few(x, samples[0].x_edges), _few(y, samples[0].y_edges)]
     cells = [o.is_whole and len(e) <= _CELLS for o, e in ((x, samples[0].x_edges), (y, samples[0].y_edges))]
     for pair in samples:

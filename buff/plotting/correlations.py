@@ -45,8 +45,8 @@ def associations(
     >>> x = np.array([0.1, 1.0, 2.0, 3.0])
     >>> pair = observables(np.column_stack([x, -x]), np.column_stack([x, x**2]))
     >>> real, generated = associations(pair)
-    >>> real[0, 1].round(3), generated[0, 1].round(3)
-    (np.float64(-1.0), np.float64(0.964))
+    >>> float(real[0, 1].round(3)), float(generated[0, 1].round(3))
+    (-1.0, 0.964)
     """
     w = as_weights(real_weights, len(drawn[0].real), "real_weights")
     v = as_weights(generated_weights, len(drawn[0].generated), "generated_weights")

@@ -86,9 +86,7 @@ def draw_bars(axes: "Axes", pair: Pair, upright: bool, inside: Sequence[float]) 
         members = (np.abs(groups - value) < 0.5) & np.isfinite(numbers)
         if pair.weights[members].sum() <= 0:
             continue
-        outer_low, outer_high, low, high, middle = _quantiles(
-            numbers[members], pair.weights[members], [*levels, 0.5]
-        )
+        outer_low, outer_high, low, high, middle = _quantiles(numbers[members], pair.weights[members], [*levels, 0.5])
         at = [value + shift] * 2
         for ends, width in (((outer_low, outer_high), 0.8), ((low, high), 2.2)):
             line = (ends, at) if upright else (at, ends)

@@ -137,9 +137,7 @@ def mean_truth(
         lower.stairs(band, e, baseline=-band, fill=True, color=SHADE, linewidth=0)
         lower.axhline(0, color=REAL, linewidth=0.8)
         lower.errorbar(centres, unfolded.value - truth.value, unfolded.error, **look)
-        upper.text(
-            0.97, 0.05, rf"$\chi^2/n$ = {chi2:.1f}/{n_bins}", transform=upper.transAxes, ha="right", va="bottom"
-        )
+        upper.text(0.97, 0.05, rf"$\chi^2/n$ = {chi2:.1f}/{n_bins}", transform=upper.transAxes, ha="right", va="bottom")
         upper.legend(loc="upper left")
         upper.set_ylabel(f"mean true {name}{suffix}")
         lower.set_ylabel(f"difference{suffix}")
@@ -191,9 +189,7 @@ def _draw_tarp(axes: "Axes", tarp: Tarp) -> None:
 
 def _draw_band(axes: "Axes", level: Values, sigma: Values) -> None:
     for factor, shade in ((2, "0.92"), (1, "0.84")):
-        axes.fill_between(
-            100 * level, -100 * factor * sigma, 100 * factor * sigma, color=shade, linewidth=0, zorder=0
-        )
+        axes.fill_between(100 * level, -100 * factor * sigma, 100 * factor * sigma, color=shade, linewidth=0, zorder=0)
     axes.axhline(0, color=REAL, linewidth=0.8)
 
 

@@ -92,9 +92,7 @@ def quality_against_nfe(
         if floor is not None:
             value, error = floor
             axes.axhspan(value - error, value + error, color="0.85", linewidth=0, zorder=0)
-            axes.axhline(
-                value, color="0.4", linestyle="--", linewidth=0.9, label="real against real", zorder=0
-            )
+            axes.axhline(value, color="0.4", linestyle="--", linewidth=0.9, label="real against real", zorder=0)
         _name_counts(axes, sorted({point.nfe for points in lines.values() for point in points}))
         axes.set_xlabel("field evaluations an event")
         axes.set_ylabel(metric)
@@ -103,9 +101,7 @@ def quality_against_nfe(
 
 
 def _draw_line(axes: "Axes", name: str, points: Sequence[Quality], i: int) -> None:
-    nfe, value, error = (
-        np.array([getattr(point, key) for point in points]) for key in ("nfe", "value", "error")
-    )
+    nfe, value, error = (np.array([getattr(point, key) for point in points]) for key in ("nfe", "value", "error"))
     colour = PALETTE[i % len(PALETTE)]
     axes.plot(nfe, value, marker=_MARKERS[i % len(_MARKERS)], markersize=4, color=colour, label=name)
     axes.fill_between(nfe, value - error, value + error, color=colour, alpha=0.2, linewidth=0)

@@ -146,7 +146,8 @@ def _profile(axes: Any, x: Any, real: Any, generated: Any) -> None:
     low, high = _RATIOS
     axes[1].set_ylim(low, high)
     for beyond, at, marker in ((ratio < low, low, "v"), (ratio > high, high, "^")):
-        axes[1].plot(x[beyond], np.full(beyond.sum(), at), marker, color=GENERATED, markersize=4, clip_on=False)
+        if beyond.any():  # an empty line that is not clipped has no box, and the layout fails
+            axes[1].plot(x[beyond], np.full(beyond.sum(), at), marker, color=GENERATED, markersize=4, clip_on=False)
 
 
 def shower_histograms(

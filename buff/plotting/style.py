@@ -61,9 +61,7 @@ def drawing(style: str | None = None) -> Iterator[None]:
     except ImportError as error:
         raise MissingExtraError(error.name or "matplotlib", "plot") from error
     if style is not None and not isinstance(getattr(mplhep.style, style, None), dict):
-        known = " ".join(
-            name for name, look in vars(mplhep.style).items() if isinstance(look, dict) and name[0] != "_"
-        )
+        known = " ".join(name for name, look in vars(mplhep.style).items() if isinstance(look, dict) and name[0] != "_")
         raise ValueError(f"no style {style!r}; mplhep has {known}")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()

@@ -74,16 +74,12 @@ def flow_trajectory(
         for axes, values, label in ((upper, x[..., 0], axis_labels[0]), (lower, x[..., 1], axis_labels[1])):
             _draw_against_time(axes, values, t, label, n_paths // 4)
         upper.tick_params(labelbottom=False)
-        upper.legend(
-            loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3, fontsize="small", columnspacing=1
-        )
+        upper.legend(loc="lower center", bbox_to_anchor=(0.45, 1.0), ncols=3, fontsize="small", columnspacing=1)
         lower.set_xlabel("time $t$")
     return figure
 
 
-def _stacked(
-    states: Iterable[Any], columns: Sequence[str] | None
-) -> tuple[Values, Sequence[str], Mapping[str, str]]:
+def _stacked(states: Iterable[Any], columns: Sequence[str] | None) -> tuple[Values, Sequence[str], Mapping[str, str]]:
     tables = [to_table(state, columns if isinstance(state, np.ndarray) else None) for state in states]
     if len(tables) < 2:
         raise ValueError(f"at least two states are needed, not {len(tables)}")
@@ -101,9 +97,7 @@ def _draw_plane(figure: "Figure", axes: "Axes", x: Values, t: Values, n_paths: i
     paths = x[:, :n_paths]
     segments = np.stack([paths[:-1], paths[1:]], axis=2).reshape(-1, 2, 2)
     middles = np.repeat((t[:-1] + t[1:]) / 2, paths.shape[1])
-    lines = LineCollection(
-        list(segments), cmap="viridis_r", array=middles, linewidth=0.8, alpha=0.8, clim=(0, 1)
-    )
+    lines = LineCollection(list(segments), cmap="viridis_r", array=middles, linewidth=0.8, alpha=0.8, clim=(0, 1))
     axes.add_collection(lines)
     start, end = f"$t={t[0]:g}$", f"$t={t[-1]:g}$"
     axes.plot(*paths[0].T, "o", markersize=2.5, mfc="white", color=REAL, markeredgewidth=0.6, label=start)

@@ -20,9 +20,7 @@ __all__ = ["Adaptive", "AdaptiveExponential", "ScipyAdaptive"]
 
 def _check_tolerances(rtol: float, atol: float) -> None:
     if not (1e-12 <= rtol < 1 and atol >= 0 and rtol + atol > 0):
-        raise ValueError(
-            f"tolerances need 1e-12 <= rtol < 1 and atol >= 0: found rtol = {rtol!r}, atol = {atol!r}"
-        )
+        raise ValueError(f"tolerances need 1e-12 <= rtol < 1 and atol >= 0: found rtol = {rtol!r}, atol = {atol!r}")
 
 
 def _larger(a: Array, b: Array) -> Array:
@@ -105,9 +103,7 @@ class Adaptive(Solver):
     def __post_init__(self) -> None:
         _check_tolerances(self.rtol, self.atol)
         if not self.tableau.error:
-            raise ValueError(
-                f"{self.tableau.name} has no embedded method: take Dormand-Prince or Bogacki-Shampine"
-            )
+            raise ValueError(f"{self.tableau.name} has no embedded method: take Dormand-Prince or Bogacki-Shampine")
         if not 0 < self.min_step < 1 or self.max_nfe < 1:
             found = f"min_step = {self.min_step!r}, max_nfe = {self.max_nfe!r}"
             raise ValueError(f"an adaptive solver needs 0 < min_step < 1 and max_nfe >= 1: found {found}")
@@ -277,18 +273,14 @@ class ScipyAdaptive(Solver):
 
     def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         if not isinstance(x, np.ndarray):
-            raise TypeError(
-                f"SciPy integrates NumPy states only: found {type(x).__name__}; take dopri5_adaptive"
-            )
+            raise TypeError(f"SciPy integrates NumPy states only: found {type(x).__name__}; take dopri5_adaptive")
 
         def slope(time: float, flat: Array) -> Array:
             return flow.velocity(flat.reshape(x.shape).astype(x.dtype), float(time)).ravel()
 
         solution = solve_ivp(slope, (t, s), x.ravel(), method=self.method, rtol=self.rtol, atol=self.atol)
         if not solution.success:
-            raise ValueError(
-                f"SciPy's {self.method} stopped between t = {t:.6g} and {s:.6g}: {solution.message}"
-            )
+            raise ValueError(f"SciPy's {self.method} stopped between t = {t:.6g} and {s:.6g}: {solution.message}")
         return solution.y[:, -1].reshape(x.shape).astype(x.dtype), None
 
 

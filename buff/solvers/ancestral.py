@@ -67,9 +67,7 @@ class Ancestral(Solver):
         if self.variance not in ("small", "large"):
             raise ValueError(f"unknown variance {self.variance!r}: choose small or large")
         if self.variance == "large" and self.eta_ddim != 1:
-            raise ValueError(
-                f"the large variance belongs to eta_ddim = 1: found eta_ddim = {self.eta_ddim!r}"
-            )
+            raise ValueError(f"the large variance belongs to eta_ddim = 1: found eta_ddim = {self.eta_ddim!r}")
         if self.inner.stochastic:
             raise ValueError(f"the inner solver must be deterministic: found {self.inner}")
 

@@ -88,9 +88,7 @@ class BoundField:
     def normal(self, x: Array) -> Array:
         """Fresh standard normal numbers like x."""
         if self.noise is None:
-            raise ValueError(
-                "this solver draws noise: pass noise=..., standard normal numbers like its argument"
-            )
+            raise ValueError("this solver draws noise: pass noise=..., standard normal numbers like its argument")
         z = self.noise(x)
         if z.shape != x.shape:
             raise ValueError(f"noise returned shape {tuple(z.shape)} for states of shape {tuple(x.shape)}")

@@ -204,17 +204,12 @@ class Restart(Excursion):
         intervals = RESTARTS[self.intervals] if isinstance(self.intervals, str) else self.intervals
         nodes = [_nearest_level(grid, path, interval.low) for interval in intervals]
         if shared := [t for t, count in Counter(nodes).items() if count > 1]:
-            raise ValueError(
-                f"several restart intervals end at the grid time {shared[0]:.6g}: take a finer grid"
-            )
+            raise ValueError(f"several restart intervals end at the grid time {shared[0]:.6g}: take a finer grid")
         return {
-            node: self._excursion(grid, path, node, interval)
-            for node, interval in zip(nodes, intervals, strict=True)
+            node: self._excursion(grid, path, node, interval) for node, interval in zip(nodes, intervals, strict=True)
         }
 
-    def _excursion(
-        self, grid: TimeGrid, path: Path, node: float, interval: Interval
-    ) -> list[tuple[float, float]]:
+    def _excursion(self, grid: TimeGrid, path: Path, node: float, interval: Interval) -> list[tuple[float, float]]:
         low = path.at(node).ratio
         if self.snap:
             noisier = tuple(t for t in grid.times if t < node)

@@ -17,9 +17,7 @@ __all__ = ["ReducedRungeKutta", "RungeKutta", "grouped", "noise_of", "runge_kutt
 Slope: TypeAlias = Callable[[Array, float], Array]
 
 
-def slopes(
-    tableau: Tableau, f: Slope, x: Array, t: float, s: float, first: Array | None = None
-) -> list[Array]:
+def slopes(tableau: Tableau, f: Slope, x: Array, t: float, s: float, first: Array | None = None) -> list[Array]:
     """The stages k_1 ... of a step; ``first`` hands in k_1 where it is known already."""
     k = [f(x, t) if first is None else first]
     for c, a in zip(tableau.c[1:], tableau.a[1:], strict=True):
@@ -28,9 +26,7 @@ def slopes(
     return k
 
 
-def runge_kutta_step(
-    tableau: Tableau, f: Slope, x: Array, t: float, s: float, first: Array | None = None
-) -> Array:
+def runge_kutta_step(tableau: Tableau, f: Slope, x: Array, t: float, s: float, first: Array | None = None) -> Array:
     """``x + h sum_i b_i k_i``."""
     return x + (s - t) * combine(tableau.b, slopes(tableau, f, x, t, s, first))
 

@@ -65,9 +65,7 @@ BOGACKI_SHAMPINE = Tableau(
 )
 
 #: Kutta, 1901: the classical method.
-RK4 = Tableau(
-    "RK4", 4, c=(0, 1 / 2, 1 / 2, 1), a=((), (1 / 2,), (0, 1 / 2), (0, 0, 1)), b=(1 / 6, 1 / 3, 1 / 3, 1 / 6)
-)
+RK4 = Tableau("RK4", 4, c=(0, 1 / 2, 1 / 2, 1), a=((), (1 / 2,), (0, 1 / 2), (0, 0, 1)), b=(1 / 6, 1 / 3, 1 / 3, 1 / 6))
 
 #: Kutta, 1901: the 3/8 rule.
 RK38 = Tableau(

@@ -100,9 +100,7 @@ class UniPC(Solver):
             return first_order
         z, c = (-h, there.alpha) if self.basis == "denoised" else (h, there.sigma)
         rho = self._weights(r, z)
-        slope = combine(
-            [w / ratio for w, ratio in zip(rho, r, strict=True)], [value - M for _, value in others]
-        )
+        slope = combine([w / ratio for w, ratio in zip(rho, r, strict=True)], [value - M for _, value in others])
         return first_order - c * slope
 
     def _weights(self, r: list[float], z: float) -> list[float]:

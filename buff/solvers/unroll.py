@@ -292,4 +292,3 @@ def _compact(instructions: list[Instruction], result: int) -> Program:
             free.append(place.pop(instruction.to))
         renamed.append(Instruction(instruction.kind, to, a, b, instruction.c))
     return Program(tuple(renamed), n, place[result])
-

@@ -75,7 +75,8 @@ def read_alike(
         Columns to read; for arrays, the names of theirs.
     schema : Schema or mapping from column name to a kind or a mapping with ``kind``, optional
         Kinds that are known, such as ``schema_`` of a model or what it was given; others are inferred from all tables
-        together. Columns of kind "id" or "drop" are left out, "angle" and "coordinate" are numbers.
+        together. Columns of kind "id" or "drop" are left out, and so are those that a ``schema_`` does not name and not
+        all tables have; "angle" and "coordinate" are numbers.
     shared : bool
         Whether columns that not all tables have are left out rather than refused.
     finite : bool
@@ -94,8 +95,10 @@ def read_alike(
     (('n', 'q'), ('integer', 'continuous'))
     """
     found = {name: _read_one(table, name, columns, finite) for name, table in tables.items()}
+    gone = {} if shared or columns else _gone(found, schema)
+    found = {name: table.without(gone) for name, table in found.items()} if gone else found
     names = _common_names(found, columns, shared)
-    left_out = _left_out(found, names, schema)
+    left_out = gone | _left_out(found, names, schema)
     names = tuple(name for name in names if name not in left_out)
     if not names:
         words = "; ".join(f"{name!r} {why}" for name, why in left_out.items())
@@ -158,6 +161,17 @@ def _common_names(tables: Mapping[str, Columns], columns: Sequence[str] | None, 
             difference = ", ".join(sorted(set(table.names) ^ set(head.names)))
             raise ValueError(f"{name} and {first} differ in columns: {difference}")
     return head.names
+
+
+def _gone(tables: Mapping[str, Columns], schema: Schema | Mapping[str, Any] | None) -> dict[str, str]:
+    """Columns of some tables only that a model does not give back by its schema, and why."""
+    stated = {} if schema is None else _stated(schema)
+    every = dict.fromkeys(name for table in tables.values() for name in table.names)
+    partial = [name for name in every if not all(name in table.names for table in tables.values())]
+    found = {name: "is dropped" for name in partial if stated.get(name) == "drop"}
+    if isinstance(schema, Schema):
+        found |= {name: "is not in the schema" for name in partial if name not in stated}
+    return found
 
 
 def _left_out(

@@ -36,9 +36,7 @@ def codes_of(values: Values, levels: Sequence[Any], name: str) -> Indices:
     number = {level: i for i, level in enumerate(levels)}
     unknown = [value for value in found if value not in number]
     if unknown:
-        raise ValueError(
-            f"column {name!r} holds the unknown value {unknown[0]!r}; known values: {_shown(levels)}"
-        )
+        raise ValueError(f"column {name!r} holds the unknown value {unknown[0]!r}; known values: {_shown(levels)}")
     return np.array([number[value] for value in found] + [-1], np.intp)[codes]
 
 

@@ -4,7 +4,7 @@ Containers are recognised through narwhals and cross over as Arrow, whose schema
 time zone and category set that has to come back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +53,10 @@ class Columns:
     def take(self, rows: Any) -> "Columns":
         """Some of the rows: indices, a mask or a slice."""
         return replace(self, arrays=tuple(values[rows] for values in self.arrays))
+
+    def without(self, names: Collection[str]) -> "Columns":
+        """All columns but some."""
+        return self.select([j for j, name in enumerate(self.names) if name not in names])
 
     def select(self, numbers: Sequence[int]) -> "Columns":
         """Some of the columns, by position."""

@@ -128,9 +128,7 @@ def _column_of(name: str, values: Any) -> Any:
     if np.ndim(array) == 0 and not isinstance(array, list | tuple):
         raise TypeError(f"column {name!r} is {values!r} where an array of one value a row is needed")
     if isinstance(array, np.ndarray) and array.ndim > 1:
-        raise TypeError(
-            f"column {name!r} has shape {array.shape}, several values a row: give each a column of its own"
-        )
+        raise TypeError(f"column {name!r} has shape {array.shape}, several values a row: give each a column of its own")
     return np.array(array, _common_dtype(array)) if isinstance(array, list | tuple) else array
 
 

@@ -30,8 +30,11 @@ _ALPHABETS = (
 _FEWEST_ROWS, _FEW_CHARACTERS, _ROWS_OF_FEW = 5, 4, 100
 #: A column of text with so many distinct values, and as a share of the rows, names rows.
 _FEWEST_IDS, _ID_SHARE = 20, 0.5
-#: Integers count rows if they leave out no more than so many numbers for each that they have; so many do in any order.
-_SKIPPED, _SHUFFLED_ROWS = 1, 50
+#: Integers that rise in every row count them where they leave out no more than so many numbers for each that they have.
+_SKIPPED = 1
+#: Integers in any order name rows where none repeats, though so many pairs of independent ones would be equal: at least
+#: n (n - 1) / 2 / span of them are expected, and none has a probability of the exponential of minus their number.
+_COINCIDENCES = 20
 #: Shapes of values, at most.
 _MOST_SHAPES = 200
 #: Stream of an event's random numbers that chooses the shape of its ids.
@@ -184,8 +187,8 @@ class IdPattern:
 def looks_like_ids(values: Values) -> str:
     """Why a column seems to name rows, in words; nothing where it does not.
 
-    Texts of which more than half are different; integers that count the rows: different in each, leaving out no more
-    numbers than they have, and rising from row to row unless there are many.
+    Texts of which more than half are different; integers that count the rows, rising in each and leaving out no more
+    numbers than they have; integers in any order none of which repeats, though many pairs of independent ones would.
 
     Parameters
     ----------
@@ -203,12 +206,13 @@ def looks_like_ids(values: Values) -> str:
     if len(known) < _FEWEST_IDS:
         return ""
     if values.dtype.kind in "iu":
-        if int(values.max()) - int(values.min()) > (1 + _SKIPPED) * len(values):
+        n, span = len(values), int(values.max()) - int(values.min()) + 1
+        if span <= (1 + _SKIPPED) * n and np.all(values[1:] > values[:-1]):
+            return f"rises in every one of {n} rows"
+        different = n * (n - 1) >= 2 * _COINCIDENCES * span and len(np.unique(values)) == n
+        if not different:
             return ""
-        if np.all(values[1:] > values[:-1]):
-            return f"rises in every one of {len(values)} rows"
-        different = len(values) >= _SHUFFLED_ROWS and len(np.unique(values)) == len(values)
-        return f"counts its {len(values)} rows, in another order," if different else ""
+        return f"has another number in each of {n} rows, where those of a distribution would repeat,"
     if not isinstance(known[0], str):
         return ""
     levels = len(set(known.tolist()))

@@ -1,5 +1,6 @@
 """What of a table has a distribution to be learned: not its ids, nor what other columns tell."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,8 @@ __all__ = ["TableReduction"]
 
 #: Kinds of columns that are no numbers of a distribution.
 ASIDE = ("id", "drop", "angle", "coordinate")
+#: Labels of a single row are told of where there are more than so many, and as a share of the rows.
+_FEWEST_SINGLE, _SINGLE_SHARE = 20, 0.05
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class TableReduction:
         Warns
         -----
         UserWarning
-            A column is taken for an id, see :func:`buff.tables.ids.looks_like_ids`.
+            A column is taken for an id, see :func:`buff.tables.ids.looks_like_ids`; many labels are of a single row.
 
         Examples
         --------
@@ -92,6 +95,9 @@ class TableReduction:
             relation.learn(table)
         known = {*ids, *dropped, *(schema or {})}
         ids += [name for name in columns.names if name not in known and _is_id(name, table[name])]
+        for name in columns.names:
+            if name not in {*known, *ids}:
+                _tell_rare(name, table[name])
         kept = [j for j, name in enumerate(columns.names) if name not in dropped]
         learned = [j for j in kept if columns.names[j] not in ids]
         if not learned:
@@ -138,11 +144,7 @@ class TableReduction:
         kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
         changed = {relation.target for relation in self.relations} - kept | set(self.ids)
         kinds = _kinds(schema)
-        return {
-            name: own
-            for name, own in schema.items()
-            if name not in changed and kinds.get(name) not in ASIDE
-        }
+        return {name: own for name, own in schema.items() if name not in changed and kinds.get(name) not in ASIDE}
 
     def with_relations(self, relations: Relations) -> "TableReduction":
         """The same reduction by relations that were changed, such as those with their functions back."""
@@ -185,9 +187,7 @@ def _angles(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: S
     return [Angle(name, p, candidates=own) for name, p, own in zip(found, periods, same, strict=True)]
 
 
-def _coordinates(
-    schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]
-) -> list[Relation]:
+def _coordinates(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], names: Sequence[str]) -> list[Relation]:
     """Second coordinates, each with the first that it stands beside."""
     pairs: list[Relation] = []
     for name in names:
@@ -215,6 +215,19 @@ def _is_id(name: str, values: Values) -> bool:
         what = f"column {name!r} {why} and is taken for an id: new {drawn} are drawn"
         tell(f'{what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}')
     return bool(why)
+
+
+def _tell_rare(name: str, values: Values) -> None:
+    """Say that labels come back as they are, where many are of a single row."""
+    if values.dtype.kind != "O" or not len(values) or not all(isinstance(v, str | None) for v in values[:20]):
+        return
+    counts = Counter(values.tolist())
+    single = sum(n == 1 for label, n in counts.items() if isinstance(label, str))
+    if single > max(_FEWEST_SINGLE, _SINGLE_SHARE * len(values)):
+        tell(
+            f"column {name!r} has {single} labels of a single row, and labels come back as they are: merge or mask "
+            f'rare ones where they tell of persons, or say schema={{"{name}": "categorical"}}'
+        )
 
 
 def _full_schema(

@@ -156,9 +156,7 @@ def infer_schema(
         raise ValueError(f"schema names unknown columns {unknown}; the columns are {list(columns.names)}")
     return Schema(
         tuple(
-            _column(
-                columns, j, _normalised(name, overrides.get(name, {})), {"tails": tails, "order": categories}
-            )
+            _column(columns, j, _normalised(name, overrides.get(name, {})), {"tails": tails, "order": categories})
             for j, name in enumerate(columns.names)
         )
     )
@@ -178,9 +176,7 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
         declared = template.categories[j] if template.ordered[j] else None
         order = override.get("order") or declared or ("lexical" if kind == "boolean" else default["order"])
     elif "order" in override and kind != "constant":
-        raise ValueError(
-            f"column {name!r} is {kind} and has no order of categories; remove order or set kind"
-        )
+        raise ValueError(f"column {name!r} is {kind} and has no order of categories; remove order or set kind")
     lower, upper = (_bound(name, kind, values.dtype, key, override.get(key)) for key in ("lower", "upper"))
     _check_bounds(name, known, lower, upper)
     return ColumnSchema(
@@ -217,9 +213,7 @@ def kind_of(known: Values, declared: bool = False) -> str:
         return "boolean" if isinstance(known[0], bool | np.bool_) else "categorical"
     if known.dtype.kind == "f":
         return "integer" if _are_integers(known) else "continuous"
-    return {"b": "boolean", "i": "integer", "u": "integer", "m": "datetime", "M": "datetime"}[
-        known.dtype.kind
-    ]
+    return {"b": "boolean", "i": "integer", "u": "integer", "m": "datetime", "M": "datetime"}[known.dtype.kind]
 
 
 def is_categorical(kind: str, values: Values) -> bool:
@@ -246,14 +240,10 @@ def check_kind(name: str, known: Values, kind: str) -> None:
         raise ValueError(f"column {name!r} is not boolean: it holds more than two values")
     accepted = {"continuous": "iuf", "integer": "iuf", "datetime": "mM"}.get(kind, "biufO")
     if known.dtype.kind not in accepted:
-        raise ValueError(
-            f"column {name!r} holds {known[0]} and cannot be {kind}; convert it or change the kind"
-        )
+        raise ValueError(f"column {name!r} holds {known[0]} and cannot be {kind}; convert it or change the kind")
     if kind == "integer" and not _are_integers(known):
         fraction = known[known != np.rint(known)][0]
-        raise ValueError(
-            f"column {name!r} is not integer: it holds {fraction}; round it or call it continuous"
-        )
+        raise ValueError(f"column {name!r} is not integer: it holds {fraction}; round it or call it continuous")
 
 
 def _normalised(name: str, override: Any) -> dict[str, Any]:
@@ -306,13 +296,9 @@ def _check_bounds(name: str, known: Values, lower: Any, upper: Any) -> None:
     if lo is not None and hi is not None and not lo < hi:
         raise ValueError(f"column {name!r}: lower = {lower} must be below upper = {upper}")
     if lo is not None and known.min() < lo:
-        raise ValueError(
-            f"column {name!r} holds {known.min()}, below lower = {lower}; clean the data or the bound"
-        )
+        raise ValueError(f"column {name!r} holds {known.min()}, below lower = {lower}; clean the data or the bound")
     if hi is not None and known.max() > hi:
-        raise ValueError(
-            f"column {name!r} holds {known.max()}, above upper = {upper}; clean the data or the bound"
-        )
+        raise ValueError(f"column {name!r} holds {known.max()}, above upper = {upper}; clean the data or the bound")
 
 
 def _checked_order(name: str, known: Values, order: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,6 +1,5 @@
 """The one check of event weights, for models, metrics, plots, unfolding and files."""
 
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

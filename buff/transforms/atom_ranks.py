@@ -1,11 +1,14 @@
 """Ranks of a column without those of its atoms, and back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from buff.protocols import Array, Indices, Numbers
+from buff.records import checked_array, require
 
 __all__ = ["AtomRanks"]
 
@@ -30,6 +33,16 @@ class AtomRanks:
 
     intervals: Array
     small: Array
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array], name: str) -> "AtomRanks":
+        """Of the arrays under a name; ArchiveError where they are no parts of the ranks."""
+        how: dict[str, Any] = {"low": 0, "high": 1 + 1e-9, "rising": True}
+        found = [checked_array(arrays[f"{name}/{part}"], part, (None, 2), **how) for part in ("intervals", "small")]
+        require(
+            all((np.diff(part, axis=1) >= 0).all() for part in found), f"{name} has ranks that end before they start"
+        )
+        return cls(*found)
 
     @property
     def rest(self) -> float:

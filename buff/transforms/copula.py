@@ -233,9 +233,7 @@ class MixedCopula:
             factor = part.pop("factor")
             copulas.append(Copula(TableTransformer.from_arrays(space, part), factor))
         values = tuple(_unlisted(v["list"], v["dtype"]) for v in record["values"])
-        return cls(
-            tuple(record["discrete"]), values, arrays["cumulative"], tuple(copulas), arrays["copula_of"]
-        )
+        return cls(tuple(record["discrete"]), values, arrays["cumulative"], tuple(copulas), arrays["copula_of"])
 
 
 def _equal(given: Numbers, values: Values) -> Array:
@@ -255,9 +253,7 @@ def _reach(encoder: Any, values: Values) -> tuple[Array, Array]:
 
 def _discrete_columns(columns: Columns, schema: Schema) -> tuple[tuple[int, ...], Indices]:
     """Columns with few enough joint values, and the class of each row."""
-    codes = {
-        j: code for j in range(len(schema)) if (code := _codes(columns.arrays[j], schema[j].kind)) is not None
-    }
+    codes = {j: code for j in range(len(schema)) if (code := _codes(columns.arrays[j], schema[j].kind)) is not None}
     classes = np.zeros(len(columns), np.intp)
     chosen: list[int] = []
     for j in sorted(codes, key=lambda j: int(codes[j].max())):

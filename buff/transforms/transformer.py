@@ -286,9 +286,7 @@ def _fit_encoders(
             encoders[j] = IndicatorEncoder.fit(column, values)
         elif column.order is None:
             encoders[j] = NumberEncoder.fit(column, values, weights, n_knots, bandwidth)
-    blocks = (
-        _feature_blocks(columns, schema, encoders, weights) if "similar" in (c.order for c in schema) else {}
-    )
+    blocks = _feature_blocks(columns, schema, encoders, weights) if "similar" in (c.order for c in schema) else {}
     for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
         if j not in encoders:
             others = [block for i, block in blocks.items() if i != j]
@@ -326,9 +324,7 @@ def _level_features(values: Values, weights: Weights | None) -> Array:
     return indicators(position[codes], len(common)) / np.sqrt(shares[common], dtype=np.float32)
 
 
-def _ordered_levels(
-    column: ColumnSchema, values: Values, weights: Weights | None, others: list[Array]
-) -> list[Any]:
+def _ordered_levels(column: ColumnSchema, values: Values, weights: Weights | None, others: list[Array]) -> list[Any]:
     if isinstance(column.order, tuple):
         return list(column.order)
     levels, codes = factorize(values)

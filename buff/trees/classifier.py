@@ -253,9 +253,7 @@ def _grow(
     data: list[Any] = []
     for x, y, w in (train, held):
         reference = {"ref": data[0]} if data else {}
-        data.append(
-            xgb.QuantileDMatrix(x, y, weight=w, base_margin=base(x), nthread=1, max_bin=_MAX_BIN, **reference)
-        )
+        data.append(xgb.QuantileDMatrix(x, y, weight=w, base_margin=base(x), nthread=1, max_bin=_MAX_BIN, **reference))
     model = xgb.train(
         settings.parameters(seed),
         data[0],

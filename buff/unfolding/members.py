@@ -133,9 +133,7 @@ class Member:
         assert self.posterior is not None
         return _drawn(self.simulation, self.posterior, measured.reco, n_samples, self.seed)
 
-    def unfold(
-        self, measured: Measured, n_iterations: int | None, drawn: tuple[Columns, Draws] | None
-    ) -> Unfolded:
+    def unfold(self, measured: Measured, n_iterations: int | None, drawn: tuple[Columns, Draws] | None) -> Unfolded:
         """Truth of the measured events, by weights of simulated events or of the draws given."""
         signal, s = self.signal(measured), self.simulation
         prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
@@ -165,9 +163,7 @@ class Member:
                 )
             require_events(b, "background events")
             require_events(w, "measured events that background is taken from")
-            ratio = density_ratio(
-                measured.background_scores, b, measured.scores, w, self.settings, seed=self.seed
-            )
+            ratio = density_ratio(measured.background_scores, b, measured.scores, w, self.settings, seed=self.seed)
             w = w * np.clip(1 - ratio.of_rows * (b.sum() / w.sum()), 0, None)
             w = w * ((measured.weights.sum() - b.sum()) / w.sum())
         return np.asarray(w * self.purity(measured.scores))

@@ -124,9 +124,7 @@ class Location:
         lines = first, checked_array(arrays["line/1"], "lines", first.shape)
         offsets = tuple(checked_array(arrays[f"offset/{i}"], "offsets", first.shape[1:]) for i in range(2))
         means, squares = (
-            tuple(
-                restored_trees(blobs[f"{name}/{i}.trees"], first.shape[1], n_features=len(low)) for i in range(2)
-            )
+            tuple(restored_trees(blobs[f"{name}/{i}.trees"], first.shape[1], n_features=len(low)) for i in range(2))
             for name in ("mean", "log_square")
         )
         return cls(lines, means, squares, offsets, (low, high))

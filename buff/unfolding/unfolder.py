@@ -278,9 +278,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         nominal = member.unfold(measured, iterations, drawn)
         replicas = tuple(self._replicas(measured, len(nominal.history), drawn))
         diagnostics = Diagnostics.of(nominal, measured, outside)
-        return UnfoldingResult.of(
-            self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured
-        )
+        return UnfoldingResult.of(self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write simulated events and all that was learned to one file that :func:`buff.load` reads, without pickle.

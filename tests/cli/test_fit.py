@@ -122,3 +122,13 @@ def test_columns_that_are_not_read_may_be_excluded(buff, tmp_path):
     result = buff(*words, "--exclude", "jetz")
     assert result.exit_code == 1
     assert "--exclude jetz: no such column" in result.stderr
+
+
+def test_what_a_fit_has_to_say_is_a_line(buff, tmp_path):
+    rows = "\n".join(f"{i},{i * i % 7 + 0.5}" for i in range(1, 101))
+    (tmp_path / "t.csv").write_text(f"row,x\n{rows}\n")
+    fast = ("--steps", 3, "--rounds", 3, "--noise-budget", 2000, "-q")
+    result = buff("fit", tmp_path / "t.csv", "-o", tmp_path / "m.buff", *fast)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.startswith("buff: column 'row' rises in every one of 100 rows and is taken for an id")
+    assert result.stderr.count("\n") == 1

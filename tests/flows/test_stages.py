@@ -18,6 +18,25 @@ def test_noise_belongs_to_event_stage_and_element():
     assert StageNoise(3, np.arange(0)).draw(1, 2, 3).shape == (0, 2, 3)
 
 
+@pytest.mark.parametrize("backend", [None, "xgboost"])
+@pytest.mark.parametrize("shape", [(7, 3), (29, 5), (4, 1), (3, 9)])
+def test_noise_of_single_elements(shape, backend, monkeypatch):
+    if backend:
+        monkeypatch.setenv("BUFF_BACKEND", backend)
+    noise, rng = StageNoise(3, np.array([6, 9, 24, 1_000_003]), stream=11), np.random.default_rng(0)
+    rows, elements = rng.integers(4, size=50), rng.integers(shape[0], size=50)
+    whole = noise.draw(2, *shape)
+    assert np.array_equal(noise.of(2, rows, elements, *shape), whole[rows, elements])
+    assert noise.of(2, rows[:0], elements[:0], *shape).shape == (0, shape[1])
+
+
+def test_noise_is_the_same_with_and_without_kernels(monkeypatch):
+    noise = StageNoise(5, np.array([0, 2, 3]))
+    own = noise.draw(1, 6, 5)
+    monkeypatch.setenv("BUFF_BACKEND", "xgboost")
+    assert np.array_equal(noise.draw(1, 6, 5), own)
+
+
 def test_noise_is_normal():
     noise = StageNoise(1, np.arange(2000)).draw(0, 3, 2)
     assert kstest(noise.ravel(), "norm").pvalue > 0.01

@@ -119,7 +119,9 @@ def test_the_flow_is_that_of_a_plain_fit(shop):
 def test_conditions_and_ids():
     rng = np.random.default_rng(0)
     c = rng.choice(["a", "b"], 600)
-    table = pd.DataFrame({"id": np.arange(600) + 1000, "x": rng.normal(size=600) + 3 * (c == "a"), "y": rng.normal(size=600)})
+    table = pd.DataFrame(
+        {"id": np.arange(600) + 1000, "x": rng.normal(size=600) + 3 * (c == "a"), "y": rng.normal(size=600)}
+    )
     model = BUFF(**TINY, schema={"id": "id"}).fit(table, condition=c)
     events, drawn = model.sample(100, given={"y": 0.5}, condition=np.array(["a"]), return_condition=True)
     assert events["x"].mean() == pytest.approx(3, abs=0.6)
@@ -166,3 +168,16 @@ def test_computed_columns_need_their_inputs():
     assert np.array_equal(events["pt"], np.hypot(events["px"], events["py"]))
     with pytest.raises(ValueError, match="given has 'pt' and not 'px'"):
         model.sample(given={"pt": 1.0})
+
+
+def test_plan_counts_the_chain(gaussian):
+    model, _ = gaussian
+    X = np.random.default_rng(0).multivariate_normal(np.zeros(3), COVARIANCE, 3000)
+    plain, both = (BUFF(**TINY | {"given": given}).plan(X) for given in (None, "any"))
+    assert (plain.n_chained, both.n_chained) == (0, 3)
+    assert "chain" not in str(plain)
+    assert "3 columns given any others" in str(both)
+    assert 0 < both.chain_seconds < both.seconds
+    blobs = model._chain.to_archive().blobs
+    assert both.disk - plain.disk > sum(len(blob) for blob in blobs.values())
+    assert both.memory > plain.memory

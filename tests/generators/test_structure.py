@@ -201,11 +201,8 @@ def test_ids_are_fresh_and_nothing_of_the_training_comes_back(kind, tmp_path):
         "number": rng.permutation(400) + 10_000,
     }[kind]
     t = pd.DataFrame({"id": ids, "x": rng.normal(size=400)})
-    if kind == "number":
-        model = BUFF(**FAST, schema={"id": "id"}).fit(t)
-    else:
-        with pytest.warns(UserWarning, match="is taken for an id"):
-            model = BUFF(**FAST).fit(t)
+    with pytest.warns(UserWarning, match="is taken for an id"):
+        model = BUFF(**FAST).fit(t)
     drawn = model.sample(1000)
     assert drawn["id"].is_unique
     assert not set(drawn["id"]) & set(t["id"])
@@ -300,10 +297,24 @@ def test_integers_that_count_the_rows_go_on(small):
     assert model.sample(3)["event"].tolist() == [1300, 1301, 1302]
     learned = small(schema={"event": "integer"}).fit(X).sample(100)
     assert learned["event"].between(1000, 1299).all()
-    with pytest.warns(UserWarning, match="'event' counts its 300 rows, in another order, and is taken for an id") as told:
-        shuffled = small().fit(X.sample(frac=1, random_state=0))
+
+
+@pytest.mark.parametrize("highest", [300, 2000])
+def test_integers_that_never_repeat_are_ids_in_any_order(small, highest):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"event": rng.choice(highest, 300, replace=False), "x": rng.normal(size=300)})
+    with pytest.warns(UserWarning, match="'event' has another number in each of 300 rows") as told:
+        drawn = small().fit(X).sample(100)
     assert [notice.filename for notice in told] == [__file__]
-    assert not set(shuffled.sample(50)["event"]) & set(X["event"])
+    assert drawn["event"].is_unique
+    assert not drawn["event"].isin(X["event"]).any()
+    assert small(schema={"event": "integer"}).fit(X).schema_["event"].kind == "integer"
+
+
+@pytest.mark.parametrize("values", [np.random.default_rng(1).choice(50_000, 300, replace=False), np.arange(300) // 2])
+def test_whole_numbers_that_may_well_be_measured_are_learned(small, values):
+    X = pd.DataFrame({"energy": np.random.default_rng(0).permutation(values), "x": np.arange(300) / 7})
+    assert small().fit(X).schema_["energy"].kind == "integer"
 
 
 @pytest.mark.parametrize("stated", [{"relations": [Coordinates("lat", "lon")]}, {"schema": {"lon": "beside"}}])

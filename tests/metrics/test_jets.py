@@ -1,6 +1,7 @@
 """Metrics of jets against the package ``jetnet`` 0.2.5, whose numbers for these samples are kept in a file."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -95,11 +96,17 @@ def test_fpd_and_kpd():
     assert abs(distance.value - value) < 5 * np.hypot(error, distance.error)
 
 
-def test_fpnd_needs_its_package():
-    torch_geometric = pytest.importorskip("torch_geometric")
-    pytest.importorskip("jetnet")
-    assert torch_geometric
-    assert fpnd(np.pad(clouds(1, 100), ((0, 0), (0, 24), (0, 0))), "t") > 0
+@pytest.mark.skipif(find_spec("jetnet") is None, reason="the weights come with jetnet")
+def test_fpnd_with_the_weights_of_the_package():
+    # the package computes in single precision
+    assert abs(fpnd(clouds(1, 300, 30), "t") / GOLDEN["fpnd"] - 1) < 1e-4
+
+
+def test_fpnd_of_other_jets():
+    with pytest.raises(ValueError, match="30 particles of g, q and t, found 6 of 't'"):
+        fpnd(clouds(1), "t")
+    with pytest.raises(ValueError, match="found 30 of 'w'"):
+        fpnd(clouds(1, k=30), "w")
 
 
 def test_equal_samples_have_no_distance_and_scaled_ones_are_found():

@@ -86,3 +86,16 @@ def test_blocks_against_a_direct_count(rng):
     assert result.coverage.value == pytest.approx(inside.any(axis=1).mean())
     with pytest.raises(ValueError, match="k: between 1 and 29"):
         precision_recall(x, y, k=30)
+
+
+def test_ids_of_named_tables_hide_no_copies(rng):
+    pd = pytest.importorskip("pandas")
+    train, held_out, fresh = (
+        pd.DataFrame({"row": np.arange(first, first + 500), "x": rng.normal(size=500), "tag": rng.choice(["a", "b"], 500)})
+        for first in (1, 501, 5000)
+    )
+    found = memorisation(train, held_out, train.assign(row=fresh["row"]))
+    assert (found.copies, found.share_closer.value, found.share_near.value) == (500, 1.0, 1.0)
+    assert memorisation(train, held_out, fresh).copies == 0
+    kept = memorisation(train, held_out, train.assign(row=fresh["row"]), schema={"row": "integer"})
+    assert kept.copies == 0

@@ -4,8 +4,9 @@ import re
 import numpy as np
 import pytest
 
+from buff import BUFF
 from buff.errors import ArchiveError
-from buff.metrics import Report, correlation_distance, principal_axes, report, wasserstein
+from buff.metrics import Report, correlation_distance, principal_axes, report, utility, wasserstein
 from buff.metrics.columns import read_tables
 from buff.metrics.floor import floor_scores
 from buff.metrics.scores import Scoring, WeightedTable
@@ -270,3 +271,20 @@ def test_every_kind_of_a_schema_goes_in():
     turned = report(table(2000), table(2000, turn=0.1), schema=schema, classifiers=(), floor=False)
     # in standard deviations of the angle on its circle, and not of one that jumps at pi
     assert turned.scores.columns[0].distance.value == pytest.approx(0.33, abs=0.08)
+
+
+def test_the_schema_of_a_model_goes_in_as_it_is():
+    rng = np.random.default_rng(0)
+    n = 400
+    real = {"id": [f"K{i:05d}" for i in rng.permutation(n)], "phi": rng.uniform(-3, 3, n), "x": rng.normal(size=n)}
+    real |= {"junk": rng.normal(size=n), "one": np.ones(n)}
+    schema = {"id": "id", "phi": {"kind": "angle", "period": 7.0}, "junk": "drop"}
+    gen = BUFF(schema=schema, n_steps=3, n_estimators=3, noise_budget=2000, n_jobs=1, random_state=0).fit(real)
+    made = gen.sample(n)
+    for known in (gen.schema_, schema):
+        found = report(real, made, train=real, schema=known, classifiers=(), n_bootstrap=2)
+        assert [column.name for column in found.scores.columns] == ["phi", "x", "one"]
+        assert set(found.left_out) == {"id", "junk"}
+    assert utility(real, made, real, "x", schema=gen.schema_).synthetic.r2 is not None
+    with pytest.raises(ValueError, match="differ in columns: junk"):
+        report(real, made, classifiers=())

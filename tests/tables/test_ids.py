@@ -5,7 +5,7 @@ import uuid
 import numpy as np
 import pytest
 
-from buff.tables.ids import IdPattern
+from buff.tables.ids import IdPattern, looks_like_ids
 
 RNG = np.random.default_rng(0)
 N = 1000
@@ -61,3 +61,24 @@ def test_numbers_with_fractions_and_dates_are_no_ids():
     for values in (np.array([0.5, 1.0]), np.array(["2020-01-01"], "M8[D]")):
         with pytest.raises(TypeError, match="ids must be integers or text"):
             IdPattern.of(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (np.arange(7, 107), "rises in every one of 100 rows"),
+        (np.arange(7, 207, 2), "rises in every one of 100 rows"),
+        (np.arange(7, 407, 4), ""),
+        (RNG.permutation(100), "has another number in each of 100 rows, where those of a distribution would repeat,"),
+        (RNG.permutation(40), ""),
+        (np.append(np.arange(99), 5), ""),
+        (np.arange(100.0), ""),
+        (np.arange(10), ""),
+        (np.array([f"a{i}" for i in range(60)] + ["b"] * 40, object), "has 61 different texts in 100 rows"),
+        (np.array([f"a{i}" for i in range(30)] + ["b"] * 70, object), ""),
+        (np.array([True, False] * 50, object), ""),
+        (np.array([None] * 100, object), ""),
+    ],
+)
+def test_what_looks_like_ids(values, why):
+    assert looks_like_ids(values) == why

@@ -119,6 +119,7 @@ class Angle(Relation):
 
     def _nearest(self, table: Table, there: Mask) -> str | None:
         """The angle from which this one spreads least, by the length of the mean of its unit vectors."""
+
         def length(name: str | None) -> float:
             turned = self.seen(self.rows, reference=name)._turned(table, table[self.column])[there]
             return float(np.abs(np.mean(np.exp(2j * np.pi * turned / (self.period or 1.0)))))

@@ -33,9 +33,7 @@ _MOST_NUMBERS = 200
 _GUESS_ROWS = 2000
 
 
-def find_relations(
-    columns: Columns, stated: Sequence[Relation] = (), untouched: Collection[str] = ()
-) -> Relations:
+def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched: Collection[str] = ()) -> Relations:
     """All that can be found of functions, lookups, sums and orders, beside what is stated.
 
     Parameters
@@ -297,9 +295,7 @@ def _fine(values: Values) -> bool:
     return len(np.unique(values[:_GUESS_ROWS])) > _FEWEST_ROWS // 2
 
 
-def _mean_gap(
-    table: Table, there: Table, lower: str, upper: str, rng: np.random.Generator
-) -> float | None:
+def _mean_gap(table: Table, there: Table, lower: str, upper: str, rng: np.random.Generator) -> float | None:
     """Mean of upper - lower where the order holds in every row and would not by accident."""
     low, up = table[lower], table[upper]
     if (low.dtype.kind in "mM" or up.dtype.kind in "mM") and low.dtype != up.dtype:
