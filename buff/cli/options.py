@@ -62,9 +62,7 @@ Showers = Annotated[
 Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particles in the layout of JetNet, HDF5.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
-Exclude = Annotated[
-    list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")
-]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")]
 SchemaFile = Annotated[
     Path | None,
     typer.Option(
