@@ -47,14 +47,6 @@ def test_what_a_fit_is_told(buff, folder, monkeypatch, verb, option, value):
     assert {key: str(after[key]) for key in after if after[key] != before.get(key)} == {name(verb, option): str(value)}
 
 
-@pytest.mark.parametrize("verb", ["fit", "plan"])
-def test_any_given_cells_are_asked_for(buff, folder, monkeypatch, verb):
-    monkeypatch.setattr("buff.generators.BUFF", catch)
-    words = [verb, folder / "train.parquet", *(["-o", folder / "x.buff", "-q"] if verb == "fit" else [])]
-    assert "given" not in taken(buff, *words)
-    assert taken(buff, *words, "--any-given")["given"] == "any"
-
-
 def test_the_names_are_those_of_the_estimator():
     known = inspect.signature(BUFF).parameters
     assert {name("fit", option) for option in FIT | ONLY_FIT} <= set(known)
@@ -78,7 +70,7 @@ def test_a_demonstration_is_told_its_seed_and_cores():
 def test_every_option_of_a_fit_is_looked_at():
     """A new option of ``buff fit`` that sets a parameter has to come into the lists of this test."""
     files = {"--output", "--columns", "--exclude", "--condition", "--max-rows", "--schema", "--quiet", "--weight-column"}
-    kinds = {"--jets", "--showers", "--effort", "--max-memory", "--any-given", "--help"}
+    kinds = {"--jets", "--showers", "--effort", "--max-memory", "--help"}
     text = {"--sep", "--decimal", "--thousands", "--encoding", "--comment", "--na-values", "--header"}
     options = {p.opts[0] for p in typer.main.get_command(app).commands["fit"].params if p.param_type_name == "option"}
     assert options <= files | kinds | text | set(FIT | ONLY_FIT)
