@@ -46,7 +46,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     Particles are clustered (:class:`buff.physics.SplittingTree`). A :class:`BUFF` learns the table of jets: what
     particles start from (sum of pT, centroid, mass, multiplicity, softest pT) and the features that are given. From
     there each splitting is drawn by a conditional flow given what surrounds it, one flow for each kind of node, until
-    only particles are left. Multiplicities, sums of pT and centroids are met exactly.
+    only particles are left. Multiplicities, sums of pT and centroids are met exactly. Where ``jet_eta`` is a feature,
+    positions are learned about the rapidity of the jet, which its massless particles surround.
 
     Parameters
     ----------
