@@ -14,8 +14,10 @@ FLAGS = {
     ],
     "msvc": ["/std:c++17", "/O2", "/fp:precise"],
 }
-SAMPLER = ["model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "patterns.hpp", "relations.hpp", "sampler.hpp"]
-HEADERS = [*SAMPLER, "jets.hpp"]
+HEADERS = [
+    *("model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "columns.hpp", "patterns.hpp", "relations.hpp"),
+    *("posterior.hpp", "sampler.hpp", "jets.hpp"),
+]
 PARTS = ["block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc"]
 
 

@@ -63,7 +63,7 @@ SIDES = {
     "__main__": {"cli"},
 }
 #: The only importers of a heavy package.
-OWNERS = {"xgboost": {"trees", "flows"}, "torch": {"tables"}, "matplotlib": {"plotting", "report"}}
+OWNERS = {"xgboost": {"trees", "flows"}, "torch": {"tables", "metrics"}, "matplotlib": {"plotting", "report"}}
 PURE = {"grids", "schedules", "paths", "couplings", "fields", "solvers"}
 
 

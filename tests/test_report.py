@@ -142,7 +142,7 @@ def test_costs_and_columns_have_units(page, measured):
     assert costs[1:] == [["buff", "12.3", "4.0"], ["shifted", "1,234.5", "2,000.0"]]
     assert columns[0][2:6] == ["real against real", "distance", "real against real", "separation power"]
     assert columns[1][4] == str(measured[0].floor.columns[0].separation)
-    assert copies[1][4] == copies_verdict(measured[0].memorisation).words
+    assert copies[1][5] == copies_verdict(measured[0].memorisation).words
     assert [row[0] for row in columns[1:]] == ["mass [GeV]", "n", "flavour"]
     assert columns[1][2] == str(measured[0].floor.columns[0].distance)
     assert copies[1][0] == "buff"
@@ -221,7 +221,7 @@ def test_pairs_show_the_columns_that_are_off(tmp_path):
     measured = report(real, generated, classifiers=(), floor=False, n_bootstrap=5)
     from buff.report.plots import _omitted, _telling, shown
 
-    samples = shown(pa.table(real), None, None), shown(pa.table(generated), None, None)
+    samples = shown(pa.table(real), None), shown(pa.table(generated), None)
     drawn = _telling(samples, names, measured.scores.columns)
     assert len(drawn) == 6
     assert {"c2", "c5", "c7"} < set(drawn)

@@ -11,28 +11,22 @@ import typer
 from buff.cli.jets import evaluate_jets
 from buff.cli.options import (
     Columns,
-    Comment,
-    Decimal,
-    Encoding,
     Exclude,
-    Header,
     Jets,
     MaxRows,
-    NaValues,
     Quiet,
     SchemaFile,
-    Separator,
     Showers,
-    Thousands,
     listed,
     read_schema,
-    text_options,
+    takes_text,
 )
 from buff.cli.showers import evaluate_showers
 
 __all__ = ["evaluate"]
 
 
+@takes_text
 def evaluate(
     real: Annotated[Path, typer.Argument(metavar="REAL", help="Events that the model has not seen.")],
     generated: Annotated[Path, typer.Argument(metavar="GENERATED", help="Events of the model.")],
@@ -58,13 +52,8 @@ def evaluate(
     quiet: Quiet = False,
     jets: Jets = False,
     showers: Showers = None,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    encoding: Encoding = None,
-    comment: Comment = None,
-    na_values: NaValues = None,
-    header: Header = None,
+    *,
+    text: Any,
 ) -> None:
     """Compare generated with real events.
 
@@ -98,7 +87,6 @@ def evaluate(
     if jets:
         evaluate_jets(real, generated, train, max_rows, report, json, title, seed)
         return
-    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
     common, notice = ([], "") if listed(columns) else _common(real, generated, weight_column, text)
     chosen = [name for name in listed(columns) or common if name not in (listed(exclude) or [])]
     units = _units(unit, chosen)

@@ -9,29 +9,22 @@ import typer
 from buff.cli.jets import fit_jets
 from buff.cli.options import (
     Columns,
-    Comment,
     Condition,
-    Decimal,
-    Encoding,
     Exclude,
-    Header,
     Jets,
     Jobs,
     MaxMemory,
     MaxRows,
-    NaValues,
     Quiet,
     SchemaFile,
     Seed,
-    Separator,
     Showers,
     Source,
-    Thousands,
     WeightColumn,
     bytes_of,
     listed,
     read_schema,
-    text_options,
+    takes_text,
 )
 from buff.cli.showers import fit_showers
 
@@ -65,6 +58,7 @@ class _Training:
     weight: Any
 
 
+@takes_text
 def fit(
     events: Source,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File for the model.")],
@@ -95,13 +89,8 @@ def fit(
     jets: Jets = False,
     showers: Showers = None,
     effort: Annotated[float | None, typer.Option(help="With --jets: share of the usual rows and trees.")] = None,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    encoding: Encoding = None,
-    comment: Comment = None,
-    na_values: NaValues = None,
-    header: Header = None,
+    *,
+    text: Any,
 ) -> None:
     """Learn a table and save the model.
 
@@ -140,7 +129,6 @@ def fit(
         return
     if effort is not None:
         raise ValueError("--effort goes with --jets")
-    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
     data = _read(events, columns, condition, weight_column, max_rows, exclude, text)
     generator = _generator(
         n_steps=steps,
@@ -165,6 +153,7 @@ def fit(
     typer.echo(f"{output}: {data.events.num_rows:,} events learned, {output.stat().st_size / 1e6:.1f} MB")
 
 
+@takes_text
 def plan(
     events: Source,
     columns: Columns = None,
@@ -182,13 +171,8 @@ def plan(
     schema: SchemaFile = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    encoding: Encoding = None,
-    comment: Comment = None,
-    na_values: NaValues = None,
-    header: Header = None,
+    *,
+    text: Any,
 ) -> None:
     """Say what a fit would cost.
 
@@ -199,7 +183,6 @@ def plan(
       buff plan jets.parquet
       buff plan jets.parquet --steps 20 --max-memory 2GB
     """
-    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
     data = _read(events, columns, condition, weight_column, max_rows, exclude, text)
     generator = _generator(
         n_steps=steps,

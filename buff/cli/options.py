@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,30 +15,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Columns",
-    "Comment",
     "Condition",
-    "Decimal",
-    "Encoding",
     "Exclude",
-    "Header",
     "Jets",
     "Jobs",
     "MaxMemory",
     "MaxRows",
-    "NaValues",
     "Quiet",
     "SchemaFile",
     "Seed",
-    "Separator",
     "Showers",
     "Source",
-    "Thousands",
     "WeightColumn",
     "bytes_of",
     "existing",
     "listed",
     "read_schema",
-    "text_options",
+    "takes_text",
 ]
 
 Source = Annotated[Path, typer.Argument(metavar="EVENTS", help="Table of events.")]
@@ -68,23 +63,12 @@ Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particle
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
 Exclude = Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")]
-Separator = Annotated[
-    str | None, typer.Option("--sep", metavar="CHAR", help="Text: separator of columns; \\t is a tabulator.")
-]
-Decimal = Annotated[str | None, typer.Option(metavar="CHAR", help="Text: decimal point, . or a comma.")]
-Thousands = Annotated[str | None, typer.Option(metavar="CHAR", help="Text: separator of thousands.")]
-Encoding = Annotated[str | None, typer.Option(metavar="NAME", help="Text: such as latin-1; UTF-8 unless told.")]
-Comment = Annotated[str | None, typer.Option(metavar="CHAR", help="Text: what starts a comment.")]
-NaValues = Annotated[
-    list[str] | None, typer.Option("--na-values", metavar="WORDS", help="Text: more words for missing, by commas.")
-]
 SchemaFile = Annotated[
     Path | None,
     typer.Option(
         "--schema", metavar="FILE", help='JSON of columns known better: {"pt": {"lower": 0}, "n": "integer"}.'
     ),
 ]
-Header = Annotated[bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -176,14 +160,22 @@ def read_schema(path: Path | None) -> Any:
         raise ValueError(f"{path}: not JSON ({error})") from error
 
 
-def text_options(
-    sep: str | None,
-    decimal: str | None,
-    thousands: str | None,
-    encoding: str | None,
-    comment: str | None,
-    na_values: list[str] | None,
-    header: bool | None,
+def _text_options(
+    sep: Annotated[
+        str | None, typer.Option("--sep", metavar="CHAR", help="Text: separator of columns; \\t is a tabulator.")
+    ] = None,
+    decimal: Annotated[str | None, typer.Option(metavar="CHAR", help="Text: decimal point, . or a comma.")] = None,
+    thousands: Annotated[str | None, typer.Option(metavar="CHAR", help="Text: separator of thousands.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Text: such as latin-1; UTF-8 unless told.")
+    ] = None,
+    comment: Annotated[str | None, typer.Option(metavar="CHAR", help="Text: what starts a comment.")] = None,
+    na_values: Annotated[
+        list[str] | None, typer.Option("--na-values", metavar="WORDS", help="Text: more words for missing, by commas.")
+    ] = None,
+    header: Annotated[
+        bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")
+    ] = None,
 ) -> "TextOptions":
     """How text files are laid out, as far as the command line says."""
     from buff.io import TextOptions
@@ -191,3 +183,19 @@ def text_options(
     words = tuple(listed(na_values) or ())
     sep = {"\\t": "\t", "tab": "\t"}.get(sep or "", sep)
     return TextOptions(sep, decimal, thousands, encoding, comment, words, header)
+
+
+def takes_text(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb with the options of text files, from which its last parameter, ``text``, is made."""
+    *own, _ = signature(verb).parameters.values()
+    more = signature(_text_options).parameters
+
+    @wraps(verb)
+    def run(**given: Any) -> None:
+        text = _text_options(**{name: given.pop(name) for name in more})
+        verb(**given, text=text)
+
+    parameters = [*own, *more.values()]
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run

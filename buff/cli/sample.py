@@ -11,26 +11,20 @@ import typer
 
 from buff.cli.jets import sample_jets
 from buff.cli.options import (
-    Comment,
-    Decimal,
-    Encoding,
-    Header,
     Jets,
     Jobs,
-    NaValues,
     Quiet,
     Seed,
-    Separator,
-    Thousands,
     check_rows,
     existing,
-    text_options,
+    takes_text,
 )
 from buff.cli.showers import sample_showers
 
 __all__ = ["sample"]
 
 
+@takes_text
 def sample(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="File that `buff fit` wrote.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Table to write.")],
@@ -62,13 +56,8 @@ def sample(
         str | None,
         typer.Option(metavar="ENERGIES", help="Showers: an .hdf5 file with incident_energies, or MeV by commas."),
     ] = None,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    encoding: Encoding = None,
-    comment: Comment = None,
-    na_values: NaValues = None,
-    header: Header = None,
+    *,
+    text: Any,
 ) -> None:
     """Generate events into a file.
 
@@ -103,7 +92,6 @@ def sample(
     if jets:
         sample_jets(generator, output, number, condition, given, state, first_event)
         return
-    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
     given_conditions = _Conditions(
         condition, _names(generator, condition, text), _fixed(generator, given), text, _labels(generator)
     )

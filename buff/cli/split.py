@@ -1,25 +1,16 @@
 """``buff split``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from buff.cli.options import (
-    Comment,
-    Decimal,
-    Encoding,
-    Header,
-    NaValues,
-    Separator,
-    Source,
-    Thousands,
-    text_options,
-)
+from buff.cli.options import Source, takes_text
 
 __all__ = ["split"]
 
 
+@takes_text
 def split(
     events: Source,
     output: Annotated[
@@ -30,13 +21,8 @@ def split(
         str | None, typer.Option(metavar="NAME", help="Column whose equal values stay together: event numbers.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed: the same one gives the same files (random_state).")] = 0,
-    sep: Separator = None,
-    decimal: Decimal = None,
-    thousands: Thousands = None,
-    encoding: Encoding = None,
-    comment: Comment = None,
-    na_values: NaValues = None,
-    header: Header = None,
+    *,
+    text: Any,
 ) -> None:
     """Divide a file of events at random, so that some are kept aside.
 
@@ -49,7 +35,6 @@ def split(
     """
     from buff.io import split_file
 
-    text = text_options(sep, decimal, thousands, encoding, comment, na_values, header)
     sizes = split_file(events, *output, fraction=fraction, random_state=seed, group=group, options=text)
     for path, n in zip(output, sizes, strict=True):
         typer.echo(f"{path}: {n:,} events")

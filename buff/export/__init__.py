@@ -29,7 +29,7 @@ def export_model(model: Any, directory: str | os.PathLike[str], format: str = "c
     Parameters
     ----------
     model : BUFF, BUFFTransport or Unfolder
-        Fitted; unfolders, and transports of unpaired tables, as ONNX only.
+        Fitted; unpaired transports, and unfolders of other methods than ``"conditional"``, as ONNX only.
     directory : path
         Made if it is not there.
     format : {"cpp", "onnx"}

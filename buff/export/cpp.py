@@ -10,12 +10,15 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.export.packed import condition_columns, outputs_of, pack_sampler
+from buff.export.packed import as_generator, condition_columns, outputs_of, pack_sampler
 from buff.export.sampler import EventSampler
 
 __all__ = ["export_cpp"]
 
-_HEADERS = ("sampler.hpp", "patterns.hpp", "relations.hpp", "quantiles.hpp", "kernels.hpp", "model.hpp", "special.hpp")
+_HEADERS = (
+    *("sampler.hpp", "posterior.hpp", "relations.hpp", "patterns.hpp", "columns.hpp", "quantiles.hpp", "kernels.hpp"),
+    *("model.hpp", "special.hpp"),
+)
 _PARTS = ("block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc")
 
 _CMAKE = """\
@@ -74,8 +77,10 @@ def export_cpp(model: Any, directory: str | os.PathLike[str]) -> None:
 
     The headers are the sources of the compiled kernels, so that events are those of Python: the same scores bit by
     bit, and values to the last digit of the C library's ``log`` and ``exp``. Draw j of row i of a
-    :class:`buff.BUFFTransport` is event ``i n_samples + j`` given the row. See :func:`buff.export.export_model`.
+    :class:`buff.BUFFTransport` or of an :class:`buff.Unfolder` is event ``i n_samples + j`` given the row. See
+    :func:`buff.export.export_model`.
     """
+    model = as_generator(model)
     raw, to = pack_sampler(model), Path(directory)
     include = to / "include" / "buff"
     include.mkdir(parents=True, exist_ok=True)
@@ -94,10 +99,13 @@ def _readme(model: Any) -> str:
     """What the columns mean, and an event to compare with."""
     outputs = outputs_of(model)
     labels = {c.name: getattr(c, "levels", ()) for c in condition_columns(model)}
+    after = "".join(f" {name.upper()}" for name in labels)
+    told = ", followed by a value for each column of the condition" if labels else ""
     lines = [
         "# C++ sampler of a buff model",
         "",
-        "`cmake -S . -B build && cmake --build build && build/example model.bin 0 0 3` draws events 0, 1, 2 of seed 0.",
+        f"`cmake -S . -B build && cmake --build build && build/example model.bin 0 0 3{after}` draws events 0, 1, 2 of "
+        f"seed 0{told}.",
         "",
         *_table("Columns of an event", {name: outputs.levels.get(name, ()) for name in outputs.names}),
     ]

@@ -1,6 +1,8 @@
 """A whole model as bytes for the C++ sampler: conditions, flows, columns."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,12 @@ from buff.export.relations import Outputs
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.flows.compiled import pack_flow, pack_linear, program_of, unfit
 from buff.protocols import Array
+from buff.transforms import QuantileMap
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
+from buff.trees import Booster, FlatForest, UnfitForest
 
 __all__ = [
+    "as_generator",
     "check_compilable",
     "check_labels",
     "coded_levels",
@@ -37,14 +42,15 @@ def pack_sampler(model: Any) -> bytes:
 
     Parameters
     ----------
-    model : BUFF or BUFFTransport
-        Fitted; of transports, a row of the source comes first in the condition.
+    model : BUFF, BUFFTransport or Unfolder
+        Fitted; of transports, a row of the source comes first in the condition, of unfolders it is a measured event.
 
     Raises
     ------
     ExportError
         The model, a column or a condition that cannot be exported, and why.
     """
+    model = as_generator(model)
     check_compilable(model)
     outputs, models = outputs_of(model), models_of(model)
     conditions = list(_conditions(condition_columns(model)))
@@ -59,6 +65,8 @@ def pack_sampler(model: Any) -> bytes:
     parts += [kernels.sized(np.array(outputs.places, np.int32)), outputs.packed]
     prediction = getattr(model, "prediction_", None)
     parts += [_integers(prediction is not None), b"" if prediction is None else pack_linear(prediction)]
+    posterior = getattr(model, "posterior_", None)
+    parts += [_integers(posterior is not None), b"" if posterior is None else _posterior(posterior)]
     classes = model.model_.classes.features if len(models) > 1 else np.empty(0)
     return b"".join([*parts, kernels.sized(np.asarray(classes, np.float32))])
 
@@ -74,14 +82,47 @@ def check_compilable(model: Any) -> None:
 
 def _check_fitted(model: Any) -> None:
     kind = type(model).__name__
-    if kind not in ("BUFF", "BUFFTransport") or not hasattr(model, "model_"):
-        also = "; its posterior can be exported as ONNX" if kind == "Unfolder" else ""
-        raise ExportError(f"{kind} cannot be exported to C++: a fitted BUFF or BUFFTransport can{also}")
+    if kind not in ("BUFF", "BUFFTransport", "UnfoldedEvents") or not hasattr(model, "model_"):
+        raise ExportError(f"{kind} cannot be exported to C++: a fitted BUFF, BUFFTransport or Unfolder can")
     if getattr(model, "is_unpaired_", False):
         raise ExportError(
             "BUFFTransport(coupling='transport') cannot be exported to C++, where no scores of source rows are made: "
             "export it as ONNX"
         )
+
+
+@dataclass(frozen=True)
+class UnfoldedEvents:
+    """The posterior of an unfolder as a generator: a flow, columns of truth, those of measured events."""
+
+    posterior_: Any
+    condition_encoder_: None = None
+
+    @property
+    def model_(self) -> FlowModel:
+        return self.posterior_.flow  # type: ignore[no-any-return]
+
+    @property
+    def space_(self) -> Any:
+        return self.posterior_.truth_space
+
+    @property
+    def schema_(self) -> Any:
+        return self.space_.encoders_
+
+    @property
+    def source_encoder_(self) -> Any:
+        return SimpleNamespace(columns=self.posterior_.reco_space.encoders_)
+
+
+def as_generator(model: Any) -> Any:
+    """The model, or the posterior of an unfolder as a model; ExportError where it has none that C++ can draw."""
+    if not hasattr(model, "members_"):
+        return model
+    posterior = model.members_["nominal"][0].posterior
+    if not hasattr(posterior, "location"):
+        raise ExportError("only Unfolder(method='conditional') can be exported to C++: export others as ONNX")
+    return UnfoldedEvents(posterior)
 
 
 def condition_columns(model: Any) -> list[Any]:
@@ -179,13 +220,41 @@ def _conditions(columns: Iterable[Any]) -> Iterable[bytes]:
 
 
 def _number_condition(column: NumberEncoder) -> bytes:
-    ranks = column.ranks
     if column.origin or column.step != 1:
         raise ExportError(f"condition {column.name!r} is counted in steps, which cannot be exported")
+    return _ranks_of(column.name, column.ranks)
+
+
+def _ranks_of(name: str, ranks: QuantileMap) -> bytes:
+    """Values to scores."""
     if ranks.below or ranks.above:
-        raise ExportError(f"condition {column.name!r} has extrapolated tails, which cannot be exported")
+        raise ExportError(f"condition {name!r} has extrapolated tails, which cannot be exported")
+    ranks = replace(ranks, smoothed=None)  # which is for the way back
     arrays = b"".join(kernels.sized(np.asarray(a, np.float64)) for a in (ranks.atoms, ranks.starts, ranks.masses))
-    return _text(column.name) + _integers(0, 1) + ranks.packed() + arrays + kernels.doubles(ranks.margin)
+    return _text(name) + _integers(0, 1) + ranks.packed() + arrays + kernels.doubles(ranks.margin)
+
+
+def _posterior(posterior: Any) -> bytes:
+    """What turns residuals that a flow draws into scores of truth."""
+    where, parts = posterior.location, []
+    for half in range(2):
+        parts += [kernels.sized(np.asarray(where.lines[half], np.float64))]
+        parts += [kernels.sized(np.asarray(where.offsets[half], np.float32))]
+        parts += [_forest(where.means[half]), _forest(where.log_squares[half])]
+    parts += [kernels.sized(np.asarray(end, np.float32)) for end in where.reach]
+    parts += [_ranks_of("", ranks) for ranks in posterior.conditions.columns]
+    parts += [ranks.packed() for ranks in posterior.residuals.columns]
+    calibration = posterior.calibration
+    quantiles = (calibration.quantiles, calibration.wanted) if calibration is not None else (np.empty((0, 0)),) * 2
+    arrays = [kernels.sized(np.ascontiguousarray(np.asarray(own, np.float64).T)) for own in quantiles]
+    return b"".join([*parts, _integers(len(quantiles[0])), *arrays])
+
+
+def _forest(trees: Booster | FlatForest) -> bytes:
+    try:
+        return (FlatForest.of(trees) if isinstance(trees, Booster) else trees).packed()
+    except UnfitForest as reason:
+        raise ExportError(f"the posterior cannot be exported: {reason}") from reason
 
 
 def _label_condition(column: LevelEncoder | IndicatorEncoder) -> bytes:

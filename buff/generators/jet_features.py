@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from buff.generators.jet_table import DerivedColumn, derived_columns
 from buff.physics import JetKinematics
+from buff.physics.kinematics import axis_offset
 from buff.protocols import Array, ConditionLike, Mask, Numbers, TableLike, Values
 from buff.tables import Columns, read
 from buff.tables.template import Template
@@ -21,6 +22,8 @@ __all__ = ["JetFeatures"]
 _JETS, _CONDITION = "jets.", "condition."
 #: Numbers that identify events: there is nothing to learn about them.
 _EVENT = "event"
+#: Names of the pseudorapidity of jets, factors of its offset that are believed, and how sure they must be.
+_ETA, _TILTS, _SIGMA = ("jet_eta", "eta"), (0.5, 2.0), 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,10 @@ class JetFeatures:
         Of drawn columns that hold classes.
     labelled : tuple of str
         These columns.
+    eta : str or None
+        The pseudorapidity of jets, about which particles are given.
+    tilt : float
+        Particles lie about so many times the offset of the jet's rapidity from it: see :meth:`centred`.
     """
 
     template: Template | None = None
@@ -52,6 +59,8 @@ class JetFeatures:
     pt: str | None = None
     labels: ConditionEncoder | None = None
     labelled: tuple[str, ...] = ()
+    eta: str | None = None
+    tilt: float = 0.0
 
     @classmethod
     def read(
@@ -83,7 +92,7 @@ class JetFeatures:
         scale = np.asarray(values[pt], np.float64) if pt else np.ones(len(particles))
         free = {name: column for name, column in own.items() if name != pt}
         features = cls(columns.template, columns.names, derived_columns(free, particles, scale), asked, pt)
-        return features, own, condition
+        return features.leaning(particles, own), own, condition
 
     @property
     def drawn(self) -> tuple[str, ...]:
@@ -106,6 +115,35 @@ class JetFeatures:
             return np.ones(n)
         values = columns[_JETS + self.pt] if _JETS + self.pt in columns else columns[self.pt]
         return np.maximum(np.asarray(values, np.float64), 1e-12)
+
+    def leaning(self, particles: Array, jets: Mapping[str, Array] | None) -> "JetFeatures":
+        """With the tilt of these jets; 0 where their pseudorapidity is not known, or does not tell where particles lie.
+
+        A jet's axis in pseudorapidity is beyond the rapidity that its massless particles surround. A centroid off the
+        axis would be taken for a recoil, the soft particles on the other side.
+        """
+        names = [name for name in _ETA if jets is not None and name in jets and jets[name].dtype.kind in "iuf"]
+        if not names or jets is None:
+            return self
+        offset = axis_offset(particles, np.asarray(jets[names[0]], np.float64))
+        centroid = JetKinematics.of(*np.moveaxis(particles, -1, 0)).eta
+        power = float(offset @ offset)
+        if power == 0 or not np.isfinite(power):
+            return self
+        tilt = float(offset @ centroid) / power
+        error = float(np.sqrt(((centroid - tilt * offset) ** 2).mean() / power))
+        known = tilt > _SIGMA * error and _TILTS[0] < tilt < _TILTS[1]
+        return replace(self, eta=names[0], tilt=tilt) if known else self
+
+    def centred(self, particles: Array, columns: Mapping[str, Array] | None, sign: int = 1) -> Array:
+        """Particles about their jet's rapidity; with the sign -1 back about its axis."""
+        if self.eta is None or columns is None:
+            return particles
+        eta = columns[_JETS + self.eta] if _JETS + self.eta in columns else columns[self.eta]
+        shift = sign * self.tilt * axis_offset(particles, np.asarray(eta, np.float64))
+        moved = particles.copy()
+        moved[..., 0] = np.where(particles[..., 2] > 0, particles[..., 0] - shift[:, None], 0.0)
+        return moved
 
     def fitted(self, jets: Mapping[str, Array] | None) -> "JetFeatures":
         """With encoders of the classes among the drawn columns."""
@@ -215,6 +253,8 @@ class JetFeatures:
             "pt": self.pt,
             "labels": record,
             "labelled": list(self.labelled),
+            "eta": self.eta,
+            "tilt": self.tilt,
         }
         return facts, arrays
 
@@ -230,6 +270,8 @@ class JetFeatures:
             record["pt"],
             None if labels is None else ConditionEncoder.from_arrays(labels, arrays),
             tuple(record["labelled"]),
+            record.get("eta"),  # absent from files of models without
+            float(record.get("tilt", 0.0)),
         )
 
 

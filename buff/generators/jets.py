@@ -274,6 +274,7 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
         if given is not None and (mass := self.features_.given_mass(given)) is not None:
             cloud = with_mass(cloud, mass)
         columns = start.columns if given is None else {**start.columns, **given}
+        cloud = self.features_.centred(cloud, columns, -1)
         result = self._restore(cloud, columns, start.scale, condition)
         return (result, condition) if return_condition else result
 
@@ -307,8 +308,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"particles: 2 jets are the least that can be learned from, found {len(cloud)}")
         if jets is None and self.template_.container == "clouds":
             jets = particles.jets
-        features, values, asked = JetFeatures.read(jets, condition, cloud, self.pt_column)
-        self.features_ = features
+        self.features_, values, asked = JetFeatures.read(jets, condition, cloud, self.pt_column)
+        cloud = self.features_.centred(cloud, values)
         self._set_facts(cloud)
         return cloud, weights, values, asked
 

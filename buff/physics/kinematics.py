@@ -4,7 +4,7 @@ import numpy as np
 
 from buff.protocols import Array, Numbers
 
-__all__ = ["invariant_mass", "with_mass"]
+__all__ = ["axis_offset", "invariant_mass", "with_mass"]
 
 
 def invariant_mass(particles: Numbers) -> Array:
@@ -42,3 +42,22 @@ def with_mass(particles: Numbers, mass: Numbers, n_iterations: int = 6) -> Array
         ratio = np.divide(mass, own, out=np.ones_like(own), where=own > 0)[:, None, None]
         scaled[..., :2] = np.where(real, center + ratio * (scaled[..., :2] - center), 0.0)
     return scaled
+
+
+def axis_offset(particles: Numbers, eta: Numbers) -> Array:
+    r"""Rapidity less pseudorapidity ``eta`` of jets, (n,), from the mass of their particles (n, m, 3).
+
+    .. math:: y - \eta = \mathrm{arsinh}\Big(\frac{\sinh \eta}{\sqrt{1 + m^2 / p_T^2}}\Big) - \eta
+
+    Massless particles lie about the rapidity of their jet: about this, where positions are relative to ``eta``.
+
+    Examples
+    --------
+    >>> jet = np.array([[[0.0, 0.1, 0.6], [0.0, -0.1, 0.4]]])
+    >>> axis_offset(jet, np.array([1.0])).round(5).tolist()
+    [-0.00362]
+    """
+    total = particles[..., 2].sum(axis=1)
+    inside = np.clip(eta, -20.0, 20.0)
+    share = np.divide(invariant_mass(particles), total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(np.arcsinh(np.sinh(inside) / np.sqrt(1 + share**2)) - inside)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import narwhals as nw
@@ -12,7 +13,7 @@ from buff.tables import Columns, read
 from buff.tables.columns import recognised
 from buff.transforms import TableTransformer
 from buff.unfolding.event_weights import EventWeights, checked_weights
-from buff.unfolding.support import refuse_unknown
+from buff.unfolding.support import Neighbours, refuse_unknown
 
 __all__ = ["Simulation", "checked_flags", "passing_rows", "read_named", "row_count"]
 
@@ -47,6 +48,11 @@ class Simulation:
     reco_space: TableTransformer
     truth_scores: Array
     reco_scores: Array
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """Of the rows of ``reco``."""
+        return Neighbours.of(self.reco)
 
     @property
     def n_matched(self) -> int:
@@ -182,8 +188,8 @@ def checked_flags(flags: Any, n: int, name: str) -> Array:
     if values.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one flag an event, found {values.shape}")
     if values.dtype != bool and not np.isin(values, (0, 1)).all():
-        odd = values[~np.isin(values, (0, 1))][0]
-        raise ValueError(f"{name} must hold booleans, found {odd.item()!r}: give one true or false an event")
+        odd = values[~np.isin(values, (0, 1))].tolist()[0]
+        raise ValueError(f"{name} must hold booleans, found {odd!r}: give one true or false an event")
     return values.astype(bool)
 
 

@@ -205,7 +205,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         seed = self._seed(_DATA) if random_state is None else seed_from(random_state) % 2**31
         columns = self.simulation_.measured(reco, "reco")
         draws = self._posterior.draw(columns, int(n_samples), seed)
-        warned_outside(self.simulation_.reco, columns)
+        warned_outside(self.simulation_, columns)
         table = draws.template.restore(draws.arrays)
         return table.reshape(len(columns), n_samples, -1) if isinstance(table, np.ndarray) else table
 
@@ -272,7 +272,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         check_settings(self)
         iterations = self._iterations(n_iterations)
         measured = Measured.of(self.simulation_, reco, sample_weight, background, self.negative_weights)
-        outside = warned_outside(self.simulation_.reco, measured.reco, measured.weights)
+        outside = warned_outside(self.simulation_, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
         nominal = member.unfold(measured, iterations, drawn)

@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from buff import BUFFTransport, Unfolder, load
+from buff import BUFF, BUFFTransport, Unfolder, load
 from buff.cli import app
 from buff.errors import ExportError
 from buff.export import export_model, graph_inputs
@@ -62,8 +62,27 @@ def test_what_only_graphs_hold_is_named(tmp_path):
     model = BUFFTransport(**DEFAULT, coupling="transport").fit(x, x + 1)
     with pytest.raises(ExportError, match="coupling='transport'.*ONNX"):
         export_model(model, tmp_path)
-    with pytest.raises(ExportError, match="Unfolder cannot be exported to C.*ONNX"):
+    with pytest.raises(ExportError, match="Unfolder cannot be exported"):
         export_model(Unfolder(), tmp_path)
+    bridge = Unfolder("bridge", generator=BUFFTransport(**DEFAULT), random_state=0).fit(x, x + 1)
+    with pytest.raises(ExportError, match="method='conditional'"):
+        export_model(bridge, tmp_path)
+
+
+def test_posteriors_are_those_of_the_unfolder(example, tmp_path):
+    rng = np.random.default_rng(3)
+    truth = np.column_stack([rng.normal(size=1200), rng.exponential(size=1200)])
+    reco = truth + 0.4 * rng.normal(size=truth.shape)
+    reco[:, 1] = np.round(np.abs(reco[:, 1]), 1)
+    model = Unfolder("conditional", generator=BUFF(**DEFAULT), random_state=0).fit(truth, reco)
+    export_model(model, tmp_path)
+    drawn = np.asarray(model.sample(reco[:5], 4, random_state=7)).reshape(20, 2)
+    command = [example, tmp_path / "model.bin", "7"]
+    events = [
+        subprocess.run([*command, str(i), "1", *map(repr, reco[i // 4].tolist())], check=True, capture_output=True, text=True).stdout
+        for i in range(20)
+    ]
+    np.testing.assert_allclose([[float(x) for x in event.split()] for event in events], drawn, rtol=1e-5, atol=1e-5)
 
 
 def test_damaged_models_are_refused(fitted, example, tmp_path):
@@ -85,6 +104,7 @@ def test_command_writes_what_builds(fitted, tmp_path):
     assert out.exit_code == 0, out.output
     assert {p.name for p in (tmp_path / "cpp").iterdir()} == {"include", "model.bin", "example.cpp", "CMakeLists.txt", "README.md"}
     assert "0: g, 1: q, 2: t" in (tmp_path / "cpp" / "README.md").read_text()
+    assert "a value for each column of the condition" in (tmp_path / "cpp" / "README.md").read_text()
     model = load(tmp_path / "model.buff")
     assert not any(os.path.islink(p) for p in (tmp_path / "cpp").rglob("*"))
     with pytest.raises(ValueError, match="cpp, onnx"):

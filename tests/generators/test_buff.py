@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import buff.flows.fit as run
+import buff.flows.nodes as run
 from buff import BUFF
 from buff.fields import NodeField
 from buff.randomness import training_seed

@@ -13,7 +13,7 @@ from buff.datasets import JetClouds, Table
 from buff.datasets.table import Column
 from buff.generators.jet_rows import KINDS, checked_settings, held_bytes, plan_stages, splitting_rows
 from buff.physics import SplittingTree
-from buff.physics.kinematics import invariant_mass
+from buff.physics.kinematics import axis_offset, invariant_mass
 from tests.physics.clouds import clouds
 
 N, K = 300, 8
@@ -281,3 +281,30 @@ def test_left_and_right_are_alike_where_the_sample_knows_no_difference():
     drawn = quick().fit(cloud).sample(3000)
     eta = (drawn[..., 0] * drawn[..., 2]).sum(1)
     assert abs((eta > 0).mean() - 0.5) < 0.04
+
+
+def test_particles_lie_about_the_rapidity_of_their_jet(tmp_path):
+    cloud, eta = clouds(1500, 4, seed=6, least=2), np.random.default_rng(0).uniform(-2, 2, 1500)
+    real = cloud[..., 2] > 0
+    cloud[..., 0] -= np.where(
+        real, (cloud[..., 0] * cloud[..., 2]).sum(1, keepdims=True) / cloud[..., 2].sum(1)[:, None], 0
+    )
+    cloud[..., :2] *= 2
+    leaning = cloud.copy()
+    leaning[..., 0] += np.where(real, axis_offset(cloud, eta)[:, None], 0.0)
+    model = quick().fit(leaning, {"jet_eta": eta})
+    assert model.features_.eta == "jet_eta"
+    assert abs(model.features_.tilt - 1) < 1e-6
+    assert np.allclose(model.features_.centred(leaning, {"jet_eta": eta}), cloud, atol=1e-9)
+    again = model.features_.centred(cloud, {"jet_eta": eta}, -1)
+    assert np.allclose(again, leaning, atol=1e-9)
+    assert not again[~real].any()
+    drawn, jets = model.sample(3000)
+    centroid = (drawn[..., 0] * drawn[..., 2]).sum(1) / drawn[..., 2].sum(1)
+    offset = axis_offset(drawn, jets["jet_eta"])
+    assert abs(np.polyfit(offset, centroid, 1)[0] - 1) < 0.2
+    model.save(tmp_path / "jets.buff")
+    assert np.array_equal(
+        buff.load(tmp_path / "jets.buff").sample(20, random_state=1)[0], model.sample(20, random_state=1)[0]
+    )
+    assert quick().fit(cloud, {"jet_eta": eta}).features_.tilt == 0

@@ -1,7 +1,7 @@
 import numpy as np
 
 from buff.datasets.observables import mass
-from buff.physics.kinematics import invariant_mass, with_mass
+from buff.physics.kinematics import axis_offset, invariant_mass, with_mass
 from tests.physics.clouds import clouds
 
 
@@ -23,3 +23,13 @@ def test_masses_asked_for_are_met_and_centroids_kept():
 def test_single_particles_have_no_mass_to_scale():
     single = np.array([[[0.1, 0.2, 1.0], [0.0, 0.0, 0.0]]])
     assert np.allclose(with_mass(single, np.array([0.3])), single)
+
+
+def test_offset_of_the_axis_is_that_of_the_four_vectors():
+    cloud = clouds(n=50, least=2)
+    turn = np.linspace(-2, 2, 50)
+    eta, phi, pt = cloud[..., 0] + turn[:, None], cloud[..., 1], cloud[..., 2]
+    px, py, pz, e = ((pt * f).sum(1) for f in (np.cos(phi), np.sin(phi), np.sinh(eta), np.cosh(eta)))
+    rapidity, axis = np.arctanh(pz / e), np.arcsinh(pz / np.hypot(px, py))
+    # the sum of pT is a little more than the pT of the sum
+    assert np.allclose(axis_offset(cloud, axis), rapidity - axis, rtol=0.05, atol=1e-6)

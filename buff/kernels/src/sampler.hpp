@@ -14,134 +14,13 @@
 #include <string>
 #include <vector>
 
+#include "columns.hpp"
 #include "kernels.hpp"
 #include "patterns.hpp"
-#include "quantiles.hpp"
+#include "posterior.hpp"
 #include "relations.hpp"
 
 namespace buff {
-
-/// A column of events: a number, a label given by its code, or one value for all.
-struct Column {
-    enum Kind : int32_t { kNumber, kLevel, kIndicator, kConstant };
-    std::string name;
-    int32_t kind = kNumber, width = 1;
-    int32_t digits = 64;  // 32: single precision, 0: whole numbers, 64: double precision
-    double step = 1, lowest = 0, highest = 0, value = 0;
-    std::vector<std::string> levels;  // names of codes 0, 1, ...
-    std::vector<int32_t> codes;       // code of each label of the distribution
-    Quantiles quantiles;
-
-    static Column read(Reader& in) {
-        Column c;
-        c.name = in.text();
-        c.kind = in.integer(0, 3, "kind of a column");
-        c.width = in.integer(0, 1 << 16, "dimensions of a column");
-        c.digits = in.integer(0, 64, "precision of a column");
-        c.step = in.number<double>();
-        c.lowest = in.number<double>();
-        c.highest = in.number<double>();
-        c.value = in.number<double>();
-        const int n = in.integer(0, 1 << 24, "levels");
-        for (int i = 0; i < n; i++) c.levels.push_back(in.text());
-        c.codes = in.array_of_any_length<int32_t>("codes");
-        for (int32_t code : c.codes) require(code >= 0 && code < n, "codes");
-        if (c.kind == kNumber || c.kind == kLevel) c.quantiles = Quantiles::read(in);
-        require(c.kind == kConstant ? c.width == 0 : c.kind == kIndicator ? c.width >= 1 : c.width == 1, "width of a column");
-        return c;
-    }
-    /// The value of its scores; NaN where missing.
-    double decode(const double* z) const {
-        const double nan = std::numeric_limits<double>::quiet_NaN();
-        if (kind == kConstant) return value;
-        if (kind == kIndicator) {
-            int best = 0;
-            for (int k = 1; k < width; k++)
-                if (z[k] > z[best]) best = k;
-            return best < int(codes.size()) ? double(codes[size_t(best)]) : nan;
-        }
-        const double v = quantiles.value(z[0]);
-        if (kind == kLevel) return v >= 0 && v < double(codes.size()) ? double(codes[size_t(v)]) : nan;
-        if (digits == 64 || v != v) return v;
-        if (digits == 32) {
-            constexpr double most = std::numeric_limits<float>::max();
-            return double(float(v > most ? most : v < -most ? -most : v));
-        }
-        const double whole = std::rint(v);
-        return (whole > highest ? highest : whole < lowest ? lowest : whole) * step;
-    }
-};
-
-/// A column of conditions: a number, or the code of a label.
-struct Condition {
-    std::string name;
-    int32_t kind = 0, width = 1;  // kind 0: numbers, 1: codes
-    Quantiles quantiles;
-    std::vector<double> atoms, starts, masses;
-    double margin = 0, spacing = 0;
-    std::vector<std::string> levels;
-    std::vector<float> table;  // [levels][width], then a row for missing values if there is one
-
-    static Condition read(Reader& in) {
-        Condition c;
-        c.name = in.text();
-        c.kind = in.integer(0, 1, "kind of a condition");
-        c.width = in.integer(0, 1 << 16, "features of a condition");
-        if (c.kind == 0) {
-            require(c.width == 1, "features of a condition");
-            c.quantiles = Quantiles::read(in);
-            c.atoms = in.array_of_any_length<double>("atoms");
-            c.starts = in.array<double>(c.atoms.size(), "atoms");
-            c.masses = in.array<double>(c.atoms.size(), "atoms");
-            c.margin = in.number<double>();
-            return c;
-        }
-        const int n = in.integer(0, 1 << 24, "levels");
-        for (int i = 0; i < n; i++) c.levels.push_back(in.text());
-        c.table = in.array_of_any_length<float>("table of a condition");
-        require(c.width && c.table.size() % size_t(c.width) == 0 && c.table.size() / size_t(c.width) >= c.levels.size(),
-                "table of a condition");
-        return c;
-    }
-    /// Features of a value; false for an unknown code, and for NaN where the training had no missing values.
-    bool encode(double value, float* out) const {
-        if (kind == 0) {
-            if (value != value && quantiles.missing == 0) return false;
-            *out = float(score(value));
-            return true;
-        }
-        const size_t rows = table.size() / size_t(width);
-        const bool missing = value != value;
-        if (missing ? rows == levels.size() : !(value >= 0 && value < double(levels.size()))) return false;
-        const size_t row = missing ? rows - 1 : size_t(value);
-        for (int k = 0; k < width; k++) out[k] = table[row * size_t(width) + size_t(k)];
-        return true;
-    }
-
-  private:
-    double score(double value) const {
-        const Quantiles& q = quantiles;
-        double u = q.missing * 0.5;
-        if (value == value && !q.u.empty()) {
-            const int n = int(q.u.size());
-            double x = (q.lattice && q.noisy ? q.nearest(value) : value) / q.unit;
-            x = x < q.x[0] ? q.x[0] : x > q.x[size_t(n) - 1] ? q.x[size_t(n) - 1] : x;
-            u = interpolate(q.x.data(), q.u.data(), n, x);
-            if (!atoms.empty()) {
-                size_t low = 0, high = atoms.size();
-                while (low < high) {
-                    const size_t middle = (low + high) / 2;
-                    if (atoms[middle] < x) low = middle + 1;
-                    else high = middle;
-                }
-                if (low < atoms.size() && atoms[low] == x) u = starts[low] + masses[low] * 0.5;
-            }
-            const double own = std::fmin(margin, 0.5 * (1 - q.missing));
-            u = std::fmin(std::fmax(u, q.missing + own), 1 - own);
-        }
-        return ndtri(std::fmin(std::fmax(u, margin), 1 - margin));
-    }
-};
 
 /// What an event has at a place.
 struct Output {
@@ -158,7 +37,7 @@ struct Workspace {
     std::vector<float> features;  // of the condition
     std::vector<float> given;     // of the pattern and the condition
     std::vector<float> scores;
-    std::vector<float> starts;    // of flows from a prediction
+    std::vector<float> starts, widths;  // where flows start, or the centre and width of a posterior
     std::vector<double> merged;
     std::vector<int> patterns;
     std::vector<Key> keys;  // of a seed
@@ -300,6 +179,11 @@ class Sampler {
             for (const Flow& flow : flows_)
                 require(prediction_->features == features_ && prediction_->outputs == flow.dims, "prediction");
         }
+        if (in.integer(0, 1, "posterior")) {
+            const bool alone = flows_.size() == 1 && !patterns_[0] && !prediction_ && flows_[0].conditions == features_;
+            require(alone, "a posterior with other parts");
+            posterior_ = std::make_unique<Posterior>(Posterior::read(in, features_, flows_[0].dims));
+        }
     }
     void encode(const double* values, float* out) const {
         for (size_t j = 0; j < conditions_.size(); j++) {
@@ -323,6 +207,10 @@ class Sampler {
         q.keys = keys;
         if (flow.conditions) q.condition = work.features.data(), q.condition_rows = condition_rows;
         if (prediction_) predict(flow, condition_rows, work, q);
+        if (posterior_) {
+            posterior_->place(backend, condition_rows, work.features.data(), work.starts.data(), work.widths.data(), work.given.data());
+            q.condition = work.given.data();
+        }
         if (patterns) {
             choose(k, keys, first, m, condition_rows, normals, work, backend);
             q.condition = work.given.data(), q.condition_rows = m;
@@ -338,6 +226,11 @@ class Sampler {
             q.state = z.data();
         }
         if (!sample(backend, flow, q, z.data(), work.scratch[k])) throw std::runtime_error("buff: the field is not finite");
+        for (int e = 0; e < m && posterior_; e++)
+            for (int j = 0, row = (condition_rows == 1 ? 0 : e) * flow.dims; j < flow.dims; j++) {
+                float& own = z[size_t(e * flow.dims + j)];
+                own = posterior_->score(j, own, work.starts[size_t(row + j)], work.widths[size_t(row + j)]);
+            }
         const std::vector<Column>& space = spaces_[k];
         for (int e = 0; e < m; e++) {
             double* own = work.merged.data();
@@ -403,6 +296,7 @@ class Sampler {
     std::vector<int32_t> places_;  // of learned columns in an event
     std::vector<Relation> relations_;
     std::unique_ptr<const Linear> prediction_;  // where flows start
+    std::unique_ptr<const Posterior> posterior_;
     int features_ = 0;
     Backend backend_ = available()[0];
 };
@@ -420,7 +314,8 @@ inline Workspace::Workspace(const Sampler& sampler)
         merged = all > merged ? all : merged;
     }
     scores.resize(widest * kBlock);
-    starts.resize(sampler.prediction_ ? widest * kBlock : 0);
+    starts.resize(sampler.prediction_ || sampler.posterior_ ? widest * kBlock : 0);
+    widths.resize(starts.size());
     this->given.resize(given * kBlock);
     this->merged.resize(merged);
     patterns.resize(kBlock);
