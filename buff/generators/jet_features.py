@@ -270,8 +270,8 @@ class JetFeatures:
             record["pt"],
             None if labels is None else ConditionEncoder.from_arrays(labels, arrays),
             tuple(record["labelled"]),
-            record["eta"],
-            float(record["tilt"]),
+            record.get("eta"),  # absent from files of models without
+            float(record.get("tilt", 0.0)),
         )
 
 
