@@ -14,7 +14,8 @@ ALL += sorted(p for p in DOCS.rglob("*.md") if not {"_build", "api", "notebooks"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
-def test_code_of_a_page_runs(page, capsys):
+def test_code_of_a_page_runs(page, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # pages save models
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
     namespace = {}
     with warnings.catch_warnings():
