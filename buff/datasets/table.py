@@ -156,6 +156,13 @@ class Table:
         arrays = [self[name] for name in (numbers if columns is None else columns)]
         return np.stack(arrays, axis=1) if arrays else np.empty((len(self), 0))
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All columns, in order, as an array of shape (n, columns); of objects, where some hold numbers, some text."""
+        arrays = [self.data[name] for name in self.names]
+        if len({"n" if a.dtype.kind in "biuf" else a.dtype.kind for a in arrays}) > 1:
+            arrays = [a.astype(object) for a in arrays]
+        return np.asarray(np.stack(arrays, axis=1) if arrays else np.empty((0, 0)), dtype=dtype)
+
     def to_arrow(self) -> Any:
         """A pyarrow Table; unit, kind and description in the metadata of its fields."""
         import pyarrow as pa

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from buff.errors import ExportError
 from buff.export.cpp import export_cpp
 from buff.export.graph_inputs import graph_inputs
 from buff.export.onnx import export_onnx
@@ -21,6 +22,7 @@ __all__ = [
 
 #: Formats of :func:`export_model`.
 FORMATS = ("cpp", "onnx")
+_PYTHON_ONLY = ("BUFFImputer", "JetBUFF", "ShowerBUFF", "TreeDensity", "NeuralFlow", "NeuralDiffusion")
 
 
 def export_model(model: Any, directory: str | os.PathLike[str], format: str = "cpp") -> None:
@@ -29,7 +31,7 @@ def export_model(model: Any, directory: str | os.PathLike[str], format: str = "c
     Parameters
     ----------
     model : BUFF, BUFFTransport or Unfolder
-        Fitted; unpaired transports, and unfolders of other methods than ``"conditional"``, as ONNX only.
+        Fitted; unpaired transports and ``"bridge"`` unfolders as ONNX only, ``"reweight"`` ones not at all.
     directory : path
         Made if it is not there.
     format : {"cpp", "onnx"}
@@ -47,4 +49,9 @@ def export_model(model: Any, directory: str | os.PathLike[str], format: str = "c
     """
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}: found {format!r}")
+    if (kind := type(model).__name__) in _PYTHON_ONLY:
+        raise ExportError(
+            f"{kind} is used from Python only and cannot be exported: BUFF, BUFFTransport and "
+            "Unfolder(method='conditional') can"
+        )
     (export_cpp if format == "cpp" else export_onnx)(model, directory)

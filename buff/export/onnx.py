@@ -14,7 +14,7 @@ from buff.export.onnx_columns import decode_columns
 from buff.export.onnx_flow import flow_scores, patterned_scores
 from buff.export.onnx_posterior import posterior_scores
 from buff.export.onnx_relations import restored_columns
-from buff.export.packed import coded_levels
+from buff.export.packed import coded_levels, refused_unfolder
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.flows.request import FARTHEST
 from buff.protocols import Numbers
@@ -149,7 +149,7 @@ def _unfolder(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
     """Draws from the posterior of a :class:`buff.Unfolder`."""
     posterior = model.members_["nominal"][0].posterior
     if posterior is None:
-        raise ExportError("this Unfolder has no posterior to export: method='reweight' weights events, it draws none")
+        raise ExportError(refused_unfolder(model, posterior))
     condition = graph.input("condition", posterior.reco_space.n_dims_)
     d = posterior.flow.n_dims
     scores = posterior_scores(graph, posterior, _Noises(graph, d).of(d), condition)

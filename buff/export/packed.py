@@ -29,6 +29,7 @@ __all__ = [
     "outputs_of",
     "pack_sampler",
     "precision",
+    "refused_unfolder",
     "spaces_of",
 ]
 
@@ -121,8 +122,19 @@ def as_generator(model: Any) -> Any:
         return model
     posterior = model.members_["nominal"][0].posterior
     if not hasattr(posterior, "location"):
-        raise ExportError("only Unfolder(method='conditional') can be exported to C++: export others as ONNX")
+        raise ExportError(refused_unfolder(model, posterior))
     return UnfoldedEvents(posterior)
+
+
+def refused_unfolder(model: Any, posterior: Any) -> str:
+    """Why a format cannot hold the posterior of an unfolder of this method, and what can be exported."""
+    how = f"Unfolder(method={model.method!r})"
+    if posterior is None:
+        return (
+            f"{how} weights simulated events and draws none, so that neither C++ nor ONNX can hold it: "
+            "Unfolder(method='conditional') can be exported to both"
+        )
+    return f"{how} cannot be exported to C++, only Unfolder(method='conditional') can: ONNX (--format onnx) can hold it"
 
 
 def condition_columns(model: Any) -> list[Any]:

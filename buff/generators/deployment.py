@@ -168,6 +168,8 @@ class Deployable:
         (1, (3, 2))
         """
         check_is_fitted(self)
+        if "noise_budget" in parameters:
+            raise ValueError("noise_budget is none of a student's parameters: n_samples says how many rows it sees")
         n = check_whole("n_samples", n_samples, 10)
         student: Any = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
         if random_state is not None:

@@ -124,7 +124,10 @@ class CsvSink:
 
     def write(self, piece: pa.Table) -> None:
         """Append rows."""
-        self._writer.write(piece.cast(self._schema))
+        # pyarrow before 24 repeats the header after a batch without rows
+        for batch in piece.cast(self._schema).to_batches():
+            if batch.num_rows:
+                self._writer.write_batch(batch)
 
     def close(self) -> None:
         """Write what is buffered."""

@@ -208,7 +208,9 @@ def total_variation(
     >>> total_variation(["b", "b", "c", "c"], ["b", "c", "c", "c"], n_bootstrap=0).value
     0.25
     """
-    x, y = np.asarray(real), np.asarray(generated)
+    x, y = (np.asarray(sample) for sample in (real, generated))
+    # a table of one column is that column
+    x, y = (column[:, 0] if column.ndim == 2 and column.shape[1] == 1 else column for column in (x, y))
     for name, column in (("real", x), ("generated", y)):
         if column.ndim != 1 or not len(column):
             raise ValueError(f"{name}: shape (n,) with n > 0 expected, found {column.shape}")

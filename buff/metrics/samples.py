@@ -95,7 +95,13 @@ def as_pair(
     names: tuple[str, str] = ("real", "generated"),
     missing: bool = False,
 ) -> tuple[Rows, Rows]:
-    """Both samples, checked, with equally many columns."""
+    """Both samples, checked, with equally many columns; of tables that name them, with the same ones."""
+    of_x, of_y = (getattr(table, "names", None) if hasattr(table, "to_arrow") else None for table in (first, second))
+    if of_x and of_y and of_x != of_y:
+        raise ValueError(
+            f"{names[0]} has the columns {', '.join(of_x)}, {names[1]} {', '.join(of_y)}: select the same of both, "
+            "in one order"
+        )
     x, y = as_rows(first, names[0], missing=missing), as_rows(second, names[1], missing=missing)
     d, found = x.shape[1], y.shape[1]
     if d != found:

@@ -80,7 +80,7 @@ class Binning:
         return np.where(inside, flat, -1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Covariance:
     """Covariance of unfolded bins.
 
@@ -93,12 +93,18 @@ class Covariance:
         Statistics of the measured and of the simulated events, spread of models with other seeds.
     n_replicas : int
         Replicas of the source that has fewest.
+    data, simulation, model, total, correlation : array of shape (b, b)
+        Of one source (ValueError where it had no replicas), of all together, and its correlations.
     """
 
     binning: Binning
     counts: Array
     of_source: Mapping[str, Array]
     n_replicas: int
+
+    def __repr__(self) -> str:
+        bins = " x ".join(map(str, self.binning.shape))
+        return f"Covariance({', '.join(self.binning.names)}: {bins} bins; sources {', '.join(self.of_source)})"
 
     @property
     def data(self) -> Array:

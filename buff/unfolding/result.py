@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import MissingExtraError
+from buff.errors import MissingExtraError, tell
+from buff.metrics.chi2 import fewest_replicas
 from buff.protocols import Array, BinsLike, Mask, TableLike
 from buff.tables import Columns
 from buff.unfolding.binning import Binning, Covariance
@@ -175,7 +176,14 @@ class UnfoldingResult:
         """Covariance of the bins of :meth:`histogram`, by source.
 
         Each is the covariance of the replicas of that source about their mean. Those of the simulation keep the seeds
-        of the result, those of the model its events, so that the three are independent and add up.
+        of the result, those of the model its events, so that the three are independent and add up. A warning says
+        where no source has as many replicas as a chi-squared of the bins needs.
+
+        Returns
+        -------
+        Covariance
+            ``total`` and ``correlation`` of all sources, ``data``, ``simulation`` and ``model`` of one: arrays of
+            shape (bins, bins).
 
         Raises
         ------
@@ -192,6 +200,12 @@ class UnfoldingResult:
         for replica in self.replicas:
             events = self.columns if replica.events is None else replica.events
             of_source.setdefault(replica.source, []).append(binning.counts(events, replica.weights))
+        most, n_bins = max(map(len, of_source.values())), int(np.prod(binning.shape))
+        if most < fewest_replicas(n_bins):
+            tell(
+                f"{most} replicas are few for {n_bins} bins: variances are rough, correlations mostly noise, and a "
+                f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
+            )
         return Covariance(
             binning,
             binning.counts(self.columns, self.weights),

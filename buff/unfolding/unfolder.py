@@ -70,9 +70,10 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         Draws of truth for each measured event; None is 200,000 in all, but 10 at least and 100 at most an event.
     n_replicas : int or mapping
         Unfoldings behind :meth:`UnfoldingResult.covariance`: so many of each source, or ``{"data": 50, "simulation":
-        10, "model": 5}``. Each has the iterations of the result and repeats the classifiers with Poisson weights on the
-        measured events (data), or the training, with Poisson weights on the simulated events (simulation) or other
-        seeds (model): the latter two cost a fit each.
+        10, "model": 5}``; 0 or at least 2 of a source, and b + 3 for a chi-squared of b bins. Each has the iterations
+        of the result and repeats the classifiers with Poisson weights on the measured events (data), or the training,
+        with Poisson weights on the simulated events (simulation) or other seeds (model): the latter two cost a fit
+        each.
     negative_weights : {"error", "smooth", "cancel"}
         What to do with negative weights of simulated, measured or background events: refuse them, or take positive ones
         that stand for the same density of truth and reco, see :func:`buff.weights.positive_weights`. Replicas shake the

@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from buff import BUFF, BUFFTransport, Unfolder, load
+from buff import BUFF, BUFFTransport, JetBUFF, Unfolder, load
 from buff.cli import app
 from buff.errors import ExportError
 from buff.export import export_model, graph_inputs
@@ -65,8 +65,20 @@ def test_what_only_graphs_hold_is_named(tmp_path):
     with pytest.raises(ExportError, match="Unfolder cannot be exported"):
         export_model(Unfolder(), tmp_path)
     bridge = Unfolder("bridge", generator=BUFFTransport(**DEFAULT), random_state=0).fit(x, x + 1)
-    with pytest.raises(ExportError, match="method='conditional'"):
+    with pytest.raises(ExportError, match="method='bridge'.*only Unfolder.method='conditional'. can: ONNX"):
         export_model(bridge, tmp_path)
+
+
+@pytest.mark.parametrize("format", ["cpp", "onnx"])
+def test_what_no_format_holds_is_said_at_once(tmp_path, format):
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    weighting = Unfolder("reweight", n_iterations=1, random_state=0).fit(x, x + 1)
+    if format == "onnx":
+        pytest.importorskip("onnx")
+    with pytest.raises(ExportError, match="'reweight'.*neither C[+][+] nor ONNX.*'conditional'. can be exported to both"):
+        export_model(weighting, tmp_path, format)
+    with pytest.raises(ExportError, match="JetBUFF is used from Python only"):
+        export_model(JetBUFF(), tmp_path, format)
 
 
 def test_posteriors_are_those_of_the_unfolder(example, tmp_path):

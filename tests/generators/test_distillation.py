@@ -37,6 +37,11 @@ def test_students_draw_the_events_of_their_teacher(teacher, method, n_steps):
     assert bent[1] == pytest.approx(bent[0], abs=0.03)
 
 
+def test_a_budget_of_noise_is_no_parameter_of_a_student(teacher):
+    with pytest.raises(ValueError, match="noise_budget is none of a student's parameters: n_samples says"):
+        teacher.distill(2, noise_budget=3000)
+
+
 def test_a_teacher_without_trees_is_learned_exactly():
     """The flow of a Gaussian is linear: the base of a single step is all of it."""
     teacher = buff.BUFF(n_estimators=0, random_state=0).fit(RNG.multivariate_normal([0, 1], [[1, 0.8], [0.8, 1]], 2000))

@@ -122,4 +122,5 @@ def test_weights_that_are_not_finite():
 def test_history_prints_as_a_table():
     lines = repr(History([Iteration(1, np.nan, 1.0, 0.0), Iteration(2, 0.25, 0.5, 0.01)])).splitlines()
     assert lines[0].split() == ["iteration", "change", "effective", "clipped"]
+    assert lines[1].split() == ["1", "–", "1.0000", "0.0000"]
     assert lines[2].split() == ["2", "0.2500", "0.5000", "0.0100"]

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from buff.datasets import gaussian_1d, gaussian_2d
+from buff.errors import Notice
 from buff.unfolding.result import Diagnostics
 
 from .toys import QUICK, quick, shifted
@@ -130,7 +131,12 @@ def test_no_replicas_no_covariance(bare):
 def test_replicas_of_one_source_only():
     simulated, nature = shifted(1000, 300, 0.0)
     unfolder = quick("reweight", n_iterations=1, n_replicas={"data": 2}).fit(simulated.truth, simulated.reco)
-    covariance = unfolder.unfold(nature.reco).covariance(0, EDGES)
+    result = unfolder.unfold(nature.reco)
+    with pytest.warns(Notice, match="2 replicas are few for 6 bins.*chi-squared needs 9"):
+        covariance = result.covariance(0, EDGES)
+    assert repr(covariance) == "Covariance(x0: 6 bins; sources data)"
+    with pytest.warns(Notice, match="needs 9"):
+        result.histogram(0, EDGES)
     with pytest.raises(ValueError, match="no replicas of model, only of data"):
         _ = covariance.model
 
