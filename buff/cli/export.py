@@ -19,6 +19,8 @@ def export(
 
     cpp: a header-only C++17 sampler with a model file, an example and its build. onnx: one graph from noise and
     condition to values (extra `onnx`).
+    For models of tables, transports and unfolders; those of jets and showers, TreeDensity and BUFFImputer draw in
+    Python only.
 
     \b
     Examples:

@@ -76,8 +76,9 @@ _LEGEND = """\
 evaluations: of the field, by one event in N steps.
 noise: whether the solver draws random numbers on its way.
 stays on: the grids on whose times all its evaluations fall; "uniform in lambda" is uniform in log(t / (1 - t)).
-Trees exist at the times of their grid only: a fit needs a solver that stays on it, and one that stays on none needs
-a field that is known at all times."""
+A fit trains trees at every time at which its solver evaluates the field, and so takes any but "adaptive" ones; one that
+stays on the grid needs a node a step, others need more. The field of a fitted model exists at its nodes only: another
+solver can follow it where all its evaluations fall on these. Networks are known at all times."""
 
 
 def samplers(
@@ -87,7 +88,7 @@ def samplers(
 
     With order, field evaluations for N steps, whether they draw noise, the grids they stay on, and source; of one
     also what can be set, and in which range it is usually chosen.
-    Trees exist at the times of their grid only, so a fit needs a solver that stays on it.
+    A fit trains trees at all times at which its solver evaluates the field: fewest for one that stays on the grid.
 
     \b
     Examples:

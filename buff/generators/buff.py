@@ -21,6 +21,7 @@ from buff.generators.deployment import Deployable
 from buff.generators.parameters import margins_of
 from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Mask, Numbers, RandomState, Scores, TableLike, WeightsLike
+from buff.solvers import Solver
 from buff.tables import Columns
 from buff.tables.reduction import TableReduction
 from buff.tables.relations import Relations
@@ -46,8 +47,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     ----------
     n_steps : int
         Steps from noise to data.
-    solver : str
-        Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
+    solver : str or Solver
+        Name of one, see :func:`buff.solvers.get_solver`, or one of your own, not kept in files; not an adaptive one.
     grid : str or TimeGrid
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     n_estimators : int
@@ -157,7 +158,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     def __init__(
         self,
         n_steps: int = 10,
-        solver: str = "ifab2",
+        solver: str | Solver = "ifab2",
         *,
         grid: str | TimeGrid = "dense1.5",
         n_estimators: int = 12,

@@ -28,6 +28,7 @@ from buff.generators.base import TableGenerator
 from buff.grids import TimeGrid
 from buff.protocols import Array, Mask, Numbers, WeightsLike
 from buff.randomness import seed_from
+from buff.solvers import Solver
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.atoms import atoms_of
@@ -54,7 +55,7 @@ class FlowEstimator(TableGenerator):
 
     # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
     n_steps: int
-    solver: str
+    solver: str | Solver
     grid: str | TimeGrid
     n_estimators: int
     max_depth: int
