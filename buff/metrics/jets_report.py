@@ -85,7 +85,7 @@ class JetReport:
     def __str__(self) -> str:
         head = f"{self.n_generated:,} generated and {self.n_real:,} real jets"
         parts = [head, _lines(self.scores), "Wasserstein distance / standard deviation", _lines(self.observables)]
-        return "\n\n".join([*parts, *self._notes()])
+        return "\n\n".join([*parts, *self.notes])
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -94,10 +94,12 @@ class JetReport:
             for s in (*self.scores, *self.observables)
         )
         return f"<table><tr><th>metric</th><th>generated</th><th>floor</th></tr>{rows}</table>" + "".join(
-            f"<p>{note}</p>" for note in self._notes()
+            f"<p>{note}</p>" for note in self.notes
         )
 
-    def _notes(self) -> list[str]:
+    @property
+    def notes(self) -> list[str]:
+        """What to know of scores of few jets."""
         names, n = {score.name for score in self.scores}, min(self.n_real, self.n_generated)
         if n >= _ENOUGH or not names & {"FPD", "KPD"}:
             return []
