@@ -29,7 +29,8 @@ class NeuralFlow(NeuralGenerator):
     path : str or Path, optional
         For ``"icfm"`` and ``"otcfm"``: the probability path that is trained at uniform times, a name for
         :func:`buff.paths.get_path` or a path of your own. The field is that of the linear path, to which states of
-        other paths are proportional, so that any solver serves it. Files keep the schedules that have a name.
+        other paths are proportional, so that any solver serves it. Files keep the schedules that have a name; saving
+        another warns.
     network : {"mlp", "torchcfm", "tabddpm"} or torch.nn.Module
         See :mod:`buff_baselines.networks`. A module of your own is called as ``network(x, level, condition)`` with the
         state x of shape (n, d), the level of noise (n, 1) (the time t for a flow, ln(sigma) / 4 for a diffusion) and

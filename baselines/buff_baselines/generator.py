@@ -15,7 +15,7 @@ from torch import nn
 from tqdm import tqdm
 
 from buff.archive import Archive, read_archive
-from buff.errors import ArchiveError, check_whole
+from buff.errors import ArchiveError, check_whole, tell
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.grids import TimeGrid, get_grid
@@ -173,6 +173,12 @@ class NeuralGenerator(EventGenerator):
         if isinstance(path := parameters.get("path"), Path):
             names = {kind: name for name, kind in SCHEDULES.items()}
             known = type(path.schedule) in names
+            if not known:
+                tell(
+                    f"the schedule {type(path.schedule).__name__} of path is not in the file, which keeps schedules "
+                    "that have a name: read back, the model samples the same events, but its path is None and a new "
+                    "fit takes the linear one"
+                )
             parameters["path"] = [names[type(path.schedule)], vars(path.schedule)] if known else None
         return replace(archive, record={**archive.record, "parameters": parameters})
 
@@ -193,15 +199,15 @@ class NeuralGenerator(EventGenerator):
         return super().from_archive(replace(archive, record={**archive.record, "parameters": parameters}))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], network: nn.Module) -> Self:
-        """A model with a network of one's own, which :func:`buff.load` cannot make from its file.
+    def load(cls, path: str | os.PathLike[str], network: nn.Module | None = None) -> Self:
+        """A model from its file; :func:`buff.load` cannot make one with a network of one's own.
 
         Parameters
         ----------
         path : path
             Where ``save`` wrote the model.
-        network : torch.nn.Module
-            Built as for the fit; its weights come from the file.
+        network : torch.nn.Module, optional
+            One's own, built as for the fit; its weights come from the file. None for the networks that have a name.
 
         Raises
         ------
@@ -216,7 +222,8 @@ class NeuralGenerator(EventGenerator):
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, ArchiveError):
                 raise
-            raise ArchiveError(f"{path} does not fit the network {type(network).__name__}: {error}") from error
+            what = "its parameters" if network is None else f"the network {type(network).__name__}"
+            raise ArchiveError(f"{path} does not fit {what}: {error}") from error
 
     def _load(self, archive: Archive) -> None:
         self.hidden = None if self.hidden is None else tuple(self.hidden)

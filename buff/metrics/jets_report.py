@@ -33,6 +33,8 @@ __all__ = ["JetReport", "JetScore", "jet_report"]
 _FORMAT = "buff jet report 1"
 #: Jets that the quadratic and the energy mover's distances see.
 _MOST, _FEW = 20_000, 50
+#: Jets below which FPD and KPD, of infinitely many by extrapolation and in batches of thousands, are mostly noise.
+_ENOUGH = 5_000
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class JetReport:
     def __str__(self) -> str:
         head = f"{self.n_generated:,} generated and {self.n_real:,} real jets"
         parts = [head, _lines(self.scores), "Wasserstein distance / standard deviation", _lines(self.observables)]
-        return "\n\n".join(parts)
+        return "\n\n".join([*parts, *self.notes])
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -91,7 +93,17 @@ class JetReport:
             f"<td>{'' if s.floor is None else s.floor.scaled(s.factor)}</td></tr>"
             for s in (*self.scores, *self.observables)
         )
-        return f"<table><tr><th>metric</th><th>generated</th><th>floor</th></tr>{rows}</table>"
+        return f"<table><tr><th>metric</th><th>generated</th><th>floor</th></tr>{rows}</table>" + "".join(
+            f"<p>{note}</p>" for note in self.notes
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know of scores of few jets."""
+        names, n = {score.name for score in self.scores}, min(self.n_real, self.n_generated)
+        if n >= _ENOUGH or not names & {"FPD", "KPD"}:
+            return []
+        return [f"FPD and KPD need {_ENOUGH:,} jets or more: with {n:,} their errors say more than their values"]
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dictionaries of numbers and names, None for what is not defined."""

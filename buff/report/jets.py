@@ -49,7 +49,11 @@ def jets_page(
     first, second = (np.stack([table[name] for name in names], axis=1) for table in tables)
     parts = [
         f"<h1>{escape(title)}</h1><p class='note'>{report.n_generated:,} generated and {report.n_real:,} real jets</p>",
-        section_html("Metrics", _table(report.scores), "The floor is what real jets score against other real jets."),
+        section_html(
+            "Metrics",
+            _table(report.scores),
+            " ".join(["The floor is what real jets score against other real jets.", *report.notes]),
+        ),
         section_html(
             "Observables", figure_html(marginals(first, second, names), "Observables of jets, and ratios below")
         ),

@@ -1,12 +1,14 @@
 """Unfolded events in bins, and how the bins fluctuate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from buff.errors import tell
 from buff.metrics import automatic_bins
+from buff.metrics.chi2 import fewest_replicas
 from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
 
@@ -101,6 +103,18 @@ class Covariance:
     counts: Array
     of_source: Mapping[str, Array]
     n_replicas: int
+
+    @classmethod
+    def of(cls, binning: Binning, counts: Array, replicas: Mapping[str, Sequence[Array]]) -> "Covariance":
+        """Of the histograms of the replicas of each source; warns where no source has enough for a chi-squared."""
+        most, n_bins = max(map(len, replicas.values())), int(np.prod(binning.shape))
+        if most < fewest_replicas(n_bins):
+            tell(
+                f"{most} replicas are few for {n_bins} bins: variances are rough, correlations mostly noise, and a "
+                f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
+            )
+        of_source = {source: np.atleast_2d(np.cov(np.array(own).T)) for source, own in replicas.items()}
+        return cls(binning, counts, of_source, min(map(len, replicas.values())))
 
     def __repr__(self) -> str:
         bins = " x ".join(map(str, self.binning.shape))

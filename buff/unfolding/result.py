@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import MissingExtraError, tell
-from buff.metrics.chi2 import fewest_replicas
+from buff.errors import MissingExtraError
 from buff.protocols import Array, BinsLike, Mask, TableLike
 from buff.tables import Columns
 from buff.unfolding.binning import Binning, Covariance
@@ -200,18 +199,7 @@ class UnfoldingResult:
         for replica in self.replicas:
             events = self.columns if replica.events is None else replica.events
             of_source.setdefault(replica.source, []).append(binning.counts(events, replica.weights))
-        most, n_bins = max(map(len, of_source.values())), int(np.prod(binning.shape))
-        if most < fewest_replicas(n_bins):
-            tell(
-                f"{most} replicas are few for {n_bins} bins: variances are rough, correlations mostly noise, and a "
-                f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
-            )
-        return Covariance(
-            binning,
-            binning.counts(self.columns, self.weights),
-            {source: np.atleast_2d(np.cov(np.array(counts).T)) for source, counts in of_source.items()},
-            min(map(len, of_source.values())),
-        )
+        return Covariance.of(binning, binning.counts(self.columns, self.weights), of_source)
 
     def to_yaml(self, path: Any, bins: Any = None, units: Mapping[str, str] | None = None) -> None:
         """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.

@@ -1,6 +1,7 @@
 """Metrics of jets against the package ``jetnet`` 0.2.5, whose numbers for these samples are kept in a file."""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -159,3 +160,7 @@ def test_report_by_slow_metrics():
     a, b = clouds(8, 150), clouds(9, 150)
     report = jet_report(a, b, floor=False)
     assert {"FPD", "KPD", "coverage", "MMD"} <= {score.name for score in report.scores}
+    note = "FPD and KPD need 5,000 jets or more: with 150"
+    assert note in str(report)
+    assert note in report._repr_html_()
+    assert note not in str(replace(report, n_real=5000, n_generated=8000))
