@@ -87,6 +87,8 @@ def evaluate(
     if jets:
         evaluate_jets(real, generated, train, max_rows, report, json, title, seed)
         return
+    if columns is None:
+        _check_tables(real, generated)
     common, notice = ([], "") if listed(columns) else _common(real, generated, weight_column, text)
     chosen = [name for name in listed(columns) or common if name not in (listed(exclude) or [])]
     units = _units(unit, chosen)
@@ -138,6 +140,20 @@ def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int, schema
     halves = [real.filter(first), real.filter(~first)]
     parts = {} if weights is None else {"train_weights": weights[first], "test_weights": weights[~first]}
     return utility(halves[0], tables["generated"], halves[1], target, schema=schema, **parts, random_state=seed)
+
+
+def _check_tables(*paths: Path) -> None:
+    """Raise ValueError for files of jets or showers."""
+    from buff.io import column_names
+
+    for path in paths:
+        if path.suffix not in (".hdf5", ".h5"):
+            continue
+        held = set(column_names(path))
+        if held >= {"particle_features", "jet_features_0"}:
+            raise ValueError(f"{path} holds jets and is no table: add --jets (or, for showers, --showers GEOMETRY)")
+        if held >= {"incident_energies_0", "showers_0"}:
+            raise ValueError(f"{path} holds showers and is no table: add --showers GEOMETRY (or, for jets, --jets)")
 
 
 def _provenance(paths: Mapping[str, Path], seed: int) -> dict[str, str]:

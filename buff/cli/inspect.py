@@ -1,9 +1,9 @@
 """``buff inspect`` and ``buff samplers``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from inspect import getdoc
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,15 +27,19 @@ def inspect(
     from buff.kernels import why
 
     generator = load(existing(model))
-    settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {})]
+    settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {}, [], ())]
     typer.echo(f"{model}: {type(generator).__name__}, {model.stat().st_size / 1e6:.2f} MB\n")
     if hasattr(generator, "simulation_"):
         s = generator.simulation_
         typer.echo(f"{len(s.truth):,} simulated events at truth level\n{s.truth_space.schema_}\n")
         typer.echo(f"{len(s.reco):,} at detector level\n{s.reco_space.schema_}\n\n{_aligned(settings)}")
         return
-    typer.echo(f"{generator.schema_}\n")
-    if generator.condition_schema_ is not None:
+    if facts := list(_facts(generator)):
+        typer.echo(f"{_aligned(facts)}\n")
+    schema = getattr(generator, "schema_", None) or getattr(getattr(generator, "space_", None), "schema_", None)
+    if schema is not None:
+        typer.echo(f"{schema}\n")
+    if getattr(generator, "condition_schema_", None) is not None:
         typer.echo(f"given the condition\n{generator.condition_schema_}\n")
     relations = getattr(generator, "relations_", ())
     if len(relations):
@@ -44,7 +48,28 @@ def inspect(
     if hasattr(generator, "backend_"):
         typer.echo(f"\nsamples with: {generator.backend_} ({why()})")
         typer.echo(f"keeps trees as: {generator.trees_}")
-    typer.echo(f"\n{generator.nodes_}")
+    if hasattr(generator, "nodes_"):
+        typer.echo(f"\n{generator.nodes_}")
+
+
+def _facts(model: Any) -> Iterator[tuple[str, str]]:
+    """What models know that are none of one table."""
+    if hasattr(model, "max_particles_"):
+        features = model.features_
+        yield "particles of a jet", f"{model.max_particles_} at most"
+        yield "radius", f"{model.radius_:.3g}"
+        yield "features of jets", ", ".join(features.names) or "none"
+        yield "follow from particles", ", ".join(model.derived_) or "none"
+        yield "conditions", ", ".join(features.conditions) or "none"
+    if hasattr(model, "geometry_"):
+        geometry, (low, high) = model.geometry_, model.energy_range_
+        yield "geometry", f"{geometry.name}, {len(geometry.layers)} layers, {geometry.n_voxels:,} voxels"
+        yield "incident energies", f"{low:,.6g} .. {high:,.6g} MeV"
+        yield "symmetric about the axis", "yes" if model.symmetric_ else "no"
+    if hasattr(model, "order_"):
+        yield "order of columns", ", ".join(model.order_)
+    if hasattr(model, "n_parameters_"):
+        yield "parameters of the network", f"{model.n_parameters_:,}"
 
 
 _LEGEND = """\

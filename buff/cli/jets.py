@@ -62,6 +62,8 @@ def sample_jets(
 
     if not isinstance(model, JetBUFF):
         raise ValueError(f"--jets: the model is a {type(model).__name__}, fitted without --jets")
+    if model.template_.container != "clouds":
+        raise ValueError("the model learned arrays of particles, no file of JetNet: sample it with buff.load in Python")
     if output.suffix not in (".hdf5", ".h5"):
         raise ValueError(f"{output}: jets are written as .hdf5 or .h5")
     how: dict[str, Any] = {"random_state": seed, "first_event": first_event, "condition": _fixed(given)}

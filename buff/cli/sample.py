@@ -23,6 +23,13 @@ from buff.cli.showers import sample_showers
 
 __all__ = ["sample"]
 
+#: Models that draw no events of their own, and what they do.
+_NO_SAMPLES = {
+    "BUFFImputer": "fills missing cells and samples no events: in Python, buff.load(file).transform(table)",
+    "BUFFTransport": "samples for rows of a source table: in Python, buff.load(file).sample(table)",
+    "Unfolder": "unfolds measured events and samples none: in Python, buff.load(file).unfold(table)",
+}
+
 
 @takes_text
 def sample(
@@ -83,13 +90,18 @@ def sample(
     if condition is not None and given:
         raise ValueError("--condition and --given exclude each other")
     generator = load(existing(model))
+    kind = type(generator).__name__
+    if kind == "ShowerBUFF" and showers is None:
+        raise ValueError(f"{model} is a model of showers: add --showers ENERGIES, an .hdf5 file or MeV by commas")
+    if kind in _NO_SAMPLES:
+        raise ValueError(f"{model} is a {kind}, which {_NO_SAMPLES[kind]}")
     if jobs is not None:
         generator.set_params(n_jobs=jobs)
     state = secrets.randbits(32) if seed is None else seed
     if showers is not None:
         sample_showers(generator, output, showers, number, state, first_event, chunk)
         return
-    if jets:
+    if jets or kind == "JetBUFF":
         sample_jets(generator, output, number, condition, given, state, first_event)
         return
     given_conditions = _Conditions(

@@ -79,6 +79,12 @@ class TableGenerator(StoredGenerator, BaseEstimator):  # type: ignore[misc]
         return field
 
     @property
+    def condition_encoder_(self) -> ConditionEncoder | None:
+        """From conditions to features; None without a condition."""
+        check_is_fitted(self)
+        return self._encoder
+
+    @property
     def grid_(self) -> TimeGrid:
         """The times where the solver stops; those of ``field_`` are its nodes."""
         grid: TimeGrid = self._model_of_field().grid

@@ -72,12 +72,6 @@ class Deployable:
         return SampleRequest(n, self._sampling_seed(random_state), condition=self._condition_features(condition))
 
     @property
-    def condition_encoder_(self) -> "ConditionEncoder | None":
-        """From conditions to features; None without a condition."""
-        check_is_fitted(self)
-        return self._encoder
-
-    @property
     def class_spaces_(self) -> "tuple[TableTransformer, ...]":
         """The map between table and scores of each class, or of all rows."""
         check_is_fitted(self)
@@ -198,12 +192,6 @@ class DeployablePairs:
         _prediction: ReproducibleLinear | None
         _source: ConditionEncoder | None
         _source_space: TableTransformer | None
-
-    @property
-    def condition_encoder_(self) -> "ConditionEncoder | None":
-        """From conditions to features; None without a condition."""
-        check_is_fitted(self)
-        return self._encoder
 
     @property
     def source_encoder_(self) -> "ConditionEncoder | None":

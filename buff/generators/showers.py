@@ -19,6 +19,7 @@ from buff.generators.shower_plan import ShowerPlan, looks_symmetric, plan_shower
 from buff.physics import Geometry
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
+from buff.tables import Schema
 from buff.transforms import ConditionEncoder
 from buff.trees.conditional import ConditionalSettings
 
@@ -288,6 +289,12 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
                 "leave it at 'auto'"
             )
         return bool(self.symmetry)
+
+    @property
+    def condition_schema_(self) -> Schema | None:
+        """Kinds and bounds of the columns of the condition; None without one."""
+        check_is_fitted(self)
+        return None if self._encoder is None else self._encoder.schema
 
     def _fit_encoder(self, condition: ConditionLike, sample_weight: WeightsLike, n: int) -> Array:
         self._encoder = None if condition is None else ConditionEncoder().fit(condition, sample_weight)

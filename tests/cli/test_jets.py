@@ -51,7 +51,7 @@ def test_from_file_to_file(buff, files):
     result = buff("fit", files / "train.hdf5", "-o", files / "jets.buff", *words)
     assert result.exit_code == 0, result.stderr
     assert "250 jets learned" in result.stdout
-    result = buff("sample", files / "jets.buff", "-o", files / "new.hdf5", "-n", 150, "--jets", "--seed", 3)
+    result = buff("sample", files / "jets.buff", "-o", files / "new.hdf5", "-n", 150, "--seed", 3)
     assert result.exit_code == 0, result.stderr
     new = read_jetnet(files / "new.hdf5")
     own = library.load(files / "jets.buff").sample(150, random_state=3)
@@ -76,6 +76,12 @@ def test_from_file_to_file(buff, files):
     assert "W1M x 1e3" in result.stdout
     assert library.metrics.JetReport.load(files / "jets.json")["W1M"].floor is not None
     assert page.read_text().count("<img") >= 8
+
+
+def test_evaluating_jets_as_a_table_names_the_option(buff, files):
+    result = buff("evaluate", files / "test.hdf5", files / "train.hdf5")
+    assert result.exit_code == 1
+    assert "test.hdf5 holds jets and is no table: add --jets (or, for showers, --showers GEOMETRY)" in result.stderr
 
 
 def test_what_does_not_go_together(buff, files, folder):

@@ -80,6 +80,7 @@ def test_one_line_says_what_is_wrong(buff, files):
     short = files / "short.hdf5"
     short.write_bytes((files / "train.hdf5").read_bytes()[:5000])
     cases.append((("fit", short, "-o", files / "x.buff", "--showers", "ds1-photons"), "cut short"))
+    cases.append((("evaluate", files / "test.hdf5", files / "train.hdf5"), "add --showers GEOMETRY"))
     for words, reason in cases:
         result = buff(*words)
         assert result.exit_code == 1, words
