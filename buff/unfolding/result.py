@@ -324,17 +324,5 @@ class UnfoldingResult:
         measured: Measured,
     ) -> "UnfoldingResult":
         """From the parts of an unfolding."""
-        u = unfolded
-        return cls(
-            method,
-            u.events,
-            u.weights,
-            u.rows,
-            replicas,
-            u.history,
-            diagnostics,
-            outside,
-            simulation,
-            measured,
-            u.signal,
-        )
+        made = (unfolded.events, unfolded.weights, unfolded.rows, replicas, unfolded.history)
+        return cls(method, *made, diagnostics, outside, simulation, measured, unfolded.signal)
