@@ -24,6 +24,7 @@ def _showers():
 
 
 def _neural(kind):
+    pytest.importorskip("torch")
     baselines = pytest.importorskip("buff_baselines")
     return getattr(baselines, kind)(hidden=(4,), n_iterations=2, random_state=0).fit(X)
 
