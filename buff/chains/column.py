@@ -222,8 +222,13 @@ class ChainColumn:
         else:
             a, b = u[~point], ndtr(high[~point])
         out = np.log(rank_density) + given.log_density(cells.low[:, 0])
-        with np.errstate(divide="ignore"):
-            out[~point] = np.log(np.maximum(b - a, 0.0))
+        share = np.ones(len(u))
+        share[~point] = b - a
+        seen = ~point & (share > _MARGIN)
+        out[seen] = np.log(share[seen])
+        if (far := ~point & ~seen).any():  # where ranks no longer tell the ends of a cell apart: its width is left
+            ends = [given.log_density(part[:, 0]) for part in (cells.low, cells.high)]
+            out[far] = (np.maximum(*ends) + np.log(np.where(far, cells.high[:, 0] - cells.low[:, 0], 1.0)))[far]
         return out + cells.log_slope[:, 0]
 
     def pit(self, context: Context, state: Indices, s: Numbers, place: Numbers) -> Array:

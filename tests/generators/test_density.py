@@ -7,6 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import buff
 from buff import TreeDensity
+from buff.datasets import load_jets
 
 TINY = {"n_estimators": 4, "max_depth": 3, "random_state": 0}
 
@@ -169,3 +170,13 @@ def test_bad_input(mixed):
         density.score_samples(table, given=["price"])
     with pytest.raises(ValueError, match="onehot"):
         TreeDensity(categories="onehot").fit(table)
+
+
+def test_cells_that_no_rank_reaches_are_rare_and_not_impossible():
+    jets = load_jets(n=2000).to_pandas()
+    names = ["mass", "tau1", "tau2", "tau3", "D2", "groomed_mass", "multiplicity"]
+    others = jets[jets["jet_class"].isin(["q", "g"])].sample(frac=1, random_state=0)[names]
+    tops = jets[jets["jet_class"] == "t"][names]
+    found = TreeDensity(random_state=0).fit(others[: len(others) // 2]).score_samples(tops)
+    assert np.isfinite(found).all()
+    assert found.min() < np.median(found) - 10
