@@ -10,6 +10,7 @@ from buff.protocols import Array, Values
 from buff.tables.columns import Columns
 from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
+from buff.tables.relations.discovery import stated_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.template import Template, is_missing
 
@@ -83,9 +84,7 @@ class TableReduction:
         """
         schema = schema if isinstance(schema, Mapping) else {}
         kinds = _kinds(schema)
-        if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
-            raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")
-        stated: list[Relation] = [] if isinstance(relations, str) else list(relations or ())
+        stated = stated_relations(relations)
         unique = [relation for relation in stated if isinstance(relation, Unique)]
         dropped = [name for name, kind in kinds.items() if kind == "drop" and name in columns.names]
         ids = [name for name, kind in kinds.items() if kind == "id" and name in columns.names]

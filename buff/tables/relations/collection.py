@@ -15,7 +15,7 @@ from buff.tables.relations.functions import Derived, Determines, Rescaled
 from buff.tables.relations.numbers import Order, Sum
 from buff.tables.relations.unique import Unique
 
-__all__ = ["Relations", "relation_from_dict"]
+__all__ = ["Relations", "in_order", "relation_from_dict"]
 
 _KINDS: dict[str, type[Relation]] = {
     kind.kind: kind for kind in (Angle, Coordinates, Order, Sum, Determines, Rescaled, Derived, Unique)
@@ -62,14 +62,8 @@ class Relations:
         TypeError
             Something that is no relation, or columns of the wrong kind.
         """
-        for relation in stated:
-            if not isinstance(relation, Relation):
-                raise TypeError(
-                    f"relations must be Order, Sum, Determines, Coordinates or Derived of columns, found {relation!r}"
-                )
-        _refuse_shared_exchanges(stated)
         table = dict(zip(columns.names, columns.arrays, strict=True))
-        learned = [relation.learn(table) for relation in _sorted(stated)]
+        learned = [relation.learn(table) for relation in in_order(stated)]
         left = {relation.target for relation in learned if relation.encode(table) is None}
         return cls(tuple(learned), columns.names, tuple(name for name in columns.names if name not in left))
 
@@ -179,8 +173,22 @@ def relation_from_dict(record: dict[str, Any]) -> Relation:
     return _KINDS[record["kind"]].from_dict(record)
 
 
-def _sorted(relations: Sequence[Relation]) -> list[Relation]:
-    """Each after those that tell its inputs."""
+def in_order(relations: Sequence[Relation]) -> list[Relation]:
+    """Each after those that tell its inputs.
+
+    Raises
+    ------
+    ValueError
+        A column is told twice, or columns tell each other in a circle.
+    TypeError
+        Something that is no relation.
+    """
+    for relation in relations:
+        if not isinstance(relation, Relation):
+            raise TypeError(
+                f"relations must be Order, Sum, Determines, Coordinates or Derived of columns, found {relation!r}"
+            )
+    _refuse_shared_exchanges(relations)
     of: dict[str, Relation] = {}
     for relation in relations:
         if relation.target in of:

@@ -12,7 +12,7 @@ from buff.tables.relations.collection import Relations
 from buff.tables.relations.functions import Determines, Rescaled, joint_codes
 from buff.tables.relations.numbers import Order, Sum, decimals_of
 
-__all__ = ["find_relations"]
+__all__ = ["find_relations", "stated_relations"]
 
 #: Fewer rows prove nothing.
 _FEWEST_ROWS = 50
@@ -31,6 +31,19 @@ _CLOSE, _SOFT_SHARE = 0.1, 0.02
 _MOST_NUMBERS = 200
 #: Rows from which sums are guessed, all are checked.
 _GUESS_ROWS = 2000
+
+
+def stated_relations(relations: str | Sequence[Relation] | None) -> list[Relation]:
+    """What a user states by the parameter ``relations``: nothing by ``"auto"`` or None.
+
+    Raises
+    ------
+    ValueError
+        Another word, or no list.
+    """
+    if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
+        raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")
+    return [] if isinstance(relations, str) else list(relations or ())
 
 
 def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched: Collection[str] = ()) -> Relations:

@@ -9,8 +9,8 @@ import numpy as np
 from buff.protocols import Mask
 from buff.tables.columns import Columns
 from buff.tables.relations.base import BrokenRelationError, Relation, Table
-from buff.tables.relations.collection import Relations
-from buff.tables.relations.discovery import find_relations
+from buff.tables.relations.collection import Relations, in_order
+from buff.tables.relations.discovery import find_relations, stated_relations
 from buff.tables.relations.functions import Determines, joint_codes
 
 __all__ = ["relations_in_gaps"]
@@ -46,16 +46,14 @@ def relations_in_gaps(
     relation   kind    rows
     x1 = 2 x0  scaled  300
     """
-    stated: Sequence[Relation] = () if isinstance(relations, str) else relations or ()
+    stated = stated_relations(relations)
     if relations == "auto":
-        found = find_relations(columns.take(np.flatnonzero(np.logical_and.reduce(known))), untouched=untouched)
-        stated = [relation for relation in found if relation.kind != "coordinates"]
+        complete = columns.take(np.flatnonzero(np.logical_and.reduce(known)))
+        stated = list(find_relations(complete, untouched=untouched))
     there = dict(zip(columns.names, known, strict=True))
     table = dict(zip(columns.names, columns.arrays, strict=True))
     learned: list[Relation] = []
-    for relation in stated:
-        if unknown := [name for name in relation.columns if name not in table]:
-            raise ValueError(f"{relation} names the unknown column {unknown[0]!r}; the columns are {list(table)}")
+    for relation in in_order(stated):
         with contextlib.suppress(*([BrokenRelationError] if relations == "auto" else [])):
             own = _learned(relation, table, there)
             learned += [] if own is None else [own]
@@ -64,8 +62,8 @@ def relations_in_gaps(
 
 def _learned(relation: Relation, table: Table, there: dict[str, Mask]) -> Relation | None:
     """The relation from rows that have its cells; None for a lookup that does not know all its labels."""
-    rows = np.logical_and.reduce([there[name] for name in relation.columns])
-    own = relation.learn({name: table[name][rows] for name in relation.columns})
+    rows = np.logical_and.reduce([there[name] for name in relation.columns if name in there])
+    own = relation.learn({name: values[rows] for name, values in table.items()})
     if isinstance(relation, Determines):
         codes, here = joint_codes(table[relation.determinant]), there[relation.determinant]
         if not set(codes[here]) <= set(codes[rows]):
