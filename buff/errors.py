@@ -19,6 +19,7 @@ __all__ = [
     "OffGridError",
     "TableNotice",
     "check_jobs",
+    "check_memory",
     "check_parameters",
     "check_range",
     "check_steps",
@@ -125,6 +126,14 @@ def check_range(name: str, value: object, low: float, high: float) -> None:
         raise TypeError(f"{name} must be a number in [{low:g}, {high:g}]: found {value!r}")
     if not low <= float(value) <= high:
         raise ValueError(f"{name} must lie in [{low:g}, {high:g}]: found {value!r}")
+
+
+def check_memory(needed: int, max_memory: int | None, advice: str) -> None:
+    """Raise MemoryError for a fit that needs more bytes than are allowed; ``advice`` says what to change."""
+    if max_memory is not None and needed > max_memory:
+        raise MemoryError(
+            f"the fit needs {needed / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: {advice}"
+        )
 
 
 def check_parameters(name: str, rule: Callable[..., Any], parameters: Mapping[str, Any]) -> None:

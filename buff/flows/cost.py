@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from buff.errors import check_memory
 from buff.records import checked_number, checked_record, require
 
 __all__ = ["PROCESS", "CostEstimate", "NodeRecord", "NodeRecords"]
@@ -78,10 +79,7 @@ class CostEstimate:
             If that is more than ``max_memory``; ``advice`` says what to change.
         """
         needed = PROCESS + nbytes
-        if max_memory is not None and needed > max_memory:
-            raise MemoryError(
-                f"the fit needs {needed / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: {advice}"
-            )
+        check_memory(needed, max_memory, advice)
         return replace(self, memory=max(self.memory, needed))
 
     @property

@@ -1,6 +1,7 @@
 """Scores in, fitted flow out."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from tqdm import tqdm
 
-from buff.errors import check_jobs, check_whole
+from buff.errors import check_jobs, check_memory, check_whole
 from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.cost import PROCESS, CostEstimate, NodeRecord, NodeRecords
 from buff.flows.data import NOISE, FlowMatchingData, Source
@@ -25,7 +26,7 @@ from buff.randomness import seed_from, training_seed
 from buff.solvers import SOLVERS, Solver, get_solver
 from buff.trees import Booster, TreeSettings
 
-__all__ = ["FlowSettings", "calibrate", "estimate_cost", "fit_flow", "train_flow", "train_nodes"]
+__all__ = ["FlowSettings", "calibrate", "estimate_cost", "fit_flow", "train_flow", "train_nodes", "workers_within"]
 
 #: Bytes of gradients, Hessians and predictions for a row and an output while trees grow.
 _GRADIENTS = {"scalar": 12, "vector": 19, "sketch": 39}
@@ -258,6 +259,21 @@ def _cache(
     return NodeCache(Path(settings.cache_dir) / key), int(key, 16) if seed is None else seed
 
 
+def workers_within(max_memory: int | None, n_most: int, total: Callable[[int], int], advice: str) -> int:
+    """Processes to train with: ``n_most``, or as many as ``total`` (bytes of k of them) lets into ``max_memory``.
+
+    Raises
+    ------
+    MemoryError
+        If one is too much; ``advice`` says what to change.
+    """
+    n = max(1, n_most)
+    while max_memory is not None and n > 1 and total(n) > max_memory:
+        n -= 1
+    check_memory(total(n), max_memory, advice)
+    return n
+
+
 def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool = False) -> CostEstimate:
     """Noise draws and workers within the memory, disk and, after a trial of a second or two, time of a fit.
 
@@ -276,14 +292,8 @@ def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool
     def total(k: int) -> int:
         return shared + (k * worker if k > 1 else worker - PROCESS)  # a single worker is the process itself
 
-    n_workers = max(1, min(effective_n_jobs(settings.n_jobs), len(times)))
-    while max_memory is not None and n_workers > 1 and total(n_workers) > max_memory:
-        n_workers -= 1
-    if max_memory is not None and total(n_workers) > max_memory:
-        raise MemoryError(
-            f"the fit needs {total(n_workers) / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: "
-            f"lower noise_budget (now {settings.noise_budget:,} rows a node), fit fewer rows, or raise max_memory"
-        )
+    advice = f"lower noise_budget (now {settings.noise_budget:,} rows a node), fit fewer rows, or raise max_memory"
+    n_workers = workers_within(max_memory, min(effective_n_jobs(settings.n_jobs), len(times)), total, advice)
     plan = CostEstimate(n, d, c, n_draws, times, n_workers, total(n_workers), _disk_bytes(len(times), d, trees))
     return replace(plan, cpu_seconds=trial_seconds(data, plan, trees)) if trial and times else plan
 

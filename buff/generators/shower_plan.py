@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from buff.flows.cost import PROCESS
+from buff.flows.fit import workers_within
 from buff.generators.shower_angles import AngleWalk
 from buff.generators.shower_cascade import CascadeSettings, ShowerCascade
 from buff.generators.shower_rings import RingWalk
@@ -14,8 +16,6 @@ from buff.protocols import Array, Numbers
 
 __all__ = ["ShowerPlan", "looks_symmetric", "plan_showers"]
 
-#: Bytes of a process with NumPy, SciPy, scikit-learn and XGBoost loaded.
-_PROCESS = 300 * 2**20
 #: Showers of a trial.
 _TRIAL = 500
 #: Standard deviations by which the mean energy of a sector may differ from that of all.
@@ -77,18 +77,11 @@ def plan_showers(
     kept = 8 * 3 * n * geometry.n_voxels
     rows = [min(2 * settings.max_rows, n * count) * (4 * (f + n_conditions) + 32) for _, count, f in models]
     worker = max(6 * min(settings.max_rows, n * count) * 4 * (40 + f) for _, count, f in models)
-    workers = max(1, min(settings.n_jobs, len(models)))
-
     def total(k: int) -> int:
-        return _PROCESS + kept + sum(rows) + worker * k + (_PROCESS * k if k > 1 else 0)
+        return PROCESS + kept + sum(rows) + worker * k + (PROCESS * k if k > 1 else 0)
 
-    while max_memory is not None and workers > 1 and total(workers) > max_memory:
-        workers -= 1
-    if max_memory is not None and total(workers) > max_memory:
-        raise MemoryError(
-            f"the fit needs {total(workers) / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: "
-            f"lower max_rows (now {settings.max_rows:,}), fit fewer showers, or raise max_memory"
-        )
+    advice = f"lower max_rows (now {settings.max_rows:,}), fit fewer showers, or raise max_memory"
+    workers = workers_within(max_memory, min(settings.n_jobs, len(models)), total, advice)
     grown = {True: settings.angles, False: settings.rings}
     own = [grown[key.startswith("angles")] for key, _, _ in models]
     disk = sum((s.n_estimators << s.max_depth) * (2 * 24 + 4 * s.n_levels) for s in own)
