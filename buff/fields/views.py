@@ -18,6 +18,10 @@ class _Outer(AbstractField):
     field: AbstractField
 
     @property
+    def n_dims(self) -> int | None:
+        return getattr(self.field, "n_dims", None)
+
+    @property
     def at_every_time(self) -> bool:
         return self.field.at_every_time
 
@@ -205,8 +209,16 @@ class Reversed(_OnPath):
     def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
         return self.field.times and tuple(1 - t for t in reversed(self.field.times))
 
+    @property
+    def gaussian(self) -> GaussianFlow | None:  # type: ignore[override]
+        """Coordinates for solvers: those of the field inside, backwards."""
+        return self.field.gaussian and self.field.gaussian.backwards()
+
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         return -self.field(x, 1 - t, condition)
+
+    def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
+        return -self.field.frame_velocity(x, y, 1 - t, condition)
 
 
 @dataclass(frozen=True)

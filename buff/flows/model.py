@@ -1,21 +1,21 @@
 """A fitted flow as a value: states of the source in, data out."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from buff import kernels
-from buff.fields import NodeField
+from buff.fields import NodeField, Reversed
 from buff.flows.compiled import CompiledFlow
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.linear import ConditionalStandardizer, GaussianPart, ReproducibleLinear
 from buff.flows.nodes import NodeModel
 from buff.flows.request import SampleRequest
 from buff.flows.smooth import MarginalCalibration, load_trees
-from buff.grids import TimeGrid
+from buff.grids import TimeGrid, as_grid
 from buff.protocols import Array, Noise
 from buff.records import checked_array, checked_list, checked_number, checked_record, require
 from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
@@ -84,10 +84,15 @@ class FlowModel:
     records: NodeRecords = _NO_RECORDS
     cost: CostEstimate | None = None
 
-    @property
+    @cached_property
     def field(self) -> NodeField:
-        """The velocity, at the nodes only."""
-        return NodeField(self.times, self.nodes, gaussian=self.gaussian)
+        """The velocity at the nodes, and at the ends 0 and 1 where it is known in closed form."""
+        models = dict(zip(self.times, self.nodes, strict=True))
+        if self.gaussian is not None:
+            for t in (1.0,) if self.n_conditions else (0.0, 1.0):  # at 0 all that is known is in the condition
+                models.setdefault(t, NodeModel.of(self.gaussian, t, None, self.device))
+        times = tuple(sorted(models))
+        return NodeField(times, [models[t] for t in times], gaussian=self.gaussian)
 
     @property
     def n_dims(self) -> int:
@@ -151,6 +156,32 @@ class FlowModel:
                 return scores
         return self._integrate(x0, condition, noise)
 
+    def encode(self, x1: Array, condition: Array | None = None) -> Array:
+        """States of the source that :meth:`transport` takes to scores x1 (n, d), up to the error of the steps.
+
+        Raises
+        ------
+        ValueError
+            The flow does not start from independent noise alone.
+        """
+        if self.gaussian is None:
+            raise ValueError("only flows from independent noise can be run backwards")
+        scores = self.calibration.inverse(x1) if self.calibration else np.asarray(x1, np.float32)
+        x, condition = self._on_device(scores, condition)
+        x = x if self.standardizer is None else self.standardizer.transform(x, condition)
+        grid = TimeGrid(self.field.times, partial=True).backwards()
+        return to_numpy(integrate("heun", Reversed(self.field), x, grid, condition))
+
+    def solved_by(
+        self,
+        solver: str | Solver | None = None,
+        grid: str | TimeGrid | Sequence[float] | None = None,
+        n_steps: int | None = None,
+    ) -> "FlowModel":
+        """The same field with another solver or grid, which must stay on its nodes."""
+        times = self.grid if grid is None else as_grid(grid, n_steps or self.grid.n_steps)
+        return replace(self, solver=self.solver if solver is None else get_solver(solver), grid=times)
+
     def _integrate(self, x0: Array, condition: Array | None, noise: Noise | None) -> Array:
         x, condition = self._on_device(x0, condition)
         x = integrate(self.solver, self.field, x, self.grid, condition, noise)
@@ -210,7 +241,7 @@ class FlowModel:
         return np.array_equal(own, self._integrate(self.source_samples(batch, noise), condition, noise))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "compiled"}
+        return {name: value for name, value in vars(self).items() if name not in ("compiled", "field")}
 
     def _on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
         xp, _ = device_arrays(self.device)

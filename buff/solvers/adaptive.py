@@ -7,10 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from buff.errors import check_finite
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import BoundField, Solver, check_finite, combine
+from buff.solvers.base import BoundField, Solver, combine
 from buff.solvers.exponential import ExponentialSinglestep
 from buff.solvers.runge_kutta import slopes
 from buff.solvers.tableaus import DORMAND_PRINCE, Tableau
