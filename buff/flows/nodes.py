@@ -268,7 +268,8 @@ def _explained(trees: Booster | SmoothedTrees, features: Array, targets: Array, 
     xp, _ = device_arrays(trees.device)
     w = xp.ones(len(targets), xp.float32) if weights is None else weights
     error = (w[:, None] * (targets - trees(features)) ** 2).sum()
-    return float(1 - error / (w[:, None] * targets**2).sum())
+    total = (w[:, None] * targets**2).sum()
+    return float(1 - error / total) if total > 0 else 0.0
 
 
 def _generator(seed: np.random.SeedSequence, device: str) -> Any:
