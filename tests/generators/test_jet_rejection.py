@@ -6,7 +6,7 @@ import pytest
 import buff
 from buff.generators.jet_rejection import JetRejection, observables
 from buff.generators.jet_sampling import LEAST_JETS
-from tests.generators.test_jets import quick
+from tests.generators.jet_models import quick
 from tests.physics.clouds import clouds
 
 
