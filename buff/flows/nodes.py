@@ -14,15 +14,16 @@ from joblib import Parallel, delayed
 from joblib.parallel import LokyBackend, get_active_backend
 from threadpoolctl import threadpool_limits
 
+from buff import kernels
 from buff.flows.cache import NodeCache
 from buff.flows.cost import NodeRecord
 from buff.flows.data import FlowMatchingData, Problem
-from buff.flows.linear import GaussianPart, LinearVelocity, NodeFrame, ReproducibleLinear
+from buff.flows.linear import GaussianPart, LinearVelocity, ReproducibleLinear
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
 from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened, stored_trees
 
-__all__ = ["Base", "NodeModel", "RegressionSource", "fit_node", "limit_memorisation", "run_nodes"]
+__all__ = ["Base", "NodeFrame", "NodeModel", "RegressionSource", "fit_node", "limit_memorisation", "run_nodes"]
 
 #: Number, trees and record of a node.
 Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
@@ -62,6 +63,48 @@ class RegressionSource(Protocol):
     def is_uninformative(self, t: float) -> bool: ...
 
 
+@dataclass(frozen=True, eq=False)
+class NodeFrame:
+    """The frame at a node: trees see ``[x, y, c]`` and predict ``U^T (v - u_Gauss)`` in units of its width.
+
+    Attributes
+    ----------
+    gaussian : GaussianPart
+    t : float
+    target_scale : float32 array of shape (d,)
+        Units of the targets: standard deviations that the Gaussian part leaves.
+    frame_scale : float32 array of shape (d,)
+        The same over a(t): from predictions to dy/dt.
+    """
+
+    gaussian: GaussianPart
+    t: float
+    target_scale: Array
+    frame_scale: Array
+
+    @classmethod
+    def of(cls, gaussian: GaussianPart, t: float, device: str = "cpu") -> "NodeFrame":
+        """The frame at time t."""
+        xp, _ = device_arrays(device)
+        residual = gaussian.residual_scales(t)
+        single = (xp.asarray(part, xp.float32) for part in (residual, residual / gaussian.scales(t)))
+        return cls(gaussian.to_device(device), t, *single)
+
+    def features(self, x: Array, condition: Array | None = None, y: Array | None = None) -> Array:
+        """``[x, y, c]`` of shape (n, 2 d + c); y is worked out unless it is known."""
+        xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
+        y = self.gaussian.to_frame(x, self.t) if y is None else y
+        return xp.concatenate([x, y] if condition is None else [x, y, condition], axis=1)
+
+    def targets(self, residual: Array) -> Array:
+        """What trees learn of ``v - u_Gauss`` (n, d)."""
+        return self.gaussian.rotate(residual) / self.target_scale
+
+    def velocity(self, prediction: Array) -> Array:
+        """Inverse of :meth:`targets`."""
+        return self.gaussian.rotate_back(prediction * self.target_scale)
+
+
 @dataclass(frozen=True)
 class NodeModel:
     """Velocity at a node: the linear base and the trees' correction to it.
@@ -83,7 +126,7 @@ class NodeModel:
     @classmethod
     def of(cls, base: Base, t: float, trees: Booster | SmoothedTrees | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
-        frame = base.frame(t, device) if isinstance(base, GaussianPart) else None
+        frame = NodeFrame.of(base, t, device) if isinstance(base, GaussianPart) else None
         if isinstance(trees, SmoothedTrees):
             trees = replace(trees, trees=flattened(trees.trees))
         flat = trees if trees is None or isinstance(trees, SmoothedTrees) else flattened(trees)
@@ -101,6 +144,17 @@ class NodeModel:
         """Inverse of :func:`buff.flows.smooth.load_trees`."""
         assert self.trees is not None
         return self.trees.to_bytes() if isinstance(self.trees, SmoothedTrees) else stored_trees(self.trees)
+
+    def packed(self) -> bytes:
+        """The node as the kernels read it; its trees are a forest or none."""
+        frame, trees = self.frame, self.trees
+        parts = [self.linear.packed(), kernels.integers(frame is not None)]
+        if frame is not None:
+            parts += [kernels.sized(frame.target_scale), kernels.sized(frame.frame_scale)]
+            parts.append(trees.ridge.packed() if isinstance(trees, SmoothedTrees) else kernels.integers(0))
+        forest = trees.trees if isinstance(trees, SmoothedTrees) else trees
+        own = forest.packed() if isinstance(forest, FlatForest) else b""
+        return b"".join([*parts, kernels.integers(forest is not None), own])
 
     @property
     def frame_velocity(self) -> Callable[[Array, Array, Array | None], Array] | None:

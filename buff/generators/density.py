@@ -17,7 +17,7 @@ from buff.generators.prefix import column_numbers, count_prefix, require_integra
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
 from buff.tables import Columns, read, validate_data
-from buff.tables.template import is_missing
+from buff.tables.columns import is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.transformer import checked_weights
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from buff.protocols import Array, Mask, Values
 from buff.tables import read
-from buff.tables.template import Template, is_missing
+from buff.tables.columns import Template, is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.condition_values import in_dtype
 from buff.transforms.encoders import ConstantEncoder, NumberEncoder

@@ -6,8 +6,8 @@ import numpy as np
 
 from buff.generators.given import GivenTable
 from buff.protocols import Array, Indices, Numbers
+from buff.tables.columns import is_missing
 from buff.tables.relations import Angle, Derived, Order, Relation, Relations, Sum
-from buff.tables.template import is_missing
 
 __all__ = ["complete", "keep_relations", "require_inputs"]
 

@@ -20,10 +20,10 @@ from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Valu
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
 from buff.tables.categories import factorize
+from buff.tables.columns import is_missing
 from buff.tables.frames import with_index
 from buff.tables.relations import Relations
 from buff.tables.relations.gaps import relations_in_gaps
-from buff.tables.template import is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.encoders import NumberEncoder
 from buff.transforms.transformer import checked_weights

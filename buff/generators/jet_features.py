@@ -12,7 +12,7 @@ from buff.physics import JetKinematics
 from buff.physics.kinematics import axis_offset
 from buff.protocols import Array, ConditionLike, Mask, Numbers, TableLike, Values
 from buff.tables import Columns, read
-from buff.tables.template import Template
+from buff.tables.columns import Template
 from buff.transforms import ConditionEncoder
 from buff.transforms.conditions import read_any
 

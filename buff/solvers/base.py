@@ -1,18 +1,20 @@
-"""What a solver is: a rule for one step, from which everything else about it follows."""
+"""What a solver is: a rule for one step, from which everything else about it follows; and the one time loop."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from numbers import Real
 from typing import Any, cast, final
 
 import numpy as np
 
-from buff.grids import TimeGrid
+from buff.errors import OffGridError
+from buff.grids import TimeGrid, nearest
 from buff.paths import LINEAR, Marginal, Path
 from buff.protocols import Array, Field, Noise
 
-__all__ = ["BoundField", "Solver", "check_finite", "combine"]
+__all__ = ["SOLVERS", "BoundField", "Solver", "check_finite", "combine", "get_solver", "integrate", "trajectory"]
 
 
 @dataclass(frozen=True)
@@ -143,45 +145,7 @@ class Solver(ABC):
 
     @abstractmethod
     def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
-        """Carry x from t to s along a flow; see :meth:`step`."""
-
-    @final
-    def step(
-        self,
-        field: Field,
-        x: Array,
-        t: float,
-        s: float,
-        *,
-        condition: Array | None = None,
-        memory: Any = None,
-        noise: Noise | None = None,
-    ) -> tuple[Array, Any]:
-        """Carry x from t to s.
-
-        Parameters
-        ----------
-        field : Field
-            Velocity.
-        x : array of shape (n, d)
-            States at t.
-        t, s : float
-            Ends of the step.
-        condition : array of shape (n, c), optional
-            Passed to the field.
-        memory : object
-            What the step before returned; None at the start.
-        noise : Noise, optional
-            Standard normal numbers like its argument; needed by stochastic solvers.
-
-        Returns
-        -------
-        x : array of shape (n, d)
-            States at s.
-        memory : object
-            To hand to the next step.
-        """
-        return self.advance(BoundField(field, condition, noise), x, t, s, memory)
+        """Carry x (n, d) from t to s; ``memory`` is what the step before gave back, None at the start."""
 
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
         """The steps (t, s) taken over a grid: its intervals, unless the solver groups or repeats them."""
@@ -191,8 +155,7 @@ class Solver(ABC):
     def calls(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[float, ...]:
         """The times of all field calls over a grid, in the order they are made.
 
-        Found by walking the grid with one number for a state: there is no second list of times that could
-        disagree with what a step does.
+        Found by walking the grid with one number for a state, so that it cannot disagree with what steps do.
         """
         if self.adaptive:
             raise ValueError(f"{self} chooses its times as it goes: it has no fixed nodes and no fixed nfe")
@@ -234,3 +197,152 @@ class _Recorder:
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         self.calls.append(t)
         return 0.5 * x
+
+
+#: Solvers by name, see :data:`buff.solvers.listed.LISTED`.
+SOLVERS: dict[str, Solver] = {}
+
+
+def get_solver(name: str | Solver, **hyperparameters: Any) -> Solver:
+    """A solver by name, with any of its hyperparameters changed.
+
+    Parameters
+    ----------
+    name : str or Solver
+        A name in ``SOLVERS``, or a solver.
+    **hyperparameters
+        Replace those of the named solver.
+
+    Raises
+    ------
+    ValueError
+        Unknown name, hyperparameter or value, with those that are valid.
+
+    Examples
+    --------
+    >>> get_solver("ab3", start="rk4")
+    AdamsBashforth(order=3, start='rk4')
+    """
+    if isinstance(name, str) and name not in SOLVERS:
+        raise ValueError(f"unknown solver {name!r}: choose one of {', '.join(SOLVERS)}")
+    if not isinstance(name, str | Solver):
+        raise TypeError(f"solver must be a name or a Solver: found {type(name).__name__}")
+    solver = SOLVERS[name] if isinstance(name, str) else name
+    known: list[str] = [f.name for f in fields(cast(Any, solver))] if is_dataclass(solver) else []
+    for key in hyperparameters:
+        if key not in known:
+            valid = ", ".join(known) or "none"
+            raise ValueError(f"{name} has no hyperparameter {key!r}: choose from {valid}")
+        value = hyperparameters[key]
+        if type(getattr(solver, key)) in (int, float) and (isinstance(value, bool) or not isinstance(value, Real)):
+            raise TypeError(f"{key} of {name} must be a number: found {value!r}")
+    return cast(Solver, replace(cast(Any, solver), **hyperparameters)) if hyperparameters else solver
+
+
+def trajectory(
+    solver: str | Solver,
+    field: Field,
+    x: Array,
+    grid: TimeGrid,
+    condition: Array | None = None,
+    noise: Noise | None = None,
+) -> Iterator[Array]:
+    """Carry states along a field, yielding the start and the states after every step.
+
+    Parameters
+    ----------
+    solver : str or Solver
+        Rule of a step, or its name in ``SOLVERS``.
+    field : Field
+        Velocity.
+    x : array of shape (n, d)
+        States at the first time of the grid. NumPy, CuPy or PyTorch; its precision is kept.
+    grid : TimeGrid
+        Where to stop.
+    condition : array of shape (n, c), optional
+        Passed to the field.
+    noise : Noise, optional
+        ``noise(x)`` gives standard normal numbers like x; needed by stochastic solvers.
+
+    Yields
+    ------
+    array of shape (n, d)
+        States at every time of the grid (at the end of every step of a solver that groups intervals).
+
+    Raises
+    ------
+    OffGridError
+        The solver would call the field at times where it has no model.
+    ValueError
+        Noise missing, or a field that returns a wrong shape or non-finite values.
+    """
+    solver = get_solver(solver)
+    if not isinstance(grid, TimeGrid):
+        raise TypeError(f"grid must be a TimeGrid, as get_grid gives: found {type(grid).__name__}")
+    _check(solver, field, grid, noise)
+    check_finite(x, "the states to start from have")
+    flow, memory = BoundField(field, condition, noise), None
+    yield x
+    steps = solver.steps(grid, flow.path)
+    for i, (t, s) in enumerate(steps):
+        x, memory = solver.advance(replace(flow, left=len(steps) - i), x, t, s, memory)
+        yield x
+
+
+def integrate(
+    solver: str | Solver,
+    field: Field,
+    x: Array,
+    grid: TimeGrid,
+    condition: Array | None = None,
+    noise: Noise | None = None,
+) -> Array:
+    """The last states of :func:`trajectory`, with the same arguments.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x1 = integrate("rk4", lambda x, t, condition: -x, np.ones((1, 1)), TimeGrid.uniform(4))
+    >>> bool(abs(x1 - np.exp(-1)) < 1e-4)
+    True
+    """
+    for state in trajectory(solver, field, x, grid, condition, noise):
+        x = state
+    return x
+
+
+def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) -> None:
+    """Refuse at the door what would fail, or mislead, halfway."""
+    if solver.stochastic and noise is None:
+        raise ValueError(f"{solver} draws noise: pass noise=..., standard normal numbers like its argument")
+    rtol = getattr(solver, "rtol", 1.0)
+    if getattr(field, "piecewise_constant", False) and rtol < 1e-4:
+        raise ValueError(
+            f"rtol = {rtol:g} cannot be met on a field that is constant by pieces: take rtol >= 1e-4, "
+            "or a solver with fixed steps, such as heun"
+        )
+    if getattr(field, "at_every_time", True):
+        return
+    path, available = BoundField(field).path, cast(Any, field).times
+    where = _off_nodes(solver, grid, path, available)
+    if where:
+        fitting = [name for name, other in SOLVERS.items() if _fits(other, grid, path, available)]
+        raise OffGridError(
+            f"{solver} calls the field at {where}, but it exists only at {len(available)} nodes; "
+            f"on this grid these solvers stay on the nodes: {', '.join(fitting) or 'none'}"
+        )
+
+
+def _off_nodes(solver: Solver, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> str:
+    """The first time a solver asks for that is not available; empty where all are."""
+    if solver.adaptive:
+        return "times of its own choice"
+    off = (t for t in solver.calls(grid, path) if abs(available[nearest(available, t)] - t) > 1e-9)
+    return next((f"t = {t:.6g}" for t in off), "")
+
+
+def _fits(solver: Solver, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> bool:
+    try:
+        return not _off_nodes(solver, grid, path, available)
+    except ValueError:  # a number of steps, or levels, that the solver cannot use
+        return False

@@ -8,7 +8,7 @@ from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR
 from buff.solvers.base import Solver
 from buff.solvers.langevin import PredictorCorrector
-from buff.solvers.loop import LISTED
+from buff.solvers.listed import LISTED
 
 __all__ = ["SamplerRecord", "describe_samplers"]
 

@@ -1,9 +1,8 @@
 """Tables of any container: columns, their kinds, and the way back to the container."""
 
 from buff.tables.alike import AlikeTables, read_alike
-from buff.tables.columns import Columns, read, to_arrow, validate_data
+from buff.tables.columns import Columns, Template, read, to_arrow, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
-from buff.tables.template import Template
 from buff.tables.weights import check_weights
 
 __all__ = [

@@ -8,10 +8,9 @@ import numpy as np
 
 from buff.protocols import Array, Values
 from buff.tables.categories import factorize
-from buff.tables.columns import Columns, read
+from buff.tables.columns import Columns, is_missing, read
 from buff.tables.ids import looks_like_ids
 from buff.tables.schema import Schema, check_kind, is_categorical, kind_of
-from buff.tables.template import is_missing
 
 __all__ = ["AlikeTables", "read_alike"]
 

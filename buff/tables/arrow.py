@@ -1,4 +1,4 @@
-"""One Arrow column to a NumPy array of its natural dtype; :mod:`buff.tables.template` leads back.
+"""One Arrow column to a NumPy array of its natural dtype, and back.
 
 Natural dtypes: integers and floats keep theirs, with missing values integers become float64 with NaN (exact
 to 2^53); booleans are bool, or objects True/False/None when some are missing; strings are objects with None;
@@ -6,15 +6,16 @@ dates, times and durations are ``datetime64`` or ``timedelta64`` in their own un
 times of day as the time since midnight, time stamps in UTC).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from buff.protocols import Array
+from buff.protocols import Array, Mask, Values
 
-__all__ = ["is_temporal", "temporal_dtype", "to_numpy"]
+__all__ = ["from_numpy", "to_numpy"]
 
 
 def to_numpy(column: pa.ChunkedArray, name: str) -> Array:
@@ -30,7 +31,7 @@ def to_numpy(column: pa.ChunkedArray, name: str) -> Array:
         _refuse_rounding(column, name)
     if _is_plain(kind):
         return column.to_numpy()
-    if is_temporal(kind):
+    if _is_temporal(kind):
         return _temporal_to_numpy(column)
     if pa.types.is_struct(kind):
         raise TypeError(
@@ -61,12 +62,12 @@ def _refuse_rounding(column: pa.ChunkedArray, name: str) -> None:
         )
 
 
-def is_temporal(kind: pa.DataType) -> bool:
+def _is_temporal(kind: pa.DataType) -> bool:
     """A date, a time or a duration."""
     return bool(pa.types.is_temporal(kind)) and not pa.types.is_interval(kind)
 
 
-def temporal_dtype(kind: pa.DataType) -> np.dtype[Any]:
+def _temporal_dtype(kind: pa.DataType) -> np.dtype[Any]:
     """NumPy's dtype of dates, times and durations."""
     if pa.types.is_date(kind):
         return np.dtype("M8[D]")
@@ -77,7 +78,39 @@ def _temporal_to_numpy(column: pa.ChunkedArray) -> Array:
     kind = column.type
     if pa.types.is_date64(kind):
         column = column.cast(pa.date32())
-    dtype = temporal_dtype(kind)
+    dtype = _temporal_dtype(kind)
     numbers = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64()).cast(pa.int64())
     values = pc.fill_null(numbers, np.iinfo(np.int64).min).to_numpy()  # the bits of NaT
     return values.view(dtype)
+
+
+def from_numpy(
+    values: Values, missing: Mask, kind: pa.DataType, categories: Sequence[Any] | None, nulls: bool
+) -> pa.Array:
+    """Array of type ``kind`` with natural ``values``, some ``missing``; NaN stays NaN unless ``nulls``."""
+    if pa.types.is_dictionary(kind):
+        dictionary = pa.array(list(categories or ()), kind.value_type)
+        indices = pc.index_in(from_numpy(values, missing, kind.value_type, None, True), dictionary)
+        return pa.DictionaryArray.from_arrays(indices.cast(kind.index_type), dictionary, ordered=kind.ordered)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(values))
+    if pa.types.is_floating(kind) and not nulls:
+        return pa.array(values.astype(kind.to_pandas_dtype()), kind)
+    if pa.types.is_integer(kind) and values.dtype.kind == "f":
+        values = np.rint(np.where(missing, 0, values))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        values = values.astype(kind.to_pandas_dtype())
+    if _is_temporal(kind):
+        return _temporal_from_numpy(values, kind, missing)
+    if pa.types.is_decimal(kind):
+        cents = np.round(np.asarray(values, float), kind.scale)
+        return pa.array(cents, mask=missing).cast(kind, safe=False)
+    return pa.array(values, kind, mask=missing)
+
+
+def _temporal_from_numpy(values: Values, kind: pa.DataType, missing: Mask) -> pa.Array:
+    numbers = values.astype(_temporal_dtype(kind)).view(np.int64)
+    narrow = pa.array(numbers, mask=missing)
+    if pa.types.is_date(kind):
+        return narrow.cast(pa.int32()).cast(pa.date32()).cast(kind)
+    return narrow.cast(pa.int32() if kind.bit_width == 32 else pa.int64()).cast(kind)

@@ -1,25 +1,144 @@
-"""Tables in and out: any container becomes columns of NumPy arrays, and columns become the same container.
+"""Tables in and out: any container becomes columns of NumPy arrays, and columns become the same container."""
 
-Containers are recognised through narwhals and cross over as Arrow, whose schema carries every dtype, unit,
-time zone and category set that has to come back.
-"""
-
-from collections.abc import Collection, Mapping, Sequence
+import base64
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from sklearn.utils import check_array, validation
 
 from buff.protocols import Array, TableLike, Values
-from buff.tables.arrow import to_numpy
-from buff.tables.containers import arrow_column, named_columns, plain_array
-from buff.tables.frames import frame_to_arrow
-from buff.tables.template import Template
+from buff.records import checked_list, checked_record, require
+from buff.tables.arrow import from_numpy, to_numpy
+from buff.tables.containers import NAMED, arrow_column, from_columns, named_columns, plain_array
+from buff.tables.frames import restored_frame
+from buff.tables.opening import Opened, opened
 
-__all__ = ["Columns", "read", "recognised", "to_arrow", "validate_data"]
+__all__ = ["Columns", "Template", "is_missing", "read", "to_arrow", "validate_data"]
+
+#: Facts that a template has of every column, and their types in a record.
+_OF_COLUMNS: dict[str, Any] = {"dtypes": str, "categories": (list, type(None)), "ordered": bool, "nulls": bool}
+
+
+@dataclass(frozen=True)
+class Template:
+    """What it takes to build a container like the one that was read.
+
+    Attributes
+    ----------
+    container : str
+        ``"numpy"``, ``"list"``, ``"torch"``, ``"dict"``, ``"records"``, ``"recarray"``, ``"awkward"``,
+        ``"recordbatch"`` or the library of a data frame (``"pandas"``, ``"polars"``, ``"pyarrow"``, ...).
+    names : tuple of str
+        Column names, in order.
+    dtypes : tuple of str
+        The columns' dtypes in the container's own words.
+    categories : tuple of (tuple or None)
+        Declared categories of the columns that have them (pandas categories, polars enums, Arrow
+        dictionaries).
+    ordered : tuple of bool
+        Whether the declared categories are ordered.
+    nulls : tuple of bool
+        Whether missing values come back as nulls rather than NaN.
+    schema : bytes
+        The Arrow schema, empty for plain NumPy arrays.
+    wrapped : bool
+        Whether the frame was wrapped by narwhals.
+    labels : tuple of (str or int)
+        Column labels, where a container allows more than strings.
+    """
+
+    container: str
+    names: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    categories: tuple[tuple[Any, ...] | None, ...]
+    ordered: tuple[bool, ...]
+    nulls: tuple[bool, ...]
+    schema: bytes = b""
+    wrapped: bool = False
+    labels: tuple[Any, ...] = ()
+
+    def restore(self, arrays: Sequence[Array]) -> Any:
+        """Container with one column for each of ``arrays`` (natural dtypes, equal lengths)."""
+        if not self.schema:
+            values = np.column_stack([np.asarray(a) for a in arrays]).astype(self.dtypes[0])
+            return values if self.container == "numpy" else _tensor(values)
+        schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
+        facts = zip(map(np.asarray, arrays), schema.types, self.categories, self.nulls, strict=True)
+        columns = [from_numpy(a, is_missing(a), kind, levels, nulls) for a, kind, levels, nulls in facts]
+        table = pa.Table.from_arrays(columns, schema=schema)
+        if self.container in NAMED:
+            return from_columns(self.container, table, self.dtypes)
+        if self.container in ("numpy", "list"):
+            return _rows_of(table, self.container, self.dtypes[0])
+        native = restored_frame(table, self.container, self.dtypes, self.categories)
+        if self.labels != self.names:
+            native.columns = list(self.labels)
+        return nw.from_native(native) if self.wrapped else native
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether the columns have names of their own."""
+        return self.container not in ("numpy", "list", "torch")
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units that the columns of Arrow tables carry as metadata."""
+        if not self.schema:
+            return {}
+        fields = pa.ipc.read_schema(pa.py_buffer(self.schema))
+        found = {field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in fields}
+        return {name: unit for name, unit in found.items() if unit}
+
+    def select(self, numbers: Sequence[int]) -> "Template":
+        """Template of some of the columns, by position."""
+        parts: dict[str, Any] = {
+            key: tuple(getattr(self, key)[j] for j in numbers)
+            for key in ("names", "dtypes", "categories", "ordered", "nulls", "labels")
+            if getattr(self, key)
+        }
+        if self.schema:
+            schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
+            fields = [schema.field(j) for j in numbers]
+            parts["schema"] = pa.schema(fields, schema.metadata).serialize().to_pybytes()
+        return replace(self, **parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable form."""
+        return {
+            "container": self.container,
+            "names": list(self.names),
+            "dtypes": list(self.dtypes),
+            "categories": [None if c is None else list(c) for c in self.categories],
+            "ordered": list(self.ordered),
+            "nulls": list(self.nulls),
+            "schema": base64.b64encode(self.schema).decode(),
+            "wrapped": self.wrapped,
+            "labels": list(self.labels),
+        }
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "Template":
+        """Inverse of :meth:`to_dict`; data frame libraries are imported by :meth:`restore` only.
+
+        Raises
+        ------
+        ArchiveError
+            Facts that are lost, of other types, or of another number of columns.
+        """
+        checked_record(record, "the template", ("container", "names", "schema", *_OF_COLUMNS))
+        names = checked_list(record["names"], "names of columns", str)
+        for key, kind in _OF_COLUMNS.items():
+            checked_list(record[key], f"{key} of columns", kind, len(names))
+        text = isinstance(record["container"], str) and isinstance(record["schema"], str)
+        require(text, "the template has no container")
+        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+        categories = tuple(None if c is None else tuple(c) for c in record["categories"])
+        return cls(**lists | {"categories": categories, "schema": base64.b64decode(record["schema"])})
 
 
 @dataclass(frozen=True)
@@ -64,17 +183,6 @@ class Columns:
         return Columns(names, arrays, self.template.select(numbers))
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A container as an Arrow table, with what it takes to make one like it."""
-
-    container: str
-    table: pa.Table
-    dtypes: tuple[str, ...]
-    labels: tuple[Any, ...] = ()
-    wrapped: bool = False
-
-
 def read(
     X: TableLike, *, min_rows: int = 1, prefix: str = "x", names: Sequence[str] = (), finite: bool = True
 ) -> Columns:
@@ -113,8 +221,7 @@ def read(
     >>> columns.template.restore(columns.arrays)
     [[1, 'a'], [2, 'b']]
     """
-    opened = _open(X, prefix, tuple(names))
-    columns = opened if isinstance(opened, Columns) else _from_arrow(opened)
+    columns = _columns_of(X, prefix, names)
     columns.require_rows(min_rows)
     if finite:
         for name, values in zip(columns.names, columns.arrays, strict=True):
@@ -124,11 +231,11 @@ def read(
 
 def to_arrow(X: TableLike, *, prefix: str = "x", names: Sequence[str] = ()) -> pa.Table:
     """The same containers as one Arrow table, with lists and other nested columns as they are."""
-    opened = _open(X, prefix, tuple(names))
-    if not isinstance(opened, Columns):
-        return opened.table
-    arrays = [arrow_column(values, name) for name, values in zip(opened.names, opened.arrays, strict=True)]
-    return pa.Table.from_arrays(arrays, names=list(opened.names))
+    found = opened(X, prefix, names)
+    if isinstance(found.table, pa.Table):
+        return found.table
+    columns = [arrow_column(v, name) for v, name in zip(found.table.T, found.names, strict=True)]
+    return pa.Table.from_arrays(columns, names=list(found.names))
 
 
 def validate_data(estimator: Any, X: TableLike, *, reset: bool = True, skip_check_array: bool = True) -> Any:
@@ -152,71 +259,47 @@ def _is_plain(X: TableLike) -> bool:
     return type(X) is np.ndarray and X.dtype.names is None
 
 
-def _open(X: TableLike, prefix: str, names: tuple[str, ...]) -> Columns | _Opened:
-    """Columns of a plain array, which are views of it; anything else by way of Arrow."""
-    given = X
-    if not _is_plain(X):
-        named = named_columns(X)
-        if named is not None:
-            return _open_named(*named)
-        X = plain_array(X)
-    frame = recognised(X)
-    if isinstance(frame, nw.LazyFrame):
-        raise TypeError("the table is lazy: collect it first")
-    if isinstance(frame, nw.DataFrame):
-        return _open_frame(frame, wrapped=frame is X)
-    if isinstance(X, list | tuple) or getattr(X, "dtype", np.dtype(float)).kind == "O":
-        return _open_objects(X, "list" if isinstance(X, list | tuple) else "numpy", prefix, names)
-    is_tensor = X is not given and type(given).__module__.split(".")[0] == "torch"
-    return _open_numpy(_unmasked(X), "torch" if is_tensor else "numpy", prefix, names)
+def _columns_of(X: Any, prefix: str, names: Sequence[str]) -> Columns:
+    """Columns of an array of numbers or dates, which are views of it; anything else by way of Arrow."""
+    if _is_plain(X) and X.dtype.kind in "biufmM":
+        container, X = "numpy", check_array(X, dtype=None, ensure_all_finite=False, ensure_min_samples=0)
+        names = tuple(names) or tuple(f"{prefix}{j}" for j in range(X.shape[1]))
+    else:
+        found = opened(X, prefix, names)
+        if isinstance(found.table, pa.Table):
+            return _from_arrow(found)
+        container, X, names = found.container, found.table, found.names
+    d = len(names)
+    template = Template(container, names, (str(X.dtype),) * d, (None,) * d, (False,) * d, (False,) * d)
+    return Columns(names, tuple(X.astype(np.float64).T if X.dtype == np.longdouble else X.T), template)
 
 
-def recognised(X: TableLike, *, allow_series: bool = False) -> Any:
-    """X as narwhals sees it, or X itself if it is an array or a list.
-
-    Raises
-    ------
-    ValueError
-        Column names that are used twice, a single column.
-    TypeError
-        What is no table at all.
-    """
-    if not allow_series and (X is None or isinstance(X, str | bytes)):
-        raise TypeError(
-            f"a table of shape (n, d) is needed, an array or a data frame such as pandas.DataFrame(X): "
-            f"found {type(X).__name__}"
-        )
-    try:
-        frame = nw.from_native(X, allow_series=True, pass_through=True)
-    except nw.exceptions.DuplicateError as error:
-        raise _duplicates(X) from error
-    if frame is X and not isinstance(X, nw.DataFrame | nw.LazyFrame | nw.Series) and hasattr(X, "to_arrow"):
-        frame = nw.from_native(X.to_arrow())  # such as the tables of buff.datasets
-    if isinstance(frame, nw.DataFrame) and len(set(map(str, frame.columns))) < len(frame.columns):
-        raise _duplicates(frame.to_native())
-    if isinstance(frame, nw.Series) and not allow_series:
-        raise ValueError("a table of shape (n, d) is needed, found a single column: make a table of it, X.to_frame()")
-    return frame
+def _from_arrow(found: Opened) -> Columns:
+    table = found.table
+    names, kinds = tuple(table.column_names), table.schema.types
+    arrays = tuple(to_numpy(table.column(j), name) for j, name in enumerate(names))
+    template = Template(
+        container=found.container,
+        names=names,
+        dtypes=found.dtypes,
+        categories=tuple(_categories(field, column) for field, column in zip(table.schema, table.columns, strict=True)),
+        ordered=tuple(bool(pa.types.is_dictionary(kind) and kind.ordered) for kind in kinds),
+        nulls=tuple(
+            column.null_count > 0 or not pa.types.is_floating(kind)
+            for column, kind in zip(table.columns, kinds, strict=True)
+        ),
+        schema=table.schema.serialize().to_pybytes(),
+        wrapped=found.wrapped,
+        labels=tuple(x if isinstance(x, str) else int(x) for x in found.labels) or names,
+    )
+    return Columns(names, arrays, template)
 
 
-def _duplicates(native: Any) -> ValueError:
-    labels = list(getattr(native, "column_names", native.columns))
-    names = [str(label) for label in labels]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    alike = [label for label in labels if str(label) == twice[0]]
-    if len({type(label) for label in alike}) > 1:
-        shown = " and ".join(f"{label!r} ({type(label).__name__})" for label in alike)
-        return ValueError(f"column names must be unique as text: {shown} are not; rename one of them")
-    return ValueError(f"column names must be unique, found twice: {twice}; rename the columns")
-
-
-def _unmasked(X: TableLike) -> Any:
-    """Masked entries are missing, not what lies under the mask."""
-    if not isinstance(X, np.ma.MaskedArray):
-        return X
-    if X.dtype.kind != "f" and np.ma.getmaskarray(X).any():
-        raise TypeError(f"a masked array must hold floats, so that NaN can stand for what is masked: found {X.dtype}")
-    return X.filled(np.nan) if X.dtype.kind == "f" else X.data
+def _categories(field: pa.Field, column: pa.ChunkedArray) -> tuple[Any, ...] | None:
+    if not pa.types.is_dictionary(column.type):
+        return () if (field.metadata or {}).get(b"kind") == b"categorical" else None
+    chunks = column.unify_dictionaries().chunks
+    return tuple(chunks[0].dictionary.to_pylist()) if chunks else ()
 
 
 def _refuse_infinity(name: str, values: Values) -> None:
@@ -233,100 +316,27 @@ def _refuse_infinity(name: str, values: Values) -> None:
             )
 
 
-def _open_numpy(X: Any, container: str, prefix: str, names: tuple[str, ...]) -> Columns | _Opened:
-    X = check_array(X, dtype=None, ensure_all_finite=False, ensure_min_samples=0)
-    if X.dtype.kind not in "biufmM":
-        return _open_objects(X, "numpy", prefix, names)
-    d = X.shape[1]
-    names = names or _default_names(prefix, d)
-    template = Template(container, names, (str(X.dtype),) * d, (None,) * d, (False,) * d, (False,) * d)
-    if X.dtype == np.longdouble:
-        X = X.astype(np.float64)
-    return Columns(names, tuple(X.T), template)
+def _tensor(values: Values) -> Any:
+    import torch
+
+    return torch.from_numpy(values)
 
 
-def _open_objects(X: TableLike, container: str, prefix: str, names: tuple[str, ...]) -> _Opened:
-    rows = check_array(
-        np.asarray(X) if container == "numpy" else _as_objects(X),
-        dtype=None,
-        ensure_all_finite=False,
-        ensure_min_samples=0,
-    )
-    names = names or _default_names(prefix, rows.shape[1])
-    arrays = [arrow_column(column, name) for name, column in zip(names, rows.T, strict=True)]
-    table = pa.Table.from_arrays(arrays, names=list(names))
-    return _Opened(container, table, (str(rows.dtype),) * len(names))
+def _rows_of(table: pa.Table, container: str, dtype: str) -> Any:
+    """A list of rows, or an array of objects."""
+    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    if container == "list":
+        return [list(row) for row in rows]
+    out = np.empty((len(rows), table.num_columns), object)
+    if rows:
+        out[:] = rows
+    return out.astype(dtype)
 
 
-def _as_objects(X: Any) -> Array:
-    rows = [row if np.ndim(row) else [row] for row in X] if len(X) and np.ndim(X[0]) else X
-    if len({len(row) if np.ndim(row) else 0 for row in rows}) > 1:
-        raise ValueError(f"rows differ in length: {sorted({len(row) for row in rows})}")
-    return np.array(rows, dtype=object)
-
-
-def _open_named(container: str, columns: Mapping[str, Any]) -> _Opened:
-    if not columns:
-        raise ValueError("0 feature(s) while a minimum of 1 is required: the table has no columns")
-    arrays = {name: arrow_column(values, name) for name, values in columns.items()}
-    lengths = {name: len(values) for name, values in arrays.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"columns of one length are needed, found {lengths}")
-    dtypes = tuple(_array_dtype(columns[name], arrays[name].type) for name in arrays)
-    return _Opened(container, pa.table(arrays), dtypes)
-
-
-def _array_dtype(values: Any, kind: pa.DataType) -> str:
-    if isinstance(values, np.ndarray):
-        return str(values.dtype)
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    complete = number and not (getattr(values, "null_count", 0) and not pa.types.is_floating(kind))
-    return str(np.dtype(kind.to_pandas_dtype())) if complete else "object"
-
-
-def _open_frame(frame: nw.DataFrame[Any], wrapped: bool) -> _Opened:
-    labels: tuple[Any, ...] = tuple(frame.columns)
-    if not labels:
-        raise ValueError(f"0 feature(s) (shape=({len(frame)}, 0)) while a minimum of 1 is required.")
-    for j, label in enumerate(labels):
-        if not isinstance(label, str | int | np.integer):
-            nothing = label is None or label != label
-            raise TypeError(
-                f"column names must be strings or integers, found {'None' if nothing else repr(label)} for column "
-                f"{j}: rename the columns"
-            )
-    library = frame.implementation.name.lower()
-    table, dtypes = frame_to_arrow(frame, library)
-    return _Opened(library, table, dtypes, labels, wrapped)
-
-
-def _from_arrow(opened: _Opened) -> Columns:
-    table = opened.table
-    names, kinds = tuple(table.column_names), table.schema.types
-    arrays = tuple(to_numpy(table.column(j), name) for j, name in enumerate(names))
-    template = Template(
-        container=opened.container,
-        names=names,
-        dtypes=opened.dtypes,
-        categories=tuple(_categories(field, column) for field, column in zip(table.schema, table.columns, strict=True)),
-        ordered=tuple(bool(pa.types.is_dictionary(kind) and kind.ordered) for kind in kinds),
-        nulls=tuple(
-            column.null_count > 0 or not pa.types.is_floating(kind)
-            for column, kind in zip(table.columns, kinds, strict=True)
-        ),
-        schema=table.schema.serialize().to_pybytes(),
-        wrapped=opened.wrapped,
-        labels=tuple(x if isinstance(x, str) else int(x) for x in opened.labels) or names,
-    )
-    return Columns(names, arrays, template)
-
-
-def _categories(field: pa.Field, column: pa.ChunkedArray) -> tuple[Any, ...] | None:
-    if not pa.types.is_dictionary(column.type):
-        return () if (field.metadata or {}).get(b"kind") == b"categorical" else None
-    chunks = column.unify_dictionaries().chunks
-    return tuple(chunks[0].dictionary.to_pylist()) if chunks else ()
-
-
-def _default_names(prefix: str, d: int) -> tuple[str, ...]:
-    return tuple(f"{prefix}{j}" for j in range(d))
+def is_missing(values: Values) -> Array:
+    """Which entries are NaN, NaT or None."""
+    if values.dtype.kind in "fmM":
+        return np.isnan(values)
+    if values.dtype.kind == "O":
+        return pc.is_null(pa.array(values, from_pandas=True)).to_numpy(zero_copy_only=False)
+    return np.zeros(len(values), bool)

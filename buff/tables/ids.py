@@ -13,7 +13,7 @@ import numpy as np
 
 from buff.protocols import Array, Values
 from buff.randomness import EventNoise
-from buff.tables.template import is_missing
+from buff.tables.columns import is_missing
 
 __all__ = ["IdPattern", "Shape", "looks_like_ids"]
 

@@ -7,12 +7,11 @@ from typing import Any
 
 from buff.errors import tell
 from buff.protocols import Array, Values
-from buff.tables.columns import Columns
+from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
 from buff.tables.relations.discovery import stated_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
-from buff.tables.template import Template, is_missing
 
 __all__ = ["TableReduction"]
 

@@ -9,9 +9,8 @@ import numpy as np
 from buff.protocols import Values
 from buff.records import checked_list, checked_number, checked_record, require
 from buff.tables.categories import ORDERS, factorize
-from buff.tables.columns import Columns
+from buff.tables.columns import Columns, is_missing
 from buff.tables.layout import as_text
-from buff.tables.template import is_missing
 
 __all__ = ["KINDS", "TAILS", "ColumnSchema", "Schema", "check_kind", "infer_schema", "is_categorical", "kind_of"]
 

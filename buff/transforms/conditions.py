@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from buff.protocols import Array, ConditionLike, Scores, TableLike, Values, WeightsLike
 from buff.tables.categories import factorize
-from buff.tables.columns import Columns, read, recognised
+from buff.tables.columns import Columns, Template, read
+from buff.tables.opening import recognised
 from buff.tables.schema import Schema, infer_schema
-from buff.tables.template import Template
 from buff.transforms.condition_values import in_dtype, value_of_text
 from buff.transforms.copula import MixedCopula
 from buff.transforms.encoders import ColumnEncoder, NumberEncoder

@@ -8,8 +8,8 @@ import numpy as np
 
 from buff.protocols import Array, Integers, Mask, Numbers, Scores, Values, Weights
 from buff.tables.categories import codes_of, factorize, indicators
+from buff.tables.columns import is_missing
 from buff.tables.schema import ColumnSchema
-from buff.tables.template import is_missing
 from buff.transforms.quantile_map import Placement, QuantileMap
 from buff.transforms.quantiles import origin_and_step
 

@@ -11,9 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLike
 from buff.tables.categories import factorize, indicators, order_levels
-from buff.tables.columns import Columns, read, validate_data
+from buff.tables.columns import Columns, Template, read, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
-from buff.tables.template import Template
 from buff.tables.weights import check_weights
 from buff.transforms.encoders import (
     ColumnEncoder,

@@ -10,7 +10,7 @@ import numpy as np
 
 from buff.protocols import Array, FlagsLike, Integers, Mask, TableLike, Values, WeightsLike
 from buff.tables import Columns, read
-from buff.tables.columns import recognised
+from buff.tables.opening import recognised
 from buff.transforms import TableTransformer
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.support import Neighbours, refuse_unknown

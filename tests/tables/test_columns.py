@@ -12,7 +12,7 @@ from scipy import sparse
 
 from buff.datasets import Column, Table
 from buff.tables import Template, read
-from buff.tables.template import is_missing
+from buff.tables.columns import is_missing
 
 N = 7
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from buff.protocols import Array, Mask, Values
-from buff.tables.template import is_missing
+from buff.tables.columns import is_missing
 
 __all__ = ["Absence", "BrokenRelationError", "Relation", "Table", "listed", "rounded", "unlisted"]
 

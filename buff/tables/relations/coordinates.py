@@ -7,9 +7,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from buff.protocols import Values
+from buff.tables.columns import is_missing
 from buff.tables.relations.base import Absence, Relation, Table, rounded
 from buff.tables.relations.numbers import decimals_of
-from buff.tables.template import is_missing
 
 __all__ = ["Coordinates"]
 

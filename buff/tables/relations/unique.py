@@ -6,9 +6,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from buff.protocols import Array, Values
+from buff.tables.columns import is_missing
 from buff.tables.relations.base import Relation, Table
 from buff.tables.relations.functions import joint_codes
-from buff.tables.template import is_missing
 
 __all__ = ["Unique"]
 
