@@ -112,16 +112,16 @@ class GaussianFlow:
 
     def from_frame(self, y: Array, t: float) -> Array:
         """Inverse of :meth:`to_frame`."""
-        return self._rotate_back(y * _like(self.scales(t), y)) + _like(self.path.at(t).alpha * self.mean, y)
+        return self.rotate_back(y * _like(self.scales(t), y)) + _like(self.path.at(t).alpha * self.mean, y)
 
     def velocity(self, x: Array, t: float) -> Array:
         """u of the Gaussian flow at states x (n, d) and time t."""
-        u = self._rotate_back(self._centred(x, t) * _like(self.rates(t), x))
+        u = self.rotate_back(self._centred(x, t) * _like(self.rates(t), x))
         return u + _like(self.path.at(t).alpha_dot * self.mean, x)
 
     def frame_velocity(self, x: Array, u: Array, t: float) -> Array:
         """dy/dt of states x that move with velocity u, (n, d)."""
-        return self._rotate(u - self.velocity(x, t)) / _like(self.scales(t), x)
+        return self.rotate(u - self.velocity(x, t)) / _like(self.scales(t), x)
 
     def velocity_map(self, t: float) -> tuple[Array, Array]:
         """Weights (d, d) and bias (d,) of the velocity ``x @ weights + bias``."""
@@ -130,12 +130,14 @@ class GaussianFlow:
 
     def _centred(self, x: Array, t: float) -> Array:
         """``U^T (x - alpha mu)``."""
-        return self._rotate(x) - _like(self.path.at(t).alpha * (self.mean @ self.basis), x)
+        return self.rotate(x) - _like(self.path.at(t).alpha * (self.mean @ self.basis), x)
 
-    def _rotate(self, x: Array) -> Array:
+    def rotate(self, x: Array) -> Array:
+        """``U^T x``, without the mean."""
         return x @ _like(self.basis, x)
 
-    def _rotate_back(self, y: Array) -> Array:
+    def rotate_back(self, y: Array) -> Array:
+        """``U y``."""
         return y @ _like(self.basis.T, y)
 
 

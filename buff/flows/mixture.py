@@ -129,10 +129,6 @@ class MixtureModel:
         walks = (model.trajectory(part) for model, _, part in parts)
         return (self._together(request.n, parts, states) for states in zip(*walks, strict=True))
 
-    def solved_by(self, *how: Any) -> "MixtureModel":
-        """Likewise in each class: see :meth:`FlowModel.solved_by`."""
-        return replace(self, models=tuple(model.solved_by(*how) for model in self.models))
-
     def _together(self, n: int, parts: list[Any], scores: Any) -> Array:
         x = np.zeros((n, self.n_dims), np.float32)
         for (_, rows, _), drawn in zip(parts, scores, strict=True):

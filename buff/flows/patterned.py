@@ -128,10 +128,6 @@ class PatternedFlow:
         own, classes = self._given(request.batch(0, request.n))
         return (self.patterns.merge(state, classes) for state in self.flow.trajectory(own))
 
-    def solved_by(self, *how: Any) -> "PatternedFlow":
-        """Likewise of the values: see :meth:`FlowModel.solved_by`."""
-        return replace(self, flow=self.flow.solved_by(*how))
-
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
         """Record, arrays and trees as those of the flow, with the arrays of the patterns."""
         record, arrays, blobs = self.flow.to_arrays()

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
+from buff import kernels
 from buff.exact import solve
 from buff.flows.linear import ReproducibleLinear
 from buff.protocols import Array, Mask, Numbers, Weights
@@ -104,6 +105,10 @@ class PolynomialRidge:
         starts = range(0, len(w), _BLOCK)
         blocks = [self.linear(monomials(w[i : i + _BLOCK], self.degree, self.triples)) for i in starts]
         return xp.concatenate(blocks) if blocks else xp.empty((0, len(self.linear.bias)), xp.float32)
+
+    def packed(self) -> bytes:
+        """The polynomial as the kernels read it."""
+        return kernels.integers(self.degree, self.triples) + self.linear.packed()
 
 
 def _power_of_two(values: Array) -> float:
@@ -260,6 +265,11 @@ class MarginalCalibration:
         repeated = np.repeat(weights, len(drawn) // len(weights))
         everywhere = np.ones(drawn.shape[1], bool)
         return cls(_quantiles(drawn, repeated), everywhere, _quantiles(wanted, weights))
+
+    def packed(self) -> bytes:
+        """A map to normal scores as the kernels read it."""
+        arrays = (self.quantiles.T.astype(np.float32), self.levels, self.smooth.astype(np.uint8))
+        return kernels.integers(len(self.levels)) + b"".join(map(kernels.sized, arrays))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], name: str, d: int) -> "MarginalCalibration":

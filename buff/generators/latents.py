@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from buff.fields import Reversed
 from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
 from buff.generators.conditions import split_conditions
-from buff.grids import TimeGrid
+from buff.grids import TimeGrid, as_grid
 from buff.protocols import Array, ConditionLike, Field, TableLike
-from buff.solvers import Solver
+from buff.solvers import Solver, get_solver, integrate
 from buff.tables import read, validate_data
+from buff.trees import to_numpy
 
 __all__ = ["WithField", "WithLatents"]
 
@@ -68,13 +72,11 @@ class WithField:
             raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
         return model
 
-    def _solved_by(
-        self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None = None
-    ) -> Self:
+    def _solved_by(self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Self:
         """The same fit, whose events another solver draws, or another grid."""
         check_is_fitted(self)
         asked = copy(self)
-        asked.model_ = self.model_.solved_by(solver, grid, n_steps)
+        asked.model_ = _solved(self.model_, solver, grid)
         return asked
 
 
@@ -120,7 +122,9 @@ class WithLatents(WithField):
             X, condition = split_conditions(X, condition)
         validate_data(self, X, skip_check_array=True, reset=False)
         scores = self.space_.encode(self._reduction.reduce(read(X)), 0.5)
-        encoded: Array = model.encode(scores, self._features_of(condition, len(scores)))
+        features = self._features_of(condition, len(scores))
+        encode = partial(_encoded, model) if isinstance(model, FlowModel) else model.encode
+        encoded: Array = encode(scores, features)
         return encoded
 
     def decode(self: Any, z: Array, *, condition: ConditionLike = None) -> Any:
@@ -151,7 +155,9 @@ class WithLatents(WithField):
             raise ValueError("each class has a flow of its own: fit with classes='together' for latents")
         if isinstance(self.model_, PatternedFlow):
             raise ValueError("this model draws atoms before it follows a flow: fit with atoms='apart' for latents")
-        if not hasattr(self.model_, "encode"):
+        if isinstance(self.model_, FlowModel) and self.model_.gaussian is None:
+            raise ValueError("noise that is coupled with the data has no closed form at t = 1, hence events no latents")
+        if not isinstance(self.model_, FlowModel) and not hasattr(self.model_, "encode"):
             raise ValueError(f"a {type(self).__name__} has no flow from noise, hence no latents")
         return self.model_
 
@@ -162,3 +168,21 @@ class WithLatents(WithField):
             found = "none" if features is None else f"{len(features)}"
             raise ValueError(f"the model has a condition: give one for each of {n} rows, found {found}")
         return features
+
+
+def _solved(model: Any, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Any:
+    """The same model with another solver or grid."""
+    if isinstance(model, MixtureModel):
+        return replace(model, models=tuple(_solved(own, solver, grid) for own in model.models))
+    if isinstance(model, PatternedFlow):
+        return replace(model, flow=_solved(model.flow, solver, grid))
+    times = model.grid if grid is None else as_grid(grid, model.grid.n_steps)
+    return replace(model, solver=model.solver if solver is None else get_solver(solver), grid=times)
+
+
+def _encoded(flow: FlowModel, x1: Array, condition: Array | None) -> Array:
+    """States at t = 0 that a flow takes to scores x1 (n, d)."""
+    x, condition = flow.on_device(flow.calibration.inverse(x1) if flow.calibration else x1, condition)
+    x = x if flow.standardizer is None else flow.standardizer.transform(x, condition)
+    grid = TimeGrid(flow.field.times, partial=True).backwards()
+    return to_numpy(integrate("heun", Reversed(flow.field), x, grid, condition))

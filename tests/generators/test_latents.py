@@ -32,7 +32,7 @@ def test_field_knows_both_ends_and_trees_are_those_trained(default):
 def test_coupled_noise_has_no_closed_form_at_the_ends(small):
     coupled = small(coupling="transport", atoms="together").fit(X)
     assert coupled.field_.times == coupled.model_.times
-    with pytest.raises(ValueError, match="only flows from independent noise"):
+    with pytest.raises(ValueError, match="noise that is coupled with the data"):
         coupled.encode(X)
 
 
