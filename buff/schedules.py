@@ -2,8 +2,8 @@
 
 A schedule knows alpha, sigma and their time derivatives, and the way back from the noise-to-signal ratio
 ``sigma / alpha`` to the time. Time runs from 0 (noise) to 1 (data); formulas published the other way round
-are written in ``tau = 1 - t``. Times may be floats or arrays of NumPy, CuPy or PyTorch; a float gives a
-float, so that coefficients never change the precision of a state.
+are written in ``tau = 1 - t``. Times may be floats, or arrays of NumPy or CuPy, or PyTorch tensors; a float
+gives a float, so that coefficients never change the precision of a state.
 """
 
 import math
@@ -23,6 +23,7 @@ __all__ = [
     "Trigonometric",
     "VarianceExploding",
     "VariancePreserving",
+    "functions",
     "get_schedule",
 ]
 
@@ -30,13 +31,40 @@ __all__ = [
 Time: TypeAlias = Any
 
 
-def _functions(t: Time) -> Any:
-    """The module whose ``exp``, ``sin``, ... take ``t``: math for a float, else the library of the array."""
+def functions(t: Time) -> Any:
+    """The module whose ``exp``, ``sin``, ... take ``t``: math for a float, else the library of the array.
+
+    Examples
+    --------
+    >>> functions(0.5).__name__
+    'math'
+    """
     return math if isinstance(t, int | float) else sys.modules[type(t).__module__.partition(".")[0]]
 
 
 class Schedule(ABC):
-    """alpha increasing, sigma decreasing in t; ``'`` is d/dt."""
+    """alpha increasing, sigma decreasing in t; ``'`` is d/dt.
+
+    One of your own defines the five methods. Solvers ask for a float, training for a column of times, an array or a
+    tensor: :func:`functions` gives the library whose functions take either.
+
+    Examples
+    --------
+    >>> class Quarter(Schedule):
+    ...     def alpha(self, t):
+    ...         return functions(t).sin(math.pi / 2 * t)
+    ...     def sigma(self, t):
+    ...         return functions(t).cos(math.pi / 2 * t)
+    ...     def alpha_dot(self, t):
+    ...         return math.pi / 2 * self.sigma(t)
+    ...     def sigma_dot(self, t):
+    ...         return -math.pi / 2 * self.alpha(t)
+    ...     def time(self, ratio):
+    ...         return 1 - 2 / math.pi * math.atan(ratio)
+    >>> import numpy as np
+    >>> Quarter().alpha(1.0), Quarter().alpha(np.array([[0.0], [1.0]])).shape, Quarter().time(1.0)
+    (1.0, (2, 1), 0.5)
+    """
 
     @abstractmethod
     def alpha(self, t: Time) -> Any:
@@ -149,10 +177,10 @@ class Trigonometric(Schedule):
     def alpha(self, t: Time) -> Any:
         # the sine of the complement is exactly 0 at t = 0, where cos(pi/2) is not
         complement = (math.pi / 2 - self.noise_angle) * (1.0 - t) + (math.pi / 2 - self.data_angle) * t
-        return _functions(t).sin(complement)
+        return functions(t).sin(complement)
 
     def sigma(self, t: Time) -> Any:
-        return _functions(t).sin(self._theta(t))
+        return functions(t).sin(self._theta(t))
 
     def alpha_dot(self, t: Time) -> Any:
         return (self.noise_angle - self.data_angle) * self.sigma(t)
@@ -187,7 +215,7 @@ class _Diffusion(Schedule):
         return 1.0 - 2 * integral / (self.b0 + root) if integral else 1.0
 
     def alpha(self, t: Time) -> Any:
-        return _functions(t).exp(-0.5 * self._integral(t))
+        return functions(t).exp(-0.5 * self._integral(t))
 
     def alpha_dot(self, t: Time) -> Any:
         return 0.5 * self._beta(t) * self.alpha(t)
@@ -209,7 +237,7 @@ class VariancePreserving(_Diffusion):
     """
 
     def sigma(self, t: Time) -> Any:
-        return _functions(t).sqrt(-_functions(t).expm1(-self._integral(t)))
+        return functions(t).sqrt(-functions(t).expm1(-self._integral(t)))
 
     def sigma_dot(self, t: Time) -> Any:
         if isinstance(t, int | float) and t == 1:
@@ -235,7 +263,7 @@ class SubVariancePreserving(_Diffusion):
     """
 
     def sigma(self, t: Time) -> Any:
-        return -_functions(t).expm1(-self._integral(t))
+        return -functions(t).expm1(-self._integral(t))
 
     def sigma_dot(self, t: Time) -> Any:
         return -self._beta(t) * self.alpha(t) ** 2
