@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from buff.archive import nested
 from buff.metrics.jets import OBSERVABLE_NAMES, jet_columns
 from buff.protocols import Array
+from buff.records import nested
 from buff.trees import Classifier, ClassifierSettings, FlatForest, ubjson
 from buff.trees.classifier import QuadraticBase
 
