@@ -14,6 +14,7 @@ from buff.grids import get_grid
 from buff.randomness import seed_from
 from buff.solvers import get_solver
 from buff_baselines.checks import check_number
+from buff_baselines.frames import FrameNetwork
 from buff_baselines.generator import NeuralGenerator
 from buff_baselines.parametrisations import Parametrisation
 from buff_baselines.training import Rows, Trainer, TrainingSettings
@@ -105,6 +106,8 @@ def distill(
     else:
         guide = model.network_ if method == "consistency" else None
         settings = replace(settings, ema=0.95)
+        if isinstance(network, FrameNetwork):
+            network.to_end()
         network = _consistency(network, guide, parametrisation, data, settings)
         solver = "consistency"
     field = replace(model.model_.field, network=network.requires_grad_(False).eval())

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from buff.archive import Archive
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path, get_path
 from buff.schedules import Linear, Trigonometric
@@ -36,9 +37,10 @@ class NeuralFlow(NeuralGenerator):
         state x of shape (n, d), the level of noise (n, 1) (the time t for a flow, ln(sigma) / 4 for a diffusion) and
         the condition (n, c), or None without; it returns (n, d), for ``"sbcfm"`` (n, 2 d), at the scale of standard
         normal numbers. A copy is trained. Load its file with ``NeuralFlow.load(path, network)``.
-    frame : {"none", "gaussian"}
-        Whether the network sees states as they are and gives their velocity, or what a Gaussian leaves of it in the
-        frame of :class:`buff_baselines.frames.FrameNetwork`; for the method ``"icfm"``.
+    frame : {"gaussian", "none"}, optional
+        Whether the network gives what a Gaussian leaves of the velocity, in the frame of
+        :class:`buff_baselines.frames.FrameNetwork`, or sees states as they are and gives all of their velocity. By
+        default the former for the method ``"icfm"``, for which alone it can be.
     hidden : tuple of int, optional
         Widths of the layers, those of the network's authors by default.
     solver, grid, n_steps
@@ -91,7 +93,7 @@ class NeuralFlow(NeuralGenerator):
         *,
         path: str | Path | None = None,
         network: str | nn.Module = "mlp",
-        frame: str = "none",
+        frame: str | None = None,
         hidden: tuple[int, ...] | None = None,
         solver: str = "rk4",
         grid: str | TimeGrid = "uniform",
@@ -142,7 +144,7 @@ class NeuralFlow(NeuralGenerator):
 
     def _objective(self, width: float) -> Objective:
         objectives: dict[str, Callable[[], Objective]] = {
-            "icfm": lambda: (FrameMatching if self.frame == "gaussian" else FlowMatching)(self._path()),
+            "icfm": lambda: (FrameMatching if self._in_frame else FlowMatching)(self._path()),
             "fm": lambda: FlowMatching(Path(Linear(floor=self._left()))),
             "otcfm": lambda: FlowMatching(self._path()),
             "vpcfm": lambda: FlowMatching(Path(Trigonometric())),
@@ -150,9 +152,9 @@ class NeuralFlow(NeuralGenerator):
         }
         if self.method not in objectives:
             raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(objectives)}")
-        if self.frame not in ("none", "gaussian"):
-            raise ValueError(f"frame must be 'none' or 'gaussian', found {self.frame!r}")
-        if self.frame != "none" and self.method != "icfm":
+        if self.frame not in (None, "none", "gaussian"):
+            raise ValueError(f"frame must be 'gaussian', 'none' or None, found {self.frame!r}")
+        if self.frame == "gaussian" and self.method != "icfm":
             raise ValueError(f"frame belongs to the method icfm, found {self.frame!r} with {self.method!r}")
         if self.noise is not None and self.method not in ("fm", "sbcfm"):
             raise ValueError(f"noise belongs to the methods fm and sbcfm, found {self.noise!r} with {self.method!r}")
@@ -162,7 +164,16 @@ class NeuralFlow(NeuralGenerator):
 
     def _network(self, objective: Objective) -> nn.Module:
         network = super()._network(objective)
-        return FrameNetwork(network, self.space_.n_dims_) if self.frame == "gaussian" else network
+        return FrameNetwork(network, self.space_.n_dims_) if self._in_frame else network
+
+    @property
+    def _in_frame(self) -> bool:
+        return self.method == "icfm" if self.frame is None else self.frame == "gaussian"
+
+    def _load(self, archive: Archive) -> None:
+        if "frame" not in archive.record["parameters"]:
+            self.frame = "none"  # files of 0.1.0, whose networks saw states
+        super()._load(archive)
 
     def _coupling(self) -> str | None:
         return "transport" if self.method in ("otcfm", "sbcfm") else None

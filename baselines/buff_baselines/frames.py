@@ -23,7 +23,10 @@ class FrameNetwork(nn.Module):  # type: ignore[misc]
               y = \frac{U^T (x - t \mu)}{a}
 
     where F, the network, has inputs and targets of unit width in all directions (the frame of
-    :class:`buff.fields.GaussianFlow`).
+    :class:`buff.fields.GaussianFlow`). Made to reach the end in one step (:meth:`to_end`), what the Gaussian gives is
+    its mean velocity from t to 1, with which :math:`x + (1 - t) u` lies at the end of its path,
+
+    .. math:: \mu + U \frac{(1 + t) e - (1 - t)}{\sqrt{e} + a} y
 
     Parameters
     ----------
@@ -40,6 +43,7 @@ class FrameNetwork(nn.Module):  # type: ignore[misc]
         self.register_buffer("mean", torch.zeros(d))
         self.register_buffer("basis", torch.eye(d))
         self.register_buffer("variances", torch.ones(d))
+        self.register_buffer("averaged", torch.zeros((), dtype=torch.bool))
 
     def set_moments(self, x1: Tensor, weights: Tensor | None = None) -> None:
         """Mean and covariance of data (n, d) with weights (n,)."""
@@ -54,8 +58,14 @@ class FrameNetwork(nn.Module):  # type: ignore[misc]
     def forward(self, x: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """u at ``x`` scaled to unit width, as :class:`Parametrisation` hands states over."""
         y, a, rate = self._frame(x * state_width(t, 1.0), t)
-        inside = rate * a * y + self.variances.sqrt() / a * self.network(y, t, condition)
+        width = self.variances.sqrt()
+        mean_rate = ((1 + t) * self.variances - (1 - t)) / (width + a)
+        inside = torch.where(self.averaged, mean_rate, rate * a) * y + width / a * self.network(y, t, condition)
         return self.mean + inside @ self.basis.T
+
+    def to_end(self) -> None:
+        """Make it a network of mean velocities from t to 1, as students by consistency are."""
+        self.averaged.fill_(True)
 
     def residual(self, x: Tensor, t: Tensor, velocity: Tensor, condition: Tensor | None = None) -> Tensor:
         """F less its target at states x (n, d) that move with a velocity."""

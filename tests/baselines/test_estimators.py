@@ -29,7 +29,7 @@ PAIRED = {"n_iterations": 300, "batch_size": 128}  # transport is dear
 TINY = {"hidden": (8,), "n_iterations": 3, "batch_size": 8, "n_steps": 2, "random_state": 0}
 MODELS = {
     "icfm": NeuralFlow("icfm", **SMALL),
-    "frame": NeuralFlow(frame="gaussian", **SMALL),
+    "states": NeuralFlow(frame="none", **SMALL),
     "fm": NeuralFlow("fm", **SMALL),
     "otcfm": NeuralFlow("otcfm", **SMALL | PAIRED),
     "sbcfm": NeuralFlow("sbcfm", noise=0.5, **SMALL | PAIRED),
@@ -405,7 +405,7 @@ def test_a_path_of_ones_own(path, tmp_path):
 
 
 def test_the_trigonometric_path_is_that_of_vpcfm():
-    named = NeuralFlow(path="trigonometric", **TINY).fit(X)
+    named = NeuralFlow(frame="none", path="trigonometric", **TINY).fit(X)
     np.testing.assert_array_equal(named.sample(20), NeuralFlow("vpcfm", **TINY).fit(X).sample(20))
 
 

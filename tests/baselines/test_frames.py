@@ -1,5 +1,7 @@
 """Networks in the frame of the Gaussian part: closed forms, units, files, bad input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,15 @@ def test_without_a_network_it_is_the_flow_of_the_gaussian(silent, t):
     np.testing.assert_allclose(u, exact.velocity(X[:50].astype(float), t), atol=2e-5)
 
 
+@pytest.mark.parametrize("t", [0.0, 0.4, 0.9])
+def test_to_the_end_a_gaussian_takes_one_step(silent, t):
+    exact = GaussianFlow.of(X.astype(float).mean(axis=0), np.cov(X.T.astype(float), bias=True))
+    x = X[:50].astype(float)
+    silent.to_end()
+    u = Parametrisation("velocity").raw(silent, torch.from_numpy(X[:50]), torch.full((50, 1), t), None).numpy()
+    np.testing.assert_allclose(x + (1 - t) * u, exact.from_frame(exact.to_frame(x, t), 1.0), atol=2e-5)
+
+
 def test_targets_of_gaussian_data_have_unit_width_in_all_directions(silent):
     x1 = torch.from_numpy(X)
     x0 = torch.from_numpy(RNG.standard_normal(X.shape).astype(np.float32))
@@ -59,19 +70,33 @@ def test_weights_count_rows(silent):
 @pytest.mark.parametrize("conditional", [False, True])
 def test_files_keep_the_frame(conditional, tmp_path):
     c = X[:, 0] if conditional else None
-    flow = NeuralFlow(frame="gaussian", **TINY).fit(X[:, 1:] if conditional else X, condition=c)
+    flow = NeuralFlow(**TINY).fit(X[:, 1:] if conditional else X, condition=c)
+    assert isinstance(flow.network_, FrameNetwork)
     flow.save(tmp_path / "m.buff")
     drawn = [model.sample(20, condition=None if c is None else c[:20]) for model in (flow, load(tmp_path / "m.buff"))]
     np.testing.assert_array_equal(*drawn)
 
 
 def test_a_column_that_repeats_another_stays_finite():
-    flow = NeuralFlow(frame="gaussian", **TINY).fit(np.hstack([X, X[:, :1]]))
+    flow = NeuralFlow(**TINY).fit(np.hstack([X, X[:, :1]]))
     assert np.isfinite(flow.sample(50)).all()
 
 
+def test_files_that_know_no_frame_hold_networks_of_states():
+    flow = NeuralFlow(frame="none", **TINY).fit(X)
+    archive = flow.to_archive()
+    parameters = {name: value for name, value in archive.record["parameters"].items() if name != "frame"}
+    again = NeuralFlow.from_archive(replace(archive, record=archive.record | {"parameters": parameters}))
+    assert again.frame == "none"
+    np.testing.assert_array_equal(flow.sample(20), again.sample(20))
+
+
+def test_other_methods_see_states():
+    assert not isinstance(NeuralFlow("otcfm", **TINY).fit(X).network_, FrameNetwork)
+
+
 def test_bad_frames():
-    with pytest.raises(ValueError, match="frame must be 'none' or 'gaussian', found 'principal'"):
+    with pytest.raises(ValueError, match="frame must be 'gaussian', 'none' or None, found 'principal'"):
         NeuralFlow(frame="principal", **TINY).fit(X)
     with pytest.raises(ValueError, match="frame belongs to the method icfm"):
         NeuralFlow("otcfm", frame="gaussian", **TINY).fit(X)
