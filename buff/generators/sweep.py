@@ -96,14 +96,14 @@ def compare_samplers(
     [('ifab2', 4), ('heun', 8), ('ifab2', 8), ('heun', 16)]
     """
     rules = solvers if isinstance(solvers, Mapping) else {_name(solver): get_solver(solver) for solver in solvers}
-    halves = np.array_split(np.random.default_rng(random_state).permutation(len(real)), 2)
-    judged, other = (_rows(real, np.sort(half)) for half in halves)
+    table: Any = real
+    halves = np.array_split(np.random.default_rng(random_state).permutation(len(table)), 2)
+    judged, other = (_rows(table, np.sort(half)) for half in halves)
     records, left_out = [], []
     for label, model, grid in _plans(models, grids, n_steps):
         for name, solver in rules.items():
-            called = ", ".join(
-                ([label[0]] if len(models) > 1 else []) + [name] + ([label[1]] if len(grids) > 1 else [])
-            )
+            parts = (label[0] if len(models) > 1 else "", name, label[1] if len(grids) > 1 else "")
+            called = ", ".join(part for part in parts if part)
             try:
                 nfe = solver.nfe(grid, _path(model))
                 events = model.sample(len(judged), solver=solver, grid=grid, random_state=random_state)

@@ -41,7 +41,7 @@ def test_more_evaluations_come_closer_and_euler_is_euler_by_any_name(trees):
 
 
 def test_what_leaves_the_nodes_is_told_and_left_out(trees):
-    with pytest.warns(Notice, match=r"2 combinations are left out, the first: rk4, own grid, 8 steps: RungeKutta"):
+    with pytest.warns(Notice, match=r"3 combinations are left out, the first: rk4, own grid, 8 steps: RungeKutta"):
         found = compare_samplers({"trees": trees}, X[800:], ["rk4", "ab2"], (None, "uniform"), (8,), metric=_w1)
     assert [record.name for record in found.records] == ["ab2, own grid"]
     assert found.records[0].error == 0
