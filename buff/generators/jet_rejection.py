@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from buff.archive import nested
 from buff.metrics.jets import OBSERVABLE_NAMES, jet_columns
 from buff.physics import JetKinematics
 from buff.physics.kinematics import invariant_mass
 from buff.protocols import Array
+from buff.records import nested
 from buff.trees import Classifier, ClassifierSettings, FlatForest, ubjson
 from buff.trees.classifier import QuadraticBase
 
