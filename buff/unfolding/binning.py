@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from buff.errors import tell
 from buff.metrics import automatic_bins
-from buff.metrics.chi2 import fewest_replicas
+from buff.metrics.chi2 import effective_replicas, fewest_replicas
 from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
 
@@ -93,8 +94,10 @@ class Covariance:
         The histogram.
     of_source : mapping from {"data", "simulation", "model"} to array of shape (b, b)
         Statistics of the measured and of the simulated events, spread of models with other seeds.
-    n_replicas : int
-        Replicas of the source that has fewest.
+    n_replicas_of : mapping from source to int
+        Replicas of each.
+    n_replicas : float
+        Replicas of one source that would tell the total as well: near those of the sources that contribute most.
     data, simulation, model, total, correlation : array of shape (b, b)
         Of one source (ValueError where it had no replicas), of all together, and its correlations.
     """
@@ -102,7 +105,7 @@ class Covariance:
     binning: Binning
     counts: Array
     of_source: Mapping[str, Array]
-    n_replicas: int
+    n_replicas_of: Mapping[str, int]
 
     @classmethod
     def of(cls, binning: Binning, counts: Array, replicas: Mapping[str, Sequence[Array]]) -> "Covariance":
@@ -114,11 +117,17 @@ class Covariance:
                 f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
             )
         of_source = {source: np.atleast_2d(np.cov(np.array(own).T)) for source, own in replicas.items()}
-        return cls(binning, counts, of_source, min(map(len, replicas.values())))
+        return cls(binning, counts, of_source, {source: len(own) for source, own in replicas.items()})
 
     def __repr__(self) -> str:
         bins = " x ".join(map(str, self.binning.shape))
         return f"Covariance({', '.join(self.binning.names)}: {bins} bins; sources {', '.join(self.of_source)})"
+
+    @cached_property
+    def n_replicas(self) -> float:
+        """See :func:`buff.metrics.chi2.effective_replicas`."""
+        covariances = list(self.of_source.values())
+        return effective_replicas(covariances, list(self.n_replicas_of.values()))
 
     @property
     def data(self) -> Array:

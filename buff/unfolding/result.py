@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import MissingExtraError
+from buff.errors import MissingExtraError, tell
 from buff.protocols import Array, BinsLike, Mask, TableLike
 from buff.tables import Columns
 from buff.unfolding.binning import Binning, Covariance
 from buff.unfolding.events import Simulation
 from buff.unfolding.export import write_tables, write_weights
 from buff.unfolding.iterations import History
-from buff.unfolding.members import LEAST_EFFICIENCY, Measured, Unfolded
+from buff.unfolding.members import MOST_CORRECTED, POORLY_SEEN, Measured, Member, Unfolded
+from buff.unfolding.refolding import Refolded, refold, refolded_sentences
 from buff.weights import effective_size
 
 __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
+
+#: Share of the weight that may be poorly seen without a warning.
+_TOO_POORLY = 0.02
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ class Diagnostics:
         Share of the unfolded events with an efficiency too small to correct for.
     effective : float
         Measured events that the signal is worth.
+    poorly_seen : float
+        Share of the unfolded weight that is seen five times more rarely than truth is on average.
+    refolded : tuple of Refolded
+        What the unfolded events give in each column at detector level, beside what was measured.
     """
 
     measured: int
@@ -43,9 +51,11 @@ class Diagnostics:
     signal: float
     unseen: float
     effective: float
+    poorly_seen: float = 0.0
+    refolded: tuple[Refolded, ...] = ()
 
     def __str__(self) -> str:
-        limit = f"{1 / LEAST_EFFICIENCY:g}"
+        limit = f"{MOST_CORRECTED:g}"
         sentences = (
             f"{self.measured:,} measured events; "
             + (
@@ -55,18 +65,33 @@ class Diagnostics:
             ),
             f"{self.signal:.1%} of their weight is signal: neither background nor failing the selection of truth.",
             f"The relative statistical error of the signal is that of {self.effective:,.0f} events of equal weight.",
-            f"{self.unseen:.2%} of the unfolded events are seen less than once in {limit}: they are counted too low."
+            f"{self.unseen:.2%} of the unfolded events are seen more than {limit} times more rarely than on average: "
+            f"they are counted too low."
             if self.unseen
-            else f"No correction for efficiency reached its limit, a factor of {limit}.",
+            else f"No correction for efficiency reached its limit, {limit} times the average.",
+            f"{self.poorly_seen:.1%} of the unfolded weight is seen {POORLY_SEEN:g} times more rarely than on average.",
+            *refolded_sentences(self.refolded),
         )
         return "\n".join(sentences)
 
     @classmethod
-    def of(cls, unfolded: Unfolded, measured: Measured, outside: Mask) -> "Diagnostics":
-        """Of an unfolding."""
-        s = unfolded.signal
+    def of(cls, unfolded: Unfolded, measured: Measured, outside: Mask, member: Member) -> "Diagnostics":
+        """Of an unfolding by a member; warns where a truth cut lies at small efficiency."""
+        s, w, simulation = unfolded.signal, unfolded.weights, member.simulation
         share, effective = s.sum() / measured.weights.sum(), effective_size(s) / measured.of_data.inflation
-        return cls(len(s), int(outside.sum()), float(share), unfolded.clipped, float(effective))
+        relative = unfolded.efficiency / member.efficiency.constant
+        unseen = 0.0 if member.posterior is None else float(np.mean(relative < 1 / MOST_CORRECTED))
+        poorly = float(w[relative < 1 / POORLY_SEEN].sum() / w.sum())
+        if poorly > _TOO_POORLY:
+            tell(
+                f"{poorly:.1%} of the unfolded weight is seen {POORLY_SEEN:g} times more rarely than on average: "
+                f"there the simulation speaks; draw pass_truth closer to what pass_reco lets through"
+            )
+        refolded: tuple[Refolded, ...] = ()
+        if (weights := unfolded.refolded) is not None:
+            n, space = simulation.n_matched, simulation.reco_space
+            refolded = refold(space, simulation.reco_scores[:n], weights, measured.scores, s)
+        return cls(len(s), int(outside.sum()), float(share), unseen, float(effective), poorly, refolded)
 
 
 @dataclass(frozen=True, eq=False)

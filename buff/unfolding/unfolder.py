@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -277,8 +278,9 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
         nominal = member.unfold(measured, iterations, drawn)
+        nominal = replace(nominal, refolded=member.refolding(nominal))
         replicas = tuple(self._replicas(measured, len(nominal.history), drawn))
-        diagnostics = Diagnostics.of(nominal, measured, outside)
+        diagnostics = Diagnostics.of(nominal, measured, outside, member)
         return UnfoldingResult.of(self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured)
 
     def save(self, path: str | os.PathLike[str]) -> None:
