@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from buff.grids import noise_grid
+from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR, REDUCED, Path, get_path, renoise
 from buff.schedules import Trigonometric
 from tests.problems import P2
@@ -149,7 +149,7 @@ def test_samples_in_torch(path):
 
 def test_grid_in_noise(path):
     ratios = noise_grid("karras", 8, low=0.06, high=8.0)
-    grid = path.grid(ratios)
+    grid = TimeGrid.of_ratios(path, ratios)
     assert [path.at(t).ratio for t in grid.times] == pytest.approx(ratios, rel=1e-9)
 
 

@@ -12,7 +12,7 @@ from buff.fields import NodeField
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.linear import ConditionalStandardizer, GaussianPart
 from buff.flows.nodes import NodeModel
-from buff.flows.request import SampleRequest
+from buff.flows.request import SampleRequest, ScoreModel
 from buff.flows.smooth import MarginalCalibration
 from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
@@ -86,7 +86,7 @@ def _rows(part: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class FlowModel:
+class FlowModel(ScoreModel):
     r"""``dx/dt = u(x, t, c)`` from a source at t = 0 to scores at t = 1, with its solver and grid.
 
     Arrays only: rows of d scores and c features of a condition. With a condition the field lives in the coordinates
@@ -256,14 +256,6 @@ class FlowModel:
                 return scores
         noise = batch.noise()
         return self._integrate(self.source_samples(batch, noise), batch.condition, noise)
-
-    def batches(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of events, float32, batch by batch in order."""
-        return request.map(self.draw)
-
-    def sample(self, request: SampleRequest) -> Array:
-        """Scores of events, float32 of shape (n, d)."""
-        return np.concatenate([np.empty((0, self.n_dims), np.float32), *self.batches(request)])
 
     def trajectory(self, request: SampleRequest) -> Iterator[Array]:
         """Scores of all events at once, at the start and after every step; the last are those of :meth:`sample`."""

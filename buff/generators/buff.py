@@ -281,7 +281,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         classes = twin._classes(condition, features, weights)
         twin.space_ = twin._new_space(columns, weights)
         if classes is None or features is None:
-            plan = twin._plan(twin._data(columns, features, weights))
+            plan = twin._plan(twin._rows(twin.space_, columns, features, weights))
         else:
             parts = twin._class_subsets(classes, columns, features, weights)
             plan = CostEstimate.combined([twin._plan(data) for _, data in parts])
@@ -310,7 +310,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         classes = self._classes(condition, features, sample_weight)
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
-            self._train(self._data(columns, features, sample_weight))
+            self._train(self._rows(self.space_, columns, features, sample_weight))
         else:
             self._learn_classes(classes, columns, features, sample_weight)
 
@@ -324,12 +324,6 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         if features is None and self.classes == "auto":
             return None
         return find_classes(self.classes, self._encoder, condition, features, sample_weight)
-
-    def _data(
-        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
-    ) -> FlowMatchingData | PatternedData:
-        """The rows as scores, with the source they start from."""
-        return self._rows(self.space_, columns, features, sample_weight)
 
     def _rows(
         self, space: TableTransformer, columns: Columns, features: Numbers | None, sample_weight: WeightsLike

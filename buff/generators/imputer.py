@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
+from buff.archive import Archive, write_archive
 from buff.errors import check_whole, tell
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
@@ -18,6 +18,7 @@ from buff.generators.persistence import from_json, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
 from buff.randomness import seed_from
+from buff.records import nested
 from buff.tables import Columns, read, validate_data
 from buff.tables.categories import factorize
 from buff.tables.columns import is_missing

@@ -5,7 +5,7 @@ Names stand for warps of the unit interval, and for grids in noise placed on a s
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from buff.errors import OffGridError, check_parameters, check_range, check_steps
 from buff.grids.noise import NOISE_GRIDS, noise_grid
-from buff.schedules import Linear, Schedule
+from buff.paths import Linear, Path, Schedule
 
 __all__ = ["GRIDS", "TimeGrid", "get_grid", "nearest"]
 
@@ -73,6 +73,18 @@ class TimeGrid:
         """
         n = check_steps(n_steps)
         return cls(tuple(i / n for i in range(n + 1)))
+
+    @classmethod
+    def of_ratios(cls, path: Path, ratios: Iterable[float]) -> "TimeGrid":
+        """The times of decreasing noise-to-signal ratios on a path (a grid in sigma).
+
+        Examples
+        --------
+        >>> from buff.paths import LINEAR
+        >>> TimeGrid.of_ratios(LINEAR, [float("inf"), 3.0, 1.0, 0.0]).times
+        (0.0, 0.25, 0.5, 1.0)
+        """
+        return cls(tuple(path.time(ratio) for ratio in ratios), partial=True)
 
     @property
     def n_steps(self) -> int:

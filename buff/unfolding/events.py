@@ -13,6 +13,7 @@ from buff.tables import Columns, read
 from buff.tables.opening import recognised
 from buff.transforms import TableTransformer
 from buff.unfolding.event_weights import EventWeights, checked_weights
+from buff.unfolding.features import features
 from buff.unfolding.support import Neighbours, refuse_unknown
 
 __all__ = ["Simulation", "checked_flags", "passing_rows", "read_named", "row_count"]
@@ -38,7 +39,7 @@ class Simulation:
     truth_space, reco_space : TableTransformer
         Normal scores of both tables.
     truth_scores, reco_scores : float32 arrays
-        Features of the rows of ``truth`` and ``reco``.
+        Features of the rows of ``truth`` and ``reco``, see :mod:`buff.unfolding.features`.
     """
 
     truth: Columns
@@ -111,7 +112,7 @@ class Simulation:
         a, b, c = (EventWeights.of(w[rows], of, negative_weights) for rows, of in zip(kinds, tables, strict=True))
         truth_space = TableTransformer(bandwidth=0).fit(seen, sample_weight=np.concatenate([a.values, b.values]))
         reco_space = TableTransformer(bandwidth=0).fit(found, sample_weight=np.concatenate([a.values, c.values]))
-        scores = truth_space.transform(seen), reco_space.transform(found)
+        scores = features(truth_space, seen), features(reco_space, found)
         for name, z in zip(("truth", "reco"), scores, strict=True):
             if not z.shape[1]:
                 raise ValueError(f"{name}: no column has two values in the events that pass, nothing can be learned")

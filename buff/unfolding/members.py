@@ -10,6 +10,7 @@ from buff.tables import Columns
 from buff.trees import ClassifierSettings
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.events import Simulation, row_count
+from buff.unfolding.features import features
 from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import Share, density_ratio, require_events, share_of
@@ -53,7 +54,7 @@ class Measured:
         else:
             events, b = _weighted(simulation, table, own, "background", "weights of the background", policy)
         space = simulation.reco_space
-        return cls(columns, space.transform(columns), space.transform(events), data, b)
+        return cls(columns, features(space, columns), features(space, events), data, b)
 
     @property
     def weights(self) -> Array:
@@ -179,7 +180,7 @@ def _drawn(
 ) -> tuple[Columns, Draws]:
     events = posterior.draw(reco, n_samples, seed)
     rows = np.repeat(np.arange(len(reco)), n_samples)
-    return events, Draws(simulation.truth_space.transform(events), rows)
+    return events, Draws(features(simulation.truth_space, events), rows)
 
 
 def _weighted(
