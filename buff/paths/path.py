@@ -1,8 +1,9 @@
 """The path from noise to data, and what can be known along it.
 
 ``x_t = alpha x1 + sigma eps``, where a *schedule* says how much signal and how much noise there is at a time. Time runs
-from 0 (noise) to 1 (data); formulas published the other way round are written in ``tau = 1 - t``. Times may be floats
-or arrays of NumPy, CuPy or PyTorch; a float gives a float, so that coefficients never change the precision of a state.
+from 0 (noise) to 1 (data); formulas published the other way round are written in ``tau = 1 - t``. Times may be floats,
+arrays of NumPy or CuPy, or PyTorch tensors; a float gives a float, so that coefficients never change the precision of a
+state.
 
 Five quantities say the same thing about a state x at a time t:
 
@@ -18,6 +19,7 @@ v           alpha e - sigma D
 """
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
@@ -34,6 +36,7 @@ __all__ = [
     "Schedule",
     "Time",
     "check_prediction",
+    "functions",
     "renoise",
 ]
 
@@ -48,8 +51,40 @@ def check_prediction(kind: str) -> None:
         raise ValueError(f"unknown prediction {kind!r}: choose one of {', '.join(get_args(Prediction))}")
 
 
+def functions(t: Time) -> Any:
+    """The module whose ``exp``, ``sin``, ... take ``t``: math for a float, else the library of the array.
+
+    Examples
+    --------
+    >>> functions(0.5).__name__
+    'math'
+    """
+    return math if isinstance(t, int | float) else sys.modules[type(t).__module__.partition(".")[0]]
+
+
 class Schedule(ABC):
-    """alpha increasing, sigma decreasing in t; ``'`` is d/dt."""
+    """alpha increasing, sigma decreasing in t; ``'`` is d/dt.
+
+    One of your own defines the five methods. Solvers ask for a float, training for a column of times, an array or a
+    tensor: :func:`functions` gives the library whose functions take either.
+
+    Examples
+    --------
+    >>> class Quarter(Schedule):
+    ...     def alpha(self, t):
+    ...         return functions(t).sin(math.pi / 2 * t)
+    ...     def sigma(self, t):
+    ...         return functions(t).cos(math.pi / 2 * t)
+    ...     def alpha_dot(self, t):
+    ...         return math.pi / 2 * self.sigma(t)
+    ...     def sigma_dot(self, t):
+    ...         return -math.pi / 2 * self.alpha(t)
+    ...     def time(self, ratio):
+    ...         return 1 - 2 / math.pi * math.atan(ratio)
+    >>> import numpy as np
+    >>> Quarter().alpha(1.0), Quarter().alpha(np.array([[0.0], [1.0]])).shape, Quarter().time(1.0)
+    (1.0, (2, 1), 0.5)
+    """
 
     @abstractmethod
     def alpha(self, t: Time) -> Any:
