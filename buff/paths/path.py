@@ -115,11 +115,6 @@ class Schedule(ABC):
         ------
         ValueError
             If the schedule never reaches that ratio.
-
-        Examples
-        --------
-        >>> Linear().time(3.0)
-        0.25
         """
 
     def _reached(self, ratio: float) -> float:
