@@ -159,14 +159,18 @@ class JetRejection:
     def from_arrays(cls, record: Mapping[str, Any], arrays: Mapping[str, Array]) -> "JetRejection":
         """Inverse of :meth:`to_arrays`."""
         folds = [nested(arrays, str(k)) for k in range(int(record["folds"]))]
+        # both are absent from files of models without
+        edges, factors = arrays.get("edges", np.zeros((0, 0))), arrays.get("factors", np.zeros((0, 1)))
+        if len(edges) not in (0, len(_COLUMNS)) or factors.shape != (len(edges), edges.shape[1] + 1):
+            raise ValueError(f"rejection: edges {edges.shape} and factors {factors.shape} do not belong together")
         return cls(
             float(record["max_odds"]),
             arrays["low"],
             arrays["high"],
             tuple(QuadraticBase(**nested(own, "base")) for own in folds),
             tuple(FlatForest.from_arrays(nested(own, "trees")) for own in folds),
-            arrays.get("edges", np.zeros((0, _BINS - 1))),  # absent from files of models without
-            arrays.get("factors", np.zeros((0, _BINS))),
+            edges,
+            factors,
             int(record.get("hardest", _ALL)),
         )
 

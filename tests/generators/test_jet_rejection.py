@@ -83,6 +83,11 @@ def test_arrays_bring_the_same_odds_back(judge):
     again = JetRejection.from_arrays(*judge.to_arrays())
     cloud = parts(clouds(50, 4, seed=6))
     assert np.array_equal(judge.log_odds(*cloud), again.log_odds(*cloud))
+    record, arrays = judge.to_arrays()
+    without = {name: values for name, values in arrays.items() if name not in ("edges", "factors")}
+    assert np.array_equal(judge.log_odds(*cloud), JetRejection.from_arrays(record, without).log_odds(*cloud))
+    with pytest.raises(ValueError, match="do not belong together"):
+        JetRejection.from_arrays(record, arrays | {"factors": arrays["factors"][:, :3]})
 
 
 def test_substructure_is_of_the_hardest_and_sums_of_all():
