@@ -8,6 +8,7 @@ from buff.paths.schedules import (
     Trigonometric,
     VarianceExploding,
     VariancePreserving,
+    functions,
     get_schedule,
 )
 

@@ -13,8 +13,8 @@ import numpy as np
 from buff.errors import OffGridError
 from buff.grids import nearest
 from buff.paths import LINEAR, Path, Prediction, check_prediction
+from buff.paths.schedules import Backward
 from buff.protocols import Array
-from buff.schedules import Backward
 
 __all__ = ["AbstractField", "GaussianFlow", "NodeField", "TimeField"]
 

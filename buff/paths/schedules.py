@@ -15,6 +15,7 @@ __all__ = [
     "Trigonometric",
     "VarianceExploding",
     "VariancePreserving",
+    "functions",
     "get_path",
     "get_schedule",
 ]
