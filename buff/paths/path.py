@@ -18,11 +18,16 @@ v           alpha e - sigma D
 """
 
 import math
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from buff.protocols import Array
+
+if TYPE_CHECKING:
+    from buff.grids import TimeGrid
 
 __all__ = [
     "LINEAR",
@@ -285,6 +290,13 @@ class Path:
     def time(self, ratio: float) -> float:
         """The time at which ``sigma / alpha`` equals ``ratio``."""
         return self.schedule.time(ratio)
+
+    def grid(self, ratios: Iterable[float]) -> "TimeGrid":
+        """Deprecated name of :meth:`buff.grids.TimeGrid.of_ratios`."""
+        from buff.grids import TimeGrid
+
+        warnings.warn("Path.grid(ratios) is TimeGrid.of_ratios(path, ratios)", DeprecationWarning, stacklevel=2)
+        return TimeGrid.of_ratios(self, ratios)
 
     def sample(self, x0: Array, x1: Array, t: Time) -> PathSample:
         """State and velocity of each pair at time t."""
