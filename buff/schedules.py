@@ -1,6 +1,6 @@
 """Signal and noise at a time, ``x_t = alpha(t) x1 + sigma(t) eps``: names of :mod:`buff.paths` for schedules."""
 
-from buff.paths.path import Linear, Schedule, Time, functions
+from buff.paths.path import Linear, Schedule, Time
 from buff.paths.schedules import (
     SCHEDULES,
     Backward,

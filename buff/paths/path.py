@@ -19,12 +19,16 @@ v           alpha e - sigma D
 """
 
 import math
-import sys
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from buff.protocols import Array
+
+if TYPE_CHECKING:
+    from buff.grids import TimeGrid
 
 __all__ = [
     "LINEAR",
@@ -36,7 +40,6 @@ __all__ = [
     "Schedule",
     "Time",
     "check_prediction",
-    "functions",
     "renoise",
 ]
 
@@ -51,25 +54,15 @@ def check_prediction(kind: str) -> None:
         raise ValueError(f"unknown prediction {kind!r}: choose one of {', '.join(get_args(Prediction))}")
 
 
-def functions(t: Time) -> Any:
-    """The module whose ``exp``, ``sin``, ... take ``t``: math for a float, else the library of the array.
-
-    Examples
-    --------
-    >>> functions(0.5).__name__
-    'math'
-    """
-    return math if isinstance(t, int | float) else sys.modules[type(t).__module__.partition(".")[0]]
-
-
 class Schedule(ABC):
     """alpha increasing, sigma decreasing in t; ``'`` is d/dt.
 
     One of your own defines the five methods. Solvers ask for a float, training for a column of times, an array or a
-    tensor: :func:`functions` gives the library whose functions take either.
+    tensor: :func:`buff.schedules.functions` gives the library whose functions take either.
 
     Examples
     --------
+    >>> from buff.schedules import functions
     >>> class Quarter(Schedule):
     ...     def alpha(self, t):
     ...         return functions(t).sin(math.pi / 2 * t)
@@ -315,6 +308,13 @@ class Path:
     def time(self, ratio: float) -> float:
         """The time at which ``sigma / alpha`` equals ``ratio``."""
         return self.schedule.time(ratio)
+
+    def grid(self, ratios: Iterable[float]) -> "TimeGrid":
+        """Deprecated name of :meth:`buff.grids.TimeGrid.of_ratios`."""
+        from buff.grids import TimeGrid
+
+        warnings.warn("Path.grid(ratios) is TimeGrid.of_ratios(path, ratios)", DeprecationWarning, stacklevel=2)
+        return TimeGrid.of_ratios(self, ratios)
 
     def sample(self, x0: Array, x1: Array, t: Time) -> PathSample:
         """State and velocity of each pair at time t."""

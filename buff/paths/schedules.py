@@ -1,11 +1,12 @@
 """Schedules beside the linear one, from diffusion models and their samplers, and paths along them by name."""
 
 import math
+import sys
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, cast
 
-from buff.paths.path import Linear, Path, Schedule, Time, functions
+from buff.paths.path import Linear, Path, Schedule, Time
 
 __all__ = [
     "REDUCED",
@@ -19,6 +20,17 @@ __all__ = [
     "get_path",
     "get_schedule",
 ]
+
+
+def functions(t: Time) -> Any:
+    """The module whose ``exp``, ``sin``, ... take ``t``: math for a float, else the library of the array.
+
+    Examples
+    --------
+    >>> functions(0.5).__name__
+    'math'
+    """
+    return math if isinstance(t, int | float) else sys.modules[type(t).__module__.partition(".")[0]]
 
 
 @dataclass(frozen=True)
