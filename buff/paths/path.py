@@ -2,8 +2,8 @@
 
 ``x_t = alpha x1 + sigma eps``, where a *schedule* says how much signal and how much noise there is at a time. Time runs
 from 0 (noise) to 1 (data); formulas published the other way round are written in ``tau = 1 - t``. Times may be floats,
-arrays of NumPy or CuPy, or tensors of PyTorch; a float gives a float, so that coefficients never change the precision
-of a state.
+arrays of NumPy or CuPy, or PyTorch tensors; a float gives a float, so that coefficients never change the precision of a
+state.
 
 Five quantities say the same thing about a state x at a time t:
 
@@ -19,11 +19,16 @@ v           alpha e - sigma D
 """
 
 import math
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from buff.protocols import Array
+
+if TYPE_CHECKING:
+    from buff.grids import TimeGrid
 
 __all__ = [
     "LINEAR",
@@ -103,11 +108,6 @@ class Schedule(ABC):
         ------
         ValueError
             If the schedule never reaches that ratio.
-
-        Examples
-        --------
-        >>> Linear().time(3.0)
-        0.25
         """
 
     def _reached(self, ratio: float) -> float:
@@ -308,6 +308,13 @@ class Path:
     def time(self, ratio: float) -> float:
         """The time at which ``sigma / alpha`` equals ``ratio``."""
         return self.schedule.time(ratio)
+
+    def grid(self, ratios: Iterable[float]) -> "TimeGrid":
+        """Deprecated name of :meth:`buff.grids.TimeGrid.of_ratios`."""
+        from buff.grids import TimeGrid
+
+        warnings.warn("Path.grid(ratios) is TimeGrid.of_ratios(path, ratios)", DeprecationWarning, stacklevel=2)
+        return TimeGrid.of_ratios(self, ratios)
 
     def sample(self, x0: Array, x1: Array, t: Time) -> PathSample:
         """State and velocity of each pair at time t."""

@@ -40,8 +40,7 @@ class BoundField:
     @property
     def path(self) -> Path:
         """The path the field lives on."""
-        path: Path = getattr(self.field, "path", LINEAR)
-        return path
+        return cast(Path, getattr(self.field, "path", LINEAR))
 
     def rows(self, chosen: Array) -> "BoundField":
         """The flow of some rows of the batch (a mask)."""
@@ -127,6 +126,11 @@ class Solver(ABC):
     def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         """Carry x (n, d) from t to s; ``memory`` is what the step before gave back, None at the start."""
 
+    @final
+    def step(self, field: Field, x: Array, t: float, s: float, *, memory: Any = None, **how: Any) -> tuple[Array, Any]:
+        """:meth:`advance` along a field, with its ``condition`` and ``noise``."""
+        return self.advance(BoundField(field, **how), x, t, s, memory)
+
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
         """The steps (t, s) taken over a grid: its intervals, unless the solver groups or repeats them."""
         return grid.steps
@@ -151,7 +155,6 @@ class Solver(ABC):
 
         Examples
         --------
-        >>> from buff.solvers import get_solver
         >>> get_solver("rk4").nodes(TimeGrid.uniform(2))
         (0.0, 0.25, 0.5, 0.75, 1.0)
         """
@@ -283,7 +286,6 @@ def integrate(
 
     Examples
     --------
-    >>> import numpy as np
     >>> x1 = integrate("rk4", lambda x, t, condition: -x, np.ones((1, 1)), TimeGrid.uniform(4))
     >>> bool(abs(x1 - np.exp(-1)) < 1e-4)
     True

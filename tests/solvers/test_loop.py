@@ -6,7 +6,7 @@ import pytest
 from buff.errors import OffGridError
 from buff.fields import NodeField, Reversed, TimeField
 from buff.grids import TimeGrid
-from buff.solvers import SOLVERS, BoundField, Solver, get_solver, integrate, trajectory
+from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
 from tests.problems import nonlinear, nonlinear_solution
 
 GRID = TimeGrid.uniform(4)
@@ -77,7 +77,7 @@ def test_missing_noise_is_refused(name):
 
 def test_step_alone_asks_for_noise_too():
     with pytest.raises(ValueError, match="this solver draws noise"):
-        get_solver("ddpm").advance(BoundField(nonlinear), np.ones((1, 1)), 0.2, 0.5, None)
+        get_solver("ddpm").step(nonlinear, np.ones((1, 1)), 0.2, 0.5)
 
 
 def test_a_tolerance_that_trees_cannot_meet():
