@@ -22,6 +22,7 @@ from buff.records import nested
 from buff.tables import Columns, read, validate_data
 from buff.tables.categories import factorize
 from buff.tables.columns import is_missing
+from buff.tables.empty_columns import with_kinds
 from buff.tables.frames import with_index
 from buff.tables.relations import Relations
 from buff.tables.relations.gaps import relations_in_gaps
@@ -280,6 +281,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         columns = read(X)
         validate_data(self, X, reset=False, skip_check_array=True)
+        columns = with_kinds(columns, self.space_.template_, [np.dtype(e.dtype) for e in self.space_.encoders_])
         return columns, [~is_missing(values) for values in columns.arrays]
 
     def _draw_seed(self, random_state: RandomState) -> int:
