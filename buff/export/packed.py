@@ -11,7 +11,6 @@ from buff import kernels
 from buff.errors import ExportError
 from buff.export.relations import Outputs
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
-from buff.flows.compiled import pack_flow, pack_linear, program_of, unfit
 from buff.protocols import Array
 from buff.transforms import QuantileMap
 from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
@@ -55,19 +54,20 @@ def pack_sampler(model: Any) -> bytes:
     check_compilable(model)
     outputs, models = outputs_of(model), models_of(model)
     conditions = list(_conditions(condition_columns(model)))
-    parts = [np.uint64(_MAGIC).tobytes(), _integers(len(conditions)), *conditions, _integers(len(models))]
+    parts = [np.uint64(_MAGIC).tobytes(), kernels.integers(len(conditions)), *conditions]
+    parts.append(kernels.integers(len(models)))
     for own, encoders in zip(models, spaces_of(model), strict=True):
         patterned, flow = isinstance(own, PatternedFlow), flow_of(own)
-        parts += [_integers(patterned), own.patterns.packed() if isinstance(own, PatternedFlow) else b""]
-        parts += [pack_flow(flow, program_of(flow)), _integers(len(encoders))]
+        parts += [kernels.integers(patterned), own.patterns.packed() if isinstance(own, PatternedFlow) else b""]
+        parts += [flow.packed(), kernels.integers(len(encoders))]
         parts += [_column(e, outputs.levels.get(e.name, ())) for e in encoders]
-    parts.append(_integers(len(outputs.names)))
+    parts.append(kernels.integers(len(outputs.names)))
     parts += [_text(name) + _texts(outputs.levels.get(name, ())) for name in outputs.names]
     parts += [kernels.sized(np.array(outputs.places, np.int32)), outputs.packed]
     prediction = getattr(model, "prediction_", None)
-    parts += [_integers(prediction is not None), b"" if prediction is None else pack_linear(prediction)]
+    parts += [kernels.integers(prediction is not None), b"" if prediction is None else prediction.packed()]
     posterior = getattr(model, "posterior_", None)
-    parts += [_integers(posterior is not None), b"" if posterior is None else _posterior(posterior)]
+    parts += [kernels.integers(posterior is not None), b"" if posterior is None else _posterior(posterior)]
     classes = model.model_.classes.features if len(models) > 1 else np.empty(0)
     return b"".join([*parts, kernels.sized(np.asarray(classes, np.float32))])
 
@@ -77,7 +77,7 @@ def check_compilable(model: Any) -> None:
     _check_fitted(model)
     outputs_of(model)
     for own in models_of(model):
-        if reason := unfit(flow_of(own)):
+        if reason := flow_of(own).unfit:
             raise ExportError(f"the model cannot be exported: {reason}")
 
 
@@ -188,7 +188,7 @@ def _column(encoder: Any, levels: tuple[Any, ...]) -> bytes:
         kind, value = _CONSTANT, constant_code(encoder, levels)
     else:
         raise ExportError(f"column {encoder.name!r}: {type(encoder).__name__} cannot be exported")
-    head = _text(encoder.name) + _integers(kind, len(encoder.names), digits)
+    head = _text(encoder.name) + kernels.integers(kind, len(encoder.names), digits)
     numbers = kernels.doubles(step, lowest, highest, value)
     return head + numbers + _texts(levels) + kernels.sized(np.array(codes, np.int32)) + ranks
 
@@ -226,7 +226,7 @@ def _conditions(columns: Iterable[Any]) -> Iterable[bytes]:
         elif isinstance(column, LevelEncoder | IndicatorEncoder):
             yield _label_condition(column)
         elif isinstance(column, ConstantEncoder):
-            yield _text(column.name) + _integers(1, 0) + _texts(()) + kernels.sized(np.empty(0, np.float32))
+            yield _text(column.name) + kernels.integers(1, 0) + _texts(()) + kernels.sized(np.empty(0, np.float32))
         else:
             raise ExportError(f"condition {column.name!r}: {type(column).__name__} cannot be exported")
 
@@ -243,7 +243,7 @@ def _ranks_of(name: str, ranks: QuantileMap) -> bytes:
         raise ExportError(f"condition {name!r} has extrapolated tails, which cannot be exported")
     ranks = replace(ranks, smoothed=None)  # which is for the way back
     arrays = b"".join(kernels.sized(np.asarray(a, np.float64)) for a in (ranks.atoms, ranks.starts, ranks.masses))
-    return _text(name) + _integers(0, 1) + ranks.packed() + arrays + kernels.doubles(ranks.margin)
+    return _text(name) + kernels.integers(0, 1) + ranks.packed() + arrays + kernels.doubles(ranks.margin)
 
 
 def _posterior(posterior: Any) -> bytes:
@@ -259,7 +259,7 @@ def _posterior(posterior: Any) -> bytes:
     calibration = posterior.calibration
     quantiles = (calibration.quantiles, calibration.wanted) if calibration is not None else (np.empty((0, 0)),) * 2
     arrays = [kernels.sized(np.ascontiguousarray(np.asarray(own, np.float64).T)) for own in quantiles]
-    return b"".join([*parts, _integers(len(quantiles[0])), *arrays])
+    return b"".join([*parts, kernels.integers(len(quantiles[0])), *arrays])
 
 
 def _forest(trees: Booster | FlatForest) -> bytes:
@@ -279,7 +279,7 @@ def _label_condition(column: LevelEncoder | IndicatorEncoder) -> bytes:
         absent = np.array([None], object) if np.dtype(column.dtype).kind == "O" else np.array([np.nan])
         rows.append(column.encode(absent))
     table = np.concatenate(rows).astype(np.float32)
-    return _text(column.name) + _integers(1, table.shape[1]) + _texts(column.levels) + kernels.sized(table)
+    return _text(column.name) + kernels.integers(1, table.shape[1]) + _texts(column.levels) + kernels.sized(table)
 
 
 def _text(text: Any) -> bytes:
@@ -288,8 +288,4 @@ def _text(text: Any) -> bytes:
 
 
 def _texts(texts: Sequence[Any]) -> bytes:
-    return _integers(len(texts)) + b"".join(map(_text, texts))
-
-
-def _integers(*values: int) -> bytes:
-    return np.array(values, np.int32).tobytes()
+    return kernels.integers(len(texts)) + b"".join(map(_text, texts))

@@ -9,9 +9,9 @@ from buff import kernels
 from buff.errors import ExportError
 from buff.export.packed import check_compilable, coded_levels, flow_of, models_of, outputs_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
-from buff.flows.compiled import program_of, stream_key
 from buff.flows.patterned import PATTERN_STREAM
 from buff.protocols import Array
+from buff.randomness import stream_key
 from buff.transforms.encoders import NumberEncoder
 
 __all__ = ["EventSampler"]
@@ -64,7 +64,7 @@ class EventSampler:
         self.condition_names: tuple[str, ...] = () if encoder is None else tuple(encoder.names)
         self._codes = [] if encoder is None else [_codes(column) for column in encoder.columns]
         self._raw = pack_sampler(model)
-        n_draws = max(program_of(flow_of(own)).n_draws for own in models_of(model))
+        n_draws = max(flow_of(own).program.n_draws for own in models_of(model))
         self._keys = b"".join(stream_key(seed, k) for k in (*range(n_draws + 1), PATTERN_STREAM))
         self._native: Any = None
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.generators.buff import BUFF
 from buff.generators.jet_clouds import CloudTemplate
 from buff.generators.jet_features import JetFeatures
@@ -13,6 +13,7 @@ from buff.generators.jet_stages import SplittingFlows
 from buff.generators.jet_table import MarginMap
 from buff.generators.jet_tables import JetTables
 from buff.generators.parameters import resolve_device
+from buff.records import nested
 from buff.transforms import ConditionEncoder
 
 __all__ = ["jets_from_archive", "jets_to_archive"]
