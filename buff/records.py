@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import ArchiveError
+from buff.errors import ArchiveError, tell
 from buff.protocols import Array
 
-__all__ = ["checked_array", "checked_list", "checked_number", "checked_record", "read_array", "require"]
+__all__ = ["checked_array", "checked_list", "checked_number", "checked_record", "known_part", "read_array", "require"]
 
 
 def require(holds: object, what: str) -> None:
@@ -35,6 +35,22 @@ def checked_record(record: Any, name: str, keys: Iterable[str]) -> Mapping[str, 
     require(not absent, f"{name} lacks {', '.join(absent)}")
     found: Mapping[str, Any] = record
     return found
+
+
+def known_part(record: Any, name: str, known: Iterable[str]) -> dict[str, Any]:
+    """What this version knows of a mapping; a Notice names the other keys, which later versions may have added.
+
+    FORMAT.md: a key that an older reader must not pass over raises the number of the format.
+
+    Examples
+    --------
+    >>> known_part({"a": 1}, "part", ["a", "b"])
+    {'a': 1}
+    """
+    kept = {key: value for key, value in checked_record(record, name, ()).items() if key in set(known)}
+    if unknown := sorted(set(record) - set(kept)):
+        tell(f"{name} has {str(unknown)[:80]}, which this version of buff does not know: the same events without")
+    return kept
 
 
 def checked_list(

@@ -14,7 +14,7 @@ from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import GivenTable
 from buff.generators.given_relations import complete
-from buff.generators.persistence import from_json, to_json
+from buff.generators.persistence import restored, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
 from buff.randomness import seed_from
@@ -224,9 +224,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Everything that makes the fitted imputer, as JSON, arrays and trees."""
         space, arrays = self.space_.to_arrays()
         part = self._table.to_archive().under("chain")
-        parameters = to_json(self.get_params())
-        parameters.pop("device")
-        record = part.record | {"space": space, "parameters": parameters, "entropy": str(self._seed)}
+        record = part.record | {"space": space, "parameters": to_json(self.get_params()), "entropy": str(self._seed)}
         record["relations"] = self.relations_.to_dict()
         own = {f"space/{key}": values for key, values in arrays.items()}
         return Archive(type(self).__name__, record, {**part.arrays, **own}, part.blobs)
@@ -234,7 +232,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_archive(cls, archive: Archive) -> Self:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
-        model = cls(**from_json(archive.record["parameters"]))
+        model = restored(cls, archive.record["parameters"])
         model._check_parameters()
         model.space_ = TableTransformer.from_arrays(archive.record["space"], nested(archive.arrays, "space"))
         model.n_features_in_ = model.space_.n_features_in_

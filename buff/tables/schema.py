@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from buff.protocols import Values
-from buff.records import checked_list, checked_number, checked_record, require
+from buff.records import checked_list, checked_number, checked_record, known_part, require
 from buff.tables.categories import ORDERS, factorize
 from buff.tables.columns import Columns, is_missing
 from buff.tables.layout import as_text
@@ -108,10 +108,11 @@ class Schema:
         ArchiveError
             Facts of a column that are lost or of other types.
         """
-        known = {f.name for f in fields(ColumnSchema)}
-        for record in checked_list(records, "the schema", dict):
-            checked_record(record, "the schema of a column", ("name", "kind", "dtype", "missing", "summary", "order"))
-            require(set(record) <= known, f"the schema of a column has {str(sorted(set(record) - known))[:60]}")
+        name = "the schema of a column"
+        known = [f.name for f in fields(ColumnSchema)]
+        records = [known_part(record, name, known) for record in checked_list(records, "the schema", dict)]
+        for record in records:
+            checked_record(record, name, ("name", "kind", "dtype", "missing", "summary", "order"))
             require(isinstance(record["name"], str) and isinstance(record["kind"], str), "a column has no name")
             checked_number(record["missing"], "the share of missing values", 0, 1)
         orders = (tuple(r["order"]) if isinstance(r["order"], list) else r["order"] for r in records)

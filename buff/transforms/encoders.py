@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from buff.protocols import Array, Integers, Mask, Numbers, Scores, Values, Weights
+from buff.records import checked_record, known_part
 from buff.tables.categories import codes_of, factorize, indicators
 from buff.tables.columns import is_missing
 from buff.tables.schema import ColumnSchema
@@ -285,18 +286,20 @@ class IndicatorEncoder:
 
 def unpack(record: Record, arrays: Arrays) -> ColumnEncoder:
     """Encoder from what ``pack`` returned."""
-    fields = {key: value for key, value in record.items() if key != "type"}
-    if "ranks" in fields:
-        fields["ranks"] = QuantileMap.from_arrays(fields["ranks"], arrays)
-    if "levels" in fields:
-        fields["levels"] = tuple(fields["levels"])
-    kinds = {
+    kinds: dict[str, Any] = {
         "constant": ConstantEncoder,
         "number": NumberEncoder,
         "level": LevelEncoder,
         "indicator": IndicatorEncoder,
     }
-    return kinds[record["type"]](**fields)  # type: ignore[no-any-return]
+    kind = kinds[checked_record(record, "an encoder", ("type",))["type"]]
+    own = {key: value for key, value in record.items() if key != "type"}
+    own = known_part(own, f"the encoder of column {str(record.get('name'))[:40]!r}", kind.__annotations__)
+    if "ranks" in own:
+        own["ranks"] = QuantileMap.from_arrays(own["ranks"], arrays)
+    if "levels" in own:
+        own["levels"] = tuple(own["levels"])
+    return kind(**own)  # type: ignore[no-any-return]
 
 
 def _storable(dtype: np.dtype[Any]) -> np.dtype[Any]:

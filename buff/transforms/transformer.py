@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLike
+from buff.records import known_part
 from buff.tables.categories import factorize, indicators, order_levels
 from buff.tables.columns import Columns, Template, read, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
@@ -217,7 +219,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "TableTransformer":
         """Inverse of :meth:`to_arrays`."""
-        space = cls(**record["parameters"])
+        space = cls(**known_part(record["parameters"], "the parameters of columns", signature(cls).parameters))
         space.template_ = Template.from_dict(record["template"])
         space.schema_ = Schema.from_dict(record["schema"])
         space.encoders_ = tuple(
