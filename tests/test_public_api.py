@@ -1,6 +1,8 @@
 """What users see: the names, and the README that they copy from."""
 
 import re
+import subprocess
+import sys
 from inspect import signature
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 
 import buff
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", buff.__all__)
@@ -20,6 +23,31 @@ def test_every_public_name_is_there(name):
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'Buff'"):
         _ = buff.Buff
+
+
+@pytest.mark.parametrize(
+    ("line", "now"),
+    [
+        ("import buff.estimators; old = buff.estimators.BUFF", "BUFF"),
+        ("import buff.boosters as trees; old = trees.Booster", "trees.Booster"),
+        ("from buff import training as old", "flows"),
+        ("from buff.preprocessing import TableTransformer as old", "transforms.TableTransformer"),
+        ("import buff; old = buff.RankSpace", "TableTransformer"),
+    ],
+)
+def test_names_of_0_1_0_warn_and_work(line, now):
+    program = f"""
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always", DeprecationWarning)
+    {line}
+import buff
+own = [w for w in caught if "0.3" in str(w.message)]
+assert own and own[0].filename == "<string>", own
+assert old is buff.{now}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_signatures_of_the_estimator():
