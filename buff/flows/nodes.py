@@ -174,17 +174,26 @@ def limit_memorisation(
     """Settings under which trees do not memorise which row came with which condition or source.
 
     All noise draws of a row share its condition. Where conditions tell rows apart, a split that isolates one row
-    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. Finer bins
-    follow conditions that shift the mean steeply. Conditions shared by many rows, such as classes, change nothing.
-    Rows that start at samples of their own, without noise, are single events likewise, in units of the variance of
-    their targets.
+    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. Conditions shared
+    by many rows, such as classes, change nothing. Rows that start at samples of their own, without noise, are single
+    events likewise, in units of the variance of their targets.
     """
     if not data.random:
-        return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread, max_bin=_FINE_BINS)
+        return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread)
     named = data.condition_uniqueness
-    if named < _NAMED:
+    return settings if named < _NAMED else replace(settings, min_split_loss=_ROWS_A_SPLIT * n_draws * named)
+
+
+def with_fine_bins(settings: TreeSettings, data: RegressionSource) -> TreeSettings:
+    """Settings with bins that follow conditions which shift the mean steeply.
+
+    Such conditions tell rows apart and have more values than bins; rows that start at samples of their own, without
+    noise, do the same.
+    """
+    if not isinstance(data, FlowMatchingData):
         return settings
-    return replace(settings, min_split_loss=_ROWS_A_SPLIT * n_draws * named, max_bin=_FINE_BINS)
+    steep = not data.random or (data.condition_uniqueness >= _NAMED and data.condition_values > settings.max_bin)
+    return replace(settings, max_bin=max(_FINE_BINS, settings.max_bin)) if steep else settings
 
 
 def fit_node(

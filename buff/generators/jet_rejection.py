@@ -1,6 +1,6 @@
 """A classifier that tells drawn jets from those of the training, and which of them to take."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,10 @@ __all__ = ["JetRejection", "observables", "rejection_bytes"]
 
 #: Shares of the training jets between which observables are trusted.
 _TRUSTED = (0.002, 0.998)
+#: Observables of which the jets that are taken have the distributions of the training; their bins, and rounds of this.
+_BALANCED = ("mass", "sum_pt", "multiplicity", "eta", "phi", "mean_eta", "mean_phi")
+_COLUMNS = [(*OBSERVABLE_NAMES, "mean_eta", "mean_phi").index(name) for name in _BALANCED]
+_BINS, _ROUNDS = 20, 12
 #: Of the classifier.
 _SETTINGS = ClassifierSettings(
     max_depth=4,
@@ -42,10 +46,13 @@ class JetRejection:
     bases : tuple of QuadraticBase
     forests : tuple of FlatForest
         Log odds are means over these, one a fold.
+    edges, factors : arrays of shape (observables, bins - 1) and (observables, bins)
+        What is added to the log odds by bins of some observables: see :meth:`balanced`.
 
     References
     ----------
-    S. Azadi et al. (2019), arXiv:1810.06758 (discriminator rejection sampling).
+    S. Azadi et al. (2019), arXiv:1810.06758 (discriminator rejection sampling); W. Deming and F. Stephan (1940), Ann.
+    Math. Statist. 11 (raking).
     """
 
     max_odds: float
@@ -53,6 +60,8 @@ class JetRejection:
     high: Array
     bases: tuple[QuadraticBase, ...]
     forests: tuple[FlatForest, ...]
+    edges: Array
+    factors: Array
 
     @classmethod
     def fit(
@@ -76,13 +85,56 @@ class JetRejection:
             seed=seed,
         )
         forests = tuple(_sums_of_leaves(model) for model in fit.classifier.models)
-        return cls(max_odds, low, high, fit.classifier.bases, forests)
+        edges = np.quantile(x[:, _COLUMNS], np.arange(1, _BINS) / _BINS, axis=0).T
+        return cls(max_odds, low, high, fit.classifier.bases, forests, edges, np.zeros((len(edges), _BINS)))
+
+    def balanced(
+        self,
+        real: tuple[Array, Array, Array],
+        drawn: Iterable[tuple[Array, Array, Array]],
+        weights: Array | None,
+        n_starts: int,
+    ) -> "JetRejection":
+        """With factors by which the jets taken of ``drawn`` have the shares of the real ones in every bin.
+
+        Odds of a classifier err by some percent, differently at each mass, and those above the largest are cut: what is
+        taken has another distribution of the mass than what was asked for. Jets of its training do not show how much.
+
+        Parameters
+        ----------
+        real, weights
+            As in :meth:`fit`.
+        drawn : iterable
+            The same of drawn jets, in parts.
+        n_starts : int
+            Attempts at a jet that start from kinematics of their own; those after them keep the last.
+        """
+        parts = [(self._log_odds(x), *self._bins(x)) for x in (observables(*part) for part in drawn)]
+        odds, *bins = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        wanted = [np.bincount(b, weights, _BINS) for b in self._bins(observables(*real))]
+        factors = self.factors.copy()
+        for _ in range(_ROUNDS):
+            for k, (own, share) in enumerate(zip(bins, wanted, strict=True)):
+                accepted = np.minimum(np.exp(odds + _summed(factors, bins)) / self.max_odds, 1.0)
+                kept = (1 - accepted.mean()) ** (n_starts - 1)
+                taken = np.bincount(own, (1 - kept) * accepted / accepted.mean() + kept, _BINS)
+                known = (taken > 0) & (share > 0)
+                factors[k, known] += np.log(share[known] / share.sum() * taken.sum() / taken[known])
+            factors[0] -= np.log(np.exp(odds + _summed(factors, bins)).mean())
+        return replace(self, factors=factors)
 
     def log_odds(self, particles: Array, features: Array, scale: Array) -> Array:
         """Logarithm of the ratio of densities, shape (n,)."""
-        x = np.clip(observables(particles, features, scale), self.low, self.high)
+        x = observables(particles, features, scale)
+        return self._log_odds(x) + _summed(self.factors, self._bins(x))
+
+    def _log_odds(self, x: Array) -> Array:
+        x = np.clip(x, self.low, self.high)
         parts = zip(self.bases, self.forests, strict=True)
         return np.mean([base(x) + forest(x.astype(np.float32))[:, 0] for base, forest in parts], axis=0)
+
+    def _bins(self, x: Array) -> list[Array]:
+        return [np.searchsorted(e, x[:, k], side="right") for e, k in zip(self.edges, _COLUMNS, strict=False)]
 
     def accepts(self, particles: Array, features: Array, scale: Array, uniform: Array) -> Array:
         """Whether jets are taken, given uniform numbers (n,)."""
@@ -90,7 +142,7 @@ class JetRejection:
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and named arrays."""
-        arrays = {"low": self.low, "high": self.high}
+        arrays = {name: getattr(self, name) for name in ("low", "high", "edges", "factors")}
         for k, (base, forest) in enumerate(zip(self.bases, self.forests, strict=True)):
             arrays |= {f"{k}/base/{name}": values for name, values in vars(base).items()}
             arrays |= {f"{k}/trees/{name}": values for name, values in forest.to_arrays().items()}
@@ -106,7 +158,13 @@ class JetRejection:
             arrays["high"],
             tuple(QuadraticBase(**nested(own, "base")) for own in folds),
             tuple(FlatForest.from_arrays(nested(own, "trees")) for own in folds),
+            arrays.get("edges", np.zeros((0, _BINS - 1))),  # absent from files of models without
+            arrays.get("factors", np.zeros((0, _BINS))),
         )
+
+
+def _summed(factors: Array, bins: list[Array]) -> Array:
+    return sum((own[b] for own, b in zip(factors, bins, strict=True)), np.zeros(()))
 
 
 def _sums_of_leaves(model: Any) -> FlatForest:

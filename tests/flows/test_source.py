@@ -9,7 +9,7 @@ from scipy.stats import kstest
 from buff.couplings import MinibatchTransport, stratify
 from buff.flows import FlowMatchingData, LinearVelocity, RankIntervals, Source
 from buff.flows.cache import fingerprint
-from buff.flows.nodes import limit_memorisation
+from buff.flows.nodes import limit_memorisation, with_fine_bins
 from buff.trees import TreeSettings
 
 RNG = np.random.default_rng(0)
@@ -104,6 +104,15 @@ def test_splits_of_single_rows_count_in_rows():
     assert limit_memorisation(settings, rows(Source()), base, 7) is settings
     named = limit_memorisation(settings, rows(Source(), condition=LEVELS), base, 7)
     assert named.min_split_loss == pytest.approx(6 * 7)
+
+
+def test_bins_are_fine_where_conditions_have_more_values_than_bins():
+    settings = TreeSettings()
+    pairs = np.column_stack([np.arange(N) % 40, np.arange(N) // 40]).astype(np.float32)  # names each row
+    assert with_fine_bins(settings, rows(Source(), condition=pairs)) is settings
+    assert with_fine_bins(settings, rows(Source())) is settings
+    for steep in (rows(Source(), condition=LEVELS), rows(Source(0.0, POINTS))):
+        assert with_fine_bins(settings, steep).max_bin == 256
 
 
 def test_strata_are_levels_or_cells():

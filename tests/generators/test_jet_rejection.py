@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.stats import wasserstein_distance
 
 import buff
 from buff.generators.jet_rejection import JetRejection, observables
 from buff.generators.jet_sampling import LEAST_JETS
+from buff.physics.kinematics import invariant_mass
 from tests.generators.jet_models import quick
 from tests.physics.clouds import clouds
 
@@ -44,6 +46,36 @@ def test_what_is_taken_is_distributed_as_the_training(judge):
 def test_the_mean_of_the_odds_is_one(judge):
     drawn = wider(clouds(6000, 4, seed=5), 0.5, np.random.default_rng(3))
     assert abs(np.exp(judge.log_odds(*parts(drawn))).mean() - 1) < 0.1
+
+
+def test_margins_of_what_is_taken_are_those_of_the_training(judge):
+    rng = np.random.default_rng(4)
+    real, fresh = (
+        wider(clouds(4000, 4, seed=11), 0.1, rng),
+        [wider(clouds(8000, 4, seed=s), 0.5, rng) for s in (12, 13)],
+    )
+    balanced = judge.balanced(parts(real), (parts(part) for part in fresh), None, 3)
+
+    def masses(rejection, cloud):
+        # two attempts with kinematics of their own, then those of the third
+        accepted = np.minimum(np.exp(rejection.log_odds(*parts(cloud))) / rejection.max_odds, 1)
+        kept = (1 - accepted.mean()) ** 2
+        return invariant_mass(cloud), (1 - kept) * accepted / accepted.mean() + kept
+
+    own = np.concatenate(fresh)
+    before, after = (
+        wasserstein_distance(invariant_mass(real), mass, None, weights)
+        for mass, weights in (masses(judge, own), masses(balanced, own))
+    )
+    assert after < 0.5 * before
+    other = wider(clouds(16_000, 4, seed=14), 0.5, rng)
+    assert (
+        wasserstein_distance(invariant_mass(real), masses(balanced, other)[0], None, masses(balanced, other)[1])
+        < before
+    )
+    assert np.exp(balanced.log_odds(*parts(other))).mean() == pytest.approx(1, abs=0.1)
+    again = JetRejection.from_arrays(*balanced.to_arrays())
+    assert np.array_equal(again.log_odds(*parts(other)), balanced.log_odds(*parts(other)))
 
 
 def test_arrays_bring_the_same_odds_back(judge):
