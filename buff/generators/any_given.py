@@ -18,7 +18,7 @@ from buff.generators.given_relations import complete, require_inputs
 from buff.protocols import Array, ConditionLike, Indices, RandomState, TableLike, WeightsLike
 from buff.tables import Columns, read
 from buff.tables.frames import with_index
-from buff.tables.reduction import ASIDE
+from buff.tables.schema import ASIDE
 from buff.transforms import TableTransformer
 from buff.transforms.transformer import checked_weights
 

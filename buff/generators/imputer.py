@@ -25,7 +25,6 @@ from buff.tables.frames import with_index
 from buff.tables.relations import Relations
 from buff.tables.relations.gaps import relations_in_gaps
 from buff.transforms import TableTransformer
-from buff.transforms.encoders import NumberEncoder
 from buff.transforms.transformer import checked_weights
 
 __all__ = ["BUFFImputer"]
@@ -334,7 +333,7 @@ def _restored(X: TableLike, columns: Columns, arrays: Sequence[Array]) -> Any:
 
 def _center(encoder: Any, draws: Values) -> Array:
     """Median (m, n) -> (n,), rounded down to a value that was drawn; of categories, the most frequent."""
-    if isinstance(encoder, NumberEncoder):
+    if encoder.is_number:
         if draws.dtype.kind == "f" and not encoder.ranks.lattice:
             return np.median(draws, axis=0).astype(draws.dtype)
         return np.sort(draws, axis=0)[(len(draws) - 1) // 2]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -12,9 +12,23 @@ from buff.tables.categories import ORDERS, factorize
 from buff.tables.columns import Columns, is_missing
 from buff.tables.layout import as_text
 
-__all__ = ["KINDS", "TAILS", "ColumnSchema", "Schema", "check_kind", "infer_schema", "is_categorical", "kind_of"]
+__all__ = [
+    "ASIDE",
+    "KINDS",
+    "TAILS",
+    "ColumnSchema",
+    "Kind",
+    "Schema",
+    "check_kind",
+    "infer_schema",
+    "is_categorical",
+    "kind_of",
+]
 
-KINDS = ("continuous", "integer", "categorical", "boolean", "datetime", "constant")
+Kind: TypeAlias = Literal["continuous", "integer", "categorical", "boolean", "datetime", "constant"]
+KINDS: tuple[str, ...] = get_args(Kind)
+#: Kinds of columns that have no distribution of their own to be learned.
+ASIDE = ("id", "drop", "angle", "coordinate")
 TAILS = ("clip", "extrapolate")
 _KEYS = ("kind", "lower", "upper", "tails", "order")
 
