@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from inspect import signature
 from pathlib import Path
 
@@ -76,6 +77,15 @@ def test_readme_example_runs(tmp_path, monkeypatch, capsys):
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
     assert "mass" in capsys.readouterr().out
+
+
+def test_one_version_and_date_stand_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    changes = re.search(r"^## (\S+) \((\S+)\)", (ROOT / "CHANGELOG.md").read_text(), re.M).groups()
+    citation = (ROOT / "CITATION.cff").read_text()
+    cited = [re.search(rf"^{key}: (\S+)", citation, re.M)[1] for key in ("version", "date-released")]
+    assert list(changes) == cited
+    assert cited[0] == version
 
 
 def test_readme_map_names_what_there_is():
