@@ -6,6 +6,7 @@ caller may want to tell apart.
 
 import warnings
 from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, requires
 from inspect import currentframe, signature
 from numbers import Integral, Real
 from pathlib import Path
@@ -64,8 +65,8 @@ class MissingExtraError(ImportError):
     ----------
     package : str
         The package that could not be imported.
-    extra : str
-        The extra of buff that installs it.
+    extra : str, optional
+        The extra of buff that installs it; None for a package that any version will do of.
 
     Examples
     --------
@@ -74,17 +75,25 @@ class MissingExtraError(ImportError):
     (True, 'plot')
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed: {install_hint(extra)}")
+    def __init__(self, package: str, extra: str | None = None) -> None:
+        hint = f"pip install {package}" if extra is None else install_hint(extra)
+        super().__init__(f"{package} is not installed: {hint}")
         self.package = package
         self.extra = extra
 
 
 def install_hint(extra: str) -> str:
-    """The command that installs an extra: from the checkout that runs, or in whichever one buff was installed from."""
+    """The command that installs an extra: from the checkout that runs, or package by package where buff is installed."""
     root = Path(__file__).resolve().parents[1]
     source = root if (root / "pyproject.toml").is_file() and (root / "buff").is_dir() else None
-    return f'pip install -e "{source}[{extra}]"' if source else f'pip install ".[{extra}]" in a checkout of buff'
+    if source:
+        return f'pip install -e "{source}[{extra}]"'
+    try:
+        stated = requires("buff-flow") or []
+    except PackageNotFoundError:
+        stated = []
+    own = [f'"{line.split(";")[0].strip()}"' for line in stated if f'extra == "{extra}"' in line]
+    return f"pip install {' '.join(own)}" if own else f"what the extra [{extra}] of buff-flow names"
 
 
 def check_whole(name: str, value: object, least: int) -> int:
