@@ -1,17 +1,29 @@
-"""Checks of what a file says: each raises ArchiveError with the name and what was found."""
+"""Checks of what a file says, each of which raises ArchiveError with the name and what was found; names of parts."""
 
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from math import prod
 from tokenize import TokenError
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from buff.errors import ArchiveError, tell
 from buff.protocols import Array
 
-__all__ = ["checked_array", "checked_list", "checked_number", "checked_record", "known_part", "read_array", "require"]
+__all__ = [
+    "checked_array",
+    "checked_list",
+    "checked_number",
+    "checked_record",
+    "joined",
+    "known_part",
+    "nested",
+    "read_array",
+    "require",
+]
+
+T = TypeVar("T")
 
 
 def require(holds: object, what: str) -> None:
@@ -136,6 +148,22 @@ def read_array(stream: BytesIO, name: str) -> Array:
     if not size:  # text of no letters takes no bytes, however many there are
         raise ArchiveError(f"{name} holds text of no letters")
     return np.frombuffer(stream.read(size), dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
+
+
+def nested(parts: Mapping[str, T], prefix: str) -> dict[str, T]:
+    """The parts whose names start with ``prefix/``, without it.
+
+    Examples
+    --------
+    >>> nested({"a/b": 1, "c/d": 2}, "a")
+    {'b': 1}
+    """
+    return {key.removeprefix(f"{prefix}/"): a for key, a in parts.items() if key.startswith(f"{prefix}/")}
+
+
+def joined(parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """All of some parts, each under the name of its part: inverse of :func:`nested`."""
+    return {f"{name}/{key}": value for name, part in parts.items() for key, value in part.items()}
 
 
 def _shown(value: object) -> str:

@@ -176,13 +176,17 @@ def _text_options(
     header: Annotated[
         bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")
     ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--names", metavar="NAMES", help="Text: names of columns, by commas, where no line has them."),
+    ] = None,
 ) -> "TextOptions":
     """How text files are laid out, as far as the command line says."""
     from buff.io import TextOptions
 
     words = tuple(listed(na_values) or ())
     sep = {"\\t": "\t", "tab": "\t"}.get(sep or "", sep)
-    return TextOptions(sep, decimal, thousands, encoding, comment, words, header)
+    return TextOptions(sep, decimal, thousands, encoding, comment, words, header, tuple(listed(names) or ()))
 
 
 def takes_text(verb: Callable[..., None]) -> Callable[..., None]:

@@ -76,7 +76,7 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
-    unfolder: Any = None if model is None else _loaded(model, wanted)
+    unfolder: Any = None if model is None else _loaded(model, wanted, quiet)
     simulation = None if unfolder else _read(wanted, "simulation", True)
     data = _read(wanted, "data", wanted.data.truth)
     background = None if wanted.background is None else _read(wanted, "background", False)
@@ -143,7 +143,7 @@ def _read(config: Config, section: str, with_truth: bool) -> _Events:
     return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *passing)
 
 
-def _loaded(path: Path, config: Config) -> Any:
+def _loaded(path: Path, config: Config, quiet: bool) -> Any:
     """The Unfolder of a file, for the observables that are asked for."""
     from buff.archive import load
     from buff.unfolding import Unfolder
@@ -155,7 +155,7 @@ def _loaded(path: Path, config: Config) -> Any:
         known = getattr(unfolder.simulation_, level).names
         if set(wanted) != set(known):
             raise ValueError(f"{path} unfolds the {level} observables {sorted(known)}, found {sorted(wanted)}")
-    return unfolder
+    return unfolder.set_params(verbose=0 if quiet else 1)
 
 
 def _fitted(config: Config, simulation: _Events, quiet: bool) -> Any:

@@ -1,9 +1,10 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -165,20 +166,29 @@ def jobs_for(n_jobs: int | None, n_pieces: int) -> int | None:
     return n_jobs if n_jobs is None or n_jobs < 0 else min(n_jobs, max(n_pieces, 1))
 
 
-class ScoreModel(Protocol):
+class ScoreModel(ABC):
     """What draws scores: a :class:`~buff.flows.FlowModel`, a mixture of them, a network with its solver."""
 
+    @property
+    @abstractmethod
+    def n_dims(self) -> int:
+        """Number d of scores."""
+
+    @abstractmethod
     def draw(self, batch: SampleRequest) -> Array:
-        """Scores of one batch of events, (n, d)."""
-        ...
+        """Scores of one batch of events at once, (n, d)."""
 
+    @abstractmethod
     def trajectory(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of all events at the start and after every step."""
-        ...
+        """Scores of all events at once, at the start and after every step."""
 
+    @abstractmethod
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
         """A JSON-serialisable record, named arrays, named blobs."""
-        ...
+
+    def sample(self, request: SampleRequest) -> Array:
+        """Scores of all events, (n, d), drawn in batches."""
+        return np.concatenate([np.empty((0, self.n_dims), np.float32), *request.map(self.draw)])
 
 
 def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:

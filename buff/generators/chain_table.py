@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.chains import UNKNOWN, Chain, ChainCost, ChainSettings, ScoreCells
 from buff.chains.column import ColumnSettings
 from buff.flows import SampleRequest
 from buff.protocols import Array, Indices, Mask, Numbers, Weights
 from buff.randomness import EventNoise
-from buff.records import require
+from buff.records import nested, require
 from buff.transforms import TableTransformer
 from buff.transforms.density import CellColumn, cell_columns
 from buff.trees.conditional import ConditionalSettings

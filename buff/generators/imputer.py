@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
+from buff.archive import Archive, write_archive
 from buff.errors import check_whole, tell
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
@@ -18,9 +18,11 @@ from buff.generators.persistence import restored, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
 from buff.randomness import seed_from
+from buff.records import nested
 from buff.tables import Columns, read, validate_data
 from buff.tables.categories import factorize
 from buff.tables.columns import is_missing
+from buff.tables.empty_columns import with_kinds
 from buff.tables.frames import with_index
 from buff.tables.relations import Relations
 from buff.tables.relations.gaps import relations_in_gaps
@@ -276,6 +278,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         columns = read(X)
         validate_data(self, X, reset=False, skip_check_array=True)
+        columns = with_kinds(columns, self.space_.template_, [np.dtype(e.dtype) for e in self.space_.encoders_])
         return columns, [~is_missing(values) for values in columns.arrays]
 
     def _draw_seed(self, random_state: RandomState) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.generators.buff import BUFF
 from buff.generators.jet_clouds import CloudTemplate
 from buff.generators.jet_features import JetFeatures
@@ -12,6 +12,7 @@ from buff.generators.jet_table import MarginMap
 from buff.generators.jet_tables import JetTables
 from buff.generators.parameters import resolve_device
 from buff.generators.persistence import restored, to_json
+from buff.records import nested
 from buff.transforms import ConditionEncoder
 
 __all__ = ["jets_from_archive", "jets_to_archive"]

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from buff.archive import nested
 from buff.metrics.jets import OBSERVABLE_NAMES, jet_columns
+from buff.physics import JetKinematics
+from buff.physics.kinematics import invariant_mass
 from buff.protocols import Array
+from buff.records import nested
 from buff.trees import Classifier, ClassifierSettings, FlatForest, ubjson
 from buff.trees.classifier import QuadraticBase
 
@@ -20,6 +22,8 @@ _TRUSTED = (0.002, 0.998)
 _BALANCED = ("mass", "sum_pt", "multiplicity", "eta", "phi", "mean_eta", "mean_phi")
 _COLUMNS = [(*OBSERVABLE_NAMES, "mean_eta", "mean_phi").index(name) for name in _BALANCED]
 _BINS, _ROUNDS = 20, 12
+#: Particles of which substructure is computed, and in files that do not say.
+_HARDEST, _ALL = 64, 10**6
 #: Of the classifier.
 _SETTINGS = ClassifierSettings(
     max_depth=4,
@@ -48,6 +52,8 @@ class JetRejection:
         Log odds are means over these, one a fold.
     edges, factors : arrays of shape (observables, bins - 1) and (observables, bins)
         What is added to the log odds by bins of some observables: see :meth:`balanced`.
+    hardest : int
+        Particles of which substructure is computed: that of triples grows with the cube of their number.
 
     References
     ----------
@@ -62,6 +68,7 @@ class JetRejection:
     forests: tuple[FlatForest, ...]
     edges: Array
     factors: Array
+    hardest: int = _HARDEST
 
     @classmethod
     def fit(
@@ -109,9 +116,9 @@ class JetRejection:
         n_starts : int
             Attempts at a jet that start from kinematics of their own; those after them keep the last.
         """
-        parts = [(self._log_odds(x), *self._bins(x)) for x in (observables(*part) for part in drawn)]
+        parts = [(self._log_odds(x), *self._bins(x)) for x in (observables(*part, self.hardest) for part in drawn)]
         odds, *bins = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        wanted = [np.bincount(b, weights, _BINS) for b in self._bins(observables(*real))]
+        wanted = [np.bincount(b, weights, _BINS) for b in self._bins(observables(*real, self.hardest))]
         factors = self.factors.copy()
         for _ in range(_ROUNDS):
             for k, (own, share) in enumerate(zip(bins, wanted, strict=True)):
@@ -125,7 +132,7 @@ class JetRejection:
 
     def log_odds(self, particles: Array, features: Array, scale: Array) -> Array:
         """Logarithm of the ratio of densities, shape (n,)."""
-        x = observables(particles, features, scale)
+        x = observables(particles, features, scale, self.hardest)
         return self._log_odds(x) + _summed(self.factors, self._bins(x))
 
     def _log_odds(self, x: Array) -> Array:
@@ -146,20 +153,25 @@ class JetRejection:
         for k, (base, forest) in enumerate(zip(self.bases, self.forests, strict=True)):
             arrays |= {f"{k}/base/{name}": values for name, values in vars(base).items()}
             arrays |= {f"{k}/trees/{name}": values for name, values in forest.to_arrays().items()}
-        return {"max_odds": self.max_odds, "folds": len(self.bases)}, arrays
+        return {"max_odds": self.max_odds, "folds": len(self.bases), "hardest": self.hardest}, arrays
 
     @classmethod
     def from_arrays(cls, record: Mapping[str, Any], arrays: Mapping[str, Array]) -> "JetRejection":
         """Inverse of :meth:`to_arrays`."""
         folds = [nested(arrays, str(k)) for k in range(int(record["folds"]))]
+        # both are absent from files of models without
+        edges, factors = arrays.get("edges", np.zeros((0, 0))), arrays.get("factors", np.zeros((0, 1)))
+        if len(edges) not in (0, len(_COLUMNS)) or factors.shape != (len(edges), edges.shape[1] + 1):
+            raise ValueError(f"rejection: edges {edges.shape} and factors {factors.shape} do not belong together")
         return cls(
             float(record["max_odds"]),
             arrays["low"],
             arrays["high"],
             tuple(QuadraticBase(**nested(own, "base")) for own in folds),
             tuple(FlatForest.from_arrays(nested(own, "trees")) for own in folds),
-            arrays.get("edges", np.zeros((0, _BINS - 1))),  # absent from files of models without
-            arrays.get("factors", np.zeros((0, _BINS))),
+            edges,
+            factors,
+            int(record.get("hardest", _ALL)),
         )
 
 
@@ -181,12 +193,19 @@ def rejection_bytes(n_rows: int, n_features: int) -> int:
     return int(n_rows * (1 - 1 / _SETTINGS.n_folds) * (1 + f + f * (f + 1) // 2) * 8 * 3)
 
 
-def observables(particles: Array, features: Array, scale: Array) -> Array:
-    """What the classifier sees: substructure, where particles lie, the unit of pT and the features, (n, f)."""
-    columns = jet_columns(particles)
-    columns |= {name: np.abs(columns[name]) for name in ("eta", "phi")}
-    real = particles[..., 2] > 0
+def observables(particles: Array, features: Array, scale: Array, most: int = _HARDEST) -> Array:
+    """What the classifier sees, (n, f): substructure of the hardest, where all lie, the unit of pT, the features."""
+    real, hardest = particles[..., 2] > 0, particles
     n = real.sum(axis=1)
+    whole: dict[str, Array] = {}
+    if particles.shape[1] > most:
+        order = np.argsort(-particles[..., 2], axis=1, kind="stable")[:, :most]
+        hardest = np.take_along_axis(particles, order[..., None], axis=1)
+        jets = JetKinematics.of(*np.moveaxis(particles, -1, 0))
+        whole = {"sum_pt": jets.pt, "multiplicity": n, "eta": jets.eta, "phi": jets.phi}
+        whole["mass"] = invariant_mass(particles)
+    columns = jet_columns(hardest) | whole
+    columns |= {name: np.abs(columns[name]) for name in ("eta", "phi")}
     eta, phi = (np.where(real, np.abs(particles[..., j]), 0.0) for j in (0, 1))
     squares = eta**2 + phi**2
     means = [values.sum(axis=1) / n for values in (eta, phi, np.sqrt(squares), squares)]

@@ -32,8 +32,8 @@ _READ = 4
 _NEXT = 0x9E3779B97F4A7C15
 #: Attempts at a jet; so many of them start from kinematics of their own.
 N_JETS, N_TABLES = 8, 3
-#: Jets up to which several attempts are made at once: there is as much to do for few as for these.
-_AHEAD = 400
+#: Particles up to which several attempts are made at once: there is as much to do for few as for these.
+_AHEAD = 12_000
 #: Where the noise of the decisions starts among the stages of an event: beyond all splittings.
 _DECISION = 1000
 
@@ -138,7 +138,7 @@ class JetSampler:
         todo, attempt = np.arange(n), 0
         while len(todo) and attempt < N_JETS:
             # jets that are drawn again are put together, and are given more than one attempt where they are few
-            ahead = min(N_JETS - attempt, max(1, _AHEAD // len(todo))) if attempt else 1
+            ahead = min(N_JETS - attempt, max(1, _AHEAD // (self.most * len(todo)))) if attempt else 1
             attempts, parts = np.arange(attempt, attempt + ahead), _parts(todo, batch or _BATCH)
             n_jobs, failed = jobs_for(self.n_jobs, len(parts)), []
             run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")

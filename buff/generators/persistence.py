@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
+from buff.archive import Archive, write_archive
 from buff.couplings import MinibatchTransport
 from buff.flows import MixtureModel, SampleRequest
 from buff.grids import TimeGrid
 from buff.protocols import Array, Scores
-from buff.records import checked_list, checked_record, known_part, require
+from buff.records import checked_list, checked_record, joined, known_part, nested, require
 from buff.tables.reduction import TableReduction
 from buff.tables.relations.collection import relation_from_dict
 from buff.transforms import ConditionEncoder, TableTransformer
@@ -31,7 +31,7 @@ _LOCAL = ("cache_dir", "checkpoint", "compile", "device", "max_memory", "n_jobs"
 def pack(encoders: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Records and arrays of encoders, each under its name; None where there is none."""
     parts = {name: (None, {}) if encoder is None else encoder.to_arrays() for name, encoder in encoders.items()}
-    arrays = {f"{name}/{key}": a for name, (_, part) in parts.items() for key, a in part.items()}
+    arrays = joined({name: part for name, (_, part) in parts.items()})
     return {name: record for name, (record, _) in parts.items()}, arrays
 
 

@@ -10,7 +10,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
+from buff.archive import Archive, write_archive
 from buff.errors import check_jobs, check_whole
 from buff.flows.request import jobs_for
 from buff.generators.persistence import pack, restored, to_json
@@ -20,6 +20,7 @@ from buff.generators.shower_plan import ShowerPlan, looks_symmetric, plan_shower
 from buff.physics import Geometry
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
+from buff.records import nested
 from buff.tables import Schema
 from buff.transforms import ConditionEncoder
 from buff.trees.conditional import ConditionalSettings

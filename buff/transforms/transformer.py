@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLike
-from buff.records import known_part
+from buff.records import joined, known_part, nested
 from buff.tables.categories import factorize, indicators, order_levels
 from buff.tables.columns import Columns, Template, read, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
@@ -20,7 +20,7 @@ from buff.transforms.encoders import ColumnEncoder, RankedEncoder, encoder_of, u
 from buff.transforms.known_values import without_missing
 from buff.transforms.quantile_map import Placement
 
-__all__ = ["TableTransformer", "checked_weights", "finite_weights", "with_weight"]
+__all__ = ["TableTransformer", "checked_weights", "with_weight"]
 
 #: Rows that decide about the order of categories.
 _ORDERING_ROWS = 100_000
@@ -204,7 +204,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "encoders": [record for record, _ in packed],
             "feature_names": None if names is None else list(names),
         }
-        return record, {f"{j}/{key}": a for j, (_, part) in enumerate(packed) for key, a in part.items()}
+        return record, joined({str(j): part for j, (_, part) in enumerate(packed)})
 
     @classmethod
     def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "TableTransformer":
@@ -212,10 +212,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         space = cls(**known_part(record["parameters"], "the parameters of columns", signature(cls).parameters))
         space.template_ = Template.from_dict(record["template"])
         space.schema_ = Schema.from_dict(record["schema"])
-        space.encoders_ = tuple(
-            unpack(part, {key.split("/", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{j}/")})
-            for j, part in enumerate(record["encoders"])
-        )
+        space.encoders_ = tuple(unpack(part, nested(arrays, str(j))) for j, part in enumerate(record["encoders"]))
         space.n_dims_ = sum(len(encoder.names) for encoder in space.encoders_)
         space.n_features_in_ = len(space.encoders_)
         if record["feature_names"] is not None:
@@ -253,11 +250,6 @@ def checked_weights(sample_weight: WeightsLike, n: int) -> Array:
             weights = weights / weights.max()
     whole = np.all(weights == np.rint(weights))
     return weights if whole else weights / weights.mean()
-
-
-def finite_weights(sample_weight: WeightsLike) -> Array:
-    """Weights of any sign, float64 of shape (n,): see :func:`buff.tables.weights.check_weights`."""
-    return check_weights(sample_weight, positive_sum=False)
 
 
 def with_weight(columns: Columns, weights: Weights) -> tuple[Columns, Array]:

@@ -17,6 +17,7 @@ from buff.transforms import TableTransformer
 from buff.trees import Classifier, ClassifierSettings
 from buff.unfolding.event_weights import EventWeights
 from buff.unfolding.events import Simulation
+from buff.unfolding.features import features
 from buff.unfolding.members import Member
 from buff.unfolding.parts import Parts, joined, part_of
 from buff.unfolding.posteriors import Bridge, LocatedFlow
@@ -76,7 +77,7 @@ def simulation_and_members(archive: Archive, policy: str) -> tuple[Simulation, d
     """
     parts: Parts = (archive.record, dict(archive.arrays), dict(archive.blobs))
     (truth, truth_space), (reco, reco_space) = (_columns_of(part_of(parts, name), name) for name in ("truth", "reco"))
-    scores = truth_space.transform(truth), reco_space.transform(reco)
+    scores = features(truth_space, truth), features(reco_space, reco)
     sizes = checked_record(archive.record["weights"], "the weights", _KINDS)
     n = checked_number(checked_record(sizes["matched"], "the weights", ("n",))["n"], "matched events", 1, len(truth))
     first, rest = slice(int(n)), slice(int(n), None)

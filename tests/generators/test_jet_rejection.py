@@ -7,6 +7,7 @@ from scipy.stats import wasserstein_distance
 import buff
 from buff.generators.jet_rejection import JetRejection, observables
 from buff.generators.jet_sampling import LEAST_JETS
+from buff.metrics.jets import OBSERVABLE_NAMES
 from buff.physics.kinematics import invariant_mass
 from tests.generators.jet_models import quick
 from tests.physics.clouds import clouds
@@ -82,6 +83,25 @@ def test_arrays_bring_the_same_odds_back(judge):
     again = JetRejection.from_arrays(*judge.to_arrays())
     cloud = parts(clouds(50, 4, seed=6))
     assert np.array_equal(judge.log_odds(*cloud), again.log_odds(*cloud))
+    record, arrays = judge.to_arrays()
+    without = {name: values for name, values in arrays.items() if name not in ("edges", "factors")}
+    assert np.array_equal(judge.log_odds(*cloud), JetRejection.from_arrays(record, without).log_odds(*cloud))
+    with pytest.raises(ValueError, match="do not belong together"):
+        JetRejection.from_arrays(record, arrays | {"factors": arrays["factors"][:, :3]})
+
+
+def test_substructure_is_of_the_hardest_and_sums_of_all():
+    cloud = clouds(40, 80, seed=9, least=50)
+    seen, hard = observables(*parts(cloud)), observables(*parts(cloud[:, :64]))
+    everything = observables(*parts(cloud), most=80)
+    known = [OBSERVABLE_NAMES.index(name) for name in ("mass", "sum_pt", "multiplicity", "eta", "phi", "pt1")]
+    assert np.allclose(seen[:, known], everything[:, known], rtol=1e-5, atol=1e-7)
+    assert np.array_equal(seen[:, -5:], everything[:, -5:])
+    tau = OBSERVABLE_NAMES.index("tau3")
+    assert np.array_equal(seen[:, tau], hard[:, tau])
+    assert not np.allclose(seen[:, tau], everything[:, tau], rtol=1e-4)
+    mixed = cloud[:, np.random.default_rng(0).permutation(80)]
+    assert np.allclose(observables(*parts(mixed)), seen, rtol=1e-5, atol=1e-7)
 
 
 def test_decisions_on_a_jet_are_its_own(tmp_path):
