@@ -33,7 +33,7 @@ from buff.unfolding.settings import (
     iterations_of,
     replica_counts,
 )
-from buff.unfolding.stored import archive_of, parameters_of, simulation_and_members
+from buff.unfolding.stored import archive_of, restored_unfolder, simulation_and_members
 from buff.unfolding.support import warned_outside
 
 __all__ = ["Unfolder"]
@@ -321,7 +321,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_archive(cls, archive: Archive) -> Unfolder:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
-        unfolder = cls(**parameters_of(archive.record))
+        unfolder = restored_unfolder(cls, archive.record)
         check_settings(unfolder)
         unfolder._entropy = int(archive.record["entropy"])
         unfolder.simulation_, unfolder.members_ = simulation_and_members(archive, unfolder.negative_weights)
