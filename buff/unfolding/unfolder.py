@@ -335,8 +335,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return posterior
 
     def _member(self, simulation: Simulation, seed: int) -> Member:
-        settings = classifier_settings(self.classifier)
-        return Member.fit(simulation, self.method, self._generator(), settings, seed)
+        return Member.fit(simulation, self.method, self._generator(), classifier_settings(self.classifier), seed)
 
     def _generator(self) -> Any:
         if self.generator is not None:
@@ -344,9 +343,8 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=self.verbose)
 
     def _drawn(self, member: Member, measured: Measured) -> Any:
-        if member.posterior is None:
-            return None
-        return member.draw(measured, self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS))
+        n = self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS)
+        return None if member.posterior is None else member.draw(measured, n)
 
     def _seed(self, stream: int, number: int = 0) -> int:
         return int(np.random.SeedSequence([self._entropy, stream, number]).generate_state(1)[0] >> 1)
