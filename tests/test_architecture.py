@@ -17,9 +17,9 @@ FILES = sorted((ROOT / "buff").rglob("*.py"))
 LAYERS = [
     {"errors", "protocols", "version", "files"},
     {"kernels"},
-    {"randomness", "records", "archive", "schedules", "exact"},
-    {"grids", "physics"},
-    {"paths", "couplings"},
+    {"randomness", "records", "archive", "exact"},
+    {"paths", "schedules", "grids", "physics"},
+    {"couplings"},
     {"fields", "solvers"},
     {"tables", "datasets"},
     {"trees", "transforms"},
@@ -177,7 +177,7 @@ def test_public_functions_are_annotated_and_described():
 
 
 #: Files of buff that the fit and the sample of a default model enter.
-MOST_FILES = 32
+MOST_FILES = 31
 
 
 def test_a_reader_follows_fit_and_sample_through_few_files():

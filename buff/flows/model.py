@@ -12,7 +12,7 @@ from buff.fields import NodeField
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.linear import ConditionalStandardizer, GaussianPart
 from buff.flows.nodes import NodeModel
-from buff.flows.request import SampleRequest
+from buff.flows.request import SampleRequest, ScoreModel
 from buff.flows.smooth import MarginalCalibration
 from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
@@ -86,7 +86,7 @@ def _rows(part: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class FlowModel:
+class FlowModel(ScoreModel):
     r"""``dx/dt = u(x, t, c)`` from a source at t = 0 to scores at t = 1, with its solver and grid.
 
     Arrays only: rows of d scores and c features of a condition. With a condition the field lives in the coordinates
@@ -139,10 +139,15 @@ class FlowModel:
     records: NodeRecords = _NO_RECORDS
     cost: CostEstimate | None = None
 
-    @property
+    @cached_property
     def field(self) -> NodeField:
-        """The velocity, at the nodes only."""
-        return NodeField(self.times, self.nodes, gaussian=self.gaussian)
+        """The velocity at the nodes, and at the ends 0 and 1 where it is known in closed form."""
+        models = dict(zip(self.times, self.nodes, strict=True))
+        if self.gaussian is not None:
+            for t in (1.0,) if self.n_conditions else (0.0, 1.0):  # at 0 all that is known is in the condition
+                models.setdefault(t, NodeModel.of(self.gaussian, t, None, self.device))
+        times = tuple(sorted(models))
+        return NodeField(times, [models[t] for t in times], gaussian=self.gaussian)
 
     @property
     def n_dims(self) -> int:
@@ -244,7 +249,7 @@ class FlowModel:
         return self._integrate(x0, condition, noise)
 
     def _integrate(self, x0: Array, condition: Array | None, noise: Noise | None) -> Array:
-        x, condition = self._on_device(x0, condition)
+        x, condition = self.on_device(x0, condition)
         x = integrate(self.solver, self.field, x, self.grid, condition, noise)
         return self._scores(x, condition, last=True)
 
@@ -257,19 +262,11 @@ class FlowModel:
         noise = batch.noise()
         return self._integrate(self.source_samples(batch, noise), batch.condition, noise)
 
-    def batches(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of events, float32, batch by batch in order."""
-        return request.map(self.draw)
-
-    def sample(self, request: SampleRequest) -> Array:
-        """Scores of events, float32 of shape (n, d)."""
-        return np.concatenate([np.empty((0, self.n_dims), np.float32), *self.batches(request)])
-
     def trajectory(self, request: SampleRequest) -> Iterator[Array]:
         """Scores of all events at once, at the start and after every step; the last are those of :meth:`sample`."""
         condition = request.batch(0, request.n).condition
         for left, state in enumerate(self._states(request), start=1 - len(self.grid.times)):
-            yield self._scores(state, self._on_device(state, condition)[1], last=not left)
+            yield self._scores(state, self.on_device(state, condition)[1], last=not left)
 
     def field_trajectory(self, request: SampleRequest) -> Iterator[Array]:
         """The same in the coordinates that the field lives in, before calibration."""
@@ -278,7 +275,7 @@ class FlowModel:
     def _states(self, request: SampleRequest) -> Iterator[Array]:
         batch = request.batch(0, request.n)
         noise = batch.noise()
-        x, condition = self._on_device(self.source_samples(batch, noise), batch.condition)
+        x, condition = self.on_device(self.source_samples(batch, noise), batch.condition)
         return trajectory(self.solver, self.field, x, self.grid, condition, noise)
 
     def _ready(self, condition: Array | None) -> CompiledFlow | None:
@@ -302,9 +299,11 @@ class FlowModel:
         return np.array_equal(own, self._integrate(self.source_samples(batch, noise), condition, noise))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("compiled", "program")}
+        skipped = ("compiled", "program", "field")
+        return {name: value for name, value in vars(self).items() if name not in skipped}
 
-    def _on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
+    def on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
+        """States and conditions where the arithmetic is done."""
         xp, _ = device_arrays(self.device)
         return xp.asarray(x), None if condition is None else xp.asarray(condition)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.chains import UNKNOWN, Chain, ChainCost, ChainSettings, ScoreCells
 from buff.chains.cells import VALUE
 from buff.chains.column import ColumnSettings
@@ -14,7 +14,7 @@ from buff.chains.mixture import UNIT_SCORES
 from buff.flows import SampleRequest
 from buff.protocols import Array, Indices, Mask, Numbers, Weights
 from buff.randomness import EventNoise
-from buff.records import require
+from buff.records import nested, require
 from buff.transforms import TableTransformer
 from buff.transforms.density import CellColumn, cell_columns
 from buff.transforms.encoders import NumberEncoder

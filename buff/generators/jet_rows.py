@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import check_jobs, check_whole
+from buff.errors import check_jobs, check_memory, check_whole
 from buff.flows import CostEstimate, FlowMatchingData, FlowSettings, estimate_cost
 from buff.generators.parameters import resolve_device
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
@@ -262,9 +262,5 @@ def _left(settings: FlowSettings, held: int) -> FlowSettings:
     """Settings with the memory that is left."""
     if settings.max_memory is None:
         return settings
-    if settings.max_memory <= held:
-        raise MemoryError(
-            f"the splittings of the jets take {held / 2**20:,.0f} MiB and max_memory allows "
-            f"{settings.max_memory / 2**20:,.0f} MiB: fit fewer jets, lower effort, or raise max_memory"
-        )
+    check_memory(held + 1, settings.max_memory, "fit fewer jets, lower effort, or raise max_memory")
     return replace(settings, max_memory=settings.max_memory - held)

@@ -23,6 +23,7 @@ from buff.transforms import TableTransformer
 from buff.transforms.scores import NormalScores
 from buff.trees import Booster, FlatForest, TreeSettings, restored_trees, stored_trees
 from buff.unfolding.events import Simulation
+from buff.unfolding.features import features
 from buff.unfolding.parts import Parts, joined, part_of
 
 __all__ = ["Bridge", "LocatedFlow", "Location", "Posterior"]
@@ -189,7 +190,7 @@ class LocatedFlow:
 
     def draw(self, reco: Columns, n_samples: int, seed: int) -> Columns:
         """See :class:`Posterior`."""
-        z = self.scores(self.reco_space.transform(reco), n_samples, seed)
+        z = self.scores(features(self.reco_space, reco), n_samples, seed)
         return _columns(self.truth_space, self.truth_space.decode(z))
 
     def scores(self, c: Numbers, n_samples: int, seed: int) -> Array:
