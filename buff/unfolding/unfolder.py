@@ -10,11 +10,11 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
+from buff.estimator import BaseEstimator
 from buff.metrics import energy_score
 from buff.protocols import FlagsLike, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
@@ -48,7 +48,7 @@ def _has_posterior(unfolder: Unfolder) -> bool:
     return unfolder.method != "reweight"
 
 
-class Unfolder(BaseEstimator):  # type: ignore[misc]
+class Unfolder(BaseEstimator):
     """The distribution of truth behind measured events, without bins and in any number of dimensions.
 
     Simulated events are pairs of truth and reco, each of which may pass or fail a selection: those that pass both teach
