@@ -46,6 +46,14 @@ Negative = Annotated[
 Given = Annotated[
     str | None, typer.Option("--given", metavar="any", help="Also learn to complete rows of which any cells are known.")
 ]
+ClassesChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="CHOICE",
+        help="Trees of their own for classes of the condition: auto, apart, together, or the columns that tell them.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -65,6 +73,7 @@ def fit(
     columns: Columns = None,
     exclude: Exclude = None,
     condition: Condition = None,
+    classes: ClassesChoice = None,
     weight_column: WeightColumn = None,
     max_rows: MaxRows = None,
     steps: Steps = None,
@@ -100,6 +109,7 @@ def fit(
     Examples:
       buff fit jets.parquet -o jets.buff
       buff fit jets.parquet -o jets.buff --columns mass,tau21,flavour --condition flavour
+      buff fit muons.parquet -o muons.buff --condition Q1,Q2,run --classes Q1,Q2
       buff fit events.root:Events -o model.buff --weight-column weight --max-memory 4GB -j 2
       buff fit t.hdf5 -o tops.buff --jets
       buff fit photons.hdf5 -o photons.buff --showers ds1-photons
@@ -114,7 +124,7 @@ def fit(
         tables |= {"--steps": steps, "--solver": solver, "--rounds": rounds, "--depth": depth, "--schema": schema}
         tables |= {"--learning-rate": learning_rate, "--noise-budget": noise_budget, "--effort": effort}
         tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--device": device}
-        tables |= {"--given": given}
+        tables |= {"--given": given, "--classes": classes}
         fit_showers(events, output, showers, max_rows, chosen | {"random_state": seed}, tables)
         return
     if jets:
@@ -124,7 +134,7 @@ def fit(
         other |= {"--rounds": rounds}
         other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
         other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
-        other |= {"--given": given}
+        other |= {"--given": given, "--classes": classes}
         fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)
         return
     if effort is not None:
@@ -139,6 +149,7 @@ def fit(
         noise_budget=noise_budget,
         early_stopping=early_stopping,
         negative_weights=negative_weights,
+        classes=_classes(classes),
         given=given,
         schema=read_schema(schema),
         device=device,
@@ -159,6 +170,7 @@ def plan(
     columns: Columns = None,
     exclude: Exclude = None,
     condition: Condition = None,
+    classes: ClassesChoice = None,
     weight_column: WeightColumn = None,
     max_rows: MaxRows = None,
     steps: Steps = None,
@@ -191,12 +203,20 @@ def plan(
         max_depth=depth,
         noise_budget=noise_budget,
         negative_weights=negative_weights,
+        classes=_classes(classes),
         given=given,
         schema=read_schema(schema),
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),
     )
     typer.echo(str(generator.plan(data.events, condition=data.condition, sample_weight=data.weight)))
+
+
+def _classes(choice: str | None) -> str | list[str] | None:
+    """One of the words, or names of columns."""
+    from buff.generators.classes import CLASSES
+
+    return choice if choice is None or choice in CLASSES else listed([choice])
 
 
 def _generator(**chosen: Any) -> Any:

@@ -1,7 +1,7 @@
 """BUFF: learn a table, draw new rows."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from sklearn.utils.validation import check_is_fitted
@@ -64,9 +64,10 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     coupling : {"independent", "transport"} or MinibatchTransport
         Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among rows
         of the same labels or, where conditions are continuous, of similar ones.
-    classes : {"auto", "apart", "together"}
-        Whether each class of a condition of labels gets a flow of its own, at the cost of a fit each;
-        ``"auto"``: up to 20 classes of 2,000 rows or more.
+    classes : {"auto", "apart", "together"} or list of str
+        Whether each class of a condition of labels gets a flow of its own, at the cost of a fit each; ``"auto"``: up to
+        20 classes of 2,000 rows or more, or very uneven ones. A list names the columns of the condition whose labels
+        tell the classes; the others stay a condition of each flow.
     negative_weights : {"error", "smooth", "cancel"}
         What becomes of event weights below 0: refused, replaced by the local mean weight, or cancelled with those
         nearby: see :func:`buff.weights.positive_weights`.
@@ -167,7 +168,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         reg_lambda: float = 30.0,
         noise_budget: int = 120_000,
         coupling: Any = "independent",
-        classes: str = "auto",
+        classes: str | Sequence[str] = "auto",
         negative_weights: str = "error",
         early_stopping: int | None = None,
         layout: str = "auto",

@@ -80,7 +80,7 @@ def _draw_two(
     """Draw two events, so that parts of a file that do not fit each other show before a model is used."""
     features = None
     if isinstance(model, MixtureModel):
-        features = model.classes.features[[0, -1]]
+        features = model.classes.completed(encoder.n_dims if encoder else 0)[[0, -1]]
     elif n := getattr(model, "n_conditions", encoder.n_dims if encoder else 0):
         features = np.zeros((2, n), np.float32)
     batch = SampleRequest(2, 0, condition=features)

@@ -132,3 +132,11 @@ def test_what_a_fit_has_to_say_is_a_line(buff, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert result.stderr.startswith("buff: column 'row' rises in every one of 100 rows and is taken for an id")
     assert result.stderr.count("\n") == 1
+
+
+def test_columns_tell_classes(buff, folder, tmp_path):
+    words = ("fit", folder / "train.parquet", "-o", tmp_path / "m.buff", "--condition", "flavour,n", "-q")
+    quick = ("--steps", 2, "--rounds", 1, "--classes", "flavour")
+    result = buff(*words, *quick)
+    assert result.exit_code == 0, result.stderr
+    assert library.load(tmp_path / "m.buff").model_.classes.names == ("q", "t")

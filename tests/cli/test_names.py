@@ -10,7 +10,7 @@ from buff import BUFF, demo
 from buff.cli import app
 
 FIT = {"--steps": 7, "--solver": "ab1", "--rounds": 5, "--depth": 4, "--learning-rate": 0.3, "--noise-budget": 999}
-FIT |= {"--negative-weights": "cancel", "--jobs": 1, "--given": "any"}
+FIT |= {"--negative-weights": "cancel", "--jobs": 1, "--given": "any", "--classes": "apart"}
 ONLY_FIT = {"--early-stopping": 9, "--device": "cpu", "--cache": "nodes", "--seed": 8}
 LEARNING = [("fit", *item) for item in (FIT | ONLY_FIT).items()]
 LEARNING += [("plan", *item) for item in FIT.items() if item[0] != "--learning-rate"]
