@@ -54,6 +54,13 @@ ClassesChoice = Annotated[
         help="Trees of their own for classes of the condition: auto, apart, together, or the columns that tell them.",
     ),
 ]
+Pair = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PT1,ETA1,PHI1,PT2,ETA2,PHI2",
+        help="Columns of two particles: their mass is learned in place of pT and stays sharp (relations).",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -85,6 +92,7 @@ def fit(
     early_stopping: EarlyStopping = None,
     negative_weights: Negative = None,
     given: Given = None,
+    pair: Pair = None,
     schema: SchemaFile = None,
     device: Device = None,
     jobs: Jobs = None,
@@ -110,6 +118,7 @@ def fit(
       buff fit jets.parquet -o jets.buff
       buff fit jets.parquet -o jets.buff --columns mass,tau21,flavour --condition flavour
       buff fit muons.parquet -o muons.buff --condition Q1,Q2,run --classes Q1,Q2
+      buff fit muons.root -o muons.buff --pair pt1,eta1,phi1,pt2,eta2,phi2
       buff fit events.root:Events -o model.buff --weight-column weight --max-memory 4GB -j 2
       buff fit t.hdf5 -o tops.buff --jets
       buff fit photons.hdf5 -o photons.buff --showers ds1-photons
@@ -124,7 +133,7 @@ def fit(
         tables |= {"--steps": steps, "--solver": solver, "--rounds": rounds, "--depth": depth, "--schema": schema}
         tables |= {"--learning-rate": learning_rate, "--noise-budget": noise_budget, "--effort": effort}
         tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--device": device}
-        tables |= {"--given": given, "--classes": classes}
+        tables |= {"--given": given, "--classes": classes, "--pair": pair}
         fit_showers(events, output, showers, max_rows, chosen | {"random_state": seed}, tables)
         return
     if jets:
@@ -134,7 +143,7 @@ def fit(
         other |= {"--rounds": rounds}
         other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
         other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
-        other |= {"--given": given, "--classes": classes}
+        other |= {"--given": given, "--classes": classes, "--pair": pair}
         fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)
         return
     if effort is not None:
@@ -151,6 +160,7 @@ def fit(
         negative_weights=negative_weights,
         classes=_classes(classes),
         given=given,
+        relations=_pairs(pair),
         schema=read_schema(schema),
         device=device,
         n_jobs=jobs,
@@ -180,6 +190,7 @@ def plan(
     noise_budget: NoiseBudget = None,
     negative_weights: Negative = None,
     given: Given = None,
+    pair: Pair = None,
     schema: SchemaFile = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
@@ -205,6 +216,7 @@ def plan(
         negative_weights=negative_weights,
         classes=_classes(classes),
         given=given,
+        relations=_pairs(pair),
         schema=read_schema(schema),
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),
@@ -217,6 +229,17 @@ def _classes(choice: str | None) -> str | list[str] | None:
     from buff.generators.classes import CLASSES
 
     return choice if choice is None or choice in CLASSES else listed([choice])
+
+
+def _pairs(entries: list[str] | None) -> list[Any] | None:
+    """Relations of the pairs, beside those that are found."""
+    from buff.tables.relations import PairMass
+
+    pairs = [listed([entry]) or [] for entry in entries or []]
+    for entry, names in zip(entries or [], pairs, strict=True):
+        if len(names) != 6:
+            raise ValueError(f"--pair {entry}: name six columns, pt, eta and phi of one particle and of the other")
+    return ["auto", *(PairMass(*names) for names in pairs)] if pairs else None
 
 
 def _generator(**chosen: Any) -> Any:

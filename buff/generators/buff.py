@@ -90,7 +90,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         How categories are laid out.
     relations : "auto", list of relations or None
         Exact relations of columns (:mod:`buff.tables.relations`) that generated rows keep: those that hold in every
-        row, stated ones, or none. Orders that rows hardly come close to breaking are kept by swaps of two values.
+        row, stated ones (``"auto"`` among them: both), or none. Orders that rows hardly break are kept by swaps.
     atoms : {"together", "apart"}
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.

@@ -34,7 +34,7 @@ CLASSES = ("auto", "apart", "together")
 #: More classes than this, or classes of fewer rows, learn from each other: on jets that helps below 2,000 rows.
 _MOST, _FEWEST = 20, 2000
 #: Below this share of the largest, and from so many rows on, a small class learns more from itself alone.
-_UNEVEN, _LEAST = 0.1, 50
+_UNEVEN, _LEAST = 0.25, 50
 _LABELS = ("categorical", "boolean", "constant")
 
 

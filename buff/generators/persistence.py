@@ -42,7 +42,7 @@ def to_json(parameters: dict[str, Any]) -> dict[str, Any]:
     if isinstance(grid := kept.get("grid"), TimeGrid):
         kept["grid"] = list(grid.times)
     if isinstance(kept.get("relations"), list | tuple):
-        kept["relations"] = [relation.to_dict() for relation in kept["relations"]]
+        kept["relations"] = [own if isinstance(own, str) else own.to_dict() for own in kept["relations"]]
     return kept | {"device": "auto"}
 
 
@@ -54,7 +54,7 @@ def from_json(kept: dict[str, Any]) -> dict[str, Any]:
     if isinstance(grid := kept.get("grid"), list):
         kept["grid"] = TimeGrid(tuple(grid))
     if isinstance(relations := kept.get("relations"), list):
-        kept["relations"] = [relation_from_dict(record) for record in relations]
+        kept["relations"] = [own if isinstance(own, str) else relation_from_dict(own) for own in relations]
     return kept
 
 

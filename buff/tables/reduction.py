@@ -9,7 +9,7 @@ from buff.errors import tell
 from buff.protocols import Array, Values
 from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
-from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
+from buff.tables.relations import Angle, Coordinates, Order, PairMass, Relation, Relations, Unique, find_relations
 from buff.tables.relations.discovery import stated_relations
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 
@@ -59,8 +59,8 @@ class TableReduction:
         schema : mapping, optional
             Kinds "id", "drop", "angle" (with a ``period``) and "coordinate" (``beside`` another) are taken from it.
         relations : "auto", sequence of Relation or None
-            ``"auto"`` finds those that hold in every row; a sequence states some, and finds no others; None does
-            neither.
+            ``"auto"`` finds those that hold in every row; a sequence states some, and finds others if it holds
+            ``"auto"`` too; None does neither.
 
         Raises
         ------
@@ -81,9 +81,9 @@ class TableReduction:
         >>> own.reduce(columns).names, [a.tolist() for a in own.restore((np.array([5, 6]),), 2, seed=0)]
         (('x1',), [[10, 11], [5, 6]])
         """
-        schema = schema if isinstance(schema, Mapping) else {}
-        kinds = _kinds(schema)
         stated = stated_relations(relations)
+        schema = _with_azimuths(schema if isinstance(schema, Mapping) else {}, stated)
+        kinds = _kinds(schema)
         unique = [relation for relation in stated if isinstance(relation, Unique)]
         dropped = [name for name, kind in kinds.items() if kind == "drop" and name in columns.names]
         ids = [name for name, kind in kinds.items() if kind == "id" and name in columns.names]
@@ -104,8 +104,8 @@ class TableReduction:
         angles = _angles(schema, kinds, rest.names) + _coordinates(schema, kinds, rest.names)
         stated = [relation for relation in stated if not isinstance(relation, Unique)]
         bounded = {name for name, own in (schema or {}).items() if isinstance(own, Mapping)}
-        if relations == "auto":
-            found = find_relations(rest, angles, bounded)
+        if relations == "auto" or "auto" in (relations or ()):
+            found = find_relations(rest, [*angles, *stated], bounded)
         else:
             found = Relations.learn([*angles, *stated], rest)
         if not (dropped or ids or found.relations):
@@ -140,7 +140,7 @@ class TableReduction:
         if self.trivial or not isinstance(schema, Mapping):
             return schema
         kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
-        changed = {relation.target for relation in self.relations} - kept | set(self.ids)
+        changed = {n for r in self.relations for n in (r.target, *r.replaced)} - kept | set(self.ids)
         kinds = _kinds(schema)
         return {name: own for name, own in schema.items() if name not in changed and kinds.get(name) not in ASIDE}
 
@@ -168,6 +168,12 @@ class TableReduction:
         ids = {name: IdPattern.from_dict(own) for name, own in record["ids"].items()}
         relations, schema = Relations.from_dict(record["relations"]), Schema.from_dict(record["schema"])
         return cls(template.names, template, ids, relations, schema)
+
+
+def _with_azimuths(schema: Mapping[str, Any], stated: Sequence[Relation]) -> Mapping[str, Any]:
+    """The schema in which azimuths of pairs are angles."""
+    azimuths = [name for pair in stated if isinstance(pair, PairMass) for name in (pair.phi1, pair.phi2)]
+    return dict.fromkeys(azimuths, "angle") | dict(schema)
 
 
 def _kinds(schema: Mapping[str, Any] | None) -> dict[str, Any]:
