@@ -235,11 +235,11 @@ def _pairs(entries: list[str] | None) -> list[Any] | None:
     """Relations of the pairs, beside those that are found."""
     from buff.tables.relations import PairMass
 
-    pairs = [listed([entry]) or [] for entry in entries or []]
+    pairs: list[Any] = [listed([entry]) or [] for entry in entries or []]
     for entry, names in zip(entries or [], pairs, strict=True):
         if len(names) != 6:
             raise ValueError(f"--pair {entry}: name six columns, pt, eta and phi of one particle and of the other")
-    return ["auto", *(PairMass(*names) for names in pairs)] if pairs else None
+    return ["auto", *(PairMass(*names[:6]) for names in pairs)] if pairs else None
 
 
 def _generator(**chosen: Any) -> Any:

@@ -156,12 +156,12 @@ def read_schema(path: Path | None) -> Any:
         if schema is None:
             raise ValueError(f"{path}: a model without a schema of columns")
         return schema
-    return _json(path.read_text(), str(path))
+    return _json(path, str(path))
 
 
-def _json(words: str, where: str) -> Any:
+def _json(words: str | Path, where: str) -> Any:
     try:
-        return json.loads(words)
+        return json.loads(words.read_text() if isinstance(words, Path) else words)
     except ValueError as error:
         raise ValueError(f"{where}: not JSON ({error})") from error
 

@@ -1,9 +1,12 @@
 """What of a table has a distribution to be learned: not its ids, nor what other columns tell."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from buff.errors import tell
 from buff.protocols import Array, Values
@@ -11,6 +14,7 @@ from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, PairMass, Relation, Relations, Unique, find_relations
 from buff.tables.relations.discovery import stated_relations
+from buff.tables.relations.pair_mass import find_particles
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 
 __all__ = ["TableReduction"]
@@ -19,6 +23,10 @@ __all__ = ["TableReduction"]
 ASIDE = ("id", "drop", "angle", "coordinate")
 #: Labels of a single row are told of where there are more than so many, and as a share of the rows.
 _FEWEST_SINGLE, _SINGLE_SHARE = 20, 0.05
+#: Fewer rows show no habits; integers that span so many times their number are wide.
+_FEW, _WIDE = 100, 1000
+#: Names of azimuths.
+_AZIMUTH = re.compile(r"(?i)(^|_|\.|[a-z](?=Phi))phi(\d|_|$)")
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class TableReduction:
         for name in columns.names:
             if name not in {*known, *ids}:
                 _tell_rare(name, table[name])
+        _tell_particles(table, schema, relations)
         kept = [j for j, name in enumerate(columns.names) if name not in dropped]
         learned = [j for j in kept if columns.names[j] not in ids]
         if not learned:
@@ -212,6 +221,11 @@ def _is_id(name: str, values: Values) -> bool:
     if values.dtype.kind not in "iuO":
         return False
     why = looks_like_ids(values)
+    if not why and _may_number(values):
+        tell(
+            f"column {name!r} holds integers that never repeat, up to {values.max()}: numbers of events? These tell "
+            f'nothing, and cost time: --exclude {name}, in Python schema={{"{name}": "drop"}} or "id"'
+        )
     if why:
         text = values.dtype.kind == "O"
         drawn = "values of the same pattern" if text else "numbers"
@@ -219,6 +233,38 @@ def _is_id(name: str, values: Values) -> bool:
         what = f"column {name!r} {why} and is taken for an id: new {drawn} are drawn"
         tell(f'{what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}')
     return bool(why)
+
+
+def _may_number(values: Values) -> bool:
+    """Whether integers are all different, in a wide range."""
+    if values.dtype.kind not in "iu" or len(values) <= _FEW:
+        return False
+    wide = int(values.max()) - int(values.min()) > _WIDE * len(values)
+    return wide and len(np.unique(values)) == len(values)
+
+
+def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], relations: Any) -> None:
+    """Say what would be blurred, or have a seam, where columns look like momenta of particles."""
+    numbers = [name for name, values in table.items() if values.dtype.kind == "f" and name not in schema]
+    particles = list(find_particles(numbers).values())
+    if relations == "auto" and len(particles) > 1:
+        names = ",".join(particles[0] + particles[1])
+        tell(
+            f"columns {names} look like momenta of particles: masses computed from these will be blurred. "
+            f"--pair {names}, in Python relations=[\"auto\", PairMass(...)], keeps them sharp: see "
+            f"docs/start/fast_simulation.md, Resonances and derived quantities"
+        )
+    paired = {name for own in particles for name in own} if len(particles) > 1 or relations != "auto" else set()
+    phi = [name for name in numbers if _AZIMUTH.search(name) and name not in paired and _is_turn(table[name])]
+    if phi:
+        words = ", ".join(f'"{name}": "angle"' for name in phi)
+        tell(f"columns {', '.join(phi)} look like angles, and are learned with a seam: schema={{{words}}} takes it out")
+
+
+def _is_turn(values: Values) -> bool:
+    """Whether numbers fill a turn of radians."""
+    known = values[np.isfinite(values)]
+    return len(known) > _FEW and 6.0 < float(np.ptp(known)) <= 2 * np.pi + 1e-3
 
 
 def _tell_rare(name: str, values: Values) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from buff import load
-from buff.errors import ExportError
+from buff.errors import ExportError, Notice
 from buff.export.packed import check_compilable
 from buff.tables.relations import PairMass
 from buff.tables.relations.pair_mass import pair_momenta
@@ -37,7 +37,7 @@ def fitted(small):
 
 def test_generated_pairs_have_the_peak(fitted, small):
     table, model = fitted
-    made, plain = model.sample(1500), small(n_estimators=8, noise_budget=10_000).fit(table).sample(1500)
+    made, plain = model.sample(1500), small(relations=None, n_estimators=8, noise_budget=10_000).fit(table).sample(1500)
     assert (made.dtypes == table.dtypes).all()
     widths = [np.subtract(*np.quantile(masses(events), [0.84, 0.16])) for events in (table, made, plain)]
     assert widths[1] < 1.3 * widths[0] < 10 * widths[0] < widths[2]
@@ -55,3 +55,15 @@ def test_pairs_are_kept_in_files_and_refused_where_they_cannot_be(fitted, small,
         small(relations=[PAIR], given="any").fit(table)
     with pytest.raises(ValueError, match="relations holds 'all'"):
         small(relations=["all", PAIR]).fit(table)
+
+
+def test_what_would_be_blurred_is_told(small):
+    table = resonance(150)
+    with pytest.warns(Notice, match="--pair pt1,eta1,phi1,pt2,eta2,phi2"):
+        small(n_estimators=0).fit(table)
+    turn = np.random.default_rng(0).uniform(-np.pi, np.pi, 150)
+    with pytest.warns(Notice, match='phi look like angles, .*{"phi": "angle"}'):
+        small(n_estimators=0).fit(pd.DataFrame({"phi": turn, "x": turn**2}))
+    event = np.random.default_rng(0).integers(0, 10**9, 150)
+    with pytest.warns(Notice, match="integers that never repeat, up to .*--exclude event"):
+        small(n_estimators=0).fit(pd.DataFrame({"event": event, "x": turn}))

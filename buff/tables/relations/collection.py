@@ -63,7 +63,7 @@ class Relations:
         TypeError
             Something that is no relation, or columns of the wrong kind.
         """
-        table = dict(zip(columns.names, columns.arrays, strict=True))
+        table: Table = dict(zip(columns.names, columns.arrays, strict=True))
         learned: list[Relation] = [relation.learn(table) for relation in in_order(stated) if relation.replaced]
         table = _forward(learned, table)
         learned += [relation.learn(table) for relation in in_order(stated) if not relation.replaced]

@@ -33,7 +33,7 @@ _MOST_NUMBERS = 200
 _GUESS_ROWS = 2000
 
 
-def stated_relations(relations: str | Sequence[Relation] | None) -> list[Relation]:
+def stated_relations(relations: str | Sequence[Relation | str] | None) -> list[Relation]:
     """What a user states by the parameter ``relations``: nothing by ``"auto"``, which may stand in a list too, or None.
 
     Raises
