@@ -330,8 +330,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     ) -> FlowMatchingData | PatternedData:
         x1, source = space.bounds(columns), Source(coupling=self.get_coupling())
         if self.atoms == "together" and space.has_atoms:
-            atoms = [own.intervals for own in atoms_of(space)]
-            patterned = PatternedData.of(x1, atoms, features, sample_weight, source)
+            atoms = atoms_of(space)
+            intervals, missing = [own.intervals for own in atoms], [own.missing for own in atoms]
+            patterned = PatternedData.of(x1, intervals, features, sample_weight, source, missing)
             if patterned is not None:
                 return patterned
         return FlowMatchingData.of(x1, features, sample_weight, source)

@@ -23,7 +23,7 @@ __all__ = ["Report"]
 _FORMAT = "buff report 1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Quality of a generated table.
 
@@ -47,6 +47,10 @@ class Report:
     floor: TableScores | None = None
     memorisation: Memorisation | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"<{name}: {self.n_generated:,} generated against {self.n_real:,} real rows, print it for its tables>"
 
     def __str__(self) -> str:
         return as_text(self)

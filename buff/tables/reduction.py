@@ -49,7 +49,7 @@ class TableReduction:
         cls,
         columns: Columns,
         schema: Mapping[str, Any] | None = None,
-        relations: str | Sequence[Relation] | None = "auto",
+        relations: str | Sequence[Relation | str] | None = "auto",
     ) -> "TableReduction":
         """Reduction of a table.
 
@@ -59,8 +59,8 @@ class TableReduction:
         schema : mapping, optional
             Kinds "id", "drop", "angle" (with a ``period``) and "coordinate" (``beside`` another) are taken from it.
         relations : "auto", sequence of Relation or None
-            ``"auto"`` finds those that hold in every row; a sequence states some, and finds no others; None does
-            neither.
+            ``"auto"`` finds those that hold in every row; a sequence states some, and finds no others unless ``"auto"``
+            stands in it; None does neither.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class TableReduction:
         """
         schema = schema if isinstance(schema, Mapping) else {}
         kinds = _kinds(schema)
-        stated = stated_relations(relations)
+        stated, search = stated_relations(relations)
         unique = [relation for relation in stated if isinstance(relation, Unique)]
         dropped = [name for name, kind in kinds.items() if kind == "drop" and name in columns.names]
         ids = [name for name, kind in kinds.items() if kind == "id" and name in columns.names]
@@ -104,8 +104,8 @@ class TableReduction:
         angles = _angles(schema, kinds, rest.names) + _coordinates(schema, kinds, rest.names)
         stated = [relation for relation in stated if not isinstance(relation, Unique)]
         bounded = {name for name, own in (schema or {}).items() if isinstance(own, Mapping)}
-        if relations == "auto":
-            found = find_relations(rest, angles, bounded)
+        if search:
+            found = find_relations(rest, [*angles, *stated], bounded)
         else:
             found = Relations.learn([*angles, *stated], rest)
         if not (dropped or ids or found.relations):

@@ -186,7 +186,7 @@ def in_order(relations: Sequence[Relation]) -> list[Relation]:
     for relation in relations:
         if not isinstance(relation, Relation):
             raise TypeError(
-                f"relations must be Order, Sum, Determines, Coordinates or Derived of columns, found {relation!r}"
+                f"relations must be Order, Sum, Determines, Coordinates, Derived or Unique, found {relation!r}"
             )
     _refuse_shared_exchanges(relations)
     of: dict[str, Relation] = {}

@@ -33,17 +33,20 @@ _MOST_NUMBERS = 200
 _GUESS_ROWS = 2000
 
 
-def stated_relations(relations: str | Sequence[Relation] | None) -> list[Relation]:
-    """What a user states by the parameter ``relations``: nothing by ``"auto"`` or None.
+def stated_relations(relations: str | Sequence[Relation | str] | None) -> tuple[list[Relation], bool]:
+    """What a user states by the parameter ``relations``, and whether others are looked for.
 
     Raises
     ------
     ValueError
         Another word, or no list.
     """
-    if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
-        raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")
-    return [] if isinstance(relations, str) else list(relations or ())
+    if relations == "auto":
+        return [], True
+    if isinstance(relations, str) or not isinstance(relations, Sequence | None):
+        raise ValueError(f"relations must be 'auto', a list of relations (or with 'auto') or None, found {relations!r}")
+    stated = list(relations or ())
+    return [own for own in stated if own != "auto"], "auto" in stated  # type: ignore[misc]
 
 
 def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched: Collection[str] = ()) -> Relations:
