@@ -4,8 +4,10 @@ A path and a coupling make targets; boosters fit them node by node into a field;
 field over a grid. ``BUFF().fit(X).sample(n)`` does all of it.
 """
 
+import sys
 import warnings
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,13 +58,32 @@ _RENAMED = {
 def __getattr__(name: str) -> Any:
     """Names are imported when they are used: ``import buff`` costs nothing."""
     if name in _RENAMED:
-        warnings.warn(f"buff.{name} is called buff.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        _warn_of(name, _RENAMED[name])
         name = _RENAMED[name]
     if name in _HOMES:
         return getattr(import_module(f"buff.{_HOMES[name]}"), name)
     if name in _MODULES:
         return import_module(f"buff.{name}")
     raise AttributeError(f"module 'buff' has no attribute {name!r}")
+
+
+def _warn_of(old: str, new: str) -> None:
+    message = f"buff.{old} is called buff.{new} now; the old name goes with 0.3"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+
+
+class _OldModule(ModuleType):
+    """A part by its name of 0.1.0: warns where something is taken from it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        old = self.__name__.removeprefix("buff.")
+        _warn_of(old, _RENAMED[old])
+        return getattr(import_module(f"buff.{_RENAMED[old]}"), name)
+
+
+sys.modules |= {f"buff.{old}": _OldModule(f"buff.{old}") for old in _RENAMED if old.islower()}
 
 
 def cite() -> str:

@@ -8,6 +8,7 @@ from buff.paths.schedules import (
     Trigonometric,
     VarianceExploding,
     VariancePreserving,
+    functions,
     get_schedule,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "Trigonometric",
     "VarianceExploding",
     "VariancePreserving",
+    "functions",
     "get_schedule",
 ]

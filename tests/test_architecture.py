@@ -17,8 +17,8 @@ FILES = sorted((ROOT / "buff").rglob("*.py"))
 LAYERS = [
     {"errors", "protocols", "version", "files"},
     {"kernels"},
-    {"randomness", "records", "archive", "paths", "exact"},
-    {"schedules", "grids", "physics"},
+    {"randomness", "records", "archive", "exact"},
+    {"paths", "schedules", "grids", "physics"},
     {"couplings"},
     {"fields", "solvers"},
     {"tables", "datasets"},

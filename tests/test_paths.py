@@ -173,3 +173,8 @@ def test_paths_by_name():
     assert get_path("trigonometric") == Path(Trigonometric())
     with pytest.raises(ValueError, match="unknown schedule 'bridge': choose one of linear"):
         get_path("bridge")
+
+
+def test_the_old_name_of_a_grid_of_ratios():
+    with pytest.warns(DeprecationWarning, match=r"TimeGrid\.of_ratios"):
+        assert LINEAR.grid([3.0, 0.0]) == TimeGrid.of_ratios(LINEAR, [3.0, 0.0])

@@ -139,10 +139,15 @@ class FlowModel(ScoreModel):
     records: NodeRecords = _NO_RECORDS
     cost: CostEstimate | None = None
 
-    @property
+    @cached_property
     def field(self) -> NodeField:
-        """The velocity, at the nodes only."""
-        return NodeField(self.times, self.nodes, gaussian=self.gaussian)
+        """The velocity at the nodes, and at the ends 0 and 1 where it is known in closed form."""
+        models = dict(zip(self.times, self.nodes, strict=True))
+        if self.gaussian is not None:
+            for t in (1.0,) if self.n_conditions else (0.0, 1.0):  # at 0 all that is known is in the condition
+                models.setdefault(t, NodeModel.of(self.gaussian, t, None, self.device))
+        times = tuple(sorted(models))
+        return NodeField(times, [models[t] for t in times], gaussian=self.gaussian)
 
     @property
     def n_dims(self) -> int:
@@ -244,7 +249,7 @@ class FlowModel(ScoreModel):
         return self._integrate(x0, condition, noise)
 
     def _integrate(self, x0: Array, condition: Array | None, noise: Noise | None) -> Array:
-        x, condition = self._on_device(x0, condition)
+        x, condition = self.on_device(x0, condition)
         x = integrate(self.solver, self.field, x, self.grid, condition, noise)
         return self._scores(x, condition, last=True)
 
@@ -261,7 +266,7 @@ class FlowModel(ScoreModel):
         """Scores of all events at once, at the start and after every step; the last are those of :meth:`sample`."""
         condition = request.batch(0, request.n).condition
         for left, state in enumerate(self._states(request), start=1 - len(self.grid.times)):
-            yield self._scores(state, self._on_device(state, condition)[1], last=not left)
+            yield self._scores(state, self.on_device(state, condition)[1], last=not left)
 
     def field_trajectory(self, request: SampleRequest) -> Iterator[Array]:
         """The same in the coordinates that the field lives in, before calibration."""
@@ -270,7 +275,7 @@ class FlowModel(ScoreModel):
     def _states(self, request: SampleRequest) -> Iterator[Array]:
         batch = request.batch(0, request.n)
         noise = batch.noise()
-        x, condition = self._on_device(self.source_samples(batch, noise), batch.condition)
+        x, condition = self.on_device(self.source_samples(batch, noise), batch.condition)
         return trajectory(self.solver, self.field, x, self.grid, condition, noise)
 
     def _ready(self, condition: Array | None) -> CompiledFlow | None:
@@ -294,9 +299,11 @@ class FlowModel(ScoreModel):
         return np.array_equal(own, self._integrate(self.source_samples(batch, noise), condition, noise))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("compiled", "program")}
+        skipped = ("compiled", "program", "field")
+        return {name: value for name, value in vars(self).items() if name not in skipped}
 
-    def _on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
+    def on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
+        """States and conditions where the arithmetic is done."""
         xp, _ = device_arrays(self.device)
         return xp.asarray(x), None if condition is None else xp.asarray(condition)
 

@@ -286,14 +286,25 @@ class MarginalCalibration:
 
     def __call__(self, x: Numbers) -> Array:
         """Events of shape (n, d), corrected, float32."""
-        z = np.array(x, np.float32)
+        return self._mapped(x, self.quantiles, self._levels)
+
+    def inverse(self, z: Numbers) -> Array:
+        """Events that are corrected to z (n, d), float32."""
+        return self._mapped(z, self._levels, self.quantiles)
+
+    @property
+    def _levels(self) -> Array:
+        """Quantiles that events should have, (k, d)."""
+        return np.repeat(_LEVELS[:, None], len(self.smooth), axis=1) if self.wanted is None else self.wanted
+
+    def _mapped(self, x: Numbers, here: Array, there: Array) -> Array:
+        mapped = np.array(x, np.float32)
         for j in np.flatnonzero(self.smooth):
-            drawn, column = self.quantiles[:, j], x[:, j]
-            wanted = _LEVELS if self.wanted is None else self.wanted[:, j]
-            shift = np.where(column < drawn[0], wanted[0] - drawn[0], wanted[-1] - drawn[-1])
-            inside = (column >= drawn[0]) & (column <= drawn[-1])
-            z[:, j] = np.where(inside, np.interp(column, drawn, wanted), column + shift)
-        return z
+            old, new, column = here[:, j], there[:, j], x[:, j]
+            shift = np.where(column < old[0], new[0] - old[0], new[-1] - old[-1])
+            inside = (column >= old[0]) & (column <= old[-1])
+            mapped[:, j] = np.where(inside, np.interp(column, old, new), column + shift)
+        return mapped
 
 
 def _quantiles(x: Numbers, weights: Weights) -> Array:

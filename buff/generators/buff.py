@@ -1,7 +1,7 @@
 """BUFF: learn a table, draw new rows."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from sklearn.utils.validation import check_is_fitted
@@ -208,6 +208,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         first_event: int = 0,
         batch_size: int | None = None,
         return_condition: bool = False,
+        solver: str | Solver | None = None,
+        grid: str | TimeGrid | Sequence[float] | None = None,
     ) -> Any:
         """Draw events.
 
@@ -227,14 +229,15 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
             left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
             conditions like those of its training.
         random_state : None, int or NumPy generator
-            None takes the estimator's, so that the same call gives the same events; if that is None too, events are
-            new with each call.
+            None takes the estimator's: the same call gives the same events; if that is None too, they are new.
         first_event : int
             Number of the first event: ``sample(10, first_event=90)`` are the last of ``sample(100)``.
         batch_size : int, optional
             Events at a time: bounds memory, changes nothing else.
         return_condition : bool
             Return ``(events, conditions)``, the latter in the container and dtypes of the training.
+        solver, grid : optional
+            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``.
 
         Returns
         -------
@@ -246,6 +249,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         ValueError, TypeError
             Given columns that are unknown, categories that were not seen, values far outside of the training or of
             another kind: with the column and the value.
+        OffGridError
+            A solver that leaves the nodes; with those that stay on them.
 
         Warns
         -----
@@ -254,6 +259,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         """
         how: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
         how |= {"batch_size": batch_size, "return_condition": return_condition}
+        if solver is not None or grid is not None:
+            return self._solved_by(solver, grid).sample(n_samples, given=given, **how)
         if given is None:
             return super().sample(n_samples, **how)
         return self._sample_given(given, n_samples, **how)
@@ -328,6 +335,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     def _rows(
         self, space: TableTransformer, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
     ) -> FlowMatchingData | PatternedData:
+        """The rows as scores, with the source they start from."""
         x1, source = space.bounds(columns), Source(coupling=self.get_coupling())
         if self.atoms == "together" and space.has_atoms:
             atoms = atoms_of(space)

@@ -10,15 +10,14 @@ from buff.protocols import Array, Indices, TableLike, Values
 from buff.tables import Columns
 from buff.tables.categories import factorize
 from buff.tables.frames import with_index
-from buff.transforms.encoders import NumberEncoder
 
-__all__ = ["center_of_draws", "restored", "tell_broken"]
+__all__ = ["center_of_draws", "in_container", "tell_broken"]
 
 #: Rows that are named.
 _NAMED = 10
 
 
-def restored(X: TableLike, columns: Columns, arrays: Sequence[Array]) -> Any:
+def in_container(X: TableLike, columns: Columns, arrays: Sequence[Array]) -> Any:
     """The table in its container; of lists, an array."""
     table = columns.template.restore(tuple(arrays))
     return np.array(table) if columns.template.container == "list" else with_index(table, X)
@@ -26,7 +25,7 @@ def restored(X: TableLike, columns: Columns, arrays: Sequence[Array]) -> Any:
 
 def center_of_draws(encoder: Any, draws: Values) -> Array:
     """Median (m, n) -> (n,), rounded down to a value that was drawn; of categories, the most frequent."""
-    if isinstance(encoder, NumberEncoder):
+    if encoder.is_number:
         if draws.dtype.kind == "f" and not encoder.ranks.lattice:
             return np.median(draws, axis=0).astype(draws.dtype)
         return np.sort(draws, axis=0)[(len(draws) - 1) // 2]

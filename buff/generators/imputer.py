@@ -14,8 +14,8 @@ from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import GivenTable
 from buff.generators.given_relations import complete
-from buff.generators.imputed import center_of_draws, restored, tell_broken
-from buff.generators.persistence import from_json, to_json
+from buff.generators.imputed import center_of_draws, in_container, tell_broken
+from buff.generators.persistence import restored, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Weights, WeightsLike
 from buff.randomness import seed_from
@@ -174,16 +174,17 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         columns, known = self._read(X)
         if all(there.all() for there in known):
-            return restored(X, columns, columns.arrays)
+            return in_container(X, columns, columns.arrays)
         if self.fill == "draw":
-            return restored(X, columns, self._drawn(columns, known, self._draw_seed(None), 1)[0])
+            return in_container(X, columns, self._drawn(columns, known, self._draw_seed(None), 1)[0])
         draws = self._drawn(columns, known, self._draw_seed(None), int(self.n_imputations))
         middle = [
             center_of_draws(encoder, np.stack(values))
             for encoder, values in zip(self.space_.encoders_, zip(*draws, strict=True), strict=True)
         ]
         rows = GivenTable(columns.arrays, tuple(known))
-        return restored(X, columns, complete(rows, lambda *_: middle, self.relations_, columns.names, attempts=1)[0])
+        filled, _ = complete(rows, lambda *_: middle, self.relations_, columns.names, attempts=1)
+        return in_container(X, columns, filled)
 
     def impute(self, X: TableLike, n_imputations: int | None = None, *, random_state: RandomState = None) -> list[Any]:
         """Several tables, each with missing cells drawn anew: their scatter is what is not known.
@@ -203,7 +204,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         columns, known = self._read(X)
         m = check_whole("n_imputations", self.n_imputations if n_imputations is None else n_imputations, 1)
         seed = self._draw_seed(random_state)
-        return [restored(X, columns, filled) for filled in self._drawn(columns, known, seed, m)]
+        return [in_container(X, columns, filled) for filled in self._drawn(columns, known, seed, m)]
 
     @staticmethod
     def pool(estimates: Numbers, variances: Numbers) -> PooledEstimate:
@@ -224,9 +225,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Everything that makes the fitted imputer, as JSON, arrays and trees."""
         space, arrays = self.space_.to_arrays()
         part = self._table.to_archive().under("chain")
-        parameters = to_json(self.get_params())
-        parameters.pop("device")
-        record = part.record | {"space": space, "parameters": parameters, "entropy": str(self._seed)}
+        record = part.record | {"space": space, "parameters": to_json(self.get_params()), "entropy": str(self._seed)}
         record["relations"] = self.relations_.to_dict()
         own = {f"space/{key}": values for key, values in arrays.items()}
         return Archive(type(self).__name__, record, {**part.arrays, **own}, part.blobs)
@@ -234,7 +233,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_archive(cls, archive: Archive) -> Self:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
-        model = cls(**from_json(archive.record["parameters"]))
+        model = restored(cls, archive.record["parameters"])
         model._check_parameters()
         model.space_ = TableTransformer.from_arrays(archive.record["space"], nested(archive.arrays, "space"))
         model.n_features_in_ = model.space_.n_features_in_

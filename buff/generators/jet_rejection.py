@@ -23,7 +23,7 @@ _BALANCED = ("mass", "sum_pt", "multiplicity", "eta", "phi", "mean_eta", "mean_p
 _COLUMNS = [(*OBSERVABLE_NAMES, "mean_eta", "mean_phi").index(name) for name in _BALANCED]
 _BINS, _ROUNDS = 20, 12
 #: Particles of which substructure is computed, and in files that do not say.
-_HARDEST, _ALL = 50, 10**6
+_HARDEST, _ALL = 80, 10**6
 #: Of the classifier.
 _SETTINGS = ClassifierSettings(
     max_depth=4,
@@ -159,14 +159,18 @@ class JetRejection:
     def from_arrays(cls, record: Mapping[str, Any], arrays: Mapping[str, Array]) -> "JetRejection":
         """Inverse of :meth:`to_arrays`."""
         folds = [nested(arrays, str(k)) for k in range(int(record["folds"]))]
+        # both are absent from files of models without
+        edges, factors = arrays.get("edges", np.zeros((0, 0))), arrays.get("factors", np.zeros((0, 1)))
+        if len(edges) not in (0, len(_COLUMNS)) or factors.shape != (len(edges), edges.shape[1] + 1):
+            raise ValueError(f"rejection: edges {edges.shape} and factors {factors.shape} do not belong together")
         return cls(
             float(record["max_odds"]),
             arrays["low"],
             arrays["high"],
             tuple(QuadraticBase(**nested(own, "base")) for own in folds),
             tuple(FlatForest.from_arrays(nested(own, "trees")) for own in folds),
-            arrays.get("edges", np.zeros((0, _BINS - 1))),  # absent from files of models without
-            arrays.get("factors", np.zeros((0, _BINS))),
+            edges,
+            factors,
             int(record.get("hardest", _ALL)),
         )
 

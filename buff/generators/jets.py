@@ -75,8 +75,8 @@ class JetBUFF(BaseEstimator):  # type: ignore[misc]
     guides : sequence of str
         Observables (``jet_guides.KNOWN_GUIDES``) that are drawn with jets and tell splittings what to aim at.
     max_odds : float or None
-        Jets are accepted with probability ``min(1, w / max_odds)``, w the ratio of the densities of training jets and
-        of drawn ones by a classifier of their observables, or drawn again: costs that factor in time. None: all are.
+        Jets are accepted with probability ``min(1, w / max_odds)`` or drawn again; w: density of training jets over
+        that of drawn ones by a classifier, raked to the masses, sums of pT and positions of training. None: all are.
     jet_model : BUFF, optional
         Prototype of the table models.
     device, n_jobs, max_memory, cache_dir, random_state, verbose

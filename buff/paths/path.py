@@ -1,8 +1,9 @@
 """The path from noise to data, and what can be known along it.
 
 ``x_t = alpha x1 + sigma eps``, where a *schedule* says how much signal and how much noise there is at a time. Time runs
-from 0 (noise) to 1 (data); formulas published the other way round are written in ``tau = 1 - t``. Times may be floats
-or arrays of NumPy, CuPy or PyTorch; a float gives a float, so that coefficients never change the precision of a state.
+from 0 (noise) to 1 (data); formulas published the other way round are written in ``tau = 1 - t``. Times may be floats,
+arrays of NumPy or CuPy, or PyTorch tensors; a float gives a float, so that coefficients never change the precision of a
+state.
 
 Five quantities say the same thing about a state x at a time t:
 
@@ -18,11 +19,16 @@ v           alpha e - sigma D
 """
 
 import math
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from buff.protocols import Array
+
+if TYPE_CHECKING:
+    from buff.grids import TimeGrid
 
 __all__ = [
     "LINEAR",
@@ -49,7 +55,29 @@ def check_prediction(kind: str) -> None:
 
 
 class Schedule(ABC):
-    """alpha increasing, sigma decreasing in t; ``'`` is d/dt."""
+    """alpha increasing, sigma decreasing in t; ``'`` is d/dt.
+
+    One of your own defines the five methods. Solvers ask for a float, training for a column of times, an array or a
+    tensor: :func:`buff.schedules.functions` gives the library whose functions take either.
+
+    Examples
+    --------
+    >>> from buff.schedules import functions
+    >>> class Quarter(Schedule):
+    ...     def alpha(self, t):
+    ...         return functions(t).sin(math.pi / 2 * t)
+    ...     def sigma(self, t):
+    ...         return functions(t).cos(math.pi / 2 * t)
+    ...     def alpha_dot(self, t):
+    ...         return math.pi / 2 * self.sigma(t)
+    ...     def sigma_dot(self, t):
+    ...         return -math.pi / 2 * self.alpha(t)
+    ...     def time(self, ratio):
+    ...         return 1 - 2 / math.pi * math.atan(ratio)
+    >>> import numpy as np
+    >>> Quarter().alpha(1.0), Quarter().alpha(np.array([[0.0], [1.0]])).shape, Quarter().time(1.0)
+    (1.0, (2, 1), 0.5)
+    """
 
     @abstractmethod
     def alpha(self, t: Time) -> Any:
@@ -80,11 +108,6 @@ class Schedule(ABC):
         ------
         ValueError
             If the schedule never reaches that ratio.
-
-        Examples
-        --------
-        >>> Linear().time(3.0)
-        0.25
         """
 
     def _reached(self, ratio: float) -> float:
@@ -285,6 +308,13 @@ class Path:
     def time(self, ratio: float) -> float:
         """The time at which ``sigma / alpha`` equals ``ratio``."""
         return self.schedule.time(ratio)
+
+    def grid(self, ratios: Iterable[float]) -> "TimeGrid":
+        """Deprecated name of :meth:`buff.grids.TimeGrid.of_ratios`."""
+        from buff.grids import TimeGrid
+
+        warnings.warn("Path.grid(ratios) is TimeGrid.of_ratios(path, ratios)", DeprecationWarning, stacklevel=2)
+        return TimeGrid.of_ratios(self, ratios)
 
     def sample(self, x0: Array, x1: Array, t: Time) -> PathSample:
         """State and velocity of each pair at time t."""

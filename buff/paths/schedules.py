@@ -16,13 +16,20 @@ __all__ = [
     "Trigonometric",
     "VarianceExploding",
     "VariancePreserving",
+    "functions",
     "get_path",
     "get_schedule",
 ]
 
 
-def _functions(t: Time) -> Any:
-    """The module whose ``exp``, ``sin``, ... take ``t``: math for a float, else the library of the array."""
+def functions(t: Time) -> Any:
+    """The module whose ``exp``, ``sin``, ... take ``t``: math for a float, else the library of the array.
+
+    Examples
+    --------
+    >>> functions(0.5).__name__
+    'math'
+    """
     return math if isinstance(t, int | float) else sys.modules[type(t).__module__.partition(".")[0]]
 
 
@@ -56,10 +63,10 @@ class Trigonometric(Schedule):
     def alpha(self, t: Time) -> Any:
         # the sine of the complement is exactly 0 at t = 0, where cos(pi/2) is not
         complement = (math.pi / 2 - self.noise_angle) * (1.0 - t) + (math.pi / 2 - self.data_angle) * t
-        return _functions(t).sin(complement)
+        return functions(t).sin(complement)
 
     def sigma(self, t: Time) -> Any:
-        return _functions(t).sin(self._theta(t))
+        return functions(t).sin(self._theta(t))
 
     def alpha_dot(self, t: Time) -> Any:
         return (self.noise_angle - self.data_angle) * self.sigma(t)
@@ -94,7 +101,7 @@ class _Diffusion(Schedule):
         return 1.0 - 2 * integral / (self.b0 + root) if integral else 1.0
 
     def alpha(self, t: Time) -> Any:
-        return _functions(t).exp(-0.5 * self._integral(t))
+        return functions(t).exp(-0.5 * self._integral(t))
 
     def alpha_dot(self, t: Time) -> Any:
         return 0.5 * self._beta(t) * self.alpha(t)
@@ -116,7 +123,7 @@ class VariancePreserving(_Diffusion):
     """
 
     def sigma(self, t: Time) -> Any:
-        return _functions(t).sqrt(-_functions(t).expm1(-self._integral(t)))
+        return functions(t).sqrt(-functions(t).expm1(-self._integral(t)))
 
     def sigma_dot(self, t: Time) -> Any:
         if isinstance(t, int | float) and t == 1:
@@ -142,7 +149,7 @@ class SubVariancePreserving(_Diffusion):
     """
 
     def sigma(self, t: Time) -> Any:
-        return -_functions(t).expm1(-self._integral(t))
+        return -functions(t).expm1(-self._integral(t))
 
     def sigma_dot(self, t: Time) -> Any:
         return -self._beta(t) * self.alpha(t) ** 2

@@ -8,8 +8,9 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from buff.protocols import Array, FlagsLike, Integers, Mask, TableLike, Values, WeightsLike
+from buff.protocols import Array, FlagsLike, Integers, Mask, TableLike, WeightsLike
 from buff.tables import Columns, read
+from buff.tables.columns import is_missing
 from buff.tables.opening import recognised
 from buff.transforms import TableTransformer
 from buff.unfolding.event_weights import EventWeights, checked_weights
@@ -241,7 +242,7 @@ def _like(columns: Columns, space: TableTransformer, name: str, simulated: str) 
 def _complete(columns: Columns, name: str, rows: Integers | None = None) -> Columns:
     """Columns without a missing value; ``rows`` are their numbers in the table that was given."""
     for label, values in zip(columns.names, columns.arrays, strict=True):
-        missing = np.flatnonzero(_missing(values))
+        missing = np.flatnonzero(is_missing(values))
         if len(missing):
             first = missing[0] if rows is None else rows[missing].min()
             passing = "" if rows is None else " in events that pass the selection"
@@ -250,11 +251,3 @@ def _complete(columns: Columns, name: str, rows: Integers | None = None) -> Colu
                 f"only events that fail the selection may have gaps"
             )
     return columns
-
-
-def _missing(values: Values) -> Array:
-    if values.dtype.kind in "fmM":
-        return np.asarray(values != values)
-    if values.dtype.kind == "O":
-        return np.array([value is None or value != value for value in values])
-    return np.zeros(len(values), bool)

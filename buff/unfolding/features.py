@@ -33,11 +33,9 @@ def features(space: TableTransformer, columns: Columns) -> Array:
     return np.column_stack([z, *flags]).astype(np.float32) if flags else z
 
 
-def frequent_values(space: TableTransformer, name: str) -> Array:
-    """Values of a column of numbers that have a flag, rising."""
-    j = space.template_.names.index(name)
-    first = sum(len(encoder.names) for encoder in space.encoders_[:j])
-    return np.array([value for k, value, _, _ in _frequent(space) if k == first])
+def frequent_values(space: TableTransformer) -> list[tuple[int, float]]:
+    """Dimension of the scores and value of each frequent value, in the order of the flags."""
+    return [(j, value) for j, value, _, _ in _frequent(space)]
 
 
 def _frequent(space: TableTransformer) -> Iterator[tuple[int, float, float, float]]:

@@ -83,19 +83,24 @@ def test_arrays_bring_the_same_odds_back(judge):
     again = JetRejection.from_arrays(*judge.to_arrays())
     cloud = parts(clouds(50, 4, seed=6))
     assert np.array_equal(judge.log_odds(*cloud), again.log_odds(*cloud))
+    record, arrays = judge.to_arrays()
+    without = {name: values for name, values in arrays.items() if name not in ("edges", "factors")}
+    assert np.array_equal(judge.log_odds(*cloud), JetRejection.from_arrays(record, without).log_odds(*cloud))
+    with pytest.raises(ValueError, match="do not belong together"):
+        JetRejection.from_arrays(record, arrays | {"factors": arrays["factors"][:, :3]})
 
 
 def test_substructure_is_of_the_hardest_and_sums_of_all():
-    cloud = clouds(40, 60, seed=9, least=45)
-    seen, hard = observables(*parts(cloud)), observables(*parts(cloud[:, :50]))
-    everything = observables(*parts(cloud), most=60)
+    cloud = clouds(40, 100, seed=9, least=60)
+    seen, hard = observables(*parts(cloud)), observables(*parts(cloud[:, :80]))
+    everything = observables(*parts(cloud), most=100)
     known = [OBSERVABLE_NAMES.index(name) for name in ("mass", "sum_pt", "multiplicity", "eta", "phi", "pt1")]
     assert np.allclose(seen[:, known], everything[:, known], rtol=1e-5, atol=1e-7)
     assert np.array_equal(seen[:, -5:], everything[:, -5:])
     tau = OBSERVABLE_NAMES.index("tau3")
     assert np.array_equal(seen[:, tau], hard[:, tau])
     assert not np.allclose(seen[:, tau], everything[:, tau], rtol=1e-4)
-    mixed = cloud[:, np.random.default_rng(0).permutation(60)]
+    mixed = cloud[:, np.random.default_rng(0).permutation(100)]
     assert np.allclose(observables(*parts(mixed)), seen, rtol=1e-5, atol=1e-7)
 
 

@@ -7,7 +7,6 @@ from buff.grids import TimeGrid, noise_grid
 from buff.solvers import (
     SOLVERS,
     AdamsBashforth,
-    BoundField,
     Interval,
     NoiseMultistep,
     RungeKutta,
@@ -31,7 +30,7 @@ def error(solver, field, x0, grid, exact, path):
     )
     x, memory = x0, None
     for i, (t, s) in enumerate(solver.steps(grid, path)):
-        x, memory = solver.advance(BoundField(field), x, t, s, memory)
+        x, memory = solver.step(field, x, t, s, memory=memory)
         x = exact(s) if multistep and i < 4 else x
     return abs(x - exact(grid.times[-1])).max()
 
