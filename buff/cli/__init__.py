@@ -9,6 +9,7 @@ from buff.cli.demo import demo
 from buff.cli.evaluate import evaluate
 from buff.cli.export import export
 from buff.cli.fit import fit, plan
+from buff.cli.impute import impute
 from buff.cli.inspect import inspect, samplers
 from buff.cli.sample import sample
 from buff.cli.split import split
@@ -17,7 +18,7 @@ from buff.cli.unfold import unfold
 __all__ = ["app", "main"]
 
 app = new_app()
-for _verb in (demo, split, fit, sample, evaluate, unfold, inspect, plan, export, samplers):
+for _verb in (demo, split, fit, sample, evaluate, impute, unfold, inspect, plan, export, samplers):
     app.command()(_verb)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from buff.cli.figures import Derived, bins_of, pairs_of, quality_by, write_figures
+from buff.cli.figures import MassColumn, bins_of, pairs_of, quality_by, write_figures
 from buff.cli.jets import evaluate_jets
 from buff.cli.options import (
     Columns,
@@ -98,13 +98,7 @@ def evaluate(
     from buff.io import column_names, read_table, units_of
     from buff.metrics import report as measure
 
-    for path in (report, json):
-        if path is not None and not path.parent.is_dir():
-            raise FileNotFoundError(f"{path.parent}: no such folder for {path.name}")
-    if report is not None:
-        from buff.report.page import checked_page
-
-        checked_page(report)
+    _check_outputs(report, json)
     if showers:
         files = {"real": real, "generated": generated}
         provenance = _provenance(files, seed)
@@ -118,7 +112,7 @@ def evaluate(
     paths = {"real": real, "generated": generated} | ({} if train is None else {"train": train})
     common, notice = ([], "") if listed(columns) else _common(paths, weight_column, text)
     chosen = [name for name in listed(columns) or common if name not in (listed(exclude) or [])]
-    added = [Derived(entry, column_names(real, options=text)) for entry in derive or ()]
+    added = [MassColumn(entry, column_names(real, options=text)) for entry in derive or ()]
     classes = listed(by) or []
     read = list(dict.fromkeys([*chosen, *classes, *(name for own in added for name in own.columns)]))
     chosen += [own.name for own in added]
@@ -152,18 +146,21 @@ def evaluate(
     if report is not None:
         from buff.report import html_report
 
-        html_report(
-            measured,
-            tables["real"],
-            tables["generated"],
-            report,
-            title=title or f"{generated.name} against {real.name}",
-            units=units_of(tables["real"]) | units,
-            real_weights=weights,
-            schema=known,
-            use=use and (str(target), use),
-            provenance=_provenance(paths, seed),
-        )
+        how = {"title": title or f"{generated.name} against {real.name}", "units": units_of(tables["real"]) | units}
+        how |= {"use": use and (str(target), use), "provenance": _provenance(paths, seed)}
+        shown = tables["real"], tables["generated"]
+        html_report(measured, *shown, report, real_weights=weights, schema=known, **how)
+
+
+def _check_outputs(report: Path | None, json: Path | None) -> None:
+    """Raise OSError or ValueError before anything is measured that could not be written."""
+    for path in (report, json):
+        if path is not None and not path.parent.is_dir():
+            raise FileNotFoundError(f"{path.parent}: no such folder for {path.name}")
+    if report is not None:
+        from buff.report.page import checked_page
+
+        checked_page(report)
 
 
 def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int, schema: Any) -> Any:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Derived", "bins_of", "pairs_of", "quality_by", "write_figures"]
+__all__ = ["MassColumn", "bins_of", "pairs_of", "quality_by", "write_figures"]
 
 #: Rows of a class from which on it is judged, and classes that are.
 _FEWEST, _MOST_CLASSES = 30, 12
 
 
-class Derived:
+class MassColumn:
     """A column computed from the momenta of particles: ``mass=invariant_mass(1,2)``.
 
     Parameters

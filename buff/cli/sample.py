@@ -25,7 +25,7 @@ __all__ = ["sample"]
 
 #: Models that draw no events of their own, and what they do.
 _NO_SAMPLES = {
-    "BUFFImputer": "fills missing cells and samples no events: in Python, buff.load(file).transform(table)",
+    "BUFFImputer": "fills missing cells and samples no events: buff impute, or buff.load(file).transform(table)",
     "BUFFTransport": "samples for rows of a source table: in Python, buff.load(file).sample(table)",
     "Unfolder": "unfolds measured events and samples none: in Python, buff.load(file).unfold(table)",
 }
@@ -41,13 +41,13 @@ def sample(
     ] = None,
     condition: Annotated[
         Path | None,
-        typer.Option(metavar="TABLE", help="Conditions, a row an event; found by name among other columns."),
+        typer.Option(metavar="TABLE", help="Conditions, or cells with gaps, a row an event; found by name."),
     ] = None,
     given: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
-            help="A condition for all events (condition); by commas, or repeated. The others are drawn given these.",
+            help="A condition of all events (condition) or, with `fit --given any`, a cell; by commas, or repeated.",
         ),
     ] = None,
     chunk: Annotated[int, typer.Option(min=1, help="Events at a time: bounds the memory, changes no event.")] = 100_000,
@@ -78,6 +78,7 @@ def sample(
       buff sample jets.buff -n 10000 -o tops.h5 --given flavour=t,pt=500
       buff sample jets.buff -n 10000 -o tight.csv --given "site=Bonn, DE" --given tight=true
       buff sample jets.buff -o matched.root --condition conditions.parquet
+      buff sample any.buff -o women.csv --given sex=Female,age=30
       buff sample tops.buff -o generated.hdf5 -n 50000 --jets
       buff sample tops.buff -o matched.hdf5 --jets --condition test.hdf5
       buff sample photons.buff -o generated.hdf5 --showers test.hdf5
@@ -104,10 +105,9 @@ def sample(
     if jets or kind == "JetBUFF":
         sample_jets(generator, output, number, condition, given, state, first_event)
         return
-    given_conditions = _Conditions(
-        condition, _names(generator, condition, text), _fixed(generator, given), text, _labels(generator)
-    )
-    pieces = _generated(generator, _chunks(number, chunk, given_conditions, first_event), state)
+    own, cells = _fixed(generator, given)
+    given_conditions = _Conditions(condition, _names(generator, condition, text), own, text, _labels(generator))
+    pieces = _generated(generator, _chunks(number, chunk, given_conditions, first_event), state, cells)
     with TableWriter(output) as out:
         first = next(pieces)  # what is wrong shows before there is a bar
         out.write(first)
@@ -143,10 +143,16 @@ class _Conditions:
             yield table
 
 
+def _takes_cells(generator: Any) -> bool:
+    """Whether what is asked for are cells of the table, and not conditions beside it."""
+    return generator.condition_schema_ is None and bool(getattr(generator, "given_encoders", None))
+
+
 def _labels(generator: Any) -> frozenset[str]:
-    """Columns of the condition whose labels are texts."""
+    """Columns of what may be asked for whose labels are texts."""
     encoder = generator.condition_encoder_
-    own = {} if encoder is None else {e.name: getattr(e, "levels", ()) for e in encoder.columns}
+    encoders = getattr(generator, "given_encoders", {}).values() if encoder is None else encoder.columns
+    own = {e.name: getattr(e, "levels", ()) for e in encoders}
     return frozenset(name for name, levels in own.items() if len(levels) and all(isinstance(x, str) for x in levels))
 
 
@@ -154,18 +160,26 @@ def _names(generator: Any, path: Path | None, text: Any) -> list[str] | None:
     """The columns of the conditions; None if the table has none of these, and the model may take them by position."""
     from buff.io import column_names
 
-    if path is None or generator.condition_schema_ is None:
+    if path is None or (generator.condition_schema_ is None and not _takes_cells(generator)):
         return None
-    names = [column.name for column in generator.condition_schema_]
+    cells = _takes_cells(generator)
+    names = list(generator.given_encoders) if cells else [column.name for column in generator.condition_schema_]
     known = set(names) & set(column_names(path, options=text))
+    if cells and not known:
+        raise ValueError(f"{path} has none of the columns of the model, which are {', '.join(names)}")
     return [name for name in names if name in known] or None
 
 
-def _generated(generator: Any, chunks: Iterable[tuple[int, Any, int]], state: int) -> Iterator[Any]:
-    """Events beside their conditions, chunk by chunk."""
+def _generated(generator: Any, chunks: Iterable[tuple[int, Any, int]], state: int, cells: Any) -> Iterator[Any]:
+    """Events beside their conditions, chunk by chunk; with the cells that are given for all of them."""
     for first, conditions, n in chunks:
+        if conditions is not None and _takes_cells(generator):
+            conditions, own = None, conditions
+        else:
+            own = cells
+        how = {} if own is None else {"given": own}
         events, conditions = generator.sample(
-            n, condition=conditions, random_state=state, first_event=first, return_condition=True
+            n, condition=conditions, random_state=state, first_event=first, return_condition=True, **how
         )
         yield _beside(events, conditions)
 
@@ -188,23 +202,32 @@ def _chunks(number: int | None, chunk: int, given: _Conditions, first_event: int
     check_rows(path, row, number, first_event)
 
 
-def _fixed(generator: Any, given: list[str] | None) -> Any:
-    """Conditions of one row from NAME=VALUE, read by the kinds of the columns of the training."""
+def _fixed(generator: Any, given: list[str] | None) -> tuple[Any, Any]:
+    """Conditions of one row, and cells of it, from NAME=VALUE, read by the kinds of the columns of the training."""
     if not given:
-        return None
-    if generator.condition_schema_ is None:
-        raise ValueError(f"--given {given[0]}: the model was fitted without condition")
-    names = [column.name for column in generator.condition_schema_]
+        return None, None
+    conditions = [column.name for column in generator.condition_schema_ or ()]
+    cells = list(getattr(generator, "given_encoders", ()))
+    if not conditions and not cells:
+        raise ValueError(
+            f"--given {given[0]}: the model was fitted without condition: fit it with --condition NAME, or with "
+            f"--given any"
+        )
     texts: dict[str, str] = {}
     for entry in given:
-        for pair in _pairs(entry, names):
+        for pair in _pairs(entry, [*conditions, *cells]):
             name, sign, value = pair.partition("=")
             if not (name and sign):
                 raise ValueError(f"--given {pair}: write it as NAME=VALUE")
             if name.strip() in texts:
                 raise ValueError(f"--given {pair}: {name} is given twice")
             texts[name.strip()] = value
-    return generator.parse_condition(texts)
+    of_rows = {name: text for name, text in texts.items() if name in cells and name not in conditions}
+    others = {name: text for name, text in texts.items() if name not in of_rows}
+    if others and not conditions:
+        generator.parse_given(others)  # says what the columns are
+    own = generator.parse_condition(others) if others else None
+    return own, generator.parse_given(of_rows) if of_rows else None
 
 
 def _pairs(entry: str, names: list[str]) -> list[str]:

@@ -52,11 +52,12 @@ class PatternedData:
         condition: Numbers | None = None,
         sample_weight: Array | None = None,
         source: Source = NOISE,
+        has_missing: Sequence[bool] = (),
     ) -> "PatternedData | None":
         """Rows of pairs (low, high) of scores; None where there are no atoms to draw first."""
         if not any(len(own) for own in atoms):
             return None
-        patterns = AtomPatterns.of(x1, atoms, sample_weight, condition)
+        patterns = AtomPatterns.of(x1, atoms, sample_weight, condition, has_missing)
         if patterns is None:
             return None
         classes = patterns.classify(x1)

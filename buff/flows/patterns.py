@@ -8,20 +8,12 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from buff import kernels
+from buff.flows.pattern_choice import joined, pattern_classes
 from buff.protocols import Array, Indices, Numbers, Scores, Weights
 from buff.records import checked_array, require
 
 __all__ = ["AtomPatterns"]
 
-#: Patterns, at most, and rows for each of them on average.
-_MOST_PATTERNS, _ROWS_A_PATTERN = 256, 10
-#: With columns that are nothing but atoms, there are more rows for each; so few patterns are always allowed.
-_ROWS_A_CLASS, _FEW_PATTERNS = 40, 16
-#: Columns whose joint states are as many as those of shuffled rows know nothing of each other: they join small tables
-#: of patterns only.
-_INDEPENDENT, _SMALL = 0.9, 64
-#: Columns that may take part.
-_MOST_VARIABLES = 100
 #: Atoms of a column that get an indicator each as features; of more, the score stands.
 _MOST_INDICATORS = 8
 #: Scores that stand for all ranks.
@@ -75,6 +67,7 @@ class AtomPatterns:
         intervals: Sequence[Array],
         sample_weight: Weights | None = None,
         condition: Array | None = None,
+        has_missing: Sequence[bool] = (),
     ) -> "AtomPatterns | None":
         """Patterns of rows of scores; None where no score has atoms, or where conditions are too many.
 
@@ -85,14 +78,16 @@ class AtomPatterns:
         intervals : sequence of d arrays of shape (k, 2)
         sample_weight : array of shape (n,), optional
         condition : array of shape (n, c), optional
+        has_missing : sequence of d bools, optional
+            Whether the first atom of a score are missing entries: they may have part in patterns without the others.
         """
         n, d = x1[0].shape
         weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
         states = np.column_stack([_states(x1, j, own) for j, own in enumerate(intervals)])
-        chosen, classes = _joined(states)
-        if len(chosen) == d and (states[:, chosen] >= 0).all():
-            chosen = chosen[:-1]  # a flow has something to learn
-            classes = _classes(states[:, chosen])
+        chosen, classes = joined(states, tuple(has_missing) or (False,) * d)
+        if len(chosen) == d and all((own >= 0).all() for own in chosen.values()):
+            chosen.popitem()  # a flow has something to learn
+            classes = pattern_classes(np.column_stack([*chosen.values()])) if chosen else classes
         if not chosen:
             return None
         own = _condition_cells(condition)
@@ -101,13 +96,13 @@ class AtomPatterns:
         conditions, cell = own
         first = np.unique(classes, return_index=True)[1]
         table = np.full((len(first), d), -1, np.int64)
-        table[:, chosen] = states[first][:, chosen]
+        for j, column in chosen.items():
+            table[:, j] = column[first]
         shares = np.zeros((int(cell.max()) + 1, len(first)))
         np.add.at(shares, (cell, classes), weights)
         cumulative = np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True)
-        values = np.array([(states[:, j] < 0).sum() for j in range(d)])
-        nothing = np.empty((0, 2))
-        used = tuple(np.asarray(part, np.float64) if j in chosen else nothing for j, part in enumerate(intervals))
+        values = np.array([(chosen.get(j, states[:, j]) < 0).sum() for j in range(d)])
+        used = tuple(_used(part, states[:, j], chosen.get(j)) for j, part in enumerate(intervals))
         return cls(used, table, cumulative, _features(table, used), 0.5 / np.maximum(values, 1), conditions)
 
     @property
@@ -120,7 +115,7 @@ class AtomPatterns:
         chosen = [j for j, own in enumerate(self.intervals) if len(own)]
         states = np.column_stack([_states(x1, j, self.intervals[j]) for j in chosen])
         both = np.concatenate([self.states[:, chosen], states])
-        classes = _classes(both)
+        classes = pattern_classes(both)
         number = np.zeros(classes.max() + 1, np.intp)
         number[classes[: len(self.states)]] = np.arange(len(self.states))
         return number[classes[len(self.states) :]]
@@ -242,54 +237,10 @@ def _states(x1: tuple[Array, Array], j: int, atoms: Numbers) -> Indices:
     return np.where(inside, i, -1)
 
 
-def _joined(states: Indices) -> tuple[list[int], Indices]:
-    """Columns whose joint states are few enough, and the pattern of each row.
-
-    Columns of atoms and values come first. The next is the one of which the pattern so far excludes most: whose joint
-    states are fewest, beside those of shuffled rows.
-    """
-    n = len(states)
-    levels = {j: len(np.unique(column)) for j, column in enumerate(states.T)}
-    mixed = [j for j, k in levels.items() if k > 1 and (states[:, j] < 0).any()]
-    discrete = [j for j, k in levels.items() if (states[:, j] >= 0).all() and k >= 1]
-    chosen: list[int] = []
-    classes = np.zeros(n, np.intp)
-    for group, rows in ((mixed, _ROWS_A_PATTERN), (discrete, _ROWS_A_CLASS)):
-        limit = max(_FEW_PATTERNS, min(_MOST_PATTERNS, n // rows))
-        left = sorted(group, key=lambda j: levels[j])[:_MOST_VARIABLES]
-        while left:
-            told, best, joint = _next(states, classes, left, limit)
-            if best is None and not told:
-                break
-            chosen += told or [best]  # type: ignore[list-item]
-            classes = joint
-            left = [j for j in left if j not in chosen]
-    return chosen, classes
-
-
-def _next(states: Indices, classes: Indices, left: list[int], limit: int) -> tuple[list[int], int | None, Indices]:
-    """Columns that the pattern so far tells, or else the best to join it, and the patterns then."""
-    shuffled, now = np.random.default_rng(0).permutation(len(states)), int(classes.max()) + 1
-    told, best, best_share, best_joint = [], None, np.inf, classes
-    for j in left:
-        joint = _classes(np.column_stack([classes, states[:, j]]))
-        size = int(joint.max()) + 1
-        if size == now:
-            told.append(j)
-            continue
-        by_chance = int(_classes(np.column_stack([classes, states[shuffled, j]])).max()) + 1
-        share = size / by_chance + 1e-6 * size
-        if size <= limit and share < best_share and (share < _INDEPENDENT or size <= _SMALL):
-            best, best_share, best_joint = j, share, joint
-    return (told, None, classes) if told else ([], best, best_joint)
-
-
-def _classes(states: Indices) -> Indices:
-    """A number for each row, the same in equal rows."""
-    classes = np.zeros(len(states), np.intp)
-    for column in states.T:
-        classes = np.unique(classes * (int(column.max()) + 2) + column + 1, return_inverse=True)[1]
-    return classes
+def _used(intervals: Array, states: Indices, chosen: Indices | None) -> Array:
+    """Ranks of the atoms that have part in patterns: all, none or the first."""
+    n = 0 if chosen is None else len(intervals) if (chosen == states).all() else 1
+    return np.asarray(intervals[:n], np.float64).reshape(-1, 2)
 
 
 def _condition_cells(condition: Numbers | None) -> tuple[Array | None, Indices] | None:

@@ -21,6 +21,8 @@ from buff.tables import Columns, read
 from buff.tables.frames import with_index
 from buff.tables.schema import ASIDE
 from buff.transforms import TableTransformer
+from buff.transforms.condition_values import value_of_text
+from buff.transforms.encoders import ColumnEncoder
 from buff.transforms.transformer import checked_weights
 
 __all__ = ["AnyGiven"]
@@ -66,6 +68,26 @@ class AnyGiven(EventGenerator):
                 f"see relations_, and whether the given cells contradict them"
             )
         return (events, drawn) if return_condition else events
+
+    @property
+    def given_encoders(self) -> dict[str, ColumnEncoder]:
+        """Encoders of the columns that rows may give, by name; none without ``given="any"``."""
+        check_is_fitted(self)
+        return {} if self._chain is None else {encoder.name: encoder for encoder in self._chain.space.encoders_}
+
+    def parse_given(self, texts: Mapping[str, str]) -> dict[str, Array]:
+        """Given cells of one row, from text, by the kinds of the columns of the training.
+
+        Raises
+        ------
+        ValueError
+            Unknown columns, and text that is no value of its column.
+        """
+        encoders = self.given_encoders
+        for name in texts:
+            if name not in encoders:
+                raise ValueError(f"the model has no column {name!r}; its columns are {list(encoders)}")
+        return {name: value_of_text(name, encoders[name], text, "given") for name, text in texts.items()}
 
     def _fit_chain(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> ChainTable:
         """The chain of conditional distributions of all columns that have one."""

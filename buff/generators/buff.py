@@ -89,7 +89,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         How categories are laid out.
     relations : "auto", list of relations or None
         Exact relations of columns (:mod:`buff.tables.relations`) that generated rows keep: those that hold in every
-        row, stated ones (``"auto"`` among them: both), or none. Orders that rows hardly break are kept by swaps.
+        row, stated ones (``"auto"`` among them: both), or none.
     atoms : {"together", "apart"}
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.
@@ -338,8 +338,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         """The rows as scores, with the source they start from."""
         x1, source = space.bounds(columns), Source(coupling=self.get_coupling())
         if self.atoms == "together" and space.has_atoms:
-            atoms = [own.intervals for own in atoms_of(space)]
-            patterned = PatternedData.of(x1, atoms, features, sample_weight, source)
+            atoms = atoms_of(space)
+            intervals, missing = [own.intervals for own in atoms], [own.missing for own in atoms]
+            patterned = PatternedData.of(x1, intervals, features, sample_weight, source, missing)
             if patterned is not None:
                 return patterned
         return FlowMatchingData.of(x1, features, sample_weight, source)

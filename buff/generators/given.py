@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from buff.errors import tell
 from buff.protocols import Array, Mask, Values
 from buff.tables import read
 from buff.tables.columns import Template, is_missing
@@ -17,6 +18,8 @@ __all__ = ["GivenTable", "read_given"]
 
 #: Values may lie outside of the training by so much of its range, and count as its end then.
 _BEYOND = 1.0
+#: Beyond this share of the range the user is told.
+_NEAR = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +76,12 @@ def read_given(given: object, template: Template, n_samples: int, dtypes: Mappin
         Unknown columns, another number of columns or rows.
     """
     if isinstance(given, Mapping):
+        ranges = [k for k, v in given.items() if isinstance(v, tuple)]
+        if ranges:
+            raise TypeError(
+                f"given {ranges[0]!r} is {given[ranges[0]]!r}: ranges are not supported, draw more rows and choose; "
+                f"several values are a list, one an event"
+            )
         given = {str(k): [v] if np.ndim(v) == 0 or isinstance(v, str) else v for k, v in given.items()}
     names = template.names
     table = read(_without_empty(given))
@@ -133,6 +142,13 @@ def _check_range(encoder: RankedEncoder, values: Values) -> None:
     least = low - room if ranks.lower is None else ranks.lower
     most = high + room if ranks.upper is None else ranks.upper
     off = (x < least) | (x > most)
+    near = _NEAR * (high - low)
+    beyond = ~off & ((x < low - near) | (x > high + near))
+    if beyond.any():
+        tell(
+            f"given {encoder.name!r} is {values[np.argmax(beyond)]} in {np.count_nonzero(beyond)} rows, beyond the "
+            f"range of the training, about {low:.4g} to {high:.4g}: other columns are drawn as at its end"
+        )
     if off.any():
         raise ValueError(
             f"given {encoder.name!r} is {values[np.argmax(off)]} in {np.count_nonzero(off)} rows, outside of the range "

@@ -1,15 +1,18 @@
 """Exact relations of columns in rows of which some cells are given and the others drawn."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from buff.generators.given import GivenTable
 from buff.protocols import Array, Indices, Numbers
 from buff.tables.columns import is_missing
-from buff.tables.relations import Angle, Derived, Order, Relation, Relations, Sum
+from buff.tables.relations import Angle, Derived, Determines, Order, Relation, Relations, Sum
+from buff.tables.relations.base import unlisted
 
 __all__ = ["complete", "keep_relations", "require_inputs"]
+
 
 def complete(
     rows: GivenTable,
@@ -55,8 +58,12 @@ def complete(
 
 
 def _at_edges(relations: Relations, table: dict[str, Array], names: Sequence[str], rows: GivenTable) -> list[Array]:
-    """Columns whose drawn cells lie on the edge of an order that no draw kept."""
+    """Columns whose drawn cells lie on the edge of an order, or have a label of a lookup, that no draw kept."""
     known = dict(zip(names, rows.known, strict=True))
+    targets = {relation.target for relation in relations}
+    for lookup in relations:
+        if isinstance(lookup, Determines) and lookup.determinant not in targets:
+            _look_back(lookup, table, known[lookup.target] & ~known[lookup.determinant], only=False)
     for order in reversed([relation for relation in relations if isinstance(relation, Order)]):
         low, up = table[order.lower], table[order.upper]
         off = order.broken(table)
@@ -93,13 +100,15 @@ def keep_relations(
     ([0.5, 9.0], [1.5, 14.0], [False, False])
     """
     table, n = dict(table), len(next(iter(table.values())))
-    broken = np.zeros(n, bool)
+    broken, targets = np.zeros(n, bool), {relation.target for relation in relations}
     for relation in relations:
         if isinstance(relation, Angle):
             continue
         given = known[relation.target]
         if isinstance(relation, Sum):
             _solve(relation, table, known, given)
+        if isinstance(relation, Determines) and relation.determinant not in targets:
+            _look_back(relation, table, given & ~known[relation.determinant], only=True)
         drawn = table[relation.target]
         told = _told(relation, table, n)
         differ = ~_equal(drawn, told)
@@ -138,6 +147,25 @@ def _solve(relation: Sum, table: dict[str, Array], known: Mapping[str, Array], g
         whole = table[name].dtype.kind in "iu"
         table[name] = np.where(rows, np.rint(own) if whole else own, table[name]).astype(table[name].dtype)
         open_rows &= ~rows
+
+
+def _look_back(relation: Determines, table: dict[str, Array], rows: Array, *, only: bool) -> None:
+    """Determinants of known labels: where there is but one, or the first of several."""
+    off = np.flatnonzero(rows)
+    if not len(off):
+        return
+    part = {name: table[name][off] for name in relation.columns}
+    off = off[~_equal(part[relation.dependent], relation.decode(part, None, len(off)))]
+    keys, values = unlisted(relation.keys), unlisted(relation.values)
+    of: dict[Any, list[Any]] = {}
+    for key, value in zip(keys, values.tolist(), strict=True):
+        of.setdefault(value, []).append(key)
+    own = table[relation.determinant].copy()
+    for row in off:
+        found = of.get(table[relation.dependent][row], [])
+        if found and (len(found) == 1 or not only):
+            own[row] = found[0]
+    table[relation.determinant] = own
 
 
 def _told(relation: Relation, table: Mapping[str, Array], n: int) -> Array:

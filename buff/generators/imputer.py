@@ -1,29 +1,28 @@
 """BUFFImputer: missing cells drawn from their distribution given the others."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
-from buff.errors import check_whole, tell
+from buff.errors import check_whole
 from buff.estimator import BaseEstimator, TransformerMixin
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import GivenTable
 from buff.generators.given_relations import complete
+from buff.generators.imputed import center_of_draws, in_container, tell_broken
 from buff.generators.persistence import restored, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
-from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
+from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Weights, WeightsLike
 from buff.randomness import seed_from
 from buff.records import nested
 from buff.tables import Columns, read, validate_data
-from buff.tables.categories import factorize
 from buff.tables.columns import is_missing
 from buff.tables.empty_columns import with_kinds
-from buff.tables.frames import with_index
 from buff.tables.relations import Relations
 from buff.tables.relations.gaps import relations_in_gaps
 from buff.transforms import TableTransformer
@@ -175,16 +174,17 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
         """
         columns, known = self._read(X)
         if all(there.all() for there in known):
-            return _restored(X, columns, columns.arrays)
+            return in_container(X, columns, columns.arrays)
         if self.fill == "draw":
-            return _restored(X, columns, self._draw(columns, known, self._draw_seed(None), 0))
-        draws = [self._draw(columns, known, self._draw_seed(None), i) for i in range(int(self.n_imputations))]
+            return in_container(X, columns, self._drawn(columns, known, self._draw_seed(None), 1)[0])
+        draws = self._drawn(columns, known, self._draw_seed(None), int(self.n_imputations))
         middle = [
-            _center(encoder, np.stack(values))
+            center_of_draws(encoder, np.stack(values))
             for encoder, values in zip(self.space_.encoders_, zip(*draws, strict=True), strict=True)
         ]
         rows = GivenTable(columns.arrays, tuple(known))
-        return _restored(X, columns, complete(rows, lambda *_: middle, self.relations_, columns.names, attempts=1)[0])
+        filled, _ = complete(rows, lambda *_: middle, self.relations_, columns.names, attempts=1)
+        return in_container(X, columns, filled)
 
     def impute(self, X: TableLike, n_imputations: int | None = None, *, random_state: RandomState = None) -> list[Any]:
         """Several tables, each with missing cells drawn anew: their scatter is what is not known.
@@ -204,7 +204,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
         columns, known = self._read(X)
         m = check_whole("n_imputations", self.n_imputations if n_imputations is None else n_imputations, 1)
         seed = self._draw_seed(random_state)
-        return [_restored(X, columns, self._draw(columns, known, seed, i)) for i in range(m)]
+        return [in_container(X, columns, filled) for filled in self._drawn(columns, known, seed, m)]
 
     @staticmethod
     def pool(estimates: Numbers, variances: Numbers) -> PooledEstimate:
@@ -270,7 +270,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
             return table
         for i in range(1, int(self.n_rounds)):
             self._table = table
-            told = self._draw(columns, known, self._seed, -i)
+            told, _ = self._draw(columns, known, self._seed, -i)
             table = ChainTable.fit(self.space_, told, settings, learned=learned, **how)
         return table
 
@@ -286,11 +286,17 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
             return self._seed
         return seed_from(random_state)
 
-    def _draw(self, columns: Columns, known: list[Array], seed: int, number: int) -> list[Array]:
-        """Columns with open cells drawn by imputation ``number``; below 0 in training."""
+    def _drawn(self, columns: Columns, known: list[Array], seed: int, m: int) -> list[list[Array]]:
+        """Columns of m imputations; what no draw could mend is told of once."""
+        draws, broken = zip(*(self._draw(columns, known, seed, i) for i in range(m)), strict=True)
+        tell_broken(np.concatenate(broken), int((~np.logical_and.reduce(known)).sum()))
+        return list(draws)
+
+    def _draw(self, columns: Columns, known: list[Array], seed: int, number: int) -> tuple[list[Array], Indices]:
+        """Columns with open cells drawn by imputation ``number``, below 0 in training; rows that break a relation."""
         open_rows = np.flatnonzero(~np.logical_and.reduce(known))
         if not len(open_rows):
-            return list(columns.arrays)
+            return list(columns.arrays), open_rows
         rows = GivenTable(columns.arrays, tuple(known)).take(open_rows)
         cells = self._table.cells(rows.arrays, rows.known)
         stream = (number + _APART) * _APART
@@ -310,15 +316,11 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
             return complete(rows.take(own), draw, self.relations_, columns.names)
 
         pieces, broken = zip(*request.map(fill), strict=True)
-        if number >= 0 and (n := int(np.concatenate(broken).sum())):
-            tell(
-                f"in {n} of {len(open_rows)} rows no draw kept the relations_ of the known cells: do these contradict?"
-            )
         drawn = [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
         filled = [a.astype(np.result_type(a, new)) for a, new in zip(columns.arrays, drawn, strict=True)]
         for values, new in zip(filled, drawn, strict=True):
             values[open_rows] = new
-        return filled
+        return filled, open_rows[np.concatenate(broken)]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -326,22 +328,3 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
         tags.input_tags.categorical = True
         tags.input_tags.string = True
         return tags
-
-
-def _restored(X: TableLike, columns: Columns, arrays: Sequence[Array]) -> Any:
-    """The table in its container; of lists, an array."""
-    table = columns.template.restore(tuple(arrays))
-    return np.array(table) if columns.template.container == "list" else with_index(table, X)
-
-
-def _center(encoder: Any, draws: Values) -> Array:
-    """Median (m, n) -> (n,), rounded down to a value that was drawn; of categories, the most frequent."""
-    if encoder.is_number:
-        if draws.dtype.kind == "f" and not encoder.ranks.lattice:
-            return np.median(draws, axis=0).astype(draws.dtype)
-        return np.sort(draws, axis=0)[(len(draws) - 1) // 2]
-    levels, codes = factorize(draws.ravel())
-    counts = (codes.reshape(draws.shape)[:, :, None] == np.arange(len(levels))).sum(axis=0)
-    own = np.empty(len(levels), draws.dtype)
-    own[:] = levels
-    return own[counts.argmax(axis=1)]

@@ -55,7 +55,7 @@ class JetScore:
     factor: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JetReport(SavedReport):
     """Quality of generated jets.
 
@@ -81,6 +81,10 @@ class JetReport(SavedReport):
             if score.name == name:
                 return score
         raise KeyError(f"{name}; the scores are {', '.join(s.name for s in (*self.scores, *self.observables))}")
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"<{name}: {self.n_generated:,} generated against {self.n_real:,} real jets, print it for its tables>"
 
     def __str__(self) -> str:
         head = f"{self.n_generated:,} generated and {self.n_real:,} real jets"

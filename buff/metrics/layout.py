@@ -22,6 +22,8 @@ __all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict", "left_
 _Row = tuple[str, ...]
 #: Shares of rows too near to training rows that are fair and poor, and of rows that may lean to one.
 _NEAR, _MANY_NEAR, _CLOSER = 0.02, 0.05, 0.75
+#: Share of held-out rows among those of the training above which copies would not show.
+_MANY_COPIES = 0.01
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Verdict:
     grade: Literal["good", "fair", "poor"]
 
 
-def copies_verdict(found: Memorisation) -> Verdict:
+def copies_verdict(found: Memorisation, n_generated: int = 0) -> Verdict:
     """Whether training rows came back, in words.
 
     Judged is what held-out rows do not show: exact copies beyond their number among these, by three standard errors and
@@ -40,7 +42,7 @@ def copies_verdict(found: Memorisation) -> Verdict:
     in a hundred and two standard errors (one in a hundred is usual for models of a thousand rows). That rows are nearer
     to training than to held-out rows is usual, as they were learned from the former, and a sign only where it surely
     holds for three in four. Nothing can be said where held-out rows equal training rows more than twice as often as
-    generated ones do: they were not held out.
+    generated ones do, and in one of a hundred or more, where their number is told: they were not held out.
 
     Examples
     --------
@@ -51,7 +53,7 @@ def copies_verdict(found: Memorisation) -> Verdict:
     noise = sqrt(found.copies + found.expected_copies)
     if found.copies - found.expected_copies > max(3 * noise, 0.1 * found.expected_copies):
         return Verdict("copies: training rows come back", "poor")
-    if found.expected_copies > 2 * found.copies + 2 * noise:
+    if found.expected_copies > max(2 * found.copies + 2 * noise, _MANY_COPIES * n_generated):
         return Verdict("held-out rows are among those of the training: copies would not show", "fair")
     surely = found.share_near.value - 2 * found.share_near.error - found.expected_near
     if surely > max(_NEAR, 0.1 * found.expected_near):
@@ -101,7 +103,7 @@ def _copies(report: Report) -> str:
     found = report.memorisation
     closer = f"{found.share_closer.value:.1%} are nearer to a training row than to any of as many held-out ones"
     near = f"{found.share_near.value:.1%} as near as the nearest {found.expected_near:.1%} of held-out rows"
-    return f"{copies_verdict(found).words}\n({near}; {closer})"
+    return f"{copies_verdict(found, report.n_generated).words}\n({near}; {closer})"
 
 
 def _summary(report: Report) -> Iterator[_Row]:

@@ -71,7 +71,7 @@ class SavedReport(ABC):
             raise ArchiveError(f"{path} is not {cls._what}, or is cut short: {error}") from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(SavedReport):
     """Quality of a generated table.
 
@@ -98,6 +98,10 @@ class Report(SavedReport):
 
     _format: ClassVar[str] = "buff report 1"
     _what: ClassVar[str] = "a buff report"
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"<{name}: {self.n_generated:,} generated against {self.n_real:,} real rows, print it for its tables>"
 
     def __str__(self) -> str:
         return as_text(self)

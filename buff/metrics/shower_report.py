@@ -31,7 +31,7 @@ _KINDS: dict[str, str | tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ShowerReport:
     """Numbers by name, and the floors of the same names.
 
@@ -55,6 +55,10 @@ class ShowerReport:
     n_generated: int
     n_floor: int = 0
     geometry: str = field(default="")
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"<{name}: {self.n_generated:,} generated against {self.n_real:,} real showers, print it for its tables>"
 
     def __str__(self) -> str:
         width = max(len(name) for name in self.values)

@@ -320,7 +320,7 @@ def _memorised(measured: Mapping[str, Report]) -> str:
         found = report.memorisation
         if found is not None:
             copies = f"{found.copies:,} <small>({found.expected_copies:g} expected)</small>"
-            verdict = copies_verdict(found)
+            verdict = copies_verdict(found, report.n_generated)
             near = f"{_text(found.share_near)} <small>({found.expected_near:.3g} expected)</small>"
             numbers = [near, _text(found.share_closer), _text(found.distance_ratio), copies]
             rows.append([escape(name), *numbers, f'<span class="{verdict.grade}">{escape(verdict.words)}</span>'])

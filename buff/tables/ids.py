@@ -35,6 +35,8 @@ _SKIPPED = 1
 #: Integers in any order name rows where none repeats, though so many pairs of independent ones would be equal: at least
 #: n (n - 1) / 2 / span of them are expected, and none has a probability of the exponential of minus their number.
 _COINCIDENCES = 20
+#: Values of a shape for each row, at least, before places of few digits take any digit.
+_ROOM = 10
 #: Shapes of values, at most.
 _MOST_SHAPES = 200
 #: Stream of an event's random numbers that chooses the shape of its ids.
@@ -63,6 +65,20 @@ class Shape:
         alphabets = tuple(_alphabet([v[i] for v in values]) for i in range(len(values[0])))
         if whole and len(alphabets) > 1:
             alphabets = (alphabets[0].replace("0", ""), *alphabets[1:])
+        own = cls._beside(values, alphabets)
+        # numbers keep their width where that has room for more than a few times the rows
+        for i in reversed(range(len(alphabets))):
+            if own.capacity >= _ROOM * len(values):
+                break
+            digits = string.digits[whole and i == 0 and len(alphabets) > 1 :]
+            if set(alphabets[i]) < set(digits):
+                alphabets = (*alphabets[:i], digits, *alphabets[i + 1 :])
+                own = cls._beside(values, alphabets)
+        return own
+
+    @classmethod
+    def _beside(cls, values: Sequence[str], alphabets: tuple[str, ...]) -> "Shape":
+        """The shape that has none of the values."""
         shape = cls(alphabets, 1, 0)
         numbers = [shape._number(v) for v in values]
         for modulus in _primes():

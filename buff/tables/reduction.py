@@ -55,7 +55,7 @@ class TableReduction:
         cls,
         columns: Columns,
         schema: Mapping[str, Any] | None = None,
-        relations: str | Sequence[Relation] | None = "auto",
+        relations: str | Sequence[Relation | str] | None = "auto",
     ) -> "TableReduction":
         """Reduction of a table.
 
@@ -87,7 +87,7 @@ class TableReduction:
         >>> own.reduce(columns).names, [a.tolist() for a in own.restore((np.array([5, 6]),), 2, seed=0)]
         (('x1',), [[10, 11], [5, 6]])
         """
-        stated = stated_relations(relations)
+        stated, search = stated_relations(relations)
         schema = _with_azimuths(schema if isinstance(schema, Mapping) else {}, stated)
         kinds = _kinds(schema)
         unique = [relation for relation in stated if isinstance(relation, Unique)]
@@ -111,7 +111,7 @@ class TableReduction:
         angles = _angles(schema, kinds, rest.names) + _coordinates(schema, kinds, rest.names)
         stated = [relation for relation in stated if not isinstance(relation, Unique)]
         bounded = {name for name, own in (schema or {}).items() if isinstance(own, Mapping)}
-        if relations == "auto" or "auto" in (relations or ()):
+        if search:
             found = find_relations(rest, [*angles, *stated], bounded)
         else:
             found = Relations.learn([*angles, *stated], rest)
@@ -244,6 +244,8 @@ def _may_number(values: Values) -> bool:
 def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], relations: Any) -> None:
     """Say what would be blurred, or have a seam, where columns look like momenta of particles."""
     numbers = [name for name, values in table.items() if values.dtype.kind == "f" and name not in schema]
+    if not any("phi" in name.lower() for name in numbers):
+        return
     particles = list(find_particles(numbers).values())
     if relations == "auto" and len(particles) > 1:
         names = ",".join(particles[0] + particles[1])

@@ -39,11 +39,14 @@ class DimensionAtoms:
         Whether the other values hardly ever repeat.
     fine : bool
         Whether they are numbers of which none is frequent.
+    missing : bool
+        Whether the first atom are missing entries.
     """
 
     intervals: Array
     smooth: bool = False
     fine: bool = False
+    missing: bool = False
 
 
 def atoms_of(space: TableTransformer) -> list[DimensionAtoms]:
@@ -81,7 +84,7 @@ def _of_ranks(ranks: QuantileMap, labels: bool) -> DimensionAtoms:
         intervals = np.concatenate([[[0.0, ranks.missing]], intervals])
     left = masses[~chosen]
     fine = not labels and float(left.max(initial=0.0)) <= _FREQUENT
-    return DimensionAtoms(intervals, not labels and float(left.sum()) <= _RARE, fine)
+    return DimensionAtoms(intervals, not labels and float(left.sum()) <= _RARE, fine, ranks.missing > 0)
 
 
 def _spikes(ranks: QuantileMap) -> Array:

@@ -13,7 +13,7 @@ _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 _KINDS = {"b": "boolean", "O": "boolean", "f": "number", "M": "date", "m": "duration"}
 
 
-def value_of_text(name: str, encoder: ColumnEncoder, text: str) -> Array:
+def value_of_text(name: str, encoder: ColumnEncoder, text: str, what: str = "condition") -> Array:
     """One value of a column, in its natural dtype; nothing is a missing value.
 
     Raises
@@ -35,8 +35,8 @@ def value_of_text(name: str, encoder: ColumnEncoder, text: str) -> Array:
         return np.array([time]).astype(dtype)
     except (KeyError, ValueError, OverflowError) as error:
         known = f"; it held {', '.join(map(str, levels[:20]))}" if levels else ""
-        what = _KINDS.get(dtype.kind, "whole number")
-        raise ValueError(f"condition {name!r} is a {what}, found {text!r}{known}") from error
+        kind = _KINDS.get(dtype.kind, "whole number")
+        raise ValueError(f"{what} {name!r} is a {kind}, found {text!r}{known}") from error
 
 
 def in_dtype(values: Values, dtype: np.dtype[Any]) -> Array:

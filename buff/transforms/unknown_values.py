@@ -7,7 +7,7 @@ import numpy as np
 from buff.protocols import Array, Mask, Values
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, is_missing
-from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, RankedEncoder
 from buff.transforms.transformer import TableTransformer
 
 __all__ = ["scores_of_known"]
@@ -57,13 +57,10 @@ def _unknown(encoder: ColumnEncoder, values: Values) -> Array:
     if isinstance(encoder, ConstantEncoder):
         same: Array = missing if encoder.value is None else values == encoder.decode(np.empty((len(values), 0)))
         return ~same
-    if isinstance(encoder, NumberEncoder):
-        return missing & (not encoder.ranks.missing)
-    if isinstance(encoder, LevelEncoder):
-        return _not_among(encoder.levels, values) & ~(missing & bool(encoder.ranks.missing))
-    if isinstance(encoder, IndicatorEncoder):
-        return _not_among(encoder.levels, values) & ~(missing & encoder.missing)
-    return np.zeros(len(values), bool)
+    missing &= not getattr(encoder.ranks if isinstance(encoder, RankedEncoder) else encoder, "missing", False)
+    if not encoder.is_label:
+        return missing
+    return missing | (_not_among(encoder.levels, values) & ~is_missing(values))
 
 
 def _not_among(levels: Sequence[object], values: Values) -> Array:

@@ -36,11 +36,11 @@ def test_a_mass_is_compared_and_classes_are(buff, muons):
 
 
 def test_the_derived_mass_is_that_of_the_particles(muons):
-    from buff.cli.figures import Derived
+    from buff.cli.figures import MassColumn
     from buff.io import read_table
 
     table = read_table(muons / "test.parquet")
-    own = Derived("m=invariant_mass(2,1)", table.column_names)
+    own = MassColumn("m=invariant_mass(2,1)", table.column_names)
     particles = [[table[f"{what}{k}"][0].as_py() for what in ("eta", "phi", "pt")] for k in (1, 2)]
     assert own.added(table)["m"][0].as_py() == pytest.approx(invariant_mass([particles])[0])
     assert set(own.columns) == {f"{what}{k}" for what in ("pt", "eta", "phi") for k in (1, 2)}

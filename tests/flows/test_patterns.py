@@ -106,3 +106,49 @@ def test_a_table_of_atoms_alone_leaves_a_column_to_the_flow():
     patterns = AtomPatterns.of(ends, [np.array([[0, 0.5], [0.5, 1]])] * 2)
     assert patterns.learned.tolist() == [1]
     assert sorted(patterns.states[:, 0].tolist()) == [0, 1]
+
+
+def labels(n=4000, seed=0):
+    """Two columns of labels that exclude each other, one with gaps where the fourth has some, and spikes beside them."""
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 6, n)
+    second = np.where(first < 3, 0, rng.integers(1, 3, n))
+    gap = rng.random(n) < 0.1
+    wide = [np.where(gap, 0, rng.integers(1, 20, n)) for _ in range(2)]
+    spikes = np.where(rng.random(n) < 0.5, 0, rng.integers(1, 9, n))
+    return np.column_stack([first, second, *wide, spikes, rng.integers(0, 12, n)])
+
+
+def test_labels_that_exclude_each_other_and_gaps_of_labels_are_drawn_together():
+    from buff.flows.pattern_choice import joined
+
+    states = labels()
+    states[:, 4] = np.where(states[:, 4] == 0, 0, -1)
+    chosen, classes = joined(states, (False, False, True, True, False, False))
+    assert {0, 1, 2, 3, 4} <= set(chosen)
+    own = np.column_stack([chosen[j] for j in (0, 1)])
+    assert (own == states[:, :2]).all()
+    for j in (2, 3):  # their labels have too many states
+        assert ((chosen[j] == 0) == (states[:, j] == 0)).all()
+        assert (chosen[j][states[:, j] > 0] == -1).all()
+    assert classes.max() + 1 == len(np.unique(np.column_stack(list(chosen.values())), axis=0))
+    # no labels that exclude each other, no choice of their own
+    rng = np.random.default_rng(1)
+    independent = rng.integers(0, 3, (4000, 3))
+    chosen, _ = joined(independent, (False,) * 3)
+    assert set(chosen) == {0, 1, 2}
+
+
+def test_generated_labels_do_not_contradict_themselves():
+    import pandas as pd
+
+    from buff import BUFF
+
+    states = labels(3000)
+    table = pd.DataFrame({f"c{j}": np.char.add("l", states[:, j].astype(str)) for j in range(4)})
+    table[["c2", "c3"]] = table[["c2", "c3"]].where(states[:, 2:4] > 0, None)
+    table["x"] = np.random.default_rng(0).normal(size=3000)
+    made = BUFF(noise_budget=10_000, n_steps=4, random_state=0, relations=None).fit(table).sample(3000)
+    assert (made["c2"].isna() == made["c3"].isna()).all()
+    assert made["c2"].isna().mean() == pytest.approx(0.1, abs=0.02)
+    assert set(map(tuple, made[["c0", "c1"]].to_numpy())) <= set(map(tuple, table[["c0", "c1"]].to_numpy()))

@@ -138,11 +138,19 @@ def test_conditions_and_ids():
         ({"city": "Paris"}, "'city' holds the unknown value 'Paris'"),
         ({"start": 2.5}, "'start' is 2.5"),
         ({"net": "much"}, "'net' holds 'much'"),
+        ({"net": (1.0, 2.0)}, "ranges are not supported"),
     ],
 )
 def test_bad_values_are_named(shop, given, words):
     with pytest.raises((ValueError, TypeError), match=words):
         shop[0].sample(given=given)
+
+
+def test_values_beyond_the_training_are_told_of(shop):
+    model, table = shop
+    beyond = float(table["net"].max() * 1.5)
+    with pytest.warns(UserWarning, match="beyond the range of the training"):
+        assert (model.sample(3, given={"net": beyond})["net"] == beyond).all()
 
 
 def test_other_bad_input(shop, gaussian):

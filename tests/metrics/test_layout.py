@@ -37,6 +37,12 @@ def test_copies_have_a_verdict(near, expected_near, share, error, copies, expect
     assert words in verdict.words
 
 
+def test_a_few_equal_rows_by_chance_hide_no_copies():
+    numbers = Estimate(0.5, 0.006), Estimate(1.0, 0.02), 0, 6.0, Estimate(0.012, 0.002), 0.01
+    assert copies_verdict(Memorisation(*numbers), 10_000).words.startswith("no sign of copies")
+    assert "would not show" in copies_verdict(Memorisation(*numbers), 500).words
+
+
 def test_few_copies_with_noise_are_told_from_none():
     rng = np.random.default_rng(3)
     real, fresh, train = rng.normal(size=(3, 4000, 4))

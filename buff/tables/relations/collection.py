@@ -221,7 +221,8 @@ def in_order(relations: Sequence[Relation]) -> list[Relation]:
     for relation in relations:
         if not isinstance(relation, Relation):
             raise TypeError(
-                f"relations must be Order, Sum, Determines, Coordinates, Derived, PairMass: found {relation!r}"
+                "relations must be Order, Sum, Determines, Coordinates, Derived, PairMass or Unique, "
+                f"found {relation!r}"
             )
     _refuse_shared_exchanges(relations)
     _refuse_shared_replacements(relations)

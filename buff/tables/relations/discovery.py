@@ -33,20 +33,23 @@ _MOST_NUMBERS = 200
 _GUESS_ROWS = 2000
 
 
-def stated_relations(relations: str | Sequence[Relation | str] | None) -> list[Relation]:
-    """What a user states by the parameter ``relations``: nothing by ``"auto"``, which may stand in a list too, or None.
+def stated_relations(relations: str | Sequence[Relation | str] | None) -> tuple[list[Relation], bool]:
+    """What a user states by the parameter ``relations``, and whether others are looked for.
 
     Raises
     ------
     ValueError
         Another word, or no list.
     """
-    if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
-        raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")
-    words = [own for own in relations or () if isinstance(own, str) and own != "auto"] if relations != "auto" else []
-    if words:
-        raise ValueError(f"relations holds {words[0]!r}: relations and 'auto' are known")
-    return [] if isinstance(relations, str) else [own for own in relations or () if not isinstance(own, str)]
+    if relations == "auto":
+        return [], True
+    if isinstance(relations, str) or not isinstance(relations, Sequence | None):
+        raise ValueError(f"relations must be 'auto', a list of relations (or with 'auto') or None, found {relations!r}")
+    stated = [own for own in relations or () if not isinstance(own, str)]
+    words = [own for own in relations or () if isinstance(own, str)]
+    if unknown := [word for word in words if word != "auto"]:
+        raise ValueError(f"relations holds {unknown[0]!r}: relations and 'auto' are known")
+    return stated, bool(words)
 
 
 def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched: Collection[str] = ()) -> Relations:

@@ -17,7 +17,10 @@ __all__ = ["relations_in_gaps"]
 
 
 def relations_in_gaps(
-    columns: Columns, known: Sequence[Mask], relations: str | Sequence[Relation] | None, untouched: Collection[str] = ()
+    columns: Columns,
+    known: Sequence[Mask],
+    relations: str | Sequence[Relation | str] | None,
+    untouched: Collection[str] = (),
 ) -> Relations:
     """Relations of the cells that are there; a cell that is not says nothing.
 
@@ -46,17 +49,18 @@ def relations_in_gaps(
     relation   kind    rows
     x1 = 2 x0  scaled  300
     """
-    stated = stated_relations(relations)
-    if stated and any(relation.replaced for relation in stated):
+    stated, search = stated_relations(relations)
+    if any(isinstance(relation, Relation) and relation.replaced for relation in stated):
         raise ValueError("tables with gaps take no PairMass: fill the gaps of the columns as they are")
-    if relations == "auto":
+    sure = {relation.target for relation in stated}
+    if search:
         complete = columns.take(np.flatnonzero(np.logical_and.reduce(known)))
-        stated = list(find_relations(complete, untouched=untouched))
+        stated = list(find_relations(complete, stated, untouched))
     there = dict(zip(columns.names, known, strict=True))
     table = dict(zip(columns.names, columns.arrays, strict=True))
     learned: list[Relation] = []
     for relation in in_order(stated):
-        with contextlib.suppress(*([BrokenRelationError] if relations == "auto" else [])):
+        with contextlib.suppress(*([] if relation.target in sure else [BrokenRelationError])):
             own = _learned(relation, table, there)
             learned += [] if own is None else [own]
     return replace(Relations.learn((), columns), relations=tuple(learned))
