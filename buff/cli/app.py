@@ -37,6 +37,8 @@ class _Verbs(TyperGroup):
         except KeyboardInterrupt as error:
             typer.echo("buff: interrupted", err=True)
             raise typer.Exit(130) from error
+        except BrokenPipeError:
+            raise  # of `buff ... | head`: click ends quietly
         except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
             if ctx.params.get("traceback"):
                 raise

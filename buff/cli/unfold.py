@@ -237,7 +237,7 @@ def _drawn(config: Config, result: "UnfoldingResult", data: _Events, folder: Pat
 
 
 def _figures(config: Config, result: "UnfoldingResult", truth: Any, weights: Any) -> Iterator[_Figure]:
-    """Spectrum, migration and correlations of each observable, then the convergence."""
+    """Spectrum, refolding, migration and correlations of each observable, then the convergence."""
     for name in config.truth:
         unit = config.observables[name].unit
         edges = result.histogram(name, config.observables[name].bins).axes[0].edges
@@ -246,6 +246,9 @@ def _figures(config: Config, result: "UnfoldingResult", truth: Any, weights: Any
         about = f"Events in each bin at truth level, with their errors; below, as ratios to {below}."
         yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known))
         if name in config.reco:
+            about = "What the unfolded events give at detector level beside the measured signal."
+            if result.refolded is not None:
+                yield _Figure(f"{name} refolded", about, result.plot_refolded(name, edges, unit=unit))
             about = "Where the simulated detector finds the events of each true bin: on the diagonal, if it is sharp."
             yield _Figure(f"{name} migration", about, result.plot_migration(name, edges, unit=unit))
         if result.replicas:

@@ -7,12 +7,11 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.export.packed import check_compilable, coded_levels, flow_of, models_of, outputs_of, pack_sampler, spaces_of
+from buff.export.packed import check_compilable, flow_of, models_of, outputs_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.patterned import PATTERN_STREAM
 from buff.protocols import Array
 from buff.randomness import stream_key
-from buff.transforms.encoders import NumberEncoder
 
 __all__ = ["EventSampler"]
 
@@ -141,9 +140,7 @@ class EventSampler:
 
 def _codes(column: Any) -> dict[Any, int] | None:
     """Codes of labels; None for numbers."""
-    if isinstance(column, NumberEncoder):
-        return None
-    return {level: k for k, level in enumerate(coded_levels(column))}
+    return None if column.is_number else {level: k for k, level in enumerate(column.levels)}
 
 
 def _features(encoder: Any, codes: Any, values: Array) -> Array:

@@ -11,12 +11,10 @@ from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
 from buff.tables.relations.discovery import stated_relations
-from buff.tables.schema import ColumnSchema, Schema, infer_schema
+from buff.tables.schema import ASIDE, ColumnSchema, Schema, infer_schema
 
 __all__ = ["TableReduction"]
 
-#: Kinds of columns that are no numbers of a distribution.
-ASIDE = ("id", "drop", "angle", "coordinate")
 #: Labels of a single row are told of where there are more than so many, and as a share of the rows.
 _FEWEST_SINGLE, _SINGLE_SHARE = 20, 0.05
 

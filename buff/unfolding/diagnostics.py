@@ -6,7 +6,7 @@ import numpy as np
 
 from buff.errors import tell
 from buff.protocols import Mask
-from buff.unfolding.members import MOST_CORRECTED, POORLY_SEEN, Measured, Member, Unfolded
+from buff.unfolding.members import POORLY_SEEN, Measured, Member, Unfolded
 from buff.unfolding.refolding import Refolded, refold, refolded_sentences
 from buff.weights import effective_size
 
@@ -36,6 +36,8 @@ class Diagnostics:
         Share of the unfolded weight that is seen five times more rarely than truth is on average.
     refolded : tuple of Refolded
         What the unfolded events give in each column at detector level, beside what was measured.
+    least_efficiency : float
+        The limit of the correction for efficiency.
     """
 
     measured: int
@@ -45,9 +47,9 @@ class Diagnostics:
     effective: float
     poorly_seen: float = 0.0
     refolded: tuple[Refolded, ...] = ()
+    least_efficiency: float = 0.01
 
     def __str__(self) -> str:
-        limit = f"{MOST_CORRECTED:g}"
         sentences = (
             f"{self.measured:,} measured events; "
             + (
@@ -57,10 +59,10 @@ class Diagnostics:
             ),
             f"{self.signal:.1%} of their weight is signal: neither background nor failing the selection of truth.",
             f"The relative statistical error of the signal is that of {self.effective:,.0f} events of equal weight.",
-            f"{self.unseen:.2%} of the unfolded events are seen more than {limit} times more rarely than on average: "
-            f"they are counted too low."
+            f"{self.unseen:.2%} of the unfolded events are seen less than once in {1 / self.least_efficiency:.0f}, "
+            f"and count as if seen so often."
             if self.unseen
-            else f"No correction for efficiency reached its limit, {limit} times the average.",
+            else "No correction for efficiency reached its limit.",
             f"{self.poorly_seen:.1%} of the unfolded weight is seen {POORLY_SEEN:g} times more rarely than on average.",
             *refolded_sentences(self.refolded),
         )
@@ -72,7 +74,7 @@ class Diagnostics:
         s, w, simulation = unfolded.signal, unfolded.weights, member.simulation
         share, effective = s.sum() / measured.weights.sum(), effective_size(s) / measured.of_data.inflation
         relative = unfolded.efficiency / member.efficiency.constant
-        unseen = 0.0 if member.posterior is None else float(np.mean(relative < 1 / MOST_CORRECTED))
+        unseen = 0.0 if member.posterior is None else float(np.mean(unfolded.efficiency < member.least_efficiency))
         poorly = float(w[relative < 1 / POORLY_SEEN].sum() / w.sum())
         if poorly > _TOO_POORLY:
             tell(
@@ -83,4 +85,13 @@ class Diagnostics:
         if (weights := unfolded.refolded) is not None:
             n, space = simulation.n_matched, simulation.reco_space
             refolded = refold(space, simulation.reco_scores[:n], weights, measured.scores, s)
-        return cls(len(s), int(outside.sum()), float(share), unseen, float(effective), poorly, refolded)
+        return cls(
+            len(s),
+            int(outside.sum()),
+            float(share),
+            unseen,
+            float(effective),
+            poorly,
+            refolded,
+            member.least_efficiency,
+        )

@@ -1,6 +1,7 @@
 """One trained view of the simulation, and what it makes of measured events."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting,
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import FEWEST_EVENTS, Share, density_ratio, require_events, share_of
 
-__all__ = ["MOST_CORRECTED", "POORLY_SEEN", "Measured", "Member", "Unfolded", "draws_for"]
+__all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "draws_for"]
 
 #: Draws in all that are aimed at, and the most that an event gets; draws in all that refolding looks at.
 _DRAWS, _MOST_DRAWS, _REFOLDED = 200_000, 100, 50_000
 
-#: Truth that is seen so many times more rarely than on average is not corrected further.
-MOST_CORRECTED = 20.0
+#: Truth that is seen so many times more rarely than on average is not corrected further in any case.
+_MOST_CORRECTED = 100.0
+#: Bisections for that limit.
+_HALVINGS = 30
 #: Truth that is seen so many times more rarely than on average is poorly seen.
 POORLY_SEEN = 5.0
 
@@ -138,6 +141,26 @@ class Member:
         purity = share_of(s.reco_scores, np.arange(len(s.reco)) < n, reco_weights, settings, seed=seed)
         return cls(simulation, posterior, efficiency, purity, settings, seed)
 
+    @cached_property
+    def least_efficiency(self) -> float:
+        r"""Limit of the correction for efficiency: that with which simulated draws become as many as was simulated.
+
+        .. math:: \sum_{i\ \text{passes both}} \frac{w_i}{\max(\epsilon_i, \epsilon_{\min})} = \sum_i w_i
+
+        The mean inverse of an efficiency that is learned is above the inverse of its mean, the more so the smaller it
+        is; at thresholds little else would be seen.
+        """
+        s, low = self.simulation, self.efficiency.constant / _MOST_CORRECTED
+        high, total = self.efficiency.constant, s.weights.sum()
+        efficiency, w = self.efficiency.of_rows[: s.n_matched], s.matched_weights
+        for _ in range(_HALVINGS):
+            middle = np.sqrt(low * high)
+            if np.sum(w / np.maximum(efficiency, middle)) > total:
+                low = middle
+            else:
+                high = middle
+        return float(low)
+
     def draw(self, measured: Measured, n_samples: int) -> tuple[Columns, Draws]:
         """Posterior draws of truth, as a table and as scores."""
         assert self.posterior is not None
@@ -154,7 +177,7 @@ class Member:
         events, draws = drawn
         weights, history = drain(updating(prior, draws, n_iterations))
         efficiency = self.efficiency(draws.scores)
-        seen = np.maximum(efficiency, self.efficiency.constant / MOST_CORRECTED)
+        seen = np.maximum(efficiency, self.least_efficiency)
         return Unfolded(events, weights / seen, draws.rows, history, signal, efficiency)
 
     def refolding(self, unfolded: Unfolded) -> Array | None:

@@ -99,8 +99,8 @@ def test_refolded_figure():
     result = quick("reweight", n_iterations=1).fit(*simulated).unfold(reco)
     figure = result.plot_refolded(0, [-0.5, 0.05, 1.0, 9.0])
     assert figure.axes[-1].get_xlabel() == "x0 at detector level"
-    y = figure.axes[0].containers[0][0].get_ydata() * [0.55, 0.95, 8.0]
-    expected = np.histogram(simulated[1], [-0.5, 0.05, 1.0, 9.0], weights=result.weights)[0]
+    y = figure.axes[0].containers[0][0].get_ydata() * np.diff([-0.5, 0.05, 1.0, 9.0])
+    expected = np.histogram(simulated[1][:, 0], [-0.5, 0.05, 1.0, 9.0], weights=result.weights)[0]
     np.testing.assert_allclose(y, expected)
 
 
@@ -123,8 +123,9 @@ def test_a_threshold_with_small_efficiency_is_not_blown_up():
         unfolder.fit(simulated[0], simulated[1], pass_truth=simulated[2], pass_reco=simulated[3])
         result = unfolder.unfold(nature[1][nature[3]])
         ratios.append([*(result.histogram(0, edges).values() / expected), result.weights.sum() / (3000 * np.exp(-0.5))])
-    assert np.mean(ratios, axis=0) == pytest.approx(1, abs=0.4)
-    assert np.mean(ratios, axis=0)[-1] == pytest.approx(1, abs=0.1)
+    # a part in ten of the first bin is seen
+    assert np.mean(ratios, axis=0) == pytest.approx([1] * 5, abs=0.3)
+    assert np.mean(ratios, axis=0)[-1] == pytest.approx(1, abs=0.06)
 
 
 def test_a_truth_cut_at_small_efficiency_is_told():
@@ -135,5 +136,13 @@ def test_a_truth_cut_at_small_efficiency_is_told():
     with pytest.warns(UserWarning, match=r"\d+\.\d% of the unfolded weight is seen 5 times more rarely than on average"):
         result = unfolder.unfold(nature[1][nature[3]])
     assert result.diagnostics.poorly_seen > 0.02
-    with pytest.warns(UserWarning, match="did you apply the selection of reco?"):
-        unfolder.unfold(nature[1] - 1.5)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight is seen 5 times more rarely")
+def test_events_that_fail_the_selection_are_asked_about():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(500, 1))
+    reco = truth + 0.1 * rng.normal(size=(500, 1))
+    unfolder = quick("reweight", n_iterations=1).fit(truth, reco, pass_reco=reco[:, 0] > 0)
+    with pytest.warns(UserWarning, match="is a guess; did you apply the selection of reco?"):
+        unfolder.unfold(reco)
