@@ -17,6 +17,8 @@ TRAIN, TEST = 12_000, 8_000
 #: The same for classes, particles and growth, and the effort of these models.
 FEW, JUDGES, EFFORT = 3_000, 4_000, 0.3
 CLASS_TABLE = f"{{}}, 30 particles, {FEW} jets, effort {EFFORT}"
+#: Samples of which distances of masses and of particles are means: those of one scatter by a third.
+DRAWS, AGAIN = 4, "training jets, drawn again"
 #: Numbers of jets and of particles of which the cost is measured.
 JETS, PARTICLES = (1_000, 10_000, 90_000), (10, 30, 60, 100, 150)
 QUANTITIES = (
@@ -93,6 +95,8 @@ def measure(bench: Bench) -> Iterator[Measurement]:
     for seed in bench.seeds if bench.wants(TOP) else ():
         train, test = split(bench, "t", seed)
         yield Measurement(FLOOR, seed, judged(test, train[0][: len(test[0])], sets=seed == first), TOP)
+        chosen = np.random.default_rng(seed).integers(len(train[0]), size=(DRAWS, len(test[0])))
+        yield Measurement(AGAIN, seed, _distances(test[0], [train[0][i] for i in chosen]), TOP)
         rows = in_fresh_process(jet_buff, train, test, seed, bench.quick, seed == first)
         for method, values in rows.items():
             yield Measurement(method, seed, values, TOP)
@@ -193,18 +197,13 @@ def split(bench: Bench, jet_class: str, seed: int) -> tuple[Jets, Jets]:
 
 def judged(test: Jets, generated: np.ndarray, sets: bool = False) -> dict[str, float]:
     """All metrics of generated particles; with ``sets`` (top jets) those of networks on the particles too."""
-    from buff.metrics import coverage_mmd, jet_auc, jet_fpd, w1_efp, w1_mass, w1_particles
+    from buff.metrics import coverage_mmd, jet_auc, jet_fpd, w1_efp
 
     real = test[0]
-    eta, phi, pt = w1_particles(real, generated, n_bootstrap=0)
     by_networks = {"auc_sets": _set_auc(real, generated), "fpnd": _fpnd(generated)} if sets else {}
     matched = coverage_mmd(real, generated, n_jets=50, n_batches=4)
     return {
-        "w1m": 1e3 * w1_mass(real, generated, n_bootstrap=0).value,
-        "w1p_eta": 1e3 * eta.value,
-        "w1p_phi": 1e3 * phi.value,
-        "w1p_pt": 1e3 * pt.value,
-        "w1p_mean": 1e3 * (eta.value + phi.value + pt.value) / 3,
+        **_distances(real, [generated]),
         "w1efp": 1e5 * w1_efp(real, generated, n_bootstrap=0).value,
         "auc": jet_auc(real, generated).value,
         "fpd": 1e4 * jet_fpd(real, generated).value,
@@ -212,6 +211,16 @@ def judged(test: Jets, generated: np.ndarray, sets: bool = False) -> dict[str, f
         "mmd": 1e2 * matched.mmd.value,
         **{name: value for name, value in by_networks.items() if value is not None},
     }
+
+
+def _distances(real: np.ndarray, samples: list[np.ndarray]) -> dict[str, float]:
+    """W1M and W1P, means over samples."""
+    from buff.metrics import w1_mass, w1_particles
+
+    w1m = np.mean([w1_mass(real, own, n_bootstrap=0).value for own in samples])
+    w1p = np.mean([[part.value for part in w1_particles(real, own, n_bootstrap=0)] for own in samples], axis=0)
+    values = (w1m, *w1p, w1p.mean())
+    return dict(zip(("w1m", "w1p_eta", "w1p_phi", "w1p_pt", "w1p_mean"), (1e3 * float(v) for v in values), strict=True))
 
 
 def _set_auc(real: np.ndarray, generated: np.ndarray) -> float | None:
@@ -256,8 +265,9 @@ def jet_buff(train: Jets, test: Jets, seed: int, quick: bool, sets: bool) -> dic
 
 def _row(test: Jets, model: Any, spent: Mapping[str, float], sets: bool = False, **asked: Any) -> dict[str, float]:
     """Metrics of as many jets as there are to judge by, and their cost beside what training took."""
-    particles, cost = _drawn(model, len(test[0]), **asked)
-    return judged(test, particles, sets) | dict(spent) | cost
+    particles, cost = _drawn(model, len(test[0]) * (1 if "jets" in asked else DRAWS), **asked)
+    samples = np.split(particles, len(particles) // len(test[0]))
+    return judged(test, samples[0], sets) | _distances(test[0], samples) | dict(spent) | cost
 
 
 def _drawn(model: Any, n: int, **asked: Any) -> tuple[np.ndarray, dict[str, float]]:

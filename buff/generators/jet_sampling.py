@@ -27,7 +27,7 @@ _STREAM, _BATCH = 2**20, 4096
 #: Jets from which on a classifier learns enough of them, that it is shown at most, and drawn ones to each of them.
 LEAST_JETS, _MOST_JETS, _DRAWN = 2000, 20_000, 2
 #: Jets of which the margins of what is taken are read, to each of the training.
-_READ = 4
+_READ = 8
 #: From the seed of a jet table to that of the next attempt.
 _NEXT = 0x9E3779B97F4A7C15
 #: Attempts at a jet; so many of them start from kinematics of their own.

@@ -157,7 +157,7 @@ def test_plans_count_the_splittings_of_all_kinds(particles):
     settings = checked_settings(quick(max_memory=2**30))
     own, more = (max(plan.memory for plan in plan_stages(rows, settings, k)) for k in (0, held))
     assert more == own + held
-    with pytest.raises(MemoryError, match="the splittings of the jets take"):
+    with pytest.raises(MemoryError, match="the fit needs 2,048 MiB"):
         plan_stages(rows, settings, 2**31)
 
 
