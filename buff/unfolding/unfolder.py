@@ -284,7 +284,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError, TypeError
-            Other columns than simulated, missing values, too little weight, more replicas than fitted, bad alternatives.
+            Other columns than simulated, missing values, too little weight, more replicas than fitted, bad alternative.
         """
         check_is_fitted(self)
         check_settings(self)
