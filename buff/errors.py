@@ -69,8 +69,8 @@ class MissingExtraError(ImportError):
     ----------
     package : str
         The package that could not be imported.
-    extra : str
-        The extra of buff that installs it.
+    extra : str, optional
+        The extra of buff that installs it; None for a package that any version will do of.
 
     Examples
     --------
@@ -79,17 +79,27 @@ class MissingExtraError(ImportError):
     (True, 'plot')
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed: {install_hint(extra)}")
+    def __init__(self, package: str, extra: str | None = None) -> None:
+        hint = f"pip install {package}" if extra is None else install_hint(extra)
+        super().__init__(f"{package} is not installed: {hint}")
         self.package = package
         self.extra = extra
 
 
 def install_hint(extra: str) -> str:
-    """The command that installs an extra: from the checkout that runs, or in whichever one buff was installed from."""
+    """The command that installs an extra: from the checkout that runs, or else package by package."""
     root = Path(__file__).resolve().parents[1]
     source = root if (root / "pyproject.toml").is_file() and (root / "buff").is_dir() else None
-    return f'pip install -e "{source}[{extra}]"' if source else f'pip install ".[{extra}]" in a checkout of buff'
+    if source:
+        return f'pip install -e "{source}[{extra}]"'
+    from importlib import metadata
+
+    try:
+        stated = metadata.requires("buff-flow") or []
+    except metadata.PackageNotFoundError:
+        stated = []
+    own = [f'"{line.split(";")[0].strip()}"' for line in stated if f'extra == "{extra}"' in line]
+    return f"pip install {' '.join(own)}" if own else f"what the extra [{extra}] of buff-flow names"
 
 
 def check_whole(name: str, value: object, least: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from buff.errors import ArchiveError
+from buff.errors import ArchiveError, tell
 from buff.protocols import Array
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "checked_number",
     "checked_record",
     "joined",
+    "known_part",
     "nested",
     "read_array",
     "require",
@@ -46,6 +47,22 @@ def checked_record(record: Any, name: str, keys: Iterable[str]) -> Mapping[str, 
     require(not absent, f"{name} lacks {', '.join(absent)}")
     found: Mapping[str, Any] = record
     return found
+
+
+def known_part(record: Any, name: str, known: Iterable[str]) -> dict[str, Any]:
+    """What this version knows of a mapping; a Notice names the other keys, which later versions may have added.
+
+    FORMAT.md: a key that an older reader must not pass over raises the number of the format.
+
+    Examples
+    --------
+    >>> known_part({"a": 1}, "part", ["a", "b"])
+    {'a': 1}
+    """
+    kept = {key: value for key, value in checked_record(record, name, ()).items() if key in set(known)}
+    if unknown := sorted(set(record) - set(kept)):
+        tell(f"{name} has {str(unknown)[:80]}, which this version of buff does not know: the same events without")
+    return kept
 
 
 def checked_list(

@@ -13,14 +13,13 @@ from buff.export.relations import Outputs
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.protocols import Array
 from buff.transforms import QuantileMap
-from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, NumberEncoder
 from buff.trees import Booster, FlatForest, UnfitForest
 
 __all__ = [
     "as_generator",
     "check_compilable",
     "check_labels",
-    "coded_levels",
     "condition_columns",
     "constant_code",
     "flow_of",
@@ -28,6 +27,7 @@ __all__ = [
     "outputs_of",
     "pack_sampler",
     "precision",
+    "refuse_partial_classes",
     "refused_unfolder",
     "spaces_of",
 ]
@@ -75,10 +75,17 @@ def pack_sampler(model: Any) -> bytes:
 def check_compilable(model: Any) -> None:
     """Raise ExportError for models that the C++ sampler cannot draw, and say why."""
     _check_fitted(model)
+    refuse_partial_classes(model)
     outputs_of(model)
     for own in models_of(model):
         if reason := flow_of(own).unfit:
             raise ExportError(f"the model cannot be exported: {reason}")
+
+
+def refuse_partial_classes(model: Any) -> None:
+    """Raise ExportError where a part of the condition tells the class, and the rest is a condition of its flow."""
+    if isinstance(model.model_, MixtureModel) and model.model_.classes.columns:
+        raise ExportError("classes of some columns of the condition are not part of an export: fit without classes=")
 
 
 def _check_fitted(model: Any) -> None:
@@ -145,7 +152,7 @@ def condition_columns(model: Any) -> list[Any]:
 
 def outputs_of(model: Any) -> Outputs:
     """Columns of an event; ExportError for relations that cannot be exported."""
-    return Outputs(model, {e.name: coded_levels(e) for e in model.space_.encoders_})
+    return Outputs(model, {e.name: e.levels for e in model.space_.encoders_})
 
 
 def flow_of(model: FlowModel | PatternedFlow) -> FlowModel:
@@ -163,28 +170,19 @@ def spaces_of(model: Any) -> list[Sequence[ColumnEncoder]]:
     return [space.encoders_ for space in getattr(model, "class_spaces_", (model.space_,))]
 
 
-def coded_levels(encoder: ColumnEncoder) -> tuple[Any, ...]:
-    """Labels of a column, each with its place for a code; empty for numbers."""
-    if isinstance(encoder, LevelEncoder | IndicatorEncoder):
-        return encoder.levels
-    if isinstance(encoder, ConstantEncoder) and np.dtype(encoder.dtype).kind in "OUSb" and encoder.value is not None:
-        return (encoder.value,)
-    return ()
-
-
 def _column(encoder: Any, levels: tuple[Any, ...]) -> bytes:
     codes: list[int] = []
-    if isinstance(encoder, LevelEncoder | IndicatorEncoder):
+    if encoder.is_label:
         codes = [levels.index(level) for level in encoder.levels]
     digits, step, lowest, highest, value, ranks = 64, 1, 0.0, 0.0, 0.0, b""
-    if isinstance(encoder, NumberEncoder):
+    if encoder.type == "number":
         kind, ranks = _NUMBER, encoder.ranks.packed()
         digits, step, lowest, highest = precision(encoder)
-    elif isinstance(encoder, LevelEncoder):
+    elif encoder.type == "level":
         kind, ranks = _LEVEL, encoder.ranks.packed()
-    elif isinstance(encoder, IndicatorEncoder):
+    elif encoder.type == "indicator":
         kind = _INDICATOR
-    elif isinstance(encoder, ConstantEncoder):
+    elif encoder.type == "constant":
         kind, value = _CONSTANT, constant_code(encoder, levels)
     else:
         raise ExportError(f"column {encoder.name!r}: {type(encoder).__name__} cannot be exported")
@@ -193,7 +191,7 @@ def _column(encoder: Any, levels: tuple[Any, ...]) -> bytes:
     return head + numbers + _texts(levels) + kernels.sized(np.array(codes, np.int32)) + ranks
 
 
-def check_labels(encoder: LevelEncoder | IndicatorEncoder, levels: tuple[Any, ...]) -> None:
+def check_labels(encoder: ColumnEncoder, levels: tuple[Any, ...]) -> None:
     """Raise ExportError where a class codes its labels in a way of its own."""
     if encoder.levels != levels:
         raise ExportError(f"column {encoder.name!r} has other labels in a class: fit with classes='together'")
@@ -221,11 +219,11 @@ def constant_code(encoder: ConstantEncoder, levels: tuple[Any, ...]) -> float:
 
 def _conditions(columns: Iterable[Any]) -> Iterable[bytes]:
     for column in columns:
-        if isinstance(column, NumberEncoder):
+        if column.type == "number":
             yield _number_condition(column)
-        elif isinstance(column, LevelEncoder | IndicatorEncoder):
+        elif column.type in ("level", "indicator"):
             yield _label_condition(column)
-        elif isinstance(column, ConstantEncoder):
+        elif column.type == "constant":
             yield _text(column.name) + kernels.integers(1, 0) + _texts(()) + kernels.sized(np.empty(0, np.float32))
         else:
             raise ExportError(f"condition {column.name!r}: {type(column).__name__} cannot be exported")
@@ -269,12 +267,12 @@ def _forest(trees: Booster | FlatForest) -> bytes:
         raise ExportError(f"the posterior cannot be exported: {reason}") from reason
 
 
-def _label_condition(column: LevelEncoder | IndicatorEncoder) -> bytes:
+def _label_condition(column: Any) -> bytes:
     levels: Array = np.empty(len(column.levels), object)
     levels[:] = column.levels
     values = levels.astype(column.dtype) if np.dtype(column.dtype).kind != "O" else levels
     rows = [column.encode(values)]
-    missing = column.missing if isinstance(column, IndicatorEncoder) else column.ranks.missing > 0
+    missing = column.missing if column.type == "indicator" else column.ranks.missing > 0
     if missing:
         absent = np.array([None], object) if np.dtype(column.dtype).kind == "O" else np.array([np.nan])
         rows.append(column.encode(absent))

@@ -7,12 +7,11 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.export.packed import check_compilable, coded_levels, flow_of, models_of, outputs_of, pack_sampler, spaces_of
+from buff.export.packed import check_compilable, flow_of, models_of, outputs_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.patterned import PATTERN_STREAM
 from buff.protocols import Array
 from buff.randomness import stream_key
-from buff.transforms.encoders import NumberEncoder
 
 __all__ = ["EventSampler"]
 
@@ -126,7 +125,8 @@ class EventSampler:
         if values is not None:
             features = _features(model.condition_encoder_, self._codes, values)
         if isinstance(model.model_, MixtureModel):
-            k, features = int(model.model_.classes.numbers(features)[0]), None
+            classes = model.model_.classes
+            k, features = int(classes.numbers(features)[0]), classes.rest(features)
         own, encoders = models_of(model)[k], spaces_of(model)[k]
         request = SampleRequest(1, self._seed, event, features).batch(0, 1)
         scores = own.draw(request)
@@ -141,9 +141,7 @@ class EventSampler:
 
 def _codes(column: Any) -> dict[Any, int] | None:
     """Codes of labels; None for numbers."""
-    if isinstance(column, NumberEncoder):
-        return None
-    return {level: k for k, level in enumerate(coded_levels(column))}
+    return None if column.is_number else {level: k for k, level in enumerate(column.levels)}
 
 
 def _features(encoder: Any, codes: Any, values: Array) -> Array:

@@ -14,7 +14,15 @@ from buff.errors import check_jobs, check_whole, tell
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords, is_scattered
 
-__all__ = ["FARTHEST", "SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
+__all__ = [
+    "FARTHEST",
+    "SampleRequest",
+    "ScoreModel",
+    "checked_number",
+    "condition_normals",
+    "dequantization_noise",
+    "jobs_for",
+]
 
 T = TypeVar("T")
 
@@ -135,8 +143,9 @@ class SampleRequest:
         n = sum(self.clipped)
         if n:
             tell(
-                f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
-                "not to be trusted there; take more n_steps, or conditions like those of the training"
+                f"{n} of {self.n} events left the range of normal scores, [-8, 8]: they ran beyond all values of the "
+                "training and got the outermost ones. Do not trust these; a few in a hundred thousand do no harm, for "
+                "more take more n_steps, or conditions like those of the training"
             )
         return n
 
@@ -148,8 +157,14 @@ class SampleRequest:
     def map(self, draw: Callable[["SampleRequest"], T]) -> Iterator[T]:
         """``draw(batch)`` of all batches, in order, on ``n_jobs`` threads."""
         # trees release the interpreter's lock while they predict, so threads are enough
-        run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
+        n_jobs = jobs_for(self.n_jobs, -(-self.n // (self.batch_size or _BATCH)))
+        run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+def jobs_for(n_jobs: int | None, n_pieces: int) -> int | None:
+    """No more jobs than there are pieces of work."""
+    return n_jobs if n_jobs is None or n_jobs < 0 else min(n_jobs, max(n_pieces, 1))
 
 
 class ScoreModel(ABC):

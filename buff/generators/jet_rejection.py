@@ -23,7 +23,7 @@ _BALANCED = ("mass", "sum_pt", "multiplicity", "eta", "phi", "mean_eta", "mean_p
 _COLUMNS = [(*OBSERVABLE_NAMES, "mean_eta", "mean_phi").index(name) for name in _BALANCED]
 _BINS, _ROUNDS = 20, 12
 #: Particles of which substructure is computed, and in files that do not say.
-_HARDEST, _ALL = 64, 10**6
+_HARDEST, _ALL = 80, 10**6
 #: Of the classifier.
 _SETTINGS = ClassifierSettings(
     max_depth=4,

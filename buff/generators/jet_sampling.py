@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from scipy.special import ndtr
 
 from buff.flows import CostEstimate
+from buff.flows.request import jobs_for
 from buff.flows.stages import StageNoise
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_guides import guide_columns, with_guides
@@ -139,8 +140,9 @@ class JetSampler:
             # jets that are drawn again are put together, and are given more than one attempt where they are few
             ahead = min(N_JETS - attempt, max(1, _AHEAD // (self.most * len(todo)))) if attempt else 1
             attempts, parts = np.arange(attempt, attempt + ahead), _parts(todo, batch or _BATCH)
-            run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
-            draw, failed = delayed(self._attempts), []
+            n_jobs, failed = jobs_for(self.n_jobs, len(parts)), []
+            run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
+            draw = delayed(self._attempts)
             jobs = (draw(StageNoise(seed, first + i, _STREAM), proposals, i, attempts) for i in parts)
             for i, (jets, chosen, fine) in zip(parts, run(jobs), strict=True):
                 cloud[i], used[i] = jets, _proposal_of(chosen, proposals)

@@ -123,7 +123,7 @@ class Report(SavedReport):
         try:
             import pandas as pd
         except ImportError as error:
-            raise MissingExtraError("pandas", "test") from error
+            raise MissingExtraError("pandas") from error
         floors = {} if self.floor is None else dict(_numbered(self.floor))
         numbers = [(key, number, floors.get(key, Estimate(nan, nan))) for key, number in _numbered(self.scores)]
         rows = [(*key, number.value, number.error, low.value, low.error) for key, number, low in numbers]

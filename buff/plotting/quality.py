@@ -1,11 +1,11 @@
 """Quality against the number of field evaluations."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from buff.metrics import Quality
 from buff.plotting.style import PALETTE, drawing, new_figure
 
 if TYPE_CHECKING:
@@ -16,28 +16,6 @@ __all__ = ["Quality", "quality_against_nfe"]
 _MARKERS, _DASHES = "osD^vPX", ("-", "--", ":", "-.")
 #: Lines beyond which their names stand beside the frame.
 _MOST_INSIDE = 6
-
-
-@dataclass(frozen=True)
-class Quality:
-    """One measurement.
-
-    Parameters
-    ----------
-    name : str
-        Which line it belongs to: a solver, a model.
-    nfe : int
-        Field evaluations an event.
-    value : float
-        The metric.
-    error : float
-        One standard deviation of it.
-    """
-
-    name: str
-    nfe: int
-    value: float
-    error: float = 0.0
 
 
 def quality_against_nfe(

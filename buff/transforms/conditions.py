@@ -16,7 +16,7 @@ from buff.tables.opening import recognised
 from buff.tables.schema import Schema, infer_schema
 from buff.transforms.condition_values import in_dtype, value_of_text
 from buff.transforms.copula import MixedCopula
-from buff.transforms.encoders import ColumnEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder
 from buff.transforms.transformer import TableTransformer, checked_weights, with_weight
 
 __all__ = ["ConditionEncoder", "read_any", "single_column"]
@@ -128,7 +128,7 @@ class ConditionEncoder:
         """Words for each column of numbers that ``condition`` takes far beyond those of the fit."""
         columns = self.aligned(condition)
         for encoder, values in zip(self._space.encoders_, columns.arrays, strict=True):
-            if not isinstance(encoder, NumberEncoder):
+            if not encoder.is_number:
                 continue
             low, high = encoder.decode(np.array([[-_FAR], [_FAR]], np.float32))
             margin = (high - low) / 10  # the outermost values of a long tail are not kept

@@ -91,16 +91,16 @@ def test_arrays_bring_the_same_odds_back(judge):
 
 
 def test_substructure_is_of_the_hardest_and_sums_of_all():
-    cloud = clouds(40, 80, seed=9, least=50)
-    seen, hard = observables(*parts(cloud)), observables(*parts(cloud[:, :64]))
-    everything = observables(*parts(cloud), most=80)
+    cloud = clouds(40, 100, seed=9, least=60)
+    seen, hard = observables(*parts(cloud)), observables(*parts(cloud[:, :80]))
+    everything = observables(*parts(cloud), most=100)
     known = [OBSERVABLE_NAMES.index(name) for name in ("mass", "sum_pt", "multiplicity", "eta", "phi", "pt1")]
     assert np.allclose(seen[:, known], everything[:, known], rtol=1e-5, atol=1e-7)
     assert np.array_equal(seen[:, -5:], everything[:, -5:])
     tau = OBSERVABLE_NAMES.index("tau3")
     assert np.array_equal(seen[:, tau], hard[:, tau])
     assert not np.allclose(seen[:, tau], everything[:, tau], rtol=1e-4)
-    mixed = cloud[:, np.random.default_rng(0).permutation(80)]
+    mixed = cloud[:, np.random.default_rng(0).permutation(100)]
     assert np.allclose(observables(*parts(mixed)), seen, rtol=1e-5, atol=1e-7)
 
 
