@@ -15,7 +15,7 @@ __all__ = ["Refolded", "described", "refold", "refolded_sentences"]
 
 #: Bins of a column at most, and events that they have at least.
 _MOST_BINS, _EVENTS_A_BIN = 20, 25
-#: Probability below which the worst of all columns is no chance; pulls from which a frequent value may be, and is, none.
+#: Probability below which the worst column is no chance; pulls from which a frequent value may be, and is, none.
 _LEAST_P, _SIGMAS, _SURELY = 0.01, 2.0, 3.0
 
 
