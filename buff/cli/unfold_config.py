@@ -45,7 +45,7 @@ bins = 20                         # whole numbers get 20 bins at most, each with
 method = "iterated"               # iterated, conditional, bridge or reweight
 # iterations = 5                  # until the data are described, unless told
 # samples = 20                    # draws of truth for each measured event
-# replicas = { data = 50, simulation = 10, model = 5 }   # behind covariances; a number is for each of the three.
+# replicas = { data = 50, simulation = 10, model = 5 }   # behind covariances; model is seeds; a number is for all.
 #                                 # Each replica repeats the unfolding: up to (1 + all replicas) x the time. One run of
 #                                 # 3,000 events took 16 s of CPU without and 144 s with replicas = 5.
 # negative_weights = "smooth"     # error, smooth or cancel, for weights of both signs

@@ -15,8 +15,8 @@ __all__ = ["Refolded", "described", "refold", "refolded_sentences"]
 
 #: Bins of a column at most, and events that they have at least.
 _MOST_BINS, _EVENTS_A_BIN = 20, 25
-#: Probability below which the worst of all columns is no chance, and pulls beyond which a frequent value is none.
-_LEAST_P, _SIGMAS = 0.01, 3.0
+#: Probability below which the worst column is no chance; pulls from which a frequent value may be, and is, none.
+_LEAST_P, _SIGMAS, _SURELY = 0.01, 2.0, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def refolded_sentences(columns: tuple[Refolded, ...]) -> Iterator[str]:
                 calm = False
                 yield (
                     f"{c.name}: refolded {refolded:,.0f} events at {value:g}, measured {measured:,.0f} "
-                    f"({abs(pull):.1f} sigma): the prior is still there, or the detector is another."
+                    f"({abs(pull):.1f} sigma): {_guess(pull)}."
                 )
         if c.chi2.p_value * len(columns) < _LEAST_P:
             calm = False
@@ -110,6 +110,12 @@ def refolded_sentences(columns: tuple[Refolded, ...]) -> Iterator[str]:
     if calm and columns:
         worst = min(columns, key=lambda c: c.chi2.p_value)
         yield f"Refolded events agree with measured ones in every column, worst in {worst.name}: {_chi2(worst)}."
+
+
+def _guess(pull: float) -> str:
+    if abs(pull) < _SURELY:
+        return "chance, or the prior is still there, or there were too many iterations"
+    return "the prior is still there, or the detector is another"
 
 
 def _chi2(column: Refolded) -> str:

@@ -284,8 +284,7 @@ class Unfolder(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            Other columns than simulated, missing values, weights that sum to zero or less than the background, more
-            replicas than were fitted, an alternative of other columns.
+            Other columns than simulated, missing values, too little weight, more replicas than fitted, bad alternative.
         """
         check_is_fitted(self)
         check_settings(self)
@@ -296,9 +295,8 @@ class Unfolder(BaseEstimator):
         outside = warned_outside(self.simulation_, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
-        nominal = member.unfold(measured, iterations, drawn)
-        nominal = replace(nominal, refolded=member.refolding(nominal))
-        n = len(nominal.history)
+        unfolded = member.unfold(measured, iterations, drawn)
+        nominal, n = replace(unfolded, refolded=member.refolding(unfolded)), len(unfolded.history)
         own = (partial(self._drawn, measured=measured), (self._entropy, _DATA), self.verbose)
         replicas = tuple(shaken(self.members_, measured, n, counts, drawn, *own))
         given = {"sample_weight": sample_weight, "background": background}

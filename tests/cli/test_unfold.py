@@ -98,7 +98,7 @@ def test_what_comes_out(buff, home):
     out = home / "out"
     written = [line for line in result.stdout.splitlines() if line.startswith(str(out))]
     names = {"events.parquet", "hepdata", "convergence.png", "page.html"}
-    names |= {f"{name}{what}.png" for name in ("mass", "width") for what in ("", "_migration")}
+    names |= {f"{name}{what}.png" for name in ("mass", "width") for what in ("", "_refolded", "_migration")}
     assert {path.removeprefix(f"{out}/") for path in written} == names
     unfolded = pq.read_table(out / "events.parquet")
     mean = np.average(unfolded["mass"].to_numpy(), weights=unfolded["weight"].to_numpy())
@@ -108,11 +108,11 @@ def test_what_comes_out(buff, home):
     assert abs(mean - nature) < 0.5 * abs(prior - nature)
     assert (out / "hepdata" / "submission.yaml").exists()
     page = (out / "page.html").read_text()
-    assert page.count("<img") == 5
+    assert page.count("<img") == 7
     assert "measured events" in page
     assert "<pre" not in page  # nothing that does not wrap
     headings, captions = (re.findall(rf"<{tag}>(.+?)</{tag}>", page) for tag in ("h2", "figcaption"))
-    assert len(captions) == 5
+    assert len(captions) == 7
     assert not set(headings) & set(captions)
 
 
