@@ -62,6 +62,8 @@ def test_signatures_of_the_estimator():
         "first_event",
         "batch_size",
         "return_condition",
+        "solver",
+        "grid",
     ]
 
 

@@ -106,4 +106,7 @@ def _name_of(solver: Solver) -> str:
     for name, known in SOLVERS.items():
         if known is solver or known == solver:
             return name
-    raise ValueError(f"{solver} has no name: files keep solvers of {', '.join(SOLVERS)}")
+    raise ValueError(
+        f"files keep the names of solvers, and {solver} has none: give it one by "
+        f'buff.solvers.SOLVERS["my_solver"] = ... before saving and before loading, or take another solver for the file'
+    )
