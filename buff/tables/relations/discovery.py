@@ -33,8 +33,8 @@ _MOST_NUMBERS = 200
 _GUESS_ROWS = 2000
 
 
-def stated_relations(relations: str | Sequence[Relation] | None) -> list[Relation]:
-    """What a user states by the parameter ``relations``: nothing by ``"auto"`` or None.
+def stated_relations(relations: str | Sequence[Relation | str] | None) -> list[Relation]:
+    """What a user states by the parameter ``relations``: nothing by ``"auto"``, which may stand in a list too, or None.
 
     Raises
     ------
@@ -43,7 +43,10 @@ def stated_relations(relations: str | Sequence[Relation] | None) -> list[Relatio
     """
     if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
         raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")
-    return [] if isinstance(relations, str) else list(relations or ())
+    words = [own for own in relations or () if isinstance(own, str) and own != "auto"] if relations != "auto" else []
+    if words:
+        raise ValueError(f"relations holds {words[0]!r}: relations and 'auto' are known")
+    return [] if isinstance(relations, str) else [own for own in relations or () if not isinstance(own, str)]
 
 
 def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched: Collection[str] = ()) -> Relations:
@@ -78,7 +81,7 @@ def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched:
 
 
 def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[str]) -> list[Relation]:
-    told, relations = {relation.target for relation in stated}, list(stated)
+    told, relations = {name for r in stated for name in (r.target, *r.replaced)}, list(stated)
     if len(columns) >= _FEWEST_ROWS:
         table = dict(zip(columns.names, columns.arrays, strict=True))
         free = [name for name, values in table.items() if _varies(values[:1000])]

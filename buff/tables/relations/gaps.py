@@ -47,6 +47,8 @@ def relations_in_gaps(
     x1 = 2 x0  scaled  300
     """
     stated = stated_relations(relations)
+    if stated and any(relation.replaced for relation in stated):
+        raise ValueError("tables with gaps take no PairMass: fill the gaps of the columns as they are")
     if relations == "auto":
         complete = columns.take(np.flatnonzero(np.logical_and.reduce(known)))
         stated = list(find_relations(complete, untouched=untouched))
