@@ -18,7 +18,7 @@ from buff.trees import to_numpy
 if TYPE_CHECKING:
     from buff.flows.model import FlowModel
 
-__all__ = ["restored_parts", "stored_parts"]
+__all__ = ["restored_parts", "solver_name", "stored_parts"]
 
 #: Arrays that a Gaussian part is made of.
 _GAUSSIAN = ("mean", "basis", "variances")
@@ -41,7 +41,7 @@ def stored_parts(model: "FlowModel") -> tuple[dict[str, Any], dict[str, Array], 
         "nodes": model.records.to_list(),
         "times": list(model.times),
         "noise": model.source_noise,
-        "solver": _name_of(model.solver),
+        "solver": solver_name(model.solver),
         "grid": list(model.grid.times),
         "seed": str(model.seed),
         "tree_features": "both" if any(node.frame for node in model.nodes) else "scores",
@@ -102,8 +102,12 @@ def restored_parts(
     }
 
 
-def _name_of(solver: Solver) -> str:
+def solver_name(solver: Solver) -> str:
+    """The name that files keep of a solver; ValueError where it has none."""
     for name, known in SOLVERS.items():
         if known is solver or known == solver:
             return name
-    raise ValueError(f"{solver} has no name: files keep solvers of {', '.join(SOLVERS)}")
+    raise ValueError(
+        f"files keep the names of solvers, and {solver} has none: give it one by "
+        f'buff.solvers.SOLVERS["my_solver"] = ... before saving and before loading, or take another solver for the file'
+    )

@@ -13,9 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 from buff.archive import Archive, write_archive
 from buff.couplings import MinibatchTransport
 from buff.flows import MixtureModel, SampleRequest
+from buff.flows.stored import solver_name
 from buff.grids import TimeGrid
 from buff.protocols import Array, Scores
 from buff.records import checked_list, checked_record, joined, known_part, nested, require
+from buff.solvers import Solver
 from buff.tables.reduction import TableReduction
 from buff.tables.relations.collection import relation_from_dict
 from buff.transforms import ConditionEncoder, TableTransformer
@@ -42,6 +44,8 @@ def to_json(parameters: dict[str, Any]) -> dict[str, Any]:
     kept["random_state"] = int(state) if isinstance(state, int | np.integer) else None
     if isinstance(kept.get("coupling"), MinibatchTransport):
         kept["coupling"] = asdict(kept["coupling"])
+    if isinstance(solver := kept.get("solver"), Solver):
+        kept["solver"] = solver_name(solver)
     if isinstance(grid := kept.get("grid"), TimeGrid):
         kept["grid"] = list(grid.times)
     if isinstance(kept.get("relations"), list | tuple):

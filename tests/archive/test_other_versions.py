@@ -5,14 +5,16 @@ import json
 import os
 import warnings
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
-from buff import load
+from buff import BUFF, TreeDensity, load
 from buff.archive import FORMAT
 from buff.errors import ArchiveError, Notice
+from buff.solvers import HEUN, SOLVERS, RungeKutta
 from tests.archive.fuzz import KINDS, events
 
 
@@ -93,3 +95,19 @@ def test_no_more_threads_than_batches():
     model.set_params(n_jobs=5_000)
     assert np.array_equal(model.sample(10, random_state=1), KINDS["table"]().sample(10, random_state=1))
     assert before is None or len(os.listdir("/proc/self/task")) < before + 100
+
+
+def test_solvers_of_ones_own_are_kept_by_name(tmp_path, monkeypatch):
+    rule = RungeKutta(HEUN, span=1)
+    mine = replace(rule, span=3) if rule in SOLVERS.values() else rule
+    model = BUFF(n_steps=3, grid="uniform", n_estimators=2, solver=mine, noise_budget=1000, random_state=0)
+    model.fit(np.random.default_rng(0).normal(size=(300, 2)))
+    with pytest.raises(ValueError, match=r'has none: give it one by buff.solvers.SOLVERS\["my_solver"\]'):
+        model.save(tmp_path / "m.buff")
+    monkeypatch.setitem(SOLVERS, "mine", mine)
+    model.save(tmp_path / "m.buff")
+    again = load(tmp_path / "m.buff", BUFF)
+    assert again.solver == "mine"
+    assert np.array_equal(again.sample(20), model.sample(20))
+    with pytest.raises(ArchiveError, match="holds a BUFF, not a TreeDensity"):
+        load(tmp_path / "m.buff", TreeDensity)
