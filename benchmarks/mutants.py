@@ -1,31 +1,40 @@
 """Which small changes of the code the tests notice: ``python -m benchmarks.mutants --number 200 --out record.json``.
 
-A mutant has one comparison, sum, number, ``not`` or branch changed. It survives if the tests of its file still pass,
-or, where it has none, those of its part; each survivor is a line that no test looks at, or a change that makes no
-difference.
+A mutant has one comparison, sum, number, ``not`` or branch changed. It survives if all tests still pass that run its
+line (of a line that runs on import: those that run its file), the shortest first, as long as their time allows. Each
+survivor is a line that no test looks at, or a change that makes no difference.
 """
 
 import argparse
 import ast
+import contextlib
+import importlib
 import json
+import os
+import pickle
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
-#: Parts of the code, and their tests.
-TESTS = {
-    "buff/tables/relations": ["tests/tables/relations", "buff/tables/relations"],
-    "buff/tables": ["tests/tables", "buff/tables"],
-    "buff/flows": ["tests/flows", "buff/flows", "tests/generators/test_buff.py"],
-    "buff/archive": ["tests/archive", "tests/generators/test_buff_files.py"],
-    "buff/weights.py": ["tests/test_weights.py", "buff/weights.py"],
-}
+#: Parts of the code that are changed, and the tests that are to notice.
+PARTS = ("buff/tables", "buff/flows", "buff/archive", "buff/weights.py")
+TESTS = (*PARTS, "tests/tables", "tests/flows", "tests/archive", "tests/test_weights.py")
+TESTS += ("tests/generators/test_buff.py", "tests/generators/test_buff_files.py", "tests/generators/test_imputer.py")
+#: Seconds that tests of one mutant may take as they were, how often longer with it, and tests at most.
+_SECONDS, _SLOWER, _MOST_TESTS = 40.0, 5.0, 60
+#: Libraries that are loaded once, for all mutants.
+_LIBRARIES = ("pytest", "doctest", "scipy.stats", "scipy.optimize", "pandas", "polars", "pyarrow.parquet", "xgboost")
+_LIBRARIES += ("sklearn.mixture", "sklearn.ensemble", "sklearn.utils.estimator_checks", "joblib", "tqdm", "h5py")
 _SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.And: ast.Or, ast.Or: ast.And,
@@ -48,12 +57,12 @@ class _Change(ast.NodeTransformer):
     """Changes the k-th place that can be changed; counts them all."""
 
     def __init__(self, k: int = -1) -> None:
-        self.k, self.count, self.line = k, 0, 0
+        self.k, self.count, self.lines = k, 0, (0, 0)
 
     def _here(self, node: ast.AST) -> bool:
         self.count += 1
         if self.count - 1 == self.k:
-            self.line = getattr(node, "lineno", 0)
+            self.lines = getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
             return True
         return False
 
@@ -94,19 +103,81 @@ class _Change(ast.NodeTransformer):
         return node  # annotations compute nothing
 
 
-def mutants(number: int, seed: int) -> Iterator[Mutant]:
-    """Random mutants of all parts, each run against the tests of its part."""
+@dataclass
+class Runs:
+    """Which tests run which lines: a plugin of pytest that looks on.
+
+    Attributes
+    ----------
+    folder : str
+        Of the files that are looked at.
+    seconds : dict
+        Of each test.
+    lines : dict
+        Tests that run a line of a file, (file, line), or anything of a file, (file, 0).
+    """
+
+    folder: str
+    seconds: dict[str, float] = field(default_factory=dict)
+    lines: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> bool:
+        seen: set[tuple[str, int]] = set()
+
+        def trace(frame: Any, event: str, argument: Any) -> Any:
+            if not frame.f_code.co_filename.startswith(self.folder):
+                return None
+            seen.add((frame.f_code.co_filename, frame.f_lineno))
+            return trace
+
+        from _pytest.runner import runtestprotocol
+
+        threading.settrace(trace)
+        sys.settrace(trace)
+        start = time.perf_counter()
+        try:
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+        if all(report.passed for report in reports):
+            self.seconds[item.nodeid] = time.perf_counter() - start
+            for file, line in seen:
+                own = file.removeprefix(self.folder)
+                self.lines[own, line].add(item.nodeid)
+                self.lines[own, 0].add(item.nodeid)
+        return True
+
+    def of(self, file: str, lines: tuple[int, int]) -> list[str]:
+        """Tests of some lines, the shortest first."""
+        found = set().union(*(self.lines.get((file, line), set()) for line in range(lines[0], lines[1] + 1)))
+        own = sorted(found or self.lines.get((file, 0), set()), key=self.seconds.__getitem__)[:_MOST_TESTS]
+        while own and sum(self.seconds[test] for test in own) > _SECONDS:
+            own.pop()
+        return own
+
+
+def mutants(number: int, seed: int, known: Path | None) -> Iterator[Mutant]:
+    """Random mutants of all parts, each run against the tests of its line."""
+    for name in _LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
-        ignored = shutil.ignore_patterns(".git", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
-        shutil.copytree(ROOT, tree, ignore=ignored)
+        for part in ("buff", "baselines", "tests", "benchmarks", "pyproject.toml"):
+            own = ROOT / part
+            if own.is_dir():
+                shutil.copytree(own, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(own, tree / part)
+        runs = _runs(tree, known or Path(folder, "runs.pickle"))
         places = [(file, k) for file in _files(tree) for k in range(_count(file))]
         for file, k in random.Random(seed).sample(places, min(number, len(places))):
-            yield _tried(tree, file, k)
+            yield _tried(tree, file, k, runs)
 
 
 def _files(tree: Path) -> list[Path]:
-    parts = [tree / part for part in TESTS]
+    parts = [tree / part for part in PARTS]
     return sorted({file for part in parts for file in ([part] if part.suffix else part.rglob("*.py"))})
 
 
@@ -116,34 +187,69 @@ def _count(file: Path) -> int:
     return change.count
 
 
-def _tried(tree: Path, file: Path, k: int) -> Mutant:
+def _runs(tree: Path, file: Path) -> Runs:
+    """What tests run, from a file if it is there."""
+    if not file.exists():
+        runs = Runs(f"{tree}{os.sep}")
+
+        def look() -> int:
+            _pytest(TESTS, runs)
+            found = {"seconds": runs.seconds, "lines": dict(runs.lines)}
+            file.write_bytes(pickle.dumps(found))
+            return 0
+
+        _apart(tree, look, 3600.0)
+    return Runs(f"{tree}{os.sep}", **pickle.loads(file.read_bytes()))
+
+
+def _tried(tree: Path, file: Path, k: int, runs: Runs) -> Mutant:
     source, change = file.read_text(), _Change(k)
     changed = ast.unparse(ast.fix_missing_locations(change.visit(ast.parse(source))))
     plain = ast.unparse(ast.parse(source)).splitlines()
     lines = changed.splitlines()
     other = next(i for i, (a, b) in enumerate(zip(plain, lines, strict=False)) if a != b)
+    own = str(file.relative_to(tree))
+    tests = runs.of(own, change.lines)
+    limit = 60.0 + _SLOWER * sum(runs.seconds[test] for test in tests)
     try:
         file.write_text(changed)
-        killed = not _pass(tree, _tests(file.relative_to(tree)))
+        killed = bool(tests) and _apart(tree, lambda: _pytest(tests), limit) != 0
     finally:
         file.write_text(source)
-    return Mutant(str(file.relative_to(tree)), change.line, plain[other].strip(), lines[other].strip(), killed)
+    return Mutant(own, change.lines[0], plain[other].strip(), lines[other].strip(), killed)
 
 
-def _tests(file: Path) -> list[str]:
-    """The tests that mirror a file, and its examples; those of its part where there are none."""
-    own = Path("tests", *file.parts[1:-1], f"test_{file.name}")
-    if (ROOT / own).exists():
-        return [str(own), str(file)]
-    return TESTS[max((part for part in TESTS if str(file).startswith(part)), key=len)]
+def _pytest(tests: Any, *plugins: Any) -> int:
+    import pytest
+
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", *([] if plugins else ["-x"]), *tests], plugins))
 
 
-def _pass(tree: Path, tests: list[str]) -> bool:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *tests]
-    try:
-        return subprocess.run(command, cwd=tree, capture_output=True, timeout=600).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
+def _apart(tree: Path, work: Callable[[], int], limit: float) -> int:
+    """What some work in a copy of this process returns; another number than 0 where it takes too long."""
+    child = os.fork()
+    if not child:
+        os.setpgid(0, 0)
+        os.chdir(tree)
+        sys.dont_write_bytecode = True
+        sys.path[:] = [str(tree), str(tree / "baselines"), *(p for p in sys.path if p not in ("", str(ROOT)))]
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+        code = 70
+        try:
+            code = work()
+        finally:
+            os._exit(code)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return 1
 
 
 def main() -> None:
@@ -151,10 +257,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, help="file of the tests of each line: written, or read if it is there")
     parser.add_argument("--out", type=Path, default=Path("results/mutants.json"))
     chosen, tried = parser.parse_args(), []
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    for mutant in mutants(chosen.number, chosen.seed):
+    for mutant in mutants(chosen.number, chosen.seed, chosen.runs):
         tried.append(mutant)
         print(f"{'killed  ' if mutant.killed else 'SURVIVED'} {mutant.file}:{mutant.line}: {mutant.after}", flush=True)
         killed = sum(m.killed for m in tried)

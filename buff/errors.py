@@ -1,9 +1,10 @@
-"""Errors that buff raises on top of Python's own, and checks of parameters that raise Python's.
+"""Errors that buff raises on top of Python's own, and checks of parameters and arrays that raise Python's.
 
 Bad values raise :class:`ValueError`, bad types :class:`TypeError`; the classes below name the situations a
 caller may want to tell apart.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from inspect import currentframe, signature
@@ -18,12 +19,16 @@ __all__ = [
     "Notice",
     "OffGridError",
     "TableNotice",
+    "check_finite",
     "check_jobs",
     "check_memory",
     "check_parameters",
     "check_range",
+    "check_states",
     "check_steps",
     "check_whole",
+    "checked_step",
+    "checked_velocity",
     "install_hint",
     "tell",
 ]
@@ -64,8 +69,8 @@ class MissingExtraError(ImportError):
     ----------
     package : str
         The package that could not be imported.
-    extra : str
-        The extra of buff that installs it.
+    extra : str, optional
+        The extra of buff that installs it; None for a package that any version will do of.
 
     Examples
     --------
@@ -74,17 +79,27 @@ class MissingExtraError(ImportError):
     (True, 'plot')
     """
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed: {install_hint(extra)}")
+    def __init__(self, package: str, extra: str | None = None) -> None:
+        hint = f"pip install {package}" if extra is None else install_hint(extra)
+        super().__init__(f"{package} is not installed: {hint}")
         self.package = package
         self.extra = extra
 
 
 def install_hint(extra: str) -> str:
-    """The command that installs an extra: from the checkout that runs, or in whichever one buff was installed from."""
+    """The command that installs an extra: from the checkout that runs, or else package by package."""
     root = Path(__file__).resolve().parents[1]
     source = root if (root / "pyproject.toml").is_file() and (root / "buff").is_dir() else None
-    return f'pip install -e "{source}[{extra}]"' if source else f'pip install ".[{extra}]" in a checkout of buff'
+    if source:
+        return f'pip install -e "{source}[{extra}]"'
+    from importlib import metadata
+
+    try:
+        stated = metadata.requires("buff-flow") or []
+    except metadata.PackageNotFoundError:
+        stated = []
+    own = [f'"{line.split(";")[0].strip()}"' for line in stated if f'extra == "{extra}"' in line]
+    return f"pip install {' '.join(own)}" if own else f"what the extra [{extra}] of buff-flow names"
 
 
 def check_whole(name: str, value: object, least: int) -> int:
@@ -149,3 +164,39 @@ def check_steps(n_steps: Any) -> int:
     if not isinstance(n_steps, Real) or not float(n_steps) >= 1 or float(n_steps) % 1:
         raise ValueError(f"n_steps must be a positive integer: found {n_steps!r}")
     return int(float(n_steps))
+
+
+def check_finite(x: Any, what: str) -> None:
+    """Raise with the fraction of bad rows; ``what`` begins the message."""
+    finite = abs(x) < math.inf
+    if not bool(finite.all()):
+        rows = (~finite).reshape(len(x) if x.ndim else 1, -1).any(1)
+        bad = int(rows.sum())
+        raise ValueError(f"{what} non-finite values in {100 * bad / len(rows):.3g} % of {len(rows)} rows")
+
+
+def check_states(x: Any, field: Any) -> None:
+    """Raise where states to start from are not finite, or not as wide as the field, if it knows its width."""
+    width = getattr(field, "n_dims", None)
+    if width is not None and (x.ndim != 2 or x.shape[1] != width):
+        raise ValueError(f"the field has {width} dimensions, the states to start from have shape {tuple(x.shape)}")
+    check_finite(x, "the states to start from have")
+
+
+def checked_velocity(u: Any, x: Any, t: float) -> Any:
+    """What a field returned, of the shape of the states."""
+    if not hasattr(u, "shape"):
+        raise TypeError(f"at t = {t:.6g} the field returned {type(u).__name__}: an array like the states is needed")
+    if u.shape != x.shape:
+        found, wanted = tuple(u.shape), tuple(x.shape)
+        raise ValueError(f"at t = {t:.6g} the field returned shape {found} for states of shape {wanted}")
+    return u
+
+
+def checked_step(solver: Any, found: Any) -> tuple[Any, Any]:
+    """What ``advance`` returned: states, and what it wants to remember."""
+    if not isinstance(found, tuple) or len(found) != 2:
+        shown = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
+        name = type(solver).__name__
+        raise TypeError(f"{name}.advance must return (x, memory), memory None if there is none: it returned {shown}")
+    return found

@@ -7,6 +7,7 @@ from the inverse distribution function, which uses one word each whatever its va
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.special import ndtri
 
 from buff.protocols import Array, Indices, RandomState, Values
 
-__all__ = ["EventNoise", "SharedWords", "is_scattered", "keys_of_rows", "seed_from", "training_seed"]
+__all__ = ["EventNoise", "SharedWords", "is_scattered", "keys_of_rows", "seed_from", "stream_key", "training_seed"]
 
 #: 64-bit words that one tick of Philox' counter yields.
 _WORDS = 4
@@ -71,6 +72,12 @@ def training_seed(seed: int, i: int | None = None) -> np.random.SeedSequence:
     """
     # NumPy pads with zeros, so that a trailing 0 would not always tell two keys apart
     return np.random.SeedSequence(seed, spawn_key=(_TRAINING, 0 if i is None else i + 1))
+
+
+@lru_cache(maxsize=1024)
+def stream_key(seed: int, stream: int) -> bytes:
+    """Key of a stream of random numbers for Philox: two words of 64 bits."""
+    return np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint64).tobytes()
 
 
 class SharedWords:
@@ -155,8 +162,7 @@ class EventNoise:
         return _philox(self._key(), blocks.ravel()).reshape(len(chosen), ticks * _WORDS)[:, :d]
 
     def _key(self) -> NDArray[np.uint64]:
-        stream = np.random.SeedSequence(self.seed, spawn_key=(self.stream + self._calls,))
-        return stream.generate_state(2, np.uint64).astype(np.uint64)
+        return np.frombuffer(stream_key(self.seed, self.stream + self._calls), np.uint64)
 
     def __call__(self, x: Array) -> Array:
         z = self.normal(*x.shape)

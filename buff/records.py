@@ -1,17 +1,29 @@
-"""Checks of what a file says: each raises ArchiveError with the name and what was found."""
+"""Checks of what a file says, each of which raises ArchiveError with the name and what was found; names of parts."""
 
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from math import prod
 from tokenize import TokenError
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from buff.errors import ArchiveError
+from buff.errors import ArchiveError, tell
 from buff.protocols import Array
 
-__all__ = ["checked_array", "checked_list", "checked_number", "checked_record", "read_array", "require"]
+__all__ = [
+    "checked_array",
+    "checked_list",
+    "checked_number",
+    "checked_record",
+    "joined",
+    "known_part",
+    "nested",
+    "read_array",
+    "require",
+]
+
+T = TypeVar("T")
 
 
 def require(holds: object, what: str) -> None:
@@ -35,6 +47,22 @@ def checked_record(record: Any, name: str, keys: Iterable[str]) -> Mapping[str, 
     require(not absent, f"{name} lacks {', '.join(absent)}")
     found: Mapping[str, Any] = record
     return found
+
+
+def known_part(record: Any, name: str, known: Iterable[str]) -> dict[str, Any]:
+    """What this version knows of a mapping; a Notice names the other keys, which later versions may have added.
+
+    FORMAT.md: a key that an older reader must not pass over raises the number of the format.
+
+    Examples
+    --------
+    >>> known_part({"a": 1}, "part", ["a", "b"])
+    {'a': 1}
+    """
+    kept = {key: value for key, value in checked_record(record, name, ()).items() if key in set(known)}
+    if unknown := sorted(set(record) - set(kept)):
+        tell(f"{name} has {str(unknown)[:80]}, which this version of buff does not know: the same events without")
+    return kept
 
 
 def checked_list(
@@ -120,6 +148,22 @@ def read_array(stream: BytesIO, name: str) -> Array:
     if not size:  # text of no letters takes no bytes, however many there are
         raise ArchiveError(f"{name} holds text of no letters")
     return np.frombuffer(stream.read(size), dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
+
+
+def nested(parts: Mapping[str, T], prefix: str) -> dict[str, T]:
+    """The parts whose names start with ``prefix/``, without it.
+
+    Examples
+    --------
+    >>> nested({"a/b": 1, "c/d": 2}, "a")
+    {'b': 1}
+    """
+    return {key.removeprefix(f"{prefix}/"): a for key, a in parts.items() if key.startswith(f"{prefix}/")}
+
+
+def joined(parts: Mapping[str, Mapping[str, T]]) -> dict[str, T]:
+    """All of some parts, each under the name of its part: inverse of :func:`nested`."""
+    return {f"{name}/{key}": value for name, part in parts.items() for key, value in part.items()}
 
 
 def _shown(value: object) -> str:

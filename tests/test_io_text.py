@@ -145,3 +145,45 @@ def test_bad_options():
     ):
         with pytest.raises(ValueError, match=message):
             TextOptions(**bad)
+
+
+RAW = "39, State-gov, 7, true\n50, ?, 3, false\n38, State-gov, 7, true\n50, Private, 3, true\n39, Private, 5, false\n"
+
+
+def test_blanks_after_separators_are_left_out(tmp_path):
+    path = tmp_path / "raw.csv"
+    path.write_text("age, job, n, yes\n" + RAW)
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        table = read_table(path)
+    notes = [str(note.message).partition(": ")[2] for note in noted]
+    assert notes == [
+        "cells start with a blank after ',': blanks around cells are left out",
+        "column 'job' holds '?' in 20.00% of its rows: where that is missing, say --na-values '?'",
+    ]
+    assert table.column_names == ["age", "job", "n", "yes"]
+    assert table["job"].to_pylist() == ["State-gov", "?", "State-gov", "Private", "Private"]
+    assert table["yes"].to_pylist() == [True, False, True, True, False]
+    with pytest.warns(UserWarning, match="blanks around cells"):
+        assert read_table(path, options=TextOptions(na_values=("?",)))["job"].null_count == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*(blanks around cells|holds '\\?')")
+def test_a_first_line_of_values_is_no_header(tmp_path):
+    path = tmp_path / "raw.csv"
+    path.write_text(RAW)
+    with pytest.raises(ValueError, match="'39' and 'State-gov' are values of their own columns.*--no-header"):
+        read_table(path)
+    assert read_table(path, options=TextOptions(header=True)).num_rows == 4
+    names = ("age", "job", "n", "yes")
+    named = read_table(path, options=TextOptions(names=names))
+    assert named.num_rows == 5
+    assert tuple(named.column_names) == names
+    with pytest.raises(ValueError, match="has 4 columns, and --names are 1"):
+        read_table(path, options=TextOptions(names=("age",)))
+    # of two files with the same options, one may have the names that the other lacks
+    path.write_text("x0,x1\n1,a\n2,b\n")
+    with pytest.warns(UserWarning, match="holds the names x0, x1"):
+        assert read_table(path, options=TextOptions(header=False)).num_rows == 2
+    path.write_text("age,job\n1,a\n2,b\n")
+    assert read_table(path, options=TextOptions(names=("age", "job"))).num_rows == 2

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from buff.grids import noise_grid
+from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR, REDUCED, Path, get_path, renoise
 from buff.schedules import Trigonometric
 from tests.problems import P2
@@ -149,7 +149,7 @@ def test_samples_in_torch(path):
 
 def test_grid_in_noise(path):
     ratios = noise_grid("karras", 8, low=0.06, high=8.0)
-    grid = path.grid(ratios)
+    grid = TimeGrid.of_ratios(path, ratios)
     assert [path.at(t).ratio for t in grid.times] == pytest.approx(ratios, rel=1e-9)
 
 
@@ -173,3 +173,8 @@ def test_paths_by_name():
     assert get_path("trigonometric") == Path(Trigonometric())
     with pytest.raises(ValueError, match="unknown schedule 'bridge': choose one of linear"):
         get_path("bridge")
+
+
+def test_the_old_name_of_a_grid_of_ratios():
+    with pytest.warns(DeprecationWarning, match=r"TimeGrid\.of_ratios"):
+        assert LINEAR.grid([3.0, 0.0]) == TimeGrid.of_ratios(LINEAR, [3.0, 0.0])

@@ -388,6 +388,19 @@ def test_quality_is_drawn_in_order_with_its_floor():
         quality_against_nfe([])
 
 
+def test_many_lines_look_different_and_are_named_beside_the_frame():
+    records = [Quality(f"solver {k}", nfe, (1 + k / 10) / nfe) for k in range(20) for nfe in (4, 8)]
+    figure = quality_against_nfe(records, floor=(0.05, 0.01))
+    (axes,), lines = figure.axes, figure.axes[0].lines[:20]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 20
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 20
+    assert axes.get_legend() is None
+    (legend,) = figure.legends
+    figure.draw_without_rendering()
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert is_whole(figure)
+
+
 def test_styles_of_mplhep(tmp_path):
     rng = np.random.default_rng(0)
     figure = marginals(rng.normal(size=(300, 1)), rng.normal(size=(300, 1)), ["x"], style="ATLAS")

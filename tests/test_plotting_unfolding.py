@@ -86,7 +86,7 @@ def test_chi_squared_of_few_replicas_counts_their_directions():
 def test_chi_squared_of_estimated_covariances_needs_replicas():
     given = {"covariance": np.eye(3), "truth": UNFOLDED - 1}
     assert chi2_of(unfolded_spectrum(EDGES, UNFOLDED, **given)) == "3.0/3"
-    assert chi2_of(unfolded_spectrum(EDGES, UNFOLDED, n_replicas=11, **given)) == "1.8/3"  # (11 - 5) / 10
+    assert chi2_of(unfolded_spectrum(EDGES, UNFOLDED, n_replicas=11, **given)) == "1.8/3, 11 replicas"  # (11 - 5) / 10
     assert chi2_of(unfolded_spectrum(EDGES, UNFOLDED, n_replicas=5, **given)).endswith("needs 6 replicas")
 
 

@@ -1,6 +1,9 @@
 """What users see: the names, and the README that they copy from."""
 
 import re
+import subprocess
+import sys
+import tomllib
 from inspect import signature
 from pathlib import Path
 
@@ -8,7 +11,8 @@ import pytest
 
 import buff
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", buff.__all__)
@@ -20,6 +24,31 @@ def test_every_public_name_is_there(name):
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'Buff'"):
         _ = buff.Buff
+
+
+@pytest.mark.parametrize(
+    ("line", "now"),
+    [
+        ("import buff.estimators; old = buff.estimators.BUFF", "BUFF"),
+        ("import buff.boosters as trees; old = trees.Booster", "trees.Booster"),
+        ("from buff import training as old", "flows"),
+        ("from buff.preprocessing import TableTransformer as old", "transforms.TableTransformer"),
+        ("import buff; old = buff.RankSpace", "TableTransformer"),
+    ],
+)
+def test_names_of_0_1_0_warn_and_work(line, now):
+    program = f"""
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always", DeprecationWarning)
+    {line}
+import buff
+own = [w for w in caught if "0.3" in str(w.message)]
+assert own and own[0].filename == "<string>", own
+assert old is buff.{now}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 def test_signatures_of_the_estimator():
@@ -48,6 +77,15 @@ def test_readme_example_runs(tmp_path, monkeypatch, capsys):
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
     assert "mass" in capsys.readouterr().out
+
+
+def test_one_version_and_date_stand_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    changes = re.search(r"^## (\S+) \((\S+)\)", (ROOT / "CHANGELOG.md").read_text(), re.M).groups()
+    citation = (ROOT / "CITATION.cff").read_text()
+    cited = [re.search(rf"^{key}: (\S+)", citation, re.M)[1] for key in ("version", "date-released")]
+    assert list(changes) == cited
+    assert cited[0] == version
 
 
 def test_readme_map_names_what_there_is():

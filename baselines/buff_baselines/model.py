@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from safetensors.torch import save as save_tensors
 
+from buff.fields import Reversed
 from buff.flows import SampleRequest
 from buff.grids import TimeGrid
 from buff.protocols import Array
@@ -44,6 +45,14 @@ class NeuralModel:
         """Scores of all events at once, at the start and after every step."""
         x0, condition, noise = self._start(request)
         return trajectory(self.solver, self.field, x0, self.grid, condition, noise)
+
+    def transport(self, x0: Array, condition: Array | None = None) -> Array:
+        """Scores x1 (n, d) where the flow takes states x0 (n, d) of its start."""
+        return integrate(self.solver, self.field, x0, self.grid, condition)
+
+    def encode(self, x1: Array, condition: Array | None = None) -> Array:
+        """States that :meth:`transport` takes to scores x1 (n, d), up to the error of the steps (Heun's rule)."""
+        return integrate("heun", Reversed(self.field), x1, self.grid.backwards(), condition)
 
     def _start(self, request: SampleRequest) -> tuple[Array, Array | None, Any]:
         batch = request.batch(0, request.n)

@@ -121,7 +121,8 @@ def make_network(
     Raises
     ------
     ValueError
-        Unknown names, ``hidden`` with a module, a module without parameters or with outputs of another shape.
+        Unknown names, ``hidden`` with a module, a module without parameters, with outputs of another shape, or that
+        takes no such inputs.
 
     Examples
     --------
@@ -145,14 +146,19 @@ def _own(network: nn.Module, d: int, c: int, n_outputs: int) -> nn.Module:
     own = copy.deepcopy(network).requires_grad_(True)
     like = next(own.parameters())
     x, level = torch.zeros(2, d).to(like), torch.full((2, 1), 0.5).to(like)
+    wanted = (
+        f"network {type(network).__name__} must give {n_outputs} outputs a row, shape (2, {n_outputs}) for two, when "
+        f"called as network(x, level, condition) with states of width {d}, levels of width 1 and "
+        f"{f'conditions of width {c}' if c else 'None for the condition'}"
+    )
     with torch.no_grad():
-        found = own.eval()(x, level, torch.zeros(2, c).to(like) if c else None)
+        try:
+            found = own.eval()(x, level, torch.zeros(2, c).to(like) if c else None)
+        except (RuntimeError, TypeError, IndexError, ValueError) as error:
+            raise ValueError(f"{wanted}: it raised {type(error).__name__}: {error}") from error
     if not isinstance(found, Tensor) or found.shape != (2, n_outputs):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        raise ValueError(
-            f"network {type(network).__name__} must give {n_outputs} outputs a row for states of width {d} and "
-            f"conditions of width {c}, shape (2, {n_outputs}) for two rows: found {shape}"
-        )
+        raise ValueError(f"{wanted}: found {shape}")
     return own.train()
 
 

@@ -1,6 +1,7 @@
 """Every sampler on the same two fields, trees and a network: quality against the number of field evaluations.
 
-Seed 0 takes all of them; the others show how far the curves that are drawn depend on it, at ``STEPS``.
+Seed 0 takes all of them; the others show how far the curves that are drawn depend on it, at ``STEPS``. Tables of
+``default trees`` compare solvers and grids at the default number of steps alone, with every seed.
 """
 
 import time
@@ -16,16 +17,20 @@ from benchmarks.records import FLOOR, Measurement, Quantity
 #: Steps every sampler takes, and further ones for those whose curves are drawn.
 STEPS, MORE_STEPS = (4, 8, 16), (1, 2, 32, 64)
 CURVES = (
-    *("euler", "midpoint_nodes", "heun", "rk4_nodes", "ab2", "ab3", "edm", "ipndm", "deis2", "dpmpp_2m", "unipc2"),
+    *("euler", "midpoint_nodes", "heun", "rk4_nodes", "ab2", "ab3", "ifab2", "edm", "ipndm", "deis2"),
+    *("dpmpp_2m", "unipc2"),
     *("ddpm", "dpmpp_2m_sde", "euler_maruyama", "edm_stochastic_nodes", "restart_nodes"),
 )
 #: Samplers tried on every grid, and their steps.
-ON_GRIDS, GRID_STEPS = ("euler", "ab2", "heun", "dpmpp_2m"), 8
+ON_GRIDS, GRID_STEPS = ("euler", "ab2", "ifab2", "heun", "dpmpp_2m"), 8
 GRIDS = (
-    *("power", "dense", "cosine", "sigmoid", "logit_normal", "shifted", "karras", "lu", "vp", "iddpm", "fpcd"),
-    "cosine_alpha_bar",
+    *("power", "dense", "dense1.5", "cosine", "sigmoid", "logit_normal", "shifted", "karras", "lu", "vp", "iddpm"),
+    *("fpcd", "cosine_alpha_bar"),
 )
 UNIFORM = "uniform"
+#: Of default trees: grids, solvers of which all but Heun's call once a step, and steps.
+DEFAULT_TREES, DEFAULT_GRIDS, DEFAULT_STEPS = "default trees", (UNIFORM, "dense1.5"), 10
+DEFAULT_SOLVERS = ("euler", "ab2", "ifab2", "ifab3", "dpmpp_2m", "heun")
 #: Trees are trained once on this many uniform steps; samplers that call between them get trees of their own up to
 #: so many steps.
 FINEST, OWN_TREES_UP_TO = 64, 4
@@ -55,15 +60,17 @@ class Trees:
 
     name = "trees"
 
-    def __init__(self, X: np.ndarray, seed: int, bench: Bench) -> None:
+    def __init__(self, X: np.ndarray, seed: int, bench: Bench, finest: int | None = FINEST) -> None:
         self.X, self.options = X, {"random_state": seed} | ({"noise_budget": 3000} if bench.quick else {})
-        finest = max(STEPS) if seed else FINEST
-        self.finest = self._fit("heun", UNIFORM, 8 if bench.quick else finest)
-        self.space, self.train_cpu = self.finest.space_, 0.0
         self.by_grid: dict[str, Any] = {}
+        self.train_cpu = 0.0
+        if finest is not None:
+            finest = 8 if bench.quick else min(finest, max(STEPS)) if seed else finest
+            self.finest = self._fit("heun", UNIFORM, finest)
+            self.space = self.finest.space_
 
     def field(self, sampler: str, grid: str, n_steps: int) -> Any:
-        if grid != UNIFORM:
+        if grid != UNIFORM or UNIFORM in self.by_grid:
             if grid not in self.by_grid:
                 self.by_grid[grid] = self._fit("heun", grid, n_steps)
             return field_of(self.by_grid[grid])
@@ -103,6 +110,10 @@ def measure(bench: Bench) -> Iterator[Measurement]:
     n_events = bench.rows(EVENTS, 300)
     for seed in bench.seeds:
         half = jets(bench, "t", seed, bench.rows(None, 400))
+        if bench.wants(DEFAULT_TREES):
+            yield from measure_defaults(bench, half, seed, n_events)
+        if bench.only and set(bench.only) <= {DEFAULT_TREES}:
+            continue
         yield Measurement(FLOOR, seed, judge(half, half.train[:n_events], seed))
         for make in (Trees, Network):
             source: Source = make(half.train, seed, bench)
@@ -110,6 +121,19 @@ def measure(bench: Bench) -> Iterator[Measurement]:
                 values = run(source, sampler, grid, n_steps, half, seed, n_events)
                 if values:
                     yield Measurement(f"{sampler}, {n_steps} steps", seed, values, f"{source.name}, {grid} grid")
+
+
+def measure_defaults(bench: Bench, half: Halves, seed: int, n_events: int) -> Iterator[Measurement]:
+    """Trees of each grid, at all nodes of which every solver asks."""
+    trees = Trees(half.train, seed, bench, finest=None)
+    steps = 4 if bench.quick else DEFAULT_STEPS
+    for grid in DEFAULT_GRIDS:
+        model = trees.by_grid[grid] = trees._fit("heun", grid, steps)
+        trees.space = model.space_
+        for sampler in DEFAULT_SOLVERS:
+            values = run(trees, sampler, grid, steps, half, seed, n_events)
+            if values:
+                yield Measurement(f"{sampler}, {steps} steps", seed, values, f"{DEFAULT_TREES}, {grid} grid")
 
 
 def plans(bench: Bench, full: bool = True) -> Iterator[tuple[str, str, int]]:

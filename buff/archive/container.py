@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -18,11 +18,10 @@ from buff.archive.members import Members, array_of, bytes_of, digest, json_of, t
 from buff.errors import ArchiveError
 from buff.files import whole_file
 from buff.protocols import Array
+from buff.records import joined, nested
 from buff.version import __version__
 
-__all__ = ["FORMAT", "Archive", "nested", "read_archive", "write_archive"]
-
-T = TypeVar("T")
+__all__ = ["FORMAT", "Archive", "read_archive", "write_archive"]
 
 #: Raised by one whenever files of the version before cannot be read as they are; all from the first on are read.
 FORMAT = 2
@@ -56,7 +55,7 @@ class Archive:
 
     def under(self, prefix: str) -> "Archive":
         """This archive as a part of another one: see :meth:`part`."""
-        arrays, blobs = ({f"{prefix}/{key}": x for key, x in part.items()} for part in (self.arrays, self.blobs))
+        arrays, blobs = (joined({prefix: part}) for part in (self.arrays, self.blobs))
         return Archive(self.kind, {prefix: {"kind": self.kind, "record": self.record}}, arrays, blobs)
 
     def part(self, prefix: str) -> "Archive":
@@ -70,17 +69,6 @@ class Archive:
         """
         inner = self.record[prefix]
         return Archive(inner["kind"], inner["record"], nested(self.arrays, prefix), nested(self.blobs, prefix))
-
-
-def nested(parts: Mapping[str, T], prefix: str) -> dict[str, T]:
-    """The parts whose names start with ``prefix/``, without it.
-
-    Examples
-    --------
-    >>> nested({"a/b": 1, "c/d": 2}, "a")
-    {'b': 1}
-    """
-    return {key.removeprefix(f"{prefix}/"): a for key, a in parts.items() if key.startswith(f"{prefix}/")}
 
 
 def write_archive(path: str | os.PathLike[str], archive: Archive) -> None:

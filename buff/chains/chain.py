@@ -1,8 +1,9 @@
 """A chain of conditional distributions: columns in an order, each given those before it, or given any others too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from buff.chains.cells import UNKNOWN, ScoreCells
 from buff.chains.column import N_FOLDS, ChainColumn, ColumnSettings
 from buff.chains.completion import GaussianCompletion
 from buff.chains.context import Context, TrainingRows
-from buff.chains.mixture import GaussianMixtures
+from buff.chains.mixture import UNIT_SCORES, GaussianMixtures, MixtureBase, in_units
 from buff.protocols import Array, Indices, Mask, Numbers, Values, Weights
 from buff.records import checked_array, require
 from buff.transforms.atom_ranks import AtomRanks
@@ -20,6 +21,8 @@ __all__ = ["Chain", "ChainSettings", "n_copies"]
 
 #: Times that a row is used at most, each with other columns given.
 _MOST_COPIES = 8
+#: From a number of a column to its distribution by mixtures, of all rows but those of each fold, and of all.
+Mixtures: TypeAlias = Callable[[int], list[MixtureBase]]
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,13 @@ class Chain:
         context: Numbers | None = None,
         weights: Weights | None = None,
         targets: Mask | None = None,
+        units: Array | None = None,
         seed: int = 0,
     ) -> "Chain":
         """Learn from cells of n rows and d columns, contexts (n, c) and nonnegative weights (n,).
+
+        ``units``, of shape (d, m), are values of the columns at :data:`~buff.chains.mixture.UNIT_SCORES`: mixtures of
+        Gaussians are tried in these, too.
 
         ``targets``, bool of shape (n, d), says which of the known cells are learned, and not only told to others.
         """
@@ -105,7 +112,11 @@ class Chain:
             # innovations of earlier columns are made with what is given, so that they tell a given column
             learned = learned[rows] & ~given
             training = TrainingRows(2 * training.weights[rows] / copies, training.folds[rows])
-        mixtures = [] if settings.any_given else _mixtures(chain.completion(z), training, seed)
+        mixtures: list[Mixtures] = []
+        if not settings.any_given:
+            c = z.shape[1] - d
+            own_units = None if units is None else np.vstack([np.tile(UNIT_SCORES, (c, 1)), units[order]])
+            mixtures = _mixtures(chain.completion(z), training, own_units, seed)
         s = cells.place(rng)
         innovations = np.empty((len(z), 0), np.float32)
         columns: list[ChainColumn] = []
@@ -115,7 +126,7 @@ class Chain:
             target = known.take(rows), cells.state[rows, j], s[rows, j]
             how: dict[str, Any] = {"seed": (seed + j) % 2**31}
             if len(rows) == len(z) and known.raw.shape[1]:
-                how["mixtures"] = [mixture.given(known.raw.shape[1]) for mixture in mixtures]
+                how["mixtures"] = [given(known.raw.shape[1]) for given in mixtures]
             column, r = ChainColumn.fit(*target, settings.column, training.take(rows), **how)
             columns.append(column)
             own_innovations = column.innovations(known, cells.state[:, j], s[:, j])
@@ -249,13 +260,29 @@ def n_copies(settings: ChainSettings, n: int) -> int:
     return int(np.clip(-(-settings.n_rows // n), 1, _MOST_COPIES)) if settings.any_given else 1
 
 
-def _mixtures(z: Array, rows: TrainingRows, seed: int) -> list[GaussianMixtures]:
-    """Of all rows but those of each fold, and of all; none where rows are too few, or columns."""
+def _mixtures(z: Array, rows: TrainingRows, units: Array | None, seed: int) -> list[Mixtures]:
+    """Of scores, and of values in units, each of all rows but those of each fold, and of all.
+
+    There are none where rows are too few, or columns.
+    """
     if z.shape[1] < 2:
         return []
     learned = [*(np.flatnonzero(rows.folds != k) for k in range(N_FOLDS)), np.arange(len(z))]
-    found = [GaussianMixtures.fit(z[own], rows.weights[own], seed % 2**31) for own in learned]
-    return [mixture for mixture in found if mixture] if all(found) else []
+    kinds: list[Mixtures] = []
+    for own_units in (None, units):
+        if kinds and own_units is None:
+            break
+        x = z if own_units is None else in_units(z, own_units)
+        found = [GaussianMixtures.fit(x[own], rows.weights[own], seed % 2**31) for own in learned]
+        if not all(found):
+            break
+        kinds.append(partial(_given, [mixture for mixture in found if mixture], own_units))
+    return kinds
+
+
+def _given(mixtures: Sequence[GaussianMixtures], units: Array | None, j: int) -> list[MixtureBase]:
+    """Distributions of column j given those before it."""
+    return [mixture.given(j, units) for mixture in mixtures]
 
 
 def _patterns(n: int, d: int, n_patterns: int, rng: np.random.Generator) -> Array:

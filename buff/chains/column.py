@@ -96,11 +96,11 @@ class ChainColumn:
         settings: ColumnSettings,
         rows: TrainingRows,
         seed: int = 0,
-        mixtures: Sequence[MixtureBase] = (),
+        mixtures: Sequence[Sequence[MixtureBase]] = (),
     ) -> tuple["ChainColumn", Array]:
         """Learn from rows (n,) whose state is known, with scores s of those that are on values.
 
-        ``mixtures`` are bases of all rows but those of each fold, and of all.
+        ``mixtures`` are other bases, of each kind those of all rows but those of each fold, and of all.
 
         Returns
         -------
@@ -131,7 +131,7 @@ class ChainColumn:
         settings: ColumnSettings,
         rows: TrainingRows,
         seed: int,
-        mixtures: Sequence[MixtureBase],
+        mixtures: Sequence[Sequence[MixtureBase]],
     ) -> tuple["ChainColumn", Array]:
         how: dict[str, Any] = {"ridge": settings.ridge, "n_cosines": settings.n_cosines, "seed": seed}
 
@@ -141,18 +141,20 @@ class ChainColumn:
 
         folds = [np.flatnonzero(rows.folds != k) for k in range(N_FOLDS)]
         tried = [_Fitted.of([*(base_of(own) for own in folds), base_of(np.arange(len(s)))], context, s, rows)]
-        if mixtures:
-            tried.append(_Fitted.of(mixtures, context, s, rows))
-        gains = [np.average(fitted.log_density, weights=rows.weights) for fitted in tried]
-        if len(tried) > 1 and gains[1] < gains[0] + _LEAST_GAIN:
-            tried.pop()
+        others = [_Fitted.of(bases, context, s, rows) for bases in mixtures]
+
+        def gain(fitted: _Fitted) -> float:
+            return float(np.average(fitted.log_density, weights=rows.weights))
+
+        if others and gain(best := max(others, key=gain)) >= gain(tried[0]) + _LEAST_GAIN:
+            tried.append(best)
         found = []
         for fitted in tried:
             features = self._value_features(context, fitted.moments)
             found.append((features, *_best_rounds(features, fitted, settings, rows, seed)))
-        best = int(np.argmax([density for _, _, density in found]))
-        features, n_rounds, _ = found[best]
-        model, r = replace(self, base=tried[best].base), tried[best].r
+        chosen = int(np.argmax([density for _, _, density in found]))
+        features, n_rounds, _ = found[chosen]
+        model, r = replace(self, base=tried[chosen].base), tried[chosen].r
         if not settings.values.n_estimators:
             return model, r
         values = ConditionalDistribution.fit(

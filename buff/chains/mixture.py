@@ -12,7 +12,7 @@ from buff.flows.linear import ReproducibleLinear
 from buff.protocols import Array, Numbers, Scores, Weights
 from buff.records import checked_array
 
-__all__ = ["ConditionalMixture", "GaussianMixtures", "MixtureBase"]
+__all__ = ["UNIT_SCORES", "ConditionalMixture", "GaussianMixtures", "MixtureBase", "in_units"]
 
 _LOG_ROOT = 0.5 * np.log(2 * np.pi)
 #: Rows and components of the mixture at most, rows for each of its means, and least variance.
@@ -21,6 +21,9 @@ _MOST_ROWS, _MOST_COMPONENTS, _ROWS_A_MEAN, _LEAST = 20_000, 16, 25, 1e-3
 _STEPS, _TOLERANCE, _WIDE = 60, 1e-2, 0.02
 #: Scores stay within, as do contexts; halvings of the interval in which a quantile is sought.
 _REACH, _HALVINGS, _MARGIN = 8.0, 44, 1e-15
+#: Scores at which values in units of their column are known.
+UNIT_SCORES = np.linspace(-5, 5, 301)
+_UNIT_STEP = UNIT_SCORES[1] - UNIT_SCORES[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +64,8 @@ class GaussianMixtures:
         means = np.vstack([model.means_, z.mean(axis=0, keepdims=True)])
         return cls(shares, means, np.concatenate([model.covariances_, covariance]))
 
-    def given(self, j: int) -> "MixtureBase":
-        """Distribution of column j given those before it."""
+    def given(self, j: int, units: Array | None = None) -> "MixtureBase":
+        """Distribution of column j given those before it, learned in ``units`` of these (d, m) or from scores."""
         k = len(self.weights)
         whitening, offsets = np.zeros((j, k, j + 1)), np.zeros((k, j + 1))
         log_weights, scales = np.log(self.weights), np.zeros(k)
@@ -75,7 +78,7 @@ class GaussianMixtures:
             offsets[i] = np.append(-mean[:j] @ factor, mean[j] - mean[:j] @ slope)
             log_weights[i] += np.log(np.abs(np.diag(factor))).sum()
         maps = ReproducibleLinear.of(whitening.reshape(j, -1), offsets.ravel())
-        return MixtureBase(maps, log_weights, scales)
+        return MixtureBase(maps, log_weights, scales, None if units is None else units[: j + 1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,9 @@ class MixtureBase:
     log_weights : array of shape (K,)
         Of the components, with the logarithm of the determinant of their whitening.
     scales : array of shape (K,)
+    units : array of shape (c + 1, m) or None
+        Values of the contexts and of s at :data:`UNIT_SCORES`: then the mixture is one of these, where a Gaussian of
+        the table's own units stays one, and a share of a standard normal of s is mixed in for its tails.
 
     Examples
     --------
@@ -106,21 +112,25 @@ class MixtureBase:
     maps: ReproducibleLinear
     log_weights: Array
     scales: Array
+    units: Array | None = None
 
     def __call__(self, context: Numbers, extra: Numbers) -> "ConditionalMixture":
         """The mixture of each of n rows; ``extra`` tells nothing."""
         k = len(self.scales)
         c = context.shape[1]
+        if self.units is not None:
+            context = in_units(context, self.units).astype(np.float32)
         mapped = self.maps(np.clip(context, -_REACH, _REACH)).reshape(len(context), k, c + 1).astype(np.float64)
         logits = self.log_weights - 0.5 * (mapped[:, :, :-1] ** 2).sum(axis=2)
-        return ConditionalMixture(
-            logits - logsumexp(logits, axis=1, keepdims=True), np.clip(mapped[:, :, -1], -_REACH, _REACH), self.scales
-        )
+        log_shares = logits - logsumexp(logits, axis=1, keepdims=True)
+        units = None if self.units is None else self.units[-1]
+        return ConditionalMixture(log_shares, np.clip(mapped[:, :, -1], -_REACH, _REACH), self.scales, units)
 
     def to_arrays(self) -> dict[str, Array]:
         """Named arrays."""
-        maps = {f"mixture/{key}": values for key, values in self.maps.to_arrays().items()}
-        return maps | {"mixture/log_weights": self.log_weights, "mixture/scales": self.scales}
+        arrays = {f"mixture/{key}": values for key, values in self.maps.to_arrays().items()}
+        arrays |= {"mixture/log_weights": self.log_weights, "mixture/scales": self.scales}
+        return arrays if self.units is None else arrays | {"mixture/units": self.units}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "MixtureBase":
@@ -131,7 +141,12 @@ class MixtureBase:
         c, outputs = maps.weights.shape
         if not len(scales) or outputs != len(scales) * (c + 1) or not (scales > 0).all():
             raise ArchiveError(f"the mixture has {outputs} outputs for {c} columns and scales {scales[:3]}")
-        return cls(maps, log_weights, scales)
+        units = arrays.get("mixture/units")
+        if units is not None:
+            units = checked_array(units, "mixture/units", (c + 1, len(UNIT_SCORES)))
+            if not (np.diff(units, axis=1) > 0).all():
+                raise ArchiveError("mixture/units do not rise")
+        return cls(maps, log_weights, scales, units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,24 +157,32 @@ class ConditionalMixture:
     ----------
     log_shares, means : arrays of shape (n, K)
     scales : array of shape (K,)
+    units : array of shape (m,) or None
+        Values at :data:`UNIT_SCORES`, of which it is a mixture then.
     """
 
     log_shares: Array
     means: Array
     scales: Array
+    units: Array | None = None
 
     @property
     def moments(self) -> tuple[Array, Array]:
-        """Mean and standard deviation (n,) each."""
+        """Mean and standard deviation (n,) each, in the units of the mixture."""
         p = np.exp(self.log_shares)
         mean = (p * self.means).sum(axis=1)
         return mean, np.sqrt((p * ((self.means - mean[:, None]) ** 2 + self.scales**2)).sum(axis=1))
 
     def log_density(self, s: Numbers) -> Array:
         """Logarithm of the density of scores (n,)."""
-        r = (s[:, None] - self.means) / self.scales
+        y = s if self.units is None else in_units(s[:, None], self.units[None])[:, 0]
+        r = (y[:, None] - self.means) / self.scales
         out: Array = logsumexp(self.log_shares - 0.5 * r**2 - _LOG_ROOT - np.log(self.scales), axis=1)
-        return out
+        if self.units is None:
+            return out
+        k = np.clip(((s - UNIT_SCORES[0]) / _UNIT_STEP).astype(np.intp), 0, len(self.units) - 2)
+        slope = np.where(np.abs(s) <= UNIT_SCORES[-1], np.diff(self.units)[k] / _UNIT_STEP, 1.0)
+        return np.logaddexp(np.log1p(-_WIDE) + out + np.log(slope), np.log(_WIDE) - 0.5 * s**2 - _LOG_ROOT)
 
     def score(self, s: Numbers) -> Array:
         """Normal scores (n,) of the ranks of scores."""
@@ -168,8 +191,11 @@ class ConditionalMixture:
     def value(self, r: Numbers) -> Array:
         """Inverse of :meth:`score`."""
         u = ndtr(r)
-        low = (self.means - _REACH * self.scales).min(axis=1)
-        high = (self.means + _REACH * self.scales).max(axis=1)
+        if self.units is None:
+            low = (self.means - _REACH * self.scales).min(axis=1)
+            high = (self.means + _REACH * self.scales).max(axis=1)
+        else:
+            low, high = np.full(len(u), -_REACH), np.full(len(u), _REACH)
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
             below = self._cdf(middle) < u
@@ -177,5 +203,12 @@ class ConditionalMixture:
         return np.asarray(0.5 * (low + high))
 
     def _cdf(self, s: Numbers) -> Array:
-        ranks = ndtr((s[:, None] - self.means) / self.scales)
-        return np.asarray((np.exp(self.log_shares) * ranks).sum(axis=1))
+        y = s if self.units is None else in_units(s[:, None], self.units[None])[:, 0]
+        ranks = (np.exp(self.log_shares) * ndtr((y[:, None] - self.means) / self.scales)).sum(axis=1)
+        return np.asarray(ranks if self.units is None else (1 - _WIDE) * ranks + _WIDE * ndtr(s))
+
+
+def in_units(z: Numbers, units: Numbers) -> Array:
+    """Values (n, d) at scores (n, d), of which those at :data:`UNIT_SCORES` are ``units`` (d, m); slope 1 beyond."""
+    columns = [np.interp(column, UNIT_SCORES, own) for column, own in zip(z.T, units, strict=False)]
+    return np.column_stack([*columns, np.empty((len(z), 0))]) + (z - np.clip(z, *UNIT_SCORES[[0, -1]]))

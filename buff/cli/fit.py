@@ -30,21 +30,22 @@ from buff.cli.showers import fit_showers
 
 __all__ = ["fit", "plan"]
 
-Steps = Annotated[int | None, typer.Option(help="Steps from noise to data (n_steps).")]
-Solver = Annotated[str | None, typer.Option(help="Solver; `buff samplers` lists them.")]
-Rounds = Annotated[int | None, typer.Option(help="Boosting rounds at each node, at most (n_estimators).")]
-Depth = Annotated[int | None, typer.Option(help="Depth of the trees (max_depth).")]
-LearningRate = Annotated[float | None, typer.Option(help="Learning rate of the boosting.")]
-NoiseBudget = Annotated[int | None, typer.Option(help="Rows that each node is trained on.")]
+Steps = Annotated[int | None, typer.Option(help="Tables, jets: steps from noise to data (n_steps).")]
+Solver = Annotated[str | None, typer.Option(help="Tables, jets: solver; `buff samplers` lists them.")]
+Rounds = Annotated[int | None, typer.Option(help="Tables: boosting rounds at each node, at most (n_estimators).")]
+Depth = Annotated[int | None, typer.Option(help="Tables: depth of the trees (max_depth).")]
+LearningRate = Annotated[float | None, typer.Option(help="Tables: learning rate of the boosting.")]
+NoiseBudget = Annotated[int | None, typer.Option(help="Tables: rows that each node is trained on.")]
 EarlyStopping = Annotated[
-    int | None, typer.Option(help="Stop a node when its error has not fallen for so many rounds.")
+    int | None, typer.Option(help="Tables: stop a node when its error has not fallen for so many rounds.")
 ]
 Negative = Annotated[
     str | None,
-    typer.Option(metavar="POLICY", help="What becomes of weights below 0: error, smooth or cancel; error unless told."),
+    typer.Option(metavar="POLICY", help="Tables: what becomes of weights below 0: error, smooth or cancel."),
 ]
 Given = Annotated[
-    str | None, typer.Option("--given", metavar="any", help="Also learn to complete rows of which any cells are known.")
+    str | None,
+    typer.Option("--given", metavar="any", help="Tables: also learn to complete rows of which any cells are known."),
 ]
 ClassesChoice = Annotated[
     str | None,
@@ -61,7 +62,7 @@ Pair = Annotated[
         help="Columns of two particles: their mass is learned in place of pT and stays sharp (relations).",
     ),
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str | None, typer.Option(help="Tables, jets: auto, cpu or cuda.")]
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,14 @@ def fit(
     quiet: Quiet = False,
     jets: Jets = False,
     showers: Showers = None,
-    effort: Annotated[float | None, typer.Option(help="With --jets: share of the usual rows and trees.")] = None,
+    effort: Annotated[float | None, typer.Option(help="Jets: share of the usual rows and trees.")] = None,
     *,
     text: Any,
 ) -> None:
     """Learn a table and save the model.
 
-    Options that are left out keep the defaults of buff.BUFF; a name in brackets is that of its parameter.
+    Options that are left out keep the defaults of buff.BUFF; a name in brackets is that of its parameter. Those marked
+    Tables or Jets do not go with other kinds of events (--jets, --showers).
 
     \b
     Examples:
@@ -127,24 +129,19 @@ def fit(
         raise FileNotFoundError(f"{output.parent}: no such folder for the model")
     if jets and showers:
         raise ValueError("--jets and --showers exclude each other")
+    tables: dict[str, Any] = {"--columns": columns, "--exclude": exclude, "--weight-column": weight_column}
+    tables |= {"--rounds": rounds, "--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
+    tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--given": given}
+    tables |= {"--schema": schema, "--classes": classes, "--pair": pair}
+    chosen: dict[str, Any] = {"n_jobs": jobs, "max_memory": bytes_of(max_memory), "cache_dir": cache}
+    chosen |= {"random_state": seed}
     if showers:
-        chosen: dict[str, Any] = {"n_jobs": jobs, "max_memory": bytes_of(max_memory), "cache_dir": cache}
-        tables: dict[str, Any] = {"--columns": columns, "--condition": condition, "--weight-column": weight_column}
-        tables |= {"--steps": steps, "--solver": solver, "--rounds": rounds, "--depth": depth, "--schema": schema}
-        tables |= {"--learning-rate": learning_rate, "--noise-budget": noise_budget, "--effort": effort}
-        tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--device": device}
-        tables |= {"--given": given, "--classes": classes, "--pair": pair}
-        fit_showers(events, output, showers, max_rows, chosen | {"random_state": seed}, tables)
+        tables |= {"--condition": condition, "--steps": steps, "--solver": solver, "--device": device}
+        fit_showers(events, output, showers, max_rows, chosen, tables | {"--effort": effort})
         return
     if jets:
-        own: dict[str, Any] = {"n_steps": steps, "solver": solver, "effort": effort, "device": device, "n_jobs": jobs}
-        own |= {"max_memory": bytes_of(max_memory), "cache_dir": cache, "random_state": seed}
-        other: dict[str, Any] = {"--columns": columns, "--weight-column": weight_column, "--schema": schema}
-        other |= {"--rounds": rounds}
-        other |= {"--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
-        other |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights}
-        other |= {"--given": given, "--classes": classes, "--pair": pair}
-        fit_jets(events, output, listed(condition), max_rows, own, other, quiet=quiet)
+        chosen |= {"n_steps": steps, "solver": solver, "effort": effort, "device": device}
+        fit_jets(events, output, listed(condition), max_rows, chosen, tables, quiet=quiet)
         return
     if effort is not None:
         raise ValueError("--effort goes with --jets")
@@ -163,10 +160,7 @@ def fit(
         relations=_pairs(pair),
         schema=read_schema(schema),
         device=device,
-        n_jobs=jobs,
-        max_memory=bytes_of(max_memory),
-        cache_dir=cache,
-        random_state=seed,
+        **chosen,
         verbose=0 if quiet else 1,
     )
     generator.fit(data.events, condition=data.condition, sample_weight=data.weight)

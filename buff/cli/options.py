@@ -37,14 +37,14 @@ __all__ = [
 Source = Annotated[Path, typer.Argument(metavar="EVENTS", help="Table of events.")]
 Columns = Annotated[
     list[str] | None,
-    typer.Option("--columns", "-c", metavar="NAMES", help="Columns to use, separated by commas; all unless told."),
+    typer.Option("--columns", "-c", metavar="NAMES", help="Tables: columns to use, by commas; all unless told."),
 ]
 Condition = Annotated[
     list[str] | None,
     typer.Option("--condition", metavar="NAMES", help="Columns that events are generated for, separated by commas."),
 ]
 WeightColumn = Annotated[
-    str | None, typer.Option("--weight-column", metavar="NAME", help="Column of event weights (sample_weight).")
+    str | None, typer.Option("--weight-column", metavar="NAME", help="Tables: column of event weights (sample_weight).")
 ]
 MaxRows = Annotated[int | None, typer.Option(min=1, help="Read only the first rows.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed: the same one gives the same result (random_state).")]
@@ -62,11 +62,11 @@ Showers = Annotated[
 Jets = Annotated[bool, typer.Option("--jets", help="Files are clouds of particles in the layout of JetNet, HDF5.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 
-Exclude = Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Columns to leave out, separated by commas.")]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Tables: columns to leave out, by commas.")]
 SchemaFile = Annotated[
     Path | None,
     typer.Option(
-        "--schema", metavar="FILE", help='JSON of columns known better, or a file of it: \'{"phi": "angle"}\'.'
+        "--schema", metavar="FILE", help='Tables: JSON of columns known better, or a file of it: \'{"phi": "angle"}\'.'
     ),
 ]
 
@@ -182,13 +182,17 @@ def _text_options(
     header: Annotated[
         bool | None, typer.Option("--header/--no-header", help="Text: whether the first line holds names.")
     ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--names", metavar="NAMES", help="Text: names of columns, by commas, where no line has them."),
+    ] = None,
 ) -> "TextOptions":
     """How text files are laid out, as far as the command line says."""
     from buff.io import TextOptions
 
     words = tuple(listed(na_values) or ())
     sep = {"\\t": "\t", "tab": "\t"}.get(sep or "", sep)
-    return TextOptions(sep, decimal, thousands, encoding, comment, words, header)
+    return TextOptions(sep, decimal, thousands, encoding, comment, words, header, tuple(listed(names) or ()))
 
 
 def takes_text(verb: Callable[..., None]) -> Callable[..., None]:

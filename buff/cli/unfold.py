@@ -76,7 +76,7 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
-    unfolder: Any = None if model is None else _loaded(model, wanted)
+    unfolder: Any = None if model is None else _loaded(model, wanted, quiet)
     simulation = None if unfolder else _read(wanted, "simulation", True)
     data = _read(wanted, "data", wanted.data.truth)
     background = None if wanted.background is None else _read(wanted, "background", False)
@@ -143,7 +143,7 @@ def _read(config: Config, section: str, with_truth: bool) -> _Events:
     return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *passing)
 
 
-def _loaded(path: Path, config: Config) -> Any:
+def _loaded(path: Path, config: Config, quiet: bool) -> Any:
     """The Unfolder of a file, for the observables that are asked for."""
     from buff.archive import load
     from buff.unfolding import Unfolder
@@ -155,7 +155,7 @@ def _loaded(path: Path, config: Config) -> Any:
         known = getattr(unfolder.simulation_, level).names
         if set(wanted) != set(known):
             raise ValueError(f"{path} unfolds the {level} observables {sorted(known)}, found {sorted(wanted)}")
-    return unfolder
+    return unfolder.set_params(verbose=0 if quiet else 1)
 
 
 def _fitted(config: Config, simulation: _Events, quiet: bool) -> Any:
@@ -237,7 +237,7 @@ def _drawn(config: Config, result: "UnfoldingResult", data: _Events, folder: Pat
 
 
 def _figures(config: Config, result: "UnfoldingResult", truth: Any, weights: Any) -> Iterator[_Figure]:
-    """Spectrum, migration and correlations of each observable, then the convergence."""
+    """Spectrum, refolding, migration and correlations of each observable, then the convergence."""
     for name in config.truth:
         unit = config.observables[name].unit
         edges = result.histogram(name, config.observables[name].bins).axes[0].edges
@@ -246,6 +246,9 @@ def _figures(config: Config, result: "UnfoldingResult", truth: Any, weights: Any
         about = f"Events in each bin at truth level, with their errors; below, as ratios to {below}."
         yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known))
         if name in config.reco:
+            about = "What the unfolded events give at detector level beside the measured signal."
+            if result.refolded is not None:
+                yield _Figure(f"{name} refolded", about, result.plot_refolded(name, edges, unit=unit))
             about = "Where the simulated detector finds the events of each true bin: on the diagonal, if it is sharp."
             yield _Figure(f"{name} migration", about, result.plot_migration(name, edges, unit=unit))
         if result.replicas:

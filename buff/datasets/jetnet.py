@@ -49,6 +49,12 @@ class JetClouds(ShortRepr):
     def __len__(self) -> int:
         return len(self.particles)
 
+    def __getitem__(self, rows: slice | NDArray[Any]) -> "JetClouds":
+        """Some of the jets: a slice, row numbers, or a mask of booleans."""
+        if not isinstance(rows, slice) and np.ndim(rows) != 1:
+            raise TypeError(f"jets are chosen by a slice, row numbers or a mask, found {rows!r}; the tables are .jets")
+        return JetClouds(self.particles[rows], self.jets.rows(rows if isinstance(rows, slice) else np.asarray(rows)))
+
 
 def load_jet_clouds(classes: str | Sequence[str] = ("t", "q")) -> JetClouds:
     """Particles of simulated top and light-quark jets that come with buff: 2,000 of each class, 30 particles each.

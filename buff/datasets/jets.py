@@ -30,7 +30,8 @@ def load_jets(classes: str | Sequence[str] = CLASSES, n: int | None = None) -> T
     The jets come from Pythia 8 by ``python -m buff.datasets.make_jets``; the metadata of the table say how.
     Masses, sums and scales are relative to the jet pT, as in Kansal et al. (2021), arXiv:2106.11535; multiply
     by ``jet_pt`` to get GeV. Two jets can come from one collision: split with :meth:`Table.split`, which
-    keeps them together.
+    keeps them together. The number of the collision, ``event``, has no distribution to be learned: fit the columns of
+    interest, ``jets.select(("mass", "tau1", "jet_pt"))``, or leave it out by ``BUFF(schema={"event": "drop"})``.
 
     Parameters
     ----------

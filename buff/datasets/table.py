@@ -3,17 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from buff.errors import MissingExtraError
+from buff.tables.schema import Kind
 
 __all__ = ["Column", "Kind", "Table"]
-
-#: As in the schema of a model.
-Kind: TypeAlias = Literal["continuous", "integer", "categorical", "boolean", "datetime", "constant"]
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ class Table:
         try:
             import pandas as pd
         except ImportError as error:
-            raise MissingExtraError("pandas", "test") from error
+            raise MissingExtraError("pandas") from error
         return pd.DataFrame({name: self.data[name] for name in self.names})
 
     def to_polars(self) -> Any:
@@ -187,7 +185,7 @@ class Table:
         try:
             import polars as pl
         except ImportError as error:
-            raise MissingExtraError("polars", "test") from error
+            raise MissingExtraError("polars") from error
         return pl.DataFrame({name: self.data[name] for name in self.names})
 
     @classmethod

@@ -14,12 +14,11 @@ from buff.export.onnx_columns import decode_columns
 from buff.export.onnx_flow import flow_scores, patterned_scores
 from buff.export.onnx_posterior import posterior_scores
 from buff.export.onnx_relations import restored_columns
-from buff.export.packed import coded_levels, refuse_partial_classes, refused_unfolder
+from buff.export.packed import refuse_partial_classes, refused_unfolder
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.flows.request import FARTHEST
 from buff.protocols import Numbers
 from buff.transforms import ConditionEncoder
-from buff.transforms.encoders import NumberEncoder
 
 __all__ = ["export_onnx", "onnx_graph"]
 
@@ -116,7 +115,7 @@ def _generator(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
     refuse_partial_classes(model)
     apart = isinstance(model.model_, MixtureModel)
     models = list(model.model_.models) if apart else [model.model_]
-    levels = {e.name: coded_levels(e) for e in model.space_.encoders_}
+    levels = {e.name: e.levels for e in model.space_.encoders_}
     noises, table = _Noises(graph, _width(models)), ""
     for k, (own, space) in enumerate(zip(models, model.class_spaces_, strict=True)):
         scores = _scores(graph, own, noises, None if apart else condition)
@@ -139,7 +138,7 @@ def _transport(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
     flow = model.model_
     condition = graph.input("condition", flow.n_conditions) if flow.n_conditions else None
     source = graph.input("source", flow.n_dims) if model.starts_at_source_ else None
-    levels = {e.name: coded_levels(e) for e in model.space_.encoders_}
+    levels = {e.name: e.levels for e in model.space_.encoders_}
     scores = _scores(graph, flow, _Noises(graph, flow.n_dims), condition, source)
     graph.output("events", decode_columns(graph, model.space_.encoders_, levels, scores), len(levels), double=True)
     graph.output("scores", scores, flow.n_dims)
@@ -155,7 +154,7 @@ def _unfolder(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
     d = posterior.flow.n_dims
     scores = posterior_scores(graph, posterior, _Noises(graph, d).of(d), condition)
     encoders = posterior.truth_space.encoders_
-    levels = {e.name: coded_levels(e) for e in encoders}
+    levels = {e.name: e.levels for e in encoders}
     graph.output("events", decode_columns(graph, encoders, levels, scores), len(levels), double=True)
     graph.output("scores", scores, posterior.truth_space.n_dims_)
     names = list(posterior.reco_space.get_feature_names_out())
@@ -168,8 +167,8 @@ def _features(encoder: ConditionEncoder | None) -> list[dict[str, Any]]:
         return []
     found = []
     for column in encoder.columns:
-        kind = "normal score" if isinstance(column, NumberEncoder) else "label"
-        labels = {str(v): column.encode(np.array([v], object))[0].tolist() for v in coded_levels(column)}
+        kind = "normal score" if column.is_number else "label"
+        labels = {str(v): column.encode(np.array([v], object))[0].tolist() for v in column.levels}
         found.append({"name": column.name, "kind": kind, "features": list(column.names), "labels": labels})
     return found
 

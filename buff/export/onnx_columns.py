@@ -10,7 +10,7 @@ from buff.export.graph import Graph
 from buff.export.onnx_normal import ndtr, ndtri
 from buff.export.packed import check_labels, constant_code, precision
 from buff.transforms import QuantileMap
-from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder
 from buff.transforms.quantiles import Lattice
 from buff.transforms.tails import Tail
 
@@ -32,22 +32,23 @@ def decode_columns(graph: Graph, encoders: Sequence[ColumnEncoder], levels: Leve
     """
     wide = graph.cast(z, "double")
     columns, stop = [], 0
+    encoder: Any
     for encoder in encoders:
         start, stop = stop, stop + len(encoder.names)
-        if isinstance(encoder, NumberEncoder):
+        if encoder.type == "number":
             digits, step, lowest, highest = precision(encoder)
             value = value_of(graph, encoder.ranks, graph.column(wide, start))
             columns.append(_rounded(graph, value, digits, step, lowest, highest))
-        elif isinstance(encoder, LevelEncoder):
+        elif encoder.type == "level":
             check_labels(encoder, levels[encoder.name])
             columns.append(value_of(graph, encoder.ranks, graph.column(wide, start)))
-        elif isinstance(encoder, IndicatorEncoder):
+        elif encoder.type == "indicator":
             check_labels(encoder, levels[encoder.name])
             own = graph.op("Gather", z, graph.constant(np.arange(start, stop)), axis=1)
             best = graph.cast(graph.op("ArgMax", own, axis=1, keepdims=1), "double")
             known = graph.op("Less", best, graph.constant(np.float64(len(encoder.levels))))
             columns.append(graph.op("Where", known, best, graph.constant(_NAN)))
-        elif isinstance(encoder, ConstantEncoder):
+        elif encoder.type == "constant":
             zero = graph.op("Mul", graph.column(wide, 0), graph.constant(np.float64(0)))
             fixed = np.float64(constant_code(encoder, levels[encoder.name]))
             columns.append(graph.op("Add", zero, graph.constant(fixed)))

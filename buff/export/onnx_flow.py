@@ -89,12 +89,12 @@ class _GraphGaussian(GaussianPart):
 
     def turned_back(self, y: _State) -> _State:
         """From principal axes to scores."""
-        return self._rotate_back(y)
+        return self.rotate_back(y)
 
-    def _rotate(self, x: _State) -> _State:
+    def rotate(self, x: _State) -> _State:
         return _State(x.graph, linear(x.graph, self._turn[0], x.value))
 
-    def _rotate_back(self, y: _State) -> _State:
+    def rotate_back(self, y: _State) -> _State:
         return _State(y.graph, linear(y.graph, self._turn[1], y.value))
 
 

@@ -11,17 +11,15 @@ from buff import kernels
 from buff.errors import ExportError
 from buff.export.relations import Outputs
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
-from buff.flows.compiled import pack_flow, pack_linear, program_of, unfit
 from buff.protocols import Array
 from buff.transforms import QuantileMap
-from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, IndicatorEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, NumberEncoder
 from buff.trees import Booster, FlatForest, UnfitForest
 
 __all__ = [
     "as_generator",
     "check_compilable",
     "check_labels",
-    "coded_levels",
     "condition_columns",
     "constant_code",
     "flow_of",
@@ -56,19 +54,20 @@ def pack_sampler(model: Any) -> bytes:
     check_compilable(model)
     outputs, models = outputs_of(model), models_of(model)
     conditions = list(_conditions(condition_columns(model)))
-    parts = [np.uint64(_MAGIC).tobytes(), _integers(len(conditions)), *conditions, _integers(len(models))]
+    parts = [np.uint64(_MAGIC).tobytes(), kernels.integers(len(conditions)), *conditions]
+    parts.append(kernels.integers(len(models)))
     for own, encoders in zip(models, spaces_of(model), strict=True):
         patterned, flow = isinstance(own, PatternedFlow), flow_of(own)
-        parts += [_integers(patterned), own.patterns.packed() if isinstance(own, PatternedFlow) else b""]
-        parts += [pack_flow(flow, program_of(flow)), _integers(len(encoders))]
+        parts += [kernels.integers(patterned), own.patterns.packed() if isinstance(own, PatternedFlow) else b""]
+        parts += [flow.packed(), kernels.integers(len(encoders))]
         parts += [_column(e, outputs.levels.get(e.name, ())) for e in encoders]
-    parts.append(_integers(len(outputs.names)))
+    parts.append(kernels.integers(len(outputs.names)))
     parts += [_text(name) + _texts(outputs.levels.get(name, ())) for name in outputs.names]
     parts += [kernels.sized(np.array(outputs.places, np.int32)), outputs.packed]
     prediction = getattr(model, "prediction_", None)
-    parts += [_integers(prediction is not None), b"" if prediction is None else pack_linear(prediction)]
+    parts += [kernels.integers(prediction is not None), b"" if prediction is None else prediction.packed()]
     posterior = getattr(model, "posterior_", None)
-    parts += [_integers(posterior is not None), b"" if posterior is None else _posterior(posterior)]
+    parts += [kernels.integers(posterior is not None), b"" if posterior is None else _posterior(posterior)]
     classes = model.model_.classes.features if len(models) > 1 else np.empty(0)
     return b"".join([*parts, kernels.sized(np.asarray(classes, np.float32))])
 
@@ -79,7 +78,7 @@ def check_compilable(model: Any) -> None:
     refuse_partial_classes(model)
     outputs_of(model)
     for own in models_of(model):
-        if reason := unfit(flow_of(own)):
+        if reason := flow_of(own).unfit:
             raise ExportError(f"the model cannot be exported: {reason}")
 
 
@@ -153,7 +152,7 @@ def condition_columns(model: Any) -> list[Any]:
 
 def outputs_of(model: Any) -> Outputs:
     """Columns of an event; ExportError for relations that cannot be exported."""
-    return Outputs(model, {e.name: coded_levels(e) for e in model.space_.encoders_})
+    return Outputs(model, {e.name: e.levels for e in model.space_.encoders_})
 
 
 def flow_of(model: FlowModel | PatternedFlow) -> FlowModel:
@@ -171,37 +170,28 @@ def spaces_of(model: Any) -> list[Sequence[ColumnEncoder]]:
     return [space.encoders_ for space in getattr(model, "class_spaces_", (model.space_,))]
 
 
-def coded_levels(encoder: ColumnEncoder) -> tuple[Any, ...]:
-    """Labels of a column, each with its place for a code; empty for numbers."""
-    if isinstance(encoder, LevelEncoder | IndicatorEncoder):
-        return encoder.levels
-    if isinstance(encoder, ConstantEncoder) and np.dtype(encoder.dtype).kind in "OUSb" and encoder.value is not None:
-        return (encoder.value,)
-    return ()
-
-
 def _column(encoder: Any, levels: tuple[Any, ...]) -> bytes:
     codes: list[int] = []
-    if isinstance(encoder, LevelEncoder | IndicatorEncoder):
+    if encoder.is_label:
         codes = [levels.index(level) for level in encoder.levels]
     digits, step, lowest, highest, value, ranks = 64, 1, 0.0, 0.0, 0.0, b""
-    if isinstance(encoder, NumberEncoder):
+    if encoder.type == "number":
         kind, ranks = _NUMBER, encoder.ranks.packed()
         digits, step, lowest, highest = precision(encoder)
-    elif isinstance(encoder, LevelEncoder):
+    elif encoder.type == "level":
         kind, ranks = _LEVEL, encoder.ranks.packed()
-    elif isinstance(encoder, IndicatorEncoder):
+    elif encoder.type == "indicator":
         kind = _INDICATOR
-    elif isinstance(encoder, ConstantEncoder):
+    elif encoder.type == "constant":
         kind, value = _CONSTANT, constant_code(encoder, levels)
     else:
         raise ExportError(f"column {encoder.name!r}: {type(encoder).__name__} cannot be exported")
-    head = _text(encoder.name) + _integers(kind, len(encoder.names), digits)
+    head = _text(encoder.name) + kernels.integers(kind, len(encoder.names), digits)
     numbers = kernels.doubles(step, lowest, highest, value)
     return head + numbers + _texts(levels) + kernels.sized(np.array(codes, np.int32)) + ranks
 
 
-def check_labels(encoder: LevelEncoder | IndicatorEncoder, levels: tuple[Any, ...]) -> None:
+def check_labels(encoder: ColumnEncoder, levels: tuple[Any, ...]) -> None:
     """Raise ExportError where a class codes its labels in a way of its own."""
     if encoder.levels != levels:
         raise ExportError(f"column {encoder.name!r} has other labels in a class: fit with classes='together'")
@@ -229,12 +219,12 @@ def constant_code(encoder: ConstantEncoder, levels: tuple[Any, ...]) -> float:
 
 def _conditions(columns: Iterable[Any]) -> Iterable[bytes]:
     for column in columns:
-        if isinstance(column, NumberEncoder):
+        if column.type == "number":
             yield _number_condition(column)
-        elif isinstance(column, LevelEncoder | IndicatorEncoder):
+        elif column.type in ("level", "indicator"):
             yield _label_condition(column)
-        elif isinstance(column, ConstantEncoder):
-            yield _text(column.name) + _integers(1, 0) + _texts(()) + kernels.sized(np.empty(0, np.float32))
+        elif column.type == "constant":
+            yield _text(column.name) + kernels.integers(1, 0) + _texts(()) + kernels.sized(np.empty(0, np.float32))
         else:
             raise ExportError(f"condition {column.name!r}: {type(column).__name__} cannot be exported")
 
@@ -251,7 +241,7 @@ def _ranks_of(name: str, ranks: QuantileMap) -> bytes:
         raise ExportError(f"condition {name!r} has extrapolated tails, which cannot be exported")
     ranks = replace(ranks, smoothed=None)  # which is for the way back
     arrays = b"".join(kernels.sized(np.asarray(a, np.float64)) for a in (ranks.atoms, ranks.starts, ranks.masses))
-    return _text(name) + _integers(0, 1) + ranks.packed() + arrays + kernels.doubles(ranks.margin)
+    return _text(name) + kernels.integers(0, 1) + ranks.packed() + arrays + kernels.doubles(ranks.margin)
 
 
 def _posterior(posterior: Any) -> bytes:
@@ -267,7 +257,7 @@ def _posterior(posterior: Any) -> bytes:
     calibration = posterior.calibration
     quantiles = (calibration.quantiles, calibration.wanted) if calibration is not None else (np.empty((0, 0)),) * 2
     arrays = [kernels.sized(np.ascontiguousarray(np.asarray(own, np.float64).T)) for own in quantiles]
-    return b"".join([*parts, _integers(len(quantiles[0])), *arrays])
+    return b"".join([*parts, kernels.integers(len(quantiles[0])), *arrays])
 
 
 def _forest(trees: Booster | FlatForest) -> bytes:
@@ -277,17 +267,17 @@ def _forest(trees: Booster | FlatForest) -> bytes:
         raise ExportError(f"the posterior cannot be exported: {reason}") from reason
 
 
-def _label_condition(column: LevelEncoder | IndicatorEncoder) -> bytes:
+def _label_condition(column: Any) -> bytes:
     levels: Array = np.empty(len(column.levels), object)
     levels[:] = column.levels
     values = levels.astype(column.dtype) if np.dtype(column.dtype).kind != "O" else levels
     rows = [column.encode(values)]
-    missing = column.missing if isinstance(column, IndicatorEncoder) else column.ranks.missing > 0
+    missing = column.missing if column.type == "indicator" else column.ranks.missing > 0
     if missing:
         absent = np.array([None], object) if np.dtype(column.dtype).kind == "O" else np.array([np.nan])
         rows.append(column.encode(absent))
     table = np.concatenate(rows).astype(np.float32)
-    return _text(column.name) + _integers(1, table.shape[1]) + _texts(column.levels) + kernels.sized(table)
+    return _text(column.name) + kernels.integers(1, table.shape[1]) + _texts(column.levels) + kernels.sized(table)
 
 
 def _text(text: Any) -> bytes:
@@ -296,8 +286,4 @@ def _text(text: Any) -> bytes:
 
 
 def _texts(texts: Sequence[Any]) -> bytes:
-    return _integers(len(texts)) + b"".join(map(_text, texts))
-
-
-def _integers(*values: int) -> bytes:
-    return np.array(values, np.int32).tobytes()
+    return kernels.integers(len(texts)) + b"".join(map(_text, texts))

@@ -55,7 +55,7 @@ class Outputs:
         self._dtypes = {e.name: np.dtype(e.dtype) for e in model.space_.encoders_}
         self._learned = frozenset(levels)
         parts = [self._relation(relation) for relation in relations]
-        self.packed = _integers(len(parts)) + b"".join(parts)
+        self.packed = kernels.integers(len(parts)) + b"".join(parts)
 
     def _relation(self, relation: Relation) -> bytes:
         write = _WRITERS.get(type(relation))
@@ -78,7 +78,7 @@ class Outputs:
         floor = float(np.array(order.floor).astype(low if low.kind in "iuf" else np.int64))
         decimals = -1 if order.decimals is None or high.kind != "f" else order.decimals
         places = (self._place(order.lower), self._place(order.upper))
-        head = _integers(0, *places, decimals, order.exchange, single, _digits(high))
+        head = kernels.integers(0, *places, decimals, order.exchange, single, _digits(high))
         return head + kernels.doubles(floor, _number(order.absences[0]), *_absence(order.absences[1]))
 
     def _sum(self, relation: Sum) -> bytes:
@@ -122,12 +122,10 @@ class Outputs:
         arrays = (numbers, keys, values)
         places = kernels.sized(np.array([self._place(name) for name in inputs], np.int32))
         sized = [kernels.sized(np.array(list(own), np.float64)) for own in arrays]
-        return b"".join([_integers(*head), kernels.doubles(*_absence(sentinel)), places, *sized])
+        return b"".join([kernels.integers(*head), kernels.doubles(*_absence(sentinel)), places, *sized])
 
 
-def looked_up(
-    relation: Determines, labels: tuple[Any, ...]
-) -> tuple[Numbers, Numbers, tuple[Any, ...], np.dtype[Any]]:
+def looked_up(relation: Determines, labels: tuple[Any, ...]) -> tuple[Numbers, Numbers, tuple[Any, ...], np.dtype[Any]]:
     """What follows from a column: rising keys, codes where it has ``labels``; values or codes, their labels and dtype.
 
     Raises
@@ -172,10 +170,6 @@ def _number(value: float | None) -> float:
 
 def _absence(sentinel: float | None) -> tuple[float, float]:
     return _number(sentinel), _number(Absence(sentinel).code)
-
-
-def _integers(*values: int) -> bytes:
-    return np.array(values, np.int32).tobytes()
 
 
 _WRITERS: dict[type[Relation], Callable[[Outputs, Any], bytes]] = {

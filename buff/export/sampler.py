@@ -7,12 +7,11 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.export.packed import check_compilable, coded_levels, flow_of, models_of, outputs_of, pack_sampler, spaces_of
+from buff.export.packed import check_compilable, flow_of, models_of, outputs_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
-from buff.flows.compiled import program_of, stream_key
 from buff.flows.patterned import PATTERN_STREAM
 from buff.protocols import Array
-from buff.transforms.encoders import NumberEncoder
+from buff.randomness import stream_key
 
 __all__ = ["EventSampler"]
 
@@ -64,7 +63,7 @@ class EventSampler:
         self.condition_names: tuple[str, ...] = () if encoder is None else tuple(encoder.names)
         self._codes = [] if encoder is None else [_codes(column) for column in encoder.columns]
         self._raw = pack_sampler(model)
-        n_draws = max(program_of(flow_of(own)).n_draws for own in models_of(model))
+        n_draws = max(flow_of(own).program.n_draws for own in models_of(model))
         self._keys = b"".join(stream_key(seed, k) for k in (*range(n_draws + 1), PATTERN_STREAM))
         self._native: Any = None
 
@@ -142,9 +141,7 @@ class EventSampler:
 
 def _codes(column: Any) -> dict[Any, int] | None:
     """Codes of labels; None for numbers."""
-    if isinstance(column, NumberEncoder):
-        return None
-    return {level: k for k, level in enumerate(coded_levels(column))}
+    return None if column.is_number else {level: k for k, level in enumerate(column.levels)}
 
 
 def _features(encoder: Any, codes: Any, values: Array) -> Array:

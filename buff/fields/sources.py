@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import pairwise
@@ -12,6 +13,7 @@ import numpy as np
 from buff.errors import OffGridError
 from buff.grids import nearest
 from buff.paths import LINEAR, Path, Prediction, check_prediction
+from buff.paths.schedules import Backward
 from buff.protocols import Array
 
 __all__ = ["AbstractField", "GaussianFlow", "NodeField", "TimeField"]
@@ -87,6 +89,12 @@ class GaussianFlow:
         basis = basis * np.sign(basis[largest, np.arange(len(mean))])  # one of the two directions, always the same
         return cls(np.asarray(mean, np.float64), basis, variances, noise, path)
 
+    def backwards(self) -> Self:
+        """The flow from the Gaussian to noise, on the path read backwards."""
+        twin = copy(self)
+        object.__setattr__(twin, "path", Path(Backward(self.path.schedule)))
+        return twin
+
     def scales(self, t: float) -> Array:
         """Standard deviations a(t) of the states along the eigenvectors, (d,)."""
         here = self.path.at(t)
@@ -104,16 +112,16 @@ class GaussianFlow:
 
     def from_frame(self, y: Array, t: float) -> Array:
         """Inverse of :meth:`to_frame`."""
-        return self._rotate_back(y * _like(self.scales(t), y)) + _like(self.path.at(t).alpha * self.mean, y)
+        return self.rotate_back(y * _like(self.scales(t), y)) + _like(self.path.at(t).alpha * self.mean, y)
 
     def velocity(self, x: Array, t: float) -> Array:
         """u of the Gaussian flow at states x (n, d) and time t."""
-        u = self._rotate_back(self._centred(x, t) * _like(self.rates(t), x))
+        u = self.rotate_back(self._centred(x, t) * _like(self.rates(t), x))
         return u + _like(self.path.at(t).alpha_dot * self.mean, x)
 
     def frame_velocity(self, x: Array, u: Array, t: float) -> Array:
         """dy/dt of states x that move with velocity u, (n, d)."""
-        return self._rotate(u - self.velocity(x, t)) / _like(self.scales(t), x)
+        return self.rotate(u - self.velocity(x, t)) / _like(self.scales(t), x)
 
     def velocity_map(self, t: float) -> tuple[Array, Array]:
         """Weights (d, d) and bias (d,) of the velocity ``x @ weights + bias``."""
@@ -122,12 +130,14 @@ class GaussianFlow:
 
     def _centred(self, x: Array, t: float) -> Array:
         """``U^T (x - alpha mu)``."""
-        return self._rotate(x) - _like(self.path.at(t).alpha * (self.mean @ self.basis), x)
+        return self.rotate(x) - _like(self.path.at(t).alpha * (self.mean @ self.basis), x)
 
-    def _rotate(self, x: Array) -> Array:
+    def rotate(self, x: Array) -> Array:
+        """``U^T x``, without the mean."""
         return x @ _like(self.basis, x)
 
-    def _rotate_back(self, y: Array) -> Array:
+    def rotate_back(self, y: Array) -> Array:
+        """``U y``."""
         return y @ _like(self.basis.T, y)
 
 
@@ -151,11 +161,17 @@ class AbstractField(ABC):
         Nodes where the field exists; None for every time.
     gaussian : GaussianFlow or None
         Coordinates in which solvers such as ``"ifab2"`` integrate; None for those of the states.
+    n_dims : int or None
+        Width d of the states, where that is known.
     """
 
     path: Path
     times: tuple[float, ...] | None
     gaussian: GaussianFlow | None = None
+
+    @property
+    def n_dims(self) -> int | None:
+        return None if self.gaussian is None else len(self.gaussian.mean)
 
     @abstractmethod
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
@@ -172,7 +188,7 @@ class AbstractField(ABC):
         return self.times is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NodeField(AbstractField):
     """A field known only at its nodes: one model a node, as boosted trees give.
 
@@ -218,6 +234,10 @@ class NodeField(AbstractField):
             raise ValueError(f"nodes must increase strictly inside [0, 1]: found {times}")
         if self.off_node not in ("raise", "nearest", "interpolate"):
             raise ValueError(f"unknown off_node {self.off_node!r}: choose raise, nearest or interpolate")
+
+    def __repr__(self) -> str:
+        d = "" if self.n_dims is None else f"{self.n_dims} dimensions, "
+        return f"{type(self).__name__}({len(self.times)} nodes, {d}{type(self.path.schedule).__name__.lower()} path)"
 
     @property
     def at_every_time(self) -> bool:

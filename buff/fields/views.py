@@ -1,5 +1,6 @@
 """Views of a field: its velocities counted, scaled, guided, clipped, reversed or moved to another path."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,10 @@ class _Outer(AbstractField):
     """A field that asks another one."""
 
     field: AbstractField
+
+    @property
+    def n_dims(self) -> int | None:
+        return getattr(self.field, "n_dims", None)
 
     @property
     def at_every_time(self) -> bool:
@@ -140,11 +145,23 @@ class Guided(_View):
     weight : float
         1 follows the condition as learned, 0 ignores it, above 1 overstates it (useful: 1 to 5).
     unconditional : AbstractField, optional
-        The field without condition; by default ``field`` called with ``condition=None``.
+        The field without condition; by default ``field`` called with ``condition=None``, which networks of
+        ``buff_baselines`` do not learn: give the ``field_`` of a second one, fitted without condition on the same
+        rows. Trees with a condition have no ``field_`` to guide: their coordinates depend on it.
 
     References
     ----------
     Ho, Salimans, "Classifier-free diffusion guidance", 2022, arXiv:2207.12598 (their w is weight - 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from buff.fields import GaussianFlow, TimeField
+    >>> one, all_of_them = (GaussianFlow.of(np.array([m]), np.eye(1) * e) for m, e in ((2.0, 1.0), (0.0, 5.0)))
+    >>> one, all_of_them = (TimeField(lambda x, t, c, g=g: g.velocity(x, t)) for g in (one, all_of_them))
+    >>> guided = Guided(one, 2.0, unconditional=all_of_them)
+    >>> float(guided(np.zeros((1, 1)), 0.0).item())
+    4.0
     """
 
     field: AbstractField
@@ -205,8 +222,16 @@ class Reversed(_OnPath):
     def times(self) -> tuple[float, ...] | None:  # type: ignore[override]
         return self.field.times and tuple(1 - t for t in reversed(self.field.times))
 
+    @property
+    def gaussian(self) -> GaussianFlow | None:  # type: ignore[override]
+        """Coordinates for solvers: those of the field inside, backwards."""
+        return self.field.gaussian and self.field.gaussian.backwards()
+
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         return -self.field(x, 1 - t, condition)
+
+    def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
+        return -self.field.frame_velocity(x, y, 1 - t, condition)
 
 
 @dataclass(frozen=True)
@@ -247,7 +272,9 @@ class Retimed(_Outer):
             return None
         low, high = own.ratio(1.0), own.ratio(0.0)
         ratios = map(self.field.path.schedule.ratio, self.field.times)
-        return tuple(own.time(ratio) for ratio in ratios if low * (1 - 1e-9) <= ratio <= high * (1 + 1e-9))
+        # ends that a schedule misses by round-off, such as cos(pi / 2), are ends
+        least, most = low * (1 - 1e-9) - 1e-12, math.inf if high > 1e12 else high * (1 + 1e-9)
+        return tuple(own.time(min(max(ratio, low), high)) for ratio in ratios if least <= ratio <= most)
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         outer = self.path.at(t)

@@ -157,7 +157,7 @@ class NodeRecords(tuple[NodeRecord, ...]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        lines = [f"{'t':>8} {'rounds':>7} {'explained':>10} {'seconds':>8}"]
+        lines = [f"{'t':>8} {'rounds':>7} {'explained':>10} {'CPU [s]':>8}"]
         lines += [f"{r.t:8.4f} {r.rounds:7d} {r.explained:10.4f} {r.seconds:8.2f}  {r.label}".rstrip() for r in self]
         return "\n".join(lines)
 

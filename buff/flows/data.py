@@ -332,6 +332,11 @@ class FlowMatchingData:
         """Share of distinct rows among the conditions: 1 where a condition tells which row it came with."""
         return 0.0 if self.condition is None else len(np.unique(self.condition, axis=0)) / max(len(self), 1)
 
+    @property
+    def condition_values(self) -> int:
+        """Distinct values of the condition's column that has most of them."""
+        return 0 if self.condition is None else max((len(np.unique(column)) for column in self.condition.T), default=0)
+
 
 def _finite(name: str, values: Array) -> Array:
     """Single precision of shape (n, k), or an error that says what is wrong."""

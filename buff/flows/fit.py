@@ -16,7 +16,7 @@ from buff.flows.cost import PROCESS, CostEstimate, NodeRecord, NodeRecords
 from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.linear import GaussianPart
 from buff.flows.model import FlowModel
-from buff.flows.nodes import Base, NodeModel, RegressionSource, limit_memorisation, run_nodes
+from buff.flows.nodes import Base, NodeModel, RegressionSource, limit_memorisation, run_nodes, with_fine_bins
 from buff.flows.request import SampleRequest
 from buff.flows.smooth import MarginalCalibration, SmoothedTrees
 from buff.flows.trial import trial_seconds
@@ -190,7 +190,7 @@ def train_flow(
     data = data.standardized(rng)
     base = data.base(rng)
     gaussian = GaussianPart.of_moments(base, data.source.noise) if data.source.independent else None
-    trees = limit_memorisation(settings.trees, data, base, cost.n_draws)
+    trees = limit_memorisation(with_fine_bins(settings.trees, data), data, base, cost.n_draws)
     part = gaussian if gaussian and trees.sees_both(data.n_dims, data.n_conditions) else base
     nodes, records = train_nodes(data, part, replace(settings, trees=trees), cost, seed, cache)
     device = trees.device
@@ -282,7 +282,7 @@ def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool
     MemoryError
         Even one worker would need more than ``settings.max_memory``.
     """
-    trees, max_memory = settings.trees, settings.max_memory
+    trees, max_memory = with_fine_bins(settings.trees, data), settings.max_memory
     n, d, c = len(data), data.n_dims, data.n_conditions
     times = tuple(t for t in settings.times if trees.n_estimators and not data.has_closed_form(t) and d)
     n_draws = int(np.clip(round(settings.noise_budget / n), 1, _MOST_DRAWS if data.random else 1))

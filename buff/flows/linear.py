@@ -6,13 +6,14 @@ from typing import Self
 
 import numpy as np
 
+from buff import kernels
 from buff.exact import products, residual, solve
 from buff.fields import GaussianFlow
 from buff.protocols import Array
 from buff.records import checked_array, checked_record
 from buff.trees import device_arrays, to_numpy
 
-__all__ = ["ConditionalStandardizer", "GaussianPart", "LinearVelocity", "NodeFrame", "ReproducibleLinear"]
+__all__ = ["ConditionalStandardizer", "GaussianPart", "LinearVelocity", "ReproducibleLinear"]
 
 #: Features are rounded to multiples of 2^-22, as fine as single precision; states stay below 2^6.
 _UNIT, _LARGEST = 2.0**-22, 2.0**6
@@ -76,6 +77,11 @@ class ReproducibleLinear:
         checked_record(arrays, f"the linear part {name}", (f"{name}/weights", f"{name}/bias"))
         weights = checked_array(arrays[f"{name}/weights"], f"{name}/weights", shape)
         return cls(weights, checked_array(arrays[f"{name}/bias"], f"{name}/bias", weights.shape[1:]))
+
+    def packed(self) -> bytes:
+        """The map as the kernels read it."""
+        weights, bias = np.asarray(self.weights, np.float64), np.asarray(self.bias, np.float32)
+        return kernels.integers(*weights.shape) + kernels.sized(weights) + kernels.sized(bias)
 
     def to_device(self, device: str) -> "ReproducibleLinear":
         """The same map where the arithmetic is done."""
@@ -258,11 +264,6 @@ class GaussianPart(GaussianFlow):
         turn = (ReproducibleLinear.of(self.basis, nothing), ReproducibleLinear.of(self.basis.T, nothing))
         object.__setattr__(self, "_turn", turn)
 
-    @property
-    def turns(self) -> tuple[ReproducibleLinear, ReproducibleLinear]:
-        """The rotation into the frame, ``x @ U``, and back, ``y @ U.T``."""
-        return self._turn
-
     @classmethod
     def of_moments(cls, base: LinearVelocity, noise: float = 1.0) -> Self:
         """From the moments of pairs whose x0 is independent noise."""
@@ -287,49 +288,18 @@ class GaussianPart(GaussianFlow):
         """Standard deviations of ``U^T (x1 - x0)`` about its mean given x_t, ``sqrt(e) n / a(t)``, shape (d,)."""
         return np.sqrt(self.variances) * self.noise / self.scales(t)
 
-    def frame(self, t: float, device: str = "cpu") -> "NodeFrame":
-        """What a node at time t needs."""
-        xp, _ = device_arrays(device)
-        residual = self.residual_scales(t)
-        single = (xp.asarray(part, xp.float32) for part in (residual, residual / self.scales(t)))
-        return NodeFrame(self.to_device(device), t, *single)
+    def packed(self, times: Sequence[float]) -> bytes:
+        """The frame at these times as the kernels read it."""
+        parts = [kernels.integers(len(times)), *(turn.packed() for turn in self._turn)]
+        for t in times:
+            here = self.path.at(t)
+            turned, centre = here.alpha * (self.mean @ self.basis), here.alpha * self.mean
+            own = (self.scales(t), turned, centre, self.rates(t), here.alpha_dot * self.mean)
+            parts += [kernels.sized(np.asarray(part, np.float32)) for part in own]
+        return b"".join(parts)
 
-    def _rotate(self, x: Array) -> Array:
+    def rotate(self, x: Array) -> Array:
         return self._turn[0](x)
 
-    def _rotate_back(self, y: Array) -> Array:
+    def rotate_back(self, y: Array) -> Array:
         return self._turn[1](y)
-
-
-@dataclass(frozen=True, eq=False)
-class NodeFrame:
-    """The frame at a node: trees see ``[x, y, c]`` and predict ``U^T (v - u_Gauss)`` in units of its width.
-
-    Attributes
-    ----------
-    gaussian : GaussianPart
-    t : float
-    target_scale : float32 array of shape (d,)
-        Units of the targets: standard deviations that the Gaussian part leaves.
-    frame_scale : float32 array of shape (d,)
-        The same over a(t): from predictions to dy/dt.
-    """
-
-    gaussian: GaussianPart
-    t: float
-    target_scale: Array
-    frame_scale: Array
-
-    def features(self, x: Array, condition: Array | None = None, y: Array | None = None) -> Array:
-        """``[x, y, c]`` of shape (n, 2 d + c); y is worked out unless it is known."""
-        xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
-        y = self.gaussian.to_frame(x, self.t) if y is None else y
-        return xp.concatenate([x, y] if condition is None else [x, y, condition], axis=1)
-
-    def targets(self, residual: Array) -> Array:
-        """What trees learn of ``v - u_Gauss`` (n, d)."""
-        return self.gaussian._rotate(residual) / self.target_scale
-
-    def velocity(self, prediction: Array) -> Array:
-        """Inverse of :meth:`targets`."""
-        return self.gaussian._rotate_back(prediction * self.target_scale)

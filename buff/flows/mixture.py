@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from buff.flows.cost import NodeRecords
 from buff.flows.model import FlowModel
 from buff.flows.patterned import PatternedFlow
-from buff.flows.request import SampleRequest
+from buff.flows.request import SampleRequest, ScoreModel
 from buff.protocols import Array, Indices
-from buff.records import checked_array, checked_list, checked_record, require
+from buff.records import checked_array, checked_list, checked_record, joined, nested, require
 
 __all__ = ["Classes", "MixtureModel"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +77,7 @@ class Classes:
 
 
 @dataclass(frozen=True, eq=False)
-class MixtureModel:
+class MixtureModel(ScoreModel):
     """``p(x | k)`` for each class k, by a flow that has seen no other class: the protocol of :class:`FlowModel`.
 
     Scores of class k are the first ``models[k].n_dims`` of a row; the others are 0.
@@ -134,14 +132,6 @@ class MixtureModel:
         parts = self.class_subset(batch)
         return self._together(batch.n, parts, [model.draw(part) for model, _, part in parts])
 
-    def batches(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of events, float32, batch by batch in order."""
-        return request.map(self.draw)
-
-    def sample(self, request: SampleRequest) -> Array:
-        """Scores of events, float32 of shape (n, n_dims)."""
-        return np.concatenate([np.empty((0, self.n_dims), np.float32), *self.batches(request)])
-
     def trajectory(self, request: SampleRequest) -> Iterator[Array]:
         """Scores of all events at once, at the start and after every step."""
         parts = self.class_subset(request.batch(0, request.n))
@@ -156,12 +146,11 @@ class MixtureModel:
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
         """A JSON-serialisable record, named arrays, and trees."""
-        parts = [model.to_arrays() for model in self.models]
-        record: dict[str, Any] = {"classes": self.classes.names, "models": [part[0] for part in parts]}
+        parts = {f"class_{k}": model.to_arrays() for k, model in enumerate(self.models)}
+        record: dict[str, Any] = {"classes": self.classes.names, "models": [part[0] for part in parts.values()]}
         if self.classes.columns:
             record["class_columns"] = list(self.classes.columns)
-        arrays = {f"class_{k}/{key}": a for k, part in enumerate(parts) for key, a in part[1].items()}
-        blobs = {f"class_{k}/{key}": b for k, part in enumerate(parts) for key, b in part[2].items()}
+        arrays, blobs = (joined({name: part[i] for name, part in parts.items()}) for i in (1, 2))
         return record, {**arrays, "classes": self.classes.features}, blobs
 
     @classmethod
@@ -178,13 +167,8 @@ class MixtureModel:
         require(not columns or len(columns) == features.shape[1], "classes and the features that tell them differ")
         classes = Classes(features, tuple(names), tuple(columns))
         records = checked_list(record["models"], "models", dict, len(names))
-        parts = ((k, {**record, **own}) for k, own in enumerate(records))
+        parts = ((f"class_{k}", {**record, **own}) for k, own in enumerate(records))
         models = (
-            PatternedFlow.from_arrays(own, _under(f"class_{k}/", arrays), _under(f"class_{k}/", blobs), device)
-            for k, own in parts
+            PatternedFlow.from_arrays(own, nested(arrays, name), nested(blobs, name), device) for name, own in parts
         )
         return cls(classes, tuple(models))
-
-
-def _under(prefix: str, parts: Mapping[str, T]) -> dict[str, T]:
-    return {key.removeprefix(prefix): part for key, part in parts.items() if key.startswith(prefix)}

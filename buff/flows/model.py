@@ -9,29 +9,84 @@ import numpy as np
 
 from buff import kernels
 from buff.fields import NodeField
-from buff.flows.compiled import CompiledFlow
 from buff.flows.cost import CostEstimate, NodeRecords
-from buff.flows.linear import ConditionalStandardizer, GaussianPart, ReproducibleLinear
+from buff.flows.linear import ConditionalStandardizer, GaussianPart
 from buff.flows.nodes import NodeModel
-from buff.flows.request import SampleRequest
-from buff.flows.smooth import MarginalCalibration, load_trees
+from buff.flows.request import SampleRequest, ScoreModel
+from buff.flows.smooth import MarginalCalibration
+from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
-from buff.records import checked_array, checked_list, checked_number, checked_record, require
-from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
+from buff.randomness import stream_key
+from buff.solvers import Solver, integrate, trajectory
+from buff.solvers.unroll import KINDS, Program, unroll
 from buff.trees import Booster, device_arrays, to_numpy
 
-__all__ = ["FlowModel"]
+__all__ = ["CompiledFlow", "FlowModel"]
 
 #: Events that kernels and solver both draw before kernels draw alone.
 _CHECKED = 16
 _NO_RECORDS = NodeRecords()
-#: Arrays that a Gaussian part is made of.
-_GAUSSIAN = ("mean", "basis", "variances")
+
+
+class CompiledFlow:
+    """A flow as the kernels hold it; its scores are those of the model, bit by bit.
+
+    Parameters
+    ----------
+    model : FlowModel
+
+    Raises
+    ------
+    ValueError
+        The kernels cannot hold the model, and why.
+    """
+
+    def __init__(self, model: "FlowModel") -> None:
+        if model.unfit:
+            raise ValueError(model.unfit)
+        self.n_dims, self.n_draws = model.n_dims, 1 + model.program.n_draws
+        self.raw = model.packed()
+        self._flow: Any = None
+
+    def draw(self, batch: SampleRequest) -> Array | None:
+        """Scores of one batch of events (n, d); None where the field is not finite."""
+        chosen = None if batch.chosen is None else np.ascontiguousarray(batch.chosen, np.int64)
+        keys = [stream_key(batch.seed, batch.stream + k) for k in range(self.n_draws)]
+        return self._sample(batch.n, b"".join(keys), batch.first_event, chosen, None, batch.source, batch.condition)
+
+    def transport(self, x0: Array, condition: Array | None) -> Array | None:
+        """Scores where the flow takes x0 (n, d), without noise on the way."""
+        return self._sample(len(x0), bytes(16 * self.n_draws), 0, None, x0, None, condition)
+
+    def _sample(
+        self,
+        n: int,
+        keys: bytes,
+        first: int,
+        chosen: Array | None,
+        state: Array | None,
+        source: Array | None,
+        condition: Array | None,
+    ) -> Array | None:
+        module = kernels.native()
+        if self._flow is None:
+            self._flow = module.flow(self.raw)
+        out = np.empty((n, self.n_dims), np.float32)
+        if not n:
+            return out
+        parts = [None if part is None else _rows(part) for part in (state, source, condition)]
+        return out if module.sample(self._flow, kernels.number(), keys, first, chosen, *parts, out) else None
+
+
+def _rows(part: Array) -> Array:
+    """Rows in one piece; a row that all events share stays one."""
+    shared = len(part) > 1 and part.strides[0] == 0
+    return np.ascontiguousarray(part[:1] if shared else part, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class FlowModel:
+class FlowModel(ScoreModel):
     r"""``dx/dt = u(x, t, c)`` from a source at t = 0 to scores at t = 1, with its solver and grid.
 
     Arrays only: rows of d scores and c features of a condition. With a condition the field lives in the coordinates
@@ -84,15 +139,57 @@ class FlowModel:
     records: NodeRecords = _NO_RECORDS
     cost: CostEstimate | None = None
 
-    @property
+    @cached_property
     def field(self) -> NodeField:
-        """The velocity, at the nodes only."""
-        return NodeField(self.times, self.nodes, gaussian=self.gaussian)
+        """The velocity at the nodes, and at the ends 0 and 1 where it is known in closed form."""
+        models = dict(zip(self.times, self.nodes, strict=True))
+        if self.gaussian is not None:
+            for t in (1.0,) if self.n_conditions else (0.0, 1.0):  # at 0 all that is known is in the condition
+                models.setdefault(t, NodeModel.of(self.gaussian, t, None, self.device))
+        times = tuple(sorted(models))
+        return NodeField(times, [models[t] for t in times], gaussian=self.gaussian)
 
     @property
     def n_dims(self) -> int:
         """Number d of scores."""
         return len(self.nodes[0].linear.bias)
+
+    @cached_property
+    def program(self) -> Program:
+        """The solver on the grid as a program; ValueError for one that no program describes."""
+        return unroll(self.solver, self.grid, self.times, self.field.path, framed=self.gaussian is not None)
+
+    @property
+    def unfit(self) -> str:
+        """Why the kernels cannot hold the flow; empty if they can."""
+        if self.device != "cpu":
+            return f"the model is on {self.device}"
+        if not self.n_dims:
+            return "all columns are constant"
+        if self.unfit_trees or not all(type(node) is NodeModel for node in self.nodes):
+            return "trees that bytes cannot hold stay with XGBoost"
+        try:
+            _ = self.program
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def packed(self) -> bytes:
+        """The flow as the kernels and the C++ sampler read it."""
+        program = self.program
+        words, constants = program.table()
+        turns = np.isin(words[:, 0], [KINDS.index(kind) for kind in ("to frame", "from frame")])
+        words[turns, 3] += len(self.nodes)  # frames of the nodes come first
+        integers, times = kernels.integers, (*self.times, *program.frame_times)
+        parts = [integers(self.n_dims, self.n_conditions), np.float32(self.source_noise).tobytes()]
+        parts.append(integers(0) if self.gaussian is None else self.gaussian.packed(times))
+        parts += [integers(len(self.nodes)), *(node.packed() for node in self.nodes)]
+        parts += [integers(program.registers, program.result, len(constants))]
+        parts += [kernels.sized(words), kernels.sized(constants), integers(self.standardizer is not None)]
+        if self.standardizer is not None:
+            scale = np.asarray(self.standardizer.scale, np.float32)
+            parts += [self.standardizer.shift.packed(), kernels.sized(scale)]
+        return b"".join([*parts, integers(0) if self.calibration is None else self.calibration.packed()])
 
     @cached_property
     def compiled(self) -> CompiledFlow | str:
@@ -152,7 +249,7 @@ class FlowModel:
         return self._integrate(x0, condition, noise)
 
     def _integrate(self, x0: Array, condition: Array | None, noise: Noise | None) -> Array:
-        x, condition = self._on_device(x0, condition)
+        x, condition = self.on_device(x0, condition)
         x = integrate(self.solver, self.field, x, self.grid, condition, noise)
         return self._scores(x, condition, last=True)
 
@@ -165,19 +262,11 @@ class FlowModel:
         noise = batch.noise()
         return self._integrate(self.source_samples(batch, noise), batch.condition, noise)
 
-    def batches(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of events, float32, batch by batch in order."""
-        return request.map(self.draw)
-
-    def sample(self, request: SampleRequest) -> Array:
-        """Scores of events, float32 of shape (n, d)."""
-        return np.concatenate([np.empty((0, self.n_dims), np.float32), *self.batches(request)])
-
     def trajectory(self, request: SampleRequest) -> Iterator[Array]:
         """Scores of all events at once, at the start and after every step; the last are those of :meth:`sample`."""
         condition = request.batch(0, request.n).condition
         for left, state in enumerate(self._states(request), start=1 - len(self.grid.times)):
-            yield self._scores(state, self._on_device(state, condition)[1], last=not left)
+            yield self._scores(state, self.on_device(state, condition)[1], last=not left)
 
     def field_trajectory(self, request: SampleRequest) -> Iterator[Array]:
         """The same in the coordinates that the field lives in, before calibration."""
@@ -186,7 +275,7 @@ class FlowModel:
     def _states(self, request: SampleRequest) -> Iterator[Array]:
         batch = request.batch(0, request.n)
         noise = batch.noise()
-        x, condition = self._on_device(self.source_samples(batch, noise), batch.condition)
+        x, condition = self.on_device(self.source_samples(batch, noise), batch.condition)
         return trajectory(self.solver, self.field, x, self.grid, condition, noise)
 
     def _ready(self, condition: Array | None) -> CompiledFlow | None:
@@ -210,9 +299,11 @@ class FlowModel:
         return np.array_equal(own, self._integrate(self.source_samples(batch, noise), condition, noise))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "compiled"}
+        skipped = ("compiled", "program", "field")
+        return {name: value for name, value in vars(self).items() if name not in skipped}
 
-    def _on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
+    def on_device(self, x: Array, condition: Array | None) -> tuple[Array, Array | None]:
+        """States and conditions where the arithmetic is done."""
         xp, _ = device_arrays(self.device)
         return xp.asarray(x), None if condition is None else xp.asarray(condition)
 
@@ -228,27 +319,7 @@ class FlowModel:
         ValueError
             The solver has no name in ``SOLVERS``.
         """
-        linears = {f"linear/{i}": node.linear for i, node in enumerate(self.nodes)}
-        arrays: dict[str, Array] = {}
-        if self.standardizer:
-            arrays["frame/scale"] = to_numpy(self.standardizer.scale)
-            linears["frame"] = self.standardizer.shift
-        if self.gaussian:
-            arrays |= {f"gaussian/{name}": getattr(self.gaussian, name) for name in _GAUSSIAN}
-        if self.calibration:
-            arrays |= {"margins/quantiles": self.calibration.quantiles, "margins/smooth": self.calibration.smooth}
-        for name, linear in linears.items():
-            arrays |= {f"{name}/{key}": a for key, a in linear.to_arrays().items()}
-        record = {
-            "nodes": self.records.to_list(),
-            "times": list(self.times),
-            "noise": self.source_noise,
-            "solver": _name_of(self.solver),
-            "grid": list(self.grid.times),
-            "seed": str(self.seed),
-            "tree_features": "both" if any(node.frame for node in self.nodes) else "scores",
-        }
-        return record, arrays, {f"{i}.trees": node.trees_bytes() for i, node in enumerate(self.nodes) if node.trees}
+        return stored_parts(self)
 
     @classmethod
     def from_arrays(
@@ -261,57 +332,4 @@ class FlowModel:
         ArchiveError
             Parts that are lost, of other types or shapes, out of range, or do not belong together.
         """
-        record = checked_record(record, "a flow", ("times", "solver", "grid", "noise", "seed", "nodes"))
-        times = checked_list(record["times"], "times", (int, float))
-        rising = times == sorted(set(times)) and all(0 <= t <= 1 for t in times)
-        require(times and rising, "times do not rise in [0, 1]")
-        records = NodeRecords.from_list(checked_list(record["nodes"], "nodes", dict, len(times)))
-        shape = np.shape(arrays.get("linear/0/weights", 0))
-        require(len(shape) == 2 and 0 < shape[1] <= shape[0], f"the first linear part has the shape {shape}")
-        features, d = shape
-
-        def node(i: int) -> NodeModel:
-            base = ReproducibleLinear.from_arrays(arrays, f"linear/{i}", shape)
-            blob = blobs.get(f"{i}.trees", blobs.get(f"{i}.ubj"))  # UBJSON alone until 0.2
-            require((records[i].rounds > 0) == (blob is not None), f"node {i} has lost its trees, or others' instead")
-            framed = gaussian if record.get("tree_features") == "both" else None
-            trees = None if blob is None else load_trees(blob, d, device, features + d * (framed is not None))
-            return NodeModel(base.to_device(device), trees, framed.frame(times[i], device) if framed else None)
-
-        standardizer = calibration = gaussian = None
-        there = {key.split("/")[0] for key in arrays}
-        if "gaussian" in there:
-            checked_record(arrays, "the Gaussian part", (f"gaussian/{name}" for name in _GAUSSIAN))
-            weights = arrays["linear/0/weights"]
-            parts = {name: arrays[f"gaussian/{name}"] for name in _GAUSSIAN}
-            n_conditions = len(weights) - weights.shape[1]
-            gaussian = GaussianPart(**parts, noise=record["noise"], n_conditions=n_conditions).to_device(device)
-        if "frame" in there:
-            checked_record(arrays, "the frame of a condition", ("frame/scale",))
-            shift = ReproducibleLinear.from_arrays(arrays, "frame", (features - d, d))
-            scale = checked_array(arrays["frame/scale"], "frame/scale", (d,), low=1e-30)
-            standardizer = ConditionalStandardizer(shift, scale).to_device(device)
-        if "margins" in there:
-            calibration = MarginalCalibration.from_arrays(arrays, "margins", d)
-        solver, grid = record["solver"], checked_list(record["grid"], "grid", (int, float))
-        require(isinstance(solver, str), "the solver has no name")
-        return cls(
-            nodes=tuple(node(i) for i in range(len(times))),
-            times=tuple(map(float, times)),
-            solver=get_solver(solver),
-            grid=TimeGrid(tuple(map(float, grid))),
-            standardizer=standardizer,
-            gaussian=gaussian,
-            source_noise=checked_number(record["noise"], "noise", 0),
-            calibration=calibration,
-            device=device,
-            seed=int(record["seed"]),
-            records=records,
-        )
-
-
-def _name_of(solver: Solver) -> str:
-    for name, known in SOLVERS.items():
-        if known is solver or known == solver:
-            return name
-    raise ValueError(f"{solver} has no name: files keep solvers of {', '.join(SOLVERS)}")
+        return cls(**restored_parts(record, arrays, blobs, device))

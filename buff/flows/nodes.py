@@ -14,15 +14,16 @@ from joblib import Parallel, delayed
 from joblib.parallel import LokyBackend, get_active_backend
 from threadpoolctl import threadpool_limits
 
+from buff import kernels
 from buff.flows.cache import NodeCache
 from buff.flows.cost import NodeRecord
 from buff.flows.data import FlowMatchingData, Problem
-from buff.flows.linear import GaussianPart, LinearVelocity, NodeFrame, ReproducibleLinear
+from buff.flows.linear import GaussianPart, LinearVelocity, ReproducibleLinear
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
 from buff.protocols import Array
 from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened, stored_trees
 
-__all__ = ["Base", "NodeModel", "RegressionSource", "fit_node", "limit_memorisation", "run_nodes"]
+__all__ = ["Base", "NodeFrame", "NodeModel", "RegressionSource", "fit_node", "limit_memorisation", "run_nodes"]
 
 #: Number, trees and record of a node.
 Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
@@ -62,6 +63,48 @@ class RegressionSource(Protocol):
     def is_uninformative(self, t: float) -> bool: ...
 
 
+@dataclass(frozen=True, eq=False)
+class NodeFrame:
+    """The frame at a node: trees see ``[x, y, c]`` and predict ``U^T (v - u_Gauss)`` in units of its width.
+
+    Attributes
+    ----------
+    gaussian : GaussianPart
+    t : float
+    target_scale : float32 array of shape (d,)
+        Units of the targets: standard deviations that the Gaussian part leaves.
+    frame_scale : float32 array of shape (d,)
+        The same over a(t): from predictions to dy/dt.
+    """
+
+    gaussian: GaussianPart
+    t: float
+    target_scale: Array
+    frame_scale: Array
+
+    @classmethod
+    def of(cls, gaussian: GaussianPart, t: float, device: str = "cpu") -> "NodeFrame":
+        """The frame at time t."""
+        xp, _ = device_arrays(device)
+        residual = gaussian.residual_scales(t)
+        single = (xp.asarray(part, xp.float32) for part in (residual, residual / gaussian.scales(t)))
+        return cls(gaussian.to_device(device), t, *single)
+
+    def features(self, x: Array, condition: Array | None = None, y: Array | None = None) -> Array:
+        """``[x, y, c]`` of shape (n, 2 d + c); y is worked out unless it is known."""
+        xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
+        y = self.gaussian.to_frame(x, self.t) if y is None else y
+        return xp.concatenate([x, y] if condition is None else [x, y, condition], axis=1)
+
+    def targets(self, residual: Array) -> Array:
+        """What trees learn of ``v - u_Gauss`` (n, d)."""
+        return self.gaussian.rotate(residual) / self.target_scale
+
+    def velocity(self, prediction: Array) -> Array:
+        """Inverse of :meth:`targets`."""
+        return self.gaussian.rotate_back(prediction * self.target_scale)
+
+
 @dataclass(frozen=True)
 class NodeModel:
     """Velocity at a node: the linear base and the trees' correction to it.
@@ -83,7 +126,7 @@ class NodeModel:
     @classmethod
     def of(cls, base: Base, t: float, trees: Booster | SmoothedTrees | None, device: str = "cpu") -> "NodeModel":
         """The model at time t."""
-        frame = base.frame(t, device) if isinstance(base, GaussianPart) else None
+        frame = NodeFrame.of(base, t, device) if isinstance(base, GaussianPart) else None
         if isinstance(trees, SmoothedTrees):
             trees = replace(trees, trees=flattened(trees.trees))
         flat = trees if trees is None or isinstance(trees, SmoothedTrees) else flattened(trees)
@@ -101,6 +144,17 @@ class NodeModel:
         """Inverse of :func:`buff.flows.smooth.load_trees`."""
         assert self.trees is not None
         return self.trees.to_bytes() if isinstance(self.trees, SmoothedTrees) else stored_trees(self.trees)
+
+    def packed(self) -> bytes:
+        """The node as the kernels read it; its trees are a forest or none."""
+        frame, trees = self.frame, self.trees
+        parts = [self.linear.packed(), kernels.integers(frame is not None)]
+        if frame is not None:
+            parts += [kernels.sized(frame.target_scale), kernels.sized(frame.frame_scale)]
+            parts.append(trees.ridge.packed() if isinstance(trees, SmoothedTrees) else kernels.integers(0))
+        forest = trees.trees if isinstance(trees, SmoothedTrees) else trees
+        own = forest.packed() if isinstance(forest, FlatForest) else b""
+        return b"".join([*parts, kernels.integers(forest is not None), own])
 
     @property
     def frame_velocity(self) -> Callable[[Array, Array, Array | None], Array] | None:
@@ -120,17 +174,26 @@ def limit_memorisation(
     """Settings under which trees do not memorise which row came with which condition or source.
 
     All noise draws of a row share its condition. Where conditions tell rows apart, a split that isolates one row
-    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. Finer bins
-    follow conditions that shift the mean steeply. Conditions shared by many rows, such as classes, change nothing.
-    Rows that start at samples of their own, without noise, are single events likewise, in units of the variance of
-    their targets.
+    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. Conditions shared
+    by many rows, such as classes, change nothing. Rows that start at samples of their own, without noise, are single
+    events likewise, in units of the variance of their targets.
     """
     if not data.random:
-        return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread, max_bin=_FINE_BINS)
+        return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread)
     named = data.condition_uniqueness
-    if named < _NAMED:
+    return settings if named < _NAMED else replace(settings, min_split_loss=_ROWS_A_SPLIT * n_draws * named)
+
+
+def with_fine_bins(settings: TreeSettings, data: RegressionSource) -> TreeSettings:
+    """Settings with bins that follow conditions which shift the mean steeply.
+
+    Such conditions tell rows apart and have more values than bins; rows that start at samples of their own, without
+    noise, do the same.
+    """
+    if not isinstance(data, FlowMatchingData):
         return settings
-    return replace(settings, min_split_loss=_ROWS_A_SPLIT * n_draws * named, max_bin=_FINE_BINS)
+    steep = not data.random or (data.condition_uniqueness >= _NAMED and data.condition_values > settings.max_bin)
+    return replace(settings, max_bin=max(_FINE_BINS, settings.max_bin)) if steep else settings
 
 
 def fit_node(
@@ -214,7 +277,8 @@ def _explained(trees: Booster | SmoothedTrees, features: Array, targets: Array, 
     xp, _ = device_arrays(trees.device)
     w = xp.ones(len(targets), xp.float32) if weights is None else weights
     error = (w[:, None] * (targets - trees(features)) ** 2).sum()
-    return float(1 - error / (w[:, None] * targets**2).sum())
+    total = (w[:, None] * targets**2).sum()
+    return float(1 - error / total) if total > 0 else 0.0
 
 
 def _generator(seed: np.random.SeedSequence, device: str) -> Any:

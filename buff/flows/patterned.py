@@ -14,10 +14,11 @@ from buff.flows.fit import FlowSettings, train_flow
 from buff.flows.linear import ConditionalStandardizer, ReproducibleLinear
 from buff.flows.model import FlowModel
 from buff.flows.patterns import AtomPatterns
-from buff.flows.request import SampleRequest
+from buff.flows.request import SampleRequest, ScoreModel
 from buff.flows.smooth import MarginalCalibration
 from buff.protocols import Array, Indices, Mask, Numbers
 from buff.randomness import EventNoise, seed_from, training_seed
+from buff.records import joined, nested
 
 __all__ = ["PATTERN_STREAM", "PatternedData", "PatternedFlow", "train_patterned"]
 
@@ -67,7 +68,7 @@ class PatternedData:
 
 
 @dataclass(frozen=True, eq=False)
-class PatternedFlow:
+class PatternedFlow(ScoreModel):
     """A flow of values given the pattern of atoms, and the distribution of patterns.
 
     Attributes
@@ -115,14 +116,6 @@ class PatternedFlow:
         own, classes = self._given(batch)
         return self.patterns.merge(self.flow.draw(own), classes)
 
-    def batches(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of events, batch by batch in order."""
-        return request.map(self.draw)
-
-    def sample(self, request: SampleRequest) -> Array:
-        """Scores of events, float64 of shape (n, d)."""
-        return np.concatenate([np.empty((0, self.n_dims)), *self.batches(request)])
-
     def trajectory(self, request: SampleRequest) -> Iterator[Array]:
         """Scores of all events at the start and after every step: patterns from the start, values on their way."""
         own, classes = self._given(request.batch(0, request.n))
@@ -131,8 +124,7 @@ class PatternedFlow:
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
         """Record, arrays and trees as those of the flow, with the arrays of the patterns."""
         record, arrays, blobs = self.flow.to_arrays()
-        own = {f"patterns/{key}": values for key, values in self.patterns.to_arrays().items()}
-        return record, arrays | own, blobs
+        return record, arrays | joined({"patterns": self.patterns.to_arrays()}), blobs
 
     @classmethod
     def from_arrays(
@@ -140,7 +132,7 @@ class PatternedFlow:
     ) -> "PatternedFlow | FlowModel":
         """Inverse of :meth:`to_arrays`; a flow alone where there are no patterns."""
         flow = FlowModel.from_arrays(record, arrays, blobs, device)
-        own = {key.split("/", 1)[1]: values for key, values in arrays.items() if key.startswith("patterns/")}
+        own = nested(arrays, "patterns")
         return cls(AtomPatterns.from_arrays(own), flow) if own else flow
 
     def distilled(self, settings: FlowSettings, **how: Any) -> "PatternedFlow":

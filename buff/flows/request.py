@@ -1,9 +1,10 @@
 """What is asked of a model: how many events, of which seed, from what and given what."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -13,7 +14,15 @@ from buff.errors import check_jobs, check_whole, tell
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords, is_scattered
 
-__all__ = ["FARTHEST", "SampleRequest", "ScoreModel", "checked_number", "condition_normals", "dequantization_noise"]
+__all__ = [
+    "FARTHEST",
+    "SampleRequest",
+    "ScoreModel",
+    "checked_number",
+    "condition_normals",
+    "dequantization_noise",
+    "jobs_for",
+]
 
 T = TypeVar("T")
 
@@ -148,24 +157,39 @@ class SampleRequest:
     def map(self, draw: Callable[["SampleRequest"], T]) -> Iterator[T]:
         """``draw(batch)`` of all batches, in order, on ``n_jobs`` threads."""
         # trees release the interpreter's lock while they predict, so threads are enough
-        run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
+        n_jobs = jobs_for(self.n_jobs, -(-self.n // (self.batch_size or _BATCH)))
+        run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
 
 
-class ScoreModel(Protocol):
+def jobs_for(n_jobs: int | None, n_pieces: int) -> int | None:
+    """No more jobs than there are pieces of work."""
+    return n_jobs if n_jobs is None or n_jobs < 0 else min(n_jobs, max(n_pieces, 1))
+
+
+class ScoreModel(ABC):
     """What draws scores: a :class:`~buff.flows.FlowModel`, a mixture of them, a network with its solver."""
 
+    @property
+    @abstractmethod
+    def n_dims(self) -> int:
+        """Number d of scores."""
+
+    @abstractmethod
     def draw(self, batch: SampleRequest) -> Array:
-        """Scores of one batch of events, (n, d)."""
-        ...
+        """Scores of one batch of events at once, (n, d)."""
 
+    @abstractmethod
     def trajectory(self, request: SampleRequest) -> Iterator[Array]:
-        """Scores of all events at the start and after every step."""
-        ...
+        """Scores of all events at once, at the start and after every step."""
 
+    @abstractmethod
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
         """A JSON-serialisable record, named arrays, named blobs."""
-        ...
+
+    def sample(self, request: SampleRequest) -> Array:
+        """Scores of all events, (n, d), drawn in batches."""
+        return np.concatenate([np.empty((0, self.n_dims), np.float32), *request.map(self.draw)])
 
 
 def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:

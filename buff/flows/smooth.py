@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
+from buff import kernels
 from buff.exact import solve
 from buff.flows.linear import ReproducibleLinear
 from buff.protocols import Array, Mask, Numbers, Weights
@@ -104,6 +105,10 @@ class PolynomialRidge:
         starts = range(0, len(w), _BLOCK)
         blocks = [self.linear(monomials(w[i : i + _BLOCK], self.degree, self.triples)) for i in starts]
         return xp.concatenate(blocks) if blocks else xp.empty((0, len(self.linear.bias)), xp.float32)
+
+    def packed(self) -> bytes:
+        """The polynomial as the kernels read it."""
+        return kernels.integers(self.degree, self.triples) + self.linear.packed()
 
 
 def _power_of_two(values: Array) -> float:
@@ -261,6 +266,11 @@ class MarginalCalibration:
         everywhere = np.ones(drawn.shape[1], bool)
         return cls(_quantiles(drawn, repeated), everywhere, _quantiles(wanted, weights))
 
+    def packed(self) -> bytes:
+        """A map to normal scores as the kernels read it."""
+        arrays = (self.quantiles.T.astype(np.float32), self.levels, self.smooth.astype(np.uint8))
+        return kernels.integers(len(self.levels)) + b"".join(map(kernels.sized, arrays))
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], name: str, d: int) -> "MarginalCalibration":
         """The map of d scores to normal ones that is kept in the arrays under a name.
@@ -276,14 +286,25 @@ class MarginalCalibration:
 
     def __call__(self, x: Numbers) -> Array:
         """Events of shape (n, d), corrected, float32."""
-        z = np.array(x, np.float32)
+        return self._mapped(x, self.quantiles, self._levels)
+
+    def inverse(self, z: Numbers) -> Array:
+        """Events that are corrected to z (n, d), float32."""
+        return self._mapped(z, self._levels, self.quantiles)
+
+    @property
+    def _levels(self) -> Array:
+        """Quantiles that events should have, (k, d)."""
+        return np.repeat(_LEVELS[:, None], len(self.smooth), axis=1) if self.wanted is None else self.wanted
+
+    def _mapped(self, x: Numbers, here: Array, there: Array) -> Array:
+        mapped = np.array(x, np.float32)
         for j in np.flatnonzero(self.smooth):
-            drawn, column = self.quantiles[:, j], x[:, j]
-            wanted = _LEVELS if self.wanted is None else self.wanted[:, j]
-            shift = np.where(column < drawn[0], wanted[0] - drawn[0], wanted[-1] - drawn[-1])
-            inside = (column >= drawn[0]) & (column <= drawn[-1])
-            z[:, j] = np.where(inside, np.interp(column, drawn, wanted), column + shift)
-        return z
+            old, new, column = here[:, j], there[:, j], x[:, j]
+            shift = np.where(column < old[0], new[0] - old[0], new[-1] - old[-1])
+            inside = (column >= old[0]) & (column <= old[-1])
+            mapped[:, j] = np.where(inside, np.interp(column, old, new), column + shift)
+        return mapped
 
 
 def _quantiles(x: Numbers, weights: Weights) -> Array:

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.flows.compiled import stream_key
 from buff.flows.fit import FlowSettings, fit_flow
 from buff.flows.model import FlowModel
 from buff.protocols import Array
-from buff.randomness import EventNoise
+from buff.randomness import EventNoise, stream_key
 
 __all__ = ["Stage", "StageNoise"]
 

@@ -8,6 +8,7 @@ from buff.generators.jets import JetBUFF
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.generators.published import PublishedBUFF
 from buff.generators.showers import ShowerBUFF
+from buff.generators.sweep import SamplerComparison, compare_samplers
 from buff.generators.transport import BUFFTransport
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "JetBUFF",
     "PooledEstimate",
     "PublishedBUFF",
+    "SamplerComparison",
     "ShowerBUFF",
     "TreeDensity",
+    "compare_samplers",
     "load",
     "pool_estimates",
 ]

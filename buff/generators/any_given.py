@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.chains import ChainCost
 from buff.errors import check_whole, tell
 from buff.flows import SampleRequest
@@ -16,9 +16,10 @@ from buff.generators.conditions import split_conditions
 from buff.generators.given import GivenTable, check_values, read_given
 from buff.generators.given_relations import complete, require_inputs
 from buff.protocols import Array, ConditionLike, Indices, RandomState, TableLike, WeightsLike
+from buff.records import nested
 from buff.tables import Columns, read
 from buff.tables.frames import with_index
-from buff.tables.reduction import ASIDE
+from buff.tables.schema import ASIDE
 from buff.transforms import TableTransformer
 from buff.transforms.transformer import checked_weights
 

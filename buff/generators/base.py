@@ -4,18 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from buff.errors import check_whole
-from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
+from buff.estimator import BaseEstimator
+from buff.flows import SampleRequest
 from buff.flows.request import checked_number
 from buff.generators.conditions import requested_conditions, split_conditions
+from buff.generators.latents import WithField, WithLatents
 from buff.generators.persistence import StoredGenerator
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
-from buff.grids import TimeGrid
-from buff.protocols import Array, ConditionLike, Field, Numbers, RandomState, Scores, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.tables import Columns, read, validate_data
 from buff.tables.reduction import TableReduction
@@ -24,7 +24,7 @@ from buff.transforms import ConditionEncoder
 __all__ = ["EventGenerator", "TableGenerator"]
 
 
-class TableGenerator(StoredGenerator, BaseEstimator):  # type: ignore[misc]
+class TableGenerator(StoredGenerator, WithField, BaseEstimator):
     """Tables to scores, a model of scores, and scores back to tables.
 
     Attributes
@@ -51,54 +51,10 @@ class TableGenerator(StoredGenerator, BaseEstimator):  # type: ignore[misc]
     _reduction: TableReduction = TableReduction(())
 
     @property
-    def field_(self) -> Field:
-        """The velocity at the nodes of the solver, for :func:`buff.solvers.integrate` and views (:mod:`buff.fields`).
-
-        It lives where ``space_.transform`` leads to and ``space_.inverse_transform`` leads back from, on the linear
-        path: counted, scaled, run backwards, or followed by other solvers that stay on its nodes. The calibration of
-        marginals of small tables comes after it. Flows with a condition have coordinates of their own for each.
-
-        Raises
-        ------
-        AttributeError
-            The model has a condition, or is not fitted.
-
-        Examples
-        --------
-        >>> from buff import BUFF
-        >>> from buff.fields import Counted
-        >>> from buff.solvers import integrate
-        >>> X = np.random.default_rng(0).exponential(size=(500, 2))
-        >>> gen = BUFF(n_steps=4, solver="heun", noise_budget=5_000, random_state=0).fit(X)
-        >>> field, x0 = Counted(gen.field_), np.random.default_rng(1).normal(size=(3, 2)).astype(np.float32)
-        >>> events = gen.space_.inverse_transform(integrate("unipc2", field, x0, gen.grid_))
-        >>> field.nfe, events.shape
-        (4, (3, 2))
-        """
-        field: Field = self._model_of_field().field
-        return field
-
-    @property
     def condition_encoder_(self) -> ConditionEncoder | None:
         """From conditions to features; None without a condition."""
         check_is_fitted(self)
         return self._encoder
-
-    @property
-    def grid_(self) -> TimeGrid:
-        """The times where the solver stops; those of ``field_`` are its nodes."""
-        grid: TimeGrid = self._model_of_field().grid
-        return grid
-
-    def _model_of_field(self) -> Any:
-        if "model_" not in vars(self):
-            raise AttributeError(f"this {type(self).__name__} is not fitted: call fit first")
-        model = self.model_
-        if isinstance(model, PatternedFlow):
-            raise AttributeError("this model draws atoms before it follows a field: fit one with atoms='apart'")
-        if isinstance(model, MixtureModel) or (isinstance(model, FlowModel) and model.standardizer):
-            raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
-        return model
 
     def _learn(
         self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
@@ -200,7 +156,7 @@ class TableGenerator(StoredGenerator, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class EventGenerator(ScoredEvents, TableGenerator):
+class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
     """A generator that draws events from noise, given conditions or not."""
 
     def fit(

@@ -65,9 +65,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among rows
         of the same labels or, where conditions are continuous, of similar ones.
     classes : {"auto", "apart", "together"} or list of str
-        Whether each class of a condition of labels gets a flow of its own, at the cost of a fit each; ``"auto"``: up to
-        20 classes of 2,000 rows or more, or very uneven ones. A list names the columns of the condition whose labels
-        tell the classes; the others stay a condition of each flow.
+        Whether each class of a condition of labels gets a flow of its own; ``"auto"``: up to 20 classes of 2,000 rows
+        or more, or very uneven ones. A list names columns of labels; the others stay a condition of each flow.
     negative_weights : {"error", "smooth", "cancel"}
         What becomes of event weights below 0: refused, replaced by the local mean weight, or cancelled with those
         nearby: see :func:`buff.weights.positive_weights`.
@@ -209,6 +208,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         first_event: int = 0,
         batch_size: int | None = None,
         return_condition: bool = False,
+        solver: str | Solver | None = None,
+        grid: str | TimeGrid | Sequence[float] | None = None,
     ) -> Any:
         """Draw events.
 
@@ -228,14 +229,15 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
             left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
             conditions like those of its training.
         random_state : None, int or NumPy generator
-            None takes the estimator's, so that the same call gives the same events; if that is None too, events are
-            new with each call.
+            None takes the estimator's: the same call gives the same events; if that is None too, they are new.
         first_event : int
             Number of the first event: ``sample(10, first_event=90)`` are the last of ``sample(100)``.
         batch_size : int, optional
             Events at a time: bounds memory, changes nothing else.
         return_condition : bool
             Return ``(events, conditions)``, the latter in the container and dtypes of the training.
+        solver, grid : optional
+            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``.
 
         Returns
         -------
@@ -247,6 +249,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         ValueError, TypeError
             Given columns that are unknown, categories that were not seen, values far outside of the training or of
             another kind: with the column and the value.
+        OffGridError
+            A solver that leaves the nodes; with those that stay on them.
 
         Warns
         -----
@@ -255,6 +259,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         """
         how: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
         how |= {"batch_size": batch_size, "return_condition": return_condition}
+        if solver is not None or grid is not None:
+            return self._solved_by(solver, grid).sample(n_samples, given=given, **how)
         if given is None:
             return super().sample(n_samples, **how)
         return self._sample_given(given, n_samples, **how)
@@ -282,7 +288,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         classes = twin._classes(condition, features, weights)
         twin.space_ = twin._new_space(columns, weights)
         if classes is None or features is None:
-            plan = twin._plan(twin._data(columns, features, weights))
+            plan = twin._plan(twin._rows(twin.space_, columns, features, weights))
         else:
             parts = twin._class_subsets(classes, columns, features, weights)
             plan = CostEstimate.combined([twin._plan(data) for _, data in parts])
@@ -311,7 +317,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         classes = self._classes(condition, features, sample_weight)
         self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
         if classes is None or features is None:
-            self._train(self._data(columns, features, sample_weight))
+            self._train(self._rows(self.space_, columns, features, sample_weight))
         else:
             self._learn_classes(classes, columns, features, sample_weight)
 
@@ -326,15 +332,10 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
             return None
         return find_classes(self.classes, self._encoder, condition, features, sample_weight)
 
-    def _data(
-        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
-    ) -> FlowMatchingData | PatternedData:
-        """The rows as scores, with the source they start from."""
-        return self._rows(self.space_, columns, features, sample_weight)
-
     def _rows(
         self, space: TableTransformer, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
     ) -> FlowMatchingData | PatternedData:
+        """The rows as scores, with the source they start from."""
         x1, source = space.bounds(columns), Source(coupling=self.get_coupling())
         if self.atoms == "together" and space.has_atoms:
             atoms = [own.intervals for own in atoms_of(space)]

@@ -6,21 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.chains import UNKNOWN, Chain, ChainCost, ChainSettings, ScoreCells
+from buff.chains.cells import VALUE
 from buff.chains.column import ColumnSettings
+from buff.chains.mixture import UNIT_SCORES
 from buff.flows import SampleRequest
 from buff.protocols import Array, Indices, Mask, Numbers, Weights
 from buff.randomness import EventNoise
-from buff.records import require
+from buff.records import nested, require
 from buff.transforms import TableTransformer
 from buff.transforms.density import CellColumn, cell_columns
+from buff.transforms.encoders import NumberEncoder
 from buff.trees.conditional import ConditionalSettings
 
 __all__ = ["ChainTable", "chain_settings"]
 
 #: Stream of an event's random numbers that columns are drawn from, and streams between two tries.
 _STREAM, _TRIES = 2**31 + 16, 1
+#: Share of values, not atoms, of a column that has units of its own, and what scores add to these.
+_ALL_VALUES, _LEVEL = 0.999, 0.02
 
 
 def chain_settings(
@@ -84,6 +89,8 @@ class ChainTable:
         ranks = [column.ranks for column in columns]
         targets = None if learned is None else learned[:, list(table.positions)]
         how: dict[str, Any] = {"order": numbers, "context": context, "weights": weights, "seed": seed}
+        if not settings.any_given:
+            how["units"] = np.stack([_units(column) for column in columns])
         return cls(space, columns, Chain.fit(cells, ranks, settings, targets=targets, **how))
 
     @classmethod
@@ -167,6 +174,20 @@ class ChainTable:
         own = [len(columns[j].ranks.intervals) for j in chain.order] if len(chain.order) == len(columns) else None
         require(own == [len(ranks.intervals) for ranks in chain.ranks], "the chain is not one of the table's columns")
         return cls(space, columns, chain)
+
+
+def _units(column: CellColumn) -> Array:
+    """Values of a column at :data:`~buff.chains.mixture.UNIT_SCORES`, of about unit width; never quite level."""
+    if not isinstance(column.encoder, NumberEncoder) or column.ranks.rest < _ALL_VALUES:
+        return UNIT_SCORES
+    x = np.asarray(column.decode(np.full(len(UNIT_SCORES), VALUE), UNIT_SCORES))
+    if x.dtype.kind not in "iuf":
+        return UNIT_SCORES
+    p = np.exp(-0.5 * UNIT_SCORES**2)
+    mean = np.average(x.astype(np.float64), weights=p)
+    x = (x - mean) / max(np.sqrt(np.average((x - mean) ** 2, weights=p)), 1e-300)
+    units: Array = (1 - _LEVEL) * np.maximum.accumulate(x) + _LEVEL * UNIT_SCORES
+    return units if np.isfinite(units).all() else UNIT_SCORES
 
 
 def archive_of(parts: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], name: str) -> Archive:

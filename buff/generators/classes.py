@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.errors import tell
 from buff.flows import (
     Classes,
@@ -23,7 +23,8 @@ from buff.generators.parameters import FlowEstimator, train_rows
 from buff.generators.persistence import pack
 from buff.protocols import Array, ConditionLike, Indices, Numbers, Scores, WeightsLike
 from buff.randomness import seed_from
-from buff.tables import Columns, Schema
+from buff.records import nested
+from buff.tables import Columns
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any
 
@@ -179,7 +180,7 @@ class ClassEstimator(FlowEstimator):
         self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike
     ) -> Iterator[tuple[TableTransformer, FlowMatchingData | PatternedData]]:
         """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
-        numbers, schema = classes.numbers(features), _pinned_schema(self.space_.schema_)
+        numbers, schema = classes.numbers(features), self.space_.schema_
         rest = classes.rest(features)
         for k in range(len(classes)):
             rows = numbers == k
@@ -221,13 +222,6 @@ class ClassEstimator(FlowEstimator):
             TableTransformer.from_arrays(part["space"], nested(archive.arrays, f"class_{k}/space"))
             for k, part in enumerate(archive.record.get("models", []))
         )
-
-
-def _pinned_schema(schema: Schema) -> dict[str, dict[str, Any]]:
-    """What all rows have shown of the columns, whatever those of one class look like."""
-    keys = ("kind", "lower", "upper", "tails", "order")
-    known = ({key: getattr(column, key) for key in keys} for column in schema)
-    return {c.name: own for c, own in zip(schema, known, strict=True) if c.kind != "constant"}
 
 
 def gather(rows: list[Indices], parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:

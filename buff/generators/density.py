@@ -13,6 +13,7 @@ from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import check_values, read_given
+from buff.generators.persistence import restored
 from buff.generators.prefix import column_numbers, count_prefix, require_integrable, require_prefix
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
@@ -312,7 +313,6 @@ class TreeDensity(EventGenerator):
     def to_archive(self) -> Archive:
         """Everything that makes the fitted model, as JSON, arrays and trees."""
         own = super().to_archive()
-        own.record["parameters"].pop("device")
         order = self.order
         own.record["parameters"]["order"] = None if order is None else [_plain(column) for column in order]
         part = self._table.to_archive().under("chain")
@@ -321,7 +321,7 @@ class TreeDensity(EventGenerator):
     @classmethod
     def from_archive(cls, archive: Archive) -> "TreeDensity":
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
-        model = cls(**archive.record["parameters"])
+        model = restored(cls, archive.record["parameters"])
         model._load(archive)
         model._check_parameters()
         return model

@@ -11,7 +11,7 @@ from buff.tables import read
 from buff.tables.columns import Template, is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.condition_values import in_dtype
-from buff.transforms.encoders import ConstantEncoder, NumberEncoder
+from buff.transforms.encoders import RankedEncoder
 
 __all__ = ["GivenTable", "read_given"]
 
@@ -117,15 +117,13 @@ def check_values(given: GivenTable, space: TableTransformer, numbers: Mapping[in
         values = given.arrays[i][given.known[i]]
         if not len(values):
             continue
-        if isinstance(encoder, ConstantEncoder):
-            encoder.encode(values)
-        elif isinstance(encoder, NumberEncoder):
+        if encoder.is_number and isinstance(encoder, RankedEncoder):
             _check_range(encoder, values)
         else:
             encoder.encode(values)
 
 
-def _check_range(encoder: NumberEncoder, values: Values) -> None:
+def _check_range(encoder: RankedEncoder, values: Values) -> None:
     ranks, x = encoder.ranks, encoder.numbers(values)
     line = ranks.line
     if not len(line.x):

@@ -5,27 +5,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
+from buff.archive import Archive, write_archive
 from buff.errors import check_whole, tell
+from buff.estimator import BaseEstimator, TransformerMixin
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import GivenTable
 from buff.generators.given_relations import complete
-from buff.generators.persistence import from_json, to_json
+from buff.generators.persistence import restored, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Values, Weights, WeightsLike
 from buff.randomness import seed_from
+from buff.records import nested
 from buff.tables import Columns, read, validate_data
 from buff.tables.categories import factorize
 from buff.tables.columns import is_missing
+from buff.tables.empty_columns import with_kinds
 from buff.tables.frames import with_index
 from buff.tables.relations import Relations
 from buff.tables.relations.gaps import relations_in_gaps
 from buff.transforms import TableTransformer
-from buff.transforms.encoders import NumberEncoder
 from buff.transforms.transformer import checked_weights
 
 __all__ = ["BUFFImputer"]
@@ -36,7 +37,7 @@ FILLS = ("draw", "center")
 _APART = 64
 
 
-class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class BUFFImputer(TransformerMixin, BaseEstimator):
     """Fill missing cells by draws from their joint distribution given the cells that are there.
 
     Learns each column given any others: a chain of boosted conditional distributions, whose columns take a random part
@@ -224,9 +225,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Everything that makes the fitted imputer, as JSON, arrays and trees."""
         space, arrays = self.space_.to_arrays()
         part = self._table.to_archive().under("chain")
-        parameters = to_json(self.get_params())
-        parameters.pop("device")
-        record = part.record | {"space": space, "parameters": parameters, "entropy": str(self._seed)}
+        record = part.record | {"space": space, "parameters": to_json(self.get_params()), "entropy": str(self._seed)}
         record["relations"] = self.relations_.to_dict()
         own = {f"space/{key}": values for key, values in arrays.items()}
         return Archive(type(self).__name__, record, {**part.arrays, **own}, part.blobs)
@@ -234,7 +233,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_archive(cls, archive: Archive) -> Self:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
-        model = cls(**from_json(archive.record["parameters"]))
+        model = restored(cls, archive.record["parameters"])
         model._check_parameters()
         model.space_ = TableTransformer.from_arrays(archive.record["space"], nested(archive.arrays, "space"))
         model.n_features_in_ = model.space_.n_features_in_
@@ -279,6 +278,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         columns = read(X)
         validate_data(self, X, reset=False, skip_check_array=True)
+        columns = with_kinds(columns, self.space_.template_, [np.dtype(e.dtype) for e in self.space_.encoders_])
         return columns, [~is_missing(values) for values in columns.arrays]
 
     def _draw_seed(self, random_state: RandomState) -> int:
@@ -336,7 +336,7 @@ def _restored(X: TableLike, columns: Columns, arrays: Sequence[Array]) -> Any:
 
 def _center(encoder: Any, draws: Values) -> Array:
     """Median (m, n) -> (n,), rounded down to a value that was drawn; of categories, the most frequent."""
-    if isinstance(encoder, NumberEncoder):
+    if encoder.is_number:
         if draws.dtype.kind == "f" and not encoder.ranks.lattice:
             return np.median(draws, axis=0).astype(draws.dtype)
         return np.sort(draws, axis=0)[(len(draws) - 1) // 2]

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.generators.buff import BUFF
 from buff.generators.jet_clouds import CloudTemplate
 from buff.generators.jet_features import JetFeatures
@@ -13,21 +11,19 @@ from buff.generators.jet_stages import SplittingFlows
 from buff.generators.jet_table import MarginMap
 from buff.generators.jet_tables import JetTables
 from buff.generators.parameters import resolve_device
+from buff.generators.persistence import restored, to_json
+from buff.records import nested
 from buff.transforms import ConditionEncoder
 
 __all__ = ["jets_from_archive", "jets_to_archive"]
 
-#: Parameters that mean something on one machine only, or that are kept as models.
-_LOCAL = ("cache_dir", "max_memory", "n_jobs", "jet_model", "device")
-
 
 def jets_to_archive(model: Any) -> Archive:
     """Everything that makes the fitted model."""
-    parameters = {name: value for name, value in model.get_params(deep=False).items() if name not in _LOCAL}
-    state = parameters["random_state"]
-    parameters["random_state"] = int(state) if isinstance(state, int | np.integer) else None
+    parameters = model.get_params(deep=False)
+    del parameters["jet_model"]  # kept as a model
     record: dict[str, Any] = {
-        "parameters": parameters,
+        "parameters": to_json(parameters),
         "seed": str(model.seed_),
         "template": model.template_.to_dict(),
         "radius": model.radius_,
@@ -67,7 +63,7 @@ def jets_from_archive(kind: type, archive: Archive) -> Any:
     def part(name: str) -> Archive:
         return Archive("", record[name], nested(archive.arrays, name), nested(archive.blobs, name))
 
-    model = kind(**record["parameters"])
+    model: Any = restored(kind, record["parameters"])
     model.seed_ = int(record["seed"])
     model.template_ = CloudTemplate.from_dict(record["template"])
     model.radius_, model.max_particles_ = float(record["radius"]), int(record["max_particles"])

@@ -10,6 +10,8 @@ from buff.protocols import Array, Mask, Numbers, TableLike
 
 __all__ = ["CloudTemplate", "read_clouds"]
 
+#: Farthest from the axis of its jet that a particle may be, in eta and in phi, and sums of pT that are computed with.
+_FARTHEST, _SUMS = (10.0, np.pi), (1e-6, 1e30)
 #: Names that eta, phi and pt may have in records.
 _NAMES = (
     ("eta_rel", "etarel", "eta", "deta"),
@@ -81,7 +83,8 @@ def read_clouds(particles: TableLike, max_particles: int | None = None) -> tuple
     Raises
     ------
     ValueError
-        Another shape, values that are not finite, negative pT, a mask that contradicts pT, jets without particles.
+        Another shape, values that are not finite, negative pT, a mask that contradicts pT, jets without particles,
+        particles that are not given relative to their jet, sums of pT of another unit than what is computed with.
     TypeError
         No numbers.
     """
@@ -100,7 +103,10 @@ def read_clouds(particles: TableLike, max_particles: int | None = None) -> tuple
 
 
 def _from_array(particles: TableLike) -> tuple[Array, CloudTemplate]:
-    cloud = np.asarray(particles)
+    try:
+        cloud = np.asarray(particles)
+    except ValueError as error:
+        raise ValueError("particles: jets of different lengths are padded with pT = 0, or an awkward array") from error
     if cloud.dtype.kind not in "fiu":
         raise TypeError(f"particles must be numbers, found dtype {cloud.dtype}")
     if cloud.ndim != 3 or cloud.shape[1] < 1 or cloud.shape[2] not in (3, 4):
@@ -119,6 +125,9 @@ def _from_array(particles: TableLike) -> tuple[Array, CloudTemplate]:
     if cloud.shape[2] == 4:
         _refuse(real & (pt == 0), pt, "unmasked but without pT", "mask is 1 for particles and 0 for padding")
         _refuse(~real & (pt != 0), pt, "masked as padding", "mask is 1 for particles and 0 for padding")
+    for j, (name, most) in enumerate(zip(("eta", "phi"), _FARTHEST, strict=True)):
+        off = real & (np.abs(cloud[..., j]) > most * (1 + 1e-6))
+        _refuse(off, pt, f"farther than {most:.3g} in {name} from their jet", "give them relative to the jet axis")
     return _nonempty(np.where(real[..., None], cloud[..., :3], 0.0).astype(np.float64)), template
 
 
@@ -135,6 +144,12 @@ def _nonempty(cloud: Numbers) -> Array:
     empty = np.flatnonzero(~(cloud[..., 2] > 0).any(axis=1))
     if len(empty):
         raise ValueError(f"particles: {len(empty)} jets have none, the first is jet {empty[0]}: drop these jets")
+    total = cloud[..., 2].sum(axis=1)
+    if (off := (total < _SUMS[0]) | (total > _SUMS[1])).any():
+        raise ValueError(
+            f"particles: the pT of jet {off.argmax()} sums to {total[off.argmax()]:.3g}, and must lie between "
+            f"{_SUMS[0]:g} and {_SUMS[1]:g}: choose another unit"
+        )
     return cloud
 
 

@@ -206,21 +206,23 @@ class JetFeatures:
                 ratio = values / jets.pt
                 jets = replace(jets, pt=values, moment=jets.moment / ratio, softest=jets.softest * ratio)
             else:
-                jets = replace(jets, moment=np.where(jets.n > 1, values**2 / jets.pt, 0.0))
+                # masses beyond those of jets are met once there are particles, as far as they can be
+                own = np.minimum(values, jets.pt)
+                jets = replace(jets, moment=np.where(jets.n > 1, own**2 / jets.pt, 0.0))
         return jets
 
     def _check_given(self, given: Mapping[str, Array], most: int) -> None:
         for entry in self.derived:
-            values = np.asarray(given[entry.name], np.float64)
+            values = _numbers(entry.name, given[entry.name])
             if entry.quantity == "n":
                 off = (values < 1) | (values > most) | (values != np.rint(values))
                 _refuse(entry.name, given[entry.name], off, f"a whole number from 1 to {most}")
             elif entry.quantity == "pt":
-                _refuse(entry.name, values, ~(values > 0), "positive")
+                _refuse_unless_positive(entry.name, values)
             else:
                 _refuse(entry.name, values, ~(values >= 0), "not negative")
         if self.pt is not None:
-            _refuse(self.pt, given[self.pt], ~(np.asarray(given[self.pt], np.float64) > 0), "positive")
+            _refuse_unless_positive(self.pt, given[self.pt])
 
     def given_mass(self, given: Mapping[str, Array]) -> Array | None:
         """The mass that particles must have, in their unit."""
@@ -299,11 +301,25 @@ def _pt_name(pt_column: str | None, values: Mapping[str, Array], particles: Numb
     if pt_column is None or pt_column == "auto":
         total = particles[..., 2].sum(axis=1)
         candidates = [] if pt_column is None else [name for name in ("jet_pt", "pt") if name in values]
-        return next((name for name in candidates if not np.allclose(values[name], total, 2e-4)), None)
+        pt_column = next((k for k in candidates if not np.allclose(_numbers(k, values[k]), total, 2e-4)), None)
+        if pt_column is None:
+            return None
     if pt_column not in values:
         raise ValueError(f"pt_column={pt_column!r} is no column of jets, they are {list(values)}")
-    _refuse(pt_column, values[pt_column], ~(np.asarray(values[pt_column], np.float64) > 0), "positive")
+    _refuse_unless_positive(pt_column, values[pt_column])
     return pt_column
+
+
+def _refuse_unless_positive(name: str, values: Values) -> None:
+    own = _numbers(name, values)
+    _refuse(name, values, ~((own > 0) & (own < np.inf)), "positive")
+
+
+def _numbers(name: str, values: Values) -> Array:
+    try:
+        return np.asarray(values, np.float64)
+    except ValueError as error:
+        raise ValueError(f"jets: {name} must be numbers: {error}") from error
 
 
 def _refuse(name: str, values: Values, bad: Mask, valid: str) -> None:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
-from buff.errors import check_jobs, check_whole
+from buff.errors import check_jobs, check_memory, check_whole
 from buff.flows import CostEstimate, FlowMatchingData, FlowSettings, estimate_cost
 from buff.generators.parameters import resolve_device
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
@@ -78,6 +78,15 @@ def kind_of(nodes: Nodes) -> Array:
 
 def _settings(kind: NodeKind, effort: float, override: Mapping[str, Any], common: FlowSettings) -> FlowSettings:
     """Settings of a kind's flow: its own, times the effort, then what is asked for."""
+    where = f"stages[{kind.name!r}]"
+    if not isinstance(override, Mapping):
+        raise TypeError(f"{where} must be a mapping of settings, found {override!r}")
+    known = ("n_steps", "n_estimators", "noise_budget", *(field.name for field in fields(TreeSettings)))
+    if unknown := sorted(set(override) - set(known)):
+        raise ValueError(f"{where} has the unknown settings {unknown}, they are {sorted(set(known))}")
+    for name, least in (("n_steps", 1), ("n_estimators", 0), ("noise_budget", 1), ("max_depth", 1)):
+        if name in override:
+            check_whole(f"{name} of {where}", override[name], least)
     asked = {**override}
     steps = asked.pop("n_steps", common.n_steps)
     rounds = asked.pop("n_estimators", max(1, round(kind.n_estimators * min(1.0, effort**0.5))))
@@ -98,14 +107,16 @@ def checked_settings(model: Any) -> dict[str, FlowSettings]:
     """
     check_whole("n_steps", model.n_steps, 1)
     check_jobs(model.n_jobs)
-    if isinstance(model.effort, bool) or not isinstance(model.effort, int | float) or not 0 < model.effort <= 100:
+    if not (_is_number(model.effort) and 0 < model.effort <= 100):
         raise ValueError(f"effort must lie in (0, 100], found {model.effort!r}")
-    for name in ("radius", "max_particles"):
-        value = getattr(model, name)
-        if value is not None and not (isinstance(value, int | float | np.number) and value > 0):
-            raise ValueError(f"{name} must be positive or None, found {value!r}")
+    if model.max_particles is not None:
+        check_whole("max_particles", model.max_particles, 1)
+    if model.radius is not None and not (_is_number(model.radius) and model.radius > 0):
+        raise ValueError(f"radius must be positive and finite, or None, found {model.radius!r}")
+    if not _is_number(model.exponent):
+        raise ValueError(f"exponent must be a number such as 1 for kT, found {model.exponent!r}")
     odds = model.max_odds
-    if odds is not None and (isinstance(odds, bool) or not isinstance(odds, int | float) or not 1 <= odds < np.inf):
+    if odds is not None and not (_is_number(odds) and odds >= 1):
         raise ValueError(f"max_odds must be 1 or more, or None, found {odds!r}")
     asked, known = dict(model.stages or {}), [kind.name for kind in KINDS]
     if unknown := sorted(set(asked) - set(known)):
@@ -122,6 +133,10 @@ def checked_settings(model: Any) -> dict[str, FlowSettings]:
     )
     _ = common.times  # a solver that has no nodes is refused before anything is read
     return {kind.name: _settings(kind, float(model.effort), asked.get(kind.name, {}), common) for kind in KINDS}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,9 +262,5 @@ def _left(settings: FlowSettings, held: int) -> FlowSettings:
     """Settings with the memory that is left."""
     if settings.max_memory is None:
         return settings
-    if settings.max_memory <= held:
-        raise MemoryError(
-            f"the splittings of the jets take {held / 2**20:,.0f} MiB and max_memory allows "
-            f"{settings.max_memory / 2**20:,.0f} MiB: fit fewer jets, lower effort, or raise max_memory"
-        )
+    check_memory(held + 1, settings.max_memory, "fit fewer jets, lower effort, or raise max_memory")
     return replace(settings, max_memory=settings.max_memory - held)

@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from scipy.special import ndtr
 
 from buff.flows import CostEstimate
+from buff.flows.request import jobs_for
 from buff.flows.stages import StageNoise
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_guides import guide_columns, with_guides
@@ -25,12 +26,14 @@ __all__ = ["LEAST_JETS", "JetSampler", "Proposal", "with_rejection"]
 _STREAM, _BATCH = 2**20, 4096
 #: Jets from which on a classifier learns enough of them, that it is shown at most, and drawn ones to each of them.
 LEAST_JETS, _MOST_JETS, _DRAWN = 2000, 20_000, 2
+#: Jets of which the margins of what is taken are read, to each of the training.
+_READ = 4
 #: From the seed of a jet table to that of the next attempt.
 _NEXT = 0x9E3779B97F4A7C15
 #: Attempts at a jet; so many of them start from kinematics of their own.
 N_JETS, N_TABLES = 8, 3
-#: Jets up to which several attempts are made at once: there is as much to do for few as for these.
-_AHEAD = 400
+#: Particles up to which several attempts are made at once: there is as much to do for few as for these.
+_AHEAD = 12_000
 #: Where the noise of the decisions starts among the stages of an event: beyond all splittings.
 _DECISION = 1000
 
@@ -135,10 +138,11 @@ class JetSampler:
         todo, attempt = np.arange(n), 0
         while len(todo) and attempt < N_JETS:
             # jets that are drawn again are put together, and are given more than one attempt where they are few
-            ahead = min(N_JETS - attempt, max(1, _AHEAD // len(todo))) if attempt else 1
+            ahead = min(N_JETS - attempt, max(1, _AHEAD // (self.most * len(todo)))) if attempt else 1
             attempts, parts = np.arange(attempt, attempt + ahead), _parts(todo, batch or _BATCH)
-            run = Parallel(self.n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
-            draw, failed = delayed(self._attempts), []
+            n_jobs, failed = jobs_for(self.n_jobs, len(parts)), []
+            run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
+            draw = delayed(self._attempts)
             jobs = (draw(StageNoise(seed, first + i, _STREAM), proposals, i, attempts) for i in parts)
             for i, (jets, chosen, fine) in zip(parts, run(jobs), strict=True):
                 cloud[i], used[i] = jets, _proposal_of(chosen, proposals)
@@ -154,13 +158,16 @@ class JetSampler:
         shown = np.sort(rng.permutation(len(real[0]))[:_MOST_JETS])
         real, n = (real[0][shown], real[1][shown], real[2][shown]), len(shown)
         weights = None if weights is None else weights[shown]
-        own = None if weights is None else weights / weights.sum()
-        chosen = np.resize(rng.permutation(n), _DRAWN * n) if own is None else rng.choice(n, _DRAWN * n, p=own)
-        asked = self.tables.aligned(condition)
-        asked = None if asked is None else asked.take(shown[chosen])
-        particles, start, _ = self.draw(len(chosen), asked, None, (seed % 2**63 + 2, 0, None))
-        drawn = particles, start.features, start.scale
-        return JetRejection.fit(real, drawn, weights, max_odds, seed % 2**31)
+        own, asked = None if weights is None else weights / weights.sum(), self.tables.aligned(condition)
+
+        def drawn(times: int, stream: int) -> tuple[Array, Array, Array]:
+            chosen = np.resize(rng.permutation(n), times * n) if own is None else rng.choice(n, times * n, p=own)
+            few = None if asked is None else asked.take(shown[chosen])
+            particles, start, _ = self.draw(len(chosen), few, None, (seed % 2**63 + stream, 0, None))
+            return particles, start.features, start.scale
+
+        found = JetRejection.fit(real, drawn(_DRAWN, 2), weights, max_odds, seed % 2**31)
+        return found.balanced(real, (drawn(1, 3 + k) for k in range(_READ)), weights, N_TABLES)
 
     def _proposal(self, columns: dict[str, Array], condition: Any, given: Mapping[str, Array] | None) -> Proposal:
         kinematics = to_kinematics(columns, self.most, self.radius)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from buff.archive import nested
 from buff.flows import FlowSettings
 from buff.flows.ranks import BinnedCounts, BinnedRanks
 from buff.flows.stages import Stage, StageNoise
 from buff.generators.jet_rows import KINDS, LEAST_ROWS, NodeKind, SplittingRows, context_of, kind_of
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
 from buff.protocols import Array, Integers, Numbers
+from buff.records import nested
 
 __all__ = ["SplittingFlows"]
 

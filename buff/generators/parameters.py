@@ -23,10 +23,9 @@ from buff.flows import (
     train_flow,
     train_patterned,
 )
-from buff.flows.data import NOISE, Source
 from buff.generators.base import TableGenerator
 from buff.grids import TimeGrid
-from buff.protocols import Array, Mask, Numbers, WeightsLike
+from buff.protocols import Array, Mask, WeightsLike
 from buff.randomness import seed_from
 from buff.solvers import Solver
 from buff.tables import Columns
@@ -75,6 +74,12 @@ class FlowEstimator(TableGenerator):
     device: str
     max_memory: int | None
     cache_dir: str | os.PathLike[str] | None
+    # of BUFF alone, and of BUFFTransport
+    given: str | None
+    atoms: str
+    classes: str
+    relations: Any
+    noise: str | float
 
     #: Whether marginals of small tables are made those of the training.
     _calibrated: ClassVar[bool] = False
@@ -162,17 +167,6 @@ class FlowEstimator(TableGenerator):
         how: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
         space = TableTransformer(schema or self._schema_overrides, **how)
         return space.fit(columns, sample_weight=sample_weight)
-
-    def _scores(
-        self,
-        space: TableTransformer,
-        columns: Columns,
-        features: Numbers | None,
-        sample_weight: WeightsLike,
-        source: Source = NOISE,
-    ) -> FlowMatchingData:
-        """The rows of a table as scores, between the ends of the ranks that their values own."""
-        return FlowMatchingData.of(space.bounds(columns), features, sample_weight, source)
 
     def _plan(self, data: FlowMatchingData | PatternedData) -> CostEstimate:
         """What :meth:`_train` would cost, after a trial."""

@@ -4,31 +4,34 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Self
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
+from buff.archive import Archive, write_archive
 from buff.couplings import MinibatchTransport
 from buff.flows import MixtureModel, SampleRequest
 from buff.grids import TimeGrid
 from buff.protocols import Array, Scores
-from buff.records import checked_list, checked_record, require
+from buff.records import checked_list, checked_record, joined, known_part, nested, require
 from buff.tables.reduction import TableReduction
 from buff.tables.relations.collection import relation_from_dict
 from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["StoredGenerator", "from_json", "pack", "to_json"]
+__all__ = ["StoredGenerator", "pack", "restored", "to_json"]
 
-#: Parameters that mean something on one machine, or in training, only.
-_LOCAL = ("cache_dir", "checkpoint", "compile", "max_memory", "n_jobs")
+T = TypeVar("T")
+
+#: Parameters that mean something on one machine, or in training, only: neither written nor taken from a file.
+_LOCAL = ("cache_dir", "checkpoint", "compile", "device", "max_memory", "n_jobs")
 
 
 def pack(encoders: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Records and arrays of encoders, each under its name; None where there is none."""
     parts = {name: (None, {}) if encoder is None else encoder.to_arrays() for name, encoder in encoders.items()}
-    arrays = {f"{name}/{key}": a for name, (_, part) in parts.items() for key, a in part.items()}
+    arrays = joined({name: part for name, (_, part) in parts.items()})
     return {name: record for name, (record, _) in parts.items()}, arrays
 
 
@@ -43,23 +46,25 @@ def to_json(parameters: dict[str, Any]) -> dict[str, Any]:
         kept["grid"] = list(grid.times)
     if isinstance(kept.get("relations"), list | tuple):
         kept["relations"] = [own if isinstance(own, str) else own.to_dict() for own in kept["relations"]]
-    return kept | {"device": "auto"}
+    return kept
 
 
-def from_json(kept: dict[str, Any]) -> dict[str, Any]:
-    """Inverse of :func:`to_json`."""
-    kept = dict(kept)
+def restored(kind: type[T], parameters: Any) -> T:
+    """An estimator with the parameters that :func:`to_json` gave, as they are of use on this machine."""
+    name = f"the parameters of {kind.__name__}"
+    elsewhere = {key: value for key, value in checked_record(parameters, name, ()).items() if key not in _LOCAL}
+    kept = known_part(elsewhere, name, signature(kind).parameters)
     if isinstance(coupling := kept.get("coupling"), dict):
         kept["coupling"] = MinibatchTransport(**coupling)
     if isinstance(grid := kept.get("grid"), list):
         kept["grid"] = TimeGrid(tuple(grid))
     if isinstance(relations := kept.get("relations"), list):
         kept["relations"] = [own if isinstance(own, str) else relation_from_dict(own) for own in relations]
-    return kept
+    return kind(**kept)
 
 
-def _checked_parameters(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a model's record, which has all that any has.
+def _check_record(record: Mapping[str, Any]) -> None:
+    """Refuse a model's record that lacks what any has.
 
     Raises
     ------
@@ -71,7 +76,6 @@ def _checked_parameters(record: Mapping[str, Any]) -> dict[str, Any]:
     require(type(n) is int and n >= 0, "the number of features is no number")
     if names is not None:
         checked_list(names, "the names of features", str, n)
-    return dict(checked_record(record["parameters"], "the parameters", ()))
 
 
 def _draw_two(
@@ -104,7 +108,7 @@ class StoredGenerator:
 
     if TYPE_CHECKING:
 
-        def get_params(self) -> dict[str, Any]: ...
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
         def _check_parameters(self) -> None: ...
         def _set_schemas(self) -> None: ...
         def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]: ...
@@ -131,7 +135,8 @@ class StoredGenerator:
     @classmethod
     def from_archive(cls, archive: Archive) -> Self:
         """Inverse of :meth:`to_archive`, for this machine; what does not fit together raises an error."""
-        model = cls(**from_json(_checked_parameters(archive.record)))
+        _check_record(archive.record)
+        model = restored(cls, archive.record["parameters"])
         model._load(archive)
         model._check_parameters()
         _draw_two(model.model_, model.space_, model._encoder, model._decode)

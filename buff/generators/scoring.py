@@ -1,15 +1,19 @@
 """How good draws from conditional distributions are, as one number."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from buff.errors import tell
+from buff.generators.conditions import split_conditions
 from buff.protocols import ConditionLike, TableLike, WeightsLike
-from buff.tables import validate_data
+from buff.tables import read, validate_data
 from buff.transforms.conditions import read_any
 from buff.transforms.transformer import checked_weights
+from buff.transforms.unknown_values import scores_of_known
 
 __all__ = ["ScoredEvents", "ScoredPairs"]
 
@@ -17,6 +21,8 @@ __all__ = ["ScoredEvents", "ScoredPairs"]
 _DRAWS = 20
 #: Width of the kernel that compares events, in normal scores and for each root of a dimension, and rows that it sees.
 _WIDTH, _ROWS = 0.1, 5000
+#: A distance at which the kernel is 0.
+_FAR = 1000.0
 
 
 def _has_pairs(model: Any) -> bool:
@@ -45,14 +51,15 @@ class ScoredEvents:
         h = 0.1 times the root of their dimension: a proper score, since its expectation is largest for the true
         distribution (Gneiting, Raftery, 2007, doi:10.1198/016214506000001437). With a condition, one event is generated
         for each of its rows, and its features are compared too. Larger tables are thinned to 5,000 rows.
+        A row with a label that was not seen when fitted is as far from all generated rows as can be.
 
         Parameters
         ----------
         X : table of shape (n, p)
             Rows that were not trained on.
         y : ignored
-        condition : table of shape (n, c), optional
-            Conditions of the rows, where the model has them.
+        condition : table of shape (n, c), name or list of names, optional
+            Conditions of the rows, where the model has them; by default those columns of X that :meth:`fit` took.
         sample_weight : array of shape (n,), optional
             Event weights.
 
@@ -73,19 +80,37 @@ class ScoredEvents:
         from buff.metrics import mmd
 
         check_is_fitted(self)
+        X, condition = self._split(X, condition)
         validate_data(self, X, reset=False, skip_check_array=True)
         table = read_any(X, "x", "X")[0]
         features = self._condition_features(condition)
         if features is not None and len(features) != len(table):
             raise ValueError(f"condition has {len(features)} rows, X has {len(table)}: they must agree")
         drawn = self.sample(len(table), condition=condition, random_state=0)
-        x, z = (self.space_.transform(t) for t in (table, read_any(drawn, "x", "X")[0]))
+        tables = (self._reduction.reduce(t) for t in (table, read_any(drawn, "x", "X")[0]))
+        (x, unknown, found), (z, *_) = (scores_of_known(self.space_, t) for t in tables)
         if features is not None:
             x, z = np.hstack([x, features]), np.hstack([z, features])
         weights = None if sample_weight is None else checked_weights(sample_weight, len(table))
         given = {"bandwidth": _WIDTH * np.sqrt(max(x.shape[1], 1)), "max_rows": _ROWS, "n_bootstrap": 0}
+        if found:
+            tell(_told(found, int(unknown.sum()), len(table)))
+            x, z = (np.column_stack([t, _FAR * far]) for t, far in ((x, unknown), (z, np.zeros(len(z)))))
         # events that were generated for the conditions of weighted rows count as these do
         return -mmd(x, z, real_weights=weights, generated_weights=None if features is None else weights, **given).value
+
+    def _split(self: Any, X: TableLike, condition: ConditionLike) -> tuple[Any, Any]:
+        """The table without the columns of the condition, as :meth:`fit` takes them."""
+        names = [] if self._encoder is None else list(self._encoder.names)
+        if condition is None and names and set(names) < set(read(X).names):
+            condition = names
+        return split_conditions(X, condition)
+
+
+def _told(found: Mapping[str, object], n_unknown: int, n: int) -> str:
+    """Words for the values that no fit has seen."""
+    own = ", ".join(f"{name} = {'missing' if value is None else repr(value)}" for name, value in found.items())
+    return f"score: {n_unknown} of {n} rows hold values that were not seen when fitted ({own}): no drawn row is near"
 
 
 class ScoredPairs:

@@ -12,7 +12,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from buff.archive import Archive, nested, read_archive, write_archive
+from buff.archive import Archive, read_archive, write_archive
 from buff.errors import ArchiveError
 from buff.generators.shower_angles import AngleWalk
 from buff.generators.shower_rings import RingWalk, Standards
@@ -21,6 +21,7 @@ from buff.generators.shower_walk import Walk
 from buff.physics import Geometry, SplitTree
 from buff.protocols import Array, Indices, Numbers, Weights
 from buff.randomness import EventNoise
+from buff.records import nested
 from buff.trees.conditional import ConditionalSettings
 
 __all__ = ["CascadeSettings", "ShowerCascade"]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.flows import ReproducibleLinear
 from buff.protocols import Array, Indices, Numbers, Scores
-from buff.records import checked_array
+from buff.records import checked_array, nested
 from buff.transforms.quantile_bins import QuantileBins
 from buff.trees import FlatForest, restored_trees, stored_trees
 from buff.trees.conditional import ConditionalDistribution, ConditionalSettings, ConditionalShares

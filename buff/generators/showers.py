@@ -7,18 +7,20 @@ from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested, write_archive
+from buff.archive import Archive, write_archive
 from buff.errors import check_jobs, check_whole
-from buff.generators.persistence import from_json, pack, to_json
+from buff.estimator import BaseEstimator
+from buff.flows.request import jobs_for
+from buff.generators.persistence import pack, restored, to_json
 from buff.generators.shower_cascade import CascadeSettings, ShowerCascade
 from buff.generators.shower_checks import check_incident_energies, check_shower_weights, check_showers
 from buff.generators.shower_plan import ShowerPlan, looks_symmetric, plan_showers
 from buff.physics import Geometry
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
+from buff.records import nested
 from buff.tables import Schema
 from buff.transforms import ConditionEncoder
 from buff.trees.conditional import ConditionalSettings
@@ -31,7 +33,7 @@ _BATCH_VOXELS, _BATCH_SHOWERS = 1_500_000, 1000
 _ROUNDING = 1e-6
 
 
-class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
+class ShowerBUFF(BaseEstimator):
     r"""Calorimeter showers by boosted trees: a cascade of conditional one-dimensional distributions.
 
     The energy of a particle becomes that of its shower, which divides among layers, rings, and sectors around the
@@ -218,7 +220,7 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         if effective_n_jobs(self.n_jobs) == 1 or self.n_jobs is None or len(jobs) < 2:
             parts = [self.cascade_.sample(*job) for job in jobs]
         else:
-            parts = Parallel(self.n_jobs)(delayed(self.cascade_.sample)(*job) for job in jobs)
+            parts = Parallel(jobs_for(self.n_jobs, len(jobs)))(delayed(self.cascade_.sample)(*job) for job in jobs)
         return np.concatenate([np.empty((0, self.geometry_.n_voxels), np.float32), *parts])
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -230,10 +232,8 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
         """Everything that makes the fitted model."""
         cascade = self.cascade_.to_archive()
         record, arrays = pack({"condition": self._encoder})
-        parameters = to_json(self.get_params())
-        del parameters["device"]
         record |= {
-            "parameters": parameters | {"geometry": self.geometry_.name},
+            "parameters": to_json(self.get_params()) | {"geometry": self.geometry_.name},
             "entropy": str(self._seed),
             "range": list(self.energy_range_),
             "cascade": cascade.record,
@@ -244,7 +244,7 @@ class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
     def from_archive(cls, archive: Archive) -> Self:
         """Inverse of :meth:`to_archive`."""
         record = archive.record
-        model = cls(**from_json(record["parameters"]))
+        model = restored(cls, record["parameters"])
         there = record["condition"] is not None
         model._encoder = (
             ConditionEncoder.from_arrays(record["condition"], nested(archive.arrays, "condition")) if there else None

@@ -7,7 +7,7 @@ import numpy as np
 
 from buff.errors import tell
 from buff.protocols import ConditionLike, TableLike, Values, WeightsLike
-from buff.transforms.transformer import finite_weights
+from buff.tables import check_weights
 from buff.weights import positive_weights
 
 __all__ = ["resolve_negative_weights"]
@@ -34,7 +34,7 @@ def resolve_negative_weights(
     ValueError, TypeError
         For weights that are no finite numbers, and for negative ones if the policy is ``"error"``.
     """
-    weights = finite_weights(sample_weight)
+    weights = check_weights(sample_weight, positive_sum=False)
     negative = weights < 0
     if not negative.any():
         _warn_of_few(weights)

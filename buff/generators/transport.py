@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import ndtr
-from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, nested
+from buff.archive import Archive
 from buff.couplings import MinibatchTransport, stratify
 from buff.errors import check_whole
+from buff.estimator import TransformerMixin
 from buff.flows import CostEstimate, FlowMatchingData, RankIntervals, ReproducibleLinear, SampleRequest, Source
 from buff.flows.request import checked_number, dequantization_noise
 from buff.generators.deployment import DeployablePairs
@@ -23,6 +23,7 @@ from buff.generators.scoring import ScoredPairs
 from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, keys_of_rows
+from buff.records import nested
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any, single_column
@@ -30,7 +31,7 @@ from buff.transforms.conditions import read_any, single_column
 __all__ = ["BUFFTransport"]
 
 
-class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
+class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimator):
     r"""Rows of a source table to rows of a target table, by a flow of boosted trees.
 
     *Paired* tables, such as an event at the detector and its truth: draws from p(target | source). The flow starts at
@@ -314,8 +315,8 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         self._source_space, self.source_schema_ = source_space, source_space.schema_
         own = self._fit_encoder(conditions[1], weights[1], len(target))
         others = None if self._encoder is None else self._encoder.transform(conditions[0])
-        data = self._scores(self.space_, target, own, weights[1])
-        sources = self._scores(source_space, columns, others, weights[0])
+        data = FlowMatchingData.of(self.space_.bounds(target), own, weights[1])
+        sources = FlowMatchingData.of(source_space.bounds(columns), others, weights[0])
         if data.condition is not None:
             side = np.repeat([0, 1], [len(data), len(sources)])
             labels = stratify(np.concatenate([data.condition, sources.condition]), side)

@@ -16,7 +16,7 @@ from scipy.special import betaincinv
 
 from buff.errors import check_parameters, check_range, check_steps
 from buff.grids.discrete import alpha_bar, check_whole, ratios, spaced, zero_terminal_snr
-from buff.schedules import SubVariancePreserving, Trigonometric, VariancePreserving
+from buff.paths.schedules import SubVariancePreserving, Trigonometric, VariancePreserving
 
 __all__ = ["NOISE_GRIDS", "iddpm_table", "karras", "noise_grid"]
 

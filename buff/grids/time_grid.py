@@ -5,7 +5,7 @@ Names stand for warps of the unit interval, and for grids in noise placed on a s
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -14,9 +14,9 @@ from scipy.special import ndtri
 
 from buff.errors import OffGridError, check_parameters, check_range, check_steps
 from buff.grids.noise import NOISE_GRIDS, noise_grid
-from buff.schedules import Linear, Schedule
+from buff.paths import Linear, Path, Schedule
 
-__all__ = ["GRIDS", "TimeGrid", "get_grid", "nearest"]
+__all__ = ["GRIDS", "TimeGrid", "as_grid", "get_grid", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,18 @@ class TimeGrid:
         n = check_steps(n_steps)
         return cls(tuple(i / n for i in range(n + 1)))
 
+    @classmethod
+    def of_ratios(cls, path: Path, ratios: Iterable[float]) -> "TimeGrid":
+        """The times of decreasing noise-to-signal ratios on a path (a grid in sigma).
+
+        Examples
+        --------
+        >>> from buff.paths import LINEAR
+        >>> TimeGrid.of_ratios(LINEAR, [float("inf"), 3.0, 1.0, 0.0]).times
+        (0.0, 0.25, 0.5, 1.0)
+        """
+        return cls(tuple(path.time(ratio) for ratio in ratios), partial=True)
+
     @property
     def n_steps(self) -> int:
         """Number of intervals."""
@@ -83,6 +95,16 @@ class TimeGrid:
     def steps(self) -> tuple[tuple[float, float], ...]:
         """The intervals, ``(t, s)`` from t to s > t."""
         return tuple(pairwise(self.times))
+
+    def backwards(self) -> "TimeGrid":
+        """The times 1 - t: the grid of a field that is run from data to noise (:class:`buff.fields.Reversed`).
+
+        Examples
+        --------
+        >>> TimeGrid((0, 0.75, 1)).backwards().times
+        (0.0, 0.25, 1.0)
+        """
+        return TimeGrid(tuple(1 - t for t in reversed(self.times)), partial=self.partial)
 
     def has(self, t: float, tol: float = 1e-9) -> bool:
         """Whether ``t`` is one of the times."""
@@ -108,6 +130,28 @@ def nearest(times: tuple[float, ...], t: float) -> int:
     """Index of the one of increasing times that is closest to t."""
     right = bisect_left(times, t, 1, len(times) - 1) if len(times) > 1 else 0
     return right - 1 if right and t - times[right - 1] <= times[right] - t else right
+
+
+def as_grid(grid: Any, n_steps: int | None = None) -> TimeGrid:
+    """A grid as it is, from a name (with a number of steps), or from increasing times.
+
+    Raises
+    ------
+    TypeError
+        None of these.
+
+    Examples
+    --------
+    >>> as_grid([0, 0.5, 1]).n_steps
+    2
+    """
+    if isinstance(grid, TimeGrid):
+        return grid
+    if isinstance(grid, str) and n_steps is not None:
+        return get_grid(grid, n_steps)
+    if isinstance(grid, str) or not hasattr(grid, "__len__"):
+        raise TypeError(f"grid must be a TimeGrid, as get_grid gives, or increasing times: found {grid!r}")
+    return TimeGrid(tuple(grid), partial=True)
 
 
 def _uniform(r: float) -> float:

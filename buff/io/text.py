@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from buff.errors import TableNotice, tell
@@ -45,8 +46,9 @@ class CsvSource:
         if options.comment:
             source, encoding = without_comments(self._path, layout.encoding, options.comment), "utf-8"
         convert: dict[str, Any] = {}
-        if options.na_values:
-            convert["null_values"] = [*pa_csv.ConvertOptions().null_values, *options.na_values]
+        if options.na_values or layout.blanks:
+            words = [*pa_csv.ConvertOptions().null_values, *options.na_values]
+            convert["null_values"] = [*words, *(f" {word}" for word in words if layout.blanks)]
         return pa_csv.open_csv(
             source,
             read_options=pa_csv.ReadOptions(
@@ -71,10 +73,11 @@ class CsvSource:
         self._tell(readings)
         schema = pa.schema([(name, reading.kind) for name, reading in readings.items()])
         yield schema.empty_table()
-        types = {name: pa.string() if r.convert else r.kind for name, r in readings.items()}
+        text = {name for name, r in readings.items() if r.convert or (self._layout.blanks and not _is_number(r.kind))}
+        types = {name: pa.string() if name in text else r.kind for name, r in readings.items()}
         with self._open(types, names) as reader:
             for batch in reader:
-                columns = [r.convert(batch[name]) if r.convert else batch[name] for name, r in readings.items()]
+                columns = [r.read(self._trimmed(batch[name])) for name, r in readings.items()]
                 yield pa.Table.from_arrays(columns, schema=schema)
 
     def _readings(self, names: list[str], limit: int | None) -> dict[str, Reading]:
@@ -84,11 +87,17 @@ class CsvSource:
         with self._open(dict.fromkeys(names, pa.string()), names) as reader:
             for batch in reader:
                 for name, column in found.items():
-                    column.look(batch[name])
+                    column.look(self._trimmed(batch[name]))
                 n_seen += batch.num_rows
                 if limit is not None and n_seen >= limit:
                     break
         return {name: column.decide() for name, column in found.items()}
+
+    def _trimmed(self, column: pa.Array) -> pa.Array:
+        """Text without the blanks around it, where the file has such beside its separators."""
+        if not self._layout.blanks or not pa.types.is_string(column.type):
+            return column
+        return pc.utf8_trim_whitespace(column)
 
     def _tell(self, readings: dict[str, Reading]) -> None:
         notes = [*self._layout.notes]
@@ -139,6 +148,11 @@ class TsvSink(CsvSink):
     """The same with tabulators."""
 
     delimiter = "\t"
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    """A type that the parser itself trims."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -1,5 +1,6 @@
 """What a column of text holds: numbers as people write them, dates, booleans, or words."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +14,8 @@ __all__ = ["ColumnReading", "Reading"]
 
 #: What stands for a missing number or date; in a column of words it is a word.
 _MARKERS = ("-", "--", "?", ".", "...", "*", "n/a", "N/A", "none", "None", "missing", "unknown", "NaN")
+#: Those that are no words.
+_BLANK_MARKERS = ("?", "n/a", "N/A", "NaN")
 _SIGN = r"[+-]?\s*"
 _THOUSANDS = _SIGN + r"(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d+)?"
 _DECIMAL_COMMA = _SIGN + r"(\d{1,3}(\.\d{3})+|\d+)?(,\d*)?([eE][+-]?\d+)?"
@@ -27,6 +30,10 @@ class Reading:
     kind: pa.DataType
     convert: Callable[[pa.Array], pa.Array] | None = None
     note: str = ""
+
+    def read(self, column: pa.Array) -> pa.Array:
+        """A column that was read as text, or already of the type."""
+        return self.convert(column) if self.convert is not None else column.cast(self.kind)
 
     def fits(self, column: pa.Array) -> bool:
         """Whether every cell can be read so."""
@@ -103,6 +110,7 @@ class ColumnReading:
     _cells: int = 0
     _example: str = ""
     _values: bool = False
+    _marks: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         decimals = [self.decimal] if self.decimal else [","] if self.thousands == "." else ["."]
@@ -124,6 +132,7 @@ class ColumnReading:
         if column.null_count == len(column) or not self.possible:
             return
         self._cells += len(column) - column.null_count
+        self._marks.update(column.filter(pc.is_in(column, pa.array(_BLANK_MARKERS))).to_pylist())
         is_float = Reading(pa.float64()).fits(column) and not (self.decimal == "," or self.thousands == ".")
         self._values |= is_float
         if is_float and Reading(pa.int64()).fits(column):
@@ -153,7 +162,7 @@ class ColumnReading:
             return Reading(pa.float64())
         if self._zeros and self.possible and pa.types.is_integer(self.possible[0].kind):
             return Reading(pa.string(), note="has leading zeros: kept as text")
-        first = self.possible[0] if self.possible else Reading(pa.string())
+        first = self.possible[0] if self.possible else Reading(pa.string(), note=self._marked())
         notes = {reading.note for reading in self.possible if reading in self._dressed}
         if not self._values:  # nothing but marks
             return Reading(pa.string())
@@ -163,6 +172,13 @@ class ColumnReading:
                 f"--decimal , or --thousands ,"
             )
         return first
+
+    def _marked(self) -> str:
+        """Words for a mark in place of a word."""
+        if not self._marks or sum(self._marks.values()) == self._cells:
+            return ""
+        mark, n = self._marks.most_common(1)[0]
+        return f"holds {mark!r} in {n / self._cells:.2%} of its rows: where that is missing, say --na-values {mark!r}"
 
 
 _NOTES = {

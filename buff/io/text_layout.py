@@ -5,7 +5,7 @@ import csv
 import gzip
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from buff.io.tables import TableError
@@ -36,6 +36,8 @@ class TextOptions:
         More words for missing values.
     header : bool, optional
         Whether the first line holds names.
+    names : tuple of str
+        Names of the columns; the first line is then data, unless it holds these, or ``header`` says that it has others.
     """
 
     sep: str | None = None
@@ -45,6 +47,7 @@ class TextOptions:
     comment: str | None = None
     na_values: tuple[str, ...] = ()
     header: bool | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("sep", "comment"):
@@ -62,13 +65,14 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class TextLayout:
-    """What was found: skipped lines, names where the file has none, and notes for the user."""
+    """What was found: skipped lines, names where the file has none, blanks around cells, and notes for the user."""
 
     sep: str
     encoding: str
     skip: int = 0
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    blanks: bool = False
 
 
 def sniff(path: Path, options: TextOptions, default_sep: str) -> TextLayout:
@@ -96,13 +100,51 @@ def sniff(path: Path, options: TextOptions, default_sep: str) -> TextLayout:
     sep = options.sep or _separator(kept, default_sep)
     if sep != default_sep and options.sep is None:
         notes.append(f"columns are separated by {sep!r}")
-    fields = next(csv.reader(kept[:1], delimiter=sep))
-    layout = TextLayout(sep, encoding, skip, (), tuple(notes))
-    if options.header is False or (options.header is None and _is_data(fields)):
+    rows = [row for row in csv.reader(kept, delimiter=sep) if row]
+    blanks = _has_blanks(rows)
+    if blanks:
+        notes.append(f"cells start with a blank after {sep!r}: blanks around cells are left out")
+        rows = [[cell.strip() for cell in row] for row in rows]
+    names, n_lines, more = _names(rows, options, blanks)
+    return TextLayout(sep, encoding, skip + n_lines, names, (*notes, *more), blanks)
+
+
+def _has_blanks(rows: list[list[str]]) -> bool:
+    """Whether every cell but the first starts with a blank, in the header or, if it is written otherwise, below."""
+    rows = [row[1:] for row in rows[1:100] or rows[:1]]
+    return any(rows) and all(cell.startswith(" ") for row in rows for cell in row)
+
+
+def _names(rows: list[list[str]], options: TextOptions, blanks: bool) -> tuple[tuple[str, ...], int, list[str]]:
+    """Names of columns, () as the parser finds them; lines that hold names; notes."""
+    first, notes = rows[0], []
+    own = options.names or tuple(f"x{j}" for j in range(len(first)))
+    if len(own) != len(first):
+        raise TableError(f"has {len(first)} columns, and --names are {len(own)}: {', '.join(own)}")
+    if tuple(first) == own:
+        if options.header is False:
+            notes = [f"the first line holds the names {', '.join(own[:3])}, ... and is no data, despite --no-header"]
+        return own, 1, notes
+    if options.names:
+        return own, int(options.header is True), notes
+    if options.header is False or (options.header is None and _is_data(first)):
         if options.header is None:
-            notes.append("the first line holds numbers: there are no names, columns are x0, x1, ...")
-        return replace(layout, names=tuple(f"x{j}" for j in range(len(fields))), notes=tuple(notes))
-    return layout
+            notes = ["the first line holds numbers: there are no names, columns are x0, x1, ..."]
+        return own, 0, notes
+    if options.header is None:
+        _refuse_values(first, rows[1:])
+    return (tuple(first), 1, notes) if blanks else ((), 0, notes)
+
+
+def _refuse_values(first: list[str], rows: list[list[str]]) -> None:
+    """Raise TableError for names half of which, two at least, are values of their own columns."""
+    columns = [{row[j] for row in rows if j < len(row)} for j in range(len(first))]
+    values = [name for name, cells in zip(first, columns, strict=True) if name and name in cells]
+    if len(values) >= max(2, len(first) / 2):
+        raise TableError(
+            f"names such as {values[0]!r} and {values[1]!r} are values of their own columns: is the first line data? "
+            f"say --no-header, with --names if you know them, or --header"
+        )
 
 
 def without_comments(path: Path, encoding: str, comment: str) -> io.BytesIO:

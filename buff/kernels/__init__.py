@@ -19,6 +19,7 @@ __all__ = [
     "backend",
     "chosen",
     "doubles",
+    "integers",
     "is_exact",
     "native",
     "number",
@@ -152,6 +153,11 @@ def _agrees(module: Any, code: int) -> bool:
 def sized(array: Any) -> bytes:
     """An array as the kernels read it: its length, its numbers."""
     return np.uint64(array.size).tobytes() + np.ascontiguousarray(array).tobytes()
+
+
+def integers(*values: Any) -> bytes:
+    """Whole numbers as the kernels read them."""
+    return np.array(values, np.int32).tobytes()
 
 
 def doubles(*values: float) -> bytes:

@@ -17,7 +17,7 @@ from buff.metrics.conditional_means import ConditionalMeans, conditional_means
 from buff.metrics.correlations import correlation_distance, correlation_matrix
 from buff.metrics.distances import sliced_wasserstein, wasserstein, wasserstein_columns
 from buff.metrics.downstream import Scores, Utility, utility
-from buff.metrics.estimate import Estimate
+from buff.metrics.estimate import Estimate, Quality
 from buff.metrics.floor import real_floor
 from buff.metrics.frechet import fpd, frechet_distance, kpd
 from buff.metrics.histograms import (
@@ -56,6 +56,7 @@ __all__ = [
     "Manifold",
     "Memorisation",
     "Migration",
+    "Quality",
     "Ranks",
     "Report",
     "Scores",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from buff.metrics.samples import Rows, Seed
 
-__all__ = ["Estimate", "bootstrap", "normalised", "replicate", "weighted_mean"]
+__all__ = ["Estimate", "Quality", "bootstrap", "normalised", "replicate", "weighted_mean"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,28 @@ class Estimate:
     def scaled(self, factor: float) -> Estimate:
         """Value and error times a number."""
         return Estimate(factor * self.value, abs(factor) * self.error)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One measurement.
+
+    Parameters
+    ----------
+    name : str
+        Which line it belongs to: a solver, a model.
+    nfe : int
+        Field evaluations an event.
+    value : float
+        The metric.
+    error : float
+        One standard deviation of it.
+    """
+
+    name: str
+    nfe: int
+    value: float
+    error: float = 0.0
 
 
 def _decimals(error: float) -> int:

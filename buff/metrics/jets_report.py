@@ -1,16 +1,13 @@
 """All that the JetNet papers say about generated jets, beside the floor of real ones; it prints, and saves as JSON."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import sqrt
-from os import PathLike
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from buff.errors import ArchiveError, MissingExtraError
+from buff.errors import MissingExtraError
 from buff.metrics.distances import wasserstein_columns
 from buff.metrics.estimate import Estimate
 from buff.metrics.jets import (
@@ -26,11 +23,11 @@ from buff.metrics.jets import (
     w1_mass,
     w1_particles,
 )
+from buff.metrics.record import SavedReport, estimate_of
 from buff.metrics.samples import Rows, Seed
 
 __all__ = ["JetReport", "JetScore", "jet_report"]
 
-_FORMAT = "buff jet report 1"
 #: Jets that the quadratic and the energy mover's distances see.
 _MOST, _FEW = 20_000, 50
 #: Jets below which FPD and KPD, of infinitely many by extrapolation and in batches of thousands, are mostly noise.
@@ -59,7 +56,7 @@ class JetScore:
 
 
 @dataclass(frozen=True)
-class JetReport:
+class JetReport(SavedReport):
     """Quality of generated jets.
 
     Attributes
@@ -75,6 +72,9 @@ class JetReport:
     n_generated: int
     scores: tuple[JetScore, ...]
     observables: tuple[JetScore, ...]
+
+    _format: ClassVar[str] = "buff jet report 1"
+    _what: ClassVar[str] = "a report on jets"
 
     def __getitem__(self, name: str) -> JetScore:
         for score in (*self.scores, *self.observables):
@@ -105,42 +105,10 @@ class JetReport:
             return []
         return [f"FPD and KPD need {_ENOUGH:,} jets or more: with {n:,} their errors say more than their values"]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Nested dictionaries of numbers and names, None for what is not defined."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=float).replace("NaN", "null"))
-        return {"format": _FORMAT, **plain}
-
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> "JetReport":
-        """Inverse of :meth:`to_dict`.
-
-        Raises
-        ------
-        ArchiveError
-            Another format.
-        """
-        if record.get("format") != _FORMAT:
-            raise ArchiveError(f"a record of format {_FORMAT!r} expected, found {record.get('format')!r}")
+    def _of(cls, record: Mapping[str, Any]) -> "JetReport":
         scores, observables = (tuple(_score(s) for s in record[key]) for key in ("scores", "observables"))
         return cls(record["n_real"], record["n_generated"], scores, observables)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the report as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> "JetReport":
-        """Read a report written by :meth:`save`.
-
-        Raises
-        ------
-        ArchiveError
-            The file is no such report.
-        """
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ArchiveError(f"{path} is not a report on jets, or is cut short: {error}") from error
 
 
 def jet_report(
@@ -270,9 +238,6 @@ def _lines(scores: tuple[JetScore, ...]) -> str:
 
 def _score(record: Mapping[str, Any]) -> JetScore:
     value, lowest = record["value"], record["floor"]
-    return JetScore(record["name"], _estimate(value), None if lowest is None else _estimate(lowest), record["factor"])
-
-
-def _estimate(record: Mapping[str, float | None]) -> Estimate:
-    value, error = (float("nan") if record[key] is None else float(record[key] or 0.0) for key in ("value", "error"))
-    return Estimate(value, error)
+    return JetScore(
+        record["name"], estimate_of(value), None if lowest is None else estimate_of(lowest), record["factor"]
+    )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from math import isnan, nan
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self, cast
+
+import numpy as np
 
 from buff.errors import ArchiveError, MissingExtraError
 from buff.metrics.associations import PairScore
@@ -18,13 +21,58 @@ from buff.metrics.layout import as_html, as_latex, as_text
 from buff.metrics.neighbours import Memorisation
 from buff.metrics.scores import JUDGES, ColumnScore, TableScores
 
-__all__ = ["Report"]
+__all__ = ["Report", "SavedReport", "estimate_of"]
 
-_FORMAT = "buff report 1"
+
+class SavedReport(ABC):
+    """A dataclass of numbers that is kept as JSON."""
+
+    _format: ClassVar[str]
+    _what: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested dictionaries of numbers and names, None for what is not defined."""
+        return {"format": self._format, **_without_nan(asdict(cast(Any, self)))}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """The report that :meth:`to_dict` describes.
+
+        Raises
+        ------
+        ArchiveError
+            If the record is not a report, or one of another version.
+        """
+        if record.get("format") != cls._format:
+            raise ArchiveError(f"a record of format {cls._format!r} expected, found {record.get('format')!r}")
+        return cls._of(record)
+
+    @classmethod
+    @abstractmethod
+    def _of(cls, record: Mapping[str, Any]) -> Self:
+        """The report of a record of its format."""
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the report as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """Read a report written by :meth:`save`.
+
+        Raises
+        ------
+        ArchiveError
+            If the file is not a report, is cut short, or is of another version.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArchiveError(f"{path} is not {cls._what}, or is cut short: {error}") from error
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(SavedReport):
     """Quality of a generated table.
 
     Parameters
@@ -47,6 +95,9 @@ class Report:
     floor: TableScores | None = None
     memorisation: Memorisation | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    _format: ClassVar[str] = "buff report 1"
+    _what: ClassVar[str] = "a buff report"
 
     def __str__(self) -> str:
         return as_text(self)
@@ -72,27 +123,14 @@ class Report:
         try:
             import pandas as pd
         except ImportError as error:
-            raise MissingExtraError("pandas", "test") from error
+            raise MissingExtraError("pandas") from error
         floors = {} if self.floor is None else dict(_numbered(self.floor))
         numbers = [(key, number, floors.get(key, Estimate(nan, nan))) for key, number in _numbered(self.scores)]
         rows = [(*key, number.value, number.error, low.value, low.error) for key, number, low in numbers]
         return pd.DataFrame(rows, columns=["level", "name", "metric", "value", "error", "floor", "floor_error"])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Nested dictionaries of numbers and names, None for what is not defined."""
-        return {"format": _FORMAT, **_without_nan(asdict(self))}
-
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> Report:
-        """The report that :meth:`to_dict` describes.
-
-        Raises
-        ------
-        ArchiveError
-            If the record is not a report, or one of another version.
-        """
-        if record.get("format") != _FORMAT:
-            raise ArchiveError(f"a record of format {_FORMAT!r} expected, found {record.get('format')!r}")
+    def _of(cls, record: Mapping[str, Any]) -> Report:
         floor, copies = record["floor"], record["memorisation"]
         return cls(
             record["n_real"],
@@ -102,24 +140,6 @@ class Report:
             None if copies is None else _memorisation(copies),
             dict(record.get("left_out", {})),  # reports of 0.1.0 have none
         )
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the report as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: str | PathLike[str]) -> Report:
-        """Read a report written by :meth:`save`.
-
-        Raises
-        ------
-        ArchiveError
-            If the file is not a report, is cut short, or is of another version.
-        """
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ArchiveError(f"{path} is not a buff report, or is cut short: {error}") from error
 
 
 def _numbered(scores: TableScores) -> Iterator[tuple[tuple[str, str, str], Estimate]]:
@@ -144,10 +164,13 @@ def _without_nan(value: Any) -> Any:
         return {key: _without_nan(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and isnan(value) else value
+    if isinstance(value, float | np.floating):
+        return None if isnan(value) else float(value)
+    return value
 
 
-def _estimate(record: Mapping[str, float | None]) -> Estimate:
+def estimate_of(record: Mapping[str, float | None]) -> Estimate:
+    """An estimate from its record; None is NaN."""
     return Estimate(_number(record["value"]), _number(record["error"]))
 
 
@@ -156,7 +179,7 @@ def _number(entry: float | None) -> float:
 
 
 def _optional(record: Mapping[str, float | None] | None) -> Estimate | None:
-    return None if record is None else _estimate(record)
+    return None if record is None else estimate_of(record)
 
 
 def _test(record: Mapping[str, Any] | None) -> ClassifierTest | None:
@@ -172,7 +195,7 @@ def _test(record: Mapping[str, Any] | None) -> ClassifierTest | None:
 
 
 def _column(record: Mapping[str, Any]) -> ColumnScore:
-    distances = _estimate(record["distance"]), _estimate(record["separation"])
+    distances = estimate_of(record["distance"]), estimate_of(record["separation"])
     return ColumnScore(record["name"], record["kind"], *distances, _number(record["outside"]))
 
 
@@ -187,7 +210,7 @@ def _scores(record: Mapping[str, Any]) -> TableScores:
         tuple(_column(column) for column in record["columns"]),
         _optional(record["wasserstein"]),
         _optional(record["variation"]),
-        _estimate(record["sliced"]),
+        estimate_of(record["sliced"]),
         _optional(record["correlation"]),
         association=_optional(record.get("association")),
         pairs=tuple(_pair(pair) for pair in pairs),
@@ -197,10 +220,10 @@ def _scores(record: Mapping[str, Any]) -> TableScores:
 
 def _memorisation(record: Mapping[str, Any]) -> Memorisation:
     return Memorisation(
-        _estimate(record["share_closer"]),
-        _estimate(record["distance_ratio"]),
+        estimate_of(record["share_closer"]),
+        estimate_of(record["distance_ratio"]),
         record["copies"],
         record["expected_copies"],
-        _estimate(record.get("share_near", {"value": None, "error": None})),  # reports of 0.1.0 have none
+        estimate_of(record.get("share_near", {"value": None, "error": None})),  # reports of 0.1.0 have none
         _number(record.get("expected_near")),
     )

@@ -6,6 +6,9 @@ from buff.protocols import Array, Numbers
 
 __all__ = ["axis_offset", "invariant_mass", "with_mass"]
 
+#: Farthest from the centroid that particles are put: beyond are no angles of a jet.
+_FARTHEST = 5.0
+
 
 def invariant_mass(particles: Numbers) -> Array:
     r"""Mass :math:`\sqrt{E^2 - |\vec p|^2}` of massless particles (n, m, 3): eta, phi, pt; in the unit of pt.
@@ -25,7 +28,7 @@ def with_mass(particles: Numbers, mass: Numbers, n_iterations: int = 6) -> Array
     """Particles (n, m, 3) whose distances from the centroid are scaled until their mass is the one asked for.
 
     The mass is almost proportional to the distances, so that each iteration gains some digits. Jets without mass,
-    such as single particles, stay as they are.
+    such as single particles, stay as they are; a distance of 5 is the most that is asked of a particle.
 
     Examples
     --------
@@ -40,6 +43,8 @@ def with_mass(particles: Numbers, mass: Numbers, n_iterations: int = 6) -> Array
     for _ in range(n_iterations):
         own = invariant_mass(scaled)
         ratio = np.divide(mass, own, out=np.ones_like(own), where=own > 0)[:, None, None]
+        away = (np.abs(scaled[..., :2] - center) * real).max(axis=(1, 2), keepdims=True, initial=1e-12)
+        ratio = np.minimum(ratio, np.maximum(_FARTHEST / away, 1.0))
         scaled[..., :2] = np.where(real, center + ratio * (scaled[..., :2] - center), 0.0)
     return scaled
 

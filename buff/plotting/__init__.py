@@ -1,7 +1,8 @@
 """Figures of real against generated tables, of unfolded distributions, of the flow, and of quality against cost.
 
-Every function takes arrays or tables and returns a :class:`matplotlib.figure.Figure` that belongs to nobody:
-``figure.savefig("name.pdf")`` writes it, no state of pyplot is touched.
+Functions that draw (:func:`marginals` first) take arrays or tables and return a :class:`matplotlib.figure.Figure` that
+belongs to nobody: ``figure.savefig("name.pdf")`` writes it, no state of pyplot is touched. :func:`observables` draws
+nothing: it lists what of two tables there is to draw.
 """
 
 from buff.plotting.columns import Observable, observables

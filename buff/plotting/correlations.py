@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from buff.metrics.associations import association_matrix
+from buff.metrics.histograms import effective_sample_size
 from buff.metrics.samples import as_weights
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.style import drawing, label_text, new_figure, two_digits
@@ -91,8 +92,8 @@ def correlation_difference(
     if len(drawn) < 2:
         raise ValueError(f"at least two columns are needed, found {drawn[0].name}")
     before, after = associations(drawn, real_weights, generated_weights)
-    n = _effective(as_weights(real_weights, len(drawn[0].real), "real_weights"))
-    m = _effective(as_weights(generated_weights, len(drawn[0].generated), "generated_weights"))
+    n = effective_sample_size(as_weights(real_weights, len(drawn[0].real), "real_weights"))
+    m = effective_sample_size(as_weights(generated_weights, len(drawn[0].generated), "generated_weights"))
     sigma = np.abs(1 - before**2) * np.sqrt(1 / n + 1 / m)
     change = after - before
     side = max(2.2, 0.42 * len(drawn))
@@ -106,11 +107,6 @@ def correlation_difference(
         _draw(figure, right, drawn, change, limit, muted, "difference", f"{labels[1]} − {labels[0]}")
         right.set_yticklabels([])
     return figure
-
-
-def _effective(w: Values) -> float:
-    """Number of unweighted events with the same statistical error."""
-    return float(w.sum() ** 2 / np.sum(w**2))
 
 
 def _draw(

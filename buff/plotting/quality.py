@@ -1,11 +1,11 @@
 """Quality against the number of field evaluations."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from buff.metrics import Quality
 from buff.plotting.style import PALETTE, drawing, new_figure
 
 if TYPE_CHECKING:
@@ -13,29 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Quality", "quality_against_nfe"]
 
-_MARKERS = "osD^vPX"
-
-
-@dataclass(frozen=True)
-class Quality:
-    """One measurement.
-
-    Parameters
-    ----------
-    name : str
-        Which line it belongs to: a solver, a model.
-    nfe : int
-        Field evaluations an event.
-    value : float
-        The metric.
-    error : float
-        One standard deviation of it.
-    """
-
-    name: str
-    nfe: int
-    value: float
-    error: float = 0.0
+_MARKERS, _DASHES = "osD^vPX", ("-", "--", ":", "-.")
+#: Lines beyond which their names stand beside the frame.
+_MOST_INSIDE = 6
 
 
 def quality_against_nfe(
@@ -82,7 +62,8 @@ def quality_against_nfe(
     if not lines:
         raise ValueError("records is empty: at least one measurement is needed")
     with drawing(style):
-        figure = new_figure(4.8, 3.4)
+        beside = len(lines) > _MOST_INSIDE
+        figure = new_figure(6.3 if beside else 4.8, 3.4)
         axes = figure.subplots()
         axes.set_xscale("log", base=2)
         if log:
@@ -96,14 +77,19 @@ def quality_against_nfe(
         _name_counts(axes, sorted({point.nfe for points in lines.values() for point in points}))
         axes.set_xlabel("field evaluations an event")
         axes.set_ylabel(metric)
-        axes.legend()
+        if beside:
+            figure.legend(loc="outside right upper", fontsize="small")
+        else:
+            axes.legend()
     return figure
 
 
 def _draw_line(axes: "Axes", name: str, points: Sequence[Quality], i: int) -> None:
     nfe, value, error = (np.array([getattr(point, key) for point in points]) for key in ("nfe", "value", "error"))
-    colour = PALETTE[i % len(PALETTE)]
-    axes.plot(nfe, value, marker=_MARKERS[i % len(_MARKERS)], markersize=4, color=colour, label=name)
+    again, k = divmod(i, len(PALETTE))  # colours that come again have other dashes and markers
+    dashes, marker = _DASHES[again % len(_DASHES)], _MARKERS[(k + 3 * again) % len(_MARKERS)]
+    colour = PALETTE[k]
+    axes.plot(nfe, value, linestyle=dashes, marker=marker, markersize=4, color=colour, label=name)
     axes.fill_between(nfe, value - error, value + error, color=colour, alpha=0.2, linewidth=0)
 
 

@@ -45,7 +45,7 @@ def unfolded_spectrum(
     *,
     error: npt.ArrayLike | None = None,
     covariance: npt.ArrayLike | None = None,
-    n_replicas: int | None = None,
+    n_replicas: float | None = None,
     truth: npt.ArrayLike | None = None,
     truth_error: npt.ArrayLike | None = None,
     prior: npt.ArrayLike | None = None,
@@ -79,7 +79,7 @@ def unfolded_spectrum(
         Truth of the simulation, and the measured events before unfolding.
     name, unit : str
         Observable and its unit, "" for none.
-    n_replicas : int, optional
+    n_replicas : float, optional
         Replicas that the covariance was estimated from: chi-squared takes them into account, see
         :func:`buff.metrics.chi_squared`.
     normalise : bool
@@ -207,7 +207,7 @@ def _reach(off: Values) -> float:
     return float(np.clip(1.3 * np.quantile(known, 0.9), 0.05, 1.0)) if len(known) else 1.0
 
 
-def _chi2(unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: int | None) -> str | None:
+def _chi2(unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: float | None) -> str | None:
     """Chi-squared of the contents, with what is known of their errors."""
     covariance = np.diag(unfolded.error**2) if matrix is None else matrix
     if not (np.diag(covariance) + truth.error**2).any():
@@ -216,4 +216,5 @@ def _chi2(unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: int 
         found = chi_squared(unfolded.value - truth.value, covariance, extra=truth.error**2, n_replicas=n_replicas)
     except ValueError:
         return rf"$\chi^2$ needs {fewest_replicas(len(covariance))} replicas"
-    return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}"
+    replicas = "" if found.n_replicas is None else f", {found.n_replicas:.0f} replicas"
+    return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}{replicas}"

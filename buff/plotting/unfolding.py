@@ -73,7 +73,7 @@ def bin_correlations(
     covariance: npt.ArrayLike,
     edges: npt.ArrayLike,
     *,
-    n_replicas: int | None = None,
+    n_replicas: float | None = None,
     name: str = "x",
     unit: str = "",
     style: str | None = None,
@@ -112,7 +112,7 @@ def bin_correlations(
     with drawing(style):
         figure = new_figure(4.4, 3.7)
         axes = figure.subplots()
-        label = "correlation" if n_replicas is None else f"correlation, {n_replicas} replicas"
+        label = "correlation" if n_replicas is None else f"correlation, {n_replicas:.0f} replicas"
         noise = 0.0 if n_replicas is None else 2 / np.sqrt(max(n_replicas - 1, 1))
         mesh = axes.pcolormesh(e, e, np.ma.masked_invalid(rho.T), cmap="PuOr", vmin=-1, vmax=1)
         figure.colorbar(mesh, ax=axes, label=label, pad=0.02)

@@ -57,7 +57,7 @@ def jets_page(
         section_html(
             "Observables", figure_html(marginals(first, second, names), "Observables of jets, and ratios below")
         ),
-        section_html("Particles", "".join(figure_html(f, "Particles") for f in _particles(x, y))),
+        section_html("Particles", f'<div class="cards">{"".join(_particles(x, y))}</div>'),
         section_html("Lund planes", figure_html(lund_planes(x, y), "Emissions off the hardest branch")),
         section_html("Jets", figure_html(event_displays(x, y), "The first jets of both samples")),
         section_html("Wasserstein distances of observables", _table(report.observables), "In standard deviations."),
@@ -74,11 +74,11 @@ def _columns(jets: Any) -> dict[str, Any]:
     return columns | {f"EFP {graph}": found[graph] for graph in FOUR_POINT_EFPS}
 
 
-def _particles(real: Any, generated: Any) -> list[Any]:
+def _particles(real: Any, generated: Any) -> list[str]:
     from buff.plotting import marginals, particle_spectra
 
-    spectra = particle_spectra(real, generated)
-    return [marginals(x[:, None], y[:, None], [name]) for name, (x, y) in spectra.items()]
+    spectra = particle_spectra(real, generated).items()
+    return [figure_html(marginals(x[:, None], y[:, None], [name]), name) for name, (x, y) in spectra]
 
 
 def _table(scores: tuple[JetScore, ...]) -> str:

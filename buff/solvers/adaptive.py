@@ -7,10 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from buff.errors import check_finite
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
-from buff.solvers.base import BoundField, Solver, check_finite, combine
+from buff.solvers.base import BoundField, Solver, combine
 from buff.solvers.exponential import ExponentialSinglestep
 from buff.solvers.runge_kutta import slopes
 from buff.solvers.tableaus import DORMAND_PRINCE, Tableau
@@ -84,8 +85,9 @@ class Adaptive(Solver):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from buff.grids import TimeGrid
-    >>> from buff.solvers import integrate
+    >>> from buff.solvers import Adaptive, integrate
     >>> decay = lambda x, t, condition: -x
     >>> x = integrate(Adaptive(rtol=1e-8, atol=1e-8), decay, np.ones((3, 1)), TimeGrid.uniform(1))
     >>> bool(abs(x - np.exp(-1)).max() < 1e-8)
@@ -178,9 +180,10 @@ class AdaptiveExponential(Solver):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from buff.fields import TimeField
     >>> from buff.grids import TimeGrid
-    >>> from buff.solvers import integrate
+    >>> from buff.solvers import AdaptiveExponential, integrate
     >>> point = TimeField(lambda x, t, condition: 0 * x + 3.0, predicts="denoised")
     >>> integrate(AdaptiveExponential(), point, np.ones((1, 1)), TimeGrid.uniform(1)).tolist()
     [[3.0]]

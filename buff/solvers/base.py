@@ -1,6 +1,5 @@
 """What a solver is: a rule for one step, from which everything else about it follows; and the one time loop."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -9,12 +8,12 @@ from typing import Any, cast, final
 
 import numpy as np
 
-from buff.errors import OffGridError
-from buff.grids import TimeGrid, nearest
+from buff.errors import OffGridError, check_finite, check_states, checked_step, checked_velocity
+from buff.grids import TimeGrid, as_grid, nearest
 from buff.paths import LINEAR, Marginal, Path
 from buff.protocols import Array, Field, Noise
 
-__all__ = ["SOLVERS", "BoundField", "Solver", "check_finite", "combine", "get_solver", "integrate", "trajectory"]
+__all__ = ["SOLVERS", "BoundField", "Solver", "combine", "get_solver", "integrate", "trajectory"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class BoundField:
     @property
     def path(self) -> Path:
         """The path the field lives on."""
-        path: Path = getattr(self.field, "path", LINEAR)
-        return path
+        return cast(Path, getattr(self.field, "path", LINEAR))
 
     def rows(self, chosen: Array) -> "BoundField":
         """The flow of some rows of the batch (a mask)."""
@@ -64,7 +62,7 @@ class BoundField:
 
     def unchecked(self, x: Array, t: float) -> Array:
         """u(x, t), finite or not."""
-        return _checked(self.field(x, t, self.condition), x, t)
+        return checked_velocity(self.field(x, t, self.condition), x, t)
 
     @property
     def gaussian(self) -> Any:
@@ -74,7 +72,7 @@ class BoundField:
     def frame_velocity(self, y: Array, t: float) -> Array:
         """dy/dt of states given by their coordinates y in the frame of ``gaussian``."""
         x = self.gaussian.from_frame(y, t)
-        g = _checked(cast(Any, self.field).frame_velocity(x, y, t, self.condition), x, t)
+        g = checked_velocity(cast(Any, self.field).frame_velocity(x, y, t, self.condition), x, t)
         check_finite(g, f"at t = {t:.6g} the field returned")
         return g
 
@@ -95,25 +93,6 @@ class BoundField:
         if z.shape != x.shape:
             raise ValueError(f"noise returned shape {tuple(z.shape)} for states of shape {tuple(x.shape)}")
         return z
-
-
-def _checked(u: Array, x: Array, t: float) -> Array:
-    """What a field returned, of the shape of the states."""
-    if not hasattr(u, "shape"):
-        raise TypeError(f"at t = {t:.6g} the field returned {type(u).__name__}: an array like the states is needed")
-    if u.shape != x.shape:
-        found, wanted = tuple(u.shape), tuple(x.shape)
-        raise ValueError(f"at t = {t:.6g} the field returned shape {found} for states of shape {wanted}")
-    return u
-
-
-def check_finite(x: Array, what: str) -> None:
-    """Raise with the fraction of bad rows; ``what`` begins the message."""
-    finite = abs(x) < math.inf
-    if not bool(finite.all()):
-        rows = (~finite).reshape(len(x) if x.ndim else 1, -1).any(1)
-        bad = int(rows.sum())
-        raise ValueError(f"{what} non-finite values in {100 * bad / len(rows):.3g} % of {len(rows)} rows")
 
 
 def combine(weights: Sequence[float], terms: Sequence[Array]) -> Array:
@@ -147,6 +126,11 @@ class Solver(ABC):
     def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
         """Carry x (n, d) from t to s; ``memory`` is what the step before gave back, None at the start."""
 
+    @final
+    def step(self, field: Field, x: Array, t: float, s: float, *, memory: Any = None, **how: Any) -> tuple[Array, Any]:
+        """:meth:`advance` along a field, with its ``condition`` and ``noise``."""
+        return self.advance(BoundField(field, **how), x, t, s, memory)
+
     def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
         """The steps (t, s) taken over a grid: its intervals, unless the solver groups or repeats them."""
         return grid.steps
@@ -161,7 +145,8 @@ class Solver(ABC):
             raise ValueError(f"{self} chooses its times as it goes: it has no fixed nodes and no fixed nfe")
         recorder, x, memory = _Recorder(path), np.ones((1, 1)), None
         for t, s in self.steps(grid, path):
-            x, memory = self.advance(BoundField(recorder, noise=np.ones_like), x, t, s, memory)
+            bound = BoundField(recorder, noise=np.ones_like)
+            x, memory = checked_step(self, self.advance(bound, x, t, s, memory))
         return tuple(recorder.calls)
 
     @final
@@ -170,7 +155,6 @@ class Solver(ABC):
 
         Examples
         --------
-        >>> from buff.solvers import get_solver
         >>> get_solver("rk4").nodes(TimeGrid.uniform(2))
         (0.0, 0.25, 0.5, 0.75, 1.0)
         """
@@ -199,6 +183,8 @@ class _Recorder:
         return 0.5 * x
 
 
+#: What to do where no solver fits.
+_NONE_FITS = "no solver stays on the nodes of this grid: take one whose times are nodes"
 #: Solvers by name, see :data:`buff.solvers.listed.LISTED`.
 SOLVERS: dict[str, Solver] = {}
 
@@ -243,7 +229,7 @@ def trajectory(
     solver: str | Solver,
     field: Field,
     x: Array,
-    grid: TimeGrid,
+    grid: TimeGrid | Sequence[float],
     condition: Array | None = None,
     noise: Noise | None = None,
 ) -> Iterator[Array]:
@@ -257,7 +243,7 @@ def trajectory(
         Velocity.
     x : array of shape (n, d)
         States at the first time of the grid. NumPy, CuPy or PyTorch; its precision is kept.
-    grid : TimeGrid
+    grid : TimeGrid or sequence of float
         Where to stop.
     condition : array of shape (n, c), optional
         Passed to the field.
@@ -277,15 +263,14 @@ def trajectory(
         Noise missing, or a field that returns a wrong shape or non-finite values.
     """
     solver = get_solver(solver)
-    if not isinstance(grid, TimeGrid):
-        raise TypeError(f"grid must be a TimeGrid, as get_grid gives: found {type(grid).__name__}")
+    grid = as_grid(grid)
     _check(solver, field, grid, noise)
-    check_finite(x, "the states to start from have")
+    check_states(x, field)
     flow, memory = BoundField(field, condition, noise), None
     yield x
     steps = solver.steps(grid, flow.path)
     for i, (t, s) in enumerate(steps):
-        x, memory = solver.advance(replace(flow, left=len(steps) - i), x, t, s, memory)
+        x, memory = checked_step(solver, solver.advance(replace(flow, left=len(steps) - i), x, t, s, memory))
         yield x
 
 
@@ -293,7 +278,7 @@ def integrate(
     solver: str | Solver,
     field: Field,
     x: Array,
-    grid: TimeGrid,
+    grid: TimeGrid | Sequence[float],
     condition: Array | None = None,
     noise: Noise | None = None,
 ) -> Array:
@@ -301,7 +286,6 @@ def integrate(
 
     Examples
     --------
-    >>> import numpy as np
     >>> x1 = integrate("rk4", lambda x, t, condition: -x, np.ones((1, 1)), TimeGrid.uniform(4))
     >>> bool(abs(x1 - np.exp(-1)) < 1e-4)
     True
@@ -321,16 +305,24 @@ def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) ->
             f"rtol = {rtol:g} cannot be met on a field that is constant by pieces: take rtol >= 1e-4, "
             "or a solver with fixed steps, such as heun"
         )
+    path = BoundField(field).path
+    if solver.stochastic and _noise_grows(grid, path):
+        raise ValueError(f"{solver} draws noise, and takes steps towards data only: run fields backwards without noise")
     if getattr(field, "at_every_time", True):
         return
-    path, available = BoundField(field).path, cast(Any, field).times
+    available = cast(Any, field).times
     where = _off_nodes(solver, grid, path, available)
     if where:
         fitting = [name for name, other in SOLVERS.items() if _fits(other, grid, path, available)]
         raise OffGridError(
-            f"{solver} calls the field at {where}, but it exists only at {len(available)} nodes; "
-            f"on this grid these solvers stay on the nodes: {', '.join(fitting) or 'none'}"
+            f"{solver} calls the field at {where}, but it exists only at {len(available)} nodes{_shown(available)}; "
+            + (f"on this grid these solvers stay on the nodes: {', '.join(fitting)}" if fitting else _NONE_FITS)
         )
+
+
+def _shown(times: tuple[float, ...]) -> str:
+    """Few times in brackets."""
+    return f" (t = {', '.join(f'{t:.4g}' for t in times)})" if len(times) <= 21 else ""
 
 
 def _off_nodes(solver: Solver, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> str:
@@ -341,7 +333,14 @@ def _off_nodes(solver: Solver, grid: TimeGrid, path: Path, available: tuple[floa
     return next((f"t = {t:.6g}" for t in off), "")
 
 
+def _noise_grows(grid: TimeGrid, path: Path) -> bool:
+    """Whether a grid leads from data to noise, as that of a reversed field."""
+    return path.schedule.ratio(grid.times[0]) < path.schedule.ratio(grid.times[-1])
+
+
 def _fits(solver: Solver, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> bool:
+    if solver.stochastic and _noise_grows(grid, path):
+        return False
     try:
         return not _off_nodes(solver, grid, path, available)
     except ValueError:  # a number of steps, or levels, that the solver cannot use

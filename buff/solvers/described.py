@@ -74,7 +74,7 @@ def _probes(n_steps: int) -> dict[str, TimeGrid]:
     return {
         "any grid": TimeGrid(tuple(0.05 + 0.9 * t**1.5 for t in unit), partial=True),
         "uniform in t": TimeGrid(tuple(0.05 + 0.9 * t for t in unit), partial=True),
-        "uniform in lambda": LINEAR.grid(noise_grid("lu", n_steps, low=1 / 19, high=19.0)),
+        "uniform in lambda": TimeGrid.of_ratios(LINEAR, noise_grid("lu", n_steps, low=1 / 19, high=19.0)),
     }
 
 

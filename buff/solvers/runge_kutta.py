@@ -56,7 +56,8 @@ class RungeKutta(Solver):
 
     Examples
     --------
-    >>> from buff.solvers import RK4
+    >>> from buff.grids import TimeGrid
+    >>> from buff.solvers import RK4, RungeKutta
     >>> RungeKutta(RK4, span=2).nodes(TimeGrid.uniform(4))
     (0.0, 0.25, 0.5, 0.75, 1.0)
     """

@@ -2,19 +2,33 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from buff.protocols import Values
-from buff.records import checked_list, checked_number, checked_record, require
+from buff.records import checked_list, checked_number, checked_record, known_part, require
 from buff.tables.categories import ORDERS, factorize
 from buff.tables.columns import Columns, is_missing
 from buff.tables.layout import as_text
 
-__all__ = ["KINDS", "TAILS", "ColumnSchema", "Schema", "check_kind", "infer_schema", "is_categorical", "kind_of"]
+__all__ = [
+    "ASIDE",
+    "KINDS",
+    "TAILS",
+    "ColumnSchema",
+    "Kind",
+    "Schema",
+    "check_kind",
+    "infer_schema",
+    "is_categorical",
+    "kind_of",
+]
 
-KINDS = ("continuous", "integer", "categorical", "boolean", "datetime", "constant")
+Kind: TypeAlias = Literal["continuous", "integer", "categorical", "boolean", "datetime", "constant"]
+KINDS: tuple[str, ...] = get_args(Kind)
+#: Kinds of columns that have no distribution of their own to be learned.
+ASIDE = ("id", "drop", "angle", "coordinate")
 TAILS = ("clip", "extrapolate")
 _KEYS = ("kind", "lower", "upper", "tails", "order")
 
@@ -108,10 +122,11 @@ class Schema:
         ArchiveError
             Facts of a column that are lost or of other types.
         """
-        known = {f.name for f in fields(ColumnSchema)}
-        for record in checked_list(records, "the schema", dict):
-            checked_record(record, "the schema of a column", ("name", "kind", "dtype", "missing", "summary", "order"))
-            require(set(record) <= known, f"the schema of a column has {str(sorted(set(record) - known))[:60]}")
+        name = "the schema of a column"
+        known = [f.name for f in fields(ColumnSchema)]
+        records = [known_part(record, name, known) for record in checked_list(records, "the schema", dict)]
+        for record in records:
+            checked_record(record, name, ("name", "kind", "dtype", "missing", "summary", "order"))
             require(isinstance(record["name"], str) and isinstance(record["kind"], str), "a column has no name")
             checked_number(record["missing"], "the share of missing values", 0, 1)
         orders = (tuple(r["order"]) if isinstance(r["order"], list) else r["order"] for r in records)

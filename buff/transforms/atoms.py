@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from buff.protocols import Array
-from buff.transforms.encoders import ColumnEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder, RankedEncoder
 from buff.transforms.quantile_map import QuantileMap
 from buff.transforms.transformer import TableTransformer
 
@@ -60,9 +60,9 @@ def atoms_of(space: TableTransformer) -> list[DimensionAtoms]:
 
 
 def _of_encoder(encoder: ColumnEncoder) -> list[DimensionAtoms]:
-    if isinstance(encoder, NumberEncoder | LevelEncoder):
-        return [_of_ranks(encoder.ranks, isinstance(encoder, LevelEncoder))]
-    return [DimensionAtoms(np.empty((0, 2))) for _ in encoder.names]
+    if isinstance(encoder, RankedEncoder):
+        return [_of_ranks(encoder.ranks, encoder.is_label)]
+    return [DimensionAtoms(np.empty((0, 2)), encoder.is_smooth, encoder.is_smooth) for _ in encoder.names]
 
 
 def _of_ranks(ranks: QuantileMap, labels: bool) -> DimensionAtoms:

@@ -21,7 +21,7 @@ def value_of_text(name: str, encoder: ColumnEncoder, text: str) -> Array:
     ValueError
         Text that is no value of the column, with the known values if they are few.
     """
-    dtype, levels = np.dtype(encoder.dtype), getattr(encoder, "levels", ())
+    dtype, levels = np.dtype(encoder.dtype), encoder.levels
     try:
         if dtype.kind == "b" or (dtype.kind == "O" and levels and isinstance(levels[0], bool)):
             return np.array([_TRUTH[text.lower()]], dtype)

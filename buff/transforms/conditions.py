@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from buff.protocols import Array, ConditionLike, Scores, TableLike, Values, WeightsLike
+from buff.records import joined, nested
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, Template, read
 from buff.tables.opening import recognised
 from buff.tables.schema import Schema, infer_schema
 from buff.transforms.condition_values import in_dtype, value_of_text
 from buff.transforms.copula import MixedCopula
-from buff.transforms.encoders import ColumnEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder
 from buff.transforms.transformer import TableTransformer, checked_weights, with_weight
 
 __all__ = ["ConditionEncoder", "read_any", "single_column"]
@@ -127,7 +128,7 @@ class ConditionEncoder:
         """Words for each column of numbers that ``condition`` takes far beyond those of the fit."""
         columns = self.aligned(condition)
         for encoder, values in zip(self._space.encoders_, columns.arrays, strict=True):
-            if not isinstance(encoder, NumberEncoder):
+            if not encoder.is_number:
                 continue
             low, high = encoder.decode(np.array([[-_FAR], [_FAR]], np.float32))
             margin = (high - low) / 10  # the outermost values of a long tail are not kept
@@ -250,19 +251,16 @@ class ConditionEncoder:
         parts = {"space": self._space.to_arrays(), "copula": self._copula.to_arrays()}
         record: dict[str, Any] = {key: part for key, (part, _) in parts.items()}
         record |= {"one_column": self._one_column, "max_levels": self.max_levels}
-        return record, {f"{key}/{name}": a for key, (_, part) in parts.items() for name, a in part.items()}
+        return record, joined({key: part for key, (_, part) in parts.items()})
 
     @classmethod
     def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "ConditionEncoder":
         """Inverse of :meth:`to_arrays`."""
 
-        def part(key: str) -> dict[str, Array]:
-            return {name.split("/", 1)[1]: a for name, a in arrays.items() if name.startswith(f"{key}/")}
-
         encoder = cls(max_levels=record["max_levels"])
         encoder._one_column = record["one_column"]
-        encoder._space = TableTransformer.from_arrays(record["space"], part("space"))
-        encoder._copula = MixedCopula.from_arrays(record["copula"], part("copula"))
+        encoder._space = TableTransformer.from_arrays(record["space"], nested(arrays, "space"))
+        encoder._copula = MixedCopula.from_arrays(record["copula"], nested(arrays, "copula"))
         return encoder
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from buff.protocols import Array, Indices, Numbers, Scores, Values, Weights
+from buff.records import nested
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns
 from buff.tables.schema import Schema
@@ -229,7 +230,7 @@ class MixedCopula:
         """Inverse of :meth:`to_arrays`."""
         copulas = []
         for c, space in enumerate(record["spaces"]):
-            part = {key.split("/", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{c}/")}
+            part = nested(arrays, str(c))
             factor = part.pop("factor")
             copulas.append(Copula(TableTransformer.from_arrays(space, part), factor))
         values = tuple(_unlisted(v["list"], v["dtype"]) for v in record["values"])

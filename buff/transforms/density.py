@@ -8,7 +8,7 @@ from scipy.special import ndtr, ndtri
 from buff.protocols import Array, Indices, Mask, Numbers, Values
 from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
-from buff.transforms.encoders import ColumnEncoder, ConstantEncoder, LevelEncoder, NumberEncoder
+from buff.transforms.encoders import ColumnEncoder, RankedEncoder
 from buff.transforms.transformer import TableTransformer
 from buff.transforms.unseen import UnseenNumbers, open_ends_of, without_small_gaps
 
@@ -37,7 +37,8 @@ class CellColumn:
 
     Parameters
     ----------
-    encoder : NumberEncoder or LevelEncoder
+    encoder : RankedEncoder
+        NotImplementedError for another: such a column has no ranks, and so no density.
     intervals : array of shape (k, 2)
         Ranks of the atoms that are told apart.
     whole : bool
@@ -48,13 +49,17 @@ class CellColumn:
     """
 
     def __init__(self, encoder: ColumnEncoder, intervals: Numbers, *, whole: bool, open_ends: bool) -> None:
-        assert isinstance(encoder, NumberEncoder | LevelEncoder)
+        if not isinstance(encoder, RankedEncoder):
+            raise NotImplementedError(
+                f"column {encoder.name!r} has no density: {type(encoder).__name__} is no RankedEncoder; densities, "
+                f"imputers and given='any' take other columns, or another kind or order of it in schema"
+            )
         self.encoder, self.whole = encoder, whole
         ranks = encoder.ranks
         own = np.column_stack([ranks.starts, ranks.starts + ranks.masses])
         chosen = np.isin(own[:, 0], intervals[:, 0]) if len(intervals) else np.zeros(len(own), bool)
         self.ranks = AtomRanks(np.asarray(intervals, np.float64), own[~chosen])
-        self.is_open = open_ends and isinstance(encoder, NumberEncoder)
+        self.is_open = open_ends and encoder.is_number
         self.line = without_small_gaps(ranks.decoding) if self.is_open else ranks.decoding
         self.ends = open_ends_of(ranks, self.line) if self.is_open else (None, None)
         self.unseen = UnseenNumbers.of(ranks) if self.is_open else None
@@ -89,7 +94,7 @@ class CellColumn:
         state = _state_of(self.ranks.intervals, middle)
         s_low, s_high = (ndtri(self.ranks.of_values(u)) for u in (low, high))
         point = (state < 0) & (low == high)
-        if point.any() and isinstance(self.encoder, NumberEncoder):
+        if point.any() and self.encoder.is_number:
             self._mend_tails(self._numbers(values), point, s_low)
             s_high[point] = s_low[point]
         z = np.clip(ndtri(np.clip(middle, ranks.margin, 1 - ranks.margin)), -_REACH, _REACH)
@@ -111,7 +116,7 @@ class CellColumn:
     def decode(self, state: Indices, s: Numbers) -> Array:
         """Values of natural dtype, of states and scores of values."""
         z = self.ranks.scores(state, s, snapped=False)
-        if not self.is_open or not isinstance(self.encoder, NumberEncoder):
+        if not self.is_open:
             return self.encoder.decode(z[:, None])
         ranks = self.encoder.ranks
         u = ndtr(z)
@@ -145,7 +150,7 @@ class CellColumn:
         if len(line.x):
             cell = ranks.lattice.spacing if ranks.lattice else 0.0
             low, high = self._level(x - 0.5 * cell), self._level(x + 0.5 * cell)
-            log_slope = self._log_slope(x) - np.log(ranks.unit)
+            log_slope = self._log_slope(x) - np.log(ranks.unit) + self.encoder.log_stretch(values)
             if cell:
                 log_slope = np.full(len(x), 0.0 if self.whole else -np.log(cell * ranks.unit))
         if len(ranks.atoms):
@@ -212,7 +217,7 @@ def cell_columns(space: TableTransformer, *, open_ends: bool) -> list[CellColumn
     atoms = iter(atoms_of(space))
     found = []
     for encoder, schema in zip(space.encoders_, space.schema_, strict=True):
-        if isinstance(encoder, ConstantEncoder):
+        if not encoder.names:
             continue
         own = next(atoms)
         whole = schema.kind != "continuous"

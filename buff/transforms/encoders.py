@@ -1,72 +1,141 @@
 """One column and its dimensions of unit space: encode values to scores, decode scores to values."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from buff.protocols import Array, Integers, Mask, Numbers, Scores, Values, Weights
+from buff.records import checked_record, known_part
 from buff.tables.categories import codes_of, factorize, indicators
 from buff.tables.columns import is_missing
 from buff.tables.schema import ColumnSchema
 from buff.transforms.quantile_map import Placement, QuantileMap
-from buff.transforms.quantiles import origin_and_step
+from buff.transforms.quantiles import origin_and_step, to_integer
 
-__all__ = ["ColumnEncoder", "ConstantEncoder", "IndicatorEncoder", "LevelEncoder", "NumberEncoder", "unpack"]
+__all__ = ["ENCODERS", "ColumnEncoder", "ConstantEncoder", "NumberEncoder", "RankedEncoder", "encoder_of", "unpack"]
 
 Record = dict[str, Any]
 Arrays = dict[str, Array]
 
+#: Share of values that repeat, or are missing, in a column that is smooth all the same.
+_RARE = 0.01
 
-class ColumnEncoder(Protocol):
-    """What the four kinds of encoders have in common."""
 
-    @property
-    def dtype(self) -> str:
-        """Natural dtype of the column."""
-        ...
+class ColumnEncoder(ABC):
+    """One column and its dimensions: a frozen dataclass, whose fields are what a file keeps of it.
 
-    @property
-    def name(self) -> str:
-        """Name of the column."""
-        ...
+    Attributes
+    ----------
+    type : str
+        Name of the encoder in files.
+    is_number : bool
+        Whether values are numbers that rise with their scores, so that there are ranges and medians of them.
+    is_label, levels : bool, tuple
+        Whether values are labels, and these.
+    needs_order : bool
+        Whether :meth:`fit` takes labels in the order of ``schema.order``, which other columns have a say in.
+    name, dtype : str
+        Of the column; its natural dtype.
+    """
+
+    type: ClassVar[str]
+    is_number: ClassVar[bool] = False
+    is_label: ClassVar[bool] = False
+    needs_order: ClassVar[bool] = False
+    levels: tuple[Any, ...] = ()
+    name: str
+    dtype: str
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float) -> Self:
+        """Encoder of a column of natural dtype; ``weights`` of shape (n,) or None."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the dimensions."""
-        ...
+        """Names of the dimensions: the column's own where there is one."""
+        return (self.name,)
 
+    @property
+    def is_smooth(self) -> bool:
+        """Whether scores are those of numbers that hardly ever repeat."""
+        return False
+
+    @abstractmethod
     def encode(self, values: Array, place: Placement = 0.5) -> Array:
         """Scores of shape (n, width), float32."""
-        ...
 
+    @abstractmethod
     def decode(self, z: Scores) -> Array:
         """Values of natural dtype from scores of shape (n, width)."""
-        ...
 
     def pack(self) -> tuple[Record, Arrays]:
         """JSON-serialisable record and arrays; inverse of :func:`unpack`."""
-        ...
+        own = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        ranks, arrays = own["ranks"].to_arrays() if "ranks" in own else (None, {})
+        record = {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
+        return record | {"type": self.type} | ({} if ranks is None else {"ranks": ranks}), arrays
+
+
+class RankedEncoder(ColumnEncoder):
+    """Values as numbers, and these as normal scores by their ranks: what densities and chains of columns need."""
+
+    ranks: QuantileMap
+
+    @abstractmethod
+    def to_numbers(self, values: Values) -> Array:
+        """Values as float64, NaN where missing; TypeError for another kind."""
+
+    @abstractmethod
+    def restored(self, x: Numbers) -> Array:
+        """Values of the column's dtype from numbers, NaN where missing."""
+
+    def numbers(self, values: Values) -> Array:
+        """As :meth:`to_numbers`; ValueError for missing values where the fit had none."""
+        x = self.to_numbers(values)
+        if not self.ranks.missing:
+            _refuse_missing(self.name, np.isnan(x))
+        return x
+
+    def log_stretch(self, values: Values) -> Numbers | float:
+        """Logarithm of the derivative of numbers by values: of densities in the column's own unit."""
+        return 0.0
+
+    @property
+    def is_smooth(self) -> bool:
+        return not self.is_label and bool(self.ranks.masses.sum() + self.ranks.missing <= _RARE)
+
+    def encode(self, values: Array, place: Placement = 0.5) -> Array:
+        return self.ranks.encode(self.numbers(values), place)[:, None]
+
+    def decode(self, z: Scores) -> Array:
+        return self.restored(self.ranks.decode(z[:, 0]))
 
 
 @dataclass(frozen=True)
-class ConstantEncoder:
+class ConstantEncoder(ColumnEncoder):
     """A column of one value, or always missing: no dimension."""
 
+    type = "constant"
     name: str
     dtype: str
     value: Any
 
     @classmethod
-    def fit(cls, schema: ColumnSchema, values: Values) -> "ConstantEncoder":
-        """Encoder of the column's first value."""
+    def fit(cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float) -> Self:
         value = None if is_missing(values[:1])[0] else values[:1].astype(_storable(values.dtype)).item()
         return cls(schema.name, values.dtype.str, value)
 
     @property
     def names(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def levels(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return (self.value,) if np.dtype(self.dtype).kind in "OUSb" and self.value is not None else ()
 
     def encode(self, values: Array, place: Placement = 0.5) -> Array:
         other = ~is_missing(values) if self.value is None else values != self._column(1)
@@ -79,9 +148,6 @@ class ConstantEncoder:
     def decode(self, z: Scores) -> Array:
         return self._column(len(z))
 
-    def pack(self) -> tuple[Record, Arrays]:
-        return {"type": "constant", "name": self.name, "dtype": self.dtype, "value": self.value}, {}
-
     def _column(self, n: int) -> Array:
         dtype = np.dtype(self.dtype)
         if self.value is None:
@@ -91,12 +157,13 @@ class ConstantEncoder:
 
 
 @dataclass(frozen=True)
-class NumberEncoder:
+class NumberEncoder(RankedEncoder):
     """Numbers, dates and durations: one dimension, the normal score.
 
     Integers and dates beyond 2^52 are counted in steps from an origin, so that they fit a double.
     """
 
+    type, is_number = "number", True
     name: str
     dtype: str
     origin: int
@@ -104,46 +171,26 @@ class NumberEncoder:
     ranks: QuantileMap
 
     @classmethod
-    def fit(
-        cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float = 0.0
-    ) -> "NumberEncoder":
-        """Encoder of a column; ``weights`` of shape (n,) or None.
-
-        Raises
-        ------
-        ValueError
-            Integers of which doubles cannot tell neighbours apart.
-        """
+    def fit(cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float) -> Self:
+        """Encoder of a column; ValueError for integers of which doubles cannot tell neighbours apart."""
         origin, step = origin_and_step(values)
         encoder = cls(schema.name, values.dtype.str, origin, step, None)  # type: ignore[arg-type]
         if schema.kind == "integer":
             encoder._refuse_rounding(values)
-        bounds = (encoder._bound(schema.lower), encoder._bound(schema.upper))
         ranks = QuantileMap.fit(
-            encoder._numbers(values),
+            encoder.to_numbers(values),
             weights,
             n_knots=n_knots,
             extrapolate=schema.tails == "extrapolate",
-            lower=bounds[0],
-            upper=bounds[1],
+            lower=encoder._bound(schema.lower),
+            upper=encoder._bound(schema.upper),
             dtype=values.dtype if values.dtype.kind == "f" else None,
             whole=schema.kind != "continuous",
             bandwidth=bandwidth,
         )
         return cls(schema.name, values.dtype.str, origin, step, ranks)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def encode(self, values: Array, place: Placement = 0.5) -> Array:
-        return self.ranks.encode(self.numbers(values), place)[:, None]
-
-    def decode(self, z: Scores) -> Array:
-        return self.restored(self.ranks.decode(z[:, 0]))
-
     def restored(self, x: Numbers) -> Array:
-        """Values of the column's dtype from numbers, NaN where missing."""
         dtype = np.dtype(self.dtype)
         if dtype.kind == "f":
             limit = float(np.finfo(dtype).max)
@@ -154,16 +201,7 @@ class NumberEncoder:
             out[missing] = np.timedelta64("NaT") if dtype.kind == "m" else np.datetime64("NaT")
         return out
 
-    def pack(self) -> tuple[Record, Arrays]:
-        ranks, arrays = self.ranks.to_arrays()
-        record = {"name": self.name, "dtype": self.dtype, "origin": self.origin, "step": self.step}
-        return record | {"type": "number", "ranks": ranks}, arrays
-
-    def numbers(self, values: Values) -> Array:
-        """Values as float64, NaN where missing; ValueError where there were none, TypeError for another kind."""
-        return _known(self.name, self.ranks, self._numbers(values))
-
-    def _numbers(self, values: Values) -> Array:
+    def to_numbers(self, values: Values) -> Array:
         dtype = np.dtype(self.dtype)
         if (values.dtype.kind in "mM") != (dtype.kind in "mM") or values.dtype.kind == "O":
             raise TypeError(f"column {self.name!r} was fitted as {dtype}, and now holds {values[0]!r}")
@@ -183,9 +221,9 @@ class NumberEncoder:
         limits = np.iinfo(dtype if dtype.kind in "iu" else np.int64)
         lowest, highest = ((int(limit) - self.origin) // self.step for limit in (limits.min, limits.max))
         if not self.origin:
-            return _to_integer(steps, lowest, highest, limits.dtype) * limits.dtype.type(self.step)
+            return to_integer(steps, lowest, highest, limits.dtype) * limits.dtype.type(self.step)
         long = np.iinfo(np.int64)
-        k = _to_integer(steps, max(lowest + 1, long.min), min(highest, long.max), long.dtype)
+        k = to_integer(steps, max(lowest + 1, long.min), min(highest, long.max), long.dtype)
         return k.astype(limits.dtype) * limits.dtype.type(self.step) + limits.dtype.type(self.origin)
 
     def _refuse_rounding(self, values: Values) -> None:
@@ -201,114 +239,96 @@ class NumberEncoder:
         if bound is None:
             return None
         dtype = np.dtype(self.dtype)
-        return float(self._numbers(np.array([bound]).astype(dtype if dtype.kind in "mM" else float))[0])
+        return float(self.to_numbers(np.array([bound]).astype(dtype if dtype.kind in "mM" else float))[0])
 
 
 @dataclass(frozen=True)
-class LevelEncoder:
+class LevelEncoder(RankedEncoder):
     """Categories as atoms in a given order: one dimension."""
 
+    type, is_label, needs_order = "level", True, True
     name: str
     dtype: str
-    levels: tuple[Any, ...]
+    levels: tuple[Any, ...] = field()
     ranks: QuantileMap
 
     @classmethod
-    def fit(
-        cls, schema: ColumnSchema, values: Values, weights: Weights | None, levels: Sequence[Any]
-    ) -> "LevelEncoder":
-        """Encoder with the ``levels`` in order."""
+    def fit(cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float) -> Self:
+        levels = tuple(schema.order or ())
         numbers = _with_nan(codes_of(values, levels, schema.name))
-        return cls(schema.name, values.dtype.str, tuple(levels), QuantileMap.fit(numbers, weights, discrete=True))
+        return cls(schema.name, values.dtype.str, levels, QuantileMap.fit(numbers, weights, discrete=True))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
+    def to_numbers(self, values: Values) -> Array:
+        return _with_nan(codes_of(values, self.levels, self.name))
 
-    def encode(self, values: Array, place: Placement = 0.5) -> Array:
-        return self.ranks.encode(self.numbers(values), place)[:, None]
-
-    def numbers(self, values: Values) -> Array:
-        """Positions in the order of the levels, NaN where missing."""
-        return _known(self.name, self.ranks, _with_nan(codes_of(values, self.levels, self.name)))
-
-    def decode(self, z: Scores) -> Array:
-        numbers = self.ranks.decode(z[:, 0])
-        missing = np.isnan(numbers)
-        return _looked_up(self.levels, np.where(missing, -1, numbers).astype(np.intp), self.dtype)
-
-    def pack(self) -> tuple[Record, Arrays]:
-        ranks, arrays = self.ranks.to_arrays()
-        record = {"name": self.name, "dtype": self.dtype, "levels": list(self.levels)}
-        return record | {"type": "level", "ranks": ranks}, arrays
+    def restored(self, x: Numbers) -> Array:
+        return _looked_up(self.levels, np.where(np.isnan(x), -1, x).astype(np.intp), self.dtype)
 
 
 @dataclass(frozen=True)
-class IndicatorEncoder:
-    """Categories as one dimension a level, 1 for the value, -1 for others; coming back the largest wins."""
+class IndicatorEncoder(ColumnEncoder):
+    """Categories as one dimension a level, 1 for the value, -1 for others; coming back the largest wins.
 
+    Missing values have one dimension more.
+    """
+
+    type, is_label = "indicator", True
     name: str
     dtype: str
-    levels: tuple[Any, ...]
+    levels: tuple[Any, ...] = field()
     missing: bool
 
     @classmethod
-    def fit(cls, schema: ColumnSchema, values: Values) -> "IndicatorEncoder":
-        """Encoder with one dimension more if values are missing."""
+    def fit(cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float) -> Self:
         levels, codes = factorize(values)
         return cls(schema.name, values.dtype.str, tuple(levels), bool(np.any(codes < 0)))
 
     @property
     def names(self) -> tuple[str, ...]:
-        known = tuple(f"{self.name}_{level}" for level in self.levels)
-        return (*known, f"{self.name}_missing") if self.missing else known
+        return tuple(f"{self.name}_{level}" for level in (*self.levels, *["missing"] * self.missing))
 
     def encode(self, values: Array, place: Placement = 0.5) -> Array:
         codes = codes_of(values, self.levels, self.name)
-        if not self.missing and np.any(codes < 0):
-            raise _unexpectedly_missing(self.name, codes < 0)
+        if not self.missing:
+            _refuse_missing(self.name, codes < 0)
         return 2 * indicators(np.where(codes < 0, len(self.levels), codes), len(self.names)) - 1
 
     def decode(self, z: Scores) -> Array:
         codes = np.argmax(z, axis=1)
         return _looked_up(self.levels, np.where(codes == len(self.levels), -1, codes), self.dtype)
 
-    def pack(self) -> tuple[Record, Arrays]:
-        record = {
-            "name": self.name,
-            "dtype": self.dtype,
-            "levels": list(self.levels),
-            "missing": self.missing,
-        }
-        return record | {"type": "indicator"}, {}
+
+#: The encoder of each kind of column: all that buff knows of a kind besides its inference in ``buff.tables.schema``.
+ENCODERS: dict[str, type[ColumnEncoder]] = {
+    "constant": ConstantEncoder,
+    "continuous": NumberEncoder,
+    "integer": NumberEncoder,
+    "datetime": NumberEncoder,
+    "categorical": LevelEncoder,
+    "boolean": LevelEncoder,
+}
+
+
+def encoder_of(schema: ColumnSchema) -> type[ColumnEncoder]:
+    """The encoder that a column takes."""
+    return IndicatorEncoder if schema.order == "onehot" else ENCODERS[schema.kind]
 
 
 def unpack(record: Record, arrays: Arrays) -> ColumnEncoder:
-    """Encoder from what ``pack`` returned."""
-    fields = {key: value for key, value in record.items() if key != "type"}
-    if "ranks" in fields:
-        fields["ranks"] = QuantileMap.from_arrays(fields["ranks"], arrays)
-    if "levels" in fields:
-        fields["levels"] = tuple(fields["levels"])
-    kinds = {
-        "constant": ConstantEncoder,
-        "number": NumberEncoder,
-        "level": LevelEncoder,
-        "indicator": IndicatorEncoder,
-    }
-    return kinds[record["type"]](**fields)  # type: ignore[no-any-return]
+    """Encoder from what :meth:`ColumnEncoder.pack` returned."""
+    known: list[type[ColumnEncoder]] = [*ENCODERS.values(), IndicatorEncoder]
+    kinds: dict[str, Any] = {kind.type: kind for kind in known}
+    kind = kinds[checked_record(record, "an encoder", ("type",))["type"]]
+    names, what = [f.name for f in fields(kind)], f"the encoder of column {str(record.get('name'))[:40]!r}"
+    own = known_part({key: value for key, value in record.items() if key != "type"}, what, names)
+    checked_record(own, what, names)
+    if "ranks" in own:
+        own["ranks"] = QuantileMap.from_arrays(own["ranks"], arrays)
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})  # type: ignore[no-any-return]
 
 
 def _storable(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int64) if dtype.kind in "mM" else dtype
-
-
-def _to_integer(x: Numbers, lowest: int, highest: int, dtype: np.dtype[Any]) -> Array:
-    """``x`` within limits as integers; a double may lie above the largest integer that rounds to it."""
-    top = x >= float(highest)
-    out = np.where(top, 0, np.maximum(x, float(lowest))).astype(dtype)
-    out[top] = highest
-    return out
 
 
 def _with_nan(codes: Integers) -> Array:
@@ -324,12 +344,7 @@ def _looked_up(levels: Sequence[Any], codes: Integers, dtype: str) -> Array:
     return table[codes]
 
 
-def _known(name: str, ranks: QuantileMap, numbers: Array) -> Array:
-    if not ranks.missing and np.isnan(numbers).any():
-        raise _unexpectedly_missing(name, np.isnan(numbers))
-    return numbers
-
-
-def _unexpectedly_missing(name: str, missing: Mask) -> ValueError:
-    row = np.argmax(missing)
-    return ValueError(f"column {name!r} had no missing values when fitted, and is missing in row {row}")
+def _refuse_missing(name: str, missing: Mask) -> None:
+    if np.any(missing):
+        row = np.argmax(missing)
+        raise ValueError(f"column {name!r} had no missing values when fitted, and is missing in row {row}")

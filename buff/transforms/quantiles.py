@@ -12,7 +12,17 @@ from scipy.special import expit, ndtr, ndtri
 from buff.exact import convolved
 from buff.protocols import Array, Integers, Numbers, Values, Weights
 
-__all__ = ["Lattice", "Polyline", "compress", "gap_levels", "merge", "merge_at", "origin_and_step", "smooth"]
+__all__ = [
+    "Lattice",
+    "Polyline",
+    "compress",
+    "gap_levels",
+    "merge",
+    "merge_at",
+    "origin_and_step",
+    "smooth",
+    "to_integer",
+]
 
 #: Rows at either end whose quantiles stay as they are, and rows from which on they are smooth.
 _RAW_ROWS, _SMOOTH_ROWS = 4, 21
@@ -311,3 +321,11 @@ def origin_and_step(values: Values) -> tuple[int, int]:
     step = 1 if few else max(1, int(np.gcd.reduce(whole - whole.dtype.type(first))))
     residue, bits = first % step, ((last - first) // step).bit_length()
     return residue + step * ((first - residue) // step >> bits << bits), step
+
+
+def to_integer(x: Numbers, lowest: int, highest: int, dtype: "np.dtype[np.generic]") -> Array:
+    """``x`` within limits as integers; a double may lie above the largest integer that rounds to it."""
+    top = x >= float(highest)
+    out = np.where(top, 0, np.maximum(x, float(lowest))).astype(dtype)
+    out[top] = highest
+    return out

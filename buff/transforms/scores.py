@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from buff.protocols import Array, Scores, Weights
+from buff.records import joined, nested
 from buff.transforms.quantile_map import Placement, QuantileMap
 from buff.transforms.transformer import checked_weights
 
@@ -62,14 +63,10 @@ class NormalScores:
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """A JSON-serialisable record and named arrays, without pickle."""
         parts = [ranks.to_arrays() for ranks in self.columns]
-        arrays = {f"{j}/{key}": a for j, (_, part) in enumerate(parts) for key, a in part.items()}
-        return {"columns": [record for record, _ in parts]}, arrays
+        return {"columns": [record for record, _ in parts]}, joined({str(j): own for j, (_, own) in enumerate(parts)})
 
     @classmethod
     def from_arrays(cls, record: Mapping[str, Any], arrays: Mapping[str, Array]) -> "NormalScores":
         """Inverse of :meth:`to_arrays`."""
-
-        def part(j: int) -> dict[str, Array]:
-            return {key.removeprefix(f"{j}/"): a for key, a in arrays.items() if key.startswith(f"{j}/")}
-
-        return cls(tuple(QuantileMap.from_arrays(each, part(j)) for j, each in enumerate(record["columns"])))
+        columns = enumerate(record["columns"])
+        return cls(tuple(QuantileMap.from_arrays(own, nested(arrays, str(j))) for j, own in columns))

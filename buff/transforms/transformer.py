@@ -3,40 +3,32 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from buff.estimator import BaseEstimator, TransformerMixin
 from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLike
+from buff.records import joined, known_part, nested
 from buff.tables.categories import factorize, indicators, order_levels
 from buff.tables.columns import Columns, Template, read, validate_data
 from buff.tables.schema import ColumnSchema, Schema, infer_schema
 from buff.tables.weights import check_weights
-from buff.transforms.encoders import (
-    ColumnEncoder,
-    ConstantEncoder,
-    IndicatorEncoder,
-    LevelEncoder,
-    NumberEncoder,
-    unpack,
-)
+from buff.transforms.encoders import ColumnEncoder, RankedEncoder, encoder_of, unpack
 from buff.transforms.known_values import without_missing
 from buff.transforms.quantile_map import Placement
 
-__all__ = ["TableTransformer", "checked_weights", "finite_weights", "with_weight"]
+__all__ = ["TableTransformer", "checked_weights", "with_weight"]
 
 #: Rows that decide about the order of categories.
 _ORDERING_ROWS = 100_000
 #: Levels of another categorical column that take part in it.
 _ORDERING_LEVELS = 20
 
-#: Share of values that repeat, or are missing, in a column that is smooth all the same.
-_RARE = 0.01
 
-
-class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TableTransformer(TransformerMixin, BaseEstimator):
     """Table to normal scores and back, column by column: every marginal is exact, whatever happens in
     between.
 
@@ -134,12 +126,12 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def smooth(self) -> Array:
         """Which dimensions, bool of shape ``(n_dims_,)``, are scores of numbers that hardly ever repeat."""
-        return np.array([_is_smooth(e) for e in self.encoders_ for _ in e.names], bool)
+        return np.array([e.is_smooth for e in self.encoders_ for _ in e.names], bool)
 
     @property
     def has_atoms(self) -> bool:
         """Whether any value, or missing ones, owns ranks."""
-        maps = [e.ranks for e in self.encoders_ if isinstance(e, NumberEncoder | LevelEncoder)]
+        maps = [e.ranks for e in self.encoders_ if isinstance(e, RankedEncoder)]
         return any(len(ranks.atoms) or ranks.missing for ranks in maps)
 
     def transform(self, X: Any) -> Array:
@@ -190,7 +182,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         twin = copy(self)
         twin.encoders_ = tuple(
-            replace(e, ranks=without_missing(e.ranks)) if isinstance(e, NumberEncoder | LevelEncoder) else e
+            replace(e, ranks=without_missing(e.ranks)) if isinstance(e, RankedEncoder) else e  # type: ignore[type-var]
             for e in self.encoders_
         )
         return twin
@@ -212,18 +204,15 @@ class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "encoders": [record for record, _ in packed],
             "feature_names": None if names is None else list(names),
         }
-        return record, {f"{j}/{key}": a for j, (_, part) in enumerate(packed) for key, a in part.items()}
+        return record, joined({str(j): part for j, (_, part) in enumerate(packed)})
 
     @classmethod
     def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "TableTransformer":
         """Inverse of :meth:`to_arrays`."""
-        space = cls(**record["parameters"])
+        space = cls(**known_part(record["parameters"], "the parameters of columns", signature(cls).parameters))
         space.template_ = Template.from_dict(record["template"])
         space.schema_ = Schema.from_dict(record["schema"])
-        space.encoders_ = tuple(
-            unpack(part, {key.split("/", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{j}/")})
-            for j, part in enumerate(record["encoders"])
-        )
+        space.encoders_ = tuple(unpack(part, nested(arrays, str(j))) for j, part in enumerate(record["encoders"]))
         space.n_dims_ = sum(len(encoder.names) for encoder in space.encoders_)
         space.n_features_in_ = len(space.encoders_)
         if record["feature_names"] is not None:
@@ -263,11 +252,6 @@ def checked_weights(sample_weight: WeightsLike, n: int) -> Array:
     return weights if whole else weights / weights.mean()
 
 
-def finite_weights(sample_weight: WeightsLike) -> Array:
-    """Weights of any sign, float64 of shape (n,): see :func:`buff.tables.weights.check_weights`."""
-    return check_weights(sample_weight, positive_sum=False)
-
-
 def with_weight(columns: Columns, weights: Weights) -> tuple[Columns, Array]:
     """The rows that count, and their weights."""
     rows = weights > 0
@@ -279,18 +263,14 @@ def _fit_encoders(
 ) -> tuple[ColumnEncoder, ...]:
     encoders: dict[int, ColumnEncoder] = {}
     for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
-        if column.kind == "constant":
-            encoders[j] = ConstantEncoder.fit(column, values)
-        elif column.order == "onehot":
-            encoders[j] = IndicatorEncoder.fit(column, values)
-        elif column.order is None:
-            encoders[j] = NumberEncoder.fit(column, values, weights, n_knots, bandwidth)
+        if not encoder_of(column).needs_order:
+            encoders[j] = encoder_of(column).fit(column, values, weights, n_knots, bandwidth)
     blocks = _feature_blocks(columns, schema, encoders, weights) if "similar" in (c.order for c in schema) else {}
     for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
         if j not in encoders:
             others = [block for i, block in blocks.items() if i != j]
-            levels = _ordered_levels(column, values, weights, others)
-            encoders[j] = LevelEncoder.fit(column, values, weights, levels)
+            column = replace(column, order=tuple(_ordered_levels(column, values, weights, others)))
+            encoders[j] = encoder_of(column).fit(column, values, weights, n_knots, bandwidth)
     return tuple(encoders[j] for j in range(len(columns.names)))
 
 
@@ -306,9 +286,9 @@ def _feature_blocks(
     w = None if weights is None else weights[rows]
     blocks = {}
     for j, (column, values) in enumerate(zip(schema, columns.arrays, strict=True)):
-        if column.kind in ("categorical", "boolean"):
+        if encoder_of(column).is_label:
             blocks[j] = _level_features(values[rows], w)
-        elif column.kind != "constant":
+        elif encoders[j].names:
             blocks[j] = encoders[j].encode(values[rows])
     return blocks
 
@@ -332,7 +312,3 @@ def _ordered_levels(column: ColumnSchema, values: Values, weights: Weights | Non
     features = np.hstack(others) if others else np.empty((len(some), 0), np.float32)
     w = np.ones(len(some)) if weights is None else weights[rows]
     return [levels[i] for i in order_levels(str(column.order), some, len(levels), w, features)]
-
-
-def _is_smooth(encoder: ColumnEncoder) -> bool:
-    return isinstance(encoder, NumberEncoder) and encoder.ranks.masses.sum() + encoder.ranks.missing <= _RARE

@@ -1,8 +1,11 @@
 """Unfolding: from detector to truth, event by event."""
 
 from buff.unfolding.binning import Binning, Covariance
+from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.iterations import History, Iteration
-from buff.unfolding.result import Diagnostics, Replica, UnfoldingResult
+from buff.unfolding.refolding import Refolded
+from buff.unfolding.replicas import Replica
+from buff.unfolding.result import UnfoldingResult
 from buff.unfolding.unfolder import Unfolder
 
 __all__ = [
@@ -11,6 +14,7 @@ __all__ = [
     "Diagnostics",
     "History",
     "Iteration",
+    "Refolded",
     "Replica",
     "Unfolder",
     "UnfoldingResult",

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from buff.errors import tell
 from buff.metrics import automatic_bins
-from buff.metrics.chi2 import fewest_replicas
+from buff.metrics.chi2 import effective_replicas, fewest_replicas
 from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
 
@@ -82,43 +83,83 @@ class Binning:
         return np.where(inside, flat, -1)
 
 
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Histograms side by side.
+
+    Attributes
+    ----------
+    parts : tuple of Binning
+    """
+
+    parts: tuple[Binning, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns of each, joined."""
+        return tuple(" x ".join(part.names) for part in self.parts)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Bins of all."""
+        return (sum(int(np.prod(part.shape)) for part in self.parts),)
+
+    def counts(self, events: Columns, weights: Weights) -> Array:
+        """See :meth:`Binning.counts`."""
+        return np.concatenate([part.counts(events, weights) for part in self.parts])
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Covariance:
     """Covariance of unfolded bins.
 
     Attributes
     ----------
-    binning : Binning
+    binning : Binning or Blocks
     counts : array of shape (b,)
         The histogram.
-    of_source : mapping from {"data", "simulation", "model"} to array of shape (b, b)
-        Statistics of the measured and of the simulated events, spread of models with other seeds.
-    n_replicas : int
-        Replicas of the source that has fewest.
-    data, simulation, model, total, correlation : array of shape (b, b)
+    of_source : mapping from {"data", "simulation", "model", "alternative"} to array of shape (b, b)
+        Statistics of the measured and of the simulated events, spread of other seeds, difference of other simulations.
+    n_replicas_of : mapping from source to int
+        Replicas of each.
+    n_replicas : float
+        Replicas of one source that would tell the total as well: near those of the sources that contribute most.
+    data, simulation, model, alternative, total, correlation : array of shape (b, b)
         Of one source (ValueError where it had no replicas), of all together, and its correlations.
     """
 
-    binning: Binning
+    binning: Any
     counts: Array
     of_source: Mapping[str, Array]
-    n_replicas: int
+    n_replicas_of: Mapping[str, int]
 
     @classmethod
-    def of(cls, binning: Binning, counts: Array, replicas: Mapping[str, Sequence[Array]]) -> "Covariance":
+    def of(cls, binning: Any, counts: Array, replicas: Mapping[str, Sequence[Array]]) -> "Covariance":
         """Of the histograms of the replicas of each source; warns where no source has enough for a chi-squared."""
-        most, n_bins = max(map(len, replicas.values())), int(np.prod(binning.shape))
+        n_bins = int(np.prod(binning.shape))
+        shaken = {source: own for source, own in replicas.items() if source != "alternative"}
+        most = max(map(len, shaken.values()), default=fewest_replicas(n_bins))
         if most < fewest_replicas(n_bins):
             tell(
                 f"{most} replicas are few for {n_bins} bins: variances are rough, correlations mostly noise, and a "
                 f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
             )
-        of_source = {source: np.atleast_2d(np.cov(np.array(own).T)) for source, own in replicas.items()}
-        return cls(binning, counts, of_source, min(map(len, replicas.values())))
+        of_source = {source: np.atleast_2d(np.cov(np.array(own).T)) for source, own in shaken.items()}
+        if "alternative" in replicas:
+            differences = np.array(replicas["alternative"]) - counts
+            of_source["alternative"] = differences.T @ differences
+        return cls(binning, counts, of_source, {source: len(own) for source, own in shaken.items()})
 
     def __repr__(self) -> str:
         bins = " x ".join(map(str, self.binning.shape))
         return f"Covariance({', '.join(self.binning.names)}: {bins} bins; sources {', '.join(self.of_source)})"
+
+    @cached_property
+    def n_replicas(self) -> float:
+        """See :func:`buff.metrics.chi2.effective_replicas`."""
+        covariances = [self.of_source[source] for source in self.n_replicas_of]
+        exact = self.of_source.get("alternative", np.zeros_like(self.total))
+        return effective_replicas(covariances, list(self.n_replicas_of.values()), exact) if covariances else np.inf
 
     @property
     def data(self) -> Array:
@@ -132,8 +173,13 @@ class Covariance:
 
     @property
     def model(self) -> Array:
-        """Spread of models with other seeds."""
+        """Spread of models with other seeds: not how far the result depends on the simulation."""
         return self._source("model")
+
+    @property
+    def alternative(self) -> Array:
+        """Difference of what other simulations give, times itself."""
+        return self._source("alternative")
 
     @property
     def total(self) -> Array:

@@ -8,11 +8,13 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 
-from buff.protocols import Array, FlagsLike, Integers, Mask, TableLike, Values, WeightsLike
+from buff.protocols import Array, FlagsLike, Integers, Mask, TableLike, WeightsLike
 from buff.tables import Columns, read
+from buff.tables.columns import is_missing
 from buff.tables.opening import recognised
 from buff.transforms import TableTransformer
 from buff.unfolding.event_weights import EventWeights, checked_weights
+from buff.unfolding.features import features
 from buff.unfolding.support import Neighbours, refuse_unknown
 
 __all__ = ["Simulation", "checked_flags", "passing_rows", "read_named", "row_count"]
@@ -38,7 +40,7 @@ class Simulation:
     truth_space, reco_space : TableTransformer
         Normal scores of both tables.
     truth_scores, reco_scores : float32 arrays
-        Features of the rows of ``truth`` and ``reco``.
+        Features of the rows of ``truth`` and ``reco``, see :mod:`buff.unfolding.features`.
     """
 
     truth: Columns
@@ -111,7 +113,7 @@ class Simulation:
         a, b, c = (EventWeights.of(w[rows], of, negative_weights) for rows, of in zip(kinds, tables, strict=True))
         truth_space = TableTransformer(bandwidth=0).fit(seen, sample_weight=np.concatenate([a.values, b.values]))
         reco_space = TableTransformer(bandwidth=0).fit(found, sample_weight=np.concatenate([a.values, c.values]))
-        scores = truth_space.transform(seen), reco_space.transform(found)
+        scores = features(truth_space, seen), features(reco_space, found)
         for name, z in zip(("truth", "reco"), scores, strict=True):
             if not z.shape[1]:
                 raise ValueError(f"{name}: no column has two values in the events that pass, nothing can be learned")
@@ -240,7 +242,7 @@ def _like(columns: Columns, space: TableTransformer, name: str, simulated: str) 
 def _complete(columns: Columns, name: str, rows: Integers | None = None) -> Columns:
     """Columns without a missing value; ``rows`` are their numbers in the table that was given."""
     for label, values in zip(columns.names, columns.arrays, strict=True):
-        missing = np.flatnonzero(_missing(values))
+        missing = np.flatnonzero(is_missing(values))
         if len(missing):
             first = missing[0] if rows is None else rows[missing].min()
             passing = "" if rows is None else " in events that pass the selection"
@@ -249,11 +251,3 @@ def _complete(columns: Columns, name: str, rows: Integers | None = None) -> Colu
                 f"only events that fail the selection may have gaps"
             )
     return columns
-
-
-def _missing(values: Values) -> Array:
-    if values.dtype.kind in "fmM":
-        return np.asarray(values != values)
-    if values.dtype.kind == "O":
-        return np.array([value is None or value != value for value in values])
-    return np.zeros(len(values), bool)

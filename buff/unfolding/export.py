@@ -1,6 +1,7 @@
 """Results as files: tables in the format of HEPData, events in parquet."""
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from buff.errors import Notice
 from buff.protocols import Array, BinsLike, Numbers
+from buff.unfolding.settings import SPOKEN
 
 if TYPE_CHECKING:
     from buff.unfolding.result import UnfoldingResult
@@ -20,9 +23,10 @@ _ORIGINS = {
     "data": "the statistics of the measured events",
     "simulation": "the statistics of the simulated events",
     "model": "the spread of models with other seeds",
+    "alternative": "the difference of what other simulations give",
     "total": "all sources together",
 }
-_LABELS = {"data": "data statistics", "simulation": "simulation statistics", "model": "model"}
+_LABELS = {"data": "data statistics", "simulation": "simulation statistics", **SPOKEN}
 
 
 def write_tables(folder: Path, result: "UnfoldingResult", bins: Mapping[str, Any], units: Mapping[str, str]) -> None:
@@ -42,7 +46,14 @@ def write_tables(folder: Path, result: "UnfoldingResult", bins: Mapping[str, Any
         for suffix, about, table in _tables(result, name, edges, units.get(name, "")):
             file = f"{stem}{suffix}"
             (folder / f"{file}.yaml").write_text(_yaml(table))
-            documents.append({"name": file, "description": about, "keywords": [], "data_file": f"{file}.yaml"})
+            documents.append(_document(file, about, [name]))
+    if result.replicas and len(bins) > 1:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)  # said for each column
+            table = _joint(result, bins, units)
+        (folder / "covariance_total.yaml").write_text(_yaml(table))
+        about = "Covariance of the bins of all distributions together: all sources."
+        documents.append(_document("covariance_total", about, [*bins]))
     (folder / "submission.yaml").write_text("---\n".join(["", *(_yaml(document) for document in documents)]))
 
 
@@ -57,6 +68,39 @@ def _tables(
             yield f"_covariance_{source}", about, table
 
 
+def _document(file: str, about: str, names: list[str]) -> dict[str, Any]:
+    keywords = [{"name": "observables", "values": names}]
+    return {"name": file, "description": about, "keywords": keywords, "data_file": f"{file}.yaml"}
+
+
+def _joint(result: "UnfoldingResult", bins: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, Any]:
+    """All bins of all columns, by name and edges."""
+    covariance = result.covariance(bins)
+    labels = [
+        f"{part.names[0]} {_digits(low)} - {_digits(high)} {units.get(part.names[0], '')}".rstrip()
+        for part in covariance.binning.parts
+        for low, high in pairwise(part.edges[0])
+    ]
+    n = len(labels)
+    first, second = ([{"value": labels[k]} for k in index.ravel()] for index in np.indices((n, n)))
+    return {
+        "independent_variables": [
+            {"header": {"name": f"bin ({which})"}, "values": values}
+            for which, values in (("first", first), ("second", second))
+        ],
+        "dependent_variables": [{"header": {"name": "covariance"}, "values": _values(covariance.total)}],
+    }
+
+
+def _digits(value: float) -> float:
+    """Six of them: more are noise."""
+    return float(f"{value:.6g}")
+
+
+def _values(matrix: Array) -> list[dict[str, float]]:
+    return [{"value": _digits(value)} for value in matrix.ravel()]
+
+
 def write_weights(path: Path, result: "UnfoldingResult") -> None:
     """Events, weights and those of replicas as one parquet file."""
     import pyarrow as pa
@@ -68,7 +112,8 @@ def write_weights(path: Path, result: "UnfoldingResult") -> None:
         if replica.events is None:
             shared[f"weight_{number}"] = replica.weights
         else:
-            own.append((number, replica.events, replica.weights, result.measured_rows))
+            rows = result.measured_rows if replica.rows is None else replica.rows
+            own.append((number, replica.events, replica.weights, rows))
     parts = []
     for member, columns, weights, rows in [("nominal", result.columns, result.weights, result.measured_rows), *own]:
         arrays = dict(zip(columns.names, map(pa.array, columns.arrays), strict=True))
@@ -93,11 +138,14 @@ def _distribution(result: "UnfoldingResult", name: str, bins: BinsLike, unit: st
     edges = h.axes[0].edges
     if result.replicas:
         found = result.covariance(name, edges).of_source
-        sigmas = {_LABELS[source]: np.sqrt(np.diag(matrix)) for source, matrix in found.items()}
+        sigmas = {_LABELS.get(source, source): np.sqrt(np.diag(matrix)) for source, matrix in found.items()}
     else:
         sigmas = {"statistics": np.sqrt(h.variances())}
     values = [
-        {"value": float(value), "errors": [{"label": label, "symerror": float(s[i])} for label, s in sigmas.items()]}
+        {
+            "value": _digits(value),
+            "errors": [{"label": label, "symerror": _digits(s[i])} for label, s in sigmas.items()],
+        }
         for i, value in enumerate(h.values())
     ]
     return {
@@ -123,9 +171,7 @@ def _covariances(
                     {"header": _header(f"{name} ({which})", unit), "values": [pair[k] for pair in pairs]}
                     for k, which in enumerate(("first", "second"))
                 ],
-                "dependent_variables": [
-                    {"header": {"name": "covariance"}, "values": [{"value": float(v)} for v in matrix.ravel()]}
-                ],
+                "dependent_variables": [{"header": {"name": "covariance"}, "values": _values(matrix)}],
             },
         )
 
@@ -136,13 +182,13 @@ def _header(name: str, unit: str) -> dict[str, str]:
 
 def _totals(result: "UnfoldingResult", name: str, edges: Numbers) -> list[dict[str, Any]]:
     return [
-        {"name": "unfolded events in all", "value": float(result.weights.sum())},
-        {"name": "unfolded events beyond the bins", "value": result.beyond(name, edges)},
+        {"name": "unfolded events in all", "value": _digits(result.weights.sum())},
+        {"name": "unfolded events beyond the bins", "value": _digits(result.beyond(name, edges))},
     ]
 
 
 def _ranges(edges: Numbers) -> list[dict[str, float]]:
-    return [{"low": float(low), "high": float(high)} for low, high in pairwise(edges)]
+    return [{"low": _digits(low), "high": _digits(high)} for low, high in pairwise(edges)]
 
 
 def _yaml(content: Any, pad: str = "") -> str:

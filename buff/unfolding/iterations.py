@@ -20,6 +20,7 @@ from buff.protocols import Array, Indices, Numbers
 from buff.trees import ClassifierSettings
 from buff.unfolding.events import Simulation
 from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio, require_events
+from buff.unfolding.refolding import Refolded, described, refold
 
 __all__ = ["Draws", "History", "Iteration", "Prior", "Step", "drain", "reweighting", "updating"]
 
@@ -30,6 +31,8 @@ MOST_ITERATIONS = 10
 LARGEST_FACTOR = 100.0
 #: A change this much larger than the one before, and larger than this in itself, is no convergence.
 _GROWTH, _NOTABLE = 1.5, 0.05
+#: An iteration that leaves more of chi-squared at detector level than this did not come closer.
+_CLOSER = 0.9
 #: Share of the events that the weights must be worth.
 _WORTH = 0.005
 
@@ -148,14 +151,27 @@ class Prior:
             self.reco_scores, self.data_weights, s.reco_scores[:n], weights, self.settings, seed=self.seed
         )
 
-    @property
-    def settled(self) -> bool:
-        """Whether a classifier tells measured events from simulated ones no better than chance.
+    @cached_property
+    def refolded(self) -> tuple[Refolded, ...]:
+        """Measured events beside the weighted simulation, column by column."""
+        s, n, d = self.simulation, self.simulation.n_matched, self.data_weights
+        weights = s.matched_weights * self.factors[:n]
+        return refold(s.reco_space, s.reco_scores[:n], weights * (d.sum() / weights.sum()), self.reco_scores, d)
+
+    def settled(self, before: "Prior | None" = None) -> bool:
+        """Whether measured events and simulated ones cannot be told apart, by a classifier or by any column alone.
 
         Iterations end where the data are described within their uncertainty (Morozov, 1966): those that follow would
-        amplify noise, and what differs between the detectors of simulation and nature.
+        amplify noise, and what differs between the detectors of simulation and nature. A classifier may overlook what
+        few events differ in, so that no column may be off either, or none that got closer since the prior ``before``.
         """
-        return self.ratio.gain <= 0
+        if self.ratio.gain > 0:
+            return False
+        return described(self.refolded) or (before is not None and self._misfit > _CLOSER * before._misfit)
+
+    @property
+    def _misfit(self) -> float:
+        return sum(column.chi2.value for column in self.refolded)
 
     def updated(self) -> "Prior":
         """After another iteration."""
@@ -169,11 +185,11 @@ class Prior:
 def reweighting(prior: Prior, n_iterations: int | None) -> Iterator[Step]:
     """Simulated truth with weights, for so many iterations or until measured events are described."""
     s, total = prior.simulation, prior.data_weights.sum()
-    before = s.weights
+    before, last = s.weights, prior
     for number in range(1, (n_iterations or MOST_ITERATIONS) + 1):
-        if n_iterations is None and number > 1 and prior.settled:
+        if n_iterations is None and number > 1 and prior.settled(last):
             return
-        prior = prior.updated()
+        last, prior = prior, prior.updated()
         after = s.weights * prior.factors
         scale = total / dot(s.matched_weights, prior.factors[: s.n_matched])
         yield Step(_iteration(number, before, after, prior.clipped), after * scale)
@@ -193,8 +209,8 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None) -> Iterator[S
     weights = np.repeat(data_weights / draws.n_samples, draws.n_samples)
     yield Step(_iteration(1, weights, weights, 0.0, change=np.nan), weights)
     for number in range(2, (n_iterations or MOST_ITERATIONS) + 1):
-        prior = prior.updated()
-        if n_iterations is None and prior.settled:
+        last, prior = prior, prior.updated()
+        if n_iterations is None and prior.settled(last):
             return
         assert prior.nu is not None
         factors, clipped = _clipped(prior.nu(draws.scores))

@@ -1,6 +1,7 @@
 """One trained view of the simulation, and what it makes of measured events."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,22 @@ from buff.tables import Columns
 from buff.trees import ClassifierSettings
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.events import Simulation, row_count
+from buff.unfolding.features import features
 from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
-from buff.unfolding.ratios import Share, density_ratio, require_events, share_of
+from buff.unfolding.ratios import FEWEST_EVENTS, Share, density_ratio, require_events, share_of
 
-__all__ = ["Measured", "Member", "Unfolded", "draws_for"]
+__all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "draws_for"]
 
-#: Draws in all that are aimed at, and the most that an event gets.
-_DRAWS, _MOST_DRAWS = 200_000, 100
+#: Draws in all that are aimed at, and the most that an event gets; draws in all that refolding looks at.
+_DRAWS, _MOST_DRAWS, _REFOLDED = 200_000, 100, 50_000
 
-#: Truth that is seen more rarely than this is not corrected further.
-LEAST_EFFICIENCY = 0.01
+#: Truth that is seen so many times more rarely than on average is not corrected further in any case.
+_MOST_CORRECTED = 100.0
+#: Bisections for that limit.
+_HALVINGS = 30
+#: Truth that is seen so many times more rarely than on average is poorly seen.
+POORLY_SEEN = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +59,7 @@ class Measured:
         else:
             events, b = _weighted(simulation, table, own, "background", "weights of the background", policy)
         space = simulation.reco_space
-        return cls(columns, space.transform(columns), space.transform(events), data, b)
+        return cls(columns, features(space, columns), features(space, events), data, b)
 
     @property
     def weights(self) -> Array:
@@ -78,8 +84,9 @@ class Unfolded:
     history : History
     signal : array of shape (measured events,)
         Weights without background and fakes.
-    clipped : float
-        Share of the events whose efficiency is below the least that is corrected for.
+    efficiency : array of shape (n,)
+    refolded : array of shape (matched simulated events,), optional
+        See :meth:`Member.refolding`.
     """
 
     events: Columns
@@ -87,7 +94,8 @@ class Unfolded:
     rows: Array
     history: History
     signal: Array
-    clipped: float
+    efficiency: Array
+    refolded: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +107,8 @@ class Member:
     simulation : Simulation
     posterior : Posterior or None
     efficiency : Share
-        P(passes at detector level | truth).
+        P(passes at detector level | truth). Where a posterior draws truth, it counts draws in the place of the events
+        that pass: at a threshold draws are blurred, and the inverse of a sharp efficiency blows up what lies there.
     purity : Share
         P(passes at truth level | reco), 1 less the share of fakes.
     settings : ClassifierSettings
@@ -124,9 +133,33 @@ class Member:
             kind: Any = Bridge if method == "bridge" else LocatedFlow
             posterior = kind.fit(s, s.matched_weights, generator, seed)
         reco_weights = np.concatenate([s.matched_weights, s.fake_weights])
-        efficiency = share_of(s.truth_scores, np.arange(len(s.truth)) < n, s.weights, settings, seed=seed)
+        truth = s.truth_scores
+        if posterior is not None and len(truth) > n:
+            drawn = posterior.draw(s.reco.take(slice(n)), 1, seed + 2)
+            truth = np.concatenate([features(s.truth_space, drawn), truth[n:]])
+        efficiency = share_of(truth, np.arange(len(truth)) < n, s.weights, settings, seed=seed)
         purity = share_of(s.reco_scores, np.arange(len(s.reco)) < n, reco_weights, settings, seed=seed)
         return cls(simulation, posterior, efficiency, purity, settings, seed)
+
+    @cached_property
+    def least_efficiency(self) -> float:
+        r"""Limit of the correction for efficiency: that with which simulated draws become as many as was simulated.
+
+        .. math:: \sum_{i\ \text{passes both}} \frac{w_i}{\max(\epsilon_i, \epsilon_{\min})} = \sum_i w_i
+
+        The mean inverse of an efficiency that is learned is above the inverse of its mean, the more so the smaller it
+        is; at thresholds little else would be seen.
+        """
+        s, low = self.simulation, self.efficiency.constant / _MOST_CORRECTED
+        high, total = self.efficiency.constant, s.weights.sum()
+        efficiency, w = self.efficiency.of_rows[: s.n_matched], s.matched_weights
+        for _ in range(_HALVINGS):
+            middle = np.sqrt(low * high)
+            if np.sum(w / np.maximum(efficiency, middle)) > total:
+                low = middle
+            else:
+                high = middle
+        return float(low)
 
     def draw(self, measured: Measured, n_samples: int) -> tuple[Columns, Draws]:
         """Posterior draws of truth, as a table and as scores."""
@@ -139,13 +172,29 @@ class Member:
         prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
         if drawn is None:
             weights, history = drain(reweighting(prior, n_iterations))
-            return Unfolded(s.truth, weights, np.full(len(s.truth), -1), history, signal, 0.0)
+            efficiency = self.efficiency.of_rows
+            return Unfolded(s.truth, weights, np.full(len(s.truth), -1), history, signal, efficiency)
         events, draws = drawn
         weights, history = drain(updating(prior, draws, n_iterations))
         efficiency = self.efficiency(draws.scores)
-        seen = np.maximum(efficiency, LEAST_EFFICIENCY)
-        clipped = float(np.mean(efficiency < LEAST_EFFICIENCY))
-        return Unfolded(events, weights / seen, draws.rows, history, signal, clipped)
+        seen = np.maximum(efficiency, self.least_efficiency)
+        return Unfolded(events, weights / seen, draws.rows, history, signal, efficiency)
+
+    def refolding(self, unfolded: Unfolded) -> Array | None:
+        """Weights of the simulated events that pass both cuts, which give them the unfolded truth at detector level.
+
+        Of draws, a classifier between these and simulated truth says them; None where there are too few events.
+        """
+        s, n = self.simulation, self.simulation.n_matched
+        if self.posterior is None:
+            return unfolded.weights[:n]
+        if np.count_nonzero(unfolded.signal) < FEWEST_EVENTS:
+            return None
+        m = len(unfolded.rows) // len(unfolded.signal)
+        used = np.arange(len(unfolded.rows)) % m < max(_REFOLDED // len(unfolded.signal), 1)
+        z = features(s.truth_space, unfolded.events.take(np.flatnonzero(used)))
+        ratio = density_ratio(z, unfolded.weights[used], s.truth_scores, s.weights, self.settings, seed=self.seed)
+        return np.asarray(s.matched_weights * ratio.of_rows[:n] * (unfolded.weights.sum() / s.weights.sum()))
 
     def signal(self, measured: Measured) -> Array:
         r"""Weights of the measured events without background and fakes.
@@ -179,7 +228,7 @@ def _drawn(
 ) -> tuple[Columns, Draws]:
     events = posterior.draw(reco, n_samples, seed)
     rows = np.repeat(np.arange(len(reco)), n_samples)
-    return events, Draws(simulation.truth_space.transform(events), rows)
+    return events, Draws(features(simulation.truth_space, events), rows)
 
 
 def _weighted(

@@ -2,6 +2,8 @@
 
 from typing import Any, TypeAlias
 
+from buff import records
+
 __all__ = ["Parts", "joined", "part_of"]
 
 #: A JSON-serialisable record, named arrays, named trees.
@@ -10,9 +12,8 @@ Parts: TypeAlias = tuple[dict[str, Any], dict[str, Any], dict[str, bytes]]
 
 def joined(**parts: Parts) -> Parts:
     """Records, arrays and trees of parts, each under its name."""
-    records = {name: record for name, (record, _, _) in parts.items()}
-    arrays = {f"{name}/{key}": a for name, (_, own, _) in parts.items() for key, a in own.items()}
-    return records, arrays, {f"{name}/{key}": b for name, (_, _, own) in parts.items() for key, b in own.items()}
+    arrays, blobs = (records.joined({name: part[i] for name, part in parts.items()}) for i in (1, 2))
+    return {name: record for name, (record, _, _) in parts.items()}, arrays, blobs
 
 
 def part_of(parts: Parts, name: str) -> Parts:
@@ -23,6 +24,4 @@ def part_of(parts: Parts, name: str) -> Parts:
     >>> part_of(joined(a=({"n": 1}, {}, {}), b=({}, {"x": 2}, {})), "b")
     ({}, {'x': 2}, {})
     """
-    record, prefix = parts[0], f"{name}/"
-    arrays, blobs = ({k.removeprefix(prefix): x for k, x in e.items() if k.startswith(prefix)} for e in parts[1:])
-    return record[name], arrays, blobs
+    return parts[0][name], records.nested(parts[1], name), records.nested(parts[2], name)

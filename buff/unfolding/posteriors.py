@@ -170,7 +170,7 @@ class LocatedFlow:
         """From the events that pass both selections, with these weights."""
         s, used = simulation, np.flatnonzero(weights > 0)
         z = s.truth_space.encode(s.truth.take(used), np.random.default_rng(seed))
-        c, w = s.reco_scores[: s.n_matched][used], weights[used]
+        c, w = s.reco_scores[used, : len(s.reco_space.get_feature_names_out())], weights[used]
         location, e = Location.fit(z, c, w / w.mean(), seed)
         given = None if np.ptp(w) == 0 else w
         residuals = NormalScores.fit(e, given, extrapolate=generator.tails == "extrapolate")

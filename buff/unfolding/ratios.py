@@ -10,10 +10,10 @@ from buff.protocols import Array, Numbers, Values, Weights
 from buff.trees import Classifier, ClassifierSettings, CrossFit
 from buff.weights import effective_size
 
-__all__ = ["Ratio", "Share", "conditional_mean", "density_ratio", "require_events", "share_of"]
+__all__ = ["FEWEST_EVENTS", "Ratio", "Share", "conditional_mean", "density_ratio", "require_events", "share_of"]
 
 #: Events that must have a weight before a classifier can tell where they lie.
-_FEWEST = 10
+FEWEST_EVENTS = 10
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def conditional_mean(
 def require_events(weights: Weights, what: str) -> None:
     """Raise ValueError for fewer events than a classifier can tell from others."""
     found = np.count_nonzero(weights)
-    if found < _FEWEST:
-        raise ValueError(f"{what}: found {found} with a weight, at least {_FEWEST} are needed")
+    if found < FEWEST_EVENTS:
+        raise ValueError(f"{what}: found {found} with a weight, at least {FEWEST_EVENTS} are needed")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def share_of(
 ) -> Share:
     """Share of the weight that has label 1, as a function of the features."""
     mean = float(np.average(labels, weights=weights))
-    if min(np.count_nonzero(weights[labels == label]) for label in (0, 1)) < _FEWEST:
+    if min(np.count_nonzero(weights[labels == label]) for label in (0, 1)) < FEWEST_EVENTS:
         return Share(None, mean, np.full(len(labels), mean))
     scaled = weights * (effective_size(weights) / weights.sum())
     fit = Classifier.fit(features, labels.astype(np.float64), scaled, settings, seed=seed)

@@ -1,7 +1,10 @@
 """What comes out of an unfolding: events with weights, how they came about, and how sure they are."""
 
+from __future__ import annotations
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,85 +13,21 @@ import numpy as np
 from buff.errors import MissingExtraError
 from buff.protocols import Array, BinsLike, Mask, TableLike
 from buff.tables import Columns
-from buff.unfolding.binning import Binning, Covariance
+from buff.unfolding.binning import Binning, Blocks, Covariance
+from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
 from buff.unfolding.export import write_tables, write_weights
 from buff.unfolding.iterations import History
-from buff.unfolding.members import LEAST_EFFICIENCY, Measured, Unfolded
-from buff.weights import effective_size
+from buff.unfolding.members import Measured, Unfolded
+from buff.unfolding.replicas import Replica
+from buff.unfolding.settings import SPOKEN
 
 __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
 
 
-@dataclass(frozen=True)
-class Diagnostics:
-    """Numbers to look at before believing a result; prints as sentences, one a line.
-
-    Attributes
-    ----------
-    measured : int
-        Events.
-    outside : int
-        Of these, where no simulated event lies.
-    signal : float
-        Weight left after background and fakes, as a share of all.
-    unseen : float
-        Share of the unfolded events with an efficiency too small to correct for.
-    effective : float
-        Measured events that the signal is worth.
-    """
-
-    measured: int
-    outside: int
-    signal: float
-    unseen: float
-    effective: float
-
-    def __str__(self) -> str:
-        limit = f"{1 / LEAST_EFFICIENCY:g}"
-        sentences = (
-            f"{self.measured:,} measured events; "
-            + (
-                f"{self.outside:,} of them where no simulated one lies, so that their truth is a guess."
-                if self.outside
-                else "all lie where simulated ones do."
-            ),
-            f"{self.signal:.1%} of their weight is signal: neither background nor failing the selection of truth.",
-            f"The relative statistical error of the signal is that of {self.effective:,.0f} events of equal weight.",
-            f"{self.unseen:.2%} of the unfolded events are seen less than once in {limit}: they are counted too low."
-            if self.unseen
-            else f"No correction for efficiency reached its limit, a factor of {limit}.",
-        )
-        return "\n".join(sentences)
-
-    @classmethod
-    def of(cls, unfolded: Unfolded, measured: Measured, outside: Mask) -> "Diagnostics":
-        """Of an unfolding."""
-        s = unfolded.signal
-        share, effective = s.sum() / measured.weights.sum(), effective_size(s) / measured.of_data.inflation
-        return cls(len(s), int(outside.sum()), float(share), unfolded.clipped, float(effective))
-
-
-@dataclass(frozen=True, eq=False)
-class Replica:
-    """One more unfolding, with something shaken.
-
-    Attributes
-    ----------
-    source : {"data", "simulation", "model"}
-    weights : array of shape (n,)
-    events : Columns or None
-        None for those of the result itself.
-    """
-
-    source: str
-    weights: Array
-    events: Columns | None = None
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class UnfoldingResult:
-    """Unfolded events.
+    """Unfolded events; prints as what was done, the iterations and the diagnostics.
 
     Attributes
     ----------
@@ -110,19 +49,28 @@ class UnfoldingResult:
     measured : Measured
     signal : array of shape (measured events,)
         Weights of the measured events without background and fakes.
+    refolded : array of shape (matched simulated events,) or None
+        Weights of the simulated events that pass both cuts, which give them the unfolded truth.
     """
 
     method: str
-    columns: Columns = field(repr=False)
-    weights: Array = field(repr=False)
-    measured_rows: Array = field(repr=False)
-    replicas: tuple[Replica, ...] = field(repr=False)
+    columns: Columns
+    weights: Array
+    measured_rows: Array
+    replicas: tuple[Replica, ...]
     history: History
     diagnostics: Diagnostics
-    outside: Array = field(repr=False)
-    simulation: Simulation = field(repr=False)
-    measured: Measured = field(repr=False)
-    signal: Array = field(repr=False)
+    outside: Array
+    simulation: Simulation
+    measured: Measured
+    signal: Array
+    refolded: Array | None = None
+
+    def __repr__(self) -> str:
+        counted = Counter(SPOKEN.get(replica.source, replica.source) for replica in self.replicas)
+        replicas = ", ".join(f"{n} of {source}" for source, n in counted.items()) or "none"
+        head = f"UnfoldingResult({self.method}: {len(self.columns):,} rows, {self.weights.sum():,.6g} truth events"
+        return f"{head}; replicas: {replicas})\n{self.history!r}\n{self.diagnostics}"
 
     @property
     def events(self) -> Any:
@@ -171,18 +119,29 @@ class UnfoldingResult:
         """Events at truth level that lie in no bin of :meth:`histogram`."""
         return self._binning(columns, bins).beyond(self.columns, self.weights)
 
-    def covariance(self, columns: str | int | Sequence[str | int], bins: BinsLike = 30) -> Covariance:
+    def covariance(
+        self, columns: str | int | Sequence[str | int] | Mapping[str, BinsLike], bins: BinsLike = 30
+    ) -> Covariance:
         """Covariance of the bins of :meth:`histogram`, by source.
 
         Each is the covariance of the replicas of that source about their mean. Those of the simulation keep the seeds
-        of the result, those of the model its events, so that the three are independent and add up. A warning says
-        where no source has as many replicas as a chi-squared of the bins needs.
+        of the result, those of the model (other seeds) its events, so that the three are independent and add up. An
+        alternative simulation adds its difference times itself: all bins move together. A warning says where no source
+        has as many replicas as a chi-squared of the bins needs.
+
+        Parameters
+        ----------
+        columns : str, int, sequence of these, or mapping from name to bins
+            A mapping asks for several histograms side by side, with what they have in common:
+            ``{"mass": edges, "mult": 20}``.
+        bins : int or array of edges
+            As for :meth:`histogram`; not looked at for a mapping.
 
         Returns
         -------
         Covariance
-            ``total`` and ``correlation`` of all sources, ``data``, ``simulation`` and ``model`` of one: arrays of
-            shape (bins, bins).
+            ``total`` and ``correlation`` of all sources, ``data``, ``simulation``, ``model`` and ``alternative`` of
+            one: arrays of shape (bins, bins).
 
         Raises
         ------
@@ -194,7 +153,10 @@ class UnfoldingResult:
                 "a covariance needs replicas, found none: unfold with n_replicas of Unfolder, such as "
                 '{"data": 50, "simulation": 10, "model": 5}'
             )
-        binning = self._binning(columns, bins)
+        if isinstance(columns, Mapping):
+            binning: Any = Blocks(tuple(self._binning(name, own) for name, own in columns.items()))
+        else:
+            binning = self._binning(columns, bins)
         of_source: dict[str, list[Array]] = {}
         for replica in self.replicas:
             events = self.columns if replica.events is None else replica.events
@@ -263,6 +225,38 @@ class UnfoldingResult:
         counts = binning.counts(self.columns, self.weights)
         return unfolded_spectrum(binning.edges[0], counts, error=error, name=name, labels=labels, **given, **style)
 
+    def plot_refolded(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
+        """What the unfolded events give at detector level beside the measured signal, with their ratio.
+
+        Parameters
+        ----------
+        column : str or int
+            Of reco.
+        bins : int or array of edges
+        **style
+            As for :meth:`plot_unfolded`.
+        """
+        from buff.plotting import unfolded_spectrum
+
+        if self.refolded is None:
+            raise ValueError("too few measured events for a refolding, which learns from 10 at least")
+        s, w = self.simulation, self.refolded
+        binning = Binning.of(self.measured.reco, self.signal, column, bins)
+        found = s.reco.take(np.arange(s.n_matched))
+        own = found, w, np.full(len(w), -1)
+        measured = self.measured.reco, self.signal, np.full(len(self.signal), -1)
+        labels = {"unfolded": "refolded", "truth": "measured signal", "band": "statistics of the simulation"}
+        return unfolded_spectrum(
+            binning.edges[0],
+            binning.counts(*own[:2]),
+            error=np.sqrt(binning.variances(*own)),
+            truth=binning.counts(*measured[:2]),
+            truth_error=np.sqrt(binning.variances(*measured)),
+            name=f"{binning.names[0]} at detector level",
+            labels=labels | (style.pop("labels", None) or {}),
+            **style,
+        )
+
     def plot_migration(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
         """Where the simulated detector finds the events of each bin of a column that truth and reco both have."""
         from buff.metrics import migration_matrix
@@ -305,7 +299,8 @@ class UnfoldingResult:
 
     def _error_name(self) -> str:
         if self.replicas:
-            return "error of replicas: " + ", ".join(dict.fromkeys(replica.source for replica in self.replicas))
+            sources = dict.fromkeys(SPOKEN.get(r.source, r.source) for r in self.replicas)
+            return f"error of replicas: {', '.join(sources)}"
         return f"Poisson error, {'simulated' if self.method == 'reweight' else 'measured'} weights"
 
     def _numeric(self) -> list[str]:
@@ -322,7 +317,7 @@ class UnfoldingResult:
         outside: Mask,
         simulation: Simulation,
         measured: Measured,
-    ) -> "UnfoldingResult":
+    ) -> UnfoldingResult:
         """From the parts of an unfolding."""
         made = (unfolded.events, unfolded.weights, unfolded.rows, replicas, unfolded.history)
-        return cls(method, *made, diagnostics, outside, simulation, measured, unfolded.signal)
+        return cls(method, *made, diagnostics, outside, simulation, measured, unfolded.signal, unfolded.refolded)

@@ -17,10 +17,12 @@ __all__ = [
     "METHODS",
     "SCORES_ALONE",
     "SOURCES",
+    "SPOKEN",
     "check_count",
     "check_settings",
     "classifier_settings",
     "default_generator",
+    "iterations_of",
     "replica_counts",
 ]
 
@@ -36,6 +38,8 @@ SCORES_ALONE: dict[str, Any] = {
 METHODS: Mapping[str, int | None] = {"iterated": None, "conditional": 1, "bridge": 1, "reweight": None}
 #: Where an uncertainty may come from.
 SOURCES = ("data", "simulation", "model")
+#: What a source is called where its name says too little.
+SPOKEN: Mapping[str, str] = {"model": "seeds"}
 #: Rows that a node of the default generator is trained on.
 _NOISE_BUDGET = 150_000
 
@@ -59,6 +63,14 @@ def check_count(name: str, value: object, other: str = "") -> None:
     """Raise ValueError for what is no integer of at least 1; ``other`` is what else may be said."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1{other}, found {value!r}")
+
+
+def iterations_of(method: str, asked: int | None) -> int | None:
+    """So many as are asked for, or those of the method."""
+    if asked is None:
+        return METHODS[method]
+    check_count("n_iterations", asked)
+    return int(asked)
 
 
 def replica_counts(n_replicas: Any, name: str = "n_replicas") -> dict[str, int]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from buff.archive import Archive
 from buff.generators import BUFF, BUFFTransport
-from buff.generators.persistence import from_json, to_json
+from buff.generators.persistence import restored, to_json
 from buff.protocols import Array
 from buff.records import checked_array, checked_list, checked_number, checked_record, require
 from buff.tables import Columns
@@ -17,6 +17,7 @@ from buff.transforms import TableTransformer
 from buff.trees import Classifier, ClassifierSettings
 from buff.unfolding.event_weights import EventWeights
 from buff.unfolding.events import Simulation
+from buff.unfolding.features import features
 from buff.unfolding.members import Member
 from buff.unfolding.parts import Parts, joined, part_of
 from buff.unfolding.posteriors import Bridge, LocatedFlow
@@ -27,7 +28,7 @@ from buff.weights import POLICIES, PositiveWeights
 if TYPE_CHECKING:
     from buff.unfolding.unfolder import Unfolder
 
-__all__ = ["archive_of", "parameters_of", "simulation_and_members"]
+__all__ = ["archive_of", "restored_unfolder", "simulation_and_members"]
 
 _GENERATORS: Mapping[str, Any] = {"BUFF": BUFF, "BUFFTransport": BUFFTransport}
 _POSTERIORS: Mapping[str, Any] = {"LocatedFlow": LocatedFlow, "Bridge": Bridge}
@@ -55,15 +56,15 @@ def archive_of(unfolder: "Unfolder", entropy: int) -> Archive:
     return Archive("Unfolder", record | parts[0], *parts[1:])
 
 
-def parameters_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of an Unfolder from a record."""
+def restored_unfolder(kind: type["Unfolder"], record: Mapping[str, Any]) -> "Unfolder":
+    """An Unfolder with the parameters of a record."""
     keys = ("parameters", "entropy", "classifier", "truth", "reco", "weights", "members")
     given = dict(checked_record(checked_record(record, "the record", keys)["parameters"], "the parameters", ()))
     if given.get("generator") is not None:
         generator = checked_record(given["generator"], "the generator", ("kind", "parameters"))
         require(generator["kind"] in _GENERATORS, f"the generator is of kind {str(generator['kind'])[:40]!r}")
-        given["generator"] = _GENERATORS[generator["kind"]](**from_json(generator["parameters"]))
-    return given
+        given["generator"] = restored(_GENERATORS[generator["kind"]], generator["parameters"])
+    return restored(kind, given)
 
 
 def simulation_and_members(archive: Archive, policy: str) -> tuple[Simulation, dict[str, tuple[Member, ...]]]:
@@ -76,7 +77,7 @@ def simulation_and_members(archive: Archive, policy: str) -> tuple[Simulation, d
     """
     parts: Parts = (archive.record, dict(archive.arrays), dict(archive.blobs))
     (truth, truth_space), (reco, reco_space) = (_columns_of(part_of(parts, name), name) for name in ("truth", "reco"))
-    scores = truth_space.transform(truth), reco_space.transform(reco)
+    scores = features(truth_space, truth), features(reco_space, reco)
     sizes = checked_record(archive.record["weights"], "the weights", _KINDS)
     n = checked_number(checked_record(sizes["matched"], "the weights", ("n",))["n"], "matched events", 1, len(truth))
     first, rest = slice(int(n)), slice(int(n), None)
@@ -94,14 +95,14 @@ def simulation_and_members(archive: Archive, policy: str) -> tuple[Simulation, d
 
 
 def _parameters(unfolder: "Unfolder") -> dict[str, Any]:
-    own = {**unfolder.get_params(deep=False), "device": None}
+    own = unfolder.get_params(deep=False)
     generator, classifier = own["generator"], own["classifier"]
     if generator is not None:
         kept = to_json(generator.get_params(deep=False))
         own["generator"] = {"kind": type(generator).__name__, "parameters": kept}
     if isinstance(classifier, ClassifierSettings):
         own["classifier"] = asdict(classifier)
-    return {key: value for key, value in to_json(own).items() if key != "device"}
+    return to_json(own)
 
 
 def _columns(columns: Columns, space: TableTransformer) -> Parts:

@@ -91,6 +91,7 @@ def warned_outside(simulation: "Simulation", measured: Columns, weights: Weights
         tell(
             f"{outside.sum()} of {len(outside)} measured events ({share:.2%} of the weight) lie where no simulated "
             f"event does, the first is row {np.flatnonzero(outside)[0]}: what is said of their truth is a guess"
+            + ("; did you apply the selection of reco?" if len(simulation.truth) > simulation.n_matched else "")
         )
     return outside
 

@@ -1,33 +1,39 @@
 """Unfolder: from detector to truth, event by event."""
 
+from __future__ import annotations
+
 import os
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
+from buff.estimator import BaseEstimator
 from buff.metrics import energy_score
 from buff.protocols import FlagsLike, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
 from buff.trees import ClassifierSettings
+from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
 from buff.unfolding.members import Measured, Member, draws_for
 from buff.unfolding.posteriors import Posterior
-from buff.unfolding.result import Diagnostics, Replica, UnfoldingResult
+from buff.unfolding.replicas import alternatives, checked_alternatives, checked_counts, fitted_members, shaken
+from buff.unfolding.result import UnfoldingResult
 from buff.unfolding.settings import (
-    METHODS,
     check_count,
     check_settings,
     classifier_settings,
     default_generator,
+    iterations_of,
     replica_counts,
 )
-from buff.unfolding.stored import archive_of, parameters_of, simulation_and_members
+from buff.unfolding.stored import archive_of, restored_unfolder, simulation_and_members
 from buff.unfolding.support import warned_outside
 
 __all__ = ["Unfolder"]
@@ -38,11 +44,11 @@ _FEWEST_DRAWS = 10
 _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
 
-def _has_posterior(unfolder: "Unfolder") -> bool:
+def _has_posterior(unfolder: Unfolder) -> bool:
     return unfolder.method != "reweight"
 
 
-class Unfolder(BaseEstimator):  # type: ignore[misc]
+class Unfolder(BaseEstimator):
     """The distribution of truth behind measured events, without bins and in any number of dimensions.
 
     Simulated events are pairs of truth and reco, each of which may pass or fail a selection: those that pass both teach
@@ -73,7 +79,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         10, "model": 5}``; 0 or at least 2 of a source, and b + 3 for a chi-squared of b bins. Each has the iterations
         of the result and repeats the classifiers with Poisson weights on the measured events (data), or the training,
         with Poisson weights on the simulated events (simulation) or other seeds (model): the latter two cost a fit
-        each.
+        each. How far a result depends on the simulation, other seeds do not say: see ``alternative`` of :meth:`unfold`.
     negative_weights : {"error", "smooth", "cancel"}
         What to do with negative weights of simulated, measured or background events: refuse them, or take positive ones
         that stand for the same density of truth and reco, see :func:`buff.weights.positive_weights`. Replicas shake the
@@ -86,7 +92,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         Of the generator, where none is given.
     random_state : None, int or NumPy generator
     verbose : int
-        Of the generator, where none is given.
+        1 shows progress of members and replicas, and of the generator's fit where none is given.
 
     Attributes
     ----------
@@ -145,7 +151,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         pass_truth: Any = None,
         pass_reco: Any = None,
         sample_weight: Any = None,
-    ) -> "Unfolder":
+    ) -> Unfolder:
         """Learn the detector from simulated events.
 
         Parameters
@@ -171,12 +177,16 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = simulation.truth_space.n_features_in_
         self._entropy = seed_from(self.random_state)
         counts = replica_counts(self.n_replicas)
-        generators = (np.random.default_rng([self._entropy, _SIMULATION, i]) for i in range(counts["simulation"]))
-        self.members_ = {
-            "nominal": (self._member(simulation, self._seed(_NOMINAL)),),
-            "simulation": tuple(self._member(simulation.resampled(g), self._seed(_NOMINAL)) for g in generators),
-            "model": tuple(self._member(simulation, self._seed(_MODEL, i)) for i in range(counts["model"])),
-        }
+        others = (
+            simulation.resampled(np.random.default_rng([self._entropy, _SIMULATION, i]))
+            for i in range(counts["simulation"])
+        )
+        jobs = chain(
+            [("nominal", simulation, self._seed(_NOMINAL))],
+            (("simulation", other, self._seed(_NOMINAL)) for other in others),
+            (("model", simulation, self._seed(_MODEL, i)) for i in range(counts["model"])),
+        )
+        self.members_ = fitted_members(jobs, self._member, 1 + counts["simulation"] + counts["model"], self.verbose)
         return self
 
     @available_if(_has_posterior)  # type: ignore[untyped-decorator]
@@ -238,6 +248,8 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         sample_weight: WeightsLike = None,
         background: TableLike | None = None,
         n_iterations: int | None = None,
+        n_replicas: int | Mapping[str, int] | None = None,
+        alternative: Unfolder | Sequence[Unfolder] = (),
     ) -> UnfoldingResult:
         """The distribution of truth behind measured events.
 
@@ -252,6 +264,11 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
             the share of background at each measured event, so that no weight is negative.
         n_iterations : int, optional
             Instead of the estimator's.
+        n_replicas : int or mapping, optional
+            Instead of the estimator's; 0 for none. Of simulation and model there are no more than :meth:`fit` was told.
+        alternative : Unfolder or sequence of these, optional
+            Fitted to other simulations of the same columns. Each unfolds the same events with as many iterations, and
+            its difference is a source of the covariance: what the result owes to the simulation.
 
         Returns
         -------
@@ -260,25 +277,33 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         Warns
         -----
         UserWarning
-            Measured events lie where no simulated one does.
+            Measured events lie where no simulated one does; much of the unfolded weight is poorly seen.
         sklearn.exceptions.ConvergenceWarning
             An iteration diverges; the one before is kept.
 
         Raises
         ------
         ValueError, TypeError
-            Other columns than simulated, missing values, weights that sum to zero or less than the background.
+            Other columns than simulated, missing values, weights that sum to zero or less than the background, more
+            replicas than were fitted, an alternative of other columns.
         """
         check_is_fitted(self)
         check_settings(self)
-        iterations = self._iterations(n_iterations)
+        counts = checked_counts(self.n_replicas if n_replicas is None else n_replicas, self.members_)
+        others = checked_alternatives(alternative, self.members_)
+        iterations = iterations_of(self.method, self.n_iterations if n_iterations is None else n_iterations)
         measured = Measured.of(self.simulation_, reco, sample_weight, background, self.negative_weights)
         outside = warned_outside(self.simulation_, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
         nominal = member.unfold(measured, iterations, drawn)
-        replicas = tuple(self._replicas(measured, len(nominal.history), drawn))
-        diagnostics = Diagnostics.of(nominal, measured, outside)
+        nominal = replace(nominal, refolded=member.refolding(nominal))
+        n = len(nominal.history)
+        own = (partial(self._drawn, measured=measured), (self._entropy, _DATA), self.verbose)
+        replicas = tuple(shaken(self.members_, measured, n, counts, drawn, *own))
+        given = {"sample_weight": sample_weight, "background": background}
+        replicas += tuple(alternatives(others, reco, n, given))
+        diagnostics = Diagnostics.of(nominal, measured, outside, member)
         return UnfoldingResult.of(self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -294,13 +319,12 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return archive_of(self, self._entropy)
 
     @classmethod
-    def from_archive(cls, archive: Archive) -> "Unfolder":
+    def from_archive(cls, archive: Archive) -> Unfolder:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
-        unfolder = cls(**parameters_of(archive.record))
+        unfolder = restored_unfolder(cls, archive.record)
         check_settings(unfolder)
         unfolder._entropy = int(archive.record["entropy"])
-        policy = unfolder.negative_weights
-        unfolder.simulation_, unfolder.members_ = simulation_and_members(archive, policy)
+        unfolder.simulation_, unfolder.members_ = simulation_and_members(archive, unfolder.negative_weights)
         unfolder.n_features_in_ = unfolder.simulation_.truth_space.n_features_in_
         return unfolder
 
@@ -310,22 +334,8 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         assert posterior is not None
         return posterior
 
-    def _replicas(self, measured: Measured, iterations: int, drawn: Any) -> Iterator[Replica]:
-        nominal = self.members_["nominal"][0]
-        with warnings.catch_warnings():  # what the nominal unfolding warned of need not be said again
-            warnings.simplefilter("ignore")
-            for i in range(replica_counts(self.n_replicas)["data"]):
-                again = measured.resampled(np.random.default_rng([self._entropy, _DATA, i]))
-                yield Replica("data", nominal.unfold(again, iterations, drawn).weights)
-            for source in ("simulation", "model"):
-                for member in self.members_[source]:
-                    own = self._drawn(member, measured)
-                    unfolded = member.unfold(measured, iterations, own)
-                    yield Replica(source, unfolded.weights, None if own is None else unfolded.events)
-
     def _member(self, simulation: Simulation, seed: int) -> Member:
-        settings = classifier_settings(self.classifier)
-        return Member.fit(simulation, self.method, self._generator(), settings, seed)
+        return Member.fit(simulation, self.method, self._generator(), classifier_settings(self.classifier), seed)
 
     def _generator(self) -> Any:
         if self.generator is not None:
@@ -333,16 +343,8 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=self.verbose)
 
     def _drawn(self, member: Member, measured: Measured) -> Any:
-        if member.posterior is None:
-            return None
-        return member.draw(measured, self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS))
-
-    def _iterations(self, asked: int | None) -> int | None:
-        n = self.n_iterations if asked is None else asked
-        if n is None:
-            return METHODS[self.method]
-        check_count("n_iterations", n)
-        return int(n)
+        n = self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS)
+        return None if member.posterior is None else member.draw(measured, n)
 
     def _seed(self, stream: int, number: int = 0) -> int:
         return int(np.random.SeedSequence([self._entropy, stream, number]).generate_state(1)[0] >> 1)

@@ -1,6 +1,7 @@
-"""Change bytes of small models' files at random: ``python -m tests.archive.fuzz --out record.json`` counts the refused.
+"""Change bytes of small files at random: ``python -m tests.archive.fuzz --out record.json`` counts the refused.
 
-Whole files are changed as they are; members get sizes and digests that agree, so that what checks their content is met.
+Files of models are changed as they are, or members get sizes and digests that agree, so that what checks their content
+is met. Files of tables have no digests: other numbers are read from some of those that were changed.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import pandas as pd
 from buff import BUFF, BUFFImputer, BUFFTransport, JetBUFF, ShowerBUFF, TreeDensity, Unfolder, load
 from buff.datasets import make_showers
 from buff.errors import ArchiveError
+from buff.io import TableWriter, read_table
 from tests.physics.clouds import clouds
 
 QUICK = {"n_steps": 4, "n_estimators": 3, "noise_budget": 1000, "random_state": 0}
@@ -97,6 +99,8 @@ def network():
 KINDS = {"table": table, "related": related, "transport": transport, "jets": jets, "showers": showers}
 KINDS |= {"unfolder": unfolder, "any given": any_given, "imputer": imputer, "density": density, "network": network}
 HOW = ("whole", "repaired")
+#: Suffixes of the files of tables, a format each.
+TABLES = ("csv", "csv.gz", "tsv", "parquet", "feather", "h5", "npz", "root", "npy")
 #: Seconds after which a file counts as one that hangs.
 LIMIT = 60
 
@@ -163,19 +167,46 @@ def refused(kind, how, n, folder):
     return count
 
 
+def refused_tables(suffix, n, folder):
+    """Number of changed files of a table that are refused; any other error than the one that is documented is raised."""
+    rng, path, count = np.random.default_rng(0), Path(folder, f"table.{suffix}"), 0
+    x = rng.normal(size=40)
+    table = pd.DataFrame({"x": x, "n": np.arange(40), "gap": np.where(x < 0, np.nan, np.round(x, 1))})
+    if suffix in ("csv", "csv.gz", "tsv", "parquet", "feather"):
+        table = table.assign(word=rng.choice(["a", "bc"], 40), day=np.datetime64("2020-01-01") + np.arange(40))
+    if suffix == "npy":
+        np.save(path, table.to_numpy())
+    else:
+        with TableWriter(path) as writer:
+            writer.write(table)
+    raw = path.read_bytes()
+    for number in range(n):
+        path.write_bytes(mutated(raw, rng))
+        signal.alarm(LIMIT)
+        try:
+            read_table(path)
+        except (ValueError, MemoryError):
+            count += 1
+        except Exception as error:
+            raise AssertionError(f"{suffix}, mutation {number}: {error!r}") from error
+        signal.alarm(0)
+    return count
+
+
 def main():
     """Print the number of refused files of each kind, and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--kinds", nargs="+", default=[*KINDS, *TABLES], choices=[*KINDS, *TABLES])
     parser.add_argument("--how", nargs="+", default=list(HOW), choices=HOW)
     parser.add_argument("--number", type=int, default=2000)
     parser.add_argument("--out", type=Path)
     chosen, counts = parser.parse_args(), {}
     warnings.simplefilter("ignore")
     for kind in chosen.kinds:
-        for how in chosen.how:
+        for how in ("whole",) if kind in TABLES else chosen.how:
             with tempfile.TemporaryDirectory() as folder:
-                found = refused(kind, how, chosen.number, folder)
+                own = (chosen.number, folder)
+                found = refused_tables(kind, *own) if kind in TABLES else refused(kind, how, *own)
             counts[f"{kind}, {how}"] = {"changed": chosen.number, "refused": found}
             print(f"{kind}, {how}: {found} of {chosen.number} refused", flush=True)
             if chosen.out:

@@ -7,8 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from buff.archive import FORMAT, Archive, nested, read_archive, write_archive
+from buff.archive import FORMAT, Archive, read_archive, write_archive
 from buff.errors import ArchiveError
+from buff.records import nested
 
 RNG = np.random.default_rng(0)
 ARCHIVE = Archive(

@@ -302,6 +302,15 @@ def test_trajectories_end_at_the_events(flow):
     assert not np.allclose(first, last)
 
 
+@pytest.mark.parametrize("kind", [NeuralFlow, NeuralDiffusion])
+def test_latents_lead_back_to_the_rows(kind, flow):
+    model = flow if kind is NeuralFlow else kind(**SMALL).fit(X)
+    model.set_params(n_steps=20)
+    z = model.encode(X[:200])
+    assert z.shape == (200, 2)
+    np.testing.assert_allclose(model.decode(z), X[:200], atol=0.2)
+
+
 def test_weights_of_both_signs():
     weights = np.where(RNG.random(400) < 0.1, -1.0, 1.0)
     events = NeuralFlow(**TINY, negative_weights="smooth").fit(X[:400], sample_weight=weights).sample(10)
@@ -323,6 +332,16 @@ class Residual(torch.nn.Module):
     def forward(self, x, level, condition=None):
         h = self.state(x) + self.time(level)
         return self.last(self.out(h if condition is None else h + self.given(condition)))
+
+
+class Unconditional(torch.nn.Linear):
+    """Takes states and levels alone."""
+
+    def __init__(self):
+        super().__init__(3, 2)
+
+    def forward(self, x, level):
+        return super().forward(torch.cat([x, level], dim=1))
 
 
 OWN = {k: v for k, v in SMALL.items() if k != "hidden"}
@@ -360,7 +379,9 @@ def test_a_network_of_ones_own_takes_conditions():
 @pytest.mark.parametrize(
     ("network", "more", "message"),
     [
-        (Residual(2, n_outputs=3), {}, r"Residual must give 2 outputs a row .* found \(2, 3\)"),
+        (Residual(3), {}, r"must give 2 outputs .* with states of width 2, .*: it raised RuntimeError: mat1"),
+        (Unconditional(), {}, r"called as network\(x, level, condition\) .*: it raised TypeError: .* takes 3"),
+        (Residual(2, n_outputs=3), {}, r"Residual must give 2 outputs a row, .* found \(2, 3\)"),
         (Residual(2), {"method": "sbcfm"}, r"must give 4 outputs a row"),
         (torch.nn.Flatten(), {}, "Flatten has no parameters"),
         (Residual(2), {"hidden": (3,)}, "hidden belongs to networks by name"),

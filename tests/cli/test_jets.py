@@ -88,6 +88,8 @@ def test_what_does_not_go_together(buff, files, folder):
     result = buff("fit", files / "train.hdf5", "-o", files / "x.buff", "--jets", "--rounds", 3)
     assert result.exit_code == 1
     assert "--rounds: for tables" in result.stderr
+    result = buff("fit", files / "train.hdf5", "-o", files / "x.buff", "--jets", "--exclude", "eta")
+    assert "--exclude: for tables" in result.stderr
     result = buff("fit", folder / "train.parquet", "-o", files / "x.buff", "--effort", 0.5)
     assert "--effort goes with --jets" in result.stderr
     result = buff("sample", folder / "plain.buff", "-o", files / "x.hdf5", "--jets")

@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from buff.datasets import jet_observables, load_jetnet
+from buff.datasets import jet_observables, load_jet_clouds, load_jetnet
 
 h5py = pytest.importorskip("h5py")
 
@@ -119,3 +119,15 @@ def test_wrong_shapes(tmp_path):
 def test_bad_arguments(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         load_jetnet(**{"classes": "t", "data_dir": tmp_path} | arguments)
+
+
+def test_some_jets_of_many():
+    clouds = load_jet_clouds()
+    some = clouds[10:14]
+    assert len(some) == len(some.jets) == 4
+    rows = np.array([3, 1])
+    assert (clouds[rows].particles == clouds.particles[rows]).all()
+    assert (clouds[rows].jets["jet_pt"] == clouds.jets["jet_pt"][rows]).all()
+    assert set(clouds[clouds.jets["jet_class"] == "t"].jets["jet_class"]) == {"t"}
+    with pytest.raises(TypeError, match="a slice, row numbers or a mask, found 'jets'"):
+        clouds["jets"]

@@ -3,6 +3,7 @@ import pytest
 
 from buff.errors import OffGridError
 from buff.fields import IndexField, NodeField, TimeField
+from buff.grids import TimeGrid
 from buff.grids.discrete import alpha_bar, ratios, zero_terminal_snr
 from buff.paths import LINEAR, get_path
 from buff.solvers import get_solver, integrate
@@ -109,7 +110,7 @@ def test_index_follows_lambda():
 
 @pytest.mark.parametrize(("interpolate", "error"), [(True, 1e-5), (False, 1e-2)])
 def test_a_network_of_discrete_steps_drives_any_solver(interpolate, error):
-    grid = get_path("vp").grid(np.geomspace(100, 0.02, 60))
+    grid = TimeGrid.of_ratios(get_path("vp"), np.geomspace(100, 0.02, 60))
     x0 = np.array([[-1.2], [0.4]])
     exact = integrate(get_solver("unipc2"), P2.field(get_path("vp")), x0, grid)
     found = integrate(get_solver("unipc2"), steps_of(interpolate), x0, grid)

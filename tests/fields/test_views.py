@@ -1,9 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 
-from buff.fields import Clipped, Counted, Guided, NodeField, Retimed, Reversed, Scaled, TimeField
-from buff.grids import TimeGrid
-from buff.paths import LINEAR, REDUCED, get_path
+from buff.fields import Clipped, Counted, Framed, GaussianFlow, Guided, NodeField, Retimed, Reversed, Scaled, TimeField
+from buff.grids import TimeGrid, get_grid
+from buff.paths import LINEAR, REDUCED, Path, get_path
+from buff.schedules import Schedule, functions
 from buff.solvers import get_solver, integrate
 from tests.problems import P1, P2
 
@@ -88,6 +91,42 @@ def test_reversed_path_reads_data_and_noise_right():
     assert (now.alpha, now.sigma) == (then.alpha, then.sigma)
     np.testing.assert_allclose(now.denoised(X, back(X, t)), then.denoised(X, field(X, 1 - t)))
     np.testing.assert_allclose(now.noise(X, back(X, t)), then.noise(X, field(X, 1 - t)))
+
+
+def test_reversed_frame_stands_still_backwards():
+    gauss = GaussianFlow.of(np.array([0.5, -1.0]), np.array([[2.0, 0.3], [0.3, 0.1]]))
+    field = Framed(TimeField(lambda x, t, condition: gauss.velocity(x, t)), gauss)
+    x0 = np.random.default_rng(0).normal(size=(10, 2))
+    grid = get_grid("dense1.5", 3)
+    x1 = integrate("ifab2", field, x0, grid)
+    np.testing.assert_allclose(integrate("ifab2", Reversed(field), x1, grid.backwards()), x0, atol=1e-9)
+
+
+class Quarter(Schedule):
+    """Its ends miss 0 by round-off."""
+
+    def alpha(self, t):
+        return functions(t).sin(math.pi / 2 * t) if t else 1e-17
+
+    def sigma(self, t):
+        return functions(t).cos(math.pi / 2 * t)
+
+    def alpha_dot(self, t):
+        return math.pi / 2 * self.sigma(t)
+
+    def sigma_dot(self, t):
+        return -math.pi / 2 * self.alpha(t)
+
+    def time(self, ratio):
+        return 1 - 2 / math.pi * math.atan(ratio)
+
+
+def test_ends_of_a_schedule_may_be_missed_by_round_off():
+    moved = Retimed(NODES, Path(Quarter()))
+    np.testing.assert_allclose(moved.times, (0, Quarter().time(3.0), 1), atol=1e-12)
+    assert len(Retimed(NODES, get_path("trigonometric", data_angle=0.1)).times) == 2
+    with np.errstate(all="raise"):
+        assert np.isfinite(moved(X, 1.0)).all()
 
 
 @pytest.mark.parametrize("path", [LINEAR, REDUCED, get_path("vp"), get_path("trigonometric")], ids=str)

@@ -6,7 +6,7 @@ import pytest
 
 from buff import kernels
 from buff.flows import FlowSettings, SampleRequest, fit_flow
-from buff.flows.compiled import CompiledFlow
+from buff.flows.model import CompiledFlow
 from buff.solvers import get_solver
 
 HERE = list(dict(kernels.native().backends())) if kernels.native() else []

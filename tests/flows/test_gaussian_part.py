@@ -6,6 +6,7 @@ import pytest
 
 from buff.flows import FlowMatchingData, FlowModel, FlowSettings, SampleRequest, fit_flow
 from buff.flows.linear import GaussianPart
+from buff.flows.nodes import NodeFrame
 from buff.solvers import integrate
 from buff.trees import TreeSettings
 
@@ -33,7 +34,7 @@ def test_targets_have_unit_width_where_the_data_are_gaussian():
     x0, part = RNG.normal(size=x1.shape), GaussianPart.of(np.zeros(2), np.array([[1, 0.99], [0.99, 1]]))
     for t in (0.2, 0.8):
         x = ((1 - t) * x0 + t * x1).astype(np.float32)
-        frame = part.frame(t)
+        frame = NodeFrame.of(part, t)
         targets = frame.targets((x1 - x0).astype(np.float32) - part.velocity(x, t))
         np.testing.assert_allclose(targets.std(axis=0), 1, atol=0.02)
         np.testing.assert_allclose(frame.features(x)[:, 2:].std(axis=0), 1, atol=0.02)

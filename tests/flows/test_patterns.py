@@ -98,3 +98,11 @@ def test_weights_count_in_the_shares():
     patterns = AtomPatterns.of(x1, atoms, np.where(on, 3.0, 1.0))
     share = np.diff(patterns.cumulative[0], prepend=0)[patterns.states[:, 0] == 0].sum()
     assert abs(share - 1.2 / 1.8) < 0.03
+
+
+def test_a_table_of_atoms_alone_leaves_a_column_to_the_flow():
+    u = np.random.default_rng(0).integers(2, size=(400, 1)).repeat(2, axis=1) * 0.5
+    ends = tuple(ndtri(np.clip(part, 1e-4, 1 - 1e-4)) for part in (u, u + 0.5))
+    patterns = AtomPatterns.of(ends, [np.array([[0, 0.5], [0.5, 1]])] * 2)
+    assert patterns.learned.tolist() == [1]
+    assert sorted(patterns.states[:, 0].tolist()) == [0, 1]

@@ -9,7 +9,7 @@ from scipy.stats import kstest
 from buff.couplings import MinibatchTransport, stratify
 from buff.flows import FlowMatchingData, LinearVelocity, RankIntervals, Source
 from buff.flows.cache import fingerprint
-from buff.flows.nodes import limit_memorisation
+from buff.flows.nodes import limit_memorisation, with_fine_bins
 from buff.trees import TreeSettings
 
 RNG = np.random.default_rng(0)
@@ -106,6 +106,15 @@ def test_splits_of_single_rows_count_in_rows():
     assert named.min_split_loss == pytest.approx(6 * 7)
 
 
+def test_bins_are_fine_where_conditions_have_more_values_than_bins():
+    settings = TreeSettings()
+    pairs = np.column_stack([np.arange(N) % 40, np.arange(N) // 40]).astype(np.float32)  # names each row
+    assert with_fine_bins(settings, rows(Source(), condition=pairs)) is settings
+    assert with_fine_bins(settings, rows(Source())) is settings
+    for steep in (rows(Source(), condition=LEVELS), rows(Source(0.0, POINTS))):
+        assert with_fine_bins(settings, steep).max_bin == 256
+
+
 def test_strata_are_levels_or_cells():
     labels = RNG.integers(0, 4, N)
     assert np.array_equal(stratify(labels[:, None]), labels)
@@ -149,3 +158,9 @@ def test_what_goes_with_a_row_stays_with_it_beside_rows_without_weight(pair):
     np.testing.assert_array_equal(data.source.samples, kept + 1)
     np.testing.assert_array_equal(data.source.labels, np.flatnonzero(weights))
     np.testing.assert_allclose(data.weights, weights[weights > 0] / weights[weights > 0].mean(), rtol=1e-5)
+
+
+def test_as_many_rows_as_samples_start_at_each_once():
+    data = FlowMatchingData(RankIntervals(LEVELS, LEVELS), source=Source(0.0, POINTS, coupling=OT))
+    x0, *_ = data.pairs(np.random.default_rng(1))
+    assert np.array_equal(np.sort(x0, axis=0), np.sort(POINTS, axis=0))

@@ -1,7 +1,11 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from buff import BUFF
+from buff.physics.kinematics import invariant_mass
+from tests.generators.jet_models import K, N, quick
+from tests.physics.clouds import clouds
 
 
 def small(**changes):
@@ -33,3 +37,28 @@ def model(table):
 @pytest.fixture(scope="session")
 def conditional(table):
     return small().fit(table[0], condition=table[1])
+
+
+@pytest.fixture(scope="session")
+def particles():
+    return clouds(N, K, seed=3)
+
+
+@pytest.fixture(scope="session")
+def jets(particles):
+    """A classed sample: pT in GeV, mass and multiplicity that follow from particles, a label."""
+    rng = np.random.default_rng(0)
+    pt = rng.uniform(500, 600, N)
+    mass = invariant_mass(particles) * pt
+    label = np.where(np.arange(N) % 2, "q", "t")
+    return pa.table({"jet_pt": pt, "mass": mass, "multiplicity": (particles[..., 2] > 0).sum(1), "kind": label})
+
+
+@pytest.fixture(scope="session")
+def plain(particles):
+    return quick().fit(particles)
+
+
+@pytest.fixture(scope="session")
+def classed(particles, jets):
+    return quick().fit(particles, jets, condition="kind")

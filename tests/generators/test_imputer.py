@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -173,3 +174,27 @@ def test_relations_are_stated_or_left_out(invoices):
         BUFFImputer(**TINY, relations=["gross"]).fit(parts)
     with pytest.raises(ValueError, match="unknown column 'total'"):
         BUFFImputer(**TINY, relations=[Sum("total", "net", "tax")]).fit(parts)
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan])
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_columns_without_any_value_are_filled_by_what_the_fit_knows(nothing, library):
+    rng = np.random.default_rng(0)
+    label = rng.choice(["a", "b", "c"], 200)
+    table = pd.DataFrame({"label": label, "x": rng.normal(size=200), "yes": rng.random(200) < 0.5})
+    table["kind"], table["day"] = pd.Categorical(label), pd.Timestamp("2020-01-01")
+    table["day"] += pd.to_timedelta(rng.integers(0, 99, 200), "D")
+    kinds = table.dtypes
+
+    def framed(frame):
+        return pl.from_pandas(frame) if library == "polars" else frame
+
+    imputer = BUFFImputer(n_estimators=4, max_depth=3, random_state=0).fit(framed(table))
+    for name in table.columns:
+        gaps = table.head(6).assign(**{name: pd.Series([nothing] * 6, dtype=object)})
+        filled = imputer.transform(framed(gaps))
+        filled = filled.to_pandas() if library == "polars" else filled
+        assert not filled[name].isna().any()
+        assert library == "polars" or filled.dtypes[name] == kinds[name]
+        others = [other for other in table if other != name]
+        assert filled[others].astype(str).equals(table.head(6)[others].astype(str))

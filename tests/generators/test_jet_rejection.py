@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.stats import wasserstein_distance
 
 import buff
 from buff.generators.jet_rejection import JetRejection, observables
 from buff.generators.jet_sampling import LEAST_JETS
-from tests.generators.test_jets import quick
+from buff.metrics.jets import OBSERVABLE_NAMES
+from buff.physics.kinematics import invariant_mass
+from tests.generators.jet_models import quick
 from tests.physics.clouds import clouds
 
 
@@ -46,10 +49,59 @@ def test_the_mean_of_the_odds_is_one(judge):
     assert abs(np.exp(judge.log_odds(*parts(drawn))).mean() - 1) < 0.1
 
 
+def test_margins_of_what_is_taken_are_those_of_the_training(judge):
+    rng = np.random.default_rng(4)
+    real, fresh = (
+        wider(clouds(4000, 4, seed=11), 0.1, rng),
+        [wider(clouds(8000, 4, seed=s), 0.5, rng) for s in (12, 13)],
+    )
+    balanced = judge.balanced(parts(real), (parts(part) for part in fresh), None, 3)
+
+    def masses(rejection, cloud):
+        # two attempts with kinematics of their own, then those of the third
+        accepted = np.minimum(np.exp(rejection.log_odds(*parts(cloud))) / rejection.max_odds, 1)
+        kept = (1 - accepted.mean()) ** 2
+        return invariant_mass(cloud), (1 - kept) * accepted / accepted.mean() + kept
+
+    own = np.concatenate(fresh)
+    before, after = (
+        wasserstein_distance(invariant_mass(real), mass, None, weights)
+        for mass, weights in (masses(judge, own), masses(balanced, own))
+    )
+    assert after < 0.5 * before
+    other = wider(clouds(16_000, 4, seed=14), 0.5, rng)
+    assert (
+        wasserstein_distance(invariant_mass(real), masses(balanced, other)[0], None, masses(balanced, other)[1])
+        < before
+    )
+    assert np.exp(balanced.log_odds(*parts(other))).mean() == pytest.approx(1, abs=0.1)
+    again = JetRejection.from_arrays(*balanced.to_arrays())
+    assert np.array_equal(again.log_odds(*parts(other)), balanced.log_odds(*parts(other)))
+
+
 def test_arrays_bring_the_same_odds_back(judge):
     again = JetRejection.from_arrays(*judge.to_arrays())
     cloud = parts(clouds(50, 4, seed=6))
     assert np.array_equal(judge.log_odds(*cloud), again.log_odds(*cloud))
+    record, arrays = judge.to_arrays()
+    without = {name: values for name, values in arrays.items() if name not in ("edges", "factors")}
+    assert np.array_equal(judge.log_odds(*cloud), JetRejection.from_arrays(record, without).log_odds(*cloud))
+    with pytest.raises(ValueError, match="do not belong together"):
+        JetRejection.from_arrays(record, arrays | {"factors": arrays["factors"][:, :3]})
+
+
+def test_substructure_is_of_the_hardest_and_sums_of_all():
+    cloud = clouds(40, 100, seed=9, least=60)
+    seen, hard = observables(*parts(cloud)), observables(*parts(cloud[:, :80]))
+    everything = observables(*parts(cloud), most=100)
+    known = [OBSERVABLE_NAMES.index(name) for name in ("mass", "sum_pt", "multiplicity", "eta", "phi", "pt1")]
+    assert np.allclose(seen[:, known], everything[:, known], rtol=1e-5, atol=1e-7)
+    assert np.array_equal(seen[:, -5:], everything[:, -5:])
+    tau = OBSERVABLE_NAMES.index("tau3")
+    assert np.array_equal(seen[:, tau], hard[:, tau])
+    assert not np.allclose(seen[:, tau], everything[:, tau], rtol=1e-4)
+    mixed = cloud[:, np.random.default_rng(0).permutation(100)]
+    assert np.allclose(observables(*parts(mixed)), seen, rtol=1e-5, atol=1e-7)
 
 
 def test_decisions_on_a_jet_are_its_own(tmp_path):

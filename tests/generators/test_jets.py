@@ -8,46 +8,15 @@ import pytest
 from sklearn.base import clone
 
 import buff
-from buff import BUFF, JetBUFF
 from buff.datasets import JetClouds, Table
 from buff.datasets.table import Column
 from buff.generators.jet_rows import KINDS, checked_settings, held_bytes, plan_stages, splitting_rows
 from buff.physics import SplittingTree
 from buff.physics.kinematics import axis_offset, invariant_mass
+from tests.generators.jet_models import K, N, quick
 from tests.physics.clouds import clouds
 
-N, K = 300, 8
 KIND_NAMES = [kind.name for kind in KINDS]
-
-
-def quick(**changes):
-    options = {"n_steps": 3, "effort": 0.01, "jet_model": BUFF(n_steps=3, n_estimators=2, noise_budget=2000)}
-    return JetBUFF(**options | {"random_state": 0, "device": "cpu"} | changes)
-
-
-@pytest.fixture(scope="module")
-def particles():
-    return clouds(N, K, seed=3)
-
-
-@pytest.fixture(scope="module")
-def jets(particles):
-    """A classed sample: pT in GeV, mass and multiplicity that follow from particles, a label."""
-    rng = np.random.default_rng(0)
-    pt = rng.uniform(500, 600, N)
-    mass = invariant_mass(particles) * pt
-    label = np.where(np.arange(N) % 2, "q", "t")
-    return pa.table({"jet_pt": pt, "mass": mass, "multiplicity": (particles[..., 2] > 0).sum(1), "kind": label})
-
-
-@pytest.fixture(scope="module")
-def plain(particles):
-    return quick().fit(particles)
-
-
-@pytest.fixture(scope="module")
-def classed(particles, jets):
-    return quick().fit(particles, jets, condition="kind")
 
 
 def test_clouds_look_like_those_that_were_fitted(plain, particles):
@@ -203,62 +172,6 @@ def test_scikit_learn_contract():
     model = quick(effort=0.5, radius=0.4)
     assert clone(model).get_params()["radius"] == 0.4
     assert "effort=0.5" in repr(model)
-
-
-def spoilt(change):
-    cloud = clouds(20, 4, seed=2, least=4)
-    change(cloud)
-    return cloud
-
-
-def put(index, value):
-    return lambda cloud: cloud.__setitem__(index, value)
-
-
-BAD = [
-    (spoilt(put((3, 1, 0), np.nan)), "1 are not finite, the first is particle 1 of jet 3"),
-    (spoilt(put((1, 2, 2), np.inf)), "1 are not finite, the first is particle 2 of jet 1"),
-    (spoilt(put((2, 0, 2), -1.0)), "of negative pT, the first is particle 0 of jet 2"),
-    (spoilt(put((5, slice(None)), 0.0)), "1 jets have none, the first is jet 5"),
-    (np.zeros((5, 4)), "shape"),
-    (np.zeros((5, 4, 5)), r"found \(5, 4, 5\)"),
-    (np.zeros((0, 4, 3)), "no jets"),
-    (np.concatenate([clouds(9, 4), np.ones((9, 4, 1))], axis=2), "unmasked but without pT"),
-    (np.concatenate([clouds(9, 4), np.zeros((9, 4, 1))], axis=2), "masked as padding"),
-    (clouds(1, 4), "2 jets are the least"),
-]
-
-
-@pytest.mark.parametrize(("cloud", "message"), BAD)
-def test_bad_particles(cloud, message):
-    with pytest.raises(ValueError, match=message):
-        quick().fit(cloud)
-
-
-def test_bad_calls(particles, jets, classed, plain):
-    with pytest.raises(TypeError, match="numbers"):
-        quick().fit(np.full((3, 2, 3), "a"))
-    with pytest.raises(ValueError, match="jets has 299 rows and particles has 300"):
-        quick().fit(particles, jets.slice(1))
-    wrong = jets.set_column(2, "multiplicity", pa.array(np.full(N, 3)))
-    with pytest.raises(ValueError, match="jets contradict particles: multiplicity of jet"):
-        quick().fit(particles, wrong)
-    with pytest.raises(ValueError, match="condition names the columns"):
-        quick().fit(particles, jets, condition="flavour")
-    with pytest.raises(ValueError, match="condition has 5 rows"):
-        quick().fit(particles, condition=np.arange(5))
-    with pytest.raises(ValueError, match="radius=0.01: "):
-        quick(radius=0.01).fit(particles)
-    with pytest.raises(ValueError, match="unknown kinds \\['baby'\\]"):
-        quick(stages={"baby": {}}).fit(particles)
-    with pytest.raises(ValueError, match="effort must lie"):
-        quick(effort=-1).fit(particles)
-    with pytest.raises(ValueError, match="unknown value 'z'"):
-        classed.sample(3, condition="z")
-    with pytest.raises(ValueError, match="fitted without condition"):
-        plain.sample(3, condition="t")
-    with pytest.raises(ValueError, match="fitted without features of jets"):
-        plain.sample(jets=jets)
 
 
 def test_a_template_restores_what_it_read(particles):

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from buff.grids import noise_grid
+from buff.grids import TimeGrid, noise_grid
 from buff.grids.discrete import ALPHA_BARS, SPACINGS, alpha_bar, ratios, spaced, zero_terminal_snr
 from buff.paths import LINEAR
 
@@ -67,4 +67,4 @@ def test_a_table_without_signal_at_its_end_makes_a_grid_from_pure_noise():
     grid = noise_grid("ddpm", 6, zero_terminal=True)
     assert grid[0] == math.inf
     assert grid[-1] == noise_grid("ddpm", 6)[-1]
-    assert LINEAR.grid(grid).times[0] == 0.0
+    assert TimeGrid.of_ratios(LINEAR, grid).times[0] == 0.0

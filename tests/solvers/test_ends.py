@@ -59,7 +59,7 @@ def test_a_velocity_that_does_not_exist_is_named():
 @pytest.mark.parametrize("name", ["heun", "rk4", "dopri5_adaptive", "scipy_rk45", "euler_maruyama"])
 def test_a_denoised_end_needs_no_velocity_there(name):
     vp, x0 = get_path("vp"), np.array([[-1.0], [0.2]])
-    grid = vp.grid([*np.geomspace(vp.at(0.0).ratio, 1e-3, 100), 0.0])
+    grid = TimeGrid.of_ratios(vp, [*np.geomspace(vp.at(0.0).ratio, 1e-3, 100), 0.0])
     x = integrate(DenoisedEnd(get_solver(name)), P2.field(vp), x0, grid, noise=noise_of(2))
     if name != "euler_maruyama":
         exact = [[P2.carried(v, vp.at(0.0), vp.at(1.0))] for v in x0[:, 0]]

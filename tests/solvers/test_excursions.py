@@ -8,7 +8,7 @@ from buff.paths import LINEAR, REDUCED
 from buff.solvers import RESTARTS, Churned, Interval, Restart, get_solver
 from tests.problems import VE
 
-GRID = VE.grid(noise_grid("karras", 18, append_zero=True))
+GRID = TimeGrid.of_ratios(VE, noise_grid("karras", 18, append_zero=True))
 
 
 def back(solver, grid, path):
@@ -18,7 +18,7 @@ def back(solver, grid, path):
 
 @pytest.mark.parametrize("path", [LINEAR, VE], ids=["linear", "reduced"])
 def test_churn_raises_the_ratio_by_gamma_inside_its_range(path):
-    grid = path.grid(noise_grid("karras", 18, append_zero=True, high=40.0))
+    grid = TimeGrid.of_ratios(path, noise_grid("karras", 18, append_zero=True, high=40.0))
     churned = back(Churned(s_churn=3.8, s_min=0.1, s_max=30.0), grid, path)
     inside = [path.at(t).ratio for t in grid.times if 0.1 <= path.at(t).ratio <= 30]
     assert [low for low, _ in churned] == pytest.approx(inside)
@@ -49,7 +49,7 @@ def test_restart_goes_where_it_is_told():
 @pytest.mark.parametrize("name", RESTARTS)
 def test_published_configurations_fit_their_grids(name):
     n_steps = max(int(part) for part in name.split("_") if part.isdigit())
-    grid = REDUCED.grid(noise_grid("karras", n_steps - 1, append_zero=True))
+    grid = TimeGrid.of_ratios(REDUCED, noise_grid("karras", n_steps - 1, append_zero=True))
     expected = 2 * n_steps - 1 + 2 * sum(i.repeats * (i.nodes - 1) for i in RESTARTS[name])
     assert Restart(intervals=name).nfe(grid, REDUCED) == expected
 

@@ -11,8 +11,8 @@ from buff.solvers import get_solver as solver
 from buff.solvers import integrate
 from tests.problems import P1, P2, VE, moments
 
-KARRAS_8 = VE.grid(noise_grid("karras", 8, low=0.05, high=10.0))
-KARRAS_16 = VE.grid(noise_grid("karras", 16, low=0.05, high=10.0))
+KARRAS_8 = TimeGrid.of_ratios(VE, noise_grid("karras", 8, low=0.05, high=10.0))
+KARRAS_16 = TimeGrid.of_ratios(VE, noise_grid("karras", 16, low=0.05, high=10.0))
 
 REDUCED = [
     (solver("euler"), 0.7474449990),
@@ -165,7 +165,7 @@ def test_variance_of_a_gaussian_on_the_linear_path(solver, value):
 
 
 def test_errors_with_64_steps():
-    grid = VE.grid(noise_grid("karras", 64, low=0.05, high=10.0))
+    grid = TimeGrid.of_ratios(VE, noise_grid("karras", 64, low=0.05, high=10.0))
     x0 = 10 * np.array([[-1.7], [-0.6], [0.1], [0.9], [1.9]])
     ends = [VE.at(t) for t in (grid.times[0], grid.times[-1])]
     exact = np.array([[P2.carried(x, *ends)] for x in x0[:, 0]])
@@ -175,7 +175,7 @@ def test_errors_with_64_steps():
 
 
 def test_high_order_start():
-    grid = VE.grid(noise_grid("karras", 64, low=0.05, high=10.0))
+    grid = TimeGrid.of_ratios(VE, noise_grid("karras", 64, low=0.05, high=10.0))
     x0 = 10 * np.array([[-1.7], [-0.6], [0.1], [0.9], [1.9]])
     ends = [VE.at(t) for t in (grid.times[0], grid.times[-1])]
     exact = np.array([[P2.carried(x, *ends)] for x in x0[:, 0]])

@@ -8,7 +8,7 @@ import pytest
 from buff.fields import Retimed
 from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR, get_path
-from buff.solvers import SOLVERS, BoundField, ExponentialMultistep, Interval, get_solver, integrate, trajectory
+from buff.solvers import SOLVERS, ExponentialMultistep, Interval, get_solver, integrate, trajectory
 from tests.problems import P2, P3, VE, ratios_path
 
 RATIOS = noise_grid("karras", 12, low=0.05, high=10.0)
@@ -32,7 +32,7 @@ def run(solver, field, x0, grid):
 
 def on_path(name, path, **changes):
     """The end of a run on a path, in reduced coordinates."""
-    grid = path.grid(RATIOS)
+    grid = TimeGrid.of_ratios(path, RATIOS)
     start, end = path.at(grid.times[0]), path.at(grid.times[-1])
     return run(get_solver(name, **changes), P2.field(path), start.alpha * X0, grid) / end.alpha
 
@@ -54,7 +54,7 @@ def test_path_does_not_matter_for_both_bases_of_unipc(basis):
 @pytest.mark.parametrize("name", ["euler", "heun", "rk4", "ab3", "unipc3", "dpmpp_2m_sde"])
 def test_any_field_drives_a_solver_on_another_path(name):
     """The reduced-coordinate solver through linear, VP and VE adapters."""
-    grid = VE.grid(RATIOS)
+    grid = TimeGrid.of_ratios(VE, RATIOS)
     expected = run(get_solver(name), P2.field(VE), X0, grid)
     for path in PATHS.values():
         moved = run(get_solver(name), Retimed(P2.field(path), VE), X0, grid)
@@ -65,7 +65,7 @@ def test_any_field_drives_a_solver_on_another_path(name):
 @pytest.mark.parametrize("path", PATHS)
 def test_what_the_model_predicts_does_not_matter(predicts, path):
     path = PATHS[path]
-    grid = path.grid(RATIOS)
+    grid = TimeGrid.of_ratios(path, RATIOS)
     expected = run(get_solver("unipc3"), P2.field(path), X0, grid)
     np.testing.assert_allclose(
         run(get_solver("unipc3"), P2.field(path, predicts), X0, grid), expected, atol=1e-10
@@ -95,7 +95,7 @@ def test_what_the_model_predicts_does_not_matter(predicts, path):
 )
 def test_twins(one, other):
     for field, x0, grid in (
-        (P2.field(VE), X0, VE.grid(RATIOS)),
+        (P2.field(VE), X0, TimeGrid.of_ratios(VE, RATIOS)),
         (P2.field(), X0 / 10, TimeGrid.uniform(9)),
     ):
         np.testing.assert_allclose(
@@ -107,7 +107,7 @@ def test_twins(one, other):
     ("one", "other"), [("lms1", "ab1"), ("lms2", "ab2"), ("lms3", "ab3"), ("lms4", "ab4"), ("edm", "heun")]
 )
 def test_solvers_in_t_are_solvers_in_sigma_on_the_reduced_path(one, other):
-    field, grid = P2.field(VE), VE.grid(RATIOS)
+    field, grid = P2.field(VE), TimeGrid.of_ratios(VE, RATIOS)
     np.testing.assert_allclose(
         run(get_solver(one), field, X0, grid), run(get_solver(other), field, X0, grid), atol=1e-10
     )
@@ -124,7 +124,7 @@ def test_euler_on_the_linear_path_is_ddim():
 
 def test_log_midpoint_is_dpm_solver_2():
     """``y' = e`` with the midpoint rule at the geometric mean of the ratios."""
-    field, grid, x = P2.field(VE), VE.grid(RATIOS), X0
+    field, grid, x = P2.field(VE), TimeGrid.of_ratios(VE, RATIOS), X0
 
     def noise(y, ratio):
         return P2.split(y, 1.0, ratio)[1]
@@ -142,7 +142,7 @@ def test_log_midpoint_is_dpm_solver_2():
 def test_a_point_is_reached_exactly(name):
     """With D constant every solver in reduced coordinates is exact to rounding."""
     span = 12
-    grid = VE.grid(noise_grid("karras", span, low=0.05, high=10.0))
+    grid = TimeGrid.of_ratios(VE, noise_grid("karras", span, low=0.05, high=10.0))
     x = run(get_solver(name), P3.field(VE), X0, grid)
     np.testing.assert_allclose(x, 0.7 + (X0 - 0.7) * 0.05 / 10, atol=1e-10)
 
@@ -151,8 +151,8 @@ def test_sigma_max_of_the_reduced_path_does_not_matter():
     one, other = VE, ratios_path(10.0)
     for name in ("heun", "ab3", "unipc3"):
         np.testing.assert_allclose(
-            run(get_solver(name), P2.field(one), X0, one.grid(RATIOS)),
-            run(get_solver(name), P2.field(other), X0, other.grid(RATIOS)),
+            run(get_solver(name), P2.field(one), X0, TimeGrid.of_ratios(one, RATIOS)),
+            run(get_solver(name), P2.field(other), X0, TimeGrid.of_ratios(other, RATIOS)),
             atol=1e-10,
         )
 
@@ -169,5 +169,5 @@ def test_lower_order_final_ends_with_fewer_values(name):
         np.testing.assert_array_equal(before, after)
     assert abs(usual[-1] - lowered[-1]).max() > 1e-6
     if "unipc" not in name:  # its last step starts from a corrected state
-        last, _ = get_solver("ddim").advance(BoundField(field), lowered[-2], *grid.times[-2:], None)
+        last, _ = get_solver("ddim").step(field, lowered[-2], *grid.times[-2:])
         np.testing.assert_allclose(lowered[-1], last, rtol=1e-12)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from buff.fields import NodeField, TimeField
+from buff.errors import OffGridError
+from buff.fields import NodeField, Reversed, TimeField
 from buff.grids import TimeGrid
-from buff.solvers import SOLVERS, BoundField, Solver, get_solver, integrate, trajectory
+from buff.solvers import SOLVERS, Solver, get_solver, integrate, trajectory
 from tests.problems import nonlinear, nonlinear_solution
 
 GRID = TimeGrid.uniform(4)
@@ -76,7 +77,7 @@ def test_missing_noise_is_refused(name):
 
 def test_step_alone_asks_for_noise_too():
     with pytest.raises(ValueError, match="this solver draws noise"):
-        get_solver("ddpm").advance(BoundField(nonlinear), np.ones((1, 1)), 0.2, 0.5, None)
+        get_solver("ddpm").step(nonlinear, np.ones((1, 1)), 0.2, 0.5)
 
 
 def test_a_tolerance_that_trees_cannot_meet():
@@ -135,6 +136,39 @@ def test_noise_of_another_shape_is_named():
         integrate("ddpm", nonlinear, np.ones((4, 2)), GRID, noise=lambda x: np.ones(3))
 
 
-def test_a_grid_is_no_list():
-    with pytest.raises(TypeError, match="grid must be a TimeGrid, as get_grid gives: found list"):
-        integrate("euler", nonlinear, np.ones((1, 1)), [0.0, 1.0])
+def test_times_in_a_list_are_a_grid_and_a_name_alone_is_none():
+    x = integrate("euler", nonlinear, np.ones((1, 1)), [0.0, 0.5, 1.0])
+    assert (x == integrate("euler", nonlinear, np.ones((1, 1)), TimeGrid.uniform(2))).all()
+    with pytest.raises(TypeError, match="grid must be a TimeGrid, as get_grid gives, or increasing times: found 'dense'"):
+        integrate("euler", nonlinear, np.ones((1, 1)), "dense")
+
+
+class Forgetful(Solver):
+    """Returns states alone."""
+
+    order = 1
+
+    def advance(self, flow, x, t, s, memory):
+        return x + (s - t) * flow.velocity(x, t)
+
+
+def test_a_step_that_returns_no_memory_is_told_what_to_return():
+    match = r"Forgetful.advance must return \(x, memory\), memory None if there is none: it returned ndarray"
+    with pytest.raises(TypeError, match=match):
+        integrate(Forgetful(), nonlinear, np.ones((1, 1)), GRID)
+    with pytest.raises(TypeError, match=match):
+        Forgetful().nodes(GRID)
+
+
+@pytest.mark.parametrize("name", [name for name, solver in SOLVERS.items() if solver.stochastic])
+def test_solvers_that_draw_noise_are_refused_from_data_to_noise(name):
+    with pytest.raises(ValueError, match="run fields backwards without noise"):
+        integrate(name, Reversed(TimeField(nonlinear)), np.ones((2, 1)), GRID, noise=np.ones_like)
+
+
+def test_a_reversed_field_off_its_nodes_is_told_so():
+    field = Reversed(NodeField((0.0, 0.3, 1.0), [lambda x, condition: x] * 3))
+    match = r"t = 0.25, but it exists only at 3 nodes \(t = 0, 0.7, 1\); no solver stays on the nodes of this grid"
+    with pytest.raises(OffGridError, match=match):
+        integrate("ab2", field, np.ones((2, 1)), TimeGrid.uniform(4))
+    assert integrate("ab2", field, np.ones((2, 1)), TimeGrid((0, 0.3, 1)).backwards()).shape == (2, 1)

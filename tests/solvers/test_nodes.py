@@ -44,7 +44,7 @@ def normal(x):
 
 @pytest.mark.parametrize("name", FIXED)
 def test_number_of_calls(name):
-    grid = VE.grid(noise_grid("karras", N, low=0.05, high=10.0))
+    grid = TimeGrid.of_ratios(VE, noise_grid("karras", N, low=0.05, high=10.0))
     field = Counted(P2.field(VE))
     integrate(SOLVERS[name], field, np.ones((3, 1)), grid, noise=normal)
     assert field.nfe == NFE[name]
@@ -52,7 +52,7 @@ def test_number_of_calls(name):
 
 
 def test_heun_in_sigma_saves_the_call_at_the_data():
-    grid = VE.grid(noise_grid("karras", 17, append_zero=True))
+    grid = TimeGrid.of_ratios(VE, noise_grid("karras", 17, append_zero=True))
     assert get_solver("edm").nfe(grid, VE) == 2 * 18 - 1
 
 
@@ -60,7 +60,7 @@ def test_heun_in_sigma_saves_the_call_at_the_data():
     ("intervals", "n_steps", "nfe"), [("cifar_edm_18", 18, 43), ("imagenet_36", 36, 203)]
 )
 def test_published_cost_of_restart(intervals, n_steps, nfe):
-    grid = REDUCED.grid(noise_grid("karras", n_steps - 1, append_zero=True))
+    grid = TimeGrid.of_ratios(REDUCED, noise_grid("karras", n_steps - 1, append_zero=True))
     assert get_solver("restart", intervals=intervals).nfe(grid, REDUCED) == nfe
 
 
@@ -87,9 +87,9 @@ def test_a_field_with_models_at_the_nodes_is_all_a_solver_needs(name, grid):
 def test_nodes_of_a_field_moved_to_another_path():
     """Models on the linear path serve a solver in sigma whose grid has the same levels."""
     levels = noise_grid("karras", N, low=0.05, high=10.0)
-    exact, times = P2.field(), P2.field().path.grid(levels).times
+    exact, times = P2.field(), TimeGrid.of_ratios(P2.field().path, levels).times
     field = Retimed(NodeField(times, [lambda x, condition, t=t: exact(x, t) for t in times]), VE)
-    grid, x0 = VE.grid(levels), np.array([[5.0], [-12.0]])
+    grid, x0 = TimeGrid.of_ratios(VE, levels), np.array([[5.0], [-12.0]])
     moved = integrate(get_solver("heun"), field, x0, grid)
     np.testing.assert_allclose(moved, integrate(get_solver("heun"), P2.field(VE), x0, grid), atol=1e-8)
 

@@ -7,7 +7,6 @@ from buff.grids import TimeGrid, noise_grid
 from buff.solvers import (
     SOLVERS,
     AdamsBashforth,
-    BoundField,
     Interval,
     NoiseMultistep,
     RungeKutta,
@@ -31,7 +30,7 @@ def error(solver, field, x0, grid, exact, path):
     )
     x, memory = x0, None
     for i, (t, s) in enumerate(solver.steps(grid, path)):
-        x, memory = solver.advance(BoundField(field), x, t, s, memory)
+        x, memory = solver.step(field, x, t, s, memory=memory)
         x = exact(s) if multistep and i < 4 else x
     return abs(x - exact(grid.times[-1])).max()
 
@@ -42,7 +41,7 @@ def two_peaks(solver, n_steps):
     if solver.order == 5:
         field, grid = P2.field(), TimeGrid.uniform(n_steps)
     else:
-        field, grid, x0 = P2.field(VE), VE.grid(noise_grid("karras", n_steps, low=0.05, high=10.0)), 10 * x0
+        field, grid, x0 = P2.field(VE), TimeGrid.of_ratios(VE, noise_grid("karras", n_steps, low=0.05, high=10.0)), 10 * x0
     start = field.path.at(grid.times[0])
 
     def exact(t):
@@ -89,7 +88,7 @@ def test_start_limits_the_order_of_a_multistep_method(solver, start, order):
     errors = []
     steps = (512, 1024)
     for n in steps:
-        grid = VE.grid(noise_grid("karras", n, low=0.3, high=1.5, rho=1.0))
+        grid = TimeGrid.of_ratios(VE, noise_grid("karras", n, low=0.3, high=1.5, rho=1.0))
         start_of, end = VE.at(grid.times[0]), VE.at(grid.times[-1])
         exact = np.array([[P2.carried(x, start_of, end)] for x in x0[:, 0] / 10])
         errors.append(abs(integrate(started, field, x0 / 10, grid) - exact).max())
@@ -98,7 +97,7 @@ def test_start_limits_the_order_of_a_multistep_method(solver, start, order):
 
 def gaussian_in_sigma(solver, n_steps):
     """Error of mean and variance on P1, exact because every solver is affine there."""
-    grid = VE.grid(noise_grid("karras", n_steps, low=0.05, high=10.0))
+    grid = TimeGrid.of_ratios(VE, noise_grid("karras", n_steps, low=0.05, high=10.0))
     mean, variance = moments(solver, P1.field(VE), grid, 1.3, 0.25 + 100)
     return max(abs(mean - 1.3), abs(variance - 0.2525))
 

@@ -14,7 +14,7 @@ from tests.problems import P1, P4, VE, moments
 @pytest.mark.parametrize("snr", [0.1, 0.165, 0.3])
 def test_variance_where_langevin_steps_settle(snr):
     """Of N(m, v): ``v / (1 - snr^2 sigma^2 / v)``, a bias of order snr^2."""
-    grid = VE.grid((0.5, 0.5 - 1e-9))
+    grid = TimeGrid.of_ratios(VE, (0.5, 0.5 - 1e-9))
     v = 0.25 + 0.5**2
     solver = PredictorCorrector(get_solver("ddim"), snr=snr, n_corrector=300)
     mean, variance = moments(solver, P1.field(VE), grid, 1.3, v)
@@ -80,6 +80,6 @@ def test_an_exact_consistency_model_keeps_its_gaussian_exactly(levels):
         return 1.3 + (x - 1.3) * np.sqrt((0.25 + rho_min**2) / (0.25 + ratio**2))
 
     solver = Consistency(rho_min)
-    mean, variance = moments(solver, TimeField(f, VE, "denoised"), VE.grid(levels), 1.3, 0.25 + 100)
+    mean, variance = moments(solver, TimeField(f, VE, "denoised"), TimeGrid.of_ratios(VE, levels), 1.3, 0.25 + 100)
     assert mean == pytest.approx(1.3, abs=1e-10)
     assert variance == pytest.approx(0.25 + rho_min**2, abs=1e-8)

@@ -138,7 +138,6 @@ def test_bad_choices(columns):
     [
         ({"name": None}, "no name"),
         ({"missing": 2.0}, "share of missing values is 2.0"),
-        ({"more": 1}, "the schema of a column has .'more'."),
     ],
 )
 def test_schemas_of_files_are_checked(change, message):

@@ -3,7 +3,7 @@ import pytest
 
 from buff.metrics.samples import as_weights
 from buff.tables import check_weights
-from buff.transforms.transformer import checked_weights, finite_weights
+from buff.transforms.transformer import checked_weights
 from buff.unfolding import event_weights
 from buff.weights import positive_weights
 
@@ -40,7 +40,7 @@ def test_what_passes():
     np.testing.assert_array_equal(check_weights(None, 3), np.ones(3))
     assert check_weights(np.array([1, True], dtype=object), 2).dtype == np.float64
     assert check_weights([1, -0.5], 2).tolist() == [1, -0.5]
-    assert finite_weights([-1.0, -2.0]).tolist() == [-1, -2]
+    assert check_weights([-1.0, -2.0], positive_sum=False).tolist() == [-1, -2]
     assert checked_weights([2, 0, 1], 3).tolist() == [2, 0, 1]
     with pytest.raises(ValueError, match="must be positive, found -1"):
         check_weights([-1.0], 1)

@@ -68,8 +68,8 @@ def test_iterations_end_where_the_data_are_described():
 def test_a_prior_is_settled_when_nothing_can_be_learned():
     # where both are the same, a classifier is better than chance now and then, by chance
     pairs = PROBLEM.sample(3000, 0)
-    assert sum(flat(pairs, PROBLEM.sample(3000, seed).reco).settled for seed in range(1, 6)) >= 2
-    assert not flat(pairs, NATURE.sample(3000, 1).reco).settled
+    assert sum(flat(pairs, PROBLEM.sample(3000, seed).reco).settled() for seed in range(1, 6)) >= 2
+    assert not flat(pairs, NATURE.sample(3000, 1).reco).settled()
 
 
 def test_closure_changes_nothing():

@@ -7,7 +7,7 @@ import pytest
 
 from buff.datasets import gaussian_1d, gaussian_2d
 from buff.errors import Notice
-from buff.unfolding.result import Diagnostics
+from buff.unfolding.diagnostics import Diagnostics
 
 from .toys import QUICK, quick, shifted
 
@@ -190,15 +190,91 @@ def test_yaml_tables(result, tmp_path):
     assert re.findall(r'^data_file: "(.+)"', submission, re.M) == ["x0.yaml", *sorted(covariances, key=lambda f: ["data", "simulation", "model", "total"].index(f.split("_")[-1][:-5]))]
     table = (tmp_path / "record" / "x0.yaml").read_text()
     values = [float(v) for v in re.findall(r"- value: (.+)", table)]
-    np.testing.assert_allclose(values, result.histogram(0, EDGES).values())
+    np.testing.assert_allclose(values, result.histogram(0, EDGES).values(), rtol=1e-5)
     lows = [json.loads(line.removeprefix("      - "))["low"] for line in table.splitlines() if '{"low"' in line]
     np.testing.assert_allclose(lows, EDGES[:-1])
     errors = re.findall(r'\{"label": "data statistics", "symerror": (.+)\}', table)
-    np.testing.assert_allclose([float(e) ** 2 for e in errors], np.diag(result.covariance(0, EDGES).data))
+    np.testing.assert_allclose([float(e) ** 2 for e in errors], np.diag(result.covariance(0, EDGES).data), rtol=2e-5)
     assert "Covariance of the bins of the unfolded distribution of x0: the statistics of the measured events." in submission
     matrix = (tmp_path / "record" / "x0_covariance_total.yaml").read_text()
     cells = [float(v) for v in re.findall(r'\{"value": (.+)\}', matrix)]
-    np.testing.assert_allclose(cells, result.covariance(0, EDGES).total.ravel())
+    np.testing.assert_allclose(cells, result.covariance(0, EDGES).total.ravel(), rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def two():
+    pairs, other = gaussian_2d().sample(1000, 0), gaussian_2d().sample(1000, 2)
+    unfolder, alternative = (
+        quick("reweight", n_iterations=1, n_replicas={"data": 16, "model": 2}).fit(p.truth + shift, p.reco)
+        for p, shift in ((pairs, 0.0), (other, 0.1))
+    )
+    return unfolder, alternative, gaussian_2d().sample(400, 1).reco
+
+
+TWO = {"x0": np.linspace(-1, 3, 5), "x1": np.linspace(-3, 1, 6)}
+
+
+def test_histograms_side_by_side(two, tmp_path):
+    result = two[0].unfold(two[2])
+    joint = result.covariance(TWO)
+    assert joint.total.shape == (9, 9)
+    assert repr(joint) == "Covariance(x0, x1: 9 bins; sources data, model)"
+    for name, rows in (("x0", slice(4)), ("x1", slice(4, None))):
+        alone = result.covariance(name, TWO[name])
+        np.testing.assert_allclose(joint.counts[rows], alone.counts)
+        np.testing.assert_allclose(joint.total[rows, rows], alone.total)
+    assert abs(joint.total[:4, 4:]).max() > 0
+    result.to_yaml(tmp_path, TWO, {"x0": "GeV"})
+    table = (tmp_path / "covariance_total.yaml").read_text()
+    cells = [float(v) for v in re.findall(r'\{"value": (-?[\d.e-]+)\}', table)]
+    np.testing.assert_allclose(cells, joint.total.ravel(), rtol=1e-5, atol=1e-5)
+    assert table.count('{"value": "x0 -1.0 - 0.0 GeV"}') == 18
+    assert '{"name": "observables", "values": ["x0", "x1"]}' in re.sub(r"\s+", " ", (tmp_path / "submission.yaml").read_text()).replace("- ", "") or "observables" in (tmp_path / "submission.yaml").read_text()
+
+
+def test_replicas_are_asked_for_at_the_unfolding(two):
+    unfolder, _, reco = two
+    assert unfolder.unfold(reco, n_replicas=0).replicas == ()
+    few = unfolder.unfold(reco, n_replicas={"data": 3})
+    assert [r.source for r in few.replicas] == ["data"] * 3
+    np.testing.assert_array_equal(few.replicas[1].weights, unfolder.unfold(reco).replicas[1].weights)
+    with pytest.raises(ValueError, match="n_replicas asks for 3 of model, the fit made 2: fit again"):
+        unfolder.unfold(reco, n_replicas={"model": 3})
+
+
+def test_progress_counts_replicas(two, capsys):
+    two[0].set_params(verbose=1).unfold(two[2], n_replicas={"data": 3})
+    two[0].set_params(verbose=0)
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_another_simulation_is_a_source_of_its_own(two, tmp_path):
+    unfolder, alternative, reco = two
+    result = unfolder.unfold(reco, alternative=alternative)
+    own, other = (u.unfold(reco, n_replicas=0).histogram(0, TWO["x0"]).values() for u in (unfolder, alternative))
+    covariance = result.covariance(0, TWO["x0"])
+    np.testing.assert_allclose(covariance.alternative, np.outer(other - own, other - own))
+    np.testing.assert_allclose(covariance.total, covariance.data + covariance.model + covariance.alternative)
+    assert covariance.n_replicas > unfolder.unfold(reco).covariance(0, TWO["x0"]).n_replicas
+    alone = unfolder.unfold(reco, n_replicas=0, alternative=[alternative]).covariance(0, TWO["x0"])
+    assert (list(alone.of_source), alone.n_replicas) == (["alternative"], np.inf)
+    result.to_parquet(tmp_path / "events.parquet")
+    assert "alternative_0" in pq.read_table(tmp_path / "events.parquet")["member"].to_pylist()
+    with pytest.raises(TypeError, match="alternative must be an Unfolder fitted to another simulation, found 3"):
+        unfolder.unfold(reco, alternative=3)
+
+
+def test_few_replicas_of_a_small_source_leave_a_chi_squared(two):
+    covariance = two[0].unfold(two[2]).covariance(0, TWO["x0"])
+    assert covariance.n_replicas_of == {"data": 16, "model": 2}
+    assert covariance.n_replicas > 8
+
+
+def test_results_print(two):
+    lines = repr(two[0].unfold(two[2])).splitlines()
+    assert lines[0] == "UnfoldingResult(reweight: 1,000 rows, 400 truth events; replicas: 16 of data, 2 of seeds)"
+    assert lines[1].split() == ["iteration", "change", "effective", "clipped"]
+    assert lines[3] == "400 measured events; all lie where simulated ones do."
 
 
 def test_yaml_without_replicas(bare, tmp_path):
@@ -214,7 +290,7 @@ def test_figures(result, bare):
     labels = [
         [text.get_text() for text in r.plot_unfolded(0, EDGES).legends[0].get_texts()] for r in (result, bare)
     ]
-    assert "error of replicas: data, simulation, model" in labels[0]
+    assert "error of replicas: data, simulation, seeds" in labels[0]
     assert "Poisson error, simulated weights" in labels[1]
     assert result.plot_correlation(0, EDGES).axes
     lines = bare.plot_convergence().axes[0].lines
@@ -223,12 +299,15 @@ def test_figures(result, bare):
 
 def test_diagnostics_print(result):
     text = str(result.diagnostics)
-    assert text.splitlines() == [
+    assert text.splitlines()[:5] == [
         "1,500 measured events; all lie where simulated ones do.",
         "100.0% of their weight is signal: neither background nor failing the selection of truth.",
         "The relative statistical error of the signal is that of 1,500 events of equal weight.",
-        "No correction for efficiency reached its limit, a factor of 100.",
+        "No correction for efficiency reached its limit.",
+        "0.0% of the unfolded weight is seen 5 times more rarely than on average.",
     ]
+    agree = r"Refolded events agree with measured ones in every column, worst in x0: chi2/n \d+\.\d/20\."
+    assert re.fullmatch(agree, text.splitlines()[5])
     off = str(Diagnostics(1500, 2, 0.9, 0.012, 1200.0))
     assert "2 of them where no simulated one lies" in off
     assert "1.20% of the unfolded events are seen less than once in 100" in off

@@ -1,6 +1,11 @@
 """The path from noise to data, and what can be known along it.
 
-``x_t = alpha x1 + sigma eps``. Five quantities say the same thing about a state x at a time t:
+``x_t = alpha x1 + sigma eps``, where a *schedule* says how much signal and how much noise there is at a time. Time runs
+from 0 (noise) to 1 (data); formulas published the other way round are written in ``tau = 1 - t``. Times may be floats,
+arrays of NumPy or CuPy, or PyTorch tensors; a float gives a float, so that coefficients never change the precision of a
+state.
+
+Five quantities say the same thing about a state x at a time t:
 
 ==========  ==============================  ============================================
 velocity    u = dx/dt of the flow           ``u = alpha' D + sigma' e``
@@ -14,26 +19,32 @@ v           alpha e - sigma D
 """
 
 import math
+import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from buff.grids import TimeGrid
 from buff.protocols import Array
-from buff.schedules import Linear, Schedule, Time, VarianceExploding, get_schedule
+
+if TYPE_CHECKING:
+    from buff.grids import TimeGrid
 
 __all__ = [
     "LINEAR",
-    "REDUCED",
+    "Linear",
     "Marginal",
     "Path",
     "PathSample",
     "Prediction",
+    "Schedule",
+    "Time",
     "check_prediction",
-    "get_path",
     "renoise",
 ]
 
+#: A float, or an array of times (a column, to broadcast against rows).
+Time: TypeAlias = Any
 Prediction: TypeAlias = Literal["velocity", "denoised", "noise", "score", "v"]
 
 
@@ -41,6 +52,107 @@ def check_prediction(kind: str) -> None:
     """Refuse a name that is none of the five predictions."""
     if kind not in get_args(Prediction):
         raise ValueError(f"unknown prediction {kind!r}: choose one of {', '.join(get_args(Prediction))}")
+
+
+class Schedule(ABC):
+    """alpha increasing, sigma decreasing in t; ``'`` is d/dt.
+
+    One of your own defines the five methods. Solvers ask for a float, training for a column of times, an array or a
+    tensor: :func:`buff.schedules.functions` gives the library whose functions take either.
+
+    Examples
+    --------
+    >>> from buff.schedules import functions
+    >>> class Quarter(Schedule):
+    ...     def alpha(self, t):
+    ...         return functions(t).sin(math.pi / 2 * t)
+    ...     def sigma(self, t):
+    ...         return functions(t).cos(math.pi / 2 * t)
+    ...     def alpha_dot(self, t):
+    ...         return math.pi / 2 * self.sigma(t)
+    ...     def sigma_dot(self, t):
+    ...         return -math.pi / 2 * self.alpha(t)
+    ...     def time(self, ratio):
+    ...         return 1 - 2 / math.pi * math.atan(ratio)
+    >>> import numpy as np
+    >>> Quarter().alpha(1.0), Quarter().alpha(np.array([[0.0], [1.0]])).shape, Quarter().time(1.0)
+    (1.0, (2, 1), 0.5)
+    """
+
+    @abstractmethod
+    def alpha(self, t: Time) -> Any:
+        """Signal."""
+
+    @abstractmethod
+    def sigma(self, t: Time) -> Any:
+        """Noise."""
+
+    @abstractmethod
+    def alpha_dot(self, t: Time) -> Any:
+        """d alpha / dt."""
+
+    @abstractmethod
+    def sigma_dot(self, t: Time) -> Any:
+        """d sigma / dt."""
+
+    def ratio(self, t: float) -> float:
+        """Noise over signal, ``sigma / alpha``; infinite where there is no signal."""
+        alpha = self.alpha(t)
+        return float(self.sigma(t) / alpha) if alpha else math.inf
+
+    @abstractmethod
+    def time(self, ratio: float) -> float:
+        """The time at which ``sigma / alpha`` equals ``ratio``.
+
+        Raises
+        ------
+        ValueError
+            If the schedule never reaches that ratio.
+        """
+
+    def _reached(self, ratio: float) -> float:
+        """``ratio``, refused where the schedule does not go."""
+        low, high = self.ratio(1.0), self.ratio(0.0)
+        # round-off of a grid built from the schedule itself must not push its ends outside
+        if not low * (1 - 1e-9) <= ratio <= high * (1 + 1e-9):
+            raise ValueError(f"sigma / alpha = {ratio:g} is outside [{low:g}, {high:g}] of {self}")
+        return min(max(ratio, low), high)
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """``alpha = t``, ``sigma = 1 - (1 - floor) t``: flow matching.
+
+    Parameters
+    ----------
+    floor : float
+        Noise left on the data, in [0, 1); the sigma_min of Lipman et al.
+
+    References
+    ----------
+    Lipman, Chen, Ben-Hamu, Nickel, Le, "Flow matching for generative modeling", 2022, arXiv:2210.02747.
+    """
+
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.floor < 1:
+            raise ValueError(f"floor is the noise left on the data, 0 <= floor < 1: found {self.floor}")
+
+    def alpha(self, t: Time) -> Any:
+        return t
+
+    def sigma(self, t: Time) -> Any:
+        return 1.0 - (1.0 - self.floor) * t
+
+    def alpha_dot(self, t: Time) -> Any:
+        return 1.0
+
+    def sigma_dot(self, t: Time) -> Any:
+        return self.floor - 1.0
+
+    def time(self, ratio: float) -> float:
+        return 1.0 / (self._reached(ratio) + 1.0 - self.floor)
 
 
 @dataclass(frozen=True)
@@ -197,6 +309,13 @@ class Path:
         """The time at which ``sigma / alpha`` equals ``ratio``."""
         return self.schedule.time(ratio)
 
+    def grid(self, ratios: Iterable[float]) -> "TimeGrid":
+        """Deprecated name of :meth:`buff.grids.TimeGrid.of_ratios`."""
+        from buff.grids import TimeGrid
+
+        warnings.warn("Path.grid(ratios) is TimeGrid.of_ratios(path, ratios)", DeprecationWarning, stacklevel=2)
+        return TimeGrid.of_ratios(self, ratios)
+
     def sample(self, x0: Array, x1: Array, t: Time) -> PathSample:
         """State and velocity of each pair at time t."""
         now = self.at(t)
@@ -204,32 +323,9 @@ class Path:
         v_t = now.alpha_dot * x1 + now.sigma_dot * x0
         return PathSample(x_t, v_t, x0, x1, t)
 
-    def grid(self, ratios: Iterable[float]) -> TimeGrid:
-        """The grid of times of decreasing noise-to-signal ratios (a grid in sigma).
-
-        Examples
-        --------
-        >>> LINEAR.grid([float("inf"), 3.0, 1.0, 0.0]).times
-        (0.0, 0.25, 0.5, 1.0)
-        """
-        return TimeGrid(tuple(self.time(ratio) for ratio in ratios), partial=True)
-
 
 #: Flow matching's path, the default everywhere.
 LINEAR = Path(Linear())
-#: Reduced coordinates x / alpha with sigma from 80 down to 0: the path of EDM.
-REDUCED = Path(VarianceExploding())
-
-
-def get_path(name: str, **parameters: float) -> Path:
-    """A path by the name of its schedule: linear, trigonometric, vp, subvp or ve.
-
-    Examples
-    --------
-    >>> get_path("linear") == LINEAR
-    True
-    """
-    return Path(get_schedule(name, **parameters))
 
 
 def renoise(x: Array, here: Marginal, there: Marginal, z: Array) -> Array:

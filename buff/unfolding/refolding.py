@@ -1,0 +1,124 @@
+"""What unfolded events give at detector level, beside what was measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from buff.metrics.chi2 import ChiSquared
+from buff.protocols import Array, Numbers, Weights
+from buff.transforms import TableTransformer
+from buff.unfolding.features import frequent_values
+from buff.weights import effective_size
+
+__all__ = ["Refolded", "described", "refold", "refolded_sentences"]
+
+#: Bins of a column at most, and events that they have at least.
+_MOST_BINS, _EVENTS_A_BIN = 20, 25
+#: Probability below which the worst of all columns is no chance, and pulls beyond which a frequent value is none.
+_LEAST_P, _SIGMAS = 0.01, 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Refolded:
+    """One column at detector level: frequent values, then bins with as many simulated events each.
+
+    Attributes
+    ----------
+    name : str
+    values : array of shape (v,)
+        The frequent values.
+    measured, refolded : array of shape (v + bins,)
+        Measured signal, and simulated events with weights that give them the unfolded truth.
+    variance : array of shape (v + bins,)
+        Of the difference, from the statistics of both.
+    """
+
+    name: str
+    values: Array
+    measured: Array
+    refolded: Array
+    variance: Array
+
+    @property
+    def pulls(self) -> Array:
+        """Measured less refolded in standard deviations; 0 where neither has events."""
+        difference = self.measured - self.refolded
+        return np.divide(difference, np.sqrt(self.variance), out=np.zeros_like(difference), where=self.variance > 0)
+
+    @property
+    def chi2(self) -> ChiSquared:
+        """Sum of the squares of the pulls."""
+        return ChiSquared(float(np.sum(self.pulls**2)), max(int(np.sum(self.variance > 0)), 1))
+
+
+def refold(
+    space: TableTransformer, simulated: Numbers, refolded: Weights, measured: Numbers, signal: Weights
+) -> tuple[Refolded, ...]:
+    """Every column at detector level.
+
+    Parameters
+    ----------
+    space : TableTransformer
+        Of reco.
+    simulated, measured : arrays of shape (n, features) and (m, features)
+        Features of both, see :mod:`buff.unfolding.features`.
+    refolded, signal : array of shape (n,) and (m,)
+        Weights, in units of measured events.
+    """
+    names, frequent = space.get_feature_names_out(), frequent_values(space)
+    n_bins = int(np.clip(effective_size(signal) / _EVENTS_A_BIN, 2, _MOST_BINS)) if signal.any() else 2
+    found = []
+    for j, name in enumerate(names):
+        flags = [len(names) + i for i, (k, _) in enumerate(frequent) if k == j]
+        rest = simulated[~simulated[:, flags].any(axis=1), j]
+        edges = np.unique(np.quantile(rest, np.linspace(0, 1, n_bins + 1)[1:-1])) if len(rest) else np.empty(0)
+        one, other = (_bins(x, j, flags, edges) for x in (measured, simulated))
+        size = len(flags) + len(edges) + 1
+        counts, expected = (np.bincount(b, w, size) for b, w in ((one, signal), (other, refolded)))
+        variance = np.bincount(one, signal**2, size) + np.bincount(other, refolded**2, size)
+        values = np.array([value for k, value in frequent if k == j])
+        found.append(Refolded(str(name), values, counts, expected, variance))
+    return tuple(found)
+
+
+def described(columns: tuple[Refolded, ...]) -> bool:
+    """Whether what is measured may be a fluctuation of what is refolded."""
+    worst = min((column.chi2.p_value for column in columns), default=1.0)
+    return worst * len(columns) >= _LEAST_P and all(
+        abs(c.pulls[: len(c.values)]).max(initial=0) < _SIGMAS for c in columns
+    )
+
+
+def refolded_sentences(columns: tuple[Refolded, ...]) -> Iterator[str]:
+    """What differs, or that nothing does."""
+    calm = True
+    for c in columns:
+        for value, measured, refolded, pull in zip(c.values, c.measured, c.refolded, c.pulls, strict=False):
+            if abs(pull) >= _SIGMAS:
+                calm = False
+                yield (
+                    f"{c.name}: refolded {refolded:,.0f} events at {value:g}, measured {measured:,.0f} "
+                    f"({abs(pull):.1f} sigma): the prior is still there, or the detector is another."
+                )
+        if c.chi2.p_value * len(columns) < _LEAST_P:
+            calm = False
+            yield (
+                f"{c.name}: refolded events differ from measured ones, {_chi2(c)} (p = {c.chi2.p_value:.1g}): the "
+                f"prior is still there, or the detector is another."
+            )
+    if calm and columns:
+        worst = min(columns, key=lambda c: c.chi2.p_value)
+        yield f"Refolded events agree with measured ones in every column, worst in {worst.name}: {_chi2(worst)}."
+
+
+def _chi2(column: Refolded) -> str:
+    return f"chi2/n {column.chi2.value:.1f}/{column.chi2.n}"
+
+
+def _bins(x: Numbers, j: int, flags: list[int], edges: Numbers) -> Array:
+    """Number of the bin of each row: frequent values first."""
+    number = len(flags) + np.searchsorted(edges, x[:, j], side="right")
+    for i, flag in enumerate(flags):
+        number = np.where(x[:, flag] > 0, i, number)
+    return np.asarray(number)

@@ -1,0 +1,118 @@
+"""Further unfoldings of the same events: with something shaken, or from another simulation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from buff.protocols import Array
+from buff.tables import Columns
+from buff.unfolding.events import Simulation
+from buff.unfolding.members import Measured, Member
+from buff.unfolding.settings import replica_counts
+
+if TYPE_CHECKING:
+    from buff.unfolding.unfolder import Unfolder
+
+__all__ = ["Replica", "alternatives", "checked_alternatives", "checked_counts", "shaken"]
+
+
+@dataclass(frozen=True, eq=False)
+class Replica:
+    """One more unfolding, with something shaken.
+
+    Attributes
+    ----------
+    source : {"data", "simulation", "model", "alternative"}
+        What was shaken; ``"model"`` are seeds, ``"alternative"`` is another simulation.
+    weights : array of shape (n,)
+    events : Columns or None
+        None for those of the result itself.
+    rows : array of shape (n,) or None
+        The measured event that each belongs to; None for those of the result itself.
+    """
+
+    source: str
+    weights: Array
+    events: Columns | None = None
+    rows: Array | None = None
+
+
+def checked_counts(asked: int | Mapping[str, int], members: Mapping[str, Sequence[Member]]) -> dict[str, int]:
+    """Replicas of each source; ValueError for more than there are members."""
+    counts = replica_counts(asked)
+    for source in ("simulation", "model"):
+        if counts[source] > len(members[source]):
+            raise ValueError(
+                f"n_replicas asks for {counts[source]} of {source}, the fit made {len(members[source])}: fit again, or "
+                f"ask for fewer with n_replicas of unfold"
+            )
+    return counts
+
+
+def fitted_members(
+    jobs: Iterable[tuple[str, Simulation, int]], fit: Callable[[Simulation, int], Member], total: int, verbose: int
+) -> dict[str, tuple[Member, ...]]:
+    """Members by what they are of, each fitted to a simulation with a seed."""
+    members: dict[str, tuple[Member, ...]] = {"nominal": (), "simulation": (), "model": ()}
+    for source, simulation, seed in tqdm(jobs, "fits", total, unit="fit", disable=not verbose or total == 1):
+        members[source] += (fit(simulation, seed),)
+    return members
+
+
+def shaken(
+    members: Mapping[str, Sequence[Member]],
+    measured: Measured,
+    iterations: int,
+    counts: Mapping[str, int],
+    drawn: Any,
+    draw: Any,
+    seeds: Sequence[int],
+    verbose: int = 0,
+) -> Iterator[Replica]:
+    """Unfoldings of shaken events with the draws of the result, then by other members with draws of their own.
+
+    ``draw`` gives those of a member; ``seeds`` begin those of the events.
+    """
+    total = sum(counts.values())
+    bar = tqdm(total=total, desc="replicas", unit="replica", disable=not (verbose and total))
+    with bar, warnings.catch_warnings():  # what the nominal unfolding warned of need not be said again
+        warnings.simplefilter("ignore")
+        for i in range(counts["data"]):
+            again = measured.resampled(np.random.default_rng([*seeds, i]))
+            yield Replica("data", members["nominal"][0].unfold(again, iterations, drawn).weights)
+            bar.update()
+        for source in ("simulation", "model"):
+            for member in members[source][: counts[source]]:
+                own = draw(member)
+                unfolded = member.unfold(measured, iterations, own)
+                yield Replica(source, unfolded.weights, None if own is None else unfolded.events)
+                bar.update()
+
+
+def checked_alternatives(given: Any, members: Mapping[str, Sequence[Member]]) -> tuple[Unfolder, ...]:
+    """One Unfolder or several; TypeError or ValueError for what is not fitted to the same columns."""
+    others = tuple(given) if isinstance(given, list | tuple) else (given,)
+    for other in others:
+        own = getattr(other, "simulation_", None)
+        if own is None:
+            raise TypeError(f"alternative must be an Unfolder fitted to another simulation, found {other!r}")
+        for level in ("truth", "reco"):
+            names, wanted = (getattr(s, level).names for s in (own, members["nominal"][0].simulation))
+            if names != wanted:
+                raise ValueError(f"alternative has the columns {list(names)} of {level}, the unfolder {list(wanted)}")
+    return others
+
+
+def alternatives(others: Sequence[Unfolder], reco: Any, iterations: int, given: Mapping[str, Any]) -> Iterator[Replica]:
+    """What other Unfolders make of the same events, with as many iterations."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for other in others:
+            result = other.unfold(reco, n_iterations=iterations, n_replicas=0, **given)
+            yield Replica("alternative", result.weights, result.columns, result.measured_rows)

@@ -1,0 +1,153 @@
+"""Every kind of column through its encoder, and two new kinds by the steps that CONTRIBUTING.md names."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+import buff
+from buff.errors import ExportError
+from buff.tables import infer_schema, read, schema
+from buff.transforms import encoders
+from buff.transforms.encoders import ENCODERS, ColumnEncoder, NumberEncoder, encoder_of, unpack
+
+RNG = np.random.default_rng(0)
+N = 600
+VALUES = {
+    "constant": np.full(N, 3),
+    "continuous": RNG.normal(size=N),
+    "integer": RNG.poisson(2, N),
+    "datetime": np.datetime64("2024-01-01") + RNG.integers(0, 90, N).astype("m8[D]"),
+    "categorical": RNG.choice(["a", "b", "c"], N),
+    "boolean": RNG.random(N) < 0.3,
+    "positive": RNG.exponential(size=N),
+    "logged": RNG.exponential(size=N),
+}
+QUICK = {"n_steps": 3, "noise_budget": 3000, "n_estimators": 3, "random_state": 0}
+
+
+@dataclass(frozen=True)
+class PositiveEncoder(ColumnEncoder):
+    """Logarithms as Gaussian scores: no ranks."""
+
+    type, is_number, is_smooth = "positive", True, True
+    name: str
+    dtype: str
+    mean: float
+    width: float
+
+    @classmethod
+    def fit(cls, schema, values, weights, n_knots, bandwidth):
+        logs = np.log(values)
+        return cls(schema.name, values.dtype.str, float(logs.mean()), float(logs.std()))
+
+    def encode(self, values, place=0.5):
+        return ((np.log(values) - self.mean) / self.width).astype(np.float32)[:, None]
+
+    def decode(self, z):
+        return np.exp(self.mean + self.width * z[:, 0]).astype(self.dtype)
+
+
+class LoggedEncoder(NumberEncoder):
+    """Logarithms by their ranks."""
+
+    type = "logged"
+
+    def to_numbers(self, values):
+        return np.log(super().to_numbers(values))
+
+    def restored(self, x):
+        return super().restored(np.exp(x))
+
+    def log_stretch(self, values):
+        return -np.log(values)
+
+
+@pytest.fixture
+def new_kinds(monkeypatch):
+    """CONTRIBUTING.md, "a kind of column": the name of the kind, and its encoder."""
+    monkeypatch.setattr(schema, "KINDS", (*schema.KINDS, "positive", "logged"))
+    monkeypatch.setitem(encoders.ENCODERS, "positive", PositiveEncoder)
+    monkeypatch.setitem(encoders.ENCODERS, "logged", LoggedEncoder)
+
+
+def table(kind):
+    return pd.DataFrame({"e": VALUES[kind], "x": VALUES["continuous"]})
+
+
+def test_every_kind_has_an_encoder():
+    assert set(ENCODERS) == set(schema.KINDS)
+
+
+@pytest.mark.parametrize("order", [None, "onehot"])
+@pytest.mark.parametrize("kind", VALUES)
+def test_encoders_keep_their_contract(new_kinds, kind, order):
+    if order and kind != "categorical":
+        pytest.skip("numbers have no order of labels")
+    override = {"kind": kind} | ({"order": order} if order else {})
+    columns = read(table(kind))
+    column = infer_schema(columns, {} if kind == "constant" else {"e": override})[0]
+    if encoder_of(column).needs_order:
+        column = infer_schema(columns, {"e": {"kind": kind, "order": sorted(set(columns.arrays[0].tolist()))}})[0]
+    values = columns.arrays[0]
+    encoder = encoder_of(column).fit(column, values, None, 100, 0.0)
+    z = encoder.encode(values)
+    assert z.dtype == np.float32
+    assert z.shape == (N, len(encoder.names))
+    assert np.isfinite(z).all()
+    back = encoder.decode(z)
+    assert back.dtype == values.dtype
+    if np.dtype(values.dtype).kind == "f":
+        assert np.allclose(back, values, rtol=0.2, atol=0.05)
+    else:
+        assert (back == values).all()
+    assert not (encoder.is_number and encoder.is_label)
+    assert bool(encoder.levels) == encoder.is_label
+    record, arrays = encoder.pack()
+    again = unpack(json.loads(json.dumps(record)), arrays)
+    assert type(again) is type(encoder)
+    assert np.array_equal(again.decode(z), back)
+
+
+@pytest.mark.parametrize("kind", ["positive", "logged"])
+def test_a_new_kind_is_learned_kept_and_given(new_kinds, tmp_path, kind):
+    model = buff.BUFF(**QUICK, schema={"e": kind}).fit(table(kind))
+    assert type(model.space_.encoders_[0]) is ENCODERS[kind]
+    assert model.space_.smooth.tolist() == [True, True]
+    events = model.sample(50)
+    assert (events["e"] > 0).all()
+    model.save(tmp_path / "m.buff")
+    assert buff.load(tmp_path / "m.buff").sample(50).equals(events)
+    for form in ("cpp", "onnx"):
+        with pytest.raises(ExportError, match=f"column 'e': {ENCODERS[kind].__name__} cannot be exported"):
+            model.export(tmp_path / form, format=form)
+    conditional = buff.BUFF(**QUICK).fit(table(kind)[["x"]], condition=table(kind)[["e"]])
+    assert conditional.sample(3, condition={"e": 2.0}).shape == (3, 1)
+
+
+@pytest.mark.parametrize("model", [buff.BUFF(**QUICK, given="any"), buff.TreeDensity(), buff.BUFFImputer()])
+def test_chains_take_kinds_with_ranks_and_say_so(new_kinds, model):
+    with pytest.raises(NotImplementedError, match="column 'e' has no density: PositiveEncoder is no RankedEncoder"):
+        model.set_params(schema={"e": "positive"}).fit(table("positive"))
+    model.set_params(schema={"e": "logged"}, n_estimators=3).fit(table("logged"))
+
+
+def test_a_new_kind_with_ranks_is_completed(new_kinds):
+    rows = table("logged")
+    rows.loc[:20, "x"] = np.nan
+    filled = buff.BUFFImputer(schema={"e": "logged"}, n_estimators=3, random_state=0).fit(rows).transform(rows)
+    assert not filled.isna().any(axis=None)
+    assert (filled["e"] == rows["e"]).all()
+    model = buff.BUFF(**QUICK, given="any", schema={"e": "logged"}).fit(table("logged"))
+    assert (model.sample(5, given={"x": 0.1})["e"] > 0).all()
+
+
+def test_densities_of_a_new_kind_are_in_its_own_unit(new_kinds):
+    rows = table("logged")
+    own, logs = buff.TreeDensity(n_estimators=3, random_state=0), rows.assign(e=np.log(rows["e"]))
+    expected = clone(own).fit(logs).score_samples(logs[:50]) - logs["e"][:50]
+    found = own.set_params(schema={"e": "logged"}).fit(rows).score_samples(rows[:50])
+    assert np.allclose(found, expected, atol=0.02)
