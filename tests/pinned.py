@@ -74,7 +74,8 @@ def _together():
 def _related():
     x = frame()
     x = x.assign(end=x["day"] + pd.to_timedelta(np.arange(600) % 50, "D"), sum=x["charge"] + x["day"].dt.dayofyear)
-    return (BUFF(**SMALL, schema={"id": "integer"}).fit(x.assign(id=np.arange(600)), condition="tight").sample(N),)
+    model = BUFF(**SMALL, schema={"id": "integer"}, classes="together")
+    return (model.fit(x.assign(id=np.arange(600)), condition="tight").sample(N),)
 
 
 def _smooth():

@@ -2,13 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from buff.cli.figures import MassColumn, bins_of, pairs_of, quality_by, write_figures
+from buff.cli.figures import DerivedMass, bins_of, pairs_of, quality_by, write_figures
 from buff.cli.jets import evaluate_jets
 from buff.cli.options import (
     Columns,
@@ -66,7 +67,7 @@ def evaluate(
     bins: Annotated[
         list[str] | None, typer.Option(metavar="NAME=BINS", help="Bins of figures: mass=40 or mass=60:120:30.")
     ] = None,
-    labels: Annotated[
+    axis: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="Words at the axes of figures: 'pt1=$p_{T,1}$'.")
     ] = None,
     unit: Annotated[list[str] | None, typer.Option(metavar="NAME=UNIT", help="Units for the plots.")] = None,
@@ -98,7 +99,7 @@ def evaluate(
     from buff.io import column_names, read_table, units_of
     from buff.metrics import report as measure
 
-    _check_outputs(report, json)
+    _check_written(report, json)
     if showers:
         files = {"real": real, "generated": generated}
         provenance = _provenance(files, seed)
@@ -112,17 +113,15 @@ def evaluate(
     paths = {"real": real, "generated": generated} | ({} if train is None else {"train": train})
     common, notice = ([], "") if listed(columns) else _common(paths, weight_column, text)
     chosen = [name for name in listed(columns) or common if name not in (listed(exclude) or [])]
-    added = [MassColumn(entry, column_names(real, options=text)) for entry in derive or ()]
+    added = [DerivedMass(entry, column_names(real, options=text)) for entry in derive or ()]
     classes = listed(by) or []
     read = list(dict.fromkeys([*chosen, *classes, *(name for own in added for name in own.columns)]))
     chosen += [own.name for own in added]
-    units, words = _units(unit, chosen), pairs_of("--labels", labels, chosen, "TEXT")
+    units, words = _units(unit, chosen), pairs_of("--axis", axis, chosen, "TEXT")
     look: dict[str, Any] = {"bins": bins_of(bins, chosen), "names": words}
     if notice:
         typer.echo(notice, err=True)
-    whole = {name: read_table(path, read, max_rows, options=text) for name, path in paths.items()}
-    for own in added:
-        whole = {name: own.added(table) for name, table in whole.items()}
+    whole = _with_masses({name: read_table(path, read, max_rows, options=text) for name, path in paths.items()}, added)
     tables = {name: table.select(chosen) for name, table in whole.items()}
     weights = read_table(real, [weight_column], max_rows, options=text)[0].to_numpy() if weight_column else None
     if not quiet:
@@ -139,21 +138,28 @@ def evaluate(
     measured = measure(**tables, schema=known, real_weights=weights, random_state=seed, **how)
     every = list(quality_by(classes, whole, known, seed)) if classes else []
     use = None if target is None else _use(tables, target, weights, seed, known)
-    told = (str(measured), "\n".join(every), use and f"predicting {target}: {use}", notice)
-    typer.echo("\n\n".join(part for part in told if part))
+    _say(str(measured), "\n".join(every), use and f"predicting {target}: {use}", notice)
     if json is not None:
         measured.save(json)
     if report is not None:
         from buff.report import html_report
 
-        how = {"title": title or f"{generated.name} against {real.name}", "units": units_of(tables["real"]) | units}
-        how |= {"use": use and (str(target), use), "provenance": _provenance(paths, seed)}
-        shown = tables["real"], tables["generated"]
-        html_report(measured, *shown, report, real_weights=weights, schema=known, **how)
+        html_report(
+            measured,
+            tables["real"],
+            tables["generated"],
+            report,
+            title=title or f"{generated.name} against {real.name}",
+            units=units_of(tables["real"]) | units,
+            real_weights=weights,
+            schema=known,
+            use=use and (str(target), use),
+            provenance=_provenance(paths, seed),
+        )
 
 
-def _check_outputs(report: Path | None, json: Path | None) -> None:
-    """Raise OSError or ValueError before anything is measured that could not be written."""
+def _check_written(report: Path | None, json: Path | None) -> None:
+    """Raise FileNotFoundError or ValueError for files that cannot be written."""
     for path in (report, json):
         if path is not None and not path.parent.is_dir():
             raise FileNotFoundError(f"{path.parent}: no such folder for {path.name}")
@@ -161,6 +167,15 @@ def _check_outputs(report: Path | None, json: Path | None) -> None:
         from buff.report.page import checked_page
 
         checked_page(report)
+
+
+def _with_masses(tables: Mapping[str, Any], added: Sequence[DerivedMass]) -> dict[str, Any]:
+    """Tables with all masses."""
+    return {name: reduce(lambda held, own: own.added(held), added, table) for name, table in tables.items()}
+
+
+def _say(*parts: str | None) -> None:
+    typer.echo("\n\n".join(part for part in parts if part))
 
 
 def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int, schema: Any) -> Any:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MassColumn", "bins_of", "pairs_of", "quality_by", "write_figures"]
+__all__ = ["DerivedMass", "bins_of", "pairs_of", "quality_by", "write_figures"]
 
 #: Rows of a class from which on it is judged, and classes that are.
 _FEWEST, _MOST_CLASSES = 30, 12
 
 
-class MassColumn:
+class DerivedMass:
     """A column computed from the momenta of particles: ``mass=invariant_mass(1,2)``.
 
     Parameters
@@ -29,7 +29,7 @@ class MassColumn:
     """
 
     def __init__(self, entry: str, names: Sequence[str]) -> None:
-        from buff.tables.relations.pair_mass import find_particles
+        from buff.tables.reduction import find_particles
 
         found = re.fullmatch(r"\s*(\w+)\s*=\s*invariant_mass\(([^()]+)\)\s*", entry)
         if not found:
@@ -62,7 +62,7 @@ def pairs_of(option: str, entries: Sequence[str] | None, columns: Sequence[str],
 
     Examples
     --------
-    >>> pairs_of("--labels", ["pt=$p_{T,1}$,eta=$\\\\eta$"], ["pt", "eta"], "TEXT")
+    >>> pairs_of("--axis", ["pt=$p_{T,1}$,eta=$\\\\eta$"], ["pt", "eta"], "TEXT")
     {'pt': '$p_{T,1}$', 'eta': '$\\\\eta$'}
     """
     known = "|".join(re.escape(name) for name in sorted(columns, key=len, reverse=True))

@@ -47,7 +47,6 @@ Given = Annotated[
     str | None,
     typer.Option("--given", metavar="any", help="Tables: also learn to complete rows of which any cells are known."),
 ]
-Device = Annotated[str | None, typer.Option(help="Tables, jets: auto, cpu or cuda.")]
 ClassesChoice = Annotated[
     str | None,
     typer.Option(
@@ -63,6 +62,7 @@ Pair = Annotated[
         help="Tables: columns of two particles: their mass is learned in place of pT and stays sharp (relations).",
     ),
 ]
+Device = Annotated[str | None, typer.Option(help="Tables, jets: auto, cpu or cuda.")]
 
 
 @dataclass(frozen=True)

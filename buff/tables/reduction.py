@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,10 +14,9 @@ from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, PairMass, Relation, Relations, Unique, find_relations
 from buff.tables.relations.discovery import stated_relations
-from buff.tables.relations.pair_mass import find_particles
 from buff.tables.schema import ASIDE, ColumnSchema, Schema, infer_schema
 
-__all__ = ["TableReduction"]
+__all__ = ["TableReduction", "find_particles"]
 
 #: Labels of a single row are told of where there are more than so many, and as a share of the rows.
 _FEWEST_SINGLE, _SINGLE_SHARE = 20, 0.05
@@ -295,3 +294,23 @@ def _full_schema(
         else:
             rows.append(replace(known[name], kind="angle") if name in angles else known[name])
     return Schema(tuple(rows))
+
+
+def find_particles(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """Columns pt, eta and phi of particles, by what is left of their names: ``pt1`` of "1", ``lead_pt`` of "lead".
+
+    Examples
+    --------
+    >>> find_particles(["pt1", "eta1", "phi1", "Muon_pt_2", "Muon_eta_2", "Muon_phi_2", "met_pt", "met_phi"])
+    {'1': ('pt1', 'eta1', 'phi1'), 'Muon_2': ('Muon_pt_2', 'Muon_eta_2', 'Muon_phi_2')}
+    """
+    known, found = list(names), {}
+    for name in known:
+        for place in re.finditer("pt", name, re.IGNORECASE):
+            before, word, after = name[: place.start()], place[0], name[place.end() :]
+            others = [before + (own.upper() if word == "PT" else own) + after for own in ("eta", "phi")]
+            if before[-1:].isalpha() or after[:1].islower() or not set(others) <= set(known):
+                continue
+            label = "_".join(part.strip("_.") for part in (before, after) if part.strip("_."))
+            found[label or word] = (name, others[0], others[1])
+    return found

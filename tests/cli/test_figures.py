@@ -36,11 +36,11 @@ def test_a_mass_is_compared_and_classes_are(buff, muons):
 
 
 def test_the_derived_mass_is_that_of_the_particles(muons):
-    from buff.cli.figures import MassColumn
+    from buff.cli.figures import DerivedMass
     from buff.io import read_table
 
     table = read_table(muons / "test.parquet")
-    own = MassColumn("m=invariant_mass(2,1)", table.column_names)
+    own = DerivedMass("m=invariant_mass(2,1)", table.column_names)
     particles = [[table[f"{what}{k}"][0].as_py() for what in ("eta", "phi", "pt")] for k in (1, 2)]
     assert own.added(table)["m"][0].as_py() == pytest.approx(invariant_mass([particles])[0])
     assert set(own.columns) == {f"{what}{k}" for what in ("pt", "eta", "phi") for k in (1, 2)}
@@ -49,7 +49,7 @@ def test_the_derived_mass_is_that_of_the_particles(muons):
 def test_figures_are_written(buff, muons, tmp_path):
     pytest.importorskip("matplotlib")
     words = ("evaluate", muons / "test.parquet", muons / "made.parquet", "-q", "--quick", "-c", "pt1,eta1")
-    look = ("--style", "CMS", "--experiment", "CMS Open Data", "--bins", "pt1=20:60:8", "--labels", "pt1=$p_{T,1}$")
+    look = ("--style", "CMS", "--experiment", "CMS Open Data", "--bins", "pt1=20:60:8", "--axis", "pt1=$p_{T,1}$")
     result = buff(*words, "--figures", tmp_path / "plots", *look, "--by", "charge")
     assert result.exit_code == 0, result.stderr
     names = {path.name for path in (tmp_path / "plots").iterdir()}
@@ -63,7 +63,7 @@ def test_figures_are_written(buff, muons, tmp_path):
         ("--derive", "mass=invariant_mass(1,3)", "of '3'; particles are 1, 2"),
         ("--bins", "pt1=a", "write it as pt1=40"),
         ("--bins", "pt1=3:2:5", "write it as pt1=40"),
-        ("--labels", "met=MET", "no column 'met' is compared"),
+        ("--axis", "met=MET", "no column 'met' is compared"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(buff, muons, option, value, message):

@@ -1,7 +1,5 @@
 """Two particles, of which the mass that they have together is learned in place of a transverse momentum."""
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -10,7 +8,7 @@ import numpy as np
 from buff.protocols import Array, Values
 from buff.tables.relations.base import Relation, Table
 
-__all__ = ["PairMass", "find_particles", "pair_momenta"]
+__all__ = ["PairMass", "pair_momenta"]
 
 #: Squared masses of pairs, in units of their momenta, that rounding alone would make.
 _NOTHING = 1e-14
@@ -153,23 +151,3 @@ def pair_momenta(
 def _opening(deta: Array, dphi: Array) -> Array:
     """``cosh(deta) - cos(dphi)``."""
     return np.asarray(2 * (np.sinh(deta / 2) ** 2 + np.sin(dphi / 2) ** 2))
-
-
-def find_particles(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
-    """Columns pt, eta and phi of particles, by what is left of their names: ``pt1`` of "1", ``lead_pt`` of "lead".
-
-    Examples
-    --------
-    >>> find_particles(["pt1", "eta1", "phi1", "Muon_pt_2", "Muon_eta_2", "Muon_phi_2", "met_pt", "met_phi"])
-    {'1': ('pt1', 'eta1', 'phi1'), 'Muon_2': ('Muon_pt_2', 'Muon_eta_2', 'Muon_phi_2')}
-    """
-    known, found = list(names), {}
-    for name in known:
-        for place in re.finditer("pt", name, re.IGNORECASE):
-            before, word, after = name[: place.start()], place[0], name[place.end() :]
-            others = [before + (own.upper() if word == "PT" else own) + after for own in ("eta", "phi")]
-            if before[-1:].isalpha() or after[:1].islower() or not set(others) <= set(known):
-                continue
-            label = "_".join(part.strip("_.") for part in (before, after) if part.strip("_."))
-            found[label or word] = (name, others[0], others[1])
-    return found
