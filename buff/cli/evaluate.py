@@ -102,6 +102,8 @@ def evaluate(
         typer.echo(f"comparing {sizes} events; classifiers take a minute or two", err=True)
     known = read_schema(schema)
     measured = measure(**tables, schema=known, real_weights=weights, random_state=seed)
+    if target is not None and not quiet:
+        typer.echo(f"training models that predict {target}", err=True)
     use = None if target is None else _use(tables, target, weights, seed, known)
     typer.echo("\n\n".join(part for part in (str(measured), use and f"predicting {target}: {use}", notice) if part))
     if json is not None:
@@ -109,6 +111,8 @@ def evaluate(
     if report is not None:
         from buff.report import html_report
 
+        if not quiet:
+            typer.echo(f"drawing the figures of {report}", err=True)
         html_report(
             measured,
             tables["real"],

@@ -1,20 +1,14 @@
 """BUFF: learn a table, draw new rows."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from sklearn.utils.validation import check_is_fitted
 
-from buff.flows import (
-    Classes,
-    CostEstimate,
-    FlowMatchingData,
-    MixtureModel,
-    PatternedData,
-    SampleRequest,
-    Source,
-)
+from buff.flows import Classes, CostEstimate, FlowMatchingData, MixtureModel, PatternedData, SampleRequest, Source
 from buff.generators.any_given import AnyGiven
 from buff.generators.classes import ClassEstimator, find_classes
 from buff.generators.deployment import Deployable
@@ -89,7 +83,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         How categories are laid out.
     relations : "auto", list of relations or None
         Exact relations of columns (:mod:`buff.tables.relations`) that generated rows keep: those that hold in every
-        row, stated ones, or none. Orders that rows hardly come close to breaking are kept by swaps of two values.
+        row, stated ones, both (``["auto", Order("start", "end")]``), or none. Orders that rows hardly come close to
+        breaking are kept by swaps of two values.
     atoms : {"together", "apart"}
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.

@@ -57,8 +57,8 @@ def _unknown(encoder: ColumnEncoder, values: Values) -> Array:
     if isinstance(encoder, ConstantEncoder):
         same: Array = missing if encoder.value is None else values == encoder.decode(np.empty((len(values), 0)))
         return ~same
-    ranked = isinstance(encoder, RankedEncoder)
-    missing &= not (encoder.ranks.missing if ranked else getattr(encoder, "missing", False))
+    if encoder.ranks.missing if isinstance(encoder, RankedEncoder) else getattr(encoder, "missing", False):
+        missing = np.zeros(len(values), bool)
     if not encoder.is_label:
         return missing
     return missing | (_not_among(encoder.levels, values) & ~is_missing(values))
