@@ -11,10 +11,29 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from buff import couplings as couplings
+    from buff import datasets, metrics, plotting, solvers
+    from buff import export as export
+    from buff import fields as fields
+    from buff import flows as flows
+    from buff import generators as generators
+    from buff import grids as grids
+    from buff import io as io
+    from buff import kernels as kernels
+    from buff import paths as paths
+    from buff import physics as physics
+    from buff import report as report
+    from buff import schedules as schedules
+    from buff import tables as tables
+    from buff import transforms as transforms
+    from buff import trees as trees
+    from buff import unfolding as unfolding
+    from buff import weights as weights
     from buff.archive import load
     from buff.generators import BUFF, BUFFImputer, BUFFTransport, JetBUFF, PublishedBUFF, ShowerBUFF, TreeDensity
     from buff.transforms import TableTransformer
     from buff.unfolding import Unfolder, UnfoldingResult
+    from buff.version import __version__ as __version__
 
 __all__ = [
     "BUFF",
@@ -40,8 +59,8 @@ _HOMES = dict.fromkeys(_GENERATORS, "generators")
 _HOMES |= {"TableTransformer": "transforms", "load": "archive", "__version__": "version"}
 _HOMES |= dict.fromkeys(("Unfolder", "UnfoldingResult"), "unfolding")
 _MODULES = (
-    *("couplings", "datasets", "export", "fields", "flows", "generators", "grids", "io", "metrics", "paths", "physics"),
-    *("plotting", "report", "schedules", "solvers", "tables", "transforms", "trees", "unfolding", "weights"),
+    *("couplings", "datasets", "export", "fields", "flows", "generators", "grids", "io", "kernels", "metrics", "paths"),
+    *("physics", "plotting", "report", "schedules", "solvers", "tables", "transforms", "trees", "unfolding", "weights"),
 )
 
 
@@ -55,7 +74,7 @@ _RENAMED = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def _attribute(name: str) -> Any:
     """Names are imported when they are used: ``import buff`` costs nothing."""
     if name in _RENAMED:
         _warn_of(name, _RENAMED[name])
@@ -65,6 +84,10 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f"buff.{name}")
     raise AttributeError(f"module 'buff' has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:  # type checkers know the names above, and no others
+    __getattr__ = _attribute
 
 
 def _warn_of(old: str, new: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import buff
 from buff.datasets import SignedWeights
-from buff.weights import effective_size, positive_weights
+from buff.weights import _share, effective_size, positive_weights
 
 PROBLEM = SignedWeights()
 BOTH = pytest.mark.parametrize("policy", ["smooth", "cancel"])
@@ -179,3 +179,16 @@ def test_rows_that_are_all_alike_have_one_mean(policy):
 def test_effective_size_of_any_sequence():
     assert effective_size([2, 2, 2]) == 3
     assert effective_size(np.zeros(4)) == 0
+
+
+@BOTH
+def test_nothing_is_lost_where_all_rows_are_alike(policy):
+    kept = positive_weights(np.ones((60, 2)), np.where(np.arange(60) % 3 == 0, -1.0, 1.0), policy=policy)
+    assert kept.cut == 0
+
+
+def test_a_cell_keeps_its_sum():
+    v = np.array([-1.0, 0.5, 2.0, 4.0])
+    assert _share(v, np.array([0, 1, 2, 3]))
+    assert v.tolist() == pytest.approx([1.5 / 3.5, 0.75 / 3.5, 3 / 3.5, 4])
+    assert not _share(np.array([-9.0, 1.0]), np.array([0, 1]))

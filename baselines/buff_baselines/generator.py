@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -45,6 +45,10 @@ class NeuralGenerator(EventGenerator):
     """What all neural baselines share: training, and sampling with any of buff's solvers."""
 
     hidden: tuple[int, ...] | None
+
+    if TYPE_CHECKING:  # each baseline has parameters of its own
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def sample(
         self,
@@ -237,7 +241,8 @@ class NeuralGenerator(EventGenerator):
         self.history_ = ()
 
     def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
-        return SPACES[self.preprocessing].from_arrays(record, arrays)
+        space: Any = SPACES[self.preprocessing]
+        return space.from_arrays(record, arrays)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,5 +1,7 @@
 """The application that the verbs are added to, and what becomes of errors."""
 
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,11 +36,12 @@ class _Verbs(TyperGroup):
         try:
             with notices_as_lines():
                 return super().invoke(ctx)
+        except BrokenPipeError:  # what reads the output has had enough of it, as head has
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
         except KeyboardInterrupt as error:
             typer.echo("buff: interrupted", err=True)
             raise typer.Exit(130) from error
-        except BrokenPipeError:
-            raise  # of `buff ... | head`: click ends quietly
         except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
             if ctx.params.get("traceback"):
                 raise

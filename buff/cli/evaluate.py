@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from buff.cli.figures import Derived, bins_of, pairs_of, quality_by, write_figures
 from buff.cli.jets import evaluate_jets
 from buff.cli.options import (
     Columns,
@@ -45,6 +46,29 @@ def evaluate(
         str | None,
         typer.Option(metavar="NAME", help="Column to predict by models trained on generated and on real events."),
     ] = None,
+    derive: Annotated[
+        list[str] | None,
+        typer.Option(metavar='"NAME=invariant_mass(1,2)"', help="Add a mass, of pt1, eta1, phi1 and those of 2."),
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Compare each class of these columns, too.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One small classifier and short bootstraps: seconds instead of minutes.")
+    ] = False,
+    figures: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write figures as PDF: all columns, each one, correlations.")
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option(metavar="WORDS", help='Label of figures, such as "CMS Open Data".')
+    ] = None,
+    style: Annotated[str | None, typer.Option(metavar="NAME", help="Look of figures: CMS, ATLAS, LHCb2 ...")] = None,
+    bins: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=BINS", help="Bins of figures: mass=40 or mass=60:120:30.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=TEXT", help="Words at the axes of figures: 'pt1=$p_{T,1}$'.")
+    ] = None,
     unit: Annotated[list[str] | None, typer.Option(metavar="NAME=UNIT", help="Units for the plots.")] = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     max_rows: MaxRows = None,
@@ -66,10 +90,12 @@ def evaluate(
       buff evaluate test.parquet generated.parquet --train train.parquet --report quality.html
       buff evaluate test.parquet generated.parquet --train train.parquet --target flavour --schema model.buff
       buff evaluate test.csv generated.csv --columns mass,pt --unit mass=GeV,pt=GeV --json quality.json
+      buff evaluate test.root generated.root --quick --derive "mass=invariant_mass(1,2)" --by Q1,Q2
+      buff evaluate test.root generated.root --figures plots --style CMS --experiment "CMS Open Data"
       buff evaluate test.hdf5 generated.hdf5 --jets --report jets.html
       buff evaluate test.hdf5 generated.hdf5 --showers ds1-photons --train train.hdf5 --report showers.html
     """
-    from buff.io import read_table, units_of
+    from buff.io import column_names, read_table, units_of
     from buff.metrics import report as measure
 
     for path in (report, json):
@@ -89,23 +115,40 @@ def evaluate(
         return
     if columns is None:
         _check_tables(real, generated)
-    common, notice = ([], "") if listed(columns) else _common(real, generated, weight_column, text)
+    paths = {"real": real, "generated": generated} | ({} if train is None else {"train": train})
+    common, notice = ([], "") if listed(columns) else _common(paths, weight_column, text)
     chosen = [name for name in listed(columns) or common if name not in (listed(exclude) or [])]
-    units = _units(unit, chosen)
+    added = [Derived(entry, column_names(real, options=text)) for entry in derive or ()]
+    classes = listed(by) or []
+    read = list(dict.fromkeys([*chosen, *classes, *(name for own in added for name in own.columns)]))
+    chosen += [own.name for own in added]
+    units, words = _units(unit, chosen), pairs_of("--labels", labels, chosen, "TEXT")
+    look: dict[str, Any] = {"bins": bins_of(bins, chosen), "names": words}
     if notice:
         typer.echo(notice, err=True)
-    paths = {"real": real, "generated": generated} | ({} if train is None else {"train": train})
-    tables = {name: read_table(path, chosen, max_rows, options=text) for name, path in paths.items()}
+    whole = {name: read_table(path, read, max_rows, options=text) for name, path in paths.items()}
+    for own in added:
+        whole = {name: own.added(table) for name, table in whole.items()}
+    tables = {name: table.select(chosen) for name, table in whole.items()}
     weights = read_table(real, [weight_column], max_rows, options=text)[0].to_numpy() if weight_column else None
     if not quiet:
         sizes = " and ".join(f"{table.num_rows:,}" for table in (tables["real"], tables["generated"]))
-        typer.echo(f"comparing {sizes} events; classifiers take a minute or two", err=True)
+        long = "" if quick else "; classifiers take minutes, with --quick seconds"
+        typer.echo(f"comparing {sizes} events{long}", err=True)
     known = read_schema(schema)
-    measured = measure(**tables, schema=known, real_weights=weights, random_state=seed)
+    if figures is not None:
+        look |= {"schema": known, "units": units_of(tables["real"]) | units, "real_weights": weights, "by": classes}
+        parts = whole["real"], whole["generated"]
+        made = write_figures(figures, *parts, chosen, **look, style=style, experiment=experiment)
+        typer.echo(f"{figures}: {len(made)} figures", err=True)
+    how: dict[str, Any] = {"classifiers": ["trees"], "seeds": 1, "n_bootstrap": 10} if quick else {}
+    measured = measure(**tables, schema=known, real_weights=weights, random_state=seed, **how)
     if target is not None and not quiet:
         typer.echo(f"training models that predict {target}", err=True)
+    every = list(quality_by(classes, whole, known, seed)) if classes else []
     use = None if target is None else _use(tables, target, weights, seed, known)
-    typer.echo("\n\n".join(part for part in (str(measured), use and f"predicting {target}: {use}", notice) if part))
+    told = (str(measured), "\n".join(every), use and f"predicting {target}: {use}", notice)
+    typer.echo("\n\n".join(part for part in told if part))
     if json is not None:
         measured.save(json)
     if report is not None:
@@ -166,23 +209,20 @@ def _provenance(paths: Mapping[str, Path], seed: int) -> dict[str, str]:
     return {"command": shlex.join(["buff", *sys.argv[1:]]), "seed": str(seed), **files}
 
 
-def _common(real: Path, generated: Path, weight_column: str | None, text: Any) -> tuple[list[str], str]:
-    """Columns of both files, and words for those that are left out."""
+def _common(paths: Mapping[str, Path], weight_column: str | None, text: Any) -> tuple[list[str], str]:
+    """Columns of all files, and words for those that are left out."""
     from buff.io import column_names
 
-    left, right = column_names(real, options=text), column_names(generated, options=text)
-    common = [name for name in left if name in right and name != weight_column]
+    held = [column_names(path, options=text) for path in paths.values()]
+    common = [name for name in held[0] if all(name in own for own in held) and name != weight_column]
     if not common:
-        raise ValueError(f"no common column: {real} has {' '.join(left)}, {generated} has {' '.join(right)}")
-    omitted = [name for name in dict.fromkeys(left + right) if name not in common and name != weight_column]
-    return common, f"in one file only, left out: {' '.join(omitted)}" if omitted else ""
+        files = zip(paths.values(), held, strict=True)
+        raise ValueError("no common column: " + ", ".join(f"{path} has {' '.join(own)}" for path, own in files))
+    every = dict.fromkeys(name for own in held for name in own)
+    omitted = [name for name in every if name not in common and name != weight_column]
+    where = "in one file only" if len(held) == 2 else "not in all files"
+    return common, f"{where}, left out: {' '.join(omitted)}" if omitted else ""
 
 
 def _units(entries: list[str] | None, columns: list[str]) -> dict[str, str]:
-    pairs = [entry.partition("=") for entry in listed(entries) or []]
-    for name, sign, value in pairs:
-        if not (name and sign):
-            raise ValueError(f"--unit {name}{sign}{value}: write it as NAME=UNIT")
-        if name not in columns:
-            raise ValueError(f"--unit {name}={value}: no column {name!r} is compared; they are {' '.join(columns)}")
-    return {name: value for name, _, value in pairs}
+    return pairs_of("--unit", listed(entries), columns, "UNIT")

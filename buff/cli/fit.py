@@ -48,6 +48,21 @@ Given = Annotated[
     typer.Option("--given", metavar="any", help="Tables: also learn to complete rows of which any cells are known."),
 ]
 Device = Annotated[str | None, typer.Option(help="Tables, jets: auto, cpu or cuda.")]
+ClassesChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="CHOICE",
+        help="Tables: trees of their own for classes: auto, apart, together, or the columns that tell them.",
+    ),
+]
+Pair = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PT1,ETA1,PHI1,PT2,ETA2,PHI2",
+        help="Tables: columns of two particles: their mass is learned in place of pT and stays sharp (relations).",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,7 @@ def fit(
     columns: Columns = None,
     exclude: Exclude = None,
     condition: Condition = None,
+    classes: ClassesChoice = None,
     weight_column: WeightColumn = None,
     max_rows: MaxRows = None,
     steps: Steps = None,
@@ -77,6 +93,7 @@ def fit(
     early_stopping: EarlyStopping = None,
     negative_weights: Negative = None,
     given: Given = None,
+    pair: Pair = None,
     schema: SchemaFile = None,
     device: Device = None,
     jobs: Jobs = None,
@@ -102,6 +119,8 @@ def fit(
     Examples:
       buff fit jets.parquet -o jets.buff
       buff fit jets.parquet -o jets.buff --columns mass,tau21,flavour --condition flavour
+      buff fit muons.parquet -o muons.buff --condition Q1,Q2,run --classes Q1,Q2
+      buff fit muons.root -o muons.buff --pair pt1,eta1,phi1,pt2,eta2,phi2
       buff fit events.root:Events -o model.buff --weight-column weight --max-memory 4GB -j 2
       buff fit t.hdf5 -o tops.buff --jets
       buff fit photons.hdf5 -o photons.buff --showers ds1-photons
@@ -113,7 +132,7 @@ def fit(
     tables: dict[str, Any] = {"--columns": columns, "--exclude": exclude, "--weight-column": weight_column}
     tables |= {"--rounds": rounds, "--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
     tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--given": given}
-    tables |= {"--schema": schema}
+    tables |= {"--schema": schema, "--classes": classes, "--pair": pair}
     chosen: dict[str, Any] = {"n_jobs": jobs, "max_memory": bytes_of(max_memory), "cache_dir": cache}
     chosen |= {"random_state": seed}
     if showers:
@@ -136,7 +155,9 @@ def fit(
         noise_budget=noise_budget,
         early_stopping=early_stopping,
         negative_weights=negative_weights,
+        classes=_classes(classes),
         given=given,
+        relations=_pairs(pair),
         schema=read_schema(schema),
         device=device,
         **chosen,
@@ -153,6 +174,7 @@ def plan(
     columns: Columns = None,
     exclude: Exclude = None,
     condition: Condition = None,
+    classes: ClassesChoice = None,
     weight_column: WeightColumn = None,
     max_rows: MaxRows = None,
     steps: Steps = None,
@@ -162,6 +184,7 @@ def plan(
     noise_budget: NoiseBudget = None,
     negative_weights: Negative = None,
     given: Given = None,
+    pair: Pair = None,
     schema: SchemaFile = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
@@ -185,12 +208,32 @@ def plan(
         max_depth=depth,
         noise_budget=noise_budget,
         negative_weights=negative_weights,
+        classes=_classes(classes),
         given=given,
+        relations=_pairs(pair),
         schema=read_schema(schema),
         n_jobs=jobs,
         max_memory=bytes_of(max_memory),
     )
     typer.echo(str(generator.plan(data.events, condition=data.condition, sample_weight=data.weight)))
+
+
+def _classes(choice: str | None) -> str | list[str] | None:
+    """One of the words, or names of columns."""
+    from buff.generators.classes import CLASSES
+
+    return choice if choice is None or choice in CLASSES else listed([choice])
+
+
+def _pairs(entries: list[str] | None) -> list[Any] | None:
+    """Relations of the pairs, beside those that are found."""
+    from buff.tables.relations import PairMass
+
+    pairs: list[Any] = [listed([entry]) or [] for entry in entries or []]
+    for entry, names in zip(entries or [], pairs, strict=True):
+        if len(names) != 6:
+            raise ValueError(f"--pair {entry}: name six columns, pt, eta and phi of one particle and of the other")
+    return ["auto", *(PairMass(*names[:6]) for names in pairs)] if pairs else None
 
 
 def _generator(**chosen: Any) -> Any:

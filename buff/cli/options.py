@@ -66,7 +66,7 @@ Exclude = Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Tables
 SchemaFile = Annotated[
     Path | None,
     typer.Option(
-        "--schema", metavar="FILE", help='Tables: JSON of columns known better, {"pt": {"lower": 0}, "n": "integer"}.'
+        "--schema", metavar="FILE", help='Tables: JSON of columns known better, or a file of it: \'{"phi": "angle"}\'.'
     ),
 ]
 
@@ -138,7 +138,7 @@ def bytes_of(size: str | None) -> int | None:
 
 
 def read_schema(path: Path | None) -> Any:
-    """What a file says of columns: JSON, or a model, whose schema is taken.
+    """What JSON, on the command line or in a file, says of columns, or a model, whose schema is taken.
 
     Raises
     ------
@@ -147,6 +147,8 @@ def read_schema(path: Path | None) -> Any:
     """
     if path is None:
         return None
+    if str(path).lstrip().startswith("{"):
+        return _json(str(path), "--schema")
     if path.suffix == ".buff":
         from buff.archive import load
 
@@ -154,10 +156,14 @@ def read_schema(path: Path | None) -> Any:
         if schema is None:
             raise ValueError(f"{path}: a model without a schema of columns")
         return schema
+    return _json(path, str(path))
+
+
+def _json(words: str | Path, where: str) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(words.read_text() if isinstance(words, Path) else words)
     except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
+        raise ValueError(f"{where}: not JSON ({error})") from error
 
 
 def _text_options(

@@ -14,7 +14,7 @@ from buff.export.onnx_columns import decode_columns
 from buff.export.onnx_flow import flow_scores, patterned_scores
 from buff.export.onnx_posterior import posterior_scores
 from buff.export.onnx_relations import restored_columns
-from buff.export.packed import refused_unfolder
+from buff.export.packed import refuse_partial_classes, refused_unfolder
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
 from buff.flows.request import FARTHEST
 from buff.protocols import Numbers
@@ -112,6 +112,7 @@ def _generator(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
     """A :class:`buff.BUFF`: columns with their labels, and conditions."""
     encoder = model.condition_encoder_
     condition = None if encoder is None else graph.input("condition", encoder.n_dims)
+    refuse_partial_classes(model)
     apart = isinstance(model.model_, MixtureModel)
     models = list(model.model_.models) if apart else [model.model_]
     levels = {e.name: e.levels for e in model.space_.encoders_}

@@ -27,6 +27,7 @@ __all__ = [
     "outputs_of",
     "pack_sampler",
     "precision",
+    "refuse_partial_classes",
     "refused_unfolder",
     "spaces_of",
 ]
@@ -74,10 +75,17 @@ def pack_sampler(model: Any) -> bytes:
 def check_compilable(model: Any) -> None:
     """Raise ExportError for models that the C++ sampler cannot draw, and say why."""
     _check_fitted(model)
+    refuse_partial_classes(model)
     outputs_of(model)
     for own in models_of(model):
         if reason := flow_of(own).unfit:
             raise ExportError(f"the model cannot be exported: {reason}")
+
+
+def refuse_partial_classes(model: Any) -> None:
+    """Raise ExportError where a part of the condition tells the class, and the rest is a condition of its flow."""
+    if isinstance(model.model_, MixtureModel) and model.model_.classes.columns:
+        raise ExportError("classes of some columns of the condition are not part of an export: fit without classes=")
 
 
 def _check_fitted(model: Any) -> None:

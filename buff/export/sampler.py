@@ -125,7 +125,8 @@ class EventSampler:
         if values is not None:
             features = _features(model.condition_encoder_, self._codes, values)
         if isinstance(model.model_, MixtureModel):
-            k, features = int(model.model_.classes.numbers(features)[0]), None
+            classes = model.model_.classes
+            k, features = int(classes.numbers(features)[0]), classes.rest(features)
         own, encoders = models_of(model)[k], spaces_of(model)[k]
         request = SampleRequest(1, self._seed, event, features).batch(0, 1)
         scores = own.draw(request)

@@ -102,8 +102,9 @@ class CostEstimate:
         )
 
     def __str__(self) -> str:
+        beside = f", {self.n_conditions} features of conditions and repeated values" if self.n_conditions else ""
         lines = [
-            f"table      {self.n_rows:,} rows, {self.n_dims} dimensions, {self.n_conditions} of condition",
+            f"table      {self.n_rows:,} rows, {self.n_dims} dimensions" + beside,
             f"training   {len(self.times)} nodes x {self.n_rows * self.n_draws:,} rows "
             f"({self.n_draws} noise draws a row), {self.n_workers} at a time" + self._models,
             *(

@@ -25,6 +25,9 @@ class Classes:
     features : float32 array of shape (k, c)
         Condition of each class.
     names : tuple of str
+    columns : tuple of int
+        Features of a condition that tell the class, c of them; the flows take the others as their condition. None:
+        all tell it.
 
     Examples
     --------
@@ -35,6 +38,7 @@ class Classes:
 
     features: Array
     names: tuple[str, ...]
+    columns: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -47,6 +51,7 @@ class Classes:
         ValueError
             A combination of features that no class has.
         """
+        condition = condition[:, list(self.columns)] if self.columns else condition
         number = np.full(len(condition), -1)
         for k, features in enumerate(self.features):
             number[(condition == features).all(axis=1)] = k
@@ -56,6 +61,19 @@ class Classes:
                 f"{'; '.join(self.names)}: fit with classes='together' to learn what they share"
             )
         return number
+
+    def rest(self, condition: Array) -> Array | None:
+        """Features that do not tell the class; None where there are none."""
+        return np.delete(condition, self.columns, axis=1) if self.columns else None
+
+    def completed(self, n_features: int) -> Array:
+        """A whole condition of each class, (k, n_features): 0 where it does not tell the class."""
+        if not self.columns:
+            return self.features
+        require(0 <= min(self.columns) <= max(self.columns) < n_features, "classes name features that there are not")
+        condition = np.zeros((len(self), n_features), np.float32)
+        condition[:, list(self.columns)] = self.features
+        return condition
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +86,7 @@ class MixtureModel(ScoreModel):
     ----------
     classes : Classes
     models : tuple of FlowModel or PatternedFlow
-        In the order of the classes, without condition.
+        In the order of the classes, without condition, or with what of it does not tell the class.
 
     Examples
     --------
@@ -102,10 +120,11 @@ class MixtureModel(ScoreModel):
 
     def class_subset(self, batch: SampleRequest) -> list[tuple[FlowModel | PatternedFlow, Indices, SampleRequest]]:
         """Models that have events in a request, each with the rows and the part of the request that are its own."""
-        numbers = self.classes.numbers(np.asarray(batch.condition))
+        condition = np.asarray(batch.condition)
+        numbers = self.classes.numbers(condition)
         present = np.unique(numbers)
         rows = [np.flatnonzero(numbers == k) for k in present]
-        requests = replace(batch, condition=None).split(rows)
+        requests = replace(batch, condition=self.classes.rest(condition)).split(rows)
         return list(zip((self.models[k] for k in present), rows, requests, strict=True))
 
     def draw(self, batch: SampleRequest) -> Array:
@@ -128,7 +147,9 @@ class MixtureModel(ScoreModel):
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, Array], dict[str, bytes]]:
         """A JSON-serialisable record, named arrays, and trees."""
         parts = {f"class_{k}": model.to_arrays() for k, model in enumerate(self.models)}
-        record = {"classes": self.classes.names, "models": [part[0] for part in parts.values()]}
+        record: dict[str, Any] = {"classes": self.classes.names, "models": [part[0] for part in parts.values()]}
+        if self.classes.columns:
+            record["class_columns"] = list(self.classes.columns)
         arrays, blobs = (joined({name: part[i] for name, part in parts.items()}) for i in (1, 2))
         return record, {**arrays, "classes": self.classes.features}, blobs
 
@@ -142,7 +163,9 @@ class MixtureModel(ScoreModel):
         names = checked_list(record["classes"], "classes", str)
         features = checked_array(arrays["classes"], "classes", (len(names), None))
         require(len(names) > 0, "a mixture has no classes")
-        classes = Classes(features, tuple(names))
+        columns = checked_list(record.get("class_columns", []), "class_columns", int)
+        require(not columns or len(columns) == features.shape[1], "classes and the features that tell them differ")
+        classes = Classes(features, tuple(names), tuple(columns))
         records = checked_list(record["models"], "models", dict, len(names))
         parts = ((f"class_{k}", {**record, **own}) for k, own in enumerate(records))
         models = (

@@ -143,8 +143,9 @@ class SampleRequest:
         n = sum(self.clipped)
         if n:
             tell(
-                f"{n} of {self.n} events left the range of normal scores, [-8, 8], and were clipped to it: the flow is "
-                "not to be trusted there; take more n_steps, or conditions like those of the training"
+                f"{n} of {self.n} events left the range of normal scores, [-8, 8]: they ran beyond all values of the "
+                "training and got the outermost ones. Do not trust these; a few in a hundred thousand do no harm, for "
+                "more take more n_steps, or conditions like those of the training"
             )
         return n
 

@@ -118,6 +118,8 @@ class AnyGiven(EventGenerator):
 
     def _chain_columns(self, columns: Columns) -> Columns:
         """All columns that have a distribution."""
+        if pair := next((r for r in self._reduction.relations if r.replaced), None):
+            raise ValueError(f"given='any' knows no {pair}: leave one of them out")
         if self._reduction.trivial:
             return columns
         own = [name in self._reduction.names and name not in self._reduction.ids for name in columns.names]

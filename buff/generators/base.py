@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from buff.errors import check_whole
+from buff.estimator import BaseEstimator
 from buff.flows import SampleRequest
 from buff.flows.request import checked_number
 from buff.generators.conditions import requested_conditions, split_conditions
@@ -26,7 +26,7 @@ from buff.transforms import ConditionEncoder
 __all__ = ["EventGenerator", "TableGenerator"]
 
 
-class TableGenerator(StoredGenerator, WithField, BaseEstimator):  # type: ignore[misc]
+class TableGenerator(StoredGenerator, WithField, BaseEstimator):
     """Tables to scores, a model of scores, and scores back to tables.
 
     Attributes

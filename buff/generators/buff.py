@@ -58,9 +58,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     coupling : {"independent", "transport"} or MinibatchTransport
         Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among rows
         of the same labels or, where conditions are continuous, of similar ones.
-    classes : {"auto", "apart", "together"}
-        Whether each class of a condition of labels gets a flow of its own, at the cost of a fit each;
-        ``"auto"``: up to 20 classes of 2,000 rows or more.
+    classes : {"auto", "apart", "together"} or list of str
+        Whether each class of a condition of labels gets a flow of its own; ``"auto"``: up to 20 classes of 2,000 rows
+        or more, or very uneven ones. A list names the columns of the condition whose labels tell the classes.
     negative_weights : {"error", "smooth", "cancel"}
         What becomes of event weights below 0: refused, replaced by the local mean weight, or cancelled with those
         nearby: see :func:`buff.weights.positive_weights`.
@@ -83,8 +83,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         How categories are laid out.
     relations : "auto", list of relations or None
         Exact relations of columns (:mod:`buff.tables.relations`) that generated rows keep: those that hold in every
-        row, stated ones, both (``["auto", Order("start", "end")]``), or none. Orders that rows hardly come close to
-        breaking are kept by swaps of two values.
+        row, stated ones (``"auto"`` among them: both), or none. Orders that rows hardly break are kept by swaps.
     atoms : {"together", "apart"}
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.
@@ -162,7 +161,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         reg_lambda: float = 30.0,
         noise_budget: int = 120_000,
         coupling: Any = "independent",
-        classes: str = "auto",
+        classes: str | Sequence[str] = "auto",
         negative_weights: str = "error",
         early_stopping: int | None = None,
         layout: str = "auto",

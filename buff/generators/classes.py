@@ -1,12 +1,14 @@
 """Classes of rows that get flows of their own."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from buff.archive import Archive
+from buff.errors import tell
 from buff.flows import (
     Classes,
     CostEstimate,
@@ -32,11 +34,13 @@ __all__ = ["CLASSES", "ClassEstimator", "find_classes", "gather", "total_cost"]
 CLASSES = ("auto", "apart", "together")
 #: More classes than this, or classes of fewer rows, learn from each other: on jets that helps below 2,000 rows.
 _MOST, _FEWEST = 20, 2000
+#: Below this share of the largest, and from so many rows on, a small class learns more from itself alone.
+_UNEVEN, _LEAST = 0.25, 50
 _LABELS = ("categorical", "boolean", "constant")
 
 
 def find_classes(
-    choice: str,
+    choice: str | Sequence[str],
     encoder: ConditionEncoder | None,
     condition: ConditionLike,
     features: Numbers | None,
@@ -48,28 +52,116 @@ def find_classes(
     ------
     ValueError
         Unknown choice, or classes that cannot be told apart: without condition, of numbers, of a single row.
+
+    Warns
+    -----
+    Notice
+        A small class shares a model with others that are much larger.
     """
-    if choice not in CLASSES:
-        raise ValueError(f"classes must be one of {', '.join(CLASSES)}; found {choice!r}")
+    named = _checked_choice(choice)
     if choice == "together" or (choice == "auto" and encoder is None):
         return None
     if encoder is None or features is None:
-        raise ValueError("classes='apart' needs a condition of labels: pass condition= or leave classes at 'auto'")
+        raise ValueError(f"classes={choice!r} needs a condition of labels: pass condition= or leave classes at 'auto'")
+    unknown = [name for name in named if name not in encoder.names]
+    if unknown:
+        raise ValueError(f"classes names {unknown[0]!r}, no column of the condition; these are {list(encoder.names)}")
     numbers = [column.name for column in encoder.schema if column.kind not in _LABELS]
-    if numbers and choice == "auto":
+    if choice == "auto" and numbers:
+        _tell_shared(_grouped(encoder, condition, features, weights, _telling(encoder, condition)))
         return None
-    if numbers:
-        raise ValueError(f"classes='apart' needs labels, and the condition has the numbers {numbers}: use 'auto'")
-    levels, first, number = np.unique(features, axis=0, return_index=True, return_inverse=True)
-    sizes = np.bincount(number.ravel(), None if weights is None else np.asarray(weights) > 0)
-    if choice == "auto" and not (1 < len(levels) <= _MOST and sizes.min() >= _FEWEST):
+    groups = _grouped(encoder, condition, features, weights, named or encoder.names)
+    if odd := [name for name in groups.columns if name in numbers]:
+        labels = [name for name in encoder.names if name not in numbers]
+        raise ValueError(f"classes='apart' needs labels, and {odd} are numbers: name columns of labels, of {labels}")
+    if choice == "auto" and not groups.stand_apart:
+        _tell_shared(_grouped(encoder, condition, features, weights, _telling(encoder, condition)))
         return None
+    if groups.sizes.min() < 2:
+        rarest = groups.names[int(groups.sizes.argmin())]
+        raise ValueError(f"classes={choice!r} needs two rows of each class, found {groups.sizes.min():.0f} of {rarest}")
+    return groups.classes
+
+
+def _checked_choice(choice: Any) -> list[str]:
+    """The columns that are named, if there are any."""
+    if isinstance(choice, list | tuple) and choice and all(isinstance(name, str) for name in choice):
+        return list(choice)
+    if choice not in CLASSES:
+        raise ValueError(f"classes must be one of {', '.join(CLASSES)} or columns of the condition; found {choice!r}")
+    return []
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Rows by the labels of some columns of the condition."""
+
+    classes: Classes
+    columns: tuple[str, ...]
+    #: Rows of each that have a weight.
+    sizes: Array
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.classes.names
+
+    @property
+    def uneven(self) -> bool:
+        """Whether trees that all rows share would follow the large classes alone."""
+        return bool(self.sizes.min() < min(_FEWEST, _UNEVEN * self.sizes.max()))
+
+    @property
+    def stand_apart(self) -> bool:
+        """Whether each class has rows enough for trees of its own, or would have no say in those of all."""
+        smallest = self.sizes.min()
+        return 1 < len(self.sizes) <= _MOST and bool(smallest >= _FEWEST or (self.uneven and smallest >= _LEAST))
+
+
+def _grouped(
+    encoder: ConditionEncoder, condition: ConditionLike, features: Numbers, weights: Array | None, names: Sequence[str]
+) -> _Groups:
     columns, _ = read_any(condition)
-    names = tuple(", ".join(str(values[i]) for values in columns.arrays) for i in first)
-    if sizes.min() < 2:
-        rarest = names[int(sizes.argmin())]
-        raise ValueError(f"classes='apart' needs two rows of each class, found {sizes.min():.0f} of {rarest}")
-    return Classes(levels, names)
+    places = [j for j, name in enumerate(encoder.names) if name in names]
+    ends = np.cumsum([0, *(len(own.names) for own in encoder.columns)])
+    telling = [int(i) for j in places for i in range(ends[j], ends[j + 1])]
+    levels, first, number = np.unique(features[:, telling], axis=0, return_index=True, return_inverse=True)
+    sizes = np.bincount(number.ravel(), None if weights is None else np.asarray(weights) > 0, minlength=len(levels))
+    words = tuple(", ".join(str(columns.arrays[j][i]) for j in places) for i in first)
+    whole = len(telling) == features.shape[1]
+    own = tuple(encoder.names[j] for j in places)
+    return _Groups(Classes(levels, words, () if whole else tuple(telling)), own, sizes)
+
+
+def _telling(encoder: ConditionEncoder, condition: ConditionLike) -> list[str]:
+    """Columns of labels that together make few classes, those of fewest labels first."""
+    pairs = zip(encoder.columns, encoder.schema, strict=True)
+    levels = {own.name: len(getattr(own, "levels", ())) for own, column in pairs if column.kind in _LABELS}
+    chosen, product = [], 1
+    for name in sorted(levels, key=levels.__getitem__):
+        product *= max(levels[name], 2)
+        if product <= _MOST:
+            chosen.append(name)
+    return chosen
+
+
+def _tell_shared(groups: _Groups) -> None:
+    """Say that a small class shares its trees."""
+    if len(groups.sizes) < 2 or not groups.uneven:
+        return
+    k = int(groups.sizes.argmin())
+    words = ", ".join(
+        f"{name}={value}" for name, value in zip(groups.columns, groups.names[k].split(", "), strict=False)
+    )
+    whole = not groups.classes.columns
+    how = (
+        "classes='apart' (--classes apart)"
+        if whole
+        else f"classes={list(groups.columns)} (--classes {','.join(groups.columns)})"
+    )
+    tell(
+        f"condition {words} has {groups.sizes[k]:.0f} rows and shares its trees with larger classes: narrow shapes of "
+        f"those can leak into it; {how} gives it its own"
+    )
 
 
 class ClassEstimator(FlowEstimator):
@@ -89,12 +181,13 @@ class ClassEstimator(FlowEstimator):
     ) -> Iterator[tuple[TableTransformer, FlowMatchingData | PatternedData]]:
         """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
         numbers, schema = classes.numbers(features), self.space_.schema_
+        rest = classes.rest(features)
         for k in range(len(classes)):
             rows = numbers == k
             weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
             part = columns.take(rows)
             space = self._new_space(part, weights, schema)
-            yield space, self._rows(space, part, None, weights)
+            yield space, self._rows(space, part, None if rest is None else rest[rows], weights)
 
     def _learn_classes(self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike) -> None:
         """A flow for each class."""

@@ -171,6 +171,10 @@ class Deployable:
         settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
         how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
         if isinstance(self.model_, MixtureModel):
+            if self.model_.classes.columns:
+                raise ValueError(
+                    "a model with classes= of some columns of its condition has no student: fit it without"
+                )
             flows = tuple(_distilled(model, settings, **how) for model in self.model_.models)
             student._set_model(replace(self.model_, models=flows), total_cost(flows))
         else:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
 from buff.errors import check_whole
+from buff.estimator import BaseEstimator, TransformerMixin
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import GivenTable
@@ -36,7 +36,7 @@ FILLS = ("draw", "center")
 _APART = 64
 
 
-class BUFFImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class BUFFImputer(TransformerMixin, BaseEstimator):
     """Fill missing cells by draws from their joint distribution given the cells that are there.
 
     Learns each column given any others: a chain of boosted conditional distributions, whose columns take a random part

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
 from buff.errors import check_jobs, check_whole
+from buff.estimator import BaseEstimator
 from buff.flows import CostEstimate
 from buff.generators.buff import BUFF
 from buff.generators.jet_archive import jets_from_archive, jets_to_archive
@@ -35,12 +36,11 @@ __all__ = ["JetBUFF"]
 _TOO_FAR = 1.05
 #: Share of particles that lie inside the radius, and of jets that may have particles too far out.
 _INSIDE, _MAY_BE_OUT = 0.9995, 0.02
-
 #: Features of jets are shared by jets like them: they name no row, as a measurement does, and trees may split by them.
 _SHARED = {"min_split_loss": 0.0, "max_bin": 64}
 
 
-class JetBUFF(BaseEstimator):  # type: ignore[misc]
+class JetBUFF(BaseEstimator):
     r"""Jets as clouds of particles, by boosted flow matching of their splitting histories.
 
     Particles are clustered (:class:`buff.physics.SplittingTree`). A :class:`BUFF` learns the table of jets: what

@@ -74,6 +74,12 @@ class FlowEstimator(TableGenerator):
     device: str
     max_memory: int | None
     cache_dir: str | os.PathLike[str] | None
+    # of BUFF alone, and of BUFFTransport
+    given: str | None
+    atoms: str
+    classes: str
+    relations: Any
+    noise: str | float
 
     #: Whether marginals of small tables are made those of the training.
     _calibrated: ClassVar[bool] = False

@@ -45,7 +45,7 @@ def to_json(parameters: dict[str, Any]) -> dict[str, Any]:
     if isinstance(grid := kept.get("grid"), TimeGrid):
         kept["grid"] = list(grid.times)
     if isinstance(kept.get("relations"), list | tuple):
-        kept["relations"] = [relation.to_dict() for relation in kept["relations"]]
+        kept["relations"] = [own if isinstance(own, str) else own.to_dict() for own in kept["relations"]]
     return kept
 
 
@@ -59,7 +59,7 @@ def restored(kind: type[T], parameters: Any) -> T:
     if isinstance(grid := kept.get("grid"), list):
         kept["grid"] = TimeGrid(tuple(grid))
     if isinstance(relations := kept.get("relations"), list):
-        kept["relations"] = [relation_from_dict(record) for record in relations]
+        kept["relations"] = [own if isinstance(own, str) else relation_from_dict(own) for own in relations]
     return kind(**kept)
 
 
@@ -84,7 +84,7 @@ def _draw_two(
     """Draw two events, so that parts of a file that do not fit each other show before a model is used."""
     features = None
     if isinstance(model, MixtureModel):
-        features = model.classes.features[[0, -1]]
+        features = model.classes.completed(encoder.n_dims if encoder else 0)[[0, -1]]
     elif n := getattr(model, "n_conditions", encoder.n_dims if encoder else 0):
         features = np.zeros((2, n), np.float32)
     batch = SampleRequest(2, 0, condition=features)
@@ -108,7 +108,7 @@ class StoredGenerator:
 
     if TYPE_CHECKING:
 
-        def get_params(self) -> dict[str, Any]: ...
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
         def _check_parameters(self) -> None: ...
         def _set_schemas(self) -> None: ...
         def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]: ...

@@ -5,10 +5,10 @@ from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from buff.estimator import BaseEstimator
 from buff.protocols import Array, Numbers, Scores
 from buff.trees import Booster, TreeSettings
 
@@ -18,7 +18,7 @@ __all__ = ["PublishedBUFF"]
 FIRST_NODE = 1e-3
 
 
-class PublishedBUFF(BaseEstimator):  # type: ignore[misc]
+class PublishedBUFF(BaseEstimator):
     """Flow matching with one boosted regressor a column and node, as published.
 
     Columns are scaled to [-1, 1]; at each node t of linspace(0.001, 1, n_nodes) and for each column j a

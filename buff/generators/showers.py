@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
 from buff.errors import check_jobs, check_whole
+from buff.estimator import BaseEstimator
 from buff.flows.request import jobs_for
 from buff.generators.persistence import pack, restored, to_json
 from buff.generators.shower_cascade import CascadeSettings, ShowerCascade
@@ -33,7 +33,7 @@ _BATCH_VOXELS, _BATCH_SHOWERS = 1_500_000, 1000
 _ROUNDING = 1e-6
 
 
-class ShowerBUFF(BaseEstimator):  # type: ignore[misc]
+class ShowerBUFF(BaseEstimator):
     r"""Calorimeter showers by boosted trees: a cascade of conditional one-dimensional distributions.
 
     The energy of a particle becomes that of its shower, which divides among layers, rings, and sectors around the

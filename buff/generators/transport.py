@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import ndtr
-from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive
 from buff.couplings import MinibatchTransport, stratify
 from buff.errors import check_whole
+from buff.estimator import TransformerMixin
 from buff.flows import CostEstimate, FlowMatchingData, RankIntervals, ReproducibleLinear, SampleRequest, Source
 from buff.flows.request import checked_number, dequantization_noise
 from buff.generators.deployment import DeployablePairs
@@ -31,7 +31,7 @@ from buff.transforms.conditions import read_any, single_column
 __all__ = ["BUFFTransport"]
 
 
-class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimator):  # type: ignore[misc]
+class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimator):
     r"""Rows of a source table to rows of a target table, by a flow of boosted trees.
 
     *Paired* tables, such as an event at the detector and its truth: draws from p(target | source). The flow starts at

@@ -39,7 +39,8 @@ class Hdf5Source(ArraySource):
         def collect(path: str, item: Any) -> None:
             if not isinstance(item, h5py.Dataset):
                 return
-            name = str(item.attrs.get(_NAME, path))
+            stored = item.attrs.get(_NAME, path)
+            name = stored.decode() if isinstance(stored, bytes) else str(stored)
             if h5py.check_vlen_dtype(item.dtype) not in (None, str, bytes):
                 self.skipped[name] = f"dataset {name!r} holds lists of several values an event; choose others"
                 return
@@ -104,7 +105,8 @@ class Hdf5Sink:
                 key, (self._n,), kind, maxshape=(None,), chunks=(1 << 14,), shuffle=True,
                 compression="gzip", compression_opts=1, fillvalue=fill,
             )  # fmt: skip
-            self._file[key].attrs[_NAME] = name
+            if key != name:  # of fixed length: HDF5 does not come back from some damaged texts of any length
+                self._file[key].attrs[_NAME] = np.bytes_(name.encode())
         dataset = self._file[key]
         dataset.resize(self._n + len(values), axis=0)
         dataset[self._n :] = values

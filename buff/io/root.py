@@ -29,26 +29,28 @@ class RootSource:
 
     def __init__(self, path: Path, inner: str = "") -> None:
         self._file = _uproot().open(path)
-        self._tree = self._found(inner)
+        self.tree = self._named(inner)
+        self._tree = self._file[self.tree]
         names = list(dict.fromkeys(self._tree.keys()))
         reasons = {name: _reason(self._tree, name) for name in names}
         self.names = [name for name in names if not reasons[name] and f"{name}" not in _parents(names)]
         self.skipped = {name: reason for name, reason in reasons.items() if reason}
 
-    def _found(self, inner: str) -> Any:
+    def _named(self, inner: str) -> str:
+        """The tree that is asked for, or the only one."""
         kinds = self._file.classnames(cycle=False)
         trees: list[str] = [name for name, kind in kinds.items() if kind in _TREES]
         shown = " ".join(trees) or "none"
         if not inner:
             if len(trees) != 1:
                 raise TableError(f"choose a tree as file.root:tree; the file has {shown}")
-            return self._file[trees[0]]
+            return trees[0]
         name = inner.split(";")[0].strip("/")
         if name not in kinds:
             raise TableError(f"no tree {inner!r} in the file; it has {shown}")
         if kinds[name] not in _TREES:
             raise TableError(f"{inner!r} is a {kinds[name]}, no tree; the file has the trees {shown}")
-        return self._file[inner]
+        return inner
 
     def pieces(self, names: list[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
         """See :class:`buff.io.formats.FileSource`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import zip_longest
 from math import isnan, sqrt
+from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from buff.metrics.classifier import ClassifierTest
@@ -118,7 +119,9 @@ def _summary(report: Report) -> Iterator[_Row]:
         value = getattr(scores, attribute)
         if value is not None:
             lowest = getattr(floor, attribute, None)
-            yield (name, str(value), _text(lowest), _ratio(value, lowest))
+            ratios = _ratios(report) if attribute == "wasserstein" else []
+            middle = f" (median {median(ratios):.2f})" if len(ratios) > 1 else ""
+            yield (name, str(value), _text(lowest), _ratio(value, lowest) + middle)
     for name, attribute in (
         ("AUC, boosted trees", "trees"),
         ("AUC, MLP", "mlp"),
@@ -133,6 +136,12 @@ def _summary(report: Report) -> Iterator[_Row]:
         yield ("closer to training rows", str(memorisation.share_closer), "0.5", "")
         yield ("distance to training rows", str(memorisation.distance_ratio), "1", "")
         yield ("exact copies", str(memorisation.copies), f"{memorisation.expected_copies:g}", "")
+
+
+def _ratios(report: Report) -> list[float]:
+    """Distances of columns in units of their floors: a long tail decides their mean, and not their median."""
+    pairs = zip(report.scores.columns, report.floor.columns if report.floor else (), strict=False)
+    return [c.distance.value / low.distance.value for c, low in pairs if low.distance.value > 0]
 
 
 def _columns(report: Report) -> Iterator[_Row]:

@@ -93,7 +93,7 @@ def marginals(
     ['px [GeV]', 'py']
     """
     weights = [real_weights, generated_weights, *(None for _ in others or {})]
-    drawn = observables(real, generated, columns, units, schema, others)
+    drawn = observables(real, generated, _with(columns, by, real), units, schema, others)
     panels, n_columns = panels_of(drawn, weights, bins, names or {}, by)
     n_rows = ceil(len(panels) / n_columns)
     reach = _reach([(p, q) for panel in panels for p, *rest in [panel.shares] for q in rest])
@@ -112,6 +112,13 @@ def marginals(
                 _label(upper, experiment)
         _add_legend(figure, [*labels, *(others or {})], colours, any(panel.beyond.any() for panel in panels))
     return figure
+
+
+def _with(columns: Sequence[str] | None, by: str | None, real: TableLike) -> Sequence[str] | None:
+    """The columns with that of the labels, which may be any of a table."""
+    if columns is None or by is None or by in columns or isinstance(real, np.ndarray):
+        return columns
+    return [*columns, by]
 
 
 def _label(axes: "Axes", experiment: str) -> None:

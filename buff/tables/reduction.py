@@ -1,22 +1,30 @@
 """What of a table has a distribution to be learned: not its ids, nor what other columns tell."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from buff.errors import tell
 from buff.protocols import Array, Values
 from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
-from buff.tables.relations import Angle, Coordinates, Order, Relation, Relations, Unique, find_relations
+from buff.tables.relations import Angle, Coordinates, Order, PairMass, Relation, Relations, Unique, find_relations
 from buff.tables.relations.discovery import stated_relations
+from buff.tables.relations.pair_mass import find_particles
 from buff.tables.schema import ASIDE, ColumnSchema, Schema, infer_schema
 
 __all__ = ["TableReduction"]
 
 #: Labels of a single row are told of where there are more than so many, and as a share of the rows.
 _FEWEST_SINGLE, _SINGLE_SHARE = 20, 0.05
+#: Fewer rows show no habits; integers that span so many times their number are wide.
+_FEW, _WIDE = 100, 1000
+#: Names of azimuths.
+_AZIMUTH = re.compile(r"(?i)(^|_|\.|[a-z](?=Phi))phi(\d|_|$)")
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,8 @@ class TableReduction:
         schema : mapping, optional
             Kinds "id", "drop", "angle" (with a ``period``) and "coordinate" (``beside`` another) are taken from it.
         relations : "auto", sequence of Relation or None
-            ``"auto"`` finds those that hold in every row; a sequence states some, and finds no others unless ``"auto"``
-            stands in it; None does neither.
+            ``"auto"`` finds those that hold in every row; a sequence states some, and finds others if it holds
+            ``"auto"`` too; None does neither.
 
         Raises
         ------
@@ -79,9 +87,9 @@ class TableReduction:
         >>> own.reduce(columns).names, [a.tolist() for a in own.restore((np.array([5, 6]),), 2, seed=0)]
         (('x1',), [[10, 11], [5, 6]])
         """
-        schema = schema if isinstance(schema, Mapping) else {}
+        stated = stated_relations(relations)
+        schema = _with_azimuths(schema if isinstance(schema, Mapping) else {}, stated)
         kinds = _kinds(schema)
-        stated, search = stated_relations(relations)
         unique = [relation for relation in stated if isinstance(relation, Unique)]
         dropped = [name for name, kind in kinds.items() if kind == "drop" and name in columns.names]
         ids = [name for name, kind in kinds.items() if kind == "id" and name in columns.names]
@@ -94,6 +102,7 @@ class TableReduction:
         for name in columns.names:
             if name not in {*known, *ids}:
                 _tell_rare(name, table[name])
+        _tell_particles(table, schema, relations)
         kept = [j for j, name in enumerate(columns.names) if name not in dropped]
         learned = [j for j in kept if columns.names[j] not in ids]
         if not learned:
@@ -102,7 +111,7 @@ class TableReduction:
         angles = _angles(schema, kinds, rest.names) + _coordinates(schema, kinds, rest.names)
         stated = [relation for relation in stated if not isinstance(relation, Unique)]
         bounded = {name for name, own in (schema or {}).items() if isinstance(own, Mapping)}
-        if search:
+        if relations == "auto" or "auto" in (relations or ()):
             found = find_relations(rest, [*angles, *stated], bounded)
         else:
             found = Relations.learn([*angles, *stated], rest)
@@ -138,7 +147,7 @@ class TableReduction:
         if self.trivial or not isinstance(schema, Mapping):
             return schema
         kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
-        changed = {relation.target for relation in self.relations} - kept | set(self.ids)
+        changed = {n for r in self.relations for n in (r.target, *r.replaced)} - kept | set(self.ids)
         kinds = _kinds(schema)
         return {name: own for name, own in schema.items() if name not in changed and kinds.get(name) not in ASIDE}
 
@@ -166,6 +175,12 @@ class TableReduction:
         ids = {name: IdPattern.from_dict(own) for name, own in record["ids"].items()}
         relations, schema = Relations.from_dict(record["relations"]), Schema.from_dict(record["schema"])
         return cls(template.names, template, ids, relations, schema)
+
+
+def _with_azimuths(schema: Mapping[str, Any], stated: Sequence[Relation]) -> Mapping[str, Any]:
+    """The schema in which azimuths of pairs are angles."""
+    azimuths = [name for pair in stated if isinstance(pair, PairMass) for name in (pair.phi1, pair.phi2)]
+    return dict.fromkeys(azimuths, "angle") | dict(schema)
 
 
 def _kinds(schema: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -204,6 +219,11 @@ def _is_id(name: str, values: Values) -> bool:
     if values.dtype.kind not in "iuO":
         return False
     why = looks_like_ids(values)
+    if not why and _may_number(values):
+        tell(
+            f"column {name!r} holds integers that never repeat, up to {values.max()}: numbers of events? These tell "
+            f'nothing, and cost time: --exclude {name}, in Python schema={{"{name}": "drop"}} or "id"'
+        )
     if why:
         text = values.dtype.kind == "O"
         drawn = "values of the same pattern" if text else "numbers"
@@ -211,6 +231,38 @@ def _is_id(name: str, values: Values) -> bool:
         what = f"column {name!r} {why} and is taken for an id: new {drawn} are drawn"
         tell(f'{what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}')
     return bool(why)
+
+
+def _may_number(values: Values) -> bool:
+    """Whether integers are all different, in a wide range."""
+    if values.dtype.kind not in "iu" or len(values) <= _FEW:
+        return False
+    wide = int(values.max()) - int(values.min()) > _WIDE * len(values)
+    return wide and len(np.unique(values)) == len(values)
+
+
+def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], relations: Any) -> None:
+    """Say what would be blurred, or have a seam, where columns look like momenta of particles."""
+    numbers = [name for name, values in table.items() if values.dtype.kind == "f" and name not in schema]
+    particles = list(find_particles(numbers).values())
+    if relations == "auto" and len(particles) > 1:
+        names = ",".join(particles[0] + particles[1])
+        tell(
+            f"columns {names} look like momenta of particles: masses computed from these will be blurred. "
+            f"--pair {names}, in Python relations=[\"auto\", PairMass(...)], keeps them sharp: see "
+            f"docs/start/fast_simulation.md, Resonances and derived quantities"
+        )
+    paired = {name for own in particles for name in own} if len(particles) > 1 or relations != "auto" else set()
+    phi = [name for name in numbers if _AZIMUTH.search(name) and name not in paired and _is_turn(table[name])]
+    if phi:
+        words = ", ".join(f'"{name}": "angle"' for name in phi)
+        tell(f"columns {', '.join(phi)} look like angles, and are learned with a seam: schema={{{words}}} takes it out")
+
+
+def _is_turn(values: Values) -> bool:
+    """Whether numbers fill a turn of radians."""
+    known = values[np.isfinite(values)]
+    return len(known) > _FEW and 6.0 < float(np.ptp(known)) <= 2 * np.pi + 1e-3
 
 
 def _tell_rare(name: str, values: Values) -> None:

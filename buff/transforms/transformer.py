@@ -7,9 +7,9 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from buff.estimator import BaseEstimator, TransformerMixin
 from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLike
 from buff.records import joined, known_part, nested
 from buff.tables.categories import factorize, indicators, order_levels
@@ -28,7 +28,7 @@ _ORDERING_ROWS = 100_000
 _ORDERING_LEVELS = 20
 
 
-class TableTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TableTransformer(TransformerMixin, BaseEstimator):
     """Table to normal scores and back, column by column: every marginal is exact, whatever happens in
     between.
 

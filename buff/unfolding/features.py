@@ -1,4 +1,4 @@
-"""What classifiers and posteriors see of an event: its normal scores, and which frequent values it has."""
+"""What classifiers see of an event: its normal scores, and which frequent values it has."""
 
 from collections.abc import Iterator
 

@@ -23,7 +23,6 @@ from buff.transforms import TableTransformer
 from buff.transforms.scores import NormalScores
 from buff.trees import Booster, FlatForest, TreeSettings, restored_trees, stored_trees
 from buff.unfolding.events import Simulation
-from buff.unfolding.features import features
 from buff.unfolding.parts import Parts, joined, part_of
 
 __all__ = ["Bridge", "LocatedFlow", "Location", "Posterior"]
@@ -171,7 +170,7 @@ class LocatedFlow:
         """From the events that pass both selections, with these weights."""
         s, used = simulation, np.flatnonzero(weights > 0)
         z = s.truth_space.encode(s.truth.take(used), np.random.default_rng(seed))
-        c, w = s.reco_scores[: s.n_matched][used], weights[used]
+        c, w = s.reco_scores[used, : len(s.reco_space.get_feature_names_out())], weights[used]
         location, e = Location.fit(z, c, w / w.mean(), seed)
         given = None if np.ptp(w) == 0 else w
         residuals = NormalScores.fit(e, given, extrapolate=generator.tails == "extrapolate")
@@ -190,7 +189,7 @@ class LocatedFlow:
 
     def draw(self, reco: Columns, n_samples: int, seed: int) -> Columns:
         """See :class:`Posterior`."""
-        z = self.scores(features(self.reco_space, reco), n_samples, seed)
+        z = self.scores(self.reco_space.transform(reco), n_samples, seed)
         return _columns(self.truth_space, self.truth_space.decode(z))
 
     def scores(self, c: Numbers, n_samples: int, seed: int) -> Array:

@@ -10,11 +10,11 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
+from buff.estimator import BaseEstimator
 from buff.metrics import energy_score
 from buff.protocols import FlagsLike, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
@@ -48,7 +48,7 @@ def _has_posterior(unfolder: Unfolder) -> bool:
     return unfolder.method != "reweight"
 
 
-class Unfolder(BaseEstimator):  # type: ignore[misc]
+class Unfolder(BaseEstimator):
     """The distribution of truth behind measured events, without bins and in any number of dimensions.
 
     Simulated events are pairs of truth and reco, each of which may pass or fail a selection: those that pass both teach
@@ -335,8 +335,7 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return posterior
 
     def _member(self, simulation: Simulation, seed: int) -> Member:
-        settings = classifier_settings(self.classifier)
-        return Member.fit(simulation, self.method, self._generator(), settings, seed)
+        return Member.fit(simulation, self.method, self._generator(), classifier_settings(self.classifier), seed)
 
     def _generator(self) -> Any:
         if self.generator is not None:
@@ -344,9 +343,8 @@ class Unfolder(BaseEstimator):  # type: ignore[misc]
         return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=self.verbose)
 
     def _drawn(self, member: Member, measured: Measured) -> Any:
-        if member.posterior is None:
-            return None
-        return member.draw(measured, self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS))
+        n = self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS)
+        return None if member.posterior is None else member.draw(measured, n)
 
     def _seed(self, stream: int, number: int = 0) -> int:
         return int(np.random.SeedSequence([self._entropy, stream, number]).generate_state(1)[0] >> 1)

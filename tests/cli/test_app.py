@@ -129,3 +129,10 @@ def test_demo_hands_its_options_to_the_library(buff, monkeypatch, tmp_path, opti
 def test_one_demonstration_at_a_time(buff):
     result = buff("demo", "--jets", "--unfold")
     assert (result.exit_code, result.stderr) == (1, "buff: --jets and --unfold: one demonstration at a time\n")
+
+
+def test_who_reads_a_few_lines_only_sees_no_trace():
+    words = f"{sys.executable} -m buff samplers | head -1"
+    result = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    assert result.stdout.startswith("name")

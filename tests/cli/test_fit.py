@@ -3,10 +3,11 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import buff as library
-from buff.io import read_table
+from buff.io import TableWriter, read_table
 
 
 def test_options_become_parameters(buff, folder, tmp_path):
@@ -132,3 +133,38 @@ def test_what_a_fit_has_to_say_is_a_line(buff, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert result.stderr.startswith("buff: column 'row' rises in every one of 100 rows and is taken for an id")
     assert result.stderr.count("\n") == 1
+
+
+def test_columns_tell_classes(buff, folder, tmp_path):
+    words = ("fit", folder / "train.parquet", "-o", tmp_path / "m.buff", "--condition", "flavour,n", "-q")
+    quick = ("--steps", 2, "--rounds", 1, "--classes", "flavour")
+    result = buff(*words, *quick)
+    assert result.exit_code == 0, result.stderr
+    assert library.load(tmp_path / "m.buff").model_.classes.names == ("q", "t")
+
+
+def test_a_pair_keeps_its_mass(buff, tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {f"{what}{k}": rng.uniform(-3, 3, 200) for k in (1, 2) for what in ("eta", "phi")}
+    columns |= {f"pt{k}": 20 + rng.exponential(10, 200) for k in (1, 2)}
+    with TableWriter(tmp_path / "muons.parquet") as out:
+        out.write(pa.table(columns))
+    words = ("fit", tmp_path / "muons.parquet", "-o", tmp_path / "m.buff", "-q", "--steps", 2, "--rounds", 1)
+    plain = buff(*words)
+    assert "look like momenta of particles: masses computed from these will be blurred. --pair " in plain.stderr
+    result = buff(*words, "--pair", "pt1,eta1,phi1,pt2,eta2,phi2")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "pair mass" in buff("inspect", tmp_path / "m.buff").stdout
+    result = buff(*words, "--pair", "pt1,eta1,phi1,pt2")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "name six columns" in result.stderr
+
+
+def test_a_schema_may_stand_on_the_command_line(buff, folder, tmp_path):
+    words = ("fit", folder / "train.parquet", "-o", tmp_path / "m.buff", "-q", "--steps", 2, "--rounds", 1, "-c", "n,mass")
+    result = buff(*words, "--schema", '{"mass": {"lower": 0}}')
+    assert result.exit_code == 0, result.stderr
+    assert library.load(tmp_path / "m.buff").schema == {"mass": {"lower": 0}}
+    result = buff(*words, "--schema", '{"mass": ')
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "--schema: not JSON" in result.stderr

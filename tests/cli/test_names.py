@@ -10,8 +10,8 @@ from buff import BUFF, demo
 from buff.cli import app
 
 FIT = {"--steps": 7, "--solver": "ab1", "--rounds": 5, "--depth": 4, "--learning-rate": 0.3, "--noise-budget": 999}
-FIT |= {"--negative-weights": "cancel", "--jobs": 1, "--given": "any"}
-ONLY_FIT = {"--early-stopping": 9, "--device": "cpu", "--cache": "nodes", "--seed": 8}
+FIT |= {"--negative-weights": "cancel", "--jobs": 1, "--given": "any", "--classes": "apart"}
+ONLY_FIT = {"--early-stopping": 9, "--classes": "apart", "--device": "cpu", "--cache": "nodes", "--seed": 8}
 LEARNING = [("fit", *item) for item in (FIT | ONLY_FIT).items()]
 LEARNING += [("plan", *item) for item in FIT.items() if item[0] != "--learning-rate"]
 SAMPLE = {"--number": 5, "--first-event": 6, "--seed": 8}
@@ -70,7 +70,7 @@ def test_a_demonstration_is_told_its_seed_and_cores():
 def test_every_option_of_a_fit_is_looked_at():
     """A new option of ``buff fit`` that sets a parameter has to come into the lists of this test."""
     files = {"--output", "--columns", "--exclude", "--condition", "--max-rows", "--schema", "--quiet", "--weight-column"}
-    kinds = {"--jets", "--showers", "--effort", "--max-memory", "--help"}
+    kinds = {"--pair", "--jets", "--showers", "--effort", "--max-memory", "--help"}
     text = {"--sep", "--decimal", "--thousands", "--encoding", "--comment", "--na-values", "--header", "--names"}
     options = {p.opts[0] for p in typer.main.get_command(app).commands["fit"].params if p.param_type_name == "option"}
     assert options <= files | kinds | text | set(FIT | ONLY_FIT)

@@ -57,3 +57,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(buff, events, monkeypatch, wor
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert message in result.stderr
     assert [path.name for path in events.iterdir()] == ["all.parquet"]
+
+
+def test_a_tree_keeps_its_name(buff, events):
+    uproot = pytest.importorskip("uproot")
+    with TableWriter(events / "all.root:Muons") as out:
+        out.write(read_table(events / "all.parquet"))
+    result = buff("split", events / "all.root", "-o", events / "one.root", events / "two.root:Own")
+    assert result.exit_code == 0, result.stderr
+    assert [uproot.open(events / name).keys(cycle=False) for name in ("one.root", "two.root")] == [["Muons"], ["Own"]]

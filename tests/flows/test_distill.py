@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from buff.flows import FlowSettings, SampleRequest, distill, fit_flow
-from buff.flows.distill import simulate_teacher
+from buff.flows.distill import TeacherTrajectories, simulate_teacher
 from buff.trees import TreeSettings
 
 RNG = np.random.default_rng(0)
@@ -56,3 +56,12 @@ def test_bad_lessons(teacher, parts, message):
     given = {"settings": STUDENT, "n_samples": 1500, "condition": C} | parts
     with pytest.raises(ValueError, match=message):
         distill(teacher, **given)
+
+
+def test_the_base_of_a_student_is_the_step_itself():
+    x = RNG.standard_normal((3, 500, 2)).astype(np.float32)
+    x[1], x[2] = x[0] + 0.5 * x[0] @ np.float32([[1, 2], [0, 1]]), x[0]
+    base = TeacherTrajectories((0.0, 0.5, 1.0), x).base(np.random.default_rng(0))
+    weights, bias = base.at(0.0)
+    assert np.allclose(weights, [[1, 2], [0, 1]], atol=1e-4)
+    assert np.allclose(bias, 0, atol=1e-4)

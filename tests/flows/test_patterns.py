@@ -144,3 +144,11 @@ def test_generated_labels_do_not_contradict_themselves():
     assert (made["c2"].isna() == made["c3"].isna()).all()
     assert made["c2"].isna().mean() == pytest.approx(0.1, abs=0.02)
     assert set(map(tuple, made[["c0", "c1"]].to_numpy())) <= set(map(tuple, table[["c0", "c1"]].to_numpy()))
+
+
+def test_a_table_of_atoms_alone_leaves_a_column_to_the_flow():
+    u = np.random.default_rng(0).integers(2, size=(400, 1)).repeat(2, axis=1) * 0.5
+    ends = tuple(ndtri(np.clip(part, 1e-4, 1 - 1e-4)) for part in (u, u + 0.5))
+    patterns = AtomPatterns.of(ends, [np.array([[0, 0.5], [0.5, 1]])] * 2)
+    assert patterns.learned.tolist() == [1]
+    assert sorted(patterns.states[:, 0].tolist()) == [0, 1]

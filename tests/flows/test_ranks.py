@@ -83,3 +83,8 @@ def test_arrays_bring_maps_back(sample):
     counts, _ = BinnedCounts.fit(bins, bins, 3)
     assert np.array_equal(BinnedRanks.from_arrays(ranks.to_arrays()).quantiles, ranks.quantiles)
     assert np.array_equal(BinnedCounts.from_arrays(counts.to_arrays()).cdf, counts.cdf)
+
+
+def test_counts_of_little_weight_have_whole_distributions():
+    counts, _ = BinnedCounts.fit(np.array([0, 1, 1, 3]), np.zeros(4, int), 1, np.full(4, 0.1))
+    assert np.allclose(counts.cdf, [[0.25, 0.75, 0.75, 1.0]])

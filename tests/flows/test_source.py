@@ -158,3 +158,9 @@ def test_what_goes_with_a_row_stays_with_it_beside_rows_without_weight(pair):
     np.testing.assert_array_equal(data.source.samples, kept + 1)
     np.testing.assert_array_equal(data.source.labels, np.flatnonzero(weights))
     np.testing.assert_allclose(data.weights, weights[weights > 0] / weights[weights > 0].mean(), rtol=1e-5)
+
+
+def test_as_many_rows_as_samples_start_at_each_once():
+    data = FlowMatchingData(RankIntervals(LEVELS, LEVELS), source=Source(0.0, POINTS, coupling=OT))
+    x0, *_ = data.pairs(np.random.default_rng(1))
+    assert np.array_equal(np.sort(x0, axis=0), np.sort(POINTS, axis=0))

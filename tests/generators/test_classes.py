@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from buff import load
+from buff.errors import ExportError, Notice
+from buff.export.packed import check_compilable
 from buff.flows import FlowModel, MixtureModel
 from buff.grids import get_grid
 
@@ -128,10 +130,10 @@ def test_rows_without_weight_do_not_count(small):
 def test_numbers_are_no_classes(small):
     both = pd.DataFrame({"label": LABELS, "energy": RNG.normal(size=N)})
     assert isinstance(small(n_estimators=0).fit(TABLE, condition=both).model_, FlowModel)
-    for condition, message in ((both, r"numbers \['energy'\]"), (None, "needs a condition of labels")):
+    for condition, message in ((both, r"\['energy'\] are numbers"), (None, "needs a condition of labels")):
         with pytest.raises(ValueError, match=message):
             small(classes="apart").fit(TABLE, condition=condition)
-    with pytest.raises(ValueError, match="classes must be one of auto, apart, together; found 'alone'"):
+    with pytest.raises(ValueError, match="classes must be one of auto, apart, together or columns of the condition; found 'alone'"):
         small(classes="alone").fit(TABLE, condition=LABELS)
     with pytest.raises(ValueError, match="two rows of each class, found 1 of rare"):
         small(classes="apart").fit(TABLE, condition=np.where(np.arange(N) == 5, "rare", LABELS))
@@ -152,3 +154,61 @@ def test_missing_labels_are_a_class(small):
     events, drawn = small(classes="apart").fit(TABLE, condition=labels).sample(500, return_condition=True)
     assert 0.1 < drawn.isna().mean() < 0.3
     assert not events["impact"][drawn == "g"].notna().any()
+
+
+def uneven(small_class, rng):
+    """Two labels beside each other, of which one pair is rare, and a number: a narrow peak elsewhere."""
+    n = 1500
+    rare = np.arange(n) < small_class
+    first = np.where(rare, "+", rng.choice(["+", "-"], n))
+    second = np.where(rare, "+", np.where(first == "+", "-", "+"))
+    mass = np.where(rare, rng.uniform(60, 120, n), rng.normal(91, 1, n))
+    return pd.DataFrame({"mass": mass, "pt": rng.exponential(size=n), "first": first, "second": second})
+
+
+def test_a_small_class_beside_large_ones_is_learned_apart(small):
+    table = uneven(60, np.random.default_rng(1))
+    model = small().fit(table, condition=["first", "second"])
+    assert isinstance(model.model_, MixtureModel)
+    rare = model.sample(500, condition={"first": "+", "second": "+"})["mass"]
+    assert np.mean(abs(rare - 91) < 3) < 0.25
+
+
+def test_a_class_that_shares_its_trees_is_told_of(small):
+    table = uneven(20, np.random.default_rng(1))
+    with pytest.warns(Notice, match=r"first=\+, second=\+ has 20 rows and shares its trees .*--classes apart"):
+        small().fit(table, condition=["first", "second"])
+    year = table.assign(year=np.random.default_rng(0).normal(size=len(table)))
+    with pytest.warns(Notice, match=r"--classes first,second"):
+        small().fit(year, condition=["first", "second", "year"])
+
+
+@pytest.fixture(scope="module")
+def partly(small):
+    rng = np.random.default_rng(2)
+    table = uneven(150, rng).assign(energy=rng.uniform(0, 10, 1500))
+    table["pt"] += table["energy"]
+    return small(classes=["first", "second"]).fit(table, condition=["first", "second", "energy"])
+
+
+def test_columns_tell_classes_and_the_others_stay_conditions(partly, tmp_path):
+    low, high = (partly.sample(200, condition={"first": "+", "second": "+", "energy": e}) for e in (1.0, 9.0))
+    assert np.mean(abs(low["mass"] - 91) < 3) < 0.25
+    assert low["pt"].mean() < high["pt"].mean() - 3
+    events, drawn = partly.sample(100, return_condition=True)
+    parts = [partly.sample(condition=drawn[i : i + 50], random_state=5, first_event=i) for i in (0, 50)]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), partly.sample(condition=drawn, random_state=5))
+    partly.save(tmp_path / "m.buff")
+    pd.testing.assert_frame_equal(load(tmp_path / "m.buff").sample(100), events)
+
+
+def test_columns_of_classes_that_cannot_be(small, partly):
+    table = uneven(150, np.random.default_rng(2))
+    with pytest.raises(ValueError, match="classes names 'charge', no column of the condition"):
+        small(classes=["charge"]).fit(table, condition=["first", "second"])
+    with pytest.raises(ValueError, match=r"\['pt'\] are numbers"):
+        small(classes=["pt"]).fit(table, condition=["first", "pt"])
+    with pytest.raises(ExportError, match="classes of some columns"):
+        check_compilable(partly)
+    with pytest.raises(ValueError, match="has no student"):
+        partly.distill(2)

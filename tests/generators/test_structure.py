@@ -251,6 +251,7 @@ def test_iris_rows_are_not_copied():
     assert share <= expected + 2 * np.sqrt(0.04 * 0.96 / 50)
 
 
+@pytest.mark.filterwarnings("ignore:.*shares its trees")
 def test_conditions_are_columns_of_the_table():
     t = jets(1200, 0)[["met", "lep_pt", "detail", "n_jets"]]
     model = BUFF(**FAST).fit(t, condition="detail")

@@ -153,3 +153,8 @@ def test_scikit_learn_keeps_names_of_any_container():
     assert space.feature_names_in_.tolist() == ["pt", "n", "word", "day"]
     with pytest.raises(ValueError, match="feature names"):
         space.transform({"pt": PT, "word": WORD, "n": COUNT, "day": COUNT.astype("M8[D]")})
+
+
+def test_lists_of_one_type_are_arrays_of_it():
+    kinds = [values.dtype.kind for values in read({"a": [True, False], "b": [1, 2.5], "c": ["x", "y"]}).arrays]
+    assert kinds[:2] == ["b", "f"]

@@ -7,6 +7,7 @@ from buff.tables.relations.coordinates import Coordinates
 from buff.tables.relations.discovery import find_relations
 from buff.tables.relations.functions import Derived, Determines, Rescaled
 from buff.tables.relations.numbers import Order, Sum
+from buff.tables.relations.pair_mass import PairMass
 from buff.tables.relations.unique import Unique
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Derived",
     "Determines",
     "Order",
+    "PairMass",
     "Relation",
     "Relations",
     "Rescaled",

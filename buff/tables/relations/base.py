@@ -63,6 +63,11 @@ class Relation:
         """All columns of the relation."""
         return (*self.inputs, self.target)
 
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Columns that hold something else while the table is learned, before all other relations are taken out."""
+        return ()
+
     def learn(self, table: Table) -> Self:
         """The relation with all that a table tells of it.
 

@@ -13,12 +13,13 @@ from buff.tables.relations.base import Relation, Table
 from buff.tables.relations.coordinates import Coordinates
 from buff.tables.relations.functions import Derived, Determines, Rescaled
 from buff.tables.relations.numbers import Order, Sum
+from buff.tables.relations.pair_mass import PairMass
 from buff.tables.relations.unique import Unique
 
 __all__ = ["Relations", "in_order", "relation_from_dict"]
 
 _KINDS: dict[str, type[Relation]] = {
-    kind.kind: kind for kind in (Angle, Coordinates, Order, Sum, Determines, Rescaled, Derived, Unique)
+    kind.kind: kind for kind in (Angle, Coordinates, Order, Sum, Determines, Rescaled, Derived, Unique, PairMass)
 }
 
 
@@ -62,8 +63,10 @@ class Relations:
         TypeError
             Something that is no relation, or columns of the wrong kind.
         """
-        table = dict(zip(columns.names, columns.arrays, strict=True))
-        learned = [relation.learn(table) for relation in in_order(stated)]
+        table: Table = dict(zip(columns.names, columns.arrays, strict=True))
+        learned: list[Relation] = [relation.learn(table) for relation in in_order(stated) if relation.replaced]
+        table = _forward(learned, table)
+        learned += [relation.learn(table) for relation in in_order(stated) if not relation.replaced]
         left = {relation.target for relation in learned if relation.encode(table) is None}
         return cls(tuple(learned), columns.names, tuple(name for name in columns.names if name not in left))
 
@@ -77,6 +80,7 @@ class Relations:
         """
         if not self.relations:
             return columns
+        columns = self._replaced(columns)
         table = dict(zip(columns.names, columns.arrays, strict=True))
         rest = {relation.target: relation.encode(table) for relation in self.relations}
         kept = [j for j, name in enumerate(columns.names) if name in self.reduced]
@@ -101,13 +105,29 @@ class Relations:
         for relation in self.relations:
             table[relation.target] = relation.decode(table, rest[relation.target], n)
         _exchange([r for r in self.relations if isinstance(r, Order) and r.exchange], table)
+        for relation in self.relations:
+            if isinstance(relation, PairMass):
+                table = relation.backward(table)
         return tuple(table[name] for name in self.names)
+
+    def _replaced(self, columns: Columns) -> Columns:
+        """The table in which pairs have their mass."""
+        changed = {name for relation in self.relations for name in relation.replaced}
+        if not changed:
+            return columns
+        table = _forward(self.relations, dict(zip(columns.names, columns.arrays, strict=True)))
+        template = columns.template
+        known = zip(columns.names, template.dtypes, strict=True)
+        dtypes = (str(table[name].dtype) if name in changed else dtype for name, dtype in known)
+        arrays = tuple(table[name] for name in columns.names)
+        return replace(columns, arrays=arrays, template=replace(template, dtypes=tuple(dtypes)))
 
     def check(self, columns: Columns) -> None:
         """Raise ValueError for a row that breaks a relation, naming it and its values."""
         table: Table = dict(zip(columns.names, columns.arrays, strict=True))
         for relation in self.relations:
             relation.learn(table)
+            table = _forward([relation], table)
 
     def replace_function(self, column: str, function: Callable[..., Any]) -> "Relations":
         """The same relations, with the function of a :class:`Derived` column, for models from files."""
@@ -146,6 +166,13 @@ class Relations:
         return cls(relations, tuple(record["names"]), tuple(record["reduced"]))
 
 
+def _forward(relations: Sequence[Relation], table: Table) -> Table:
+    for relation in relations:
+        if isinstance(relation, PairMass):
+            table = relation.forward(table)
+    return table
+
+
 def _exchange(orders: Sequence[Order], table: dict[str, Array]) -> None:
     """Swap values of the rows that break an order, until none does: every swap brings a row closer to that."""
     done = not orders
@@ -168,6 +195,14 @@ def _refuse_shared_exchanges(relations: Sequence[Relation]) -> None:
             )
 
 
+def _refuse_shared_replacements(relations: Sequence[Relation]) -> None:
+    """What holds something else while it is learned is no input of others."""
+    for relation in relations:
+        others = {name for other in relations if other is not relation for name in other.columns}
+        if shared := others & set(relation.replaced):
+            raise ValueError(f"the {relation} takes the place of {sorted(shared)[0]!r}, which another relation names")
+
+
 def relation_from_dict(record: dict[str, Any]) -> Relation:
     """A relation from its :meth:`Relation.to_dict`."""
     return _KINDS[record["kind"]].from_dict(record)
@@ -186,9 +221,10 @@ def in_order(relations: Sequence[Relation]) -> list[Relation]:
     for relation in relations:
         if not isinstance(relation, Relation):
             raise TypeError(
-                f"relations must be Order, Sum, Determines, Coordinates, Derived or Unique, found {relation!r}"
+                f"relations must be Order, Sum, Determines, Coordinates, Derived, PairMass, Unique: found {relation!r}"
             )
     _refuse_shared_exchanges(relations)
+    _refuse_shared_replacements(relations)
     of: dict[str, Relation] = {}
     for relation in relations:
         if relation.target in of:

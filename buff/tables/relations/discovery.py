@@ -33,20 +33,20 @@ _MOST_NUMBERS = 200
 _GUESS_ROWS = 2000
 
 
-def stated_relations(relations: str | Sequence[Relation | str] | None) -> tuple[list[Relation], bool]:
-    """What a user states by the parameter ``relations``, and whether others are looked for.
+def stated_relations(relations: str | Sequence[Relation | str] | None) -> list[Relation]:
+    """What a user states by the parameter ``relations``: nothing by ``"auto"``, which may stand in a list too, or None.
 
     Raises
     ------
     ValueError
         Another word, or no list.
     """
-    if relations == "auto":
-        return [], True
-    if isinstance(relations, str) or not isinstance(relations, Sequence | None):
-        raise ValueError(f"relations must be 'auto', a list of relations (or with 'auto') or None, found {relations!r}")
-    stated = list(relations or ())
-    return [own for own in stated if own != "auto"], "auto" in stated  # type: ignore[misc]
+    if relations != "auto" and (isinstance(relations, str) or not isinstance(relations, Sequence | None)):
+        raise ValueError(f"relations must be 'auto', a list of relations or None, found {relations!r}")
+    words = [own for own in relations or () if isinstance(own, str) and own != "auto"] if relations != "auto" else []
+    if words:
+        raise ValueError(f"relations holds {words[0]!r}: relations and 'auto' are known")
+    return [] if isinstance(relations, str) else [own for own in relations or () if not isinstance(own, str)]
 
 
 def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched: Collection[str] = ()) -> Relations:
@@ -81,7 +81,7 @@ def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched:
 
 
 def _found(columns: Columns, stated: Sequence[Relation], untouched: Collection[str]) -> list[Relation]:
-    told, relations = {relation.target for relation in stated}, list(stated)
+    told, relations = {name for r in stated for name in (r.target, *r.replaced)}, list(stated)
     if len(columns) >= _FEWEST_ROWS:
         table = dict(zip(columns.names, columns.arrays, strict=True))
         free = [name for name, values in table.items() if _varies(values[:1000])]

@@ -49,9 +49,11 @@ def relations_in_gaps(
     relation   kind    rows
     x1 = 2 x0  scaled  300
     """
-    stated, search = stated_relations(relations)
+    stated = stated_relations(relations)
+    if stated and any(relation.replaced for relation in stated):
+        raise ValueError("tables with gaps take no PairMass: fill the gaps of the columns as they are")
     sure = {relation.target for relation in stated}
-    if search:
+    if relations == "auto" or "auto" in (relations or ()):
         complete = columns.take(np.flatnonzero(np.logical_and.reduce(known)))
         stated = list(find_relations(complete, stated, untouched))
     there = dict(zip(columns.names, known, strict=True))

@@ -17,6 +17,8 @@ from buff.tables.relations import (
     Sum,
     find_relations,
 )
+from buff.tables.relations.base import Absence
+from buff.tables.relations.functions import joint_codes
 
 RNG = np.random.default_rng(0)
 N = 800
@@ -175,3 +177,26 @@ def test_angles_are_counted_from_the_one_they_follow():
     learned = Angle("b", candidates=("a",)).learn(t)
     assert learned.reference == "a"
     assert np.ptp(learned.encode(t)) < 0.5
+
+
+def test_absence_is_seen_at_either_end():
+    values = RNG.normal(size=N)
+    for sentinel in (-999.0, 999.0):
+        absence = Absence.of(np.where(np.arange(N) % 5 == 0, sentinel, values))
+        assert absence.sentinel == sentinel
+    assert Absence.of(values).sentinel is None
+
+
+def test_totals_that_miss_by_more_than_rounding_are_no_sums():
+    a, b = np.round(LOW, 2), np.round(HIGH, 2)
+    off = np.where(np.arange(N) == 7, 0.02, 0.0)
+    Sum("c", "a", "b").learn({"a": a, "b": b, "c": np.round(a + b + 0.5 * off, 2)})
+    with pytest.raises(ValueError, match="c = a \\+ b"):
+        Sum("c", "a", "b").learn({"a": a, "b": b, "c": np.round(a + b + off, 2)})
+
+
+def test_codes_are_equal_in_equal_rows_alone():
+    a = np.repeat(np.array(["x", "y", None], object), 3)
+    b = np.tile(np.array(["u", None, "v"], object), 3)
+    assert len(set(joint_codes(a, b).tolist())) == 9
+    assert np.array_equal(joint_codes(a, b)[::-1], joint_codes(a[::-1], b[::-1]))
