@@ -136,6 +136,8 @@ def evaluate(
         typer.echo(f"{figures}: {len(made)} figures", err=True)
     how: dict[str, Any] = {"classifiers": ["trees"], "seeds": 1, "n_bootstrap": 10} if quick else {}
     measured = measure(**tables, schema=known, real_weights=weights, random_state=seed, **how)
+    if target is not None and not quiet:
+        typer.echo(f"training models that predict {target}", err=True)
     every = list(quality_by(classes, whole, known, seed)) if classes else []
     use = None if target is None else _use(tables, target, weights, seed, known)
     _say(str(measured), "\n".join(every), use and f"predicting {target}: {use}", notice)
@@ -144,6 +146,8 @@ def evaluate(
     if report is not None:
         from buff.report import html_report
 
+        if not quiet:
+            typer.echo(f"drawing the figures of {report}", err=True)
         html_report(
             measured,
             tables["real"],

@@ -49,7 +49,7 @@ def inspect(
         typer.echo(f"\nsamples with: {generator.backend_} ({why()})")
         typer.echo(f"keeps trees as: {generator.trees_}")
     if hasattr(generator, "nodes_"):
-        typer.echo(f"\n{generator.nodes_}")
+        typer.echo(f"\n{generator.nodes_}\n\n{_EXPLAINED}")
 
 
 def _facts(model: Any) -> Iterator[tuple[str, str]]:
@@ -71,6 +71,10 @@ def _facts(model: Any) -> Iterator[tuple[str, str]]:
     if hasattr(model, "n_parameters_"):
         yield "parameters of the network", f"{model.n_parameters_:,}"
 
+
+_EXPLAINED = """\
+explained: share of the variance of the velocity, on rows that trees were not grown on, that they take away of what the
+linear part leaves. Below 0 they follow noise: more rows help, or fewer rounds."""
 
 _LEGEND = """\
 evaluations: of the field, by one event in N steps.

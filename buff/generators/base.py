@@ -1,5 +1,7 @@
 """The one door of all generators of tables: conditions, weights, seeds, requests, files."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 

@@ -1,20 +1,14 @@
 """BUFF: learn a table, draw new rows."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from sklearn.utils.validation import check_is_fitted
 
-from buff.flows import (
-    Classes,
-    CostEstimate,
-    FlowMatchingData,
-    MixtureModel,
-    PatternedData,
-    SampleRequest,
-    Source,
-)
+from buff.flows import Classes, CostEstimate, FlowMatchingData, MixtureModel, PatternedData, SampleRequest, Source
 from buff.generators.any_given import AnyGiven
 from buff.generators.classes import ClassEstimator, find_classes
 from buff.generators.deployment import Deployable

@@ -1,5 +1,7 @@
 """How good draws from conditional distributions are, as one number."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

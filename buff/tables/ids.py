@@ -73,8 +73,14 @@ class Shape:
             digits = string.digits[whole and i == 0 and len(alphabets) > 1 :]
             if set(alphabets[i]) < set(digits):
                 alphabets = (*alphabets[:i], digits, *alphabets[i + 1 :])
-                own = cls._beside(values, alphabets)
+                own = max(own, cls._beside(values, alphabets), cls._above(values, alphabets), key=lambda s: s.capacity)
         return own
+
+    @classmethod
+    def _above(cls, values: Sequence[str], alphabets: tuple[str, ...]) -> "Shape":
+        """The shape of all that come after the last of the values."""
+        shape = cls(alphabets, 1, 0)
+        return cls(alphabets, 1, max(shape._number(v) for v in values) + 1)
 
     @classmethod
     def _beside(cls, values: Sequence[str], alphabets: tuple[str, ...]) -> "Shape":

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 import buff
-from buff import BUFF, load
+from buff import BUFF, BUFFImputer, load
 from buff.tables.relations import Coordinates, Derived, Determines, Order, Sum, Unique
 
 FAST = {"n_steps": 5, "n_estimators": 5, "noise_budget": 12_000, "random_state": 0, "device": "cpu"}
@@ -342,3 +342,13 @@ def test_a_coordinate_needs_another(small):
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["lat", "lon"])
     with pytest.raises(ValueError, match=r"coordinate 'lon' must stand beside another column: .*found None"):
         small(schema={"lon": "coordinate"}).fit(X)
+
+
+def test_relations_are_stated_beside_those_that_are_found():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.integers(0, 9, 300), "x": rng.normal(size=300)})
+    table["b"], table["y"] = table["a"] + rng.integers(0, 2, 300), 2 * table["x"]
+    gen = BUFF(relations=["auto", Order("a", "b")], n_steps=2, noise_budget=500, random_state=0).fit(table)
+    assert sorted(map(str, gen.relations_)) == ["a <= b", "y = 2 x"]
+    imputer = BUFFImputer(relations=["auto", Order("a", "b")], n_estimators=2, n_rounds=1).fit(table)
+    assert sorted(map(str, imputer.relations_)) == ["a <= b", "y = 2 x"]

@@ -82,3 +82,11 @@ def test_numbers_with_fractions_and_dates_are_no_ids():
 )
 def test_what_looks_like_ids(values, why):
     assert looks_like_ids(values) == why
+
+
+def test_ids_keep_their_width_where_it_has_room():
+    rng = np.random.default_rng(0)
+    ids = np.array([f"P{100000 + i}" for i in rng.permutation(4000)], object)
+    fresh = IdPattern.of(ids).fresh(5000, seed=0)
+    assert {len(text) for text in fresh} == {7}
+    assert len({*fresh, *ids}) == 9000

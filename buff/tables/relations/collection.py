@@ -221,8 +221,7 @@ def in_order(relations: Sequence[Relation]) -> list[Relation]:
     for relation in relations:
         if not isinstance(relation, Relation):
             raise TypeError(
-                "relations must be Order, Sum, Determines, Coordinates, Derived, PairMass or Unique, "
-                f"found {relation!r}"
+                f"relations must be Order, Sum, Determines, Coordinates, Derived, PairMass, Unique: found {relation!r}"
             )
     _refuse_shared_exchanges(relations)
     _refuse_shared_replacements(relations)
