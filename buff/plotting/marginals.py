@@ -107,7 +107,8 @@ def marginals(
             _draw_counts(upper, panel, colours, log)
             _draw_ratio(lower, panel, colours, reach)
             upper.label_outer()
-            upper.set_title(label_text(panel.title))
+            # beside the label of an experiment there is room at the right alone
+            upper.set_title(label_text(panel.title), loc="right" if experiment else "center")
             if experiment and k == 0:
                 _label(upper, experiment)
         _add_legend(figure, [*labels, *(others or {})], colours, any(panel.beyond.any() for panel in panels))
@@ -192,7 +193,9 @@ def _mark_beyond(axes: "Axes", edges: Values, p: Shares) -> None:
 
 
 def _draw_ratio(axes: "Axes", panel: Panel, colours: Sequence[str], reach: float) -> None:
-    observable, (edges, bins) = panel.observable, panel.outer
+    from matplotlib import rcParams
+
+    observable, (edges, bins), scale = panel.observable, panel.outer, rcParams["font.size"] / 9
     p, *made = panel.shares
     # no ratio to a bin in which negative weights prevail
     below = np.where(p.value[bins] < 0, np.nan, p.value[bins])
@@ -205,12 +208,12 @@ def _draw_ratio(axes: "Axes", panel: Panel, colours: Sequence[str], reach: float
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio, bar = (array[bins] / below for array in (q.value, q.error))
         inside = np.abs(ratio - 1) <= reach
-        look: dict[str, Any] = {"fmt": "o", "markersize": 2, "color": colour, "elinewidth": 0.8}
+        look: dict[str, Any] = {"fmt": "o", "markersize": 2 * scale, "color": colour, "elinewidth": 0.8}
         axes.errorbar(centres[inside], ratio[inside], bar[inside], **look)
         for above, marker in ((True, "^"), (False, "v")):
             outside = (ratio > 1 + reach) if above else (ratio < 1 - reach)
             height = 1 + (0.88 if above else -0.88) * reach
-            axes.plot(centres[outside], np.full(outside.sum(), height), marker, markersize=3, color=colour)
+            axes.plot(centres[outside], np.full(outside.sum(), height), marker, markersize=3 * scale, color=colour)
     axes.set_ylim(1 - reach, 1 + reach)
     axes.set_yticks([1 - reach / 2, 1, 1 + reach / 2])
     axes.minorticks_off()
