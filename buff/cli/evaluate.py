@@ -124,10 +124,8 @@ def evaluate(
     whole = _with_masses({name: read_table(path, read, max_rows, options=text) for name, path in paths.items()}, added)
     tables = {name: table.select(chosen) for name, table in whole.items()}
     weights = read_table(real, [weight_column], max_rows, options=text)[0].to_numpy() if weight_column else None
-    if not quiet:
-        sizes = " and ".join(f"{table.num_rows:,}" for table in (tables["real"], tables["generated"]))
-        long = "" if quick else "; classifiers take minutes, with --quick seconds"
-        typer.echo(f"comparing {sizes} events{long}", err=True)
+    sizes = " and ".join(f"{table.num_rows:,}" for table in (tables["real"], tables["generated"]))
+    _stage(f"comparing {sizes} events{'' if quick else '; classifiers take minutes, with --quick seconds'}", quiet)
     known = read_schema(schema)
     if figures is not None:
         look |= {"schema": known, "units": units_of(tables["real"]) | units, "real_weights": weights, "by": classes}
@@ -136,18 +134,18 @@ def evaluate(
         typer.echo(f"{figures}: {len(made)} figures", err=True)
     how: dict[str, Any] = {"classifiers": ["trees"], "seeds": 1, "n_bootstrap": 10} if quick else {}
     measured = measure(**tables, schema=known, real_weights=weights, random_state=seed, **how)
-    if target is not None and not quiet:
-        typer.echo(f"training models that predict {target}", err=True)
     every = list(quality_by(classes, whole, known, seed)) if classes else []
-    use = None if target is None else _use(tables, target, weights, seed, known)
+    use = None
+    if target is not None:
+        _stage(f"training models that predict {target}", quiet)
+        use = _use(tables, target, weights, seed, known)
     _say(str(measured), "\n".join(every), use and f"predicting {target}: {use}", notice)
     if json is not None:
         measured.save(json)
     if report is not None:
         from buff.report import html_report
 
-        if not quiet:
-            typer.echo(f"drawing the figures of {report}", err=True)
+        _stage(f"drawing the figures of {report}", quiet)
         html_report(
             measured,
             tables["real"],
@@ -176,6 +174,12 @@ def _check_written(report: Path | None, json: Path | None) -> None:
 def _with_masses(tables: Mapping[str, Any], added: Sequence[DerivedMass]) -> dict[str, Any]:
     """Tables with all masses."""
     return {name: reduce(lambda held, own: own.added(held), added, table) for name, table in tables.items()}
+
+
+def _stage(words: str, quiet: bool) -> None:
+    """Say what is going on, beside the results."""
+    if not quiet:
+        typer.echo(words, err=True)
 
 
 def _say(*parts: str | None) -> None:
