@@ -135,10 +135,7 @@ def evaluate(
     how: dict[str, Any] = {"classifiers": ["trees"], "seeds": 1, "n_bootstrap": 10} if quick else {}
     measured = measure(**tables, schema=known, real_weights=weights, random_state=seed, **how)
     every = list(quality_by(classes, whole, known, seed)) if classes else []
-    use = None
-    if target is not None:
-        _stage(f"training models that predict {target}", quiet)
-        use = _use(tables, target, weights, seed, known)
+    use = None if target is None else _use(tables, target, weights, seed, known, quiet)
     _say(str(measured), "\n".join(every), use and f"predicting {target}: {use}", notice)
     if json is not None:
         measured.save(json)
@@ -186,12 +183,13 @@ def _say(*parts: str | None) -> None:
     typer.echo("\n\n".join(part for part in parts if part))
 
 
-def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int, schema: Any) -> Any:
+def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int, schema: Any, quiet: bool) -> Any:
     """Scores on real events of models trained on generated and on real ones: on half of them, where no others are."""
     import numpy as np
 
     from buff.metrics import utility
 
+    _stage(f"training models that predict {target}", quiet)
     real, train = tables["real"], tables.get("train")
     if target not in real.column_names:
         raise ValueError(f"--target {target}: no such column is compared; they are {' '.join(real.column_names)}")
