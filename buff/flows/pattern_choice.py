@@ -13,8 +13,6 @@ __all__ = ["joined", "pattern_classes"]
 _MOST_PATTERNS, _ROWS_A_PATTERN = 256, 10
 #: With columns that are nothing but atoms, there are more rows for each; so few patterns are always allowed.
 _ROWS_A_CLASS, _FEW_PATTERNS = 40, 16
-#: Patterns, at most, where columns exclude each other.
-_MOST_EXCLUSIVE = 512
 #: Columns whose joint states are as many as those of shuffled rows know nothing of each other: they join small tables
 #: of patterns only.
 _INDEPENDENT, _SMALL = 0.9, 64
@@ -45,12 +43,11 @@ def joined(states: Indices, has_missing: Sequence[bool]) -> tuple[dict[int, Arra
     discrete = [j for j, k in levels.items() if (states[:, j] >= 0).all() and k >= 1]
     groups = [sorted(group, key=lambda j: levels[j])[:_MOST_VARIABLES] for group in (mixed, discrete)]
     limits = [max(_FEW_PATTERNS, min(_MOST_PATTERNS, n // rows)) for rows in (_ROWS_A_PATTERN, _ROWS_A_CLASS)]
-    plain = _grown(states, {}, np.zeros(n, np.intp), groups, limits, _SMALL)
+    plain = _grown(states, {}, np.zeros(n, np.intp), groups, limits)
     chosen, classes = _exclusive(states, mixed, discrete, has_missing, limits[1])
     if all(j in plain[0] for j in chosen):
         return plain
-    most = max(limits[0], min(_MOST_EXCLUSIVE, n // _ROWS_A_PATTERN))
-    return _grown(states, chosen, classes, groups, [most, limits[1]], most)  # spikes have part as they do without
+    return _grown(states, chosen, classes, groups, limits)
 
 
 def _grown(
@@ -59,14 +56,13 @@ def _grown(
     classes: Indices,
     groups: Sequence[list[int]],
     limits: Sequence[int],
-    small: int,
 ) -> tuple[dict[int, Array], Indices]:
     """The columns chosen so far with as many of the groups, one after the other, as their limits allow."""
     chosen = dict(chosen)
-    for group, limit, few in zip(groups, limits, (small, _SMALL), strict=True):
+    for group, limit in zip(groups, limits, strict=True):
         left = [j for j in group if not _is_whole(chosen, j, states)]
         while left:
-            told, best, joint = _next(states, classes, left, limit, few)
+            told, best, joint = _next(states, classes, left, limit)
             if best is None and not told:
                 break
             for j in told or [best]:  # type: ignore[list-item]
@@ -132,7 +128,7 @@ def _excluded_share(a: Indices, b: Indices) -> float:
 
 
 def _next(
-    states: Indices, classes: Indices, left: list[int], limit: int, small: int
+    states: Indices, classes: Indices, left: list[int], limit: int
 ) -> tuple[list[int], int | None, Indices]:
     """Columns that the pattern so far tells, or else the best to join it, and the patterns then."""
     shuffled, now = np.random.default_rng(0).permutation(len(states)), int(classes.max()) + 1
@@ -145,6 +141,6 @@ def _next(
             continue
         by_chance = int(pattern_classes(np.column_stack([classes, states[shuffled, j]])).max()) + 1
         share = size / by_chance + 1e-6 * size
-        if size <= limit and share < best_share and (share < _INDEPENDENT or size <= small):
+        if size <= limit and share < best_share and (share < _INDEPENDENT or size <= _SMALL):
             best, best_share, best_joint = j, share, joint
     return (told, None, classes) if told else ([], best, best_joint)
