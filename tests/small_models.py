@@ -71,7 +71,7 @@ def related(n=1500):
 
 def summed():
     """Totals of others, rounded, with a sentinel."""
-    table = related().drop(columns=["psi", "city", "land"])
+    table = related().drop(columns=["phi", "psi", "city", "land"])
     up = table["up"].where(table["up"] > 0, 0.0)
     return table.assign(total=np.round(table["gev"] - up, 2))
 
@@ -93,7 +93,7 @@ def _labelled(classes):
 
 def _mixed_condition():
     x = frame()
-    return BUFF(**SMALL).fit(x[["pt", "day"]], condition=x[["type", "tight", "charge", "pt"]])
+    return BUFF(**SMALL, classes="together").fit(x[["pt", "day"]], condition=x[["type", "tight", "charge", "pt"]])
 
 
 MODELS = {
@@ -121,7 +121,7 @@ def _default_classes(classes):
 
 def _default_mixed_condition():
     x = frame().assign(gap=numbers()[:, 1], x=numbers()[:, 0])
-    return BUFF(**DEFAULT).fit(x[["gap", "x", "day"]], condition=x[["type", "tight"]])
+    return BUFF(**DEFAULT, classes="together").fit(x[["gap", "x", "day"]], condition=x[["type", "tight"]])
 
 
 def _absent():

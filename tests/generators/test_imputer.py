@@ -168,7 +168,7 @@ def test_relations_are_stated_or_left_out(invoices):
     twice = [Sum("gross", "net", "tax"), Order("net", "gross")]
     with pytest.raises(ValueError, match="column 'gross' is told twice"):
         BUFFImputer(**TINY, relations=twice).fit(parts)
-    with pytest.raises(ValueError, match="relations must be 'auto', a list of relations or None, found 'all'"):
+    with pytest.raises(ValueError, match="relations must be 'auto', a list of relations .* or None, found 'all'"):
         BUFFImputer(**TINY, relations="all").fit(parts)
     with pytest.raises(ValueError, match="relations holds 'gross'"):
         BUFFImputer(**TINY, relations=["gross"]).fit(parts)

@@ -193,8 +193,8 @@ def test_one_seed_one_report():
     first, again, other = (
         report(jets(80, 0), jets(80, 1), classifiers=(), random_state=seed) for seed in (1, 1, 2)
     )
-    assert repr(first) == repr(again)
-    assert repr(first) != repr(other)
+    assert str(first) == str(again)
+    assert str(first) != str(other)
     assert first.scores.wasserstein.value == other.scores.wasserstein.value
 
 
