@@ -1,6 +1,5 @@
 """What neural generators share: the door of buff.BUFF, training, and sampling with any of buff's solvers."""
 
-import copy
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from safetensors.torch import load as load_tensors
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from tqdm import tqdm
 
@@ -69,10 +67,7 @@ class NeuralGenerator(EventGenerator):
         names, or for parameters of their own what :func:`buff.solvers.get_solver` and :func:`buff.grids.get_grid` give.
         Event i depends on the random state and on i alone, to single precision (if the solver treats rows alone).
         """
-        check_is_fitted(self)
-        rule = self.model_.solver if solver is None else get_solver(solver)
-        asked = copy.copy(self)
-        asked.model_ = replace(self.model_, solver=rule, grid=self._grid(grid, n_steps))
+        asked = self._solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
         return super(NeuralGenerator, asked).sample(
             n_samples,
             condition=condition,

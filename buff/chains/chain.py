@@ -269,9 +269,7 @@ def _mixtures(z: Array, rows: TrainingRows, units: Array | None, seed: int) -> l
         return []
     learned = [*(np.flatnonzero(rows.folds != k) for k in range(N_FOLDS)), np.arange(len(z))]
     kinds: list[Mixtures] = []
-    for own_units in (None, units):
-        if kinds and own_units is None:
-            break
+    for own_units in [None] if units is None else [None, units]:
         x = z if own_units is None else in_units(z, own_units)
         found = [GaussianMixtures.fit(x[own], rows.weights[own], seed % 2**31) for own in learned]
         if not all(found):

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from buff.cli.options import cut_at_names
+
 __all__ = ["DerivedMass", "bins_of", "pairs_of", "quality_by", "write_figures"]
 
 #: Rows of a class from which on it is judged, and classes that are.
@@ -65,10 +67,8 @@ def pairs_of(option: str, entries: Sequence[str] | None, columns: Sequence[str],
     >>> pairs_of("--axis", ["pt=$p_{T,1}$,eta=$\\\\eta$"], ["pt", "eta"], "TEXT")
     {'pt': '$p_{T,1}$', 'eta': '$\\\\eta$'}
     """
-    known = "|".join(re.escape(name) for name in sorted(columns, key=len, reverse=True))
-    pairs = [pair for entry in entries or () for pair in re.split(rf",\s*(?=(?:{known})=)", entry)]
     found = {}
-    for pair in pairs:
+    for pair in (pair for entry in entries or () for pair in cut_at_names(entry, columns)):
         name, sign, value = pair.partition("=")
         if not (name and sign):
             raise ValueError(f"{option} {pair}: write it as NAME={kind}")
@@ -149,21 +149,19 @@ def quality_by(by: Sequence[str], tables: Mapping[str, Any], schema: Any, seed: 
 
     label = ", ".join(by)
     real, generated = (_labelled(tables[name], by, label) for name in ("real", "generated"))
-    kinds, counts = np.unique(real[label].to_pylist(), return_counts=True)
-    made = np.array(generated[label].to_pylist())
+    found, made = (np.array(table[label].to_pylist()) for table in (real, generated))
+    real, generated = (table.drop_columns(list({label, *by})) for table in (real, generated))
+    kinds, counts = np.unique(found, return_counts=True)
     for k in np.argsort(-counts)[:_MOST_CLASSES]:
-        parts = [
-            table.filter(np.array(table[label].to_pylist()) == kinds[k]).drop_columns(list({label, *by}))
-            for table in (real, generated)
-        ]
+        parts = [table.filter(own == kinds[k]) for table, own in ((real, found), (generated, made))]
         shares = f"{counts[k] / real.num_rows:.2%} of real, {np.mean(made == kinds[k]):.2%} of generated rows"
         head = f"{label} = {kinds[k]}: {shares}"
         if min(part.num_rows for part in parts) < _FEWEST:
             yield f"{head}; too few to compare"
             continue
-        found = report(*parts, schema=schema, classifiers=(), n_bootstrap=2, random_state=seed)
-        assert found.floor is not None
-        pairs = zip(found.scores.columns, found.floor.columns, strict=True)
+        measured = report(*parts, schema=schema, classifiers=(), n_bootstrap=2, random_state=seed)
+        assert measured.floor is not None
+        pairs = zip(measured.scores.columns, measured.floor.columns, strict=True)
         ratios = {c.name: c.distance.value / f.distance.value for c, f in pairs if f.distance.value > 0}
         worst = max(ratios, key=ratios.__getitem__, default="")
         far = f"; distances {np.median([*ratios.values()]):.2f} floors, at most {ratios[worst]:.2f} ({worst})"

@@ -48,9 +48,10 @@ def impute(
     if model is None:
         imputer = BUFFImputer(schema=read_schema(schema), n_jobs=jobs, random_state=seed).fit(table)
     else:
-        imputer = load(existing(model)).set_params(n_jobs=jobs)
+        imputer = load(existing(model))
         if not isinstance(imputer, BUFFImputer):
             raise ValueError(f"{model} is a {type(imputer).__name__} and no imputer: `buff impute --save` writes one")
+        imputer.set_params(n_jobs=jobs)
     if save is not None:
         imputer.save(save)
     gaps = sum(column.null_count for column in table.columns)

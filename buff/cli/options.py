@@ -73,6 +73,18 @@ SchemaFile = Annotated[
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
+def cut_at_names(entry: str, names: Sequence[str]) -> list[str]:
+    """NAME=VALUE of several: cut at the commas before one of the names, as others belong to a value.
+
+    Examples
+    --------
+    >>> cut_at_names("site=Bonn, DE,tight=true", ["site", "tight"])
+    ['site=Bonn, DE', 'tight=true']
+    """
+    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.split(rf",\s*(?=(?:{known})=)", entry)
+
+
 def listed(names: Sequence[str] | None) -> list[str] | None:
     """Names of a repeated option, each of which may hold several.
 

@@ -1,6 +1,5 @@
 """``buff sample``."""
 
-import re
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from buff.cli.options import (
     Quiet,
     Seed,
     check_rows,
+    cut_at_names,
     existing,
     takes_text,
 )
@@ -231,11 +231,9 @@ def _fixed(generator: Any, given: list[str] | None) -> tuple[Any, Any]:
 
 
 def _pairs(entry: str, names: list[str]) -> list[str]:
-    """Cut at the commas before the name of a condition: others belong to a value."""
-    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    if re.match(rf"({known})=", entry):
-        return re.split(rf",\s*(?=(?:{known})=)", entry)
-    return entry.split(",")
+    """The pairs of an entry; where it starts with no name of the model, every comma cuts."""
+    known = any(entry.startswith(f"{name}=") for name in names)
+    return cut_at_names(entry, names) if known else entry.split(",")
 
 
 def _beside(events: Any, conditions: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -327,12 +328,12 @@ class FlowMatchingData:
         moments = LinearVelocity.from_noise(self.targets(rng), self.condition, self.weights)
         return replace(self, standardizer=ConditionalStandardizer.of(moments))
 
-    @property
+    @cached_property
     def condition_uniqueness(self) -> float:
         """Share of distinct rows among the conditions: 1 where a condition tells which row it came with."""
         return 0.0 if self.condition is None else len(np.unique(self.condition, axis=0)) / max(len(self), 1)
 
-    @property
+    @cached_property
     def condition_values(self) -> int:
         """Distinct values of the condition's column that has most of them."""
         return 0 if self.condition is None else max((len(np.unique(column)) for column in self.condition.T), default=0)

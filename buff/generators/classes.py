@@ -67,16 +67,14 @@ def find_classes(
     if unknown:
         raise ValueError(f"classes names {unknown[0]!r}, no column of the condition; these are {list(encoder.names)}")
     numbers = [column.name for column in encoder.schema if column.kind not in _LABELS]
-    if choice == "auto" and numbers:
-        _tell_shared(_grouped(encoder, condition, features, weights, _telling(encoder, condition)))
+    mixed = choice == "auto" and bool(numbers)
+    groups = None if mixed else _grouped(encoder, condition, features, weights, named or encoder.names)
+    if groups is None or (choice == "auto" and not groups.stand_apart):
+        _tell_shared(_grouped(encoder, condition, features, weights, _telling(encoder)))
         return None
-    groups = _grouped(encoder, condition, features, weights, named or encoder.names)
     if odd := [name for name in groups.columns if name in numbers]:
         labels = [name for name in encoder.names if name not in numbers]
         raise ValueError(f"classes='apart' needs labels, and {odd} are numbers: name columns of labels, of {labels}")
-    if choice == "auto" and not groups.stand_apart:
-        _tell_shared(_grouped(encoder, condition, features, weights, _telling(encoder, condition)))
-        return None
     if groups.sizes.min() < 2:
         rarest = groups.names[int(groups.sizes.argmin())]
         raise ValueError(f"classes={choice!r} needs two rows of each class, found {groups.sizes.min():.0f} of {rarest}")
@@ -132,7 +130,7 @@ def _grouped(
     return _Groups(Classes(levels, words, () if whole else tuple(telling)), own, sizes)
 
 
-def _telling(encoder: ConditionEncoder, condition: ConditionLike) -> list[str]:
+def _telling(encoder: ConditionEncoder) -> list[str]:
     """Columns of labels that together make few classes, those of fewest labels first."""
     pairs = zip(encoder.columns, encoder.schema, strict=True)
     levels = {own.name: len(getattr(own, "levels", ())) for own, column in pairs if column.kind in _LABELS}

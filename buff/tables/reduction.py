@@ -243,8 +243,6 @@ def _may_number(values: Values) -> bool:
 def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], relations: Any) -> None:
     """Say what would be blurred, or have a seam, where columns look like momenta of particles."""
     numbers = [name for name, values in table.items() if values.dtype.kind == "f" and name not in schema]
-    if not any("phi" in name.lower() for name in numbers):
-        return
     particles = list(find_particles(numbers).values())
     if relations == "auto" and len(particles) > 1:
         names = ",".join(particles[0] + particles[1])

@@ -19,7 +19,7 @@ from buff.unfolding.settings import replica_counts
 if TYPE_CHECKING:
     from buff.unfolding.unfolder import Unfolder
 
-__all__ = ["Replica", "alternatives", "checked_alternatives", "checked_counts", "shaken"]
+__all__ = ["Replica", "alternatives", "checked_alternatives", "checked_counts", "fitted_members", "shaken"]
 
 
 @dataclass(frozen=True, eq=False)
