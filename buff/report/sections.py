@@ -323,7 +323,7 @@ def _memorised(measured: Mapping[str, Report]) -> str:
             verdict = copies_verdict(found, report.n_generated)
             near = f"{_text(found.share_near)} <small>({found.expected_near:.3g} expected)</small>"
             numbers = [near, _text(found.share_closer), _text(found.distance_ratio), copies]
-            rows.append([escape(name), *numbers, f'<span class="{verdict.grade}">{escape(verdict.words)}</span>'])
+            rows.append([escape(name), *numbers, f'<span class="words {verdict.grade}">{escape(verdict.words)}</span>'])
     head = ["", "near to training events", "closer to them", "distance to them", "exact copies", "verdict"]
     return table_html(head, rows)
 
