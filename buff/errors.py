@@ -30,7 +30,7 @@ __all__ = [
     "checked_step",
     "checked_velocity",
     "install_hint",
-    "tell",
+    "warn",
 ]
 
 
@@ -54,7 +54,7 @@ class TableNotice(Notice):
     """How a file was read where it could be read in more than one way, or not as a whole."""
 
 
-def tell(message: str, category: type[Warning] = Notice) -> None:
+def warn(message: str, category: type[Warning] = Notice) -> None:
     """Warn, and name the line outside of buff and scikit-learn that led here, however deep the call."""
     frame, level = currentframe(), 0
     while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("buff", "sklearn"):

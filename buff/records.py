@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from buff.errors import ArchiveError, tell
+from buff.errors import ArchiveError, warn
 from buff.protocols import Array
 
 __all__ = [
@@ -61,7 +61,7 @@ def known_part(record: Any, name: str, known: Iterable[str]) -> dict[str, Any]:
     """
     kept = {key: value for key, value in checked_record(record, name, ()).items() if key in set(known)}
     if unknown := sorted(set(record) - set(kept)):
-        tell(f"{name} has {str(unknown)[:80]}, which this version of buff does not know: the same events without")
+        warn(f"{name} has {str(unknown)[:80]}, which this version of buff does not know: the same events without")
     return kept
 
 

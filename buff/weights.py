@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.exact import dot, products
 from buff.protocols import Array, Indices, Numbers, Scores, Weights
 from buff.tables import Columns, read
@@ -154,7 +154,7 @@ def positive_weights(
     features = _Features(columns, conditions, schema)
     result = POLICIES[policy](features, w / np.mean(np.abs(w)), np.random.default_rng(random_state))
     if result.sigmas > _SIGNIFICANT:
-        tell(
+        warn(
             f"the local mean weight is negative in places, by {result.sigmas:.1f} standard deviations, and no density "
             f"has such weights: {result.cut:.2%} of the sum of weights was cut there"
         )

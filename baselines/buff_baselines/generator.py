@@ -13,7 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from buff.archive import Archive, read_archive
-from buff.errors import ArchiveError, check_whole, tell
+from buff.errors import ArchiveError, check_whole, warn
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.grids import TimeGrid, get_grid
@@ -173,7 +173,7 @@ class NeuralGenerator(EventGenerator):
             names = {kind: name for name, kind in SCHEDULES.items()}
             known = type(path.schedule) in names
             if not known:
-                tell(
+                warn(
                     f"the schedule {type(path.schedule).__name__} of path is not in the file, which keeps schedules "
                     "that have a name: read back, the model samples the same events, but its path is None and a new "
                     "fit takes the linear one"

@@ -10,7 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import ndtr
 
-from buff.errors import check_jobs, check_whole, tell
+from buff.errors import check_jobs, check_whole, warn
 from buff.protocols import Array, Indices
 from buff.randomness import EventNoise, SharedWords, is_scattered
 
@@ -142,7 +142,7 @@ class SampleRequest:
         """Number of events that :meth:`within` has cut, of which the user is warned."""
         n = sum(self.clipped)
         if n:
-            tell(
+            warn(
                 f"{n} of {self.n} events left the range of normal scores, [-8, 8]: they ran beyond all values of the "
                 "training and got the outermost ones. Do not trust these; a few in a hundred thousand do no harm, for "
                 "more take more n_steps, or conditions like those of the training"

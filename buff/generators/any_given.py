@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive
 from buff.chains import ChainCost
-from buff.errors import check_whole, tell
+from buff.errors import check_whole, warn
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
@@ -63,7 +63,7 @@ class AnyGiven(EventGenerator):
 
         events = with_index(self._restore(request.map(draw)), given)
         if sum(broken):
-            tell(
+            warn(
                 f"in {sum(broken)} of {len(rows)} rows no draw kept the relations of the columns given what is given: "
                 f"see relations_, and whether the given cells contradict them"
             )

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from buff.archive import Archive
-from buff.errors import tell
+from buff.errors import warn
 from buff.flows import (
     Classes,
     CostEstimate,
@@ -156,7 +156,7 @@ def _tell_shared(groups: _Groups) -> None:
         if whole
         else f"classes={list(groups.columns)} (--classes {','.join(groups.columns)})"
     )
-    tell(
+    warn(
         f"condition {words} has {groups.sizes[k]:.0f} rows and shares its trees with larger classes: narrow shapes of "
         f"those can leak into it; {how} gives it its own"
     )

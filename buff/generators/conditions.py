@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.flows.request import condition_normals
 from buff.protocols import Array, ConditionLike, TableLike
 from buff.tables import read
@@ -63,7 +63,7 @@ def requested_conditions(
         columns = encoder.aligned(condition)
     features = encoder.transform(columns)
     for words in encoder.unknown_ranges(columns):
-        tell(f"condition: {words}, where it was trained: events are those of the end")
+        warn(f"condition: {words}, where it was trained: events are those of the end")
     if len(features) != 1 and n not in (1, len(features)):
         raise ValueError(
             f"condition has {len(features)} rows and n_samples is {n}: leave n_samples out for one event a row, "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.protocols import Array, Mask, Values
 from buff.tables import read
 from buff.tables.columns import Template, is_missing
@@ -145,7 +145,7 @@ def _check_range(encoder: RankedEncoder, values: Values) -> None:
     near = _NEAR * (high - low)
     beyond = ~off & ((x < low - near) | (x > high + near))
     if beyond.any():
-        tell(
+        warn(
             f"given {encoder.name!r} is {values[np.argmax(beyond)]} in {np.count_nonzero(beyond)} rows, beyond the "
             f"range of the training, about {low:.4g} to {high:.4g}: other columns are drawn as at its end"
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.protocols import Array, Indices, TableLike, Values
 from buff.tables import Columns
 from buff.tables.categories import factorize
@@ -42,6 +42,6 @@ def tell_broken(rows: Indices, n_open: int) -> None:
         return
     own = np.unique(rows)
     shown = ", ".join(map(str, own[:_NAMED])) + (", ..." if len(own) > _NAMED else "")
-    tell(
+    warn(
         f"in {len(own)} of {n_open} rows ({shown}) no draw kept the relations_ of the known cells: do these contradict?"
     )

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.generators.conditions import split_conditions
 from buff.protocols import ConditionLike, TableLike, WeightsLike
 from buff.tables import read, validate_data
@@ -96,7 +96,7 @@ class ScoredEvents:
         weights = None if sample_weight is None else checked_weights(sample_weight, len(table))
         given = {"bandwidth": _WIDTH * np.sqrt(max(x.shape[1], 1)), "max_rows": _ROWS, "n_bootstrap": 0}
         if found:
-            tell(_told(found, int(unknown.sum()), len(table)))
+            warn(_told(found, int(unknown.sum()), len(table)))
             x, z = (np.column_stack([t, _FAR * far]) for t, far in ((x, unknown), (z, np.zeros(len(z)))))
         # events that were generated for the conditions of weighted rows count as these do
         return -mmd(x, z, real_weights=weights, generated_weights=None if features is None else weights, **given).value

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.protocols import ConditionLike, TableLike, Values, WeightsLike
 from buff.tables import check_weights
 from buff.weights import positive_weights
@@ -58,7 +58,7 @@ def _warn_of_few(weights: Values) -> None:
     effective = w.sum() ** 2 / np.sum(w**2)
     if effective < _EFFECTIVE_SHARE * len(w):
         heavy = np.sort(w)[-max(1, len(w) // 100) :].sum() / w.sum()
-        tell(
+        warn(
             f"sample_weight: {len(w):,} rows count like {effective:,.0f} of equal weight, and the heaviest 1 % have "
             f"{heavy:.0%} of it all: what is learned scatters like a sample of that size; check or cap the weights"
         )

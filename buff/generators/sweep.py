@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import check_whole, tell
+from buff.errors import check_whole, warn
 from buff.flows import PatternedFlow
 from buff.grids import TimeGrid, get_grid
 from buff.metrics import Estimate, Quality, sliced_wasserstein
@@ -115,7 +115,7 @@ def compare_samplers(
     if not records:
         raise ValueError(f"nothing to compare: {'; '.join(left_out) or 'no model has such a grid'}")
     if left_out:
-        tell(f"{len(left_out)} combinations are left out, the first: {left_out[0]}")
+        warn(f"{len(left_out)} combinations are left out, the first: {left_out[0]}")
     return SamplerComparison(tuple(records), Estimate(*_estimate(metric(judged, other))))
 
 

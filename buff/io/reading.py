@@ -7,7 +7,7 @@ from os import PathLike
 
 import pyarrow as pa
 
-from buff.errors import TableNotice, tell
+from buff.errors import TableNotice, warn
 from buff.io.formats import format_of, naming
 from buff.io.tables import rechunk
 from buff.io.text_layout import TextOptions
@@ -145,7 +145,7 @@ def _choose(path: str | PathLike[str], columns: Sequence[str] | None, options: T
     if columns is None and skipped:
         shown = ", ".join([*skipped][:10]) + (", ..." if len(skipped) > 10 else "")
         note = f"{len(skipped)} columns have several values an event and are left out: {shown}"
-        tell(f"{path}: {note}", TableNotice)
+        warn(f"{path}: {note}", TableNotice)
     if not names:
         raise ValueError(f"{path}: no columns of one value a row")
     twice = [name for name, n in Counter(names).items() if n > 1 and (columns is None or name in columns)]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from buff.errors import TableNotice, tell
+from buff.errors import TableNotice, warn
 from buff.io.tables import TableError
 from buff.io.text_kinds import ColumnReading, Reading
 from buff.io.text_layout import TextOptions, sniff, without_comments
@@ -105,7 +105,7 @@ class CsvSource:
             notes.append(f"the first column {self._index[0]!r} holds row labels and is left out")
         notes += [f"column {name!r} {reading.note}" for name, reading in readings.items() if reading.note]
         for note in notes:
-            tell(f"{self._path}: {note}", TableNotice)
+            warn(f"{self._path}: {note}", TableNotice)
 
     def close(self) -> None:
         """Nothing is held open between passes."""

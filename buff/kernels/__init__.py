@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from buff.errors import tell
+from buff.errors import warn
 
 __all__ = [
     "BACKENDS",
@@ -123,7 +123,7 @@ def _load() -> tuple[Any, str]:
     for name, code in compiled.backends():
         if not _agrees(compiled, code):
             reason = f"the compiled kernels ({name}) failed their check"
-            tell(f"{reason}: events are the same without them, and slower; please report this")
+            warn(f"{reason}: events are the same without them, and slower; please report this")
             return None, reason
     return compiled, ""
 

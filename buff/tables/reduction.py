@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.protocols import Array, Values
 from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
@@ -219,7 +219,7 @@ def _is_id(name: str, values: Values) -> bool:
         return False
     why = looks_like_ids(values)
     if not why and _may_number(values):
-        tell(
+        warn(
             f"column {name!r} holds integers that never repeat, up to {values.max()}: numbers of events? These tell "
             f'nothing, and cost time: --exclude {name}, in Python schema={{"{name}": "drop"}} or "id"'
         )
@@ -228,7 +228,7 @@ def _is_id(name: str, values: Values) -> bool:
         drawn = "values of the same pattern" if text else "numbers"
         otherwise = '"categorical" to learn the texts' if text else '"integer" to learn the numbers'
         what = f"column {name!r} {why} and is taken for an id: new {drawn} are drawn"
-        tell(f'{what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}')
+        warn(f'{what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}')
     return bool(why)
 
 
@@ -246,7 +246,7 @@ def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], rela
     particles = list(find_particles(numbers).values())
     if relations == "auto" and len(particles) > 1:
         names = ",".join(particles[0] + particles[1])
-        tell(
+        warn(
             f"columns {names} look like momenta of particles: masses computed from these will be blurred. "
             f"--pair {names}, in Python relations=[\"auto\", PairMass(...)], keeps them sharp: see "
             f"docs/start/fast_simulation.md, Resonances and derived quantities"
@@ -255,7 +255,7 @@ def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], rela
     phi = [name for name in numbers if _AZIMUTH.search(name) and name not in paired and _is_turn(table[name])]
     if phi:
         words = ", ".join(f'"{name}": "angle"' for name in phi)
-        tell(f"columns {', '.join(phi)} look like angles, and are learned with a seam: schema={{{words}}} takes it out")
+        warn(f"columns {', '.join(phi)} look like angles, and are learned with a seam: schema={{{words}}} takes it out")
 
 
 def _is_turn(values: Values) -> bool:
@@ -271,7 +271,7 @@ def _tell_rare(name: str, values: Values) -> None:
     counts = Counter(values.tolist())
     single = sum(n == 1 for label, n in counts.items() if isinstance(label, str))
     if single > max(_FEWEST_SINGLE, _SINGLE_SHARE * len(values)):
-        tell(
+        warn(
             f"column {name!r} has {single} labels of a single row, and labels come back as they are: merge or mask "
             f'rare ones where they tell of persons, or say schema={{"{name}": "categorical"}}'
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.metrics import automatic_bins
 from buff.metrics.chi2 import effective_replicas, fewest_replicas
 from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
@@ -140,7 +140,7 @@ class Covariance:
         shaken = {source: own for source, own in replicas.items() if source != "alternative"}
         most = max(map(len, shaken.values()), default=fewest_replicas(n_bins))
         if most < fewest_replicas(n_bins):
-            tell(
+            warn(
                 f"{most} replicas are few for {n_bins} bins: variances are rough, correlations mostly noise, and a "
                 f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
             )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.protocols import Mask
 from buff.unfolding.members import POORLY_SEEN, Measured, Member, Unfolded
 from buff.unfolding.refolding import Refolded, refold, refolded_sentences
@@ -77,7 +77,7 @@ class Diagnostics:
         unseen = 0.0 if member.posterior is None else float(np.mean(unfolded.efficiency < member.least_efficiency))
         poorly = float(w[relative < 1 / POORLY_SEEN].sum() / w.sum())
         if poorly > _TOO_POORLY:
-            tell(
+            warn(
                 f"{poorly:.1%} of the unfolded weight is seen {POORLY_SEEN:g} times more rarely than on average: "
                 f"there the simulation speaks; draw pass_truth closer to what pass_reco lets through"
             )

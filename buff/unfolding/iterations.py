@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.exact import dot
 from buff.protocols import Array, Indices, Numbers
 from buff.trees import ClassifierSettings
@@ -235,9 +235,9 @@ def drain(steps: Iterator[Step]) -> tuple[Array, History]:
         history.append(now)
         if reason := _divergence(history):
             if len(history) > 1:
-                tell(f"{reason}: kept iteration {now.number - 1}", ConvergenceWarning)
+                warn(f"{reason}: kept iteration {now.number - 1}", ConvergenceWarning)
                 break
-            tell(reason, ConvergenceWarning)
+            warn(reason, ConvergenceWarning)
         weights = step.weights
     return weights, History(history)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from buff.errors import tell
+from buff.errors import warn
 from buff.protocols import Array, Numbers, Values, Weights
 from buff.tables import Columns
 
@@ -88,7 +88,7 @@ def warned_outside(simulation: "Simulation", measured: Columns, weights: Weights
     outside = outside_support(simulation.reco, measured, simulation.neighbours)
     if outside.any():
         share = np.average(outside, weights=weights)
-        tell(
+        warn(
             f"{outside.sum()} of {len(outside)} measured events ({share:.2%} of the weight) lie where no simulated "
             f"event does, the first is row {np.flatnonzero(outside)[0]}: what is said of their truth is a guess"
             + ("; did you apply the selection of reco?" if len(simulation.truth) > simulation.n_matched else "")
