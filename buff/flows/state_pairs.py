@@ -12,7 +12,7 @@ __all__ = ["joint_counts", "n_distinct", "ranked"]
 _AT_A_TIME = 128
 
 
-def joint_counts(columns: Sequence[Indices]) -> Iterator[tuple[int, int, Array]]:
+def joint_counts(columns: Sequence[Indices] | Indices) -> Iterator[tuple[int, int, Array]]:
     """Numbers of rows with each pair of states, (k_i, k_j), for all pairs i < j of columns.
 
     Several columns of few states count as one of their joint states, so that rows are gone through once for many pairs.
@@ -59,7 +59,7 @@ def _is_sparse(codes: Indices) -> bool:
     return int(codes.max()) > 4 * len(codes)
 
 
-def _groups(columns: Sequence[Indices]) -> tuple[list[list[int]], list[Indices], list[tuple[int, ...]]]:
+def _groups(columns: Sequence[Indices] | Indices) -> tuple[list[list[int]], list[Indices], list[tuple[int, ...]]]:
     """Numbers of columns that are counted as one, their joint states, and how many states each has."""
     groups: list[list[int]] = []
     codes: list[Indices] = []
