@@ -153,7 +153,7 @@ def _measured_of(parts: Parts, simulation: Simulation, policy: str) -> Measured:
 
 def _diagnostics(diagnostics: Diagnostics) -> Parts:
     facts = {f.name: getattr(diagnostics, f.name) for f in fields(Diagnostics) if f.name != "refolded"}
-    columns = {
+    columns: dict[str, Parts] = {
         str(i): ({"name": c.name}, {key: getattr(c, key) for key in _REFOLDED}, {})
         for i, c in enumerate(diagnostics.refolded)
     }
