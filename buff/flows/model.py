@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.fields import NodeField
+from buff.fields import GaussianPart, NodeField
 from buff.flows.cost import CostEstimate, NodeRecords
-from buff.flows.linear import ConditionalStandardizer, GaussianPart
 from buff.flows.nodes import NodeModel
 from buff.flows.request import SampleRequest, ScoreModel
 from buff.flows.smooth import MarginalCalibration
+from buff.flows.standardizer import ConditionalStandardizer
 from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from buff.protocols import Array
 from buff.trees.checked import check_trees
 
-__all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available", "device_arrays", "to_numpy"]
+__all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available"]
 
 #: One tree an output; one tree for all outputs; the same with splits found on a projection of the gradient.
 LAYOUTS = ("scalar", "vector", "sketch")
@@ -220,24 +218,6 @@ def _loaded(raw: bytes, n_outputs: int, device: str = "cpu") -> Booster:
     model.load_model(bytearray(raw))
     model.set_param({"nthread": 1, "device": device})
     return Booster(model, n_outputs, device)
-
-
-@cache
-def device_arrays(device: str) -> tuple[ModuleType, Any]:
-    """Array library of a device and its inverse normal distribution function."""
-    if device == "cuda":
-        import cupy
-        from cupyx.scipy.special import ndtri as cuda_ndtri
-
-        return cupy, cuda_ndtri
-    from scipy.special import ndtri
-
-    return np, ndtri
-
-
-def to_numpy(x: Any) -> Any:
-    """The array in the memory of the processor."""
-    return x if isinstance(x, np.ndarray) else x.get()
 
 
 def cuda_is_available() -> bool:
