@@ -13,10 +13,10 @@ from buff.flows.nodes import LinearVelocity, NodeModel, fit_node
 from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned
 from buff.flows.patterns import AtomPatterns
 from buff.flows.regression import RegressionSource
-from buff.flows.request import SampleRequest, ScoreModel
 from buff.flows.smooth import MarginalCalibration
 from buff.flows.standardizer import ConditionalStandardizer
 from buff.kernels import ReproducibleLinear
+from buff.randomness import SampleRequest, ScoreModel
 
 __all__ = [
     "AtomPatterns",

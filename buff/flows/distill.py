@@ -11,9 +11,8 @@ from buff.flows.fit import FlowSettings, calibrate, estimate_cost, train_nodes
 from buff.flows.model import FlowModel
 from buff.flows.nodes import LinearVelocity
 from buff.flows.regression import Problem
-from buff.flows.request import SampleRequest
 from buff.protocols import Array
-from buff.randomness import seed_from, training_seed
+from buff.randomness import SampleRequest, seed_from, training_seed
 from buff.solvers import get_solver
 from buff.trees import device_arrays
 

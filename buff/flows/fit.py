@@ -18,13 +18,12 @@ from buff.flows.data import FlowMatchingData
 from buff.flows.model import FlowModel
 from buff.flows.nodes import LinearVelocity, NodeModel, fit_node
 from buff.flows.regression import Base, RegressionSource
-from buff.flows.request import SampleRequest
 from buff.flows.smooth import MarginalCalibration, SmoothedTrees
 from buff.flows.trial import trial_seconds
 from buff.flows.workers import in_processes
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
-from buff.randomness import seed_from, training_seed
+from buff.randomness import SampleRequest, seed_from, training_seed
 from buff.solvers import SOLVERS, Solver, get_solver
 from buff.trees import Booster, TreeSettings
 
