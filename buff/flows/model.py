@@ -18,7 +18,7 @@ from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
 from buff.randomness import SampleRequest, ScoreModel, stream_key
 from buff.solvers import Solver, integrate, trajectory
-from buff.solvers.unroll import KINDS, Program, unroll
+from buff.solvers.loop import KINDS, Program, unroll
 from buff.trees import Booster, device_arrays, to_numpy
 
 __all__ = ["CompiledFlow", "FlowModel"]
