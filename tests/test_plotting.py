@@ -447,7 +447,9 @@ def test_several_models_stand_beside_the_truth_in_given_bins_and_names():
     assert lower.get_xlabel() == "$m_J$"
     notes = [text.get_text() for text in upper.texts]
     assert sum("chi" in note for note in notes) == 2
-    assert any("CMS" in note for note in notes)
+    assert (upper.get_title("left"), notes.count("Preliminary")) == ("CMS", 1)
+    heights = {axes.get_position().y1 for axes in (figure.axes[0], figure.axes[2])}
+    assert np.ptp([*heights]) < 1e-9  # panels stay level
     mass = np.asarray(real["mass"])
     heights = [patch.get_data().values for patch in upper.patches if hasattr(patch, "get_data")]
     inside = np.histogram(mass, [0, 100, 150, 300])[0] / len(mass) / [100, 50, 150]

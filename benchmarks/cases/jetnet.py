@@ -87,7 +87,7 @@ Jets = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 def measure(bench: Bench) -> Iterator[Measurement]:
-    """Top jets with every seed; then "classes", "particles", "growth" and flat columns with the first."""
+    """Top jets and "classes" with every seed; then "particles", "growth" and flat columns with the first."""
     for name in PUBLISHED:
         yield from _published(name, TOP if name == "t" else CLASS_TABLE.format(name))
     yield CHAIN
@@ -100,7 +100,9 @@ def measure(bench: Bench) -> Iterator[Measurement]:
         rows = in_fresh_process(jet_buff, train, test, seed, bench.quick, seed == first)
         for method, values in rows.items():
             yield Measurement(method, seed, values, TOP)
-    for part, rows in (("classes", _five_classes), ("particles", _many_particles), ("growth", _growth)):
+    for seed in bench.seeds if bench.wants("classes") else ():
+        yield from _five_classes(bench, seed)
+    for part, rows in (("particles", _many_particles), ("growth", _growth)):
         if bench.wants(part):
             yield from rows(bench, first)
     if bench.wants(FLAT):

@@ -1,7 +1,7 @@
 """A chain of conditional distributions: columns in an order, each given those before it, or given any others too."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from buff.chains.cells import UNKNOWN, ScoreCells
 from buff.chains.column import N_FOLDS, ChainColumn, ColumnSettings
 from buff.chains.completion import GaussianCompletion
 from buff.chains.context import Context, TrainingRows
+from buff.chains.exclusions import Exclusions
 from buff.chains.mixture import UNIT_SCORES, GaussianMixtures, MixtureBase, in_units
 from buff.protocols import Array, Indices, Mask, Numbers, Values, Weights
 from buff.records import checked_array, require
@@ -64,6 +65,8 @@ class Chain:
         Of contexts and columns.
     columns : tuple of ChainColumn
     any_given : bool
+    exclusions : Exclusions or None
+        Atoms that are never drawn together, with ``any_given``: densities know nothing of them.
     """
 
     order: Indices
@@ -71,6 +74,7 @@ class Chain:
     completion: GaussianCompletion
     columns: tuple[ChainColumn, ...]
     any_given: bool = False
+    exclusions: Exclusions | None = None
 
     @classmethod
     def fit(
@@ -100,7 +104,11 @@ class Chain:
         learned = cells.known if targets is None else cells.known & targets[:, order]
         z = np.hstack([np.empty((n, 0), np.float32) if context is None else context, cells.z])
         own = tuple(ranks[j] for j in order)
-        chain = cls(order, own, GaussianCompletion.fit(z, weights), (), settings.any_given)
+        exclusions = None
+        if settings.any_given:
+            used = slice(None) if weights is None else np.flatnonzero(weights)
+            exclusions = Exclusions.of(cells.state[used], learned[used], _n_states(own))
+        chain = cls(order, own, GaussianCompletion.fit(z, weights), (), settings.any_given, exclusions)
         given = np.zeros((n, d), bool)
         training = TrainingRows(
             np.ones(n) if weights is None else weights / weights.mean(), rng.integers(N_FOLDS, size=n)
@@ -132,7 +140,7 @@ class Chain:
             own_innovations = column.innovations(known, cells.state[:, j], s[:, j])
             own_innovations[rows] = r
             innovations = np.column_stack([innovations, own_innovations])
-        return cls(order, own, chain.completion, tuple(columns), settings.any_given)
+        return replace(chain, columns=tuple(columns))
 
     def sample(
         self,
@@ -166,7 +174,9 @@ class Chain:
             now = self._context(z, known, j, innovations)
             rows = np.flatnonzero(~known[:, j])
             if len(rows):
-                state[rows, j], s[rows, j] = column.sample(now.take(rows), u[rows, 2 * j : 2 * j + 2])
+                violations = None if self.exclusions is None else self.exclusions.violations(j, state[rows])
+                uniform = u[rows, 2 * j : 2 * j + 2]
+                state[rows, j], s[rows, j] = column.sample(now.take(rows), uniform, violations)
                 scores = self.ranks[j].scores(state[rows, j], s[rows, j])
                 z[rows, c + j] = np.clip(scores, -4.2, 4.2)
             innovations = np.column_stack([innovations, column.innovations(now, state[:, j], s[:, j])])
@@ -231,6 +241,7 @@ class Chain:
     def to_archive(self) -> Archive:
         """As parts of a file."""
         arrays: dict[str, Array] = {"order": self.order, "correlation": self.completion.correlation}
+        arrays |= {} if self.exclusions is None else self.exclusions.to_arrays()
         record: dict[str, Any] = {"any_given": self.any_given}
         blobs: dict[str, bytes] = {}
         for j, (ranks, column) in enumerate(zip(self.ranks, self.columns, strict=True)):
@@ -252,7 +263,14 @@ class Chain:
         for own, column in zip(ranks, columns, strict=True):
             checked_array(column.classes, "classes", kinds="i", high=len(own.intervals) - 1)
         completion = GaussianCompletion.from_arrays(arrays)
-        return cls(order, ranks, completion, columns, bool(archive.record["any_given"]))
+        any_given = bool(archive.record["any_given"])
+        exclusions = Exclusions.from_arrays(arrays, _n_states(ranks)) if any_given else None
+        return cls(order, ranks, completion, columns, any_given, exclusions)
+
+
+def _n_states(ranks: Sequence[AtomRanks]) -> tuple[int, ...]:
+    """Of columns: their atoms and, as one, their values."""
+    return tuple(len(own.intervals) + 1 for own in ranks)
 
 
 def n_copies(settings: ChainSettings, n: int) -> int:

@@ -10,6 +10,7 @@ from scipy.special import ndtr, ndtri
 from buff.archive import Archive
 from buff.chains.cells import UNKNOWN, UNSEEN, VALUE, ScoreCells
 from buff.chains.context import Context, TrainingRows
+from buff.chains.exclusions import drawn_classes
 from buff.chains.location_scale import LocationScale, Normals
 from buff.chains.mixture import ConditionalMixture, MixtureBase
 from buff.protocols import Array, Indices, Numbers
@@ -180,10 +181,9 @@ class ChainColumn:
             p = (1 - _CLASS_FLOOR) * self.shares(self._class_features(context)) + _CLASS_FLOOR * p
         return np.asarray(p, np.float64)
 
-    def sample(self, context: Context, u: Numbers) -> tuple[Indices, Array]:
-        """States and scores of values from uniform numbers ``u`` (n, 2)."""
-        p = self.probabilities(context)
-        k = np.minimum((np.cumsum(p, axis=1) < u[:, :1]).sum(axis=1), len(self.classes) - 1)
+    def sample(self, context: Context, u: Numbers, violations: Indices | None = None) -> tuple[Indices, Array]:
+        """States and scores of values from uniform numbers ``u`` (n, 2); of states, those with fewest violations."""
+        k = drawn_classes(self.probabilities(context), u[:, :1], self.classes, violations)
         state, s = self.classes[k], np.full(len(k), np.nan)
         rows = np.flatnonzero(state == VALUE)
         if len(rows):

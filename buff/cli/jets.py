@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from buff.cli.options import check_rows, listed
+from buff.cli.options import check_rows, given_texts
 
 __all__ = ["evaluate_jets", "fit_jets", "sample_jets"]
 
@@ -66,7 +66,7 @@ def sample_jets(
         raise ValueError("the model learned arrays of particles, no file of JetNet: sample it with buff.load in Python")
     if output.suffix not in (".hdf5", ".h5"):
         raise ValueError(f"{output}: jets are written as .hdf5 or .h5")
-    how: dict[str, Any] = {"random_state": seed, "first_event": first_event, "condition": _fixed(given)}
+    how: dict[str, Any] = {"random_state": seed, "first_event": first_event, "condition": _fixed(model, given)}
     if condition is None:
         clouds = model.sample(number or 1000, **how)
     else:
@@ -80,24 +80,12 @@ def sample_jets(
     typer.echo(f"{output}: {len(clouds):,} jets, seed {seed}")
 
 
-def _fixed(given: list[str] | None) -> Any:
-    """A table of one row from NAME=VALUE: numbers where the text is one."""
-    import pyarrow as pa
-
-    pairs = [entry.partition("=") for entry in listed(given) or []]
-    for name, sign, value in pairs:
-        if not (name and sign and value):
-            raise ValueError(f"--given {name}{sign}{value}: write it as NAME=VALUE")
-    return pa.table({name: [_value(text)] for name, _, text in pairs}) if pairs else None
-
-
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def _fixed(model: Any, given: list[str] | None) -> Any:
+    """Conditions of one row from NAME=VALUE, read by the kinds of the columns of the training."""
+    if not given:
+        return None
+    table_model = model.jet_model_
+    return table_model.parse_condition(given_texts(given, [c.name for c in table_model.condition_schema_ or ()]))
 
 
 def evaluate_jets(

@@ -85,6 +85,32 @@ def cut_at_names(entry: str, names: Sequence[str]) -> list[str]:
     return re.split(rf",\s*(?=(?:{known})=)", entry)
 
 
+def given_texts(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Texts by name from NAME=VALUE, repeated or by commas; where an entry starts with none of the names, all cut.
+
+    Raises
+    ------
+    ValueError
+        An entry without a name, or a name that is given twice.
+
+    Examples
+    --------
+    >>> given_texts(["flavour=t,pt=500"], ["flavour", "pt"])
+    {'flavour': 't', 'pt': '500'}
+    """
+    texts: dict[str, str] = {}
+    for entry in given:
+        known = any(entry.startswith(f"{name}=") for name in names)
+        for pair in cut_at_names(entry, names) if known else entry.split(","):
+            name, sign, value = pair.partition("=")
+            if not (name and sign):
+                raise ValueError(f"--given {pair}: write it as NAME=VALUE")
+            if name.strip() in texts:
+                raise ValueError(f"--given {pair}: {name} is given twice")
+            texts[name.strip()] = value
+    return texts
+
+
 def listed(names: Sequence[str] | None) -> list[str] | None:
     """Names of a repeated option, each of which may hold several.
 

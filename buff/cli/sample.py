@@ -15,8 +15,8 @@ from buff.cli.options import (
     Quiet,
     Seed,
     check_rows,
-    cut_at_names,
     existing,
+    given_texts,
     takes_text,
 )
 from buff.cli.showers import sample_showers
@@ -213,27 +213,13 @@ def _fixed(generator: Any, given: list[str] | None) -> tuple[Any, Any]:
             f"--given {given[0]}: the model was fitted without condition: fit it with --condition NAME, or with "
             f"--given any"
         )
-    texts: dict[str, str] = {}
-    for entry in given:
-        for pair in _pairs(entry, [*conditions, *cells]):
-            name, sign, value = pair.partition("=")
-            if not (name and sign):
-                raise ValueError(f"--given {pair}: write it as NAME=VALUE")
-            if name.strip() in texts:
-                raise ValueError(f"--given {pair}: {name} is given twice")
-            texts[name.strip()] = value
+    texts = given_texts(given, [*conditions, *cells])
     of_rows = {name: text for name, text in texts.items() if name in cells and name not in conditions}
     others = {name: text for name, text in texts.items() if name not in of_rows}
     if others and not conditions:
         generator.parse_given(others)  # says what the columns are
     own = generator.parse_condition(others) if others else None
     return own, generator.parse_given(of_rows) if of_rows else None
-
-
-def _pairs(entry: str, names: list[str]) -> list[str]:
-    """The pairs of an entry; where it starts with no name of the model, every comma cuts."""
-    known = any(entry.startswith(f"{name}=") for name in names)
-    return cut_at_names(entry, names) if known else entry.split(",")
 
 
 def _beside(events: Any, conditions: Any) -> Any:

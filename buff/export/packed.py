@@ -205,7 +205,8 @@ def precision(encoder: NumberEncoder) -> tuple[int, int, float, float]:
             raise ExportError(f"column {encoder.name!r} is {dtype}: only float32 and float64 can be exported")
         return _DIGITS[dtype.str[1:]], 1, 0.0, 0.0
     if encoder.origin:
-        raise ExportError(f"column {encoder.name!r} holds whole numbers beyond 2^52, which a double cannot")
+        coarser = ": give dates in seconds, such as dates.astype('datetime64[s]')" if dtype.kind == "M" else ""
+        raise ExportError(f"column {encoder.name!r} holds whole numbers beyond 2^52, which a double cannot{coarser}")
     limits = np.iinfo(dtype if dtype.kind in "iu" else np.int64)
     return 0, encoder.step, float(int(limits.min) // encoder.step), float(int(limits.max) // encoder.step)
 

@@ -1,10 +1,10 @@
 """Whose atoms are drawn together: columns that exclude each other first, then as many as there are rows for."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 
+from buff.flows.state_pairs import joint_counts, n_distinct, ranked
 from buff.protocols import Array, Indices
 
 __all__ = ["joined", "pattern_classes"]
@@ -76,7 +76,7 @@ def pattern_classes(states: Indices) -> Indices:
     """A number for each row, the same in equal rows."""
     classes = np.zeros(len(states), np.intp)
     for column in states.T:
-        classes = np.unique(classes * (int(column.max()) + 2) + column + 1, return_inverse=True)[1]
+        classes = ranked(_both(classes, column))
     return classes
 
 
@@ -109,38 +109,43 @@ def _excluding(
     parts: Mapping[tuple[int, bool], Array], discrete: set[int]
 ) -> Iterator[tuple[tuple[int, bool], tuple[int, bool]]]:
     """Pairs of columns that exclude each other, those that do so most first; one of them is all atoms."""
-    found = []
-    for a, b in combinations(parts, 2):
+    found, names = [], list(parts)
+    for i, j, joint in joint_counts([own + 1 for own in parts.values()]):
+        a, b = names[i], names[j]
         if a[0] != b[0] and discrete & {a[0], b[0]}:
-            share = _excluded_share(parts[a], parts[b])
+            share = _excluded_share(joint)
             if share >= _EXCLUSIVE:
                 found.append((-share, a, b))
     return ((a, b) for _, a, b in sorted(found))
 
 
-def _excluded_share(a: Indices, b: Indices) -> float:
+def _excluded_share(joint: Array) -> float:
     """Share of the rows that chance would give pairs of states that hardly occur."""
-    shape = int(a.max()) + 2, int(b.max()) + 2
-    joint = np.bincount((a + 1) * shape[1] + b + 1, minlength=shape[0] * shape[1]).reshape(shape)
-    expected = joint.sum(axis=1, keepdims=True) * (joint.sum(axis=0, keepdims=True) / len(a))
+    n = joint.sum()
+    expected = joint.sum(axis=1, keepdims=True) * (joint.sum(axis=0, keepdims=True) / n)
     off = (expected >= _FEWEST_EXPECTED) & (joint < _EXCLUDED * expected)
-    return float(expected[off].sum() / len(a))
+    return float(expected[off].sum() / n)
 
 
-def _next(
-    states: Indices, classes: Indices, left: list[int], limit: int
-) -> tuple[list[int], int | None, Indices]:
+def _next(states: Indices, classes: Indices, left: list[int], limit: int) -> tuple[list[int], int | None, Indices]:
     """Columns that the pattern so far tells, or else the best to join it, and the patterns then."""
     shuffled, now = np.random.default_rng(0).permutation(len(states)), int(classes.max()) + 1
-    told, best, best_share, best_joint = [], None, np.inf, classes
+    told: list[int] = []
+    best, best_share = None, np.inf
     for j in left:
-        joint = pattern_classes(np.column_stack([classes, states[:, j]]))
-        size = int(joint.max()) + 1
+        size = n_distinct(_both(classes, states[:, j]))
         if size == now:
             told.append(j)
             continue
-        by_chance = int(pattern_classes(np.column_stack([classes, states[shuffled, j]])).max()) + 1
-        share = size / by_chance + 1e-6 * size
-        if size <= limit and share < best_share and (share < _INDEPENDENT or size <= _SMALL):
-            best, best_share, best_joint = j, share, joint
-    return (told, None, classes) if told else ([], best, best_joint)
+        if size > limit:
+            continue
+        share = size / n_distinct(_both(classes, states[shuffled, j])) + 1e-6 * size
+        if share < best_share and (share < _INDEPENDENT or size <= _SMALL):
+            best, best_share = j, share
+    if told:
+        return told, None, classes
+    return [], best, classes if best is None else ranked(_both(classes, states[:, best]))
+
+
+def _both(classes: Indices, column: Indices) -> Indices:
+    return np.asarray(classes * (int(column.max()) + 2) + column + 1)

@@ -179,8 +179,11 @@ class SplittingFlows:
 
     def inside(self, cloud: Numbers) -> Array:
         """Whether no particle of a jet is too far out."""
-        away = np.hypot(cloud[..., 0], cloud[..., 1]).max(axis=1)
-        return np.asarray(away <= _TOO_FAR * self.tree.radius)
+        rim = _TOO_FAR * self.tree.radius
+        near = (cloud[..., 0] ** 2 + cloud[..., 1] ** 2).max(axis=1) < rim**2 * (1 - 1e-9)
+        others = cloud[~near]  # the exact distance takes longer
+        near[~near] = np.hypot(others[..., 0], others[..., 1]).max(axis=1, initial=0.0) <= rim
+        return near
 
     def particles(
         self, jets: JetKinematics, scale: Numbers, features: Numbers, noise: StageNoise, attempts: Integers
@@ -193,10 +196,11 @@ class SplittingFlows:
         known, ends = np.unique(attempts, return_index=True)
         parts = [replace(noise, events=events) for events in np.split(noise.events, ends[1:])]
         drawn = (own.draw(k * N_ATTEMPTS, width, N_TARGETS) for k, own in zip(known, parts, strict=True))
-        numbers = np.concatenate([*drawn])
+        numbers = np.concatenate([*drawn]).reshape(-1, N_TARGETS)
 
         def splitter(nodes: Nodes, again: Integers) -> Splittings:
-            own, streams = numbers[nodes.jet, nodes.element], attempts[nodes.jet] * N_ATTEMPTS + again
+            own = numbers.take(nodes.jet * width + nodes.element, axis=0)
+            streams = attempts[nodes.jet] * N_ATTEMPTS + again
             for k in np.unique(streams[again > 0]):
                 i = np.flatnonzero(streams == k)
                 own[i] = noise.of(int(k), nodes.jet[i], nodes.element[i], width, N_TARGETS)
@@ -205,7 +209,7 @@ class SplittingFlows:
             order = np.arange(len(nodes))
             if np.count_nonzero(np.diff(ends, prepend=0)) > 1:
                 order = np.argsort(kinds.astype(np.uint8), kind="stable")
-                nodes, own = nodes.take(order), own[order]
+                nodes, own = nodes.take(order), own.take(order, axis=0)
             # all kinds but the first have a context alike
             context = context_of(1, nodes.take(slice(ends[0], None)), jets, scale, features, self.tree.radius)
             drawn = Splittings(np.empty(len(nodes), np.intp), *np.empty((4, len(nodes))))

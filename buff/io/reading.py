@@ -12,7 +12,7 @@ from buff.io.formats import format_of, naming
 from buff.io.tables import rechunk
 from buff.io.text_layout import TextOptions
 
-__all__ = ["column_names", "iter_table", "left_out", "read_table", "tree_of"]
+__all__ = ["column_names", "iter_table", "left_out", "read_table"]
 
 
 def read_table(
@@ -108,15 +108,6 @@ def column_names(path: str | PathLike[str], *, options: TextOptions | None = Non
 def left_out(path: str | PathLike[str], *, options: TextOptions | None = None) -> dict[str, str]:
     """Columns of a file that are not read, such as jagged branches, and why."""
     return _listed(path, options)[1]
-
-
-def tree_of(path: str | PathLike[str]) -> str | None:
-    """The name of the tree that is read from a ROOT file; None for other files."""
-    found, file, inner = format_of(path)
-    if found.name != "ROOT":
-        return None
-    with naming(file, found), closing(found.open(file, inner)) as source:
-        return str(getattr(source, "tree", "")).split(";")[0].strip("/") or None
 
 
 def _listed(path: str | PathLike[str], options: TextOptions | None) -> tuple[list[str], dict[str, str]]:

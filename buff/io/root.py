@@ -56,9 +56,12 @@ class RootSource:
         """See :class:`buff.io.formats.FileSource`."""
         # by a filter: names given as expressions would be taken for formulas or patterns
         chosen = {"filter_name": set(names).__contains__, "library": "np"}
-        yield _table(names, self._tree.arrays(entry_stop=0, **chosen))
+        # what is learned from it is written to a tree of this name
+        tree = {"tree": self.tree.split(";")[0].strip("/")}
+        yield _table(names, self._tree.arrays(entry_stop=0, **chosen)).replace_schema_metadata(tree)
         for start in range(0, self._tree.num_entries, rows):
-            yield _table(names, self._tree.arrays(entry_start=start, entry_stop=start + rows, **chosen))
+            piece = self._tree.arrays(entry_start=start, entry_stop=start + rows, **chosen)
+            yield _table(names, piece).replace_schema_metadata(tree)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -98,7 +101,8 @@ class RootSink:
 
     def __init__(self, path: Path, schema: pa.Schema, inner: str = "") -> None:
         self._file = _uproot().recreate(path)
-        self._tree = self._file.mktree(inner or "events", {field.name: _branch(field) for field in schema})
+        name = inner or (schema.metadata or {}).get(b"tree", b"events").decode()
+        self._tree = self._file.mktree(name, {field.name: _branch(field) for field in schema})
 
     def write(self, piece: pa.Table) -> None:
         """Append rows."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from buff.errors import check_range
 from buff.io.formats import format_of
-from buff.io.reading import iter_table, tree_of
+from buff.io.reading import iter_table
 from buff.io.text_layout import TextOptions
 from buff.io.writing import TableWriter
 from buff.protocols import Array
@@ -72,9 +72,9 @@ def split_file(
     files = [format_of(name)[1].resolve() for name in (path, first, second)]
     if len(set(files)) < 3:
         raise ValueError(f"{path}, {first} and {second}: three different files are needed")
-    rng, tree = np.random.default_rng(random_state), tree_of(path)
+    rng = np.random.default_rng(random_state)
     with ExitStack() as stack:
-        parts = [stack.enter_context(TableWriter(name, tree=tree)) for name in (first, second)]
+        parts = [stack.enter_context(TableWriter(name)) for name in (first, second)]
         for piece in iter_table(path, options=options):
             chosen = rng.random(piece.num_rows)
             if group is not None:

@@ -24,11 +24,10 @@ class TableWriter:
     Parameters
     ----------
     path : path
-        File; the suffix names the format, ``file.root:tree`` also the tree (``events`` unless told).
+        File; the suffix names the format, ``file.root:tree`` also the tree; else it is that
+        which the rows, or those a model learned, were read from, or ``events``.
     names : sequence of str, optional
         Column names of pieces that are arrays.
-    tree : str, optional
-        Of ROOT files whose path names none.
 
     Attributes
     ----------
@@ -57,12 +56,8 @@ class TableWriter:
     #: Small pieces are gathered, since a row group of parquet or a basket of ROOT has its price.
     gather_rows = 1 << 16
 
-    def __init__(
-        self, path: str | PathLike[str], names: Sequence[str] | None = None, *, tree: str | None = None
-    ) -> None:
+    def __init__(self, path: str | PathLike[str], names: Sequence[str] | None = None) -> None:
         self._format, self._path, self._inner = format_of(path)
-        if self._format.name == "ROOT":
-            self._inner = self._inner or tree or ""
         if not self._path.parent.is_dir():
             raise FileNotFoundError(f"{self._path.parent}: no such folder")
         self._hidden = self._path.with_name(f".{secrets.token_hex(4)}.{self._path.name}")

@@ -17,7 +17,7 @@ from buff.metrics.neighbours import Memorisation
 if TYPE_CHECKING:
     from buff.metrics.record import Report
 
-__all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict", "left_out"]
+__all__ = ["Verdict", "as_html", "as_latex", "as_text", "copies_verdict", "left_out", "numbers_in_floors"]
 
 _Row = tuple[str, ...]
 #: Shares of rows too near to training rows that are fair and poor, and of rows that may lean to one.
@@ -119,9 +119,10 @@ def _summary(report: Report) -> Iterator[_Row]:
         value = getattr(scores, attribute)
         if value is not None:
             lowest = getattr(floor, attribute, None)
-            ratios = _ratios(report) if attribute == "wasserstein" else []
-            middle = f" (median {median(ratios):.2f})" if len(ratios) > 1 else ""
-            yield (name, str(value), _text(lowest), _ratio(value, lowest) + middle)
+            middle, ruling = numbers_in_floors(report) if attribute == "wasserstein" else (None, "")
+            if middle is not None:
+                yield ("W1 in floors, median of numbers", f"{middle:.2f}", "1", f"{middle:.2f}")
+            yield (name, str(value), _text(lowest), _ratio(value, lowest) + (ruling and f" ({ruling} rules)"))
     for name, attribute in (
         ("AUC, boosted trees", "trees"),
         ("AUC, MLP", "mlp"),
@@ -138,10 +139,21 @@ def _summary(report: Report) -> Iterator[_Row]:
         yield ("exact copies", str(memorisation.copies), f"{memorisation.expected_copies:g}", "")
 
 
-def _ratios(report: Report) -> list[float]:
-    """Distances of columns in units of their floors: a long tail decides their mean, and not their median."""
+def numbers_in_floors(report: Report) -> tuple[float | None, str]:
+    """Median of the distances of numbers in units of their floors, and the column that makes most of a mean.
+
+    A long tail decides a mean of distances, or of their floors, alone. None and "" where there are less than three.
+    """
     pairs = zip(report.scores.columns, report.floor.columns if report.floor else (), strict=False)
-    return [c.distance.value / low.distance.value for c, low in pairs if low.distance.value > 0]
+    numbers = [(c, low) for c, low in pairs if not isnan(c.separation.value) and low.distance.value > 0]
+    if len(numbers) < 3:
+        return None, ""
+    ruling = ""
+    for k in (0, 1):
+        largest = max(numbers, key=lambda pair: pair[k].distance.value)[k]
+        if largest.distance.value > 0.5 * sum(pair[k].distance.value for pair in numbers):
+            ruling = largest.name
+    return median(c.distance.value / low.distance.value for c, low in numbers), ruling
 
 
 def _columns(report: Report) -> Iterator[_Row]:

@@ -62,7 +62,7 @@ class JetKinematics:
 
     def take(self, jets: Array) -> "JetKinematics":
         """Some of the jets, by number."""
-        return JetKinematics(**{name: values[jets] for name, values in vars(self).items()})
+        return JetKinematics(**{name: values.take(jets) for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,8 @@ class Branch:
     n: Array
 
     def take(self, rows: Array) -> "Branch":
-        """Some of them: numbers or a mask."""
-        return Branch(*(values[rows] for values in vars(self).values()))
+        """Some of them, by number."""
+        return Branch(*(values.take(rows) for values in vars(self).values()))
 
     def put(self, rows: Integers, others: "Branch") -> None:
         """Others in place of some of them."""
@@ -164,9 +164,15 @@ class Nodes:
         """All nodes of the parts."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
-    def take(self, rows: Array) -> "Nodes":
-        """Some nodes: numbers or a mask."""
-        return Nodes(*(values[rows] for values in vars(self).values()))
+    def take(self, rows: Array | slice) -> "Nodes":
+        """Some nodes: numbers, a mask, or a slice, of which views are enough."""
+        if isinstance(rows, slice) or rows.dtype == bool:
+            return Nodes(*(values[rows] for values in vars(self).values()))
+        return Nodes(*(values.take(rows) for values in vars(self).values()))
+
+    def branch(self, rows: Integers) -> Branch:
+        """Some nodes, by number, without what surrounds them."""
+        return Branch(*(values.take(rows) for values in (self.pt, self.eta, self.phi, self.moment, self.n)))
 
     @property
     def is_root(self) -> Array:

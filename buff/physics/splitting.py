@@ -223,10 +223,13 @@ class SplittingTree:
         angle = _common_angle(nodes, splittings.angle, jets)
         low, high = self.z_bounds(nodes, n_soft, jets.softest[nodes.jet], angle)
         z = np.clip(low + splittings.z * np.maximum(high - low, _LEAST_WIDTH), _LEAST_WIDTH, 0.5)
-        share = np.where(pair, 1.0, np.minimum(splittings.share * self.most_share(nodes, z, angle), 1.0))
-        least, most = self.balance_bounds(nodes, z, share, angle)
-        balance = np.clip(least + splittings.balance * (most - least), 0.0, 1.0)
-        balance = np.where(n_hard == 1, 0.0, np.where(n_soft == 1, 1.0, balance))
+        share, balance = np.ones(len(nodes)), np.where(n_hard == 1, 0.0, 1.0)
+        # bounds are computed where they decide something
+        i = np.flatnonzero(~pair)
+        share[i] = np.minimum(splittings.share[i] * self.most_share(nodes.branch(i), z[i], angle[i]), 1.0)
+        i = np.flatnonzero((n_soft > 1) & (n_hard > 1))
+        least, most = self.balance_bounds(nodes.branch(i), z[i], share[i], angle[i])
+        balance[i] = np.clip(least + splittings.balance[i] * (most - least), 0.0, 1.0)
         dr = np.sqrt(share * nodes.moment / (nodes.pt * z * (1 - z)))
         dx, dy, rest = dr * np.cos(angle), dr * np.sin(angle), nodes.moment * (1 - share)
         pt_soft = nodes.pt * z
@@ -234,7 +237,7 @@ class SplittingTree:
         soft = Branch(pt_soft, hard.eta + dx, hard.phi + dy, rest * (1 - balance), n_soft)
         return hard, soft
 
-    def reach(self, nodes: Nodes, angle: Numbers) -> Array:
+    def reach(self, nodes: Nodes | Branch, angle: Numbers) -> Array:
         """Distance from the node to the rim of the jet in a direction."""
         b = nodes.eta * np.cos(angle) + nodes.phi * np.sin(angle)
         c = self.radius**2 - nodes.eta**2 - nodes.phi**2
@@ -249,13 +252,14 @@ class SplittingTree:
         low, high = n_soft * least, np.minimum(0.5, 1 - (nodes.n - n_soft) * least)
         pair = np.flatnonzero(nodes.n == 2)
         if pair.size:
-            own, v = nodes.take(pair), (nodes.moment / nodes.pt)[pair]
+            own = nodes.branch(pair)
+            v = own.moment / own.pt
             ahead, behind = self.reach(own, angle[pair]) ** 2, self.reach(own, angle[pair] + np.pi) ** 2
             low[pair] = np.maximum(low[pair], v / (v + ahead))
             high[pair] = np.minimum(high[pair], behind / (v + behind))
         return low, np.maximum(high, low)
 
-    def most_share(self, nodes: Nodes, z: Scores, angle: Numbers) -> Array:
+    def most_share(self, nodes: Nodes | Branch, z: Scores, angle: Numbers) -> Array:
         """Largest share that keeps the softer child inside the radius."""
         free = self.reach(nodes, angle) ** 2 * nodes.pt * z
         return np.minimum(1.0, free / np.maximum((1 - z) * nodes.moment, _TINY))
@@ -267,7 +271,9 @@ class SplittingTree:
         scale = np.minimum(pt, other) if self.exponent > 0 else np.maximum(pt, other)
         return np.power(np.maximum(scale, _TINY**0.1), 2 * self.exponent)
 
-    def balance_bounds(self, nodes: Nodes, z: Scores, share: Numbers, angle: Numbers) -> tuple[Array, Array]:
+    def balance_bounds(
+        self, nodes: Nodes | Branch, z: Scores, share: Numbers, angle: Numbers
+    ) -> tuple[Array, Array]:
         """Interval of the balance: ``sum pt r^2 <= pt R^2`` in both children; [0, 1] where that leaves nothing."""
         dr = np.sqrt(share * nodes.moment / (nodes.pt * z * (1 - z)))
         dx, dy = dr * np.cos(angle), dr * np.sin(angle)
@@ -293,26 +299,27 @@ def side(nodes: Nodes) -> Array:
     return np.where(cross < 0, -1.0, 1.0)
 
 
-def _signs(nodes: Nodes, jets: JetKinematics) -> tuple[Array, Array]:
+def _signs(nodes: Nodes, roots: Integers, jets: JetKinematics) -> list[Array]:
     """Reflections of roots that make their centroids positive."""
-    root = nodes.is_root
-    return (np.where(root & (part[nodes.jet] < 0), -1.0, 1.0) for part in (jets.eta, jets.phi))  # type: ignore[return-value]
+    return [np.where(part[nodes.jet[roots]] < 0, -1.0, 1.0) for part in (jets.eta, jets.phi)]
 
 
 def _own_angle(nodes: Nodes, angle: Numbers, jets: JetKinematics) -> Array:
     """The angle in the frame of sibling and uncle."""
-    sx, sy = _signs(nodes, jets)
-    at_root = np.arctan2(sy * np.sin(angle), sx * np.cos(angle))
-    below = (angle - np.arctan2(nodes.sibling_phi, nodes.sibling_eta)) * side(nodes)
-    return np.mod(np.where(nodes.is_root, at_root, below) + np.pi, 2 * np.pi) - np.pi
+    own = (angle - np.arctan2(nodes.sibling_phi, nodes.sibling_eta)) * side(nodes)
+    roots = np.flatnonzero(nodes.is_root)
+    sx, sy = _signs(nodes, roots, jets)
+    own[roots] = np.arctan2(sy * np.sin(angle[roots]), sx * np.cos(angle[roots]))
+    return np.mod(own + np.pi, 2 * np.pi) - np.pi
 
 
 def _common_angle(nodes: Nodes, own: Numbers, jets: JetKinematics) -> Array:
     """Inverse of :func:`_own_angle`."""
-    sx, sy = _signs(nodes, jets)
-    at_root = np.arctan2(sy * np.sin(own), sx * np.cos(own))
-    below = np.arctan2(nodes.sibling_phi, nodes.sibling_eta) + own * side(nodes)
-    return np.where(nodes.is_root, at_root, below)
+    angle = np.arctan2(nodes.sibling_phi, nodes.sibling_eta) + own * side(nodes)
+    roots = np.flatnonzero(nodes.is_root)
+    sx, sy = _signs(nodes, roots, jets)
+    angle[roots] = np.arctan2(sy * np.sin(own[roots]), sx * np.cos(own[roots]))
+    return angle
 
 
 def _nothing() -> Splittings:

@@ -101,12 +101,15 @@ def marginals(
     with drawing(style):
         figure = new_figure(max(3.0 * n_columns, 4.5), 2.7 * n_rows + 0.35)
         figure.get_layout_engine().set(h_pad=0.025, hspace=0)
-        grid = figure.add_gridspec(n_rows, n_columns)
-        for k, (cell, panel) in enumerate(zip(grid, panels, strict=False)):
-            upper, lower = cell.subgridspec(2, 1, height_ratios=(2.6, 1), hspace=0).subplots(sharex=True)
+        # one grid, so that what stands above a panel keeps its neighbours level
+        grid = figure.add_gridspec(2 * n_rows, n_columns, height_ratios=(2.6, 1) * n_rows)
+        for k, panel in enumerate(panels):
+            row, column = divmod(k, n_columns)
+            upper = figure.add_subplot(grid[2 * row, column])
+            lower = figure.add_subplot(grid[2 * row + 1, column], sharex=upper)
             _draw_counts(upper, panel, colours, log)
             _draw_ratio(lower, panel, colours, reach)
-            upper.label_outer()
+            upper.tick_params(labelbottom=False)
             # beside the label of an experiment there is room at the right alone
             upper.set_title(label_text(panel.title), loc="right" if experiment else "center")
             if experiment and k == 0:
@@ -123,14 +126,12 @@ def _with(columns: Sequence[str] | None, by: str | None, real: TableLike) -> Seq
 
 
 def _label(axes: "Axes", experiment: str) -> None:
-    import matplotlib.pyplot as plt
-    import mplhep
-
+    """The first word in bold, the others slanted, as mplhep sets them."""
     name, _, words = experiment.partition(" ")
-    before = plt.get_fignums()
-    mplhep.label.exp_label(exp=name, text=words, data=True, rlabel="", loc=0, ax=axes, fontsize="medium")
-    for number in set(plt.get_fignums()) - set(before):  # mplhep opens a figure of its own
-        plt.close(number)
+    first = axes.set_title(label_text(name), loc="left", fontweight="bold")
+    size = float(first.get_fontsize())
+    look: dict[str, Any] = {"xytext": (0.35 * size, 0), "textcoords": "offset points", "fontsize": size}
+    axes.annotate(label_text(words), (1, 0), xycoords=first, va="bottom", fontstyle="italic", **look)
 
 
 def _reach(pairs: Sequence[tuple[Shares, Shares]]) -> float:

@@ -66,6 +66,8 @@ def drawing(style: str | None = None) -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_LOOK if style is None else getattr(mplhep.style, style))
+        if matplotlib.rcParams["mathtext.cal"] == "cursive":  # few machines have it: matplotlib would complain
+            matplotlib.rcParams["mathtext.cal"] = matplotlib.rcParams["mathtext.it"]
         yield
 
 
@@ -77,7 +79,17 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Any:
     scale = rcParams["font.size"] / 9
     figure: Any = Figure(figsize=(width * scale, height * scale), layout=layout)
     figure._repr_png_ = partial(as_png, figure)  # notebooks show figures of pyplot only
+    fonts = {name: value for name, value in rcParams.items() if name.startswith(("font.", "mathtext."))}
+    figure.draw = partial(_draw, figure, fonts)
     return figure
+
+
+def _draw(figure: "Figure", fonts: dict[Any, Any], renderer: Any) -> None:
+    """Draw with the fonts of the style, which matplotlib asks for only when letters are set."""
+    from matplotlib import rc_context
+
+    with rc_context(fonts):
+        type(figure).draw(figure, renderer)
 
 
 def as_png(figure: "Figure", dpi: float = 110) -> bytes:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from buff.io.tables import to_table, units_of
 from buff.metrics import ClassifierTest, Estimate, Report, Utility
-from buff.metrics.layout import copies_verdict, left_out
+from buff.metrics.layout import copies_verdict, left_out, numbers_in_floors
 from buff.protocols import TableLike
 from buff.report.page import checked_page, figure_html, page_html, section_html, table_html, write_page
 from buff.report.plots import plots, shown
@@ -212,6 +212,9 @@ def _cards(report: Report) -> str:
         value, lowest = getattr(scores, key), getattr(floor, key, None)
         if value is not None and key in _HEADLINE:
             below = f"floor {lowest}" if lowest is not None else ""
+            middle, ruling = numbers_in_floors(report) if key == "wasserstein" else (None, "")
+            if middle is not None:
+                below += f"; median of columns {middle:.2f} floors" + (f", {ruling} rules the mean" if ruling else "")
             cards.append(
                 f'<div class="card {_grade(value, lowest)}"><b>{value.value:.3g}</b>'
                 f"<span>{escape(label)}</span><small>{escape(below)}</small></div>"

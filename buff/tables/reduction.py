@@ -14,6 +14,7 @@ from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, PairMass, Relation, Relations, Unique, find_relations
 from buff.tables.relations.discovery import stated_relations
+from buff.tables.relations.pair_mass import labels_that_tell
 from buff.tables.schema import ASIDE, ColumnSchema, Schema, infer_schema
 
 __all__ = ["TableReduction", "find_particles"]
@@ -114,6 +115,7 @@ class TableReduction:
             found = find_relations(rest, [*angles, *stated], bounded)
         else:
             found = Relations.learn([*angles, *stated], rest)
+        _tell_masses(table, stated)
         if not (dropped or ids or found.relations):
             return cls(columns.names)
         whole = columns.select(kept)
@@ -256,6 +258,20 @@ def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], rela
     if phi:
         words = ", ".join(f'"{name}": "angle"' for name in phi)
         warn(f"columns {', '.join(phi)} look like angles, and are learned with a seam: schema={{{words}}} takes it out")
+
+
+def _tell_masses(table: Mapping[str, Values], stated: Sequence[Relation]) -> None:
+    """Say where rows of some labels have a pair mass of their own, which those of others would take over."""
+    for pair in stated:
+        if isinstance(pair, PairMass):
+            others = {name: values for name, values in table.items() if name not in pair.columns}
+            names = ",".join(labels_that_tell(pair.forward(dict(table))[pair.pt1], others))
+            if names:
+                warn(
+                    f"the {pair} differs strongly between values of {names}, and rare ones would take over the peak of "
+                    f"others: --condition {names}, in Python fit(X, condition=...), keeps them apart; buff evaluate "
+                    f"--by {names} shows it"
+                )
 
 
 def _is_turn(values: Values) -> bool:

@@ -28,7 +28,7 @@ def test_a_mass_is_compared_and_classes_are(buff, muons):
     assert result.exit_code == 0, result.stderr
     assert "\nmass  " in result.stdout
     assert "\neta1 " not in result.stdout
-    assert "(median " in result.stdout
+    assert "\nW1 in floors, median of numbers" in result.stdout
     assert "AUC, boosted trees" in result.stdout
     assert "MLP" not in result.stdout
     assert "\ncharge = opposite: 88.75% of real" in result.stdout

@@ -58,6 +58,8 @@ def test_from_file_to_file(buff, files):
     assert np.array_equal(new.particles, own.particles)
     result = buff("sample", files / "jets.buff", "-o", files / "t.hdf5", "-n", 20, "--jets", "--given", "jet_class=t")
     assert set(read_jetnet(files / "t.hdf5").jets["jet_class"]) == {"t"}, result.stderr
+    result = buff("sample", files / "jets.buff", "-o", files / "t.hdf5", "--jets", "--given", "flavour=t")
+    assert "no condition 'flavour'; its conditions are ['jet_class']" in result.stderr
     given = ("--condition", files / "test.hdf5")
     result = buff("sample", files / "jets.buff", "-o", files / "matched.hdf5", "--jets", *given)
     assert result.exit_code == 0, result.stderr
@@ -76,6 +78,21 @@ def test_from_file_to_file(buff, files):
     assert "W1M x 1e3" in result.stdout
     assert library.metrics.JetReport.load(files / "jets.json")["W1M"].floor is not None
     assert page.read_text().count("<img") >= 8
+
+
+def test_given_labels_are_read_as_those_of_tables(buff, files):
+    """Labels of digits stay texts, commas inside of labels do not cut."""
+    jets = made(250, 0)
+    names = np.array(["1", "Bonn, DE"])
+    table = {name: jets.jets[name] for name in ("jet_pt", "jet_eta", "jet_mass", "multiplicity")}
+    table["jet_class"] = names[np.arange(250) % 2]
+    columns = tuple(Column(name, kind="categorical" if name == "jet_class" else "continuous") for name in table)
+    model = library.JetBUFF(2, effort=0.005, max_odds=None, given_jets=False, random_state=0)
+    model.fit(JetClouds(jets.particles, Table(columns, table)), condition="jet_class").save(files / "sites.buff")
+    for label in names:
+        result = buff("sample", files / "sites.buff", "-o", files / "l.h5", "-n", 5, "--given", f"jet_class={label}")
+        assert result.exit_code == 0, result.stderr
+        assert set(read_jetnet(files / "l.h5").jets["jet_class"]) == {label}
 
 
 def test_evaluating_jets_as_a_table_names_the_option(buff, files):

@@ -170,3 +170,15 @@ def test_labels_that_look_like_numbers_are_read_from_files_as_texts(buff, tmp_pa
     result = buff("sample", tmp_path / "m.buff", "--condition", tmp_path / "asked.csv", "-o", tmp_path / "x.parquet", "-q")
     assert result.exit_code == 0, result.stderr
     assert read_table(tmp_path / "x.parquet")["lab"].to_pylist() == ["2", "1", "2"]
+
+
+def test_events_go_to_a_tree_of_the_name_they_were_learned_from(buff, folder, tmp_path):
+    uproot = pytest.importorskip("uproot")
+    with TableWriter(tmp_path / "muons.root:Muons") as out:
+        out.write(read_table(folder / "train.parquet", ["mass", "n"]))
+    fast = ("--steps", 2, "--rounds", 2, "--noise-budget", 1000, "-q")
+    assert buff("fit", tmp_path / "muons.root", "-o", tmp_path / "m.buff", *fast).exit_code == 0
+    for name in ("one.root", "two.root:Own"):
+        assert buff("sample", tmp_path / "m.buff", "-n", 20, "-o", tmp_path / name, "-q").exit_code == 0
+    names = [uproot.open(tmp_path / name).keys(cycle=False) for name in ("one.root", "two.root")]
+    assert names == [["Muons"], ["Own"]]

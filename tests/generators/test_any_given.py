@@ -5,6 +5,7 @@ import pytest
 import buff
 from buff import BUFF
 from buff.tables.relations import Derived
+from tests.labels import contradictions, frame_of_labels
 
 TINY = {"n_steps": 3, "n_estimators": 3, "max_depth": 3, "noise_budget": 2000, "random_state": 0, "given": "any"}
 COVARIANCE = np.array([[1, 0.8, 0.5], [0.8, 1, 0.3], [0.5, 0.3, 1]])
@@ -47,6 +48,14 @@ def with_gaps(table, share, seed=1):
     for name in out:
         out.loc[rng.random(len(out)) < share, name] = None
     return out
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    table = frame_of_labels(3000)
+    return BUFF(noise_budget=3000, n_steps=3, n_estimators=3, random_state=0, relations=None, given="any").fit(
+        table
+    ), table
 
 
 def test_given_cells_are_bit_equal(shop):
@@ -189,3 +198,22 @@ def test_plan_counts_the_chain(gaussian):
     blobs = model._chain.to_archive().blobs
     assert both.disk - plain.disk > sum(len(blob) for blob in blobs.values())
     assert both.memory > plain.memory
+
+
+@pytest.mark.parametrize("columns", [["c0"], ["c1"], ["c3", "x"], ["x"]])
+def test_labels_that_exclude_each_other_do_so_beside_given_cells(labelled, columns):
+    gen, table = labelled
+    new = frame_of_labels(1500, seed=1)
+    made = gen.sample(given=new[columns])
+    assert contradictions(made, table) == (0, 0)
+    shares = made["c1"].value_counts(normalize=True)
+    assert shares.to_numpy() == pytest.approx(new["c1"].value_counts(normalize=True)[shares.index], abs=0.05)
+
+
+def test_given_cells_that_exclude_each_other_come_back(labelled, tmp_path):
+    gen, _ = labelled
+    made = gen.sample(500, given={"c0": "l0", "c1": "l2"})  # never together
+    assert set(made["c0"] + made["c1"]) == {"l0l2"}
+    gen.save(tmp_path / "m.buff")
+    again = buff.load(tmp_path / "m.buff").sample(500, given={"c0": "l4"})
+    pd.testing.assert_frame_equal(again, gen.sample(500, given={"c0": "l4"}))

@@ -8,6 +8,7 @@ import buff
 from buff import BUFFImputer
 from buff.generators import pool_estimates
 from buff.tables.relations import Order, Sum
+from tests.labels import contradictions, frame_of_labels
 
 TINY = {"n_estimators": 4, "max_depth": 3, "random_state": 0}
 
@@ -217,3 +218,10 @@ def test_labels_that_tell_each_other_are_looked_up_both_ways():
     with pytest.warns(UserWarning, match=r"in 2 of 3 rows \(0, 1\) no draw kept") as noted:
         imputer.impute(odd, 4)
     assert len(noted) == 1
+
+
+def test_filled_labels_exclude_each_other_as_known_ones_do():
+    table = frame_of_labels(3000).assign(c2="a", c3="b")
+    holes = table.mask(np.random.default_rng(3).random(table.shape) < 0.3)
+    filled = BUFFImputer(random_state=0, relations=None).fit_transform(holes)
+    assert contradictions(filled, table) == (0, 0)

@@ -1,5 +1,7 @@
 """Generated pairs of particles have the peak of their mass."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,3 +69,16 @@ def test_what_would_be_blurred_is_told(small):
     event = np.random.default_rng(0).integers(0, 10**9, 150)
     with pytest.warns(Notice, match="integers that never repeat, up to .*--exclude event"):
         small(n_estimators=0).fit(pd.DataFrame({"event": event, "x": turn}))
+
+
+def test_rare_labels_of_another_mass_are_told(small):
+    table = resonance(1500)
+    like_sign = np.arange(1500) < 60
+    table = table.rename(columns={"charge": "Q1"}).assign(Q2=lambda t: np.where(like_sign, t["Q1"], -t["Q1"]))
+    table.loc[like_sign, ["pt1", "pt2"]] *= 0.4
+    model = small(relations=["auto", PAIR], n_estimators=2, noise_budget=2_000)
+    with pytest.warns(Notice, match="differs strongly between values of Q1,Q2.*--condition Q1,Q2.*--by Q1,Q2"):
+        model.fit(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Notice)
+        model.fit(table.drop(columns="Q2"))

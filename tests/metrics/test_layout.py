@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from buff.metrics import Estimate, report
-from buff.metrics.layout import copies_verdict
+from buff.metrics.layout import copies_verdict, numbers_in_floors
 from buff.metrics.neighbours import Memorisation
 
 NAN = float("nan")
@@ -85,3 +85,14 @@ def test_a_data_frame_of_all_numbers():
     assert frame.loc[("table", "", "trees"), "value"] == made.scores.trees.value
     assert frame.loc[("column", "x", "wasserstein"), "floor"] == made.floor.columns[0].distance.value
     assert frame.loc[("pair", "x, c", "association"), "value"] == made.scores.pairs[0].difference.value
+
+
+def test_a_long_tail_decides_a_mean_and_is_named():
+    rng = np.random.default_rng(0)
+    real, made = ({name: rng.normal(size=400) for name in "abc"} | {"d": rng.standard_cauchy(400)} for _ in range(2))
+    found = report(real, made, classifiers=(), n_bootstrap=2)
+    middle, ruling = numbers_in_floors(found)
+    assert ruling == "d"
+    assert 0.3 < middle < 3
+    assert "(d rules)" in str(found)
+    assert "median of numbers" not in str(report({"a": real["a"]}, {"a": made["a"]}, classifiers=(), n_bootstrap=2))
