@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from buff.errors import warn
-from buff.exact import dot, products
+from buff.kernels import dot, products
 from buff.protocols import Array, Indices, Numbers, Scores, Weights
 from buff.tables import Columns, read
 from buff.tables.weights import check_weights

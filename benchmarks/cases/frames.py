@@ -81,7 +81,7 @@ class Corrected:
         flow = self.of.fit(X, condition, seed, n_jobs)
         settings = BUFF(**self.options, n_jobs=n_jobs).flow_settings
         left = _Left(FlowMatchingData.of(flow.space_.bounds(read(X))).scores, known=flow.field_)
-        part = GaussianPart.of_moments(left.base(np.random.default_rng(seed)))
+        part = left.base(np.random.default_rng(seed)).gaussian_part()
         frames = _Nothing(part.mean, part.basis, part.variances)
         nodes, _ = train_nodes(left, frames, settings, estimate_cost(left, settings), seed)
         return CorrectedFlow(flow.space_, flow.field_, part, nodes, settings)

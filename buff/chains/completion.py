@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from buff.flows.linear import ReproducibleLinear
+from buff.kernels import ReproducibleLinear
 from buff.protocols import Array, Indices, Mask, Scores
 from buff.records import checked_array
 

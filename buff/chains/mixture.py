@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import logsumexp, ndtr, ndtri
 
 from buff.errors import ArchiveError
-from buff.flows.linear import ReproducibleLinear
+from buff.kernels import ReproducibleLinear
 from buff.protocols import Array, Numbers, Scores, Weights
 from buff.records import checked_array
 

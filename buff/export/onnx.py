@@ -16,8 +16,8 @@ from buff.export.onnx_posterior import posterior_scores
 from buff.export.onnx_relations import restored_columns
 from buff.export.packed import refuse_partial_classes, refused_unfolder
 from buff.flows import FlowModel, MixtureModel, PatternedFlow
-from buff.flows.request import FARTHEST
 from buff.protocols import Numbers
+from buff.randomness import FARTHEST
 from buff.transforms import ConditionEncoder
 
 __all__ = ["export_onnx", "onnx_graph"]

@@ -10,9 +10,8 @@ from buff.errors import ExportError
 from buff.export.graph import Graph
 from buff.export.onnx_normal import ndtr, ndtri
 from buff.export.onnx_trees import tree_ensemble
-from buff.fields import AbstractField
+from buff.fields import AbstractField, GaussianPart
 from buff.flows import FlowModel, MarginalCalibration, PatternedFlow, ReproducibleLinear
-from buff.flows.linear import GaussianPart
 from buff.flows.nodes import NodeModel
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees
 from buff.grids import nearest
@@ -249,7 +248,7 @@ def _ranked(graph: Graph, v: str, atoms: Numbers, margin: float) -> str:
 
 
 def linear(graph: Graph, part: ReproducibleLinear, features: str | None) -> str:
-    """:class:`buff.flows.linear.ReproducibleLinear`, exact in any order of its sums."""
+    """:class:`buff.kernels.ReproducibleLinear`, exact in any order of its sums."""
     rounded = graph.op("Round", graph.op("Mul", graph.cast(features, "double"), graph.constant(np.float64(_UNIT))))
     product = graph.op("MatMul", rounded, graph.constant(np.asarray(part.weights, np.float64)))
     return graph.op("Add", graph.cast(product, "float"), graph.constant(np.asarray(part.bias, np.float32)))

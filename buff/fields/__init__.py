@@ -4,8 +4,8 @@ A field knows its ``path`` (so that a solver can read data, noise or score from 
 ``times``: the nodes where it exists, or None for every time.
 """
 
-from buff.fields.sources import AbstractField, GaussianFlow, NodeField, TimeField
-from buff.fields.steps import IndexField
+from buff.fields.sources import AbstractField, GaussianFlow, GaussianPart, NodeField
+from buff.fields.steps import IndexField, TimeField
 from buff.fields.views import Clipped, Counted, Framed, Guided, Retimed, Reversed, Scaled
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Counted",
     "Framed",
     "GaussianFlow",
+    "GaussianPart",
     "Guided",
     "IndexField",
     "NodeField",

@@ -1,9 +1,9 @@
-"""Fields made from what is known: a Gaussian in closed form, one model a node, one for every time."""
+"""Fields made from what is known: a Gaussian in closed form, and one model a node."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import pairwise
 from typing import Any, Literal, Self, TypeAlias
@@ -12,11 +12,12 @@ import numpy as np
 
 from buff.errors import OffGridError
 from buff.grids import nearest
-from buff.paths import LINEAR, Path, Prediction, check_prediction
+from buff.kernels import ReproducibleLinear, integers, sized
+from buff.paths import LINEAR, Path
 from buff.paths.schedules import Backward
 from buff.protocols import Array
 
-__all__ = ["AbstractField", "GaussianFlow", "NodeField", "TimeField"]
+__all__ = ["AbstractField", "GaussianFlow", "GaussianPart", "NodeField"]
 
 Velocity: TypeAlias = Callable[[Array, Array | None], Array]
 
@@ -150,6 +151,66 @@ def _like(values: Array, x: Array) -> Any:
     return import_module(type(x).__module__.split(".")[0]).asarray(values, dtype=x.dtype)
 
 
+@dataclass(frozen=True, eq=False)
+class GaussianPart(GaussianFlow):
+    """A :class:`GaussianFlow` of scores, whose arithmetic gives a row the same result in any batch.
+
+    Attributes
+    ----------
+    mean, basis, variances, noise, path
+        As in :class:`GaussianFlow`.
+    n_conditions : int
+        Features of a condition, on which scores that are standardised do not depend linearly.
+
+    Examples
+    --------
+    >>> weights, bias = GaussianPart.of(np.zeros(2), np.diag([1.0, 2.0])).at(1.0)
+    >>> bool(np.allclose(weights, np.eye(2)))
+    True
+    """
+
+    n_conditions: int = 0
+    _turn: tuple[ReproducibleLinear, ReproducibleLinear] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        nothing = np.zeros(len(self.mean))
+        turn = (ReproducibleLinear.of(self.basis, nothing), ReproducibleLinear.of(self.basis.T, nothing))
+        object.__setattr__(self, "_turn", turn)
+
+    def to_device(self, device: str) -> Self:
+        """The same where the arithmetic is done."""
+        moved = replace(self)
+        forth, back = self._turn
+        object.__setattr__(moved, "_turn", (forth.to_device(device), back.to_device(device)))
+        return moved
+
+    def at(self, t: float) -> tuple[Array, Array]:
+        """``weights`` (d + c, d) and ``bias`` (d,) of the velocity ``[x, c] @ weights + bias`` at time t."""
+        weights, bias = self.velocity_map(t)
+        return np.vstack([weights, np.zeros((self.n_conditions, len(bias)))]), bias
+
+    def residual_scales(self, t: float) -> Array:
+        """Standard deviations of ``U^T (x1 - x0)`` about its mean given x_t, ``sqrt(e) n / a(t)``, shape (d,)."""
+        return np.sqrt(self.variances) * self.noise / self.scales(t)
+
+    def packed(self, times: Sequence[float]) -> bytes:
+        """The frame at these times as the kernels read it."""
+        parts = [integers(len(times)), *(turn.packed() for turn in self._turn)]
+        for t in times:
+            here = self.path.at(t)
+            turned, centre = here.alpha * (self.mean @ self.basis), here.alpha * self.mean
+            own = (self.scales(t), turned, centre, self.rates(t), here.alpha_dot * self.mean)
+            parts += [sized(np.asarray(part, np.float32)) for part in own]
+        return b"".join(parts)
+
+    def rotate(self, x: Array) -> Array:
+        return self._turn[0](x)
+
+    def rotate_back(self, y: Array) -> Array:
+        return self._turn[1](y)
+
+
 class AbstractField(ABC):
     """The velocity of a flow.
 
@@ -272,39 +333,3 @@ class NodeField(AbstractField):
         left_velocity, right_velocity = self.velocities[right - 1], self.velocities[right]
         w = (t - a) / (b - a)
         return (1 - w) * left_velocity(x, condition) + w * right_velocity(x, condition)
-
-
-@dataclass(frozen=True)
-class TimeField(AbstractField):
-    """A field defined at every time, from a model of any of the five predictions.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(x, t, condition)``.
-    path : Path
-        The path the model was trained on.
-    predicts : {"velocity", "denoised", "noise", "score", "v"}
-        What the function returns.
-    piecewise_constant : bool
-        True for trees with t as a column: adaptive solvers then refuse tolerances that steps in the field
-        make meaningless.
-
-    Examples
-    --------
-    >>> point = TimeField(lambda x, t, condition: 0 * x + 3.0, predicts="denoised")
-    >>> point(1.0, 0.5)
-    4.0
-    """
-
-    function: Callable[[Array, float, Array | None], Array]
-    path: Path = LINEAR
-    predicts: Prediction = "velocity"
-    piecewise_constant: bool = False
-    times: tuple[float, ...] | None = field(default=None, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        check_prediction(self.predicts)
-
-    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
-        return self.path.at(t).velocity(x, self.function(x, t, condition), self.predicts)

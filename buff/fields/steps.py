@@ -1,4 +1,4 @@
-"""A field from a network of discrete diffusion steps."""
+"""Fields known at every time, from a model of any prediction, or a network of discrete diffusion steps."""
 
 import math
 from bisect import bisect_left
@@ -7,10 +7,46 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from buff.fields.sources import AbstractField
-from buff.paths import Path, Prediction, check_prediction
+from buff.paths import LINEAR, Path, Prediction, check_prediction
 from buff.protocols import Array
 
-__all__ = ["IndexField"]
+__all__ = ["IndexField", "TimeField"]
+
+
+@dataclass(frozen=True)
+class TimeField(AbstractField):
+    """A field defined at every time, from a model of any of the five predictions.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(x, t, condition)``.
+    path : Path
+        The path the model was trained on.
+    predicts : {"velocity", "denoised", "noise", "score", "v"}
+        What the function returns.
+    piecewise_constant : bool
+        True for trees with t as a column: adaptive solvers then refuse tolerances that steps in the field
+        make meaningless.
+
+    Examples
+    --------
+    >>> point = TimeField(lambda x, t, condition: 0 * x + 3.0, predicts="denoised")
+    >>> point(1.0, 0.5)
+    4.0
+    """
+
+    function: Callable[[Array, float, Array | None], Array]
+    path: Path = LINEAR
+    predicts: Prediction = "velocity"
+    piecewise_constant: bool = False
+    times: tuple[float, ...] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_prediction(self.predicts)
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        return self.path.at(t).velocity(x, self.function(x, t, condition), self.predicts)
 
 
 @dataclass(frozen=True)

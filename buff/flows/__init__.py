@@ -1,18 +1,22 @@
 """Flows of boosted trees between arrays: fit on scores, draw scores."""
 
+from buff.fields import GaussianPart
+from buff.flows.arrays import fit_flow
 from buff.flows.cache import NodeCache
 from buff.flows.cost import CostEstimate, NodeRecord, NodeRecords
 from buff.flows.data import FixedScores, FlowMatchingData, RankIntervals, Source
 from buff.flows.distill import TeacherTrajectories, distill, teaching_seed
-from buff.flows.fit import FlowSettings, calibrate, estimate_cost, fit_flow, train_flow, train_nodes
-from buff.flows.linear import ConditionalStandardizer, GaussianPart, LinearVelocity, ReproducibleLinear
+from buff.flows.fit import FlowSettings, calibrate, estimate_cost, limit_memorisation, train_flow, train_nodes
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
-from buff.flows.nodes import NodeModel, RegressionSource, fit_node, limit_memorisation
+from buff.flows.nodes import LinearVelocity, NodeModel, fit_node
 from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned
 from buff.flows.patterns import AtomPatterns
-from buff.flows.request import SampleRequest, ScoreModel
+from buff.flows.regression import RegressionSource
 from buff.flows.smooth import MarginalCalibration
+from buff.flows.standardizer import ConditionalStandardizer
+from buff.kernels import ReproducibleLinear
+from buff.randomness import SampleRequest, ScoreModel
 
 __all__ = [
     "AtomPatterns",

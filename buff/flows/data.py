@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
 from buff.couplings import MinibatchTransport, strata, stratify
-from buff.flows.linear import ConditionalStandardizer, LinearVelocity
+from buff.flows.nodes import LinearVelocity
+from buff.flows.regression import Problem
+from buff.flows.standardizer import ConditionalStandardizer
+from buff.kernels import device_arrays, to_numpy
 from buff.protocols import Array, Indices
-from buff.trees import device_arrays, to_numpy
 
-__all__ = ["NOISE", "FixedScores", "FlowMatchingData", "Problem", "RankIntervals", "Source"]
+__all__ = ["NOISE", "FixedScores", "FlowMatchingData", "RankIntervals", "Source"]
 
-#: Features, targets, weights.
-Problem: TypeAlias = tuple[Array, Array, Array | None]
 #: Pairs from which moments are taken, at least.
 _MOMENT_ROWS = 20_000
 

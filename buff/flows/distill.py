@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from buff.errors import check_whole
-from buff.flows.data import Problem
 from buff.flows.fit import FlowSettings, calibrate, estimate_cost, train_nodes
-from buff.flows.linear import LinearVelocity
 from buff.flows.model import FlowModel
-from buff.flows.request import SampleRequest
+from buff.flows.nodes import LinearVelocity
+from buff.flows.regression import Problem
 from buff.protocols import Array
-from buff.randomness import seed_from, training_seed
+from buff.randomness import SampleRequest, seed_from, training_seed
 from buff.solvers import get_solver
 from buff.trees import device_arrays
 

@@ -1,10 +1,11 @@
-"""Scores in, fitted flow out."""
+"""The fit of a flow: what it costs, its nodes one by one or in parallel, the model that they make."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -13,20 +14,34 @@ from tqdm import tqdm
 from buff.errors import check_jobs, check_memory, check_whole
 from buff.flows.cache import NodeCache, fingerprint
 from buff.flows.cost import PROCESS, CostEstimate, NodeRecord, NodeRecords
-from buff.flows.data import NOISE, FlowMatchingData, Source
-from buff.flows.linear import GaussianPart
+from buff.flows.data import FlowMatchingData
 from buff.flows.model import FlowModel
-from buff.flows.nodes import Base, NodeModel, RegressionSource, limit_memorisation, run_nodes, with_fine_bins
-from buff.flows.request import SampleRequest
+from buff.flows.nodes import LinearVelocity, NodeModel, fit_node
+from buff.flows.regression import Base, RegressionSource
 from buff.flows.smooth import MarginalCalibration, SmoothedTrees
 from buff.flows.trial import trial_seconds
+from buff.flows.workers import in_processes
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array
-from buff.randomness import seed_from, training_seed
+from buff.randomness import SampleRequest, seed_from, training_seed
 from buff.solvers import SOLVERS, Solver, get_solver
 from buff.trees import Booster, TreeSettings
 
-__all__ = ["FlowSettings", "calibrate", "estimate_cost", "fit_flow", "train_flow", "train_nodes", "workers_within"]
+__all__ = [
+    "FlowSettings",
+    "calibrate",
+    "estimate_cost",
+    "limit_memorisation",
+    "run_nodes",
+    "train_flow",
+    "train_nodes",
+    "with_fine_bins",
+    "workers_within",
+]
+
+#: Number, trees and record of a node.
+Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
+
 
 #: Bytes of gradients, Hessians and predictions for a row and an output while trees grow.
 _GRADIENTS = {"scalar": 12, "vector": 19, "sketch": 39}
@@ -35,6 +50,10 @@ _MOST_DRAWS = 100
 #: Events from which a calibration is read, and rows from which on a flow needs none: within 2 percent of the width it
 #: is right, and bending it costs as much as it gains.
 _CALIBRATION_DRAWS, _ENOUGH_ROWS = 15_000, 5_000
+#: Variances of a single row that a split by conditions must explain: chance explains one.
+_ROWS_A_SPLIT = 6.0
+#: Share of distinct conditions from which on they are taken to name rows, and values of a feature told apart then.
+_NAMED, _FINE_BINS = 0.01, 256
 
 
 @dataclass(frozen=True)
@@ -120,76 +139,16 @@ class FlowSettings:
         return rule.nodes(self.time_grid)
 
 
-def fit_flow(
-    x1: Array | tuple[Array, Array],
-    settings: FlowSettings | None = None,
-    *,
-    condition: Array | None = None,
-    sample_weight: Array | None = None,
-    source: Source = NOISE,
-    calibrated: Array | None = None,
-    seed: int | None = None,
-) -> FlowModel:
-    r"""Learn the flow from a source to the rows of ``x1``, given their conditions.
-
-    At each time t of the solver's nodes the velocity :math:`u(x, t, c) = E[x_1 - x_0 \mid x_t = x, c]`, with
-    :math:`x_t = t x_1 + (1 - t) x_0`, is its best linear part in closed form plus trees (conditional flow matching,
-    Lipman et al., 2022, arXiv:2210.02747).
-
-    Parameters
-    ----------
-    x1 : array of shape (n, d), or pair of such arrays
-        Scores of about unit width. A pair (low, high) of normal scores spans the ranks that repeated values own: each
-        noise draw places the row anew between them, uniformly in rank (uniform dequantization).
-    settings : FlowSettings
-    condition : array of shape (n, c), optional
-        Features of about unit width.
-    sample_weight : array of shape (n,), optional
-        Not negative; rows of weight 0 are left out.
-    source : Source
-        Where the flow starts; standard normal noise unless told otherwise.
-    calibrated : bool array of shape (d,), optional
-        Scores whose marginals are made standard normal in the end, for less than 5,000 rows without condition: see
-        :class:`~buff.flows.MarginalCalibration`.
-    seed : int, optional
-        Of the training; None asks the operating system (with a ``cache_dir``, the data and settings decide).
-
-    Returns
-    -------
-    FlowModel
-        With ``records`` of its nodes and the ``cost`` that was expected.
-
-    Raises
-    ------
-    ValueError
-        Shapes that do not agree, values that are not finite.
-    MemoryError
-        The fit needs more than ``settings.max_memory``.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> c = rng.standard_normal((500, 1)).astype(np.float32)
-    >>> x1 = (c + 0.1 * rng.standard_normal((500, 1))).astype(np.float32)
-    >>> model = fit_flow(x1, FlowSettings(n_steps=4, noise_budget=5_000), condition=c, seed=0)
-    >>> x = model.sample(SampleRequest(1000, seed=1, condition=np.full((1, 1), 2.0, np.float32)))
-    >>> bool(abs(x.mean() - 2) < 0.1)
-    True
-    """
-    data = FlowMatchingData.of(x1, condition, sample_weight, source)
-    return train_flow(data, settings or FlowSettings(), calibrated=calibrated, seed=seed)
-
-
 def train_flow(
     data: FlowMatchingData, settings: FlowSettings, *, calibrated: Array | None = None, seed: int | None = None
 ) -> FlowModel:
-    """:func:`fit_flow` for data that are ready."""
+    """:func:`buff.flows.fit_flow` for data that are ready."""
     cost = estimate_cost(data, settings)
     cache, seed = _cache(data, settings, cost, seed)
     rng = np.random.default_rng(training_seed(seed))
     data = data.standardized(rng)
     base = data.base(rng)
-    gaussian = GaussianPart.of_moments(base, data.source.noise) if data.source.independent else None
+    gaussian = base.gaussian_part(data.source.noise) if data.source.independent else None
     trees = limit_memorisation(with_fine_bins(settings.trees, data), data, base, cost.n_draws)
     part = gaussian if gaussian and trees.sees_both(data.n_dims, data.n_conditions) else base
     nodes, records = train_nodes(data, part, replace(settings, trees=trees), cost, seed, cache)
@@ -209,6 +168,34 @@ def train_flow(
     )
     few = data.condition is None and len(data) < _ENOUGH_ROWS
     return model if calibrated is None or not few else calibrate(model, calibrated, settings.n_jobs)
+
+
+def limit_memorisation(
+    settings: TreeSettings, data: FlowMatchingData, base: LinearVelocity, n_draws: int
+) -> TreeSettings:
+    """Settings under which trees do not memorise which row came with which condition or source.
+
+    All noise draws of a row share its condition. Where conditions tell rows apart, a split that isolates one row
+    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. Conditions shared
+    by many rows, such as classes, change nothing. Rows that start at samples of their own, without noise, are single
+    events likewise, in units of the variance of their targets.
+    """
+    if not data.random:
+        return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread)
+    named = data.condition_uniqueness
+    return settings if named < _NAMED else replace(settings, min_split_loss=_ROWS_A_SPLIT * n_draws * named)
+
+
+def with_fine_bins(settings: TreeSettings, data: RegressionSource) -> TreeSettings:
+    """Settings with bins that follow conditions which shift the mean steeply.
+
+    Such conditions tell rows apart and have more values than bins; rows that start at samples of their own, without
+    noise, do the same.
+    """
+    if not isinstance(data, FlowMatchingData):
+        return settings
+    steep = not data.random or (data.condition_uniqueness >= _NAMED and data.condition_values > settings.max_bin)
+    return replace(settings, max_bin=max(_FINE_BINS, settings.max_bin)) if steep else settings
 
 
 def train_nodes(
@@ -238,6 +225,20 @@ def train_nodes(
             bar.update()
     nodes = (NodeModel.of(base, times[i], fitted[i][0], trees.device) for i in range(len(times)))
     return tuple(nodes), NodeRecords(fitted[i][1] for i in range(len(times)))
+
+
+def run_nodes(jobs: list[Any], n_workers: int, device: str) -> Iterator[Fitted]:
+    """Fit nodes, in this process or in so many; they come as they are ready, with their numbers."""
+    if device == "cuda" or n_workers == 1 or len(jobs) < 2:  # one context serves all nodes of a GPU
+        return (_fit_one(*job) for job in jobs)
+    return in_processes(_fit_one, jobs, n_workers)
+
+
+def _fit_one(i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
+    trees, record = fit_node(*task)
+    if cache and trees:
+        cache.store(i, trees, record)
+    return i, trees, record
 
 
 def calibrate(model: FlowModel, smooth: Array, n_jobs: int | None = None) -> FlowModel:

@@ -9,8 +9,8 @@ import numpy as np
 from buff.flows.cost import NodeRecords
 from buff.flows.model import FlowModel
 from buff.flows.patterned import PatternedFlow
-from buff.flows.request import SampleRequest, ScoreModel
 from buff.protocols import Array, Indices
+from buff.randomness import SampleRequest, ScoreModel
 from buff.records import checked_array, checked_list, checked_record, joined, nested, require
 
 __all__ = ["Classes", "MixtureModel"]

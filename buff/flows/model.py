@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.fields import NodeField
+from buff.fields import GaussianPart, NodeField
 from buff.flows.cost import CostEstimate, NodeRecords
-from buff.flows.linear import ConditionalStandardizer, GaussianPart
 from buff.flows.nodes import NodeModel
-from buff.flows.request import SampleRequest, ScoreModel
 from buff.flows.smooth import MarginalCalibration
+from buff.flows.standardizer import ConditionalStandardizer
 from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
-from buff.randomness import stream_key
+from buff.randomness import SampleRequest, ScoreModel, stream_key
 from buff.solvers import Solver, integrate, trajectory
-from buff.solvers.unroll import KINDS, Program, unroll
+from buff.solvers.loop import KINDS, Program, unroll
 from buff.trees import Booster, device_arrays, to_numpy
 
 __all__ = ["CompiledFlow", "FlowModel"]

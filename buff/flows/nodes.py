@@ -1,66 +1,131 @@
-"""Nodes of a field: their regression problems, their models, and the processes that train them."""
+"""Nodes of a field: the linear part of a velocity in closed form, trees that correct it, and how both are learned."""
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
-from joblib.parallel import LokyBackend, get_active_backend
-from threadpoolctl import threadpool_limits
 
 from buff import kernels
-from buff.flows.cache import NodeCache
+from buff.fields.sources import GaussianPart
 from buff.flows.cost import NodeRecord
-from buff.flows.data import FlowMatchingData, Problem
-from buff.flows.linear import GaussianPart, LinearVelocity, ReproducibleLinear
+from buff.flows.regression import Base, Problem, RegressionSource
 from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
+from buff.kernels import ReproducibleLinear, device_arrays, products, solve
 from buff.protocols import Array
-from buff.trees import Booster, FlatForest, TreeSettings, device_arrays, flattened, stored_trees
+from buff.trees import Booster, FlatForest, TreeSettings, flattened, stored_trees
 
-__all__ = ["Base", "NodeFrame", "NodeModel", "RegressionSource", "fit_node", "limit_memorisation", "run_nodes"]
+__all__ = ["LinearVelocity", "NodeFrame", "NodeModel", "fit_node"]
 
-#: Number, trees and record of a node.
-Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
 
 #: Rows on which a node is validated, and early stopping decides.
 _VALIDATION_ROWS = 20_000
-#: Variances of a single row that a split by conditions must explain: chance explains one.
-_ROWS_A_SPLIT = 6.0
-#: Share of distinct conditions from which on they are taken to name rows, and values of a feature told apart then.
-_NAMED, _FINE_BINS = 0.01, 256
 
 
-class Base(Protocol):
-    """The part of a field that needs no trees."""
+#: Keeps the inverse of a covariance finite where columns determine each other.
+_RIDGE = 1e-6
+#: Rows at a time in double precision.
+_BATCH = 2**17
+
+
+@dataclass(frozen=True)
+class LinearVelocity:
+    r"""Best linear velocity given ``[x_t, c]``, from the joint moments of both ends of a path and the condition.
+
+    With m and S the mean and covariance of (x0, x1, c), the features are f = A (x0, x1, c) for the matrix A of
+    ``x_t = (1 - t) x0 + t x1``, and the far end e of the path is predicted best by
+
+    .. math:: E_{lin}[e \mid f] = m_e + S_{e, \cdot} A^T (A S A^T)^{-1} (f - A m),
+
+    which is the velocity ``(x1 - x_t) / (1 - t)`` or ``(x_t - x0) / t``. For jointly Gaussian ends and conditions it
+    is exact. With independent standard normal noise and no condition it is
+    ``u(x, t) = mu + (t C - (1 - t) I) (t^2 C + (1 - t)^2 I)^-1 (x - t mu)``, C the covariance of x1.
+
+    Attributes
+    ----------
+    mean : array of shape (2 d + c,)
+        Means of x0, x1 and c.
+    covariance : array of shape (2 d + c, 2 d + c)
+    n_dims : int
+        d.
+
+    Examples
+    --------
+    >>> base = LinearVelocity.from_noise(np.array([[-1.0], [1.0]]))
+    >>> weights, bias = base.at(0.5)
+    >>> abs(round(float(weights[0, 0]), 5)), float(bias[0])
+    (0.0, 0.0)
+    """
+
+    mean: Array
+    covariance: Array
+    n_dims: int
+
+    @classmethod
+    def of_pairs(
+        cls, x0: Array, x1: Array, condition: Array | None = None, weights: Array | None = None
+    ) -> "LinearVelocity":
+        """Moments of pairs ``x0`` (n, d), ``x1`` (n, d) with ``condition`` (n, c)."""
+        parts = (x0, x1) if condition is None else (x0, x1, condition)
+        return cls(*_moments(parts, weights), x1.shape[1])
+
+    @classmethod
+    def from_noise(
+        cls, x1: Array, condition: Array | None = None, weights: Array | None = None, noise: float = 1.0
+    ) -> "LinearVelocity":
+        """Moments of rows ``x1`` and ``condition``, and those of independent normal x0 with deviation ``noise``."""
+        d = x1.shape[1]
+        mean, own = _moments((x1,) if condition is None else (x1, condition), weights)
+        covariance = np.zeros((d + len(mean), d + len(mean)))
+        covariance[:d, :d] = noise**2 * np.eye(d)
+        covariance[d:, d:] = own
+        return cls(np.concatenate([np.zeros(d), mean]), covariance, d)
+
+    @property
+    def spread(self) -> float:
+        """Variance of x1 - x0, mean over the columns."""
+        d, unit = self.n_dims, np.eye(len(self.mean))
+        velocity = unit[d : 2 * d] - unit[:d]
+        return float(np.trace(velocity @ self.covariance @ velocity.T) / max(d, 1))
+
+    def gaussian_part(self, noise: float = 1.0) -> GaussianPart:
+        """The Gaussian part of the flow, where x0 is independent noise."""
+        d = self.n_dims
+        part = GaussianPart.of(self.mean[d : 2 * d], self.covariance[d : 2 * d, d : 2 * d], noise)
+        return replace(part, n_conditions=len(self.mean) - 2 * d)
 
     def at(self, t: float) -> tuple[Array, Array]:
-        """``weights`` (d + c, d) and ``bias`` (d,) of ``[x, c] @ weights + bias`` at time t."""
-        ...
+        """``weights`` (d + c, d) and ``bias`` (d,) of the velocity ``[x, c] @ weights + bias`` at time t."""
+        d = self.n_dims
+
+        def features(of: Array) -> Array:
+            return np.concatenate([(1 - t) * of[:d] + t * of[d : 2 * d], of[2 * d :]])
+
+        # the end that is further away in time: its prediction is divided by a number that is not small
+        end, sign, time = (slice(d), -1.0, t) if t > 0.5 else (slice(d, 2 * d), 1.0, 1 - t)
+        joint = features(self.covariance)
+        inputs = features(joint.T).T + _RIDGE * np.eye(len(joint))
+        gain = solve(inputs, joint[:, end])
+        bias = self.mean[end] - features(self.mean) @ gain
+        return sign * (gain - np.eye(len(joint), d)) / time, sign * bias / time
 
 
-class RegressionSource(Protocol):
-    """What nodes are trained on."""
+def _moments(parts: Sequence[Array], weights: Array | None) -> tuple[Array, Array]:
+    """Mean and covariance of columns that stand side by side."""
+    n = len(parts[0])
+    w = np.full(n, 1 / n) if weights is None else weights / weights.sum(dtype=np.float64)
+    batches = [slice(start, start + _BATCH) for start in range(0, n, _BATCH)]
 
-    @property
-    def n_dims(self) -> int: ...
-    @property
-    def n_conditions(self) -> int: ...
-    @property
-    def random(self) -> bool: ...
-    def __len__(self) -> int: ...
-    def base(self, rng: np.random.Generator) -> Base: ...
-    def problem(self, t: float, n_draws: int, rng: Any, device: str = "cpu") -> Problem: ...
-    def to_device(self, device: str) -> "RegressionSource": ...
-    def subset(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
-    def held_out(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
-    def has_closed_form(self, t: float) -> bool: ...
-    def is_uninformative(self, t: float) -> bool: ...
+    def joint(rows: slice) -> Array:
+        return np.hstack([part[rows] for part in parts]).astype(np.float64)
+
+    mean = sum(products(w[rows, None], joint(rows))[0] for rows in batches)
+    covariance = np.zeros((len(mean), len(mean)))
+    for rows in batches:
+        centred = joint(rows) - mean
+        covariance += products(centred * w[rows, None], centred)
+    return mean, covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,34 +233,6 @@ class NodeModel:
         return self.trees(self.frame.features(x, condition, y)) * self.frame.frame_scale
 
 
-def limit_memorisation(
-    settings: TreeSettings, data: FlowMatchingData, base: LinearVelocity, n_draws: int
-) -> TreeSettings:
-    """Settings under which trees do not memorise which row came with which condition or source.
-
-    All noise draws of a row share its condition. Where conditions tell rows apart, a split that isolates one row
-    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. Conditions shared
-    by many rows, such as classes, change nothing. Rows that start at samples of their own, without noise, are single
-    events likewise, in units of the variance of their targets.
-    """
-    if not data.random:
-        return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread)
-    named = data.condition_uniqueness
-    return settings if named < _NAMED else replace(settings, min_split_loss=_ROWS_A_SPLIT * n_draws * named)
-
-
-def with_fine_bins(settings: TreeSettings, data: RegressionSource) -> TreeSettings:
-    """Settings with bins that follow conditions which shift the mean steeply.
-
-    Such conditions tell rows apart and have more values than bins; rows that start at samples of their own, without
-    noise, do the same.
-    """
-    if not isinstance(data, FlowMatchingData):
-        return settings
-    steep = not data.random or (data.condition_uniqueness >= _NAMED and data.condition_values > settings.max_bin)
-    return replace(settings, max_bin=max(_FINE_BINS, settings.max_bin)) if steep else settings
-
-
 def fit_node(
     data: RegressionSource, base: Base, t: float, settings: TreeSettings, n_draws: int, seed: np.random.SeedSequence
 ) -> tuple[Booster | SmoothedTrees | None, NodeRecord]:
@@ -287,43 +324,3 @@ def _generator(seed: np.random.SeedSequence, device: str) -> Any:
 
         return cupy.random.default_rng(int(seed.generate_state(1, np.uint64)[0]))
     return np.random.default_rng(seed)
-
-
-def run_nodes(jobs: list[Any], n_workers: int, device: str) -> Iterator[Fitted]:
-    """Fit nodes, in this process or in so many; they come as they are ready, with their numbers."""
-    if device == "cuda" or n_workers == 1 or len(jobs) < 2:  # one context serves all nodes of a GPU
-        return (_fit_one(*job) for job in jobs)
-    # from their start on: a worker that is still importing when its parent is killed would wait for minutes
-    own = isinstance(get_active_backend()[0], LokyBackend)
-    watched = {"initializer": _end_with, "initargs": (os.getpid(),)} if own else {}
-    results = Parallel(n_workers, return_as="generator_unordered", **watched)(
-        delayed(_fit_apart)(os.getpid(), *job) for job in jobs
-    )
-    return results  # type: ignore[no-any-return]
-
-
-def _fit_one(i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
-    trees, record = fit_node(*task)
-    if cache and trees:
-        cache.store(i, trees, record)
-    return i, trees, record
-
-
-def _fit_apart(parent: int, i: int, task: tuple[Any, ...], cache: NodeCache | None) -> Fitted:
-    if os.getpid() != parent:
-        # a process that so much as looks at a GPU reserves memory there
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    with threadpool_limits(1):
-        return _fit_one(i, task, cache)
-
-
-@lru_cache(maxsize=1)
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a fit that is killed leaves no workers behind."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()

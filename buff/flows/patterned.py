@@ -11,13 +11,13 @@ from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import FlowSettings, train_flow
-from buff.flows.linear import ConditionalStandardizer, ReproducibleLinear
 from buff.flows.model import FlowModel
 from buff.flows.patterns import AtomPatterns
-from buff.flows.request import SampleRequest, ScoreModel
 from buff.flows.smooth import MarginalCalibration
+from buff.flows.standardizer import ConditionalStandardizer
+from buff.kernels import ReproducibleLinear
 from buff.protocols import Array, Indices, Mask, Numbers
-from buff.randomness import EventNoise, seed_from, training_seed
+from buff.randomness import EventNoise, SampleRequest, ScoreModel, seed_from, training_seed
 from buff.records import joined, nested
 
 __all__ = ["PATTERN_STREAM", "PatternedData", "PatternedFlow", "train_patterned"]

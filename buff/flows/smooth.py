@@ -10,8 +10,7 @@ from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
 from buff import kernels
-from buff.exact import solve
-from buff.flows.linear import ReproducibleLinear
+from buff.kernels import ReproducibleLinear, solve
 from buff.protocols import Array, Mask, Numbers, Weights
 from buff.records import checked_array, checked_record, read_array, require
 from buff.trees import Booster, FlatForest, device_arrays, restored_trees, stored_trees, to_numpy

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
-from buff.flows.fit import FlowSettings, fit_flow
+from buff.flows.arrays import fit_flow
+from buff.flows.fit import FlowSettings
 from buff.flows.model import FlowModel
 from buff.protocols import Array
 from buff.randomness import EventNoise, stream_key

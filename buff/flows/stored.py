@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from buff.fields import GaussianPart
 from buff.flows.cost import NodeRecords
-from buff.flows.linear import ConditionalStandardizer, GaussianPart, ReproducibleLinear
 from buff.flows.nodes import NodeFrame, NodeModel
 from buff.flows.smooth import MarginalCalibration, load_trees
+from buff.flows.standardizer import ConditionalStandardizer
 from buff.grids import TimeGrid
+from buff.kernels import ReproducibleLinear
 from buff.protocols import Array
 from buff.records import checked_array, checked_list, checked_number, checked_record, require
 from buff.solvers import SOLVERS, Solver, get_solver

@@ -7,8 +7,8 @@ import numpy as np
 
 from buff.flows.cost import CostEstimate
 from buff.flows.data import FlowMatchingData
-from buff.flows.linear import GaussianPart, LinearVelocity
-from buff.flows.nodes import RegressionSource, fit_node
+from buff.flows.nodes import LinearVelocity, fit_node
+from buff.flows.regression import RegressionSource
 from buff.randomness import training_seed
 from buff.trees import TreeSettings
 
@@ -26,7 +26,7 @@ def trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSett
     base = few.base(np.random.default_rng(0))
     both = settings.sees_both(data.n_dims, data.n_conditions)
     if both and isinstance(base, LinearVelocity) and few.has_closed_form(1.0):
-        base = GaussianPart.of_moments(base)
+        base = base.gaussian_part()
     layout = settings.layout_for(data.n_dims)
     short = replace(settings, n_estimators=_TRIAL_ROUNDS, early_stopping=None, device="cpu", layout=layout)
     start = time.process_time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -10,20 +11,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.errors import check_whole
 from buff.estimator import BaseEstimator
-from buff.flows import SampleRequest
-from buff.flows.request import checked_number
 from buff.generators.conditions import requested_conditions, split_conditions
 from buff.generators.latents import WithField, WithLatents
 from buff.generators.persistence import StoredGenerator
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
-from buff.randomness import seed_from
+from buff.randomness import SampleRequest, seed_from
 from buff.tables import Columns, read, validate_data
 from buff.tables.reduction import TableReduction
 from buff.transforms import ConditionEncoder
 
-__all__ = ["EventGenerator", "TableGenerator"]
+__all__ = ["EventGenerator", "TableGenerator", "checked_number"]
+
+#: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
+_VALUE = 16
 
 
 class TableGenerator(StoredGenerator, WithField, BaseEstimator):
@@ -249,3 +251,41 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         tags = super().__sklearn_tags__()
         tags.estimator_type = "density_estimator"
         return tags
+
+
+def _machine_memory() -> int | None:
+    """Bytes of main memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return None
+
+
+def checked_number(n_samples: object, n_values: int) -> int:
+    """The number of events of a sample whose events have ``n_values`` values each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no number of events.
+    MemoryError
+        The events need more than the main memory of the machine.
+
+    Examples
+    --------
+    >>> checked_number(1000, 5)
+    1000
+    """
+    n, limit = check_whole("n_samples", n_samples, 0), _machine_memory()
+    needed = _VALUE * n * n_values
+    if limit is not None and needed > limit:
+        raise MemoryError(
+            f"n_samples={n:,} events of {n_values} values need {_size(needed)} and this machine has {_size(limit)}: "
+            f"draw some at a time, such as sample(100_000, first_event=0), or into a file with `buff sample`"
+        )
+    return n
+
+
+def _size(n_bytes: float) -> str:
+    unit, factor = ("TB", 1e12) if n_bytes >= 1e12 else ("GB", 1e9)
+    return f"{n_bytes / factor:,.3g} {unit}" if n_bytes < 1e3 * factor else f"{n_bytes / factor:,.0f} {unit}"

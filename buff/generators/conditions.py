@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from buff.errors import warn
-from buff.flows.request import condition_normals
 from buff.protocols import Array, ConditionLike, TableLike
+from buff.randomness import condition_normals
 from buff.tables import read
 from buff.transforms import ConditionEncoder
 from buff.transforms.conditions import read_any

@@ -11,8 +11,9 @@ from buff.physics import JetKinematics
 from buff.physics.kinematics import invariant_mass
 from buff.protocols import Array
 from buff.records import nested
-from buff.trees import Classifier, ClassifierSettings, FlatForest, ubjson
+from buff.trees import Classifier, ClassifierSettings, FlatForest
 from buff.trees.classifier import QuadraticBase
+from buff.trees.regressor import decode
 
 __all__ = ["JetRejection", "observables", "rejection_bytes"]
 
@@ -181,9 +182,9 @@ def _summed(factors: Array, bins: list[Array]) -> Array:
 
 def _sums_of_leaves(model: Any) -> FlatForest:
     """The trees of a classifier, which add to log odds; its intercept is the base's."""
-    document = ubjson.decode(bytes(model.save_raw("ubj")))
+    document = decode(bytes(model.save_raw("ubj")))
     document["learner"]["objective"] = {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}}
-    forest = FlatForest.from_bytes(ubjson.encode(document))
+    forest = FlatForest.from_document(document)
     return replace(forest, base=np.zeros(1, np.float32))
 
 

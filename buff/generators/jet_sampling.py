@@ -9,7 +9,6 @@ from joblib import Parallel, delayed
 from scipy.special import ndtr
 
 from buff.flows import CostEstimate
-from buff.flows.request import jobs_for
 from buff.flows.stages import StageNoise
 from buff.generators.jet_features import JetFeatures
 from buff.generators.jet_guides import guide_columns, with_guides
@@ -19,6 +18,7 @@ from buff.generators.jet_table import to_kinematics
 from buff.generators.jet_tables import JetTables
 from buff.physics import JetKinematics
 from buff.protocols import Array
+from buff.randomness import jobs_for
 
 __all__ = ["LEAST_JETS", "JetSampler", "Proposal", "with_rejection"]
 

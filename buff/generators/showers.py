@@ -12,14 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 from buff.archive import Archive, write_archive
 from buff.errors import check_jobs, check_whole
 from buff.estimator import BaseEstimator
-from buff.flows.request import jobs_for
 from buff.generators.persistence import pack, restored, to_json
 from buff.generators.shower_cascade import CascadeSettings, ShowerCascade
 from buff.generators.shower_checks import check_incident_energies, check_shower_weights, check_showers
 from buff.generators.shower_plan import ShowerPlan, looks_symmetric, plan_showers
 from buff.physics import Geometry
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
-from buff.randomness import EventNoise, seed_from
+from buff.randomness import EventNoise, jobs_for, seed_from
 from buff.records import nested
 from buff.tables import Schema
 from buff.transforms import ConditionEncoder

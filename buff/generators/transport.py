@@ -14,7 +14,7 @@ from buff.couplings import MinibatchTransport, stratify
 from buff.errors import check_whole
 from buff.estimator import TransformerMixin
 from buff.flows import CostEstimate, FlowMatchingData, RankIntervals, ReproducibleLinear, SampleRequest, Source
-from buff.flows.request import checked_number, dequantization_noise
+from buff.generators.base import checked_number
 from buff.generators.deployment import DeployablePairs
 from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data, repeated
 from buff.generators.parameters import FlowEstimator
@@ -22,7 +22,7 @@ from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
 from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
-from buff.randomness import EventNoise, keys_of_rows
+from buff.randomness import EventNoise, dequantization_noise, keys_of_rows
 from buff.records import nested
 from buff.tables import Columns, read, validate_data
 from buff.transforms import ConditionEncoder, TableTransformer

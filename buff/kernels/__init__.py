@@ -1,58 +1,55 @@
-"""The compiled kernels, where they were built: which instructions they use, and how to do without.
+"""Arithmetic that is the same bits on every machine: compiled kernels, sums that are exact in any order, linear maps.
 
-``BUFF_BACKEND=xgboost|scalar|avx2|avx512|neon`` forces one; without it the fastest that the processor has is used.
-Predictions of trees are the same bits whatever the backend.
+Libraries of linear algebra add in an order of their own, which depends on the processor. What decides about a rounding,
+a branch or a rank must not depend on that.
 """
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
-from buff.errors import warn
+from buff.kernels.backends import BACKENDS, VARIABLE, backend, chosen_for, is_exact, sources, why
+from buff.protocols import Array
+from buff.records import checked_array, checked_record
 
 __all__ = [
     "BACKENDS",
+    "ReproducibleLinear",
     "backend",
     "chosen",
+    "device_arrays",
+    "dot",
     "doubles",
     "integers",
     "is_exact",
     "native",
     "number",
     "optional",
+    "products",
+    "residual",
     "sized",
+    "solve",
     "sources",
+    "to_numpy",
     "why",
 ]
 
-#: Names that ``BUFF_BACKEND`` may have; with "xgboost" nothing compiled is used.
-BACKENDS = ("xgboost", "scalar", "avx2", "avx512", "neon")
-_VARIABLE = "BUFF_BACKEND"
+#: Bits of a factor whose products and sums, of up to 2^17 rows, a double holds.
+_BITS = 17
+#: Features are rounded to multiples of 2^-22, as fine as single precision; states stay below 2^6.
+_UNIT, _LARGEST = 2.0**-22, 2.0**6
+#: Rows multiplied at a time.
+_BLOCK = 8192
 
 
 def native() -> Any:
     """The compiled module; None where it is absent, disagrees with NumPy, or is not wanted."""
     return chosen()[0]
-
-
-def backend() -> str:
-    """Name of the instructions in use, one of ``BACKENDS``.
-
-    Raises
-    ------
-    ValueError
-        ``BUFF_BACKEND`` names none, or one that this processor or this installation lacks.
-
-    Examples
-    --------
-    >>> backend() in BACKENDS
-    True
-    """
-    return _choice(os.environ.get(_VARIABLE, ""))
 
 
 def number() -> int:
@@ -62,92 +59,7 @@ def number() -> int:
 
 def chosen() -> tuple[Any, int]:
     """:func:`native` and :func:`number` together, for calls that take microseconds; (None, -1) for XGBoost."""
-    return _chosen(os.environ.get(_VARIABLE, ""))
-
-
-def why() -> str:
-    """Why the backend is what it is, in a few words."""
-    wanted, reason = os.environ.get(_VARIABLE, ""), _load()[1]
-    if wanted:
-        return f"{_VARIABLE}={wanted}"
-    return reason or "the fastest that this processor has"
-
-
-@cache
-def is_exact() -> bool:
-    """Whether normal quantiles and levels are SciPy's to the last bit: then so are the events of a fused sampler."""
-    module = _load()[0]
-    if module is None:
-        return False
-    k = np.arange(1, 4001)
-    u = np.concatenate([k / 4001, 2.0 ** (-k / 80.0), 1 - 2.0 ** (-k / 80.0)])
-    z = np.concatenate([(k - 2000) / 250.0, k / 100.0, -k / 100.0])
-    pairs = [(module.ndtri, ndtri, u[(u > 0) & (u < 1)]), (module.ndtr, ndtr, z)]
-    return all(np.array_equal(_elementwise(own, x), other(x)) for own, other, x in pairs) and _same_noise(module)
-
-
-def sources() -> Path:
-    """Folder of the C++ sources, which need nothing but C++17."""
-    return Path(__file__).parent / "src"
-
-
-@cache
-def _choice(wanted: str) -> str:
-    module, reason = _load()
-    names = [name for name, _ in module.backends()] if module else []
-    if not wanted:
-        return names[0] if names else "xgboost"
-    if wanted not in BACKENDS:
-        raise ValueError(f"{_VARIABLE} must be one of {', '.join(BACKENDS)}: found {wanted!r}")
-    if wanted != "xgboost" and wanted not in names:
-        raise ValueError(
-            f"{_VARIABLE}={wanted}: not here, where there are {', '.join(['xgboost', *names])}"
-            + (f" ({reason})" if reason else "")
-        )
-    return wanted
-
-
-@cache
-def _chosen(wanted: str) -> tuple[Any, int]:
-    name, module = _choice(wanted), _load()[0]
-    return (None, -1) if name == "xgboost" else (module, int(dict(module.backends())[name]))
-
-
-@cache
-def _load() -> tuple[Any, str]:
-    """The module, or None and why."""
-    try:
-        from buff.kernels import compiled  # type: ignore[attr-defined]
-    except ImportError as error:
-        return None, f"the compiled kernels are not installed: {error}"
-    for name, code in compiled.backends():
-        if not _agrees(compiled, code):
-            reason = f"the compiled kernels ({name}) failed their check"
-            warn(f"{reason}: events are the same without them, and slower; please report this")
-            return None, reason
-    return compiled, ""
-
-
-def _agrees(module: Any, code: int) -> bool:
-    """Whether a small forest predicts what its definition says."""
-    rng = np.random.default_rng(0)
-    features, outputs, depth, trees, n = 5, 2, 4, 6, 100
-    cuts = np.sort(rng.standard_normal((features, 20)).astype(np.float32))
-    feature = rng.integers(0, features, (trees, 2**depth - 1)).astype(np.uint8)
-    splits = rng.integers(0, 20, feature.shape).astype(np.uint8)
-    leaf = rng.standard_normal((trees, 2**depth)).astype(np.float32)
-    group = np.arange(trees, dtype=np.int32) % outputs
-    head = np.array([features, outputs, depth, 1, trees], np.int32).tobytes()
-    arrays = (np.full(features, 20, np.int32), cuts, feature, splits, leaf, group, np.zeros(outputs, np.float32))
-    x, out = rng.standard_normal((n, features)).astype(np.float32), np.empty((n, outputs), np.float32)
-    module.predict(module.forest(head + b"".join(sized(a) for a in arrays)), code, x, out)
-    expected = np.zeros((n, outputs), np.float32)
-    for t in range(trees):
-        i = np.zeros(n, np.intp)
-        for _ in range(depth):
-            i = 2 * i + 1 + (x[np.arange(n), feature[t, i]] >= cuts[feature[t, i], splits[t, i]])
-        expected[:, group[t]] += leaf[t, i - (2**depth - 1)]
-    return np.array_equal(out, expected)
+    return chosen_for(os.environ.get(VARIABLE, ""))
 
 
 def sized(array: Any) -> bytes:
@@ -170,15 +82,138 @@ def optional(values: tuple[float, ...]) -> bytes:
     return np.int32(bool(values)).tobytes() + doubles(*values)
 
 
-def _elementwise(function: Any, x: Any) -> Any:
-    x = np.ascontiguousarray(x, np.float64)
-    function(x, out := np.empty_like(x))
-    return out
+@cache
+def device_arrays(device: str) -> tuple[ModuleType, Any]:
+    """Array library of a device and its inverse normal distribution function."""
+    if device == "cuda":
+        import cupy
+        from cupyx.scipy.special import ndtri as cuda_ndtri
+
+        return cupy, cuda_ndtri
+    from scipy.special import ndtri
+
+    return np, ndtri
 
 
-def _same_noise(module: Any) -> bool:
-    key = np.random.SeedSequence(7, spawn_key=(1,)).generate_state(2, np.uint64)
-    words = np.random.Philox(key=key).advance(6).random_raw(80).reshape(10, 8)[:, :5]
-    u = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54
-    module.normal(number(), key, 3, None, 5, out := np.empty((10, 5), np.float32))
-    return np.array_equal(out, ndtri(u).astype(np.float32))
+def to_numpy(x: Any) -> Any:
+    """The array in the memory of the processor."""
+    return x if isinstance(x, np.ndarray) else x.get()
+
+
+def dot(a: Array, b: Array) -> float:
+    """``sum_i a_i b_i`` in the order of NumPy's pairwise sums.
+
+    Examples
+    --------
+    >>> dot(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    11.0
+    """
+    return float(np.add.reduce(np.asarray(a, np.float64) * b))
+
+
+def products(a: Array, b: Array) -> Array:
+    """``a.T @ b`` of (n, f) and (n, g), float64, with an error far below the last bit, for up to 2^17 rows.
+
+    Factors are split into whole multiples of a unit, whose products and sums are exact in any order, and a small rest.
+
+    Examples
+    --------
+    >>> x = np.array([[0.1, 3.0], [0.2, 5.0]])
+    >>> bool(np.allclose(products(x, x), x.T @ x, rtol=1e-15))
+    True
+    """
+    (high, low), (other_high, other_low) = _split(a), _split(b)
+    total: Array = high.T @ other_high + (high.T @ other_low + (low.T @ other_high + low.T @ other_low))
+    return total
+
+
+def solve(a: Array, b: Array) -> Array:
+    """``a^-1 b`` for a square matrix and (n, k) right-hand sides, refined until only the last bit is in doubt."""
+    x = np.linalg.solve(a, b)
+    return x + np.linalg.solve(a, residual(a, b, x))
+
+
+def residual(a: Array, b: Array, x: Array) -> Array:
+    """``b - a x``, where both nearly cancel, to many digits."""
+    (high, low), (other_high, other_low) = _split(a.T), _split(x)
+    left: Array = b - high.T @ other_high
+    return left - (high.T @ other_low + (low.T @ other_high + low.T @ other_low))
+
+
+def _split(x: Array) -> tuple[Array, Array]:
+    x = np.asarray(x, np.float64)
+    largest = np.abs(x).max(axis=0, initial=0.0)
+    unit = 2.0 ** (np.ceil(np.log2(np.where(largest > 0, largest, 1.0))) - _BITS)
+    high = np.rint(x / unit) * unit
+    return high, x - high
+
+
+@dataclass(frozen=True)
+class ReproducibleLinear:
+    """``x @ weights + bias``, float32.
+
+    BLAS adds in an order that depends on the number of rows and of threads. Features and weights are therefore
+    rounded to grids on which all products and sums fit into the 53 bits of a double: they are exact in any order.
+
+    Attributes
+    ----------
+    weights : float64 array of shape (f, d)
+        On its grid, in units of that of the features.
+    bias : float32 array of shape (d,)
+
+    Examples
+    --------
+    >>> double = ReproducibleLinear.of(2 * np.eye(1), np.ones(1))
+    >>> double(np.array([[0.25], [3.0]], np.float32)).ravel().tolist()
+    [1.5, 7.0]
+    """
+
+    weights: Array
+    bias: Array
+
+    @classmethod
+    def of(cls, weights: Array, bias: Array, device: str = "cpu") -> "ReproducibleLinear":
+        """The map with these weights (f, d) and bias (d,), rounded to their grid."""
+        xp, _ = device_arrays(device)
+        largest_sum = np.abs(weights).sum(axis=0).max(initial=1.0) * _LARGEST
+        unit = 2.0 ** np.ceil(np.log2(largest_sum / _UNIT / 2.0**53))
+        rounded = np.rint(weights / unit) * (unit * _UNIT)
+        return cls(xp.asarray(rounded), xp.asarray(bias, xp.float32))
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Named arrays in the memory of the processor: weights and bias."""
+        return {"weights": to_numpy(self.weights), "bias": to_numpy(self.bias)}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, Array], name: str, shape: tuple[int | None, int | None] = (None, None)
+    ) -> "ReproducibleLinear":
+        """Inverse of :meth:`to_arrays`, of the arrays under a name; ``shape`` is that of the weights.
+
+        Raises
+        ------
+        ArchiveError
+            Arrays that are lost, have other shapes, or hold what is not finite.
+        """
+        checked_record(arrays, f"the linear part {name}", (f"{name}/weights", f"{name}/bias"))
+        weights = checked_array(arrays[f"{name}/weights"], f"{name}/weights", shape)
+        return cls(weights, checked_array(arrays[f"{name}/bias"], f"{name}/bias", weights.shape[1:]))
+
+    def packed(self) -> bytes:
+        """The map as the kernels read it."""
+        weights, bias = np.asarray(self.weights, np.float64), np.asarray(self.bias, np.float32)
+        return integers(*weights.shape) + sized(weights) + sized(bias)
+
+    def to_device(self, device: str) -> "ReproducibleLinear":
+        """The same map where the arithmetic is done."""
+        xp, _ = device_arrays(device)
+        return ReproducibleLinear(xp.asarray(self.weights), xp.asarray(self.bias))
+
+    def __call__(self, features: Array) -> Array:
+        xp, _ = device_arrays("cpu" if isinstance(features, np.ndarray) else "cuda")
+        values = xp.empty((len(features), len(self.bias)), xp.float32)
+        for start in range(0, len(features), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            values[rows] = xp.rint(features[rows].astype(xp.float64) / _UNIT) @ self.weights
+        values += self.bias
+        return values

@@ -2,12 +2,12 @@
 
 from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.ancestral import Ancestral, Consistency, DpmSde
-from buff.solvers.base import SOLVERS, BoundField, Solver, get_solver, integrate, trajectory
+from buff.solvers.base import SOLVERS, AdamsBashforth, BoundField, IntegratingFactor, Solver, get_solver
 from buff.solvers.described import SamplerRecord, describe_samplers
 from buff.solvers.excursions import RESTARTS, Churned, Interval, Restart
 from buff.solvers.exponential import DenoisedEnd, ExponentialMultistep, ExponentialSinglestep
 from buff.solvers.langevin import EulerMaruyama, PredictorCorrector
-from buff.solvers.multistep import AdamsBashforth, IntegratingFactor
+from buff.solvers.loop import integrate, trajectory
 from buff.solvers.noise_multistep import NoiseMultistep, PseudoNumerical
 from buff.solvers.runge_kutta import ReducedRungeKutta, RungeKutta
 from buff.solvers.tableaus import (

@@ -1,19 +1,35 @@
-"""What a solver is: a rule for one step, from which everything else about it follows; and the one time loop."""
+"""What a solver is: a rule for one step, from which everything else follows; and the default rule, of Adams and Bashforth."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from numbers import Real
-from typing import Any, cast, final
+from typing import Any, Literal, cast, final
 
 import numpy as np
 
-from buff.errors import OffGridError, check_finite, check_states, checked_step, checked_velocity
-from buff.grids import TimeGrid, as_grid, nearest
+from buff.errors import check_finite, checked_step, checked_velocity
+from buff.grids import TimeGrid, nearest
 from buff.paths import LINEAR, Marginal, Path
 from buff.protocols import Array, Field, Noise
+from buff.solvers.tableaus import EULER, HEUN, RK4
 
-__all__ = ["SOLVERS", "BoundField", "Solver", "combine", "get_solver", "integrate", "trajectory"]
+__all__ = [
+    "SOLVERS",
+    "STARTS",
+    "AdamsBashforth",
+    "BoundField",
+    "IntegratingFactor",
+    "Solver",
+    "Start",
+    "check_multistep",
+    "combine",
+    "get_solver",
+    "lagrange_weights",
+]
+
+Start = Literal["euler", "heun", "rk4"]
+STARTS = {"euler": EULER, "heun": HEUN, "rk4": RK4}
 
 
 @dataclass(frozen=True)
@@ -171,6 +187,14 @@ class Solver(ABC):
         return len(self.calls(grid, path))
 
 
+    def off_nodes(self, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> str:
+        """The first time it asks for over a grid that is not available; empty where all are."""
+        if self.adaptive:
+            return "times of its own choice"
+        off = (t for t in self.calls(grid, path) if abs(available[nearest(available, t)] - t) > 1e-9)
+        return next((f"t = {t:.6g}" for t in off), "")
+
+
 class _Recorder:
     """A field that notes when it is called."""
 
@@ -183,8 +207,6 @@ class _Recorder:
         return 0.5 * x
 
 
-#: What to do where no solver fits.
-_NONE_FITS = "no solver stays on the nodes of this grid: take one whose times are nodes"
 #: Solvers by name, see :data:`buff.solvers.listed.LISTED`.
 SOLVERS: dict[str, Solver] = {}
 
@@ -225,123 +247,102 @@ def get_solver(name: str | Solver, **hyperparameters: Any) -> Solver:
     return cast(Solver, replace(cast(Any, solver), **hyperparameters)) if hyperparameters else solver
 
 
-def trajectory(
-    solver: str | Solver,
-    field: Field,
-    x: Array,
-    grid: TimeGrid | Sequence[float],
-    condition: Array | None = None,
-    noise: Noise | None = None,
-) -> Iterator[Array]:
-    """Carry states along a field, yielding the start and the states after every step.
-
-    Parameters
-    ----------
-    solver : str or Solver
-        Rule of a step, or its name in ``SOLVERS``.
-    field : Field
-        Velocity.
-    x : array of shape (n, d)
-        States at the first time of the grid. NumPy, CuPy or PyTorch; its precision is kept.
-    grid : TimeGrid or sequence of float
-        Where to stop.
-    condition : array of shape (n, c), optional
-        Passed to the field.
-    noise : Noise, optional
-        ``noise(x)`` gives standard normal numbers like x; needed by stochastic solvers.
-
-    Yields
-    ------
-    array of shape (n, d)
-        States at every time of the grid (at the end of every step of a solver that groups intervals).
-
-    Raises
-    ------
-    OffGridError
-        The solver would call the field at times where it has no model.
-    ValueError
-        Noise missing, or a field that returns a wrong shape or non-finite values.
-    """
-    solver = get_solver(solver)
-    grid = as_grid(grid)
-    _check(solver, field, grid, noise)
-    check_states(x, field)
-    flow, memory = BoundField(field, condition, noise), None
-    yield x
-    steps = solver.steps(grid, flow.path)
-    for i, (t, s) in enumerate(steps):
-        x, memory = checked_step(solver, solver.advance(replace(flow, left=len(steps) - i), x, t, s, memory))
-        yield x
+def check_multistep(order: int, start: str) -> None:
+    """Refuse orders above 4 and unknown starting methods."""
+    if order not in (1, 2, 3, 4):
+        raise ValueError(f"a multistep method takes 1 to 4 values: found {order!r}")
+    if start not in STARTS:
+        raise ValueError(f"unknown start {start!r}: choose one of {', '.join(STARTS)}")
 
 
-def integrate(
-    solver: str | Solver,
-    field: Field,
-    x: Array,
-    grid: TimeGrid | Sequence[float],
-    condition: Array | None = None,
-    noise: Noise | None = None,
-) -> Array:
-    """The last states of :func:`trajectory`, with the same arguments.
+def lagrange_weights(nodes: Sequence[float], t: float, s: float) -> tuple[float, ...]:
+    """``w_j``, the integral over [t, s] of the j-th Lagrange polynomial through ``nodes``.
 
     Examples
     --------
-    >>> x1 = integrate("rk4", lambda x, t, condition: -x, np.ones((1, 1)), TimeGrid.uniform(4))
-    >>> bool(abs(x1 - np.exp(-1)) < 1e-4)
-    True
+    >>> [round(w, 6) for w in lagrange_weights([0, -1], 0, 1)]
+    [1.5, -0.5]
     """
-    for state in trajectory(solver, field, x, grid, condition, noise):
-        x = state
-    return x
+    z = (np.array(nodes, dtype=np.float64) - t) / (s - t)
+    powers = np.arange(len(nodes))
+    return tuple(((s - t) * np.linalg.solve(z ** powers[:, None], 1 / (powers + 1))).tolist())
 
 
-def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) -> None:
-    """Refuse at the door what would fail, or mislead, halfway."""
-    if solver.stochastic and noise is None:
-        raise ValueError(f"{solver} draws noise: pass noise=..., standard normal numbers like its argument")
-    rtol = getattr(solver, "rtol", 1.0)
-    if getattr(field, "piecewise_constant", False) and rtol < 1e-4:
-        raise ValueError(
-            f"rtol = {rtol:g} cannot be met on a field that is constant by pieces: take rtol >= 1e-4, "
-            "or a solver with fixed steps, such as heun"
-        )
-    path = BoundField(field).path
-    if solver.stochastic and _noise_grows(grid, path):
-        raise ValueError(f"{solver} draws noise, and takes steps towards data only: run fields backwards without noise")
-    if getattr(field, "at_every_time", True):
-        return
-    available = cast(Any, field).times
-    where = _off_nodes(solver, grid, path, available)
-    if where:
-        fitting = [name for name, other in SOLVERS.items() if _fits(other, grid, path, available)]
-        raise OffGridError(
-            f"{solver} calls the field at {where}, but it exists only at {len(available)} nodes{_shown(available)}; "
-            + (f"on this grid these solvers stay on the nodes: {', '.join(fitting)}" if fitting else _NONE_FITS)
-        )
+@dataclass(frozen=True)
+class AdamsBashforth(Solver):
+    """``x_s = x_t + sum_j w_j u_j`` over the last k slopes.
+
+    Order k, with a start that allows it; one call a step; no noise; stays on any grid, unless it starts with ``"rk4"``.
+
+    The weights integrate the polynomial through the last k slopes exactly, so steps may vary.
+
+    Parameters
+    ----------
+    order : int
+        k, 1 to 4.
+    start : {"euler", "heun", "rk4"}
+        How to make the first k - 1 steps. ``"euler"`` takes lower orders while slopes are missing
+        (1, 2, ...): no extra call, but the error of the first step limits the asymptotic order to 2.
+
+    References
+    ----------
+    Bashforth, Adams, 1883; Hairer, Norsett, Wanner, "Solving ordinary differential equations I", III.5.
+    """
+
+    order: int = 2
+    start: Start = "euler"
+
+    def __post_init__(self) -> None:
+        check_multistep(self.order, self.start)
+
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+        u = flow.velocity(x, t)
+        past = ((t, u), *(memory or ()))[: self.order]
+        if len(past) < self.order and self.start != "euler":
+            return self._started(flow.velocity, x, t, s, u), past
+        weights = lagrange_weights([time for time, _ in past], t, s)
+        return x + combine(weights, [slope for _, slope in past]), past
+
+    def _started(self, velocity: Callable[[Array, float], Array], x: Array, t: float, s: float, first: Array) -> Array:
+        """A step while slopes are missing."""
+        from buff.solvers.runge_kutta import runge_kutta_step  # which needs what is above
+
+        return runge_kutta_step(STARTS[self.start], velocity, x, t, s, first=first)
 
 
-def _shown(times: tuple[float, ...]) -> str:
-    """Few times in brackets."""
-    return f" (t = {', '.join(f'{t:.4g}' for t in times)})" if len(times) <= 21 else ""
+@dataclass(frozen=True)
+class IntegratingFactor(AdamsBashforth):
+    r"""Adams-Bashforth in coordinates where a Gaussian flow stands still: exact on Gaussians.
 
+    Order k, with a start that allows it; one call a step; no noise; stays on any grid, unless it starts with ``"rk4"``.
 
-def _off_nodes(solver: Solver, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> str:
-    """The first time a solver asks for that is not available; empty where all are."""
-    if solver.adaptive:
-        return "times of its own choice"
-    off = (t for t in solver.calls(grid, path) if abs(available[nearest(available, t)] - t) > 1e-9)
-    return next((f"t = {t:.6g}" for t in off), "")
+    In ``y = U^T (x - alpha mu) / a(t)`` of the field's :class:`~buff.fields.GaussianFlow` only the rest of the
+    velocity is left, ``dy/dt = U^T (u - u_Gauss) / a(t)``, and ``y_s = y_t + sum_j w_j (dy/dt)_j`` with the weights of
+    Adams-Bashforth. Where the field has no such part, y is x.
 
+    Parameters
+    ----------
+    order : int
+        k, 1 to 4.
+    start : {"euler", "heun", "rk4"}
+        As in :class:`AdamsBashforth`.
 
-def _noise_grows(grid: TimeGrid, path: Path) -> bool:
-    """Whether a grid leads from data to noise, as that of a reversed field."""
-    return path.schedule.ratio(grid.times[0]) < path.schedule.ratio(grid.times[-1])
+    References
+    ----------
+    Lawson, 1967, doi:10.1137/0704033; Cox, Matthews, "Exponential time differencing for stiff systems", 2002,
+    doi:10.1006/jcph.2002.6995 (their IFAB2).
+    """
 
-
-def _fits(solver: Solver, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> bool:
-    if solver.stochastic and _noise_grows(grid, path):
-        return False
-    try:
-        return not _off_nodes(solver, grid, path, available)
-    except ValueError:  # a number of steps, or levels, that the solver cannot use
-        return False
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+        gaussian = flow.gaussian
+        if gaussian is None:
+            return super().advance(flow, x, t, s, memory)
+        y, past = memory or (gaussian.to_frame(x, t), ())
+        g = flow.frame_velocity(y, t)
+        past = ((t, g), *past)[: self.order]
+        if len(past) < self.order and self.start != "euler":
+            y = self._started(flow.frame_velocity, y, t, s, g)
+        else:
+            weights = lagrange_weights([time for time, _ in past], t, s)
+            y = y + combine(weights, [slope for _, slope in past])
+        return gaussian.from_frame(y, s), (y, past)

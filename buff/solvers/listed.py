@@ -4,11 +4,10 @@ from dataclasses import replace
 
 from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.ancestral import Ancestral, Consistency, DpmSde
-from buff.solvers.base import SOLVERS, Solver
+from buff.solvers.base import SOLVERS, AdamsBashforth, IntegratingFactor, Solver
 from buff.solvers.excursions import Churned, Restart
 from buff.solvers.exponential import ExponentialMultistep, ExponentialSinglestep
 from buff.solvers.langevin import EulerMaruyama, PredictorCorrector
-from buff.solvers.multistep import AdamsBashforth, IntegratingFactor
 from buff.solvers.noise_multistep import NoiseMultistep, PseudoNumerical
 from buff.solvers.runge_kutta import ReducedRungeKutta, RungeKutta
 from buff.solvers.tableaus import BOGACKI_SHAMPINE, DORMAND_PRINCE, HEUN, MIDPOINT, RALSTON, RK4, RK38

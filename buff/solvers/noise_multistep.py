@@ -9,8 +9,7 @@ import numpy as np
 
 from buff.paths import Marginal
 from buff.protocols import Array
-from buff.solvers.base import BoundField, Solver, combine
-from buff.solvers.multistep import STARTS, Start, check_multistep, lagrange_weights
+from buff.solvers.base import STARTS, BoundField, Solver, Start, check_multistep, combine, lagrange_weights
 from buff.solvers.runge_kutta import noise_of, runge_kutta_step
 
 __all__ = ["NoiseMultistep", "PseudoNumerical"]

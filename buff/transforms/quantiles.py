@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, ndtr, ndtri
 
-from buff.exact import convolved
 from buff.protocols import Array, Integers, Numbers, Values, Weights
 
 __all__ = [
     "Lattice",
     "Polyline",
     "compress",
+    "convolved",
     "gap_levels",
     "merge",
     "merge_at",
@@ -329,3 +329,12 @@ def to_integer(x: Numbers, lowest: int, highest: int, dtype: "np.dtype[np.generi
     out = np.where(top, 0, np.maximum(x, float(lowest))).astype(dtype)
     out[top] = highest
     return out
+
+
+def convolved(x: Array, kernel: Array) -> Array:
+    """``numpy.convolve(x, kernel, "same")`` for kernels of odd length that are no longer than x."""
+    reach, total = len(kernel) // 2, np.zeros(len(x))
+    padded = np.concatenate([np.zeros(reach), x, np.zeros(reach)])
+    for k, share in enumerate(kernel[::-1]):
+        total += share * padded[k : k + len(x)]
+    return total

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from buff.exact import dot
+from buff.kernels import dot
 from buff.protocols import Array, Numbers, Weights
 
 __all__ = ["Tail"]

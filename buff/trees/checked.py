@@ -7,7 +7,7 @@ import numpy as np
 
 from buff.errors import ArchiveError
 from buff.protocols import Array
-from buff.trees.ubjson import decode
+from buff.trees.regressor import decode
 
 __all__ = ["check_trees"]
 

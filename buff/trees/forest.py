@@ -1,6 +1,6 @@
 """Trees as plain arrays: made once from XGBoost's model, predicted by compiled kernels or by XGBoost, bit for bit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,12 +8,14 @@ import numpy as np
 
 from buff import kernels
 from buff.protocols import Array
-from buff.trees.checked import check_trees
-from buff.trees.regressor import Booster
-from buff.trees.ubjson import DEEPEST, MOST_CUTS, MOST_FEATURES, NO_SPLIT, NodeTable, UnfitForest, decode, encode
-from buff.trees.written import model_of
+from buff.trees.regressor import Booster, decode
 
-__all__ = ["FlatForest", "UnfitForest", "flattened"]
+__all__ = ["NO_SPLIT", "FlatForest", "NodeTable", "UnfitForest", "flattened"]
+
+#: Splits of a feature that a byte tells apart, features that a byte names, levels whose leaves a byte names.
+MOST_CUTS, MOST_FEATURES, DEEPEST = 255, 255, 8
+#: Code of a node that does not split: no value lies beyond it.
+NO_SPLIT = 255
 
 #: Rows on which a forest is compared with the model that it was made from.
 _CHECKED = 64
@@ -26,6 +28,97 @@ _ARRAYS = {
     "group": "int32",
     "base": "float32",
 }
+
+
+class UnfitForest(ValueError):
+    """Trees that bytes cannot hold; XGBoost predicts them."""
+
+
+@dataclass(frozen=True)
+class NodeTable:
+    """The nodes of all trees, one after another.
+
+    Attributes
+    ----------
+    roots : array of shape (T,)
+    left, right : arrays of shape (n,)
+        Children; -1 and anything at leaves.
+    feature : array of shape (n,)
+    threshold : float32 array of shape (n,)
+    value : float32 array of shape (n, w)
+        Of leaves; anything at other nodes.
+    """
+
+    roots: Array
+    left: Array
+    right: Array
+    feature: Array
+    threshold: Array
+    value: Array
+
+    @classmethod
+    def of(cls, trees: Sequence[Mapping[str, Any]], d: int) -> "NodeTable":
+        """The nodes of trees as XGBoost writes them, for ``d`` outputs; UnfitForest for splits by categories."""
+        if not trees:
+            nothing = np.empty(0, np.int64)
+            return cls(nothing, nothing, nothing, nothing, np.empty(0, np.float32), np.empty((0, 1), np.float32))
+
+        def joined(name: str) -> Array:
+            return np.concatenate([np.asarray(tree[name]) for tree in trees])
+
+        if joined("split_type").any():
+            raise UnfitForest("trees split by categories")
+        sizes = np.array([len(tree["left_children"]) for tree in trees])
+        roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        offset = np.repeat(roots, sizes)
+        left, right = joined("left_children").astype(np.int64), joined("right_children").astype(np.int64)
+        threshold = joined("split_conditions").astype(np.float32)
+        value = threshold[:, None]
+        if "leaf_weights" in trees[0]:  # right children of leaves are rows of their values
+            value = np.zeros((len(left), d), np.float32)
+            rows = np.cumsum([0] + [len(tree["leaf_weights"]) // d for tree in trees[:-1]])
+            leaf = left < 0
+            weights = joined("leaf_weights").astype(np.float32).reshape(-1, d)
+            value[leaf] = weights[(right + np.repeat(rows, sizes))[leaf]]
+        inner = left >= 0
+        feature = joined("split_indices").astype(np.int64)
+        return cls(
+            roots, np.where(inner, left + offset, -1), np.where(inner, right + offset, -1), feature, threshold, value
+        )
+
+    def cuts(self, n_features: int) -> list[Array]:
+        """Distinct thresholds of each feature, rising; UnfitForest for more than a byte counts."""
+        if n_features > MOST_FEATURES:
+            raise UnfitForest(f"{n_features} features, more than {MOST_FEATURES}")
+        inner = self.left >= 0
+        feature, threshold = self.feature[inner], self.threshold[inner]
+        found = [np.unique(threshold[feature == f]) for f in range(n_features)]
+        most = max((len(own) for own in found), default=0)
+        if most > MOST_CUTS:
+            raise UnfitForest(f"{most} cuts of a feature, more than {MOST_CUTS}: lower max_bin")
+        return found
+
+    def flatten(self, cuts: Sequence[Array]) -> tuple[Array, Array, Array]:
+        """``feature`` and ``code`` (T, 2^depth - 1) and ``leaf`` (T, 2^depth, w) in heap order.
+
+        UnfitForest for trees of more than 8 levels.
+        """
+        inner = self.left >= 0
+        code = np.full(len(self.left), NO_SPLIT, np.uint8)
+        for f, own in enumerate(cuts):
+            mine = inner & (self.feature == f)
+            code[mine] = np.searchsorted(own, self.threshold[mine])
+        feature = np.where(inner, self.feature, 0).astype(np.uint8)
+        here = np.arange(len(self.left))  # a leaf stays where it is
+        left, right = np.where(inner, self.left, here), np.where(inner, self.right, here)
+        level, levels = self.roots[:, None], list[Array]()
+        while not levels or inner[level].any():
+            if len(levels) == DEEPEST:
+                raise UnfitForest(f"trees of more than {DEEPEST} levels: lower max_depth")
+            levels.append(level)
+            level = np.stack([left[level], right[level]], axis=2).reshape(len(level), -1)
+        nodes = np.concatenate(levels, axis=1)
+        return feature[nodes], code[nodes], self.value[level]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,29 +187,14 @@ class FlatForest:
             More than 255 cuts of a feature, more than 255 features, trees deeper than 8 levels, splits by categories,
             or predictions that differ. XGBoost has to predict such models.
         """
-        forest = cls._from_document(decode(booster.to_bytes()))
+        forest = cls.from_document(decode(booster.to_bytes()))
         x = np.random.default_rng(0).standard_normal((_CHECKED, forest.n_features)).astype(np.float32)
         if kernels.native() and not np.array_equal(forest(x), booster(x)):
             raise UnfitForest("the kernels predict other values than XGBoost")
         return forest
 
     @classmethod
-    def from_bytes(cls, raw: bytes, *, checked: bool = True) -> "FlatForest":
-        """The trees of a model that XGBoost has written as UBJSON; XGBoost itself is not needed.
-
-        Only bytes that were made in memory go unchecked.
-
-        Raises
-        ------
-        UnfitForest
-            As in :meth:`of`.
-        ValueError
-            The bytes are no such model.
-        """
-        return cls._from_document(check_trees(raw) if checked else decode(raw))
-
-    @classmethod
-    def _from_document(cls, document: dict[str, Any]) -> "FlatForest":
+    def from_document(cls, document: dict[str, Any]) -> "FlatForest":
         """From what :func:`buff.trees.check_trees` gives, or XGBoost has written a moment ago."""
         learner = document["learner"]
         booster, parameters = learner["gradient_booster"], learner["learner_model_param"]
@@ -131,16 +209,9 @@ class FlatForest:
         nodes = NodeTable.of(trees, d)
         cuts = nodes.cuts(int(parameters["num_feature"]))
         feature, code, leaf = nodes.flatten(cuts)
-        return cls(
-            np.concatenate([*cuts, np.empty(0, np.float32)]),
-            np.array([len(own) for own in cuts], np.int32),
-            feature,
-            code,
-            leaf,
-            group,
-            np.broadcast_to(base, (d,)).copy(),
-            len(per_round),
-        )
+        thresholds, n_cuts = np.concatenate([*cuts, np.empty(0, np.float32)]), np.array([len(own) for own in cuts])
+        base = np.broadcast_to(base, (d,)).copy()
+        return cls(thresholds, n_cuts.astype(np.int32), feature, code, leaf, group, base, len(per_round))
 
     @property
     def n_features(self) -> int:
@@ -186,7 +257,9 @@ class FlatForest:
         return self._made["xgboost"]  # type: ignore[no-any-return]
 
     def to_bytes(self) -> bytes:
-        """The trees as UBJSON, for XGBoost; inverse of :meth:`from_bytes`."""
+        """The trees as UBJSON, for XGBoost."""
+        from buff.trees.written import encode, model_of
+
         return encode(model_of(self))
 
     def packed(self) -> bytes:

@@ -1,17 +1,22 @@
-"""XGBoost as buff uses it: one regressor for all outputs of a node, on one thread or one GPU."""
+"""XGBoost as buff uses it: one regressor for all outputs of a node, on one thread or one GPU; and what its model says.
 
+Models are read from Universal Binary JSON, draft 12, https://ubjson.org, bounded by the bytes that are there. Numbers
+are big-endian; an array may name one type for all of its items. Counts of objects, no-ops and numbers of arbitrary
+precision, which XGBoost does not write, are refused.
+"""
+
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from buff.errors import ArchiveError
 from buff.protocols import Array
-from buff.trees.checked import check_trees
+from buff.trees.sketch import can_sketch, sketched_squares
 
-__all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available", "device_arrays", "to_numpy"]
+__all__ = ["FEATURES", "LAYOUTS", "Booster", "TreeSettings", "cuda_is_available", "decode"]
 
 #: One tree an output; one tree for all outputs; the same with splits found on a projection of the gradient.
 LAYOUTS = ("scalar", "vector", "sketch")
@@ -21,6 +26,14 @@ FEATURES = ("auto", "both", "scores")
 _ALIASES = {"eta": "learning_rate", "lambda": "reg_lambda", "min_split_loss": "gamma"}
 #: Outputs up to which trees of their own cost less than shared ones of equal quality.
 _SCALAR_UP_TO = 24
+#: Levels of arrays and objects inside one another; models of XGBoost have seven.
+_DEPTH = 16
+_NUMBERS = {
+    key: struct.Struct(f">{code}")
+    for key, code in {b"i": "b", b"U": "B", b"I": "h", b"l": "i", b"L": "q", b"d": "f", b"D": "d"}.items()
+}
+_DTYPES = {b"i": ">i1", b"U": ">u1", b"I": ">i2", b"l": ">i4", b"L": ">i8", b"d": ">f4", b"D": ">f8"}
+_WORDS = {b"T": True, b"F": False, b"Z": None}
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ class TreeSettings:
             layout = "scalar" if d <= _SCALAR_UP_TO else "sketch"
         if d == 1:
             return "scalar"
-        return "vector" if layout == "sketch" and not _can_sketch() else layout
+        return "vector" if layout == "sketch" and not can_sketch() else layout
 
     def parameters(self, d: int, seed: int) -> dict[str, Any]:
         """XGBoost's parameters for ``d`` outputs."""
@@ -158,7 +171,7 @@ class Booster:
             stopping = {"evals": [(held, "fresh")], "early_stopping_rounds": settings.early_stopping}
             stopping["verbose_eval"] = False
         if settings.layout_for(d) == "sketch":
-            stopping["obj"] = _sketched_squares(d, settings.n_sketch, seed)
+            stopping["obj"] = sketched_squares(d, settings.n_sketch, seed)
         try:
             model = xgb.train(parameters, data, settings.n_estimators, **stopping)
         except xgb.core.XGBoostError as error:
@@ -205,6 +218,8 @@ class Booster:
             Bytes that are no such trees: see :func:`buff.trees.check_trees`.
         """
         if checked:
+            from buff.trees.checked import check_trees
+
             check_trees(raw, n_outputs, n_features)
         return _loaded(raw, n_outputs, device)
 
@@ -222,24 +237,6 @@ def _loaded(raw: bytes, n_outputs: int, device: str = "cpu") -> Booster:
     return Booster(model, n_outputs, device)
 
 
-@cache
-def device_arrays(device: str) -> tuple[ModuleType, Any]:
-    """Array library of a device and its inverse normal distribution function."""
-    if device == "cuda":
-        import cupy
-        from cupyx.scipy.special import ndtri as cuda_ndtri
-
-        return cupy, cuda_ndtri
-    from scipy.special import ndtri
-
-    return np, ndtri
-
-
-def to_numpy(x: Any) -> Any:
-    """The array in the memory of the processor."""
-    return x if isinstance(x, np.ndarray) else x.get()
-
-
 def cuda_is_available() -> bool:
     """Whether XGBoost, CuPy and a CUDA device are all there."""
     try:
@@ -251,47 +248,95 @@ def cuda_is_available() -> bool:
         return False
 
 
-def _can_sketch() -> bool:
-    """Whether this XGBoost lets splits see a gradient of their own: experimental since 3.2."""
-    try:
-        from xgboost.objective import TreeObjective
-    except ImportError:
-        return False
-    return hasattr(TreeObjective, "split_grad")
+def decode(raw: bytes) -> Any:
+    """The document: dictionaries, lists, strings, numbers; arrays of one type are NumPy arrays.
 
+    Raises
+    ------
+    ArchiveError
+        Bytes that are no whole document of this kind, nested too deeply, or that name a key twice.
 
-def _sketched_squares(d: int, k: int, seed: int) -> Any:
-    """Squared error whose split search sees k random combinations of the d gradients, new ones each round.
-
-    With P of independent N(0, 1/k) entries, ``|P^T g|^2`` has mean ``|g|^2``: gains are right on average
-    (Johnson, Lindenstrauss, 1984), while leaves are computed from all d gradients.
+    Examples
+    --------
+    >>> decode(b"{i\\x01x[$U#i\\x03\\x01\\x02\\x03}")
+    {'x': array([1, 2, 3], dtype=uint8)}
     """
-    from xgboost.objective import TreeObjective
-
-    class SketchedSquares(TreeObjective):  # type: ignore[misc]
-        def __call__(self, iteration: int, y_pred: Array, dtrain: Any) -> tuple[Array, Array]:
-            y = dtrain.get_label().reshape(-1, d)
-            xp = _namespace(y_pred)
-            weights = dtrain.get_weight()
-            gradient = y_pred.reshape(-1, d) - xp.asarray(y)
-            hessian = xp.ones_like(gradient)
-            if len(weights):
-                w = xp.asarray(weights)[:, None]
-                gradient, hessian = gradient * w, hessian * w
-            return gradient, hessian
-
-        def split_grad(self, iteration: int, grad: Array, hess: Array) -> tuple[Array, Array]:
-            xp = _namespace(grad)
-            rng = np.random.default_rng([seed, iteration])
-            projection = rng.standard_normal((d, min(k, d))).astype(np.float32) / np.sqrt(min(k, d))
-            return grad @ xp.asarray(projection, dtype=grad.dtype), xp.ascontiguousarray(hess[:, : min(k, d)])
-
-    return SketchedSquares()
+    reader = _Reader(raw)
+    value = reader.value(reader.take(1), 0)
+    if reader.place != len(raw):
+        raise ArchiveError(f"UBJSON: {len(raw) - reader.place} bytes after the end of the document")
+    return value
 
 
-def _namespace(array: Array) -> Any:
-    if isinstance(array, np.ndarray):
-        return np
-    import cupy
+class _Reader:
+    """A place in the bytes."""
 
-    return cupy
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.place = 0
+
+    def take(self, n: int) -> bytes:
+        part = self.raw[self.place : self.place + n]
+        if n < 0 or len(part) < n:
+            where = f"{n} bytes asked for at byte {self.place} of {len(self.raw)}"
+            raise ArchiveError(f"UBJSON, cut short or no such file: {where}")
+        self.place += n
+        return part
+
+    def number(self, kind: bytes) -> Any:
+        packed = _NUMBERS.get(kind)
+        if packed is None:
+            raise ArchiveError(f"UBJSON, cut short or no such file: a value of type {kind!r} before byte {self.place}")
+        return packed.unpack(self.take(packed.size))[0]
+
+    def count(self) -> int:
+        kind = self.take(1)
+        if kind not in b"iUIlL":
+            raise ArchiveError(f"UBJSON, cut short or no such file: a length of type {kind!r} before byte {self.place}")
+        n = int(self.number(kind))
+        if not 0 <= n <= len(self.raw):
+            raise ArchiveError(f"UBJSON: length {n} before byte {self.place} of {len(self.raw)}")
+        return n
+
+    def text(self) -> str:
+        try:
+            return self.take(self.count()).decode()
+        except UnicodeDecodeError as error:
+            raise ArchiveError(f"UBJSON: a string that is no UTF-8 before byte {self.place}") from error
+
+    def value(self, kind: bytes, depth: int) -> Any:
+        if depth > _DEPTH:
+            raise ArchiveError(f"UBJSON: more than {_DEPTH} levels")
+        if kind == b"{":
+            return self.mapping(depth)
+        if kind == b"[":
+            return self.array(depth)
+        if kind == b"S":
+            return self.text()
+        return _WORDS[kind] if kind in _WORDS else self.number(kind)
+
+    def mapping(self, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while self.raw[self.place : self.place + 1] != b"}":
+            key = self.text()
+            if key in found:
+                raise ArchiveError(f"UBJSON: the key {key!r} twice")
+            found[key] = self.value(self.take(1), depth + 1)
+        self.place += 1
+        return found
+
+    def array(self, depth: int) -> Any:
+        head = self.raw[self.place : self.place + 1]
+        if head == b"$":
+            kind, mark = self.take(3)[1:2], self.raw[self.place - 1 : self.place]
+            if kind not in _DTYPES or mark != b"#":
+                raise ArchiveError(f"UBJSON: an array of type {kind!r} before byte {self.place}")
+            dtype, n = np.dtype(_DTYPES[kind]), self.count()
+            return np.frombuffer(self.take(n * dtype.itemsize), dtype).astype(dtype.newbyteorder("="))
+        if head == b"#":
+            self.place += 1
+            return [self.value(self.take(1), depth + 1) for _ in range(self.count())]
+        items = []
+        while (kind := self.take(1)) != b"]":
+            items.append(self.value(kind, depth + 1))
+        return items

@@ -7,9 +7,9 @@ import numpy as np
 from buff.errors import ArchiveError
 from buff.protocols import Array
 from buff.records import read_array, require
-from buff.trees.forest import FlatForest
-from buff.trees.regressor import Booster
-from buff.trees.ubjson import UnfitForest
+from buff.trees.checked import check_trees
+from buff.trees.forest import FlatForest, UnfitForest
+from buff.trees.regressor import Booster, decode
 
 __all__ = ["restored_trees", "stored_trees"]
 
@@ -33,7 +33,7 @@ def stored_trees(trees: Booster | FlatForest) -> bytes:
     True
     """
     try:
-        forest = trees if isinstance(trees, FlatForest) else FlatForest.from_bytes(trees.to_bytes(), checked=False)
+        forest = trees if isinstance(trees, FlatForest) else FlatForest.from_document(decode(trees.to_bytes()))
     except UnfitForest:
         return trees.to_bytes()
     file = io.BytesIO()
@@ -78,7 +78,7 @@ def _forest(raw: bytes) -> FlatForest:
 def _from_ubjson(raw: bytes, n_outputs: int, device: str, n_features: int | None) -> Booster | FlatForest:
     if device == "cpu":
         try:
-            forest = FlatForest.from_bytes(raw)
+            forest = FlatForest.from_document(check_trees(raw))
         except UnfitForest:
             return Booster.from_bytes(raw, n_outputs, device, n_features=n_features)
         _check_sizes(forest, n_outputs, n_features)

@@ -1,17 +1,22 @@
 """A forest as XGBoost's model, for XGBoost to predict on a GPU, and for files that it reads."""
 
+import struct
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from buff.protocols import Array
-from buff.trees.ubjson import NO_SPLIT, NodeTable
+from buff.trees.forest import NO_SPLIT, NodeTable
 
-__all__ = ["model_of", "tree_nodes"]
+__all__ = ["encode", "model_of", "tree_nodes"]
+
+_CODES = {"i": "i1", "U": "u1", "I": "i2", "l": "i4", "L": "i8", "d": "f4", "D": "f8"}
+_LETTERS = {np.dtype(code): letter.encode() for letter, code in _CODES.items()}
 
 
 def model_of(forest: Any) -> dict[str, Any]:
-    """A forest as XGBoost's model, for :func:`buff.trees.ubjson.encode`."""
+    """A forest as XGBoost's model, for :func:`encode`."""
     d, f = forest.n_outputs, forest.n_features
     trees = [_tree(forest, t) for t in range(forest.n_trees)]
     indptr = np.linspace(0, len(trees), forest.rounds + 1).round().astype(int)
@@ -104,3 +109,25 @@ def _tree(forest: Any, t: int) -> dict[str, Any]:
         tree["right_children"] = np.where(inner, nodes.right, np.cumsum(~inner) - 1).astype(np.int32)
         tree["leaf_weights"] = nodes.value[~inner].ravel()
     return tree
+
+
+def encode(value: object) -> bytes:
+    """Inverse of :func:`buff.trees.regressor.decode`, for XGBoost to read."""
+    if isinstance(value, Mapping):
+        return b"{" + b"".join(_text(key) + encode(item) for key, item in value.items()) + b"}"
+    if isinstance(value, np.ndarray):
+        letter = _LETTERS[value.dtype]
+        return b"[$" + letter + b"#" + _length(len(value)) + value.astype(value.dtype.newbyteorder(">")).tobytes()
+    if isinstance(value, list):
+        return b"[#" + _length(len(value)) + b"".join(map(encode, value))
+    if isinstance(value, str):
+        return b"S" + _text(value)
+    return b"l" + struct.pack(">i", value)
+
+
+def _text(text: str) -> bytes:
+    return _length(len(text.encode())) + text.encode()
+
+
+def _length(n: int) -> bytes:
+    return b"L" + struct.pack(">q", n)

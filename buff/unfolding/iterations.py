@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from buff.errors import warn
-from buff.exact import dot
+from buff.kernels import dot
 from buff.protocols import Array, Indices, Numbers
 from buff.trees import ClassifierSettings
 from buff.unfolding.events import Simulation

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from buff.exact import dot
+from buff.kernels import dot
 from buff.protocols import Array, Numbers, Values, Weights
 from buff.trees import Classifier, ClassifierSettings, CrossFit
 from buff.weights import effective_size

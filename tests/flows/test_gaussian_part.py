@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from buff.fields import GaussianPart
 from buff.flows import FlowMatchingData, FlowModel, FlowSettings, SampleRequest, fit_flow
-from buff.flows.linear import GaussianPart
 from buff.flows.nodes import NodeFrame
 from buff.solvers import integrate
 from buff.trees import TreeSettings
@@ -23,7 +23,7 @@ def banana(n, rng=RNG):
 def test_linear_part_is_that_of_all_moments():
     data = FlowMatchingData.of(banana(2000).astype(np.float32))
     base = data.base(np.random.default_rng(0))
-    part = GaussianPart.of_moments(base)
+    part = base.gaussian_part()
     for t in (0.1, 0.5, 0.9):
         for one, other in zip(part.at(t), base.at(t), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-2)

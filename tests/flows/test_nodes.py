@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from buff.flows import FlowMatchingData, LinearVelocity, NodeModel, NodeRecord, NodeRecords, RankIntervals, fit_node
-from buff.flows.nodes import run_nodes
+from buff.flows.fit import run_nodes
 from buff.randomness import training_seed
 from buff.trees import TreeSettings
 
@@ -127,7 +127,7 @@ def test_records_survive_json():
 @pytest.mark.parametrize(("workers", "jobs", "apart"), [(1, 3, False), (2, 1, False), (2, 3, True)])
 def test_processes_are_started_for_several_workers_and_jobs(monkeypatch, workers, jobs, apart):
     started = []
-    monkeypatch.setattr("buff.flows.nodes.Parallel", lambda n, **how: started.append(n) or (lambda tasks: iter(())))
-    monkeypatch.setattr("buff.flows.nodes._fit_one", lambda *job: job)
+    monkeypatch.setattr("buff.flows.workers.Parallel", lambda n, **how: started.append(n) or (lambda tasks: iter(())))
+    monkeypatch.setattr("buff.flows.fit._fit_one", lambda *job: job)
     list(run_nodes([(i,) for i in range(jobs)], workers, "cpu"))
     assert started == [2] * apart

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 
 from buff import BUFF, BUFFTransport
 from buff.flows import SampleRequest
-from buff.flows.linear import ReproducibleLinear
+from buff.kernels import ReproducibleLinear
 
 SMALL = {"n_steps": 5, "n_estimators": 4, "max_depth": 4, "noise_budget": 8000, "random_state": 0, "device": "cpu"}
 #: Solver, trees and quantile functions as they were at first.
@@ -142,7 +142,11 @@ def test_trees_see_principal_axes_where_most_columns_are_smooth(atoms):
     rng = np.random.default_rng(0)
     smooth, steps = rng.normal(size=(500, 2)), rng.integers(0, 30, (500, 3)).astype(float)
     seen = {}
-    for name, x in (("smooth", smooth), ("both", np.hstack([smooth, steps[:, :1]])), ("steps", np.hstack([smooth[:, :1], steps]))):
+    for name, x in (
+        ("smooth", smooth),
+        ("both", np.hstack([smooth, steps[:, :1]])),
+        ("steps", np.hstack([smooth[:, :1], steps])),
+    ):
         model = BUFF(**SMALL | {"relations": None, "atoms": atoms}).fit(x).model_
         flow = getattr(model, "flow", model)
         seen[name] = any(node.frame is not None for node in flow.nodes)

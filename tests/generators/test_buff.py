@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import buff.flows.nodes as run
+import buff.flows.fit as run
+import buff.flows.workers as workers
 from buff import BUFF
 from buff.fields import NodeField
 from buff.randomness import training_seed
@@ -38,9 +39,7 @@ def test_a_sample_can_be_continued(model, cut):
 
 def test_conditions_and_events_are_continued_alike(conditional):
     events, conditions = conditional.sample(40, random_state=5, return_condition=True)
-    rest, rest_conditions = conditional.sample(
-        25, random_state=5, first_event=15, batch_size=1, return_condition=True
-    )
+    rest, rest_conditions = conditional.sample(25, random_state=5, first_event=15, batch_size=1, return_condition=True)
     assert np.array_equal(rest, events[15:])
     assert np.array_equal(rest_conditions, conditions[15:])
     assert np.array_equal(conditional.sample(40, condition=conditions, random_state=5), events)
@@ -67,13 +66,13 @@ def test_seeds(small, table):
 
 def test_workers_change_nothing_and_use_one_thread_each(small, table, monkeypatch):
     alone, seen = small().fit(table[0]), {}
-    parallel = run.Parallel
+    parallel = workers.Parallel
 
     def noted(n_workers, **options):
         seen["workers"] = n_workers
         return parallel(n_workers, **options)
 
-    monkeypatch.setattr(run, "Parallel", noted)
+    monkeypatch.setattr(workers, "Parallel", noted)
     shared = small(n_jobs=2).fit(table[0])
     assert seen == {"workers": 2}
     assert shared.plan_.n_workers == 2
@@ -91,10 +90,9 @@ def test_every_node_has_noise_of_its_own(small, table, monkeypatch):
 
 
 def test_workers_hide_the_gpu(monkeypatch):
-    monkeypatch.setattr(run, "_fit_one", lambda *job: os.environ.get("CUDA_VISIBLE_DEVICES"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    assert run._fit_apart(os.getpid(), 0, (), None) == "0"
-    assert run._fit_apart(os.getpid() + 1, 0, (), None) == ""
+    assert workers._apart(os.getpid(), os.environ.get, "CUDA_VISIBLE_DEVICES") == "0"
+    assert workers._apart(os.getpid() + 1, os.environ.get, "CUDA_VISIBLE_DEVICES") == ""
 
 
 def queried(model, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from buff import kernels
+from buff.kernels import backends
 
 built = pytest.mark.skipif(kernels.native() is None, reason=f"no compiled kernels: {kernels.why()}")
 
@@ -16,7 +17,7 @@ def test_unknown_backends_are_refused_by_name(monkeypatch):
         kernels.backend()
     missing = "neon" if sys.platform != "darwin" else "avx512"
     monkeypatch.setenv("BUFF_BACKEND", missing)
-    if missing not in dict(kernels._load()[0].backends() if kernels._load()[0] else []):
+    if missing not in dict(backends._load()[0].backends() if backends._load()[0] else []):
         with pytest.raises(ValueError, match=f"{missing}: not here"):
             kernels.backend()
 
@@ -33,21 +34,21 @@ def test_normal_quantiles_and_levels_are_scipys():
     u = np.random.default_rng(0).random(20_000)
     z = 6 * np.random.default_rng(1).standard_normal(20_000)
     for own, other, x in ((kernels.native().ndtri, ndtri, u), (kernels.native().ndtr, ndtr, z)):
-        got, expected = kernels._elementwise(own, x), other(x)
+        got, expected = backends._elementwise(own, x), other(x)
         assert np.allclose(got, expected, rtol=1e-14, atol=0)  # libraries differ in the last bit
         assert not kernels.is_exact() or np.array_equal(got, expected)
 
 
 @built
 def test_kernels_that_err_are_left_out_with_a_warning(monkeypatch):
-    kernels._load.cache_clear()
-    kernels._choice.cache_clear()
-    monkeypatch.setattr(kernels, "_agrees", lambda module, code: False)
+    backends._load.cache_clear()
+    backends._choice.cache_clear()
+    monkeypatch.setattr(backends, "_agrees", lambda module, code: False)
     with pytest.warns(UserWarning, match="failed their check"):
         assert kernels.backend() == "xgboost"
     assert "failed their check" in kernels.why()
-    kernels._load.cache_clear()
-    kernels._choice.cache_clear()
+    backends._load.cache_clear()
+    backends._choice.cache_clear()
 
 
 @built

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from buff.errors import ArchiveError
-from buff.trees import Booster, TreeSettings, check_trees, ubjson
+from buff.trees import Booster, TreeSettings, check_trees
+from buff.trees.regressor import decode
+from buff.trees.written import encode
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +36,7 @@ def test_what_xgboost_writes_is_taken(layout, settings):
 
 def test_encoding_is_the_inverse_of_decoding():
     raw = grown(2, "vector").to_bytes()
-    assert ubjson.encode(ubjson.decode(raw)) == raw or check_trees(ubjson.encode(ubjson.decode(raw)), 2, 3)
+    assert encode(decode(raw)) == raw or check_trees(encode(decode(raw)), 2, 3)
 
 
 def model(document):
@@ -84,20 +86,20 @@ FORGERIES = {
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_forged_trees_never_reach_xgboost(forgery):
-    document = editable(ubjson.decode(grown(2, "scalar").to_bytes()))
+    document = editable(decode(grown(2, "scalar").to_bytes()))
     FORGERIES[forgery](document)
     with pytest.raises(ArchiveError, match="trees"):
-        Booster.from_bytes(ubjson.encode(document), 2)
+        Booster.from_bytes(encode(document), 2)
 
 
 @pytest.mark.parametrize("place", [0, -1])
 def test_leaves_of_vector_trees(place):
-    document = editable(ubjson.decode(grown(2, "vector").to_bytes()))
+    document = editable(decode(grown(2, "vector").to_bytes()))
     tree = model(document)["trees"][0]
     leaves = np.flatnonzero(tree["left_children"] == -1)
     tree["right_children"][leaves[place]] = 10**6
     with pytest.raises(ArchiveError, match="leaves that are not there"):
-        Booster.from_bytes(ubjson.encode(document), 2)
+        Booster.from_bytes(encode(document), 2)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,9 @@ import sys
 import numpy as np
 from tests.trees.test_checked import editable, grown, model
 from buff.errors import ArchiveError
-from buff.trees import Booster, ubjson
+from buff.trees import Booster
+from buff.trees.regressor import decode
+from buff.trees.written import encode
 
 rng, refused = np.random.default_rng(int(sys.argv[1])), 0
 raws = [grown(2, layout).to_bytes() for layout in ("scalar", "vector")]
@@ -148,11 +152,11 @@ for number in range(1000):
         for place in rng.integers(len(raw), size=rng.integers(1, 4)):
             raw[place] = rng.integers(256)
     else:  # whole files with numbers that lie
-        document = editable(ubjson.decode(bytes(raw)))
+        document = editable(decode(bytes(raw)))
         tree = model(document)["trees"][rng.integers(len(model(document)["trees"]))]
         name = rng.choice([key for key, part in tree.items() if isinstance(part, np.ndarray) and len(part)])
         tree[name][rng.integers(len(tree[name]))] = rng.choice([-2, -1, 0, 1, 3, 5, 7, 99, 2**31 - 1])
-        raw = ubjson.encode(document)
+        raw = encode(document)
     try:
         Booster.from_bytes(bytes(raw), 2, n_features=3)(x)
     except ArchiveError:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from buff import kernels
-from buff.trees import Booster, FlatForest, TreeSettings, UnfitForest, ubjson
+from buff.trees import Booster, FlatForest, TreeSettings, UnfitForest, check_trees
+from buff.trees.regressor import decode
 
 HERE = [name for name, _ in kernels.native().backends()] if kernels.native() else []
 ALL = ["xgboost", *HERE]
@@ -83,7 +84,7 @@ def test_arrays_bytes_and_pickles_bring_the_forest_back():
     booster, x = grown(5, 3, 5, "vector")
     forest = FlatForest.of(booster)
     arrays = forest.to_arrays()
-    for other in (FlatForest.from_arrays(arrays), pickle.loads(pickle.dumps(forest)), FlatForest.from_bytes(booster.to_bytes())):
+    for other in (FlatForest.from_arrays(arrays), pickle.loads(pickle.dumps(forest)), FlatForest.from_document(check_trees(booster.to_bytes()))):
         assert np.array_equal(other(x), booster(x))
     assert sum(a.nbytes for a in arrays.values()) < len(booster.to_bytes())
 
@@ -135,4 +136,4 @@ def test_ubjson_that_is_none_is_refused():
     raw = booster.to_bytes()
     for broken in (raw[: len(raw) // 2], b"", b"{x", b"PK\x03\x04"):
         with pytest.raises(ValueError, match="cut short"):
-            ubjson.decode(broken)
+            decode(broken)

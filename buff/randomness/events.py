@@ -1,31 +1,46 @@
-"""What is asked of a model: how many events, of which seed, from what and given what."""
+"""Events of a seed: the random numbers that belong to each, requests for some of them, and models that answer.
 
-import os
+Event i of a seed is the same whoever computes it, and when.
+
+Philox is a counter-based generator (Salmon, Moraes, Dror, Shaw, 2011, doi:10.1145/2063384.2063405): the
+words of event i start at a counter that is known without drawing the events before it. Normal numbers come
+from the inverse distribution function, which uses one word each whatever its value.
+"""
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.special import ndtr
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from buff.errors import check_jobs, check_whole, warn
-from buff.protocols import Array, Indices
-from buff.randomness import EventNoise, SharedWords, is_scattered
+from buff.protocols import Array, Indices, RandomState
+from buff.randomness.words import SharedWords, is_scattered, philox
 
 __all__ = [
     "FARTHEST",
+    "EventNoise",
     "SampleRequest",
     "ScoreModel",
-    "checked_number",
     "condition_normals",
     "dequantization_noise",
     "jobs_for",
+    "seed_from",
+    "stream_key",
+    "training_seed",
 ]
 
 T = TypeVar("T")
 
+#: 64-bit words that one tick of Philox' counter yields.
+_WORDS = 4
+#: First word of the spawn keys of training, where events have the number of their stream: far from any.
+_TRAINING = 2**32 - 1
 #: Streams of an event's random numbers: what it starts from and what a stochastic solver adds, its condition, the
 #: place of its values inside the ranks that they own.
 _START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
@@ -33,10 +48,129 @@ _START, _CONDITION, _DEQUANTIZATION = 0, 2**31, 2**31 + 1
 _LAST_EVENT = 2**62
 #: Events a batch: their states and leaves stay in the cache.
 _BATCH = 8192
-#: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
-_VALUE = 16
 #: A normal score lies farther out with a probability of 1e-15.
 FARTHEST = np.float32(8)
+#: A midpoint of 2^53 equal cells, so that 0 and 1 never occur.
+_CELL = 2.0**-53
+
+
+def seed_from(random_state: RandomState) -> int:
+    """A seed of 128 bits or less from what scikit-learn calls a random state.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState, numpy.random.Generator or numpy.random.SeedSequence
+        None asks the operating system.
+
+    Raises
+    ------
+    ValueError
+        For anything else, and for negative integers.
+
+    Examples
+    --------
+    >>> seed_from(7), seed_from(np.random.default_rng(0)) == seed_from(np.random.default_rng(0))
+    (7, True)
+    """
+    if random_state is None:
+        return int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
+    if isinstance(random_state, np.random.SeedSequence):
+        return int.from_bytes(random_state.generate_state(4, np.uint32).tobytes(), "little")
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**63))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    if isinstance(random_state, int | np.integer) and random_state >= 0:
+        return int(random_state)
+    raise ValueError(f"random_state must be None, a nonnegative integer or a NumPy generator, found {random_state!r}")
+
+
+def training_seed(seed: int, i: int | None = None) -> np.random.SeedSequence:
+    """Seed of node ``i``, or of what is drawn before all nodes; never that of an event.
+
+    Examples
+    --------
+    >>> bool(training_seed(7, 0).generate_state(1) == training_seed(7).generate_state(1))
+    False
+    """
+    # NumPy pads with zeros, so that a trailing 0 would not always tell two keys apart
+    return np.random.SeedSequence(seed, spawn_key=(_TRAINING, 0 if i is None else i + 1))
+
+
+@lru_cache(maxsize=1024)
+def stream_key(seed: int, stream: int) -> bytes:
+    """Key of a stream of random numbers for Philox: two words of 64 bits."""
+    return np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2, np.uint64).tobytes()
+
+
+@dataclass
+class EventNoise:
+    """Standard normal numbers of events ``first_event``, ``first_event + 1``, ...
+
+    Called like a :data:`~buff.protocols.Noise`; each call is a new, independent stream of the same events.
+
+    Parameters
+    ----------
+    seed : int
+    first_event : int
+        Number of the first event.
+    stream : int
+        First stream to draw from.
+    chosen : array of integers, optional
+        Only these events, counted from the first, in this order.
+    words : SharedWords, optional
+        Of all events, shared by those that draw for some of them.
+
+    Examples
+    --------
+    >>> noise = EventNoise(7).normal(5, 3)
+    >>> bool((EventNoise(7, first_event=2).normal(3, 3) == noise[2:]).all())
+    True
+    """
+
+    seed: int
+    first_event: int = 0
+    stream: int = 0
+    chosen: Indices | None = None
+    words: SharedWords | None = None
+    _calls: int = field(default=0, repr=False)
+
+    def normal(self, n: int, d: int) -> Array:
+        """Float32 array of shape (n, d) from the current stream."""
+        return ndtri(self.uniform(n, d)).astype(np.float32)
+
+    def uniform(self, n: int, d: int) -> Array:
+        """Float64 array of shape (n, d) between 0 and 1, neither of them, from the current stream."""
+        if self.chosen is None:
+            words = self._words(n, d)
+        elif is_scattered(self.chosen):
+            ticks = -(-d // _WORDS)
+            first = (self.chosen.astype(np.uint64) + np.uint64(self.first_event)) * np.uint64(ticks)
+            blocks = (first[:, None] + np.arange(ticks, dtype=np.uint64)).astype(np.uint64)
+            words = philox(self._key(), blocks.ravel()).reshape(len(self.chosen), ticks * _WORDS)[:, :d]
+        elif self.words is None:
+            words = self._words(int(self.chosen.max(initial=-1)) + 1, d)[self.chosen]
+        else:
+            words = self.words.get((self.stream + self._calls, d), lambda n: self._words(n, d))[self.chosen]
+        return (words >> np.uint64(11)).astype(np.float64) * _CELL + 0.5 * _CELL
+
+    def _words(self, n: int, d: int) -> Array:
+        """The random words of the first ``n`` events, uint64 of shape (n, d)."""
+        ticks = -(-d // _WORDS)
+        generator = np.random.Philox(key=self._key()).advance(self.first_event * ticks)
+        return generator.random_raw(n * ticks * _WORDS).reshape(n, ticks * _WORDS)[:, :d]
+
+    def _key(self) -> NDArray[np.uint64]:
+        return np.frombuffer(stream_key(self.seed, self.stream + self._calls), np.uint64)
+
+    def __call__(self, x: Array) -> Array:
+        z = self.normal(*x.shape)
+        self._calls += 1
+        if isinstance(x, np.ndarray):
+            return z.astype(x.dtype)
+        import cupy
+
+        return cupy.asarray(z, x.dtype)
 
 
 @dataclass(frozen=True)
@@ -167,6 +301,12 @@ def jobs_for(n_jobs: int | None, n_pieces: int) -> int | None:
     return n_jobs if n_jobs is None or n_jobs < 0 else min(n_jobs, max(n_pieces, 1))
 
 
+def _rows(part: Array | None, start: int, n: int) -> Array | None:
+    if part is None:
+        return None
+    return np.broadcast_to(part, (n, part.shape[1])) if len(part) == 1 else part[start : start + n]
+
+
 class ScoreModel(ABC):
     """What draws scores: a :class:`~buff.flows.FlowModel`, a mixture of them, a network with its solver."""
 
@@ -192,55 +332,11 @@ class ScoreModel(ABC):
         return np.concatenate([np.empty((0, self.n_dims), np.float32), *request.map(self.draw)])
 
 
-def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:
-    """The normal numbers that conditions of events are drawn from, float32 of shape (n, d)."""
-    return EventNoise(seed, first_event, _CONDITION).normal(n, d)
-
-
 def dequantization_noise(events: EventNoise, n: int, d: int) -> Array:
     """Where the values of events lie inside the ranks that they own, uniform in (0, 1), of shape (n, d)."""
     return ndtr(replace(events, stream=_DEQUANTIZATION).normal(n, d))
 
 
-def _rows(part: Array | None, start: int, n: int) -> Array | None:
-    if part is None:
-        return None
-    return np.broadcast_to(part, (n, part.shape[1])) if len(part) == 1 else part[start : start + n]
-
-
-def _machine_memory() -> int | None:
-    """Bytes of main memory; None where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not POSIX
-        return None
-
-
-def checked_number(n_samples: object, n_values: int) -> int:
-    """The number of events of a sample whose events have ``n_values`` values each.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is no number of events.
-    MemoryError
-        The events need more than the main memory of the machine.
-
-    Examples
-    --------
-    >>> checked_number(1000, 5)
-    1000
-    """
-    n, limit = check_whole("n_samples", n_samples, 0), _machine_memory()
-    needed = _VALUE * n * n_values
-    if limit is not None and needed > limit:
-        raise MemoryError(
-            f"n_samples={n:,} events of {n_values} values need {_size(needed)} and this machine has {_size(limit)}: "
-            f"draw some at a time, such as sample(100_000, first_event=0), or into a file with `buff sample`"
-        )
-    return n
-
-
-def _size(n_bytes: float) -> str:
-    unit, factor = ("TB", 1e12) if n_bytes >= 1e12 else ("GB", 1e9)
-    return f"{n_bytes / factor:,.3g} {unit}" if n_bytes < 1e3 * factor else f"{n_bytes / factor:,.0f} {unit}"
+def condition_normals(seed: int, first_event: int, n: int, d: int) -> Array:
+    """The normal numbers that conditions of events are drawn from, float32 of shape (n, d)."""
+    return EventNoise(seed, first_event, _CONDITION).normal(n, d)

@@ -3,7 +3,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from buff.exact import convolved, dot, products, residual, solve
+from buff.kernels import dot, products, residual, solve
+from buff.transforms.quantiles import convolved
 
 RNG = np.random.default_rng(0)
 

@@ -1,4 +1,4 @@
-"""A solver on a grid as a program: the arithmetic that it does, found by walking the grid once with symbols for states.
+"""A solver on its walk over a grid: with states, or with symbols for states, which writes down its program.
 
 What a solver does to a state does not depend on the state, as long as its steps are fixed: it calls the field at nodes
 and takes sums, differences and multiples. A program says the same to what is not Python: compiled samplers, exported
@@ -6,19 +6,21 @@ models. Every instruction is one elementary operation in single precision, in th
 follows the program gets the solver's results bit by bit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from functools import partialmethod
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from buff.errors import OffGridError
-from buff.grids import TimeGrid, nearest
+from buff.errors import OffGridError, check_states, checked_step
+from buff.grids import TimeGrid, as_grid, nearest
 from buff.paths import LINEAR, Path
-from buff.protocols import Array
-from buff.solvers.base import BoundField, Solver
+from buff.protocols import Array, Field, Noise
+from buff.solvers.base import BoundField, Solver, get_solver
+from buff.solvers.refused import between_nodes, noise_grows
 
-__all__ = ["KINDS", "Instruction", "Program", "unroll"]
+__all__ = ["KINDS", "Instruction", "Program", "integrate", "trajectory", "unroll"]
 
 #: What instructions do: the number of a kind is its place. ``c`` is the constant. The last three belong to the frame of
 #: a Gaussian part: coordinates at a time, states at a time, and dy/dt of states a with coordinates b.
@@ -28,6 +30,96 @@ KINDS = (
 )
 _BINARY = {"+": ("a + b", "a + c", "a + c"), "-": ("a - b", "a - c", "c - a"), "*": ("a * b", "a * c", "a * c")}
 _BINARY["/"] = ("a / b", "a / c", "")
+
+
+def trajectory(
+    solver: str | Solver,
+    field: Field,
+    x: Array,
+    grid: TimeGrid | Sequence[float],
+    condition: Array | None = None,
+    noise: Noise | None = None,
+) -> Iterator[Array]:
+    """Carry states along a field, yielding the start and the states after every step.
+
+    Parameters
+    ----------
+    solver : str or Solver
+        Rule of a step, or its name in ``SOLVERS``.
+    field : Field
+        Velocity.
+    x : array of shape (n, d)
+        States at the first time of the grid. NumPy, CuPy or PyTorch; its precision is kept.
+    grid : TimeGrid or sequence of float
+        Where to stop.
+    condition : array of shape (n, c), optional
+        Passed to the field.
+    noise : Noise, optional
+        ``noise(x)`` gives standard normal numbers like x; needed by stochastic solvers.
+
+    Yields
+    ------
+    array of shape (n, d)
+        States at every time of the grid (at the end of every step of a solver that groups intervals).
+
+    Raises
+    ------
+    OffGridError
+        The solver would call the field at times where it has no model.
+    ValueError
+        Noise missing, or a field that returns a wrong shape or non-finite values.
+    """
+    solver = get_solver(solver)
+    grid = as_grid(grid)
+    _check(solver, field, grid, noise)
+    check_states(x, field)
+    flow, memory = BoundField(field, condition, noise), None
+    yield x
+    steps = solver.steps(grid, flow.path)
+    for i, (t, s) in enumerate(steps):
+        x, memory = checked_step(solver, solver.advance(replace(flow, left=len(steps) - i), x, t, s, memory))
+        yield x
+
+
+def integrate(
+    solver: str | Solver,
+    field: Field,
+    x: Array,
+    grid: TimeGrid | Sequence[float],
+    condition: Array | None = None,
+    noise: Noise | None = None,
+) -> Array:
+    """The last states of :func:`trajectory`, with the same arguments.
+
+    Examples
+    --------
+    >>> x1 = integrate("rk4", lambda x, t, condition: -x, np.ones((1, 1)), TimeGrid.uniform(4))
+    >>> bool(abs(x1 - np.exp(-1)) < 1e-4)
+    True
+    """
+    for state in trajectory(solver, field, x, grid, condition, noise):
+        x = state
+    return x
+
+
+def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) -> None:
+    """Refuse at the door what would fail, or mislead, halfway."""
+    if solver.stochastic and noise is None:
+        raise ValueError(f"{solver} draws noise: pass noise=..., standard normal numbers like its argument")
+    rtol = getattr(solver, "rtol", 1.0)
+    if getattr(field, "piecewise_constant", False) and rtol < 1e-4:
+        raise ValueError(
+            f"rtol = {rtol:g} cannot be met on a field that is constant by pieces: take rtol >= 1e-4, "
+            "or a solver with fixed steps, such as heun"
+        )
+    path = BoundField(field).path
+    if solver.stochastic and noise_grows(grid, path):
+        raise ValueError(f"{solver} draws noise, and takes steps towards data only: run fields backwards without noise")
+    if getattr(field, "at_every_time", True):
+        return
+    available = cast(Any, field).times
+    if where := solver.off_nodes(grid, path, available):
+        raise between_nodes(solver, grid, path, available, where)
 
 
 class Instruction(NamedTuple):
@@ -64,8 +156,6 @@ class Program:
     >>> program = unroll(get_solver("euler"), grid, (0.0, 0.5))
     >>> [instruction.kind for instruction in program.instructions]
     ['field', 'a * c', 'a * c', 'a + b', 'field', 'a * c', 'a * c', 'a + b']
-    >>> float(program([lambda x: -x, lambda x: -x], np.float32(1)))
-    0.25
     """
 
     instructions: tuple[Instruction, ...]
@@ -77,23 +167,6 @@ class Program:
     def n_draws(self) -> int:
         """Draws of noise on the way."""
         return sum(instruction.kind == "noise" for instruction in self.instructions)
-
-    def __call__(self, velocities: Sequence[Any], x: Array, noise: Any = None, gaussian: Any = None) -> Array:
-        """Follow the program from states x, with the velocity of each node and the frame of a Gaussian part."""
-        registers: list[Any] = [x] * self.registers
-        for kind, to, a, b, c in self.instructions:
-            if kind == "field":
-                registers[to] = velocities[b](registers[a])
-            elif kind == "frame field":
-                registers[to] = velocities[int(c)].frame_velocity(registers[a], registers[b], None)
-            elif kind == "noise":
-                registers[to] = noise(registers[a])
-            elif kind.endswith("frame"):
-                turn = gaussian.to_frame if kind == "to frame" else gaussian.from_frame
-                registers[to] = turn(registers[a], self.frame_times[b])
-            else:
-                registers[to] = _calculate(kind, registers[a], registers[b], np.float32(c))
-        return registers[self.result]
 
     def table(self) -> tuple[Array, Array]:
         """Kinds and operands, int32 of shape (n, 4), and constants, float32 of shape (n,)."""
@@ -221,30 +294,6 @@ class _Symbol:
             raise _Unfit(f"the solver takes states {sign} {type(other).__name__}: no program says that")
         return self.tape.put(kind, self.register, c=float(other))
 
-    def __add__(self, other: Any) -> "_Symbol":
-        return self._with(other, "+")
-
-    def __radd__(self, other: Any) -> "_Symbol":
-        return self._with(other, "+", reflected=True)
-
-    def __sub__(self, other: Any) -> "_Symbol":
-        return self._with(other, "-")
-
-    def __rsub__(self, other: Any) -> "_Symbol":
-        return self._with(other, "-", reflected=True)
-
-    def __mul__(self, other: Any) -> "_Symbol":
-        return self._with(other, "*")
-
-    def __rmul__(self, other: Any) -> "_Symbol":
-        return self._with(other, "*", reflected=True)
-
-    def __truediv__(self, other: Any) -> "_Symbol":
-        return self._with(other, "/")
-
-    def __rtruediv__(self, other: Any) -> "_Symbol":
-        return self._with(other, "/", reflected=True)
-
     def __neg__(self) -> "_Symbol":
         return self.tape.put("a * c", self.register, c=-1.0)
 
@@ -252,10 +301,10 @@ class _Symbol:
         return np.zeros(self.shape)  # values are looked at only to see whether they are finite
 
 
-def _calculate(kind: str, a: Array, b: Array, c: Any) -> Array:
-    first, sign, second = kind.split()
-    x, y = (c if first == "c" else a), (b if second == "b" else c if second == "c" else a)
-    return x + y if sign == "+" else x - y if sign == "-" else x * y if sign == "*" else x / y
+# sums, differences, products and ratios, with the symbol on either side
+for _name, _sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("truediv", "/")):
+    setattr(_Symbol, f"__{_name}__", partialmethod(_Symbol._with, sign=_sign))
+    setattr(_Symbol, f"__r{_name}__", partialmethod(_Symbol._with, sign=_sign, reflected=True))
 
 
 def _two(kind: str) -> bool:

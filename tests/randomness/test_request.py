@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from buff.flows import SampleRequest
-from buff.flows.request import checked_number
+from buff.generators.base import checked_number
 
 CONDITION = np.arange(10, dtype=np.float32)[:, None]
 
@@ -56,7 +56,7 @@ def test_rows_must_be_one_or_as_many_as_events(part):
 
 
 def test_more_events_than_the_machine_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("buff.flows.request._machine_memory", lambda: 8_000)
+    monkeypatch.setattr("buff.generators.base._machine_memory", lambda: 8_000)
     assert checked_number(10, 5) == 10
     with pytest.raises(MemoryError, match=r"n_samples=1,000,000 events of 5 values need .* and this machine has"):
         checked_number(1_000_000, 5)

@@ -1,0 +1,39 @@
+"""What a node is trained on, and the part of a velocity that its trees correct, as protocols."""
+
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from buff.protocols import Array
+
+__all__ = ["Base", "Problem", "RegressionSource"]
+
+#: Features, targets, weights.
+Problem: TypeAlias = tuple[Array, Array, Array | None]
+
+
+class Base(Protocol):
+    """The part of a field that needs no trees."""
+
+    def at(self, t: float) -> tuple[Array, Array]:
+        """``weights`` (d + c, d) and ``bias`` (d,) of ``[x, c] @ weights + bias`` at time t."""
+        ...
+
+
+class RegressionSource(Protocol):
+    """What nodes are trained on."""
+
+    @property
+    def n_dims(self) -> int: ...
+    @property
+    def n_conditions(self) -> int: ...
+    @property
+    def random(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def base(self, rng: np.random.Generator) -> Base: ...
+    def problem(self, t: float, n_draws: int, rng: Any, device: str = "cpu") -> Problem: ...
+    def to_device(self, device: str) -> "RegressionSource": ...
+    def subset(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
+    def held_out(self, n: int, rng: np.random.Generator) -> "RegressionSource": ...
+    def has_closed_form(self, t: float) -> bool: ...
+    def is_uninformative(self, t: float) -> bool: ...

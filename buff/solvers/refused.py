@@ -1,0 +1,34 @@
+"""Walks over a grid that cannot be made, and what would do instead."""
+
+from buff.errors import OffGridError
+from buff.grids import TimeGrid
+from buff.paths import Path
+from buff.solvers.base import SOLVERS, Solver
+
+__all__ = ["between_nodes", "noise_grows"]
+
+
+def noise_grows(grid: TimeGrid, path: Path) -> bool:
+    """Whether a grid leads from data to noise, as that of a reversed field."""
+    return path.schedule.ratio(grid.times[0]) < path.schedule.ratio(grid.times[-1])
+
+
+def between_nodes(solver: Solver, grid: TimeGrid, path: Path, available: tuple[float, ...], where: str) -> OffGridError:
+    """The error that says where a solver leaves the nodes, and which solvers stay on them."""
+    fitting = [name for name, other in SOLVERS.items() if _fits(other, grid, path, available)]
+    shown = f" (t = {', '.join(f'{t:.4g}' for t in available)})" if len(available) <= 21 else ""
+    instead = f"on this grid these solvers stay on the nodes: {', '.join(fitting)}"
+    if not fitting:
+        instead = "no solver stays on the nodes of this grid: take one whose times are nodes"
+    return OffGridError(
+        f"{solver} calls the field at {where}, but it exists only at {len(available)} nodes{shown}; {instead}"
+    )
+
+
+def _fits(solver: Solver, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> bool:
+    if solver.stochastic and noise_grows(grid, path):
+        return False
+    try:
+        return not solver.off_nodes(grid, path, available)
+    except ValueError:  # a number of steps, or levels, that the solver cannot use
+        return False
