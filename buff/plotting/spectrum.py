@@ -28,6 +28,10 @@ _LINES: Mapping[str, dict[str, Any]] = {
 _BAND: Mapping[str, Any] = {"fill": True, "color": GENERATED, "alpha": 0.25, "linewidth": 0}
 
 
+#: Characters of a note that stand behind chi-squared; more stand below.
+_SHORT = 15
+
+
 @dataclass(frozen=True, eq=False)
 class _Bins:
     """Contents of bins with their statistical errors, 0 where not known."""
@@ -221,5 +225,7 @@ def _chi2(
         found = chi_squared(unfolded.value - truth.value, covariance, extra=truth.error**2, n_replicas=n_replicas)
     except ValueError:
         return rf"$\chi^2$ needs {fewest_replicas(len(covariance))} replicas"
-    replicas = "" if found.n_replicas is None else f"\n{spoken_replicas(found.n_replicas, n_made)}"
-    return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}{replicas}"
+    if found.n_replicas is None:
+        return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}"
+    replicas = spoken_replicas(found.n_replicas, n_made)
+    return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}," + ("\n" if len(replicas) > _SHORT else " ") + replicas
