@@ -95,16 +95,16 @@ def effective_replicas(
 
 
 def spoken_replicas(effective: float, made: int | None = None) -> str:
-    """How many replicas there are and, where sources differ, how many of one source they are worth.
+    """How many replicas there are and how many would tell all errors as well: more where a part is known without any.
 
     Examples
     --------
     >>> spoken_replicas(201.6, 15), spoken_replicas(30.0, 30), spoken_replicas(30.0)
-    ('15 replicas (worth 202 of one source)', '30 replicas', '30 replicas')
+    ('15 replicas, effectively 202', '30 replicas', '30 replicas')
     """
     if made is None or round(effective) == made:
         return f"{effective:.0f} replicas"
-    return f"{made} replicas (worth {effective:.0f} of one source)"
+    return f"{made} replicas, effectively {effective:.0f}"
 
 
 def fewest_replicas(n_bins: int) -> int:

@@ -88,7 +88,7 @@ def unfolded_spectrum(
         Replicas that the covariance was estimated from: chi-squared takes them into account, see
         :func:`buff.metrics.chi_squared`.
     n_made : int, optional
-        Replicas of all sources, where ``n_replicas`` is how many of one source they are worth: both are written.
+        Replicas of all sources, where ``n_replicas`` is their effective number: both are written.
     normalise : bool
         Whether to divide each distribution by its sum.
     log : bool, optional

@@ -92,7 +92,7 @@ def bin_correlations(
         Replicas that it was estimated from. Correlations that so many would show by chance (twice
         ``1 / sqrt(n_replicas - 1)``) have grey numbers, and the label tells their number.
     n_made : int, optional
-        Replicas of all sources, where ``n_replicas`` is how many of one source they are worth: both are written.
+        Replicas of all sources, where ``n_replicas`` is their effective number: both are written.
     name, unit : str
         Observable and its unit, "" for none.
     style : str, optional

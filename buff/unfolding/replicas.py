@@ -64,8 +64,9 @@ def told_errors(replicas: Sequence[Replica], method: str) -> str:
     """
     counts = Counter(replica.source for replica in replicas)
     own = "simulated" if method == "reweight" else "measured"
+    known = counts if replicas or own == "simulated" else {**counts, "data": 1}
     held = [f"{ORIGINS[source]} ({_spoken(source, counts[source])})" for source in ORIGINS if counts[source]]
-    lacking = [ORIGINS[source] for source in SOURCES if not counts[source]]
+    lacking = [ORIGINS[source] for source in SOURCES if not known.get(source)]
     if lacking:
         lacking[-1] += " (see n_replicas)"
     if not counts["alternative"]:

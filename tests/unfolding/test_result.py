@@ -218,7 +218,7 @@ def test_histograms_side_by_side(two, tmp_path):
     result = two[0].unfold(two[2])
     joint = result.covariance(TWO)
     assert joint.total.shape == (9, 9)
-    assert repr(joint) == "Covariance(x0, x1: 9 bins; sources data, model; 18 replicas (worth 16 of one source))"
+    assert repr(joint) == "Covariance(x0, x1: 9 bins; sources data, model; 18 replicas, effectively 16)"
     for name, rows in (("x0", slice(4)), ("x1", slice(4, None))):
         alone = result.covariance(name, TWO[name])
         np.testing.assert_allclose(joint.counts[rows], alone.counts)
