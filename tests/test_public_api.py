@@ -108,3 +108,11 @@ def test_readme_commands_exist():
     assert {"fit", "sample", "evaluate", "plan"} <= names
     for name in names:
         assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
+
+
+def test_requirements_without_cards_are_those_stated():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    listed = (ROOT / "requirements-cpu.txt").read_text().splitlines()
+    stated = [line.split(";")[0] for line in listed if line[0] != "#" and "xgboost-cpu" not in line]
+    assert stated == project["dependencies"] + project["optional-dependencies"]["plot"]
+    assert sum(line.startswith("xgboost-cpu>=3.2;") for line in listed) == 1

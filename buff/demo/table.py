@@ -101,6 +101,9 @@ def run_demo(
     field: list[Contestant] = []
     for name, model in models.items():
         if isinstance(model, PublishedBUFF):
+            if page is not None:
+                _write(page, field, held_out, models["buff"])
+                echo(f"first page with plots: {page}")
             echo(f"{name}: no bar, some {_recipe_seconds(model, train):.0f} s of computing on {on}")
         field.append(_compete(name, model, train, held_out, random_state, field[0].report if field else None))
         echo(f"{name}: trained in {field[-1].train_seconds:.1f} s")

@@ -101,6 +101,11 @@ class JetFeatures:
         return tuple(name for name in self.names if name not in follows)
 
     @property
+    def odd(self) -> str | None:
+        """The column of the jet table that changes its sign where eta does: the pseudorapidity of jets."""
+        return None if self.eta is None or self.eta not in self.drawn else _JETS + self.eta
+
+    @property
     def asked(self) -> tuple[str, ...]:
         """Columns that are given where jets are."""
         return tuple(name for name in self.names if name not in self.conditions)

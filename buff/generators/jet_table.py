@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from buff.physics import JetKinematics
 from buff.physics.kinematics import invariant_mass
@@ -176,27 +177,42 @@ def class_labels(features: Numbers, most: int = 20) -> Array | None:
     return labels if len(labels) <= most and counts.min() >= _LEAST else None
 
 
-def mirrored(table: Mapping[str, Array], features: Numbers) -> tuple[str, ...]:
-    """Coordinates of the centroid that are symmetric about 0, and whose sign no other column knows, at four sigma.
+def mirrored(table: Mapping[str, Array], features: Numbers, odd: str | None = None) -> tuple[str, ...]:
+    """Coordinates that are symmetric about 0, and whose sign no other column knows, at four sigma.
 
     The plane of collisions has no left and no right: what the sample shows of either is chance, and not to be learned.
+
+    Parameters
+    ----------
+    table : mapping of name to array
+        With the columns :data:`KINEMATICS`, of which the centroid is looked at.
+    features : array of shape (n, c)
+    odd : str, optional
+        The pseudorapidity of jets, which changes its sign with that of the centroid: both have a mirror, or neither.
     """
-    n, found = len(features), []
-    for name in KINEMATICS[1:3]:
-        sign = np.sign(table[name])
-        others = [v for other, v in table.items() if other != name and v.dtype.kind in "iuf"]
-        columns = np.column_stack([np.ones(n), *others, features]).astype(np.float64)
-        spread = columns.std(axis=0)
-        spread[0] = 1.0
-        centred = np.where(spread > 0, columns - columns.mean(axis=0), 0.0) / np.where(spread > 0, spread, 1.0)
-        centred[:, 0] = 1.0
-        pull = np.abs((centred * sign[:, None]).sum(axis=0)) / np.sqrt(n)
-        if n < _LEAST or pull.max() >= _SIGMA:
-            continue
-        left, right = (np.median(np.abs(table[name])[sign == s]) for s in (-1, 1))
-        if abs(np.log(left / right)) < _SIGMA / np.sqrt(n / 4):
-            found.append(name)
+    found: list[str] = []
+    for names in ((KINEMATICS[1], odd), (KINEMATICS[2], None)):
+        own = [name for name in names if name is not None]
+        others = [v for name, v in table.items() if name not in own and v.dtype.kind in "iuf"]
+        if all(_is_mirrored(table[name], others, features) for name in own):
+            found += own
     return tuple(found)
+
+
+def _is_mirrored(values: Array, others: Sequence[Array], features: Numbers) -> bool:
+    from scipy.stats import mannwhitneyu
+
+    n, sign = len(features), np.sign(values)
+    columns = np.column_stack([np.ones(n), *others, features]).astype(np.float64)
+    spread = columns.std(axis=0)
+    spread[0] = 1.0
+    centred = np.where(spread > 0, columns - columns.mean(axis=0), 0.0) / np.where(spread > 0, spread, 1.0)
+    centred[:, 0] = 1.0
+    pull = np.abs((centred * sign[:, None]).sum(axis=0)) / np.sqrt(n)
+    if n < _LEAST or pull.max() >= _SIGMA:
+        return False
+    left, right = (np.abs(values)[sign == s] for s in (-1, 1))
+    return bool(mannwhitneyu(left, right, method="asymptotic").pvalue > 2 * ndtr(-_SIGMA))
 
 
 def _is_smooth(values: Values) -> bool:

@@ -38,7 +38,8 @@ class JetTables:
     margins, given_margins : MarginMap or None
         What becomes of the columns that ``model`` and ``given`` draw.
     mirrors : tuple of str
-        Coordinates of the centroid whose sign means nothing: jets are drawn with either.
+        Coordinates of the centroid whose sign means nothing: jets are drawn with either; with the pseudorapidity of
+        jets among them, eta changes its sign together with it.
     """
 
     model: BUFF
@@ -64,7 +65,8 @@ class JetTables:
         own = cls(model, None if condition is None else ConditionEncoder().fit(condition, weights))
         if weights is None:
             own = replace(own, margins=own._read_margins(table, condition))
-            own = replace(own, mirrors=mirrored(table, own.condition_features(condition, len(table[KINEMATICS[0]]))))
+            known = own.condition_features(condition, len(table[KINEMATICS[0]]))
+            own = replace(own, mirrors=mirrored(table, known, features.odd))
         if given is None or jets is None:
             return own
         asked = features.given_table(jets, own.aligned(condition))
@@ -128,8 +130,12 @@ class JetTables:
             if self.margins is not None:
                 columns = self.margins(columns, self.condition_features(condition, n))
             noise = StageNoise(how["random_state"], how["first_event"] + np.arange(n), _STREAM).draw(0, 1, 2)[:, 0]
+            together = [name for name in self.mirrors if name not in _SIGNED]
             for name in self.mirrors:
-                columns[name] = np.copysign(columns[name], noise[:, _SIGNED.index(name)])
+                if together and name != _SIGNED[1]:
+                    columns[name] = columns[name] * np.sign(noise[:, 0])
+                else:
+                    columns[name] = np.copysign(columns[name], noise[:, _SIGNED.index(name)])
             return columns, condition
         if self.given is None:
             raise ValueError("jets: the model was fitted with given_jets=False, or without features of jets")

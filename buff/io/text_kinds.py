@@ -9,11 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from buff.io.tables import TableError
+from buff.tables.written import MARKERS
 
 __all__ = ["ColumnReading", "Reading"]
 
-#: What stands for a missing number or date; in a column of words it is a word.
-_MARKERS = ("-", "--", "?", ".", "...", "*", "n/a", "N/A", "none", "None", "missing", "unknown", "NaN")
 #: Those that are no words.
 _BLANK_MARKERS = ("?", "n/a", "N/A", "NaN")
 _SIGN = r"[+-]?\s*"
@@ -54,7 +53,7 @@ class Reading:
 def _number(column: pa.Array, kind: pa.DataType, decimal: str, thousands: str) -> pa.Array:
     """Numbers with currency, percent sign and separators of thousands; markers are missing."""
     text = pc.utf8_trim_whitespace(column)
-    text = pc.if_else(pc.is_in(text, pa.array(_MARKERS)), pa.scalar(None, text.type), text)
+    text = pc.if_else(pc.is_in(text, pa.array(MARKERS)), pa.scalar(None, text.type), text)
     text = pc.replace_substring_regex(pc.replace_substring_regex(text, _BEFORE, r"\1"), _AFTER, "")
     pattern = _DECIMAL_COMMA if decimal == "," else _THOUSANDS
     if thousands not in ("", ",", "."):
@@ -68,7 +67,7 @@ def _number(column: pa.Array, kind: pa.DataType, decimal: str, thousands: str) -
 
 def _date(column: pa.Array, order: str) -> pa.Array:
     text = pc.utf8_trim_whitespace(column)
-    text = pc.if_else(pc.is_in(text, pa.array(_MARKERS)), pa.scalar(None, text.type), text)
+    text = pc.if_else(pc.is_in(text, pa.array(MARKERS)), pa.scalar(None, text.type), text)
     parts = pc.extract_regex(text, r"^(?P<a>\d{1,2})[/.](?P<b>\d{1,2})[/.](?P<y>\d{4})$")
     if parts.null_count != text.null_count:
         raise pa.ArrowInvalid("not a date")
@@ -138,7 +137,7 @@ class ColumnReading:
         if is_float and Reading(pa.int64()).fits(column):
             self._zeros |= bool(pc.any(pc.match_substring_regex(column, r"^\s*[+-]?0\d+\s*$")).as_py())
         if not is_float:
-            marks = pc.is_in(pc.utf8_trim_whitespace(column), pa.array([*_MARKERS, None]))
+            marks = pc.is_in(pc.utf8_trim_whitespace(column), pa.array([*MARKERS, None]))
             self._values |= not pc.all(marks, min_count=0).as_py()
             commas = pc.match_substring(column, ",")
             self._commas |= bool(pc.any(commas).as_py())

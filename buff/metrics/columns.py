@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from buff.errors import warn
 from buff.metrics.samples import LARGEST, Rows
 from buff.protocols import Array, Indices
 from buff.tables import Schema, read_alike
@@ -15,6 +16,8 @@ from buff.tables.relations import Angle
 
 __all__ = ["NumericTable", "TableLike", "read_tables"]
 
+#: Labels of a column that a warning shows.
+_SHOWN = 3
 #: A 2-D array (of numbers or objects), a structured array, a mapping from names to columns, or a data frame.
 TableLike: TypeAlias = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 
@@ -91,6 +94,11 @@ def read_tables(
     -------
     list of NumericTable
 
+    Warns
+    -----
+    Notice
+        Tables that have no label of a column with the first in common.
+
     Raises
     ------
     ValueError
@@ -113,6 +121,8 @@ def read_tables(
     for j, kind in enumerate(alike.kinds):
         if kind == "angle":
             parts[j] = _unrolled(parts[j], _period(schema, alike.names[j]))
+    for j in categorical:
+        _tell_strangers(alike.names[j], dict(zip(alike.tables, alike.parts(j), strict=True)))
     values = [np.column_stack(rows) for rows in zip(*parts, strict=True)]
     for name, rows in zip(alike.tables, values, strict=True):
         _refuse_extremes(rows, alike.names, name)
@@ -160,6 +170,19 @@ def _codes(parts: list[Array]) -> list[Rows]:
     code = {text: float(k) for k, text in enumerate(order)}
     numbers = [np.array([code.get(text, np.nan) for text in part]) for part in texts]
     return [rows[codes] for rows, (_, codes) in zip(numbers, found, strict=True)]
+
+
+def _tell_strangers(column: str, parts: Mapping[str, Array]) -> None:
+    """Warn of tables that share no label with the first: a model knows no others, so these are written otherwise."""
+    levels = {name: [str(level) for level in factorize(part)[0]] for name, part in parts.items()}
+    first, *others = levels
+    for name in others:
+        if levels[first] and levels[name] and not set(levels[first]) & set(levels[name]):
+            here, there = (", ".join(map(repr, levels[own][:_SHOWN])) for own in (name, first))
+            warn(
+                f"column {column!r}: {name} has none of the labels of {first}, {here} and not {there}: distances and "
+                f"classifiers show little but that, and copies are not found; write labels alike, or leave it out"
+            )
 
 
 def _refuse_extremes(values: Rows, names: Sequence[str], table: str) -> None:

@@ -54,7 +54,8 @@ def copies_verdict(found: Memorisation, n_generated: int = 0) -> Verdict:
     if found.copies - found.expected_copies > max(3 * noise, 0.1 * found.expected_copies):
         return Verdict("copies: training rows come back", "poor")
     if found.expected_copies > max(2 * found.copies + 2 * noise, _MANY_COPIES * n_generated):
-        return Verdict("held-out rows are among those of the training: copies would not show", "fair")
+        words = "held-out rows are among those of the training, or rows are of few kinds: copies would not show"
+        return Verdict(words, "fair")
     surely = found.share_near.value - 2 * found.share_near.error - found.expected_near
     if surely > max(_NEAR, 0.1 * found.expected_near):
         words = f"look for copies: at least {surely:.1%} of the rows are nearer to training rows than real rows come"

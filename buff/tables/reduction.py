@@ -16,6 +16,7 @@ from buff.tables.relations import Angle, Coordinates, Order, PairMass, Relation,
 from buff.tables.relations.discovery import stated_relations
 from buff.tables.relations.pair_mass import labels_that_tell
 from buff.tables.schema import ASIDE, ColumnSchema, Schema, infer_schema
+from buff.tables.written import tell_written
 
 __all__ = ["TableReduction", "find_particles"]
 
@@ -98,9 +99,11 @@ class TableReduction:
         for relation in unique:
             relation.learn(table)
         known = {*ids, *dropped, *(schema or {})}
-        ids += [name for name in columns.names if name not in known and _is_id(name, table[name])]
+        texts = [name for name in columns.names if name not in known and table[name].dtype.kind == "O"]
+        written = {name for name in texts if tell_written(name, table[name])}
+        ids += [name for name in columns.names if name not in known and _is_id(name, table[name], name in written)]
         for name in columns.names:
-            if name not in {*known, *ids}:
+            if name not in {*known, *ids, *written}:
                 _tell_rare(name, table[name])
         _tell_particles(table, schema, relations)
         kept = [j for j, name in enumerate(columns.names) if name not in dropped]
@@ -215,8 +218,8 @@ def _coordinates(schema: Mapping[str, Any] | None, kinds: Mapping[str, Any], nam
     return pairs
 
 
-def _is_id(name: str, values: Values) -> bool:
-    """Whether a column, of texts or of integers, seems to name rows; says so."""
+def _is_id(name: str, values: Values, told: bool) -> bool:
+    """Whether a column, of texts or of integers, seems to name rows; says so where not enough is ``told``."""
     if values.dtype.kind not in "iuO":
         return False
     why = looks_like_ids(values)
@@ -225,7 +228,7 @@ def _is_id(name: str, values: Values) -> bool:
             f"column {name!r} holds integers that never repeat, up to {values.max()}: numbers of events? These tell "
             f'nothing, and cost time: --exclude {name}, in Python schema={{"{name}": "drop"}} or "id"'
         )
-    if why:
+    if why and not told:
         text = values.dtype.kind == "O"
         drawn = "values of the same pattern" if text else "numbers"
         otherwise = '"categorical" to learn the texts' if text else '"integer" to learn the numbers'
@@ -250,7 +253,7 @@ def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], rela
         names = ",".join(particles[0] + particles[1])
         warn(
             f"columns {names} look like momenta of particles: masses computed from these will be blurred. "
-            f"--pair {names}, in Python relations=[\"auto\", PairMass(...)], keeps them sharp: see "
+            f'--pair {names}, in Python relations=["auto", PairMass(...)], keeps them sharp: see '
             f"docs/start/fast_simulation.md, Resonances and derived quantities"
         )
     paired = {name for own in particles for name in own} if len(particles) > 1 or relations != "auto" else set()

@@ -30,6 +30,7 @@ def test_trees_beat_the_copula(demo):
 def test_prints_the_floor_first(demo):
     _, _, text = demo
     rows = [line.split("  ")[0] for line in text.splitlines()]
+    assert text.index("first page with plots: ") < text.index("BUFF paper's recipe: trained")
     assert rows.index("floor (real jets)") < rows.index("BUFF paper's recipe") < rows.index("buff")
 
 

@@ -11,6 +11,7 @@ import buff
 from buff.datasets import JetClouds, Table
 from buff.datasets.table import Column
 from buff.generators.jet_rows import KINDS, checked_settings, held_bytes, plan_stages, splitting_rows
+from buff.generators.jet_table import KINEMATICS, mirrored
 from buff.physics import SplittingTree
 from buff.physics.kinematics import axis_offset, invariant_mass
 from tests.generators.jet_models import K, N, quick
@@ -196,6 +197,19 @@ def test_left_and_right_are_alike_where_the_sample_knows_no_difference():
     assert abs((eta > 0).mean() - 0.5) < 0.04
 
 
+def test_eta_and_the_pseudorapidity_of_jets_change_their_signs_together():
+    rng = np.random.default_rng(0)
+    table = dict(zip(KINEMATICS, rng.standard_normal((len(KINEMATICS), 4000)), strict=True))
+    none, eta = np.zeros((4000, 0)), rng.uniform(-2, 2, 4000)
+    table["particles.eta"] += eta
+    assert mirrored(table, none) == KINEMATICS[1:3]
+    assert mirrored(table | {"jets.eta": eta}, none) == ("particles.phi",)
+    assert mirrored(table | {"jets.eta": eta}, none, "jets.eta") == ("particles.eta", "jets.eta", "particles.phi")
+    narrow = table | {"particles.eta": np.where(table["particles.eta"] > 0, 0.8, 1.0) * table["particles.eta"]}
+    for lopsided in (table | {"jets.eta": eta + 0.3}, narrow | {"jets.eta": eta}):
+        assert mirrored(lopsided, none, "jets.eta") == ("particles.phi",)
+
+
 def test_particles_lie_about_the_rapidity_of_their_jet(tmp_path):
     cloud, eta = clouds(1500, 4, seed=6, least=2), np.random.default_rng(0).uniform(-2, 2, 1500)
     real = cloud[..., 2] > 0
@@ -216,6 +230,8 @@ def test_particles_lie_about_the_rapidity_of_their_jet(tmp_path):
     centroid = (drawn[..., 0] * drawn[..., 2]).sum(1) / drawn[..., 2].sum(1)
     offset = axis_offset(drawn, jets["jet_eta"])
     assert abs(np.polyfit(offset, centroid, 1)[0] - 1) < 0.2
+    assert model.tables_.mirrors == ("particles.eta", "jets.jet_eta", "particles.phi")
+    assert abs((np.asarray(jets["jet_eta"]) > 0).mean() - 0.5) < 0.04
     model.save(tmp_path / "jets.buff")
     assert np.array_equal(
         buff.load(tmp_path / "jets.buff").sample(20, random_state=1)[0], model.sample(20, random_state=1)[0]

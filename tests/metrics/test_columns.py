@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -55,11 +57,11 @@ def test_columns_are_matched_by_name():
 
 
 def test_select_and_join_keep_the_marks():
-    tables = {"real": {"a": [1.0], "b": ["x"], "c": [np.nan]}, "other": {"a": [2.0], "b": ["y"], "c": [0]}}
+    tables = {"real": {"a": [1.0, 1.0], "b": ["x", "x"], "c": [np.nan, 1]}, "other": {"a": [2.0, 3.0], "b": ["y", "x"], "c": [0, 1]}}
     real, other = read_tables(tables)
     chosen = real.join(other).select([2, 1])
     assert (chosen.names, chosen.categorical, chosen.incomplete) == (("c", "b"), (1,), (0,))
-    np.testing.assert_array_equal(chosen.values, [[np.nan, 0], [0, 1]])
+    np.testing.assert_array_equal(chosen.values, [[np.nan, 0], [1, 0], [0, 1], [1, 0]])
 
 
 @pytest.mark.parametrize(
@@ -81,3 +83,16 @@ def test_bad_column_names():
         read_tables({"real": np.zeros((3, 2))}, ["a", "a"])
     with pytest.raises(ValueError, match="real has no column 'c'; it has a"):
         read_tables({"real": {"a": [1.0]}}, ["c"])
+
+
+def test_tables_without_a_label_in_common_are_told_of():
+    real = {"flavour": ["b", "c", "b"], "x": [1.0, 2.0, 3.0]}
+    other = real | {"flavour": ["B", "C", "light"]}
+    with pytest.warns(
+        UserWarning, match="column 'flavour': generated has none of the labels of real, 'B', 'C', 'light'"
+    ):
+        read_tables({"real": real, "generated": other, "train": real})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_tables({"real": real, "generated": other | {"flavour": ["b", "B", "C"]}})
+        read_tables({"real": real, "generated": other | {"flavour": [None, None, None]}})
