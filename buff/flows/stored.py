@@ -8,8 +8,8 @@ import numpy as np
 from buff.fields import GaussianPart
 from buff.flows.cost import NodeRecords
 from buff.flows.nodes import NodeFrame, NodeModel
-from buff.flows.smooth import MarginalCalibration, load_trees
 from buff.flows.standardizer import ConditionalStandardizer
+from buff.flows.stored_trees import load_trees, trees_bytes
 from buff.grids import TimeGrid
 from buff.kernels import ReproducibleLinear
 from buff.protocols import Array
@@ -48,7 +48,7 @@ def stored_parts(model: "FlowModel") -> tuple[dict[str, Any], dict[str, Array], 
         "seed": str(model.seed),
         "tree_features": "both" if any(node.frame for node in model.nodes) else "scores",
     }
-    return record, arrays, {f"{i}.trees": node.trees_bytes() for i, node in enumerate(model.nodes) if node.trees}
+    return record, arrays, {f"{i}.trees": trees_bytes(node.trees) for i, node in enumerate(model.nodes) if node.trees}
 
 
 def restored_parts(
@@ -86,7 +86,9 @@ def restored_parts(
         scale = checked_array(arrays["frame/scale"], "frame/scale", (d,), low=1e-30)
         standardizer = ConditionalStandardizer(shift, scale).to_device(device)
     if "margins" in there:
-        calibration = MarginalCalibration.from_arrays(arrays, "margins", d)
+        from buff.flows.calibration import restored_calibration  # which makes what a fit makes
+
+        calibration = restored_calibration(arrays, "margins", d)
     solver, grid = record["solver"], checked_list(record["grid"], "grid", (int, float))
     require(isinstance(solver, str), "the solver has no name")
     return {
