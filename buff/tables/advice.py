@@ -11,6 +11,7 @@ from buff.errors import warn
 from buff.protocols import Values
 from buff.tables.ids import looks_like_ids
 from buff.tables.relations.base import Relation
+from buff.tables.relations.coordinates import LATITUDE, find_coordinates
 from buff.tables.relations.pair_mass import PairMass, labels_that_tell
 from buff.tables.written import tell_written
 
@@ -84,6 +85,13 @@ def tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], relat
             f"columns {names} look like momenta of particles: masses computed from these will be blurred. "
             f'--pair {names}, in Python relations=["auto", PairMass(...)], keeps them sharp: see '
             f"docs/start/fast_simulation.md, Resonances and derived quantities"
+        )
+    named = {name for relation in relations or () if isinstance(relation, Relation) for name in relation.columns}
+    free = [name for name in numbers if name not in named]
+    for first, second in find_coordinates(free) if any(map(LATITUDE.search, free)) else ():
+        warn(
+            f"columns {first},{second} look like coordinates, whose clusters, roads and coasts will be blurred: "
+            f'schema={{"{second}": {{"kind": "coordinate", "beside": "{first}"}}}} keeps them sharp'
         )
     paired = {name for own in particles for name in own} if len(particles) > 1 or relations != "auto" else set()
     phi = [name for name in numbers if _AZIMUTH.search(name) and name not in paired and _is_turn(table[name])]
