@@ -13,7 +13,7 @@ from buff.files import whole_file
 from buff.flows.cost import NodeRecord, NodeRecords
 from buff.flows.data import FlowMatchingData
 from buff.flows.nodes import SmoothedTrees
-from buff.flows.stored_trees import load_trees
+from buff.flows.stored import load_trees
 from buff.trees import Booster, TreeSettings
 
 __all__ = ["NodeCache", "cache_in", "fingerprint"]

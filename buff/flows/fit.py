@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from buff.errors import check_jobs, check_whole
 from buff.flows.cache import NodeCache, cache_in
+from buff.flows.conditional import limit_memorisation, with_fine_bins
 from buff.flows.cost import PROCESS, CostEstimate, NodeRecord, NodeRecords, workers_within
 from buff.flows.data import FlowMatchingData
-from buff.flows.memorisation import limit_memorisation, with_fine_bins
 from buff.flows.model import FlowModel
 from buff.flows.nodes import NodeModel, SmoothedTrees, fit_node
 from buff.flows.regression import Base, RegressionSource
@@ -165,7 +165,7 @@ def train_flow(
     return model if calibrated is None or not few else calibrate(model, calibrated, settings.n_jobs)
 
 
-def _tells_rows(data: RegressionSource) -> bool:
+def _tells_rows(data: RegressionSource) -> TypeGuard[FlowMatchingData]:
     """Whether conditions, or sources without noise, may tell which row a point belongs to."""
     return isinstance(data, FlowMatchingData) and (data.condition is not None or not data.random)
 

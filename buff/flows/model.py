@@ -9,9 +9,9 @@ import numpy as np
 
 from buff import kernels
 from buff.fields import GaussianPart, NodeField
+from buff.flows.conditional import ConditionalStandardizer
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.nodes import NodeModel
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise

@@ -192,8 +192,8 @@ class SmoothedTrees:
         return self.trees(features) + self.ridge(features[:, self.first :])
 
     def to_bytes(self) -> bytes:
-        """Inverse of :func:`buff.flows.stored_trees.load_trees`."""
-        from buff.flows.stored_trees import trees_bytes  # which makes such trees
+        """Inverse of :func:`buff.flows.stored.load_trees`."""
+        from buff.flows.stored import trees_bytes  # which makes such trees
 
         return trees_bytes(self)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from buff.flows.nodes import SmoothedTrees
-from buff.flows.stored_trees import load_trees
+from buff.flows.stored import load_trees
 from buff.kernels import PolynomialRidge, affordable_degree, monomials, n_terms
 from buff.trees import Booster, TreeSettings
 

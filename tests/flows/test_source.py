@@ -9,7 +9,7 @@ from scipy.stats import kstest
 from buff.couplings import MinibatchTransport, stratify
 from buff.flows import FlowMatchingData, LinearVelocity, RankIntervals, Source
 from buff.flows.cache import fingerprint
-from buff.flows.memorisation import limit_memorisation, spread, with_fine_bins
+from buff.flows.conditional import limit_memorisation, spread, with_fine_bins
 from buff.trees import TreeSettings
 
 RNG = np.random.default_rng(0)
