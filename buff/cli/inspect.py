@@ -27,6 +27,9 @@ def inspect(
     from buff.kernels import why
 
     generator = load(existing(model))
+    if not hasattr(generator, "get_params"):
+        typer.echo(f"{model}: {type(generator).__name__}, {model.stat().st_size / 1e6:.2f} MB\n\n{generator}")
+        return
     settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {}, [], ())]
     typer.echo(f"{model}: {type(generator).__name__}, {model.stat().st_size / 1e6:.2f} MB\n")
     if hasattr(generator, "simulation_"):

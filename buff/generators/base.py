@@ -19,7 +19,7 @@ from buff.generators.signed import resolve_negative_weights
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import SampleRequest, seed_from
 from buff.tables import Columns, read, validate_data
-from buff.tables.reduction import TableReduction
+from buff.tables.schema import TableReduction
 from buff.transforms import ConditionEncoder
 
 __all__ = ["EventGenerator", "TableGenerator", "checked_number"]

@@ -11,7 +11,16 @@ import numpy.typing as npt
 from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
 from buff.metrics.samples import Seed, as_weights
-from buff.metrics.scores import JUDGES, ColumnScore, Scoring, TableScores, WeightedTable, score_tables
+from buff.metrics.scores import (
+    DISTANCES,
+    JUDGES,
+    THINNED,
+    ColumnScore,
+    Scoring,
+    TableScores,
+    WeightedTable,
+    score_tables,
+)
 
 __all__ = ["floor_scores", "real_floor"]
 
@@ -111,16 +120,12 @@ def _shrink(n: int, m: int, a: int, b: int) -> float:
 
 def _mean_scores(repeats: Sequence[TableScores], shrink: float, shrink_sliced: float) -> TableScores:
     columns = zip(*(scores.columns for scores in repeats), strict=True)
-    tests: dict[str, Any] = {name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES}
-    return TableScores(
-        tuple(_mean_column(column, shrink) for column in columns),
-        _mean([scores.wasserstein for scores in repeats], shrink),
-        _mean([scores.variation for scores in repeats], shrink),
-        _mean([scores.sliced for scores in repeats], shrink_sliced) or repeats[0].sliced,
-        _mean([scores.correlation for scores in repeats], shrink),
-        association=_mean([scores.association for scores in repeats], shrink_sliced),
-        **tests,
-    )
+    means: dict[str, Any] = {name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES}
+    for name in DISTANCES:
+        own = shrink_sliced if name in THINNED else shrink
+        means[name] = _mean([getattr(scores, name) for scores in repeats], own)
+    means["sliced"] = means["sliced"] or repeats[0].sliced
+    return TableScores(tuple(_mean_column(column, shrink) for column in columns), **means)
 
 
 def _mean_column(repeats: Sequence[ColumnScore], shrink: float) -> ColumnScore:

@@ -120,7 +120,7 @@ def _lent(other: Report, scores: TableScores) -> TableScores | None:
 
 def _classifiers(asked: Sequence[str] | None, small: bool) -> tuple[str, ...]:
     if asked is None:
-        return () if small else JUDGES
+        return () if small else tuple(JUDGES)
     unknown = [name for name in asked if name not in JUDGES]
     if unknown:
         raise ValueError(f"classifiers must be among {', '.join(JUDGES)}; found {unknown[0]!r}")

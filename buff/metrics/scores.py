@@ -19,7 +19,9 @@ from buff.metrics.samples import Rows, centre_and_scale
 from buff.protocols import Indices
 
 __all__ = [
+    "DISTANCES",
     "JUDGES",
+    "THINNED",
     "ColumnScore",
     "Scoring",
     "TableScores",
@@ -31,8 +33,23 @@ __all__ = [
 
 #: Variance of standardised columns along an axis, below which they are taken not to spread.
 _NARROWEST = 1e-8
-#: Classifier tests of a table: on its columns, and on their principal axes.
-JUDGES = ("trees", "mlp", "trees_principal", "mlp_principal")
+#: Distances of whole tables, fields of :class:`TableScores`, and what reports call them.
+DISTANCES = {
+    "wasserstein": "mean W1 of numbers",
+    "variation": "mean TV of categories",
+    "sliced": "sliced W1",
+    "correlation": "largest correlation error",
+    "association": "largest error, category with a column",
+}
+#: Those that are computed on ``max_rows`` rows at most.
+THINNED = ("sliced", "association")
+#: Classifier tests of a table likewise: on its columns, and on their principal axes.
+JUDGES = {
+    "trees": "AUC, boosted trees",
+    "mlp": "AUC, MLP",
+    "trees_principal": "AUC, boosted trees, principal axes",
+    "mlp_principal": "AUC, MLP, principal axes",
+}
 _UNDEFINED = Estimate(nan, nan)
 
 
