@@ -44,7 +44,8 @@ class NeuralFlow(NeuralGenerator):
     hidden : tuple of int, optional
         Widths of the layers, those of the network's authors by default.
     solver, grid, n_steps
-        How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS`, and for ``"sbcfm"`` also ``"bridge"``,
+        How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS` (those in the frame of a Gaussian,
+        ``"ifab2"``, need a network that learned in it), and for ``"sbcfm"`` also ``"bridge"``,
         its diffusion. Other samplers that add noise take pairs to be independent, which those of ``"otcfm"`` and
         ``"sbcfm"`` are not.
     n_iterations, batch_size, learning_rate, weight_decay, ema
@@ -74,7 +75,8 @@ class NeuralFlow(NeuralGenerator):
     model_ : NeuralModel
         The network with its solver, arrays only.
     field_ : TorchField
-        The velocity, for any solver.
+        The velocity, for any solver, on the linear path, with the Gaussian part for ``"ifab2"`` where the network
+        learned in its frame.
     history_ : tuple of StepRecord
     n_parameters_ : int
 
