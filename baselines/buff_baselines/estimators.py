@@ -1,7 +1,7 @@
 """Neural generators on tables: what differs from :class:`buff.BUFF` is the field."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -98,7 +98,7 @@ class NeuralFlow(NeuralGenerator):
         frame: str | None = None,
         hidden: tuple[int, ...] | None = None,
         solver: str = "rk4",
-        grid: str | TimeGrid = "uniform",
+        grid: str | TimeGrid | Sequence[float] = "uniform",
         n_steps: int = 4,
         n_iterations: int = 8000,
         batch_size: int = 1024,
@@ -234,7 +234,7 @@ class NeuralDiffusion(NeuralGenerator):
         network: str | nn.Module = "mlp",
         hidden: tuple[int, ...] | None = None,
         solver: str = "heun",
-        grid: str | TimeGrid = "uniform",
+        grid: str | TimeGrid | Sequence[float] = "uniform",
         n_steps: int = 10,
         n_iterations: int = 8000,
         batch_size: int = 1024,

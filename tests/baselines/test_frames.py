@@ -136,3 +136,17 @@ def test_bad_frames():
         NeuralFlow(frame="principal", **TINY).fit(X)
     with pytest.raises(ValueError, match="frame belongs to the method icfm"):
         NeuralFlow("otcfm", frame="gaussian", **TINY).fit(X)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_times_of_any_container_are_a_grid(kind, tmp_path):
+    times = kind((0.0, 0.3, 0.6, 1.0))
+    flow = NeuralFlow(**TINY | {"n_steps": 3}, grid=times).fit(X)
+    own = flow.sample(9)
+    np.testing.assert_array_equal(NeuralFlow(**TINY).fit(X).sample(9, grid=times), own)
+    *_, last = flow.trajectory(9, solver="ifab2", grid=times)
+    np.testing.assert_array_equal(last, flow.sample(9, solver="ifab2"))
+    flow.save(tmp_path / "m.buff")
+    np.testing.assert_array_equal(load(tmp_path / "m.buff").sample(9), own)
+    with pytest.raises(ValueError, match="models go from noise, t = 0, to data, t = 1: the grid runs from 0.3 to 1.0"):
+        flow.sample(9, grid=times[1:])
