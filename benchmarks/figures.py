@@ -98,14 +98,14 @@ def draw_front(record: Record, quantity: str = "auc_trees") -> Any:
     with drawing(None):
         figure = new_figure(6.4, 3.8)
         axes = figure.subplots()
-        for colour, source, below in zip(PALETTE, ("trees", "network"), (-8, 3), strict=False):
+        for colour, source, below in zip(PALETTE, ("trees", "network"), (-9, 4), strict=False):
             points = list(curves(record, source, quantity, complete=False))
             if not points:
                 continue
             axes.scatter([p.nfe for p in points], [p.value for p in points], s=8, color=colour, alpha=0.35)
             best = front(list(curves(record, source, quantity)))
             axes.step([p.nfe for p in best], [p.value for p in best], where="post", color=colour, label=source)
-            beside = {"fontsize": 6, "xytext": (2, below), "textcoords": "offset points"}
+            beside = {"fontsize": 6, "xytext": (2, below), "textcoords": "offset points", **_outlined()}
             for p in best:
                 axes.annotate(p.name, (p.nfe, p.value), color=colour, clip_on=True, **beside)
         floor = fmean(record.values("", FLOOR, quantity).values())
@@ -220,8 +220,15 @@ def _draw_line(
     bars = {"xerr": [p.x_error for p in points], "yerr": [p.y_error for p in points], "capsize": 2}
     axes.errorbar(x, y, **bars, color=PALETTE[i], linestyle=line, marker="osD^vP*"[i], markersize=4, label=name)
     for j, p in enumerate(points if annotate else ()):
-        beside = {"xytext": (4, -10 if j % 2 else 4), "textcoords": "offset points"}  # neighbours on either side
+        beside = {"xytext": (4, -10 if j % 2 else 4), "textcoords": "offset points"} | _outlined()  # on either side
         axes.annotate(p.label, (p.x, p.y), color=PALETTE[i], fontsize=7, **beside)
+
+
+def _outlined() -> dict[str, Any]:
+    """Of words that stay readable on points."""
+    from matplotlib.patheffects import withStroke
+
+    return {"path_effects": [withStroke(linewidth=2, foreground="white")], "zorder": 5}
 
 
 def _draw_floor(axes: Any, record: Record, table: str, quantity: str) -> None:

@@ -2,7 +2,8 @@
 
 A mutant has one comparison, sum, number, ``not`` or branch changed. It survives if all tests still pass that run its
 line (of a line that runs on import: those that run its file), the shortest first, as long as their time allows. Each
-survivor is a line that no test looks at, or a change that makes no difference.
+survivor is a line that no test looks at, or a change that makes no difference. ``--base record.json`` tries those of
+a record again, but for survivors to which a reader has added ``why`` no test can tell them, and keeps its killed ones.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,15 +31,30 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("buff/tables", "buff/flows", "buff/archive", "buff/weights.py")
 TESTS = (*PARTS, "tests/tables", "tests/flows", "tests/archive", "tests/test_weights.py")
 TESTS += ("tests/generators/test_buff.py", "tests/generators/test_buff_files.py", "tests/generators/test_imputer.py")
+TESTS += ("tests/generators/test_structure.py", "tests/test_pinned.py")
 #: Seconds that tests of one mutant may take as they were, how often longer with it, and tests at most.
 _SECONDS, _SLOWER, _MOST_TESTS = 40.0, 5.0, 60
 #: Libraries that are loaded once, for all mutants.
 _LIBRARIES = ("pytest", "doctest", "scipy.stats", "scipy.optimize", "pandas", "polars", "pyarrow.parquet", "xgboost")
 _LIBRARIES += ("sklearn.mixture", "sklearn.ensemble", "sklearn.utils.estimator_checks", "joblib", "tqdm", "h5py")
 _SWAPS: dict[type, type] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.And: ast.Or, ast.Or: ast.And,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.BitAnd: ast.BitOr,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.BitAnd: ast.BitOr,
 }
 
 
@@ -51,6 +67,7 @@ class Mutant:
     before: str
     after: str
     killed: bool
+    why: str = ""
 
 
 class _Change(ast.NodeTransformer):
@@ -157,8 +174,8 @@ class Runs:
         return own
 
 
-def mutants(number: int, seed: int, known: Path | None) -> Iterator[Mutant]:
-    """Random mutants of all parts, each run against the tests of its line."""
+def mutants(number: int, seed: int, known: Path | None, again: Sequence[Mutant] = ()) -> Iterator[Mutant]:
+    """Some mutants ``again``, where their lines are still there, and random ones of all parts, against their tests."""
     for name in _LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -171,6 +188,10 @@ def mutants(number: int, seed: int, known: Path | None) -> Iterator[Mutant]:
             else:
                 shutil.copy(own, tree / part)
         runs = _runs(tree, known or Path(folder, "runs.pickle"))
+        for mutant in again:
+            place = None if mutant.why else _found(tree, mutant)
+            if mutant.why or place:
+                yield mutant if place is None else _tried(tree, *place, runs)
         places = [(file, k) for file in _files(tree) for k in range(_count(file))]
         for file, k in random.Random(seed).sample(places, min(number, len(places))):
             yield _tried(tree, file, k, runs)
@@ -179,6 +200,28 @@ def mutants(number: int, seed: int, known: Path | None) -> Iterator[Mutant]:
 def _files(tree: Path) -> list[Path]:
     parts = [tree / part for part in PARTS]
     return sorted({file for part in parts for file in ([part] if part.suffix else part.rglob("*.py"))})
+
+
+def _found(tree: Path, mutant: Mutant) -> tuple[Path, int] | None:
+    """File and number of a change, wherever its line has moved."""
+    files = [
+        file
+        for file in _files(tree)
+        if mutant.before in map(str.strip, ast.unparse(ast.parse(file.read_text())).splitlines())
+    ]
+    for file in sorted(files, key=lambda file: str(file.relative_to(tree)) != mutant.file):
+        for k in range(_count(file)):
+            if _lines(file.read_text(), _Change(k))[1:] == (mutant.before, mutant.after):
+                return file, k
+    return None
+
+
+def _lines(source: str, change: _Change) -> tuple[str, str, str]:
+    """The changed code, and the line that differs before and after."""
+    changed = ast.unparse(ast.fix_missing_locations(change.visit(ast.parse(source))))
+    pairs = zip(ast.unparse(ast.parse(source)).splitlines(), changed.splitlines(), strict=False)
+    before, after = next(((a, b) for a, b in pairs if a != b), ("", ""))
+    return changed, before.strip(), after.strip()
 
 
 def _count(file: Path) -> int:
@@ -204,10 +247,7 @@ def _runs(tree: Path, file: Path) -> Runs:
 
 def _tried(tree: Path, file: Path, k: int, runs: Runs) -> Mutant:
     source, change = file.read_text(), _Change(k)
-    changed = ast.unparse(ast.fix_missing_locations(change.visit(ast.parse(source))))
-    plain = ast.unparse(ast.parse(source)).splitlines()
-    lines = changed.splitlines()
-    other = next(i for i, (a, b) in enumerate(zip(plain, lines, strict=False)) if a != b)
+    changed, before, after = _lines(source, change)
     own = str(file.relative_to(tree))
     tests = runs.of(own, change.lines)
     limit = 60.0 + _SLOWER * sum(runs.seconds[test] for test in tests)
@@ -216,7 +256,7 @@ def _tried(tree: Path, file: Path, k: int, runs: Runs) -> Mutant:
         killed = bool(tests) and _apart(tree, lambda: _pytest(tests), limit) != 0
     finally:
         file.write_text(source)
-    return Mutant(own, change.lines[0], plain[other].strip(), lines[other].strip(), killed)
+    return Mutant(own, change.lines[0], before, after, killed)
 
 
 def _pytest(tests: Any, *plugins: Any) -> int:
@@ -258,15 +298,19 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, help="file of the tests of each line: written, or read if it is there")
+    parser.add_argument("--base", type=Path, help="record whose survivors are tried again")
     parser.add_argument("--out", type=Path, default=Path("results/mutants.json"))
     chosen, tried = parser.parse_args(), []
+    base = json.loads(chosen.base.read_text()) if chosen.base else {"killed": 0, "survivors": []}
+    again = [Mutant(**own) for own in base["survivors"]]
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    for mutant in mutants(chosen.number, chosen.seed, chosen.runs):
+    for mutant in mutants(chosen.number, chosen.seed, chosen.runs, again):
         tried.append(mutant)
         print(f"{'killed  ' if mutant.killed else 'SURVIVED'} {mutant.file}:{mutant.line}: {mutant.after}", flush=True)
-        killed = sum(m.killed for m in tried)
-        record = {"seed": chosen.seed, "tried": len(tried), "killed": killed, "score": killed / len(tried)}
         survivors = [asdict(m) for m in tried if not m.killed]
+        killed, alike = base["killed"] + len(tried) - len(survivors), sum(bool(m["why"]) for m in survivors)
+        record = {"seed": chosen.seed, "tried": killed + len(survivors), "killed": killed, "alike": alike}
+        record["score"] = killed / (killed + len(survivors) - alike)
         chosen.out.write_text(json.dumps(record | {"survivors": survivors}, indent=1) + "\n")
 
 

@@ -13,6 +13,7 @@ from buff.protocols import Array, Values
 from buff.tables.columns import Columns, Template, is_missing
 from buff.tables.ids import IdPattern, looks_like_ids
 from buff.tables.relations import Angle, Coordinates, Order, PairMass, Relation, Relations, Unique, find_relations
+from buff.tables.relations.coordinates import LATITUDE, find_coordinates
 from buff.tables.relations.discovery import stated_relations
 from buff.tables.relations.pair_mass import labels_that_tell
 from buff.tables.schema import ASIDE, ColumnSchema, Schema, infer_schema
@@ -255,6 +256,13 @@ def _tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], rela
             f"columns {names} look like momenta of particles: masses computed from these will be blurred. "
             f'--pair {names}, in Python relations=["auto", PairMass(...)], keeps them sharp: see '
             f"docs/start/fast_simulation.md, Resonances and derived quantities"
+        )
+    named = {name for relation in relations or () if isinstance(relation, Relation) for name in relation.columns}
+    free = [name for name in numbers if name not in named]
+    for first, second in find_coordinates(free) if any(map(LATITUDE.search, free)) else ():
+        warn(
+            f"columns {first},{second} look like coordinates, whose clusters, roads and coasts will be blurred: "
+            f'schema={{"{second}": {{"kind": "coordinate", "beside": "{first}"}}}} keeps them sharp'
         )
     paired = {name for own in particles for name in own} if len(particles) > 1 or relations != "auto" else set()
     phi = [name for name in numbers if _AZIMUTH.search(name) and name not in paired and _is_turn(table[name])]

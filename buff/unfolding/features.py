@@ -5,15 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtr
 
-from buff.protocols import Array
+from buff.protocols import Array, Integers, Numbers
 from buff.tables import Columns
 from buff.transforms import TableTransformer
 from buff.transforms.quantile_map import QuantileMap
 
-__all__ = ["features", "frequent_values"]
+__all__ = ["COMBINATIONS", "combinations", "features", "frequent_values"]
 
 #: Frequent values of a table that are told apart, the largest first, and the least share that each of them has.
 _MOST, _LEAST = 8, 0.001
+#: Combinations of frequent values that an event may have.
+COMBINATIONS = 2**_MOST
 #: A column of so many values is nothing but frequent ones. Among more, one has this many times the share of its
 #: neighbours: the mode of a distribution of whole numbers has not.
 _FEW_VALUES, _EXCESS = 16, 3.0
@@ -31,6 +33,12 @@ def features(space: TableTransformer, columns: Columns) -> Array:
     u = ndtr(z.astype(np.float64))
     flags = [(u[:, j] > low) & (u[:, j] < high) for j, _, low, high in _frequent(space)]
     return np.column_stack([z, *flags]).astype(np.float32) if flags else z
+
+
+def combinations(space: TableTransformer, z: Numbers) -> Integers:
+    """Which of the frequent values each row of features z has, as a number below ``COMBINATIONS``."""
+    n = len(frequent_values(space))
+    return np.asarray((z[:, z.shape[1] - n :] > 0) @ (1 << np.arange(n)))
 
 
 def frequent_values(space: TableTransformer) -> list[tuple[int, float]]:

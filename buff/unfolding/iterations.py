@@ -31,8 +31,6 @@ MOST_ITERATIONS = 10
 LARGEST_FACTOR = 100.0
 #: A change this much larger than the one before, and larger than this in itself, is no convergence.
 _GROWTH, _NOTABLE = 1.5, 0.05
-#: An iteration that leaves more of chi-squared at detector level than this did not come closer.
-_CLOSER = 0.9
 #: Share of the events that the weights must be worth.
 _WORTH = 0.005
 
@@ -91,10 +89,14 @@ class Draws:
         m draws of each of n measured events, those of an event next to each other.
     rows : array of shape (n m,)
         Number of the measured event.
+    factors : array of shape (n m,) or None
+        What draws count under the prior of the simulation: those of :class:`~buff.unfolding.membership.Membership`;
+        None for 1.
     """
 
     scores: Array
     rows: Indices
+    factors: Array | None = None
 
     @property
     def n_samples(self) -> int:
@@ -163,15 +165,10 @@ class Prior:
 
         Iterations end where the data are described within their uncertainty (Morozov, 1966): those that follow would
         amplify noise, and what differs between the detectors of simulation and nature. A classifier may overlook what
-        few events differ in, so that no column may be off either, or none that got closer since the prior ``before``.
+        few events differ in, so that no column and no frequent value may be off either, or none that got closer since
+        the prior ``before``.
         """
-        if self.ratio.gain > 0:
-            return False
-        return described(self.refolded) or (before is not None and self._misfit > _CLOSER * before._misfit)
-
-    @property
-    def _misfit(self) -> float:
-        return sum(column.chi2.value for column in self.refolded)
+        return not self.ratio.gain > 0 and described(self.refolded, () if before is None else before.refolded)
 
     def updated(self) -> "Prior":
         """After another iteration."""
@@ -201,12 +198,14 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None) -> Iterator[S
 
     .. math:: p_n(t_{jk} \mid r_j) = \frac{\nu_{n-1}(t_{jk})}{\sum_l \nu_{n-1}(t_{jl})}
 
-    for the draws k of the measured event j. Nothing is trained but classifiers: the posterior under another prior has
-    the same draws with other weights. After n iterations the density of the draws is that of nu_n, with the
-    fluctuations that the measured events have.
+    for the draws k of the measured event j, times the factors of the draws. Nothing is trained but classifiers: the
+    posterior under another prior has the same draws with other weights. After n iterations the density of the draws is
+    that of nu_n, with the fluctuations that the measured events have.
     """
     data_weights = prior.data_weights
     weights = np.repeat(data_weights / draws.n_samples, draws.n_samples)
+    if draws.factors is not None:
+        weights = _within(draws.factors, draws, data_weights)
     yield Step(_iteration(1, weights, weights, 0.0, change=np.nan), weights)
     for number in range(2, (n_iterations or MOST_ITERATIONS) + 1):
         last, prior = prior, prior.updated()
@@ -214,6 +213,8 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None) -> Iterator[S
             return
         assert prior.nu is not None
         factors, clipped = _clipped(prior.nu(draws.scores))
+        if draws.factors is not None:
+            factors = factors * draws.factors
         before, weights = weights, _within(factors, draws, data_weights)
         yield Step(_iteration(number, before, weights, clipped), weights)
 

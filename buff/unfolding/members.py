@@ -11,8 +11,9 @@ from buff.tables import Columns
 from buff.trees import ClassifierSettings
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.events import Simulation, row_count
-from buff.unfolding.features import features
+from buff.unfolding.features import combinations, features, frequent_values
 from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating
+from buff.unfolding.membership import Membership
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import FEWEST_EVENTS, Share, density_ratio, require_events, share_of
 
@@ -20,6 +21,8 @@ __all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "draws_for"]
 
 #: Draws in all that are aimed at, and the most that an event gets; draws in all that refolding looks at.
 _DRAWS, _MOST_DRAWS, _REFOLDED = 200_000, 100, 50_000
+#: Draws of each simulated event that tell how often posteriors have frequent values.
+_MEMBER_DRAWS = 3
 
 #: Truth that is seen so many times more rarely than on average is not corrected further in any case.
 _MOST_CORRECTED = 100.0
@@ -161,10 +164,25 @@ class Member:
                 high = middle
         return float(low)
 
+    @cached_property
+    def membership(self) -> Membership | None:
+        """Factors of draws where truth has frequent values."""
+        s, n = self.simulation, self.simulation.n_matched
+        if self.posterior is None or not frequent_values(s.truth_space):
+            return None
+        drawn = features(s.truth_space, self.posterior.draw(s.reco.take(slice(n)), _MEMBER_DRAWS, self.seed + 3))
+        reco, truth = combinations(s.reco_space, s.reco_scores[:n]), combinations(s.truth_space, s.truth_scores[:n])
+        return Membership.of(reco, truth, combinations(s.truth_space, drawn), s.matched_weights)
+
     def draw(self, measured: Measured, n_samples: int) -> tuple[Columns, Draws]:
         """Posterior draws of truth, as a table and as scores."""
         assert self.posterior is not None
-        return _drawn(self.simulation, self.posterior, measured.reco, n_samples, self.seed)
+        s, events = self.simulation, self.posterior.draw(measured.reco, n_samples, self.seed)
+        scores, rows = features(s.truth_space, events), np.repeat(np.arange(len(measured.reco)), n_samples)
+        if self.membership is None:
+            return events, Draws(scores, rows)
+        found = combinations(s.reco_space, measured.scores), combinations(s.truth_space, scores)
+        return events, Draws(scores, rows, self.membership(*found))
 
     def unfold(self, measured: Measured, n_iterations: int | None, drawn: tuple[Columns, Draws] | None) -> Unfolded:
         """Truth of the measured events, by weights of simulated events or of the draws given."""
@@ -221,14 +239,6 @@ class Member:
 def draws_for(n: int, least: int) -> int:
     """Draws of each of n events."""
     return int(np.clip(_DRAWS // n, least, _MOST_DRAWS))
-
-
-def _drawn(
-    simulation: Simulation, posterior: Posterior, reco: Columns, n_samples: int, seed: int
-) -> tuple[Columns, Draws]:
-    events = posterior.draw(reco, n_samples, seed)
-    rows = np.repeat(np.arange(len(reco)), n_samples)
-    return events, Draws(features(simulation.truth_space, events), rows)
 
 
 def _weighted(

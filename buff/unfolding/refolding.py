@@ -17,6 +17,8 @@ __all__ = ["Refolded", "described", "refold", "refolded_sentences"]
 _MOST_BINS, _EVENTS_A_BIN = 20, 25
 #: Probability below which the worst column is no chance; pulls from which a frequent value may be, and is, none.
 _LEAST_P, _SIGMAS, _SURELY = 0.01, 2.0, 3.0
+#: Pull from which iterations go on for a frequent value, unless the last left more than this of the misfit.
+_ONE, _CLOSER = 1.0, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +84,23 @@ def refold(
     return tuple(found)
 
 
-def described(columns: tuple[Refolded, ...]) -> bool:
-    """Whether what is measured may be a fluctuation of what is refolded."""
+def described(columns: tuple[Refolded, ...], before: tuple[Refolded, ...] = ()) -> bool:
+    """Whether what is measured may be a fluctuation of what is refolded, or came no closer to it than ``before``.
+
+    A column may be off by what chance does once in a hundred times. A frequent value may be off by one standard
+    deviation, as it would be with the right truth: where few of the events seen there belong to it, two are a bias of
+    half of them.
+    """
     worst = min((column.chi2.p_value for column in columns), default=1.0)
-    return worst * len(columns) >= _LEAST_P and all(
-        abs(c.pulls[: len(c.values)]).max(initial=0) < _SIGMAS for c in columns
-    )
+    (whole, spikes), (whole_before, spikes_before) = _misfits(columns), _misfits(before)
+    apart = [pull for c in columns for pull in c.pulls[: len(c.values)]]
+    likely = worst * len(columns) >= _LEAST_P or (before and whole > _CLOSER * whole_before)
+    return bool(likely and (np.max(np.abs(apart), initial=0) < _ONE or (before and spikes > _CLOSER * spikes_before)))
+
+
+def _misfits(columns: tuple[Refolded, ...]) -> tuple[float, float]:
+    """Sum of the squares of all pulls, and of those of frequent values."""
+    return sum(c.chi2.value for c in columns), sum(float(np.sum(c.pulls[: len(c.values)] ** 2)) for c in columns)
 
 
 def refolded_sentences(columns: tuple[Refolded, ...]) -> Iterator[str]:

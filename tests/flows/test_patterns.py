@@ -141,3 +141,31 @@ def test_generated_labels_do_not_contradict_themselves():
     made = BUFF(noise_budget=10_000, n_steps=4, random_state=0, relations=None).fit(table).sample(3000)
     assert made["c2"].isna().mean() == pytest.approx(0.1, abs=0.02)
     assert contradictions(made, table) == (0, 0)
+
+
+def test_the_column_that_is_told_most_joins_before_one_of_fewer_states():
+    from buff.flows.pattern_choice import joined
+
+    rng = np.random.default_rng(0)
+    first = rng.integers(-1, 1, 160)
+    told = np.where(first < 0, rng.integers(-1, 2, 160), rng.integers(2, 5, 160))
+    free = rng.integers(-1, 2, 160)
+    chosen, _ = joined(np.column_stack([first, free, told]), (False,) * 3)  # 16 patterns at most
+    assert set(chosen) == {0, 2}
+
+
+def test_values_beside_an_atom_are_none():
+    u = np.array([[0.25], [0.4], [0.51], [0.55], [0.7]])
+    patterns = AtomPatterns.of((ndtri(u), ndtri(u)), [np.array([[0.3, 0.5]])])
+    assert patterns.states[patterns.classify((ndtri(u), ndtri(u))), 0].tolist() == [-1, 0, -1, -1, -1]
+
+
+def test_flows_with_a_condition_are_not_calibrated():
+    rng = np.random.default_rng(0)
+    x, c = rng.normal(size=(1500, 2)), np.repeat([[0.0], [1.0]], 750, axis=0).astype(np.float32)
+    x[:, 0] = np.where(rng.random(1500) < 0.4, -9.0, np.abs(x[:, 0]))
+    ends = x.astype(np.float32), np.where(x < -8, ndtri(0.4), x).astype(np.float32)
+    data = PatternedData.of(ends, [ATOM, np.empty((0, 2))], c)
+    model = train_patterned(data, SETTINGS, calibrated=np.ones(2, bool), seed=1)
+    assert model.patterns.conditions is not None
+    assert model.flow.calibration is None

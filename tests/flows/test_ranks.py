@@ -88,3 +88,28 @@ def test_arrays_bring_maps_back(sample):
 def test_counts_of_little_weight_have_whole_distributions():
     counts, _ = BinnedCounts.fit(np.array([0, 1, 1, 3]), np.zeros(4, int), 1, np.full(4, 0.1))
     assert np.allclose(counts.cdf, [[0.25, 0.75, 0.75, 1.0]])
+
+
+def test_a_few_draws_far_out_bend_nothing():
+    rng = np.random.default_rng(0)
+    ranks, _ = BinnedRanks.fit(rng.normal(size=2000), np.zeros(2000, int), 1)
+    drawn = np.sort(1.2 * rng.normal(size=4000))
+    moved = drawn.copy()
+    moved[:3], moved[-3:] = -9, 9
+    own, same = (ranks.calibrated(values, np.zeros(4000, int)) for values in (drawn, moved))
+    np.testing.assert_array_equal(own.quantiles, same.quantiles)
+    assert not np.array_equal(own.quantiles, ranks.quantiles)
+
+
+def test_rows_without_weight_and_units_of_weights_change_nothing():
+    rng = np.random.default_rng(0)
+    values, bins, w = rng.normal(size=900), rng.integers(0, 2, 900), rng.integers(0, 3, 900) / 1e4
+    known = w > 0
+    for kind, own in ((BinnedRanks, values), (BinnedCounts, rng.poisson(3, 900))):
+        (all_, _), (some, _) = (kind.fit(own[i], bins[i], 2, weights=w[i]) for i in (slice(None), known))
+        heavy, _ = kind.fit(own, bins, 2, weights=1e4 * w)
+        scores = np.linspace(-2, 2, 50)
+        for k in range(2):
+            expected = some.values(scores, np.full(50, k))
+            np.testing.assert_allclose(all_.values(scores, np.full(50, k)), expected, atol=1e-9)
+            np.testing.assert_allclose(heavy.values(scores, np.full(50, k)), expected, atol=1e-9)

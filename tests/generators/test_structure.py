@@ -10,6 +10,8 @@ from sklearn.datasets import load_iris
 
 import buff
 from buff import BUFF, BUFFImputer, load
+from buff.tables import read
+from buff.tables.reduction import TableReduction
 from buff.tables.relations import Coordinates, Derived, Determines, Order, Sum, Unique
 
 FAST = {"n_steps": 5, "n_estimators": 5, "noise_budget": 12_000, "random_state": 0, "device": "cpu"}
@@ -332,7 +334,7 @@ def test_coordinates_stay_in_their_clusters(stated, small, tmp_path):
     model = small(**stated).fit(X)
     events = model.sample(4000)
     assert off(events) <= 0.003
-    assert off(small().fit(X).sample(4000)) > 0.03
+    assert off(small().fit(X.rename(columns={"lat": "x"})).sample(4000)) > 0.03
     assert "lat, lon are coordinates" in str(model.relations_)
     model.save(tmp_path / "m.buff")
     assert load(tmp_path / "m.buff").sample(50).equals(events[:50])
@@ -352,3 +354,14 @@ def test_relations_are_stated_beside_those_that_are_found():
     assert sorted(map(str, gen.relations_)) == ["a <= b", "y = 2 x"]
     imputer = BUFFImputer(relations=["auto", Order("a", "b")], n_estimators=2, n_rounds=1).fit(table)
     assert sorted(map(str, imputer.relations_)) == ["a <= b", "y = 2 x"]
+
+
+def test_columns_that_look_like_coordinates_are_told_of():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 2)), columns=["lat", "lon"])
+    with pytest.warns(UserWarning, match='columns lat,lon look like coordinates, .*"beside": "lat"'):
+        TableReduction.of(read(table))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TableReduction.of(read(table), {"lon": {"kind": "coordinate", "beside": "lat"}})
+        TableReduction.of(read(table), relations=["auto", Coordinates("lat", "lon")])
+        TableReduction.of(read(table), {"lat": "continuous"}, None)

@@ -90,3 +90,8 @@ def test_ids_keep_their_width_where_it_has_room():
     fresh = IdPattern.of(ids).fresh(5000, seed=0)
     assert {len(text) for text in fresh} == {7}
     assert len({*fresh, *ids}) == 9000
+
+
+def test_two_numbers_go_on_and_so_do_values_of_a_single_place():
+    pattern = IdPattern.of(np.array(["run-01", "run-02"], object))
+    assert pattern.fresh(2, seed=0).tolist() == ["run-03", "run-04"]

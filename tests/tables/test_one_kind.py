@@ -109,3 +109,15 @@ def test_types_that_cannot_meet_are_told():
     declared = pd.DataFrame({"c": pd.Categorical(X)})
     (drawn,) = observables(declared, {"c": X})
     np.testing.assert_array_equal(drawn.real, drawn.generated)
+
+
+def test_columns_that_are_asked_for_are_named_where_they_are_not():
+    tables = {"real": {"a": [1, 2], "b": [3, 4]}, "made": {"b": [3, 4]}}
+    assert read_alike(tables, ["b"]).names == ("b",)
+    with pytest.raises(ValueError, match="made has no column 'a'; it has b"):
+        read_alike(tables, ["b", "a"])
+
+
+def test_booleans_with_gaps_beside_flags_of_numbers_are_booleans():
+    alike = read_alike({"real": {"a": [True, None, False]}, "made": {"a": [1, 0, 1]}})
+    assert alike.kinds == ("boolean",)

@@ -162,3 +162,10 @@ def test_templates_of_files_are_checked(change, message):
     assert Template.from_dict(template.to_dict()) == template
     with pytest.raises(ArchiveError, match=message):
         Template.from_dict(template.to_dict() | change)
+
+
+def test_two_labels_may_be_a_boolean_and_three_may_not():
+    two = infer_schema(read({"flag": ["yes", "no", "yes"]}), {"flag": "boolean"})
+    assert two["flag"].kind == "boolean"
+    with pytest.raises(ValueError, match="flag"):
+        infer_schema(read({"flag": ["yes", "no", "perhaps"]}), {"flag": "boolean"})

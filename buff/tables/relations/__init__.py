@@ -3,6 +3,7 @@
 from buff.tables.relations.angle import Angle
 from buff.tables.relations.base import BrokenRelationError, Relation
 from buff.tables.relations.collection import Relations
+from buff.tables.relations.combinations import Combinations
 from buff.tables.relations.coordinates import Coordinates
 from buff.tables.relations.discovery import find_relations
 from buff.tables.relations.functions import Derived, Determines, Rescaled
@@ -13,6 +14,7 @@ from buff.tables.relations.unique import Unique
 __all__ = [
     "Angle",
     "BrokenRelationError",
+    "Combinations",
     "Coordinates",
     "Derived",
     "Determines",

@@ -68,6 +68,19 @@ class Relation:
         """Columns that hold something else while the table is learned, before all other relations are taken out."""
         return ()
 
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Columns that are told by what stands in the place of those that are replaced."""
+        return ()
+
+    def forward(self, table: Table) -> Table:
+        """The table with what the replaced columns hold while it is learned."""
+        return table
+
+    def backward(self, table: Table) -> Table:
+        """Inverse of :meth:`forward`."""
+        return table
+
     def learn(self, table: Table) -> Self:
         """The relation with all that a table tells of it.
 

@@ -10,6 +10,7 @@ from buff.protocols import Array
 from buff.tables.columns import Columns
 from buff.tables.relations.angle import Angle
 from buff.tables.relations.base import Relation, Table
+from buff.tables.relations.combinations import Combinations
 from buff.tables.relations.coordinates import Coordinates
 from buff.tables.relations.functions import Derived, Determines, Rescaled
 from buff.tables.relations.numbers import Order, Sum
@@ -18,9 +19,8 @@ from buff.tables.relations.unique import Unique
 
 __all__ = ["Relations", "in_order", "relation_from_dict"]
 
-_KINDS: dict[str, type[Relation]] = {
-    kind.kind: kind for kind in (Angle, Coordinates, Order, Sum, Determines, Rescaled, Derived, Unique, PairMass)
-}
+_ALL = (Angle, Combinations, Coordinates, Order, Sum, Determines, Rescaled, Derived, Unique, PairMass)
+_KINDS: dict[str, type[Relation]] = {kind.kind: kind for kind in _ALL}
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Relations:
         table = _forward(learned, table)
         learned += [relation.learn(table) for relation in in_order(stated) if not relation.replaced]
         left = {relation.target for relation in learned if relation.encode(table) is None}
+        left |= {name for relation in learned for name in relation.dropped}
         return cls(tuple(learned), columns.names, tuple(name for name in columns.names if name not in left))
 
     def reduce(self, columns: Columns) -> Columns:
@@ -106,8 +107,7 @@ class Relations:
             table[relation.target] = relation.decode(table, rest[relation.target], n)
         _exchange([r for r in self.relations if isinstance(r, Order) and r.exchange], table)
         for relation in self.relations:
-            if isinstance(relation, PairMass):
-                table = relation.backward(table)
+            table = dict(relation.backward(table))
         return tuple(table[name] for name in self.names)
 
     def _replaced(self, columns: Columns) -> Columns:
@@ -168,8 +168,7 @@ class Relations:
 
 def _forward(relations: Sequence[Relation], table: Table) -> Table:
     for relation in relations:
-        if isinstance(relation, PairMass):
-            table = relation.forward(table)
+        table = relation.forward(table)
     return table
 
 
@@ -221,7 +220,8 @@ def in_order(relations: Sequence[Relation]) -> list[Relation]:
     for relation in relations:
         if not isinstance(relation, Relation):
             raise TypeError(
-                f"relations must be Order, Sum, Determines, Coordinates, Derived, PairMass, Unique: found {relation!r}"
+                f"relations must be Order, Sum, Determines, Combinations, Coordinates, Derived, PairMass, Unique: "
+                f"found {relation!r}"
             )
     _refuse_shared_exchanges(relations)
     _refuse_shared_replacements(relations)

@@ -1,6 +1,7 @@
 """Pairs of coordinates, such as latitude and longitude, whose rows lie in clusters, on roads or along a coast."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -11,12 +12,15 @@ from buff.tables.columns import is_missing
 from buff.tables.relations.base import Absence, Relation, Table, rounded
 from buff.tables.relations.numbers import decimals_of
 
-__all__ = ["Coordinates"]
+__all__ = ["LATITUDE", "Coordinates", "find_coordinates"]
 
 #: Rows of a strip; a spacing is a gap where it exceeds so many spacings on both sides together.
 _STRIP, _REACH = 32, 8
 #: Knots of a strip, at most.
 _KNOTS = 24
+#: Names of a latitude, and of the longitudes beside it.
+LATITUDE = re.compile(r"(?i)(?<![a-z])lat(itude)?(?![a-z])")
+_LONGITUDES = {"lat": ("lon", "lng", "long"), "latitude": ("longitude",)}
 #: Rows between the last rank of a group and the gap that follows.
 _MARGIN = 1e-3
 
@@ -172,3 +176,20 @@ def _knots(y: Values) -> tuple[Values, Values]:
         v.append(values)
         start += m
     return np.concatenate(u), np.maximum.accumulate(np.concatenate(v))
+
+
+def find_coordinates(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of names of a latitude and a longitude.
+
+    Examples
+    --------
+    >>> list(find_coordinates(["pickup_lat", "pickup_lng", "Longitude", "Latitude", "late", "lat"]))
+    [('pickup_lat', 'pickup_lng'), ('Latitude', 'Longitude')]
+    """
+    lower = {name.lower(): name for name in names}
+    for name in names:
+        if part := LATITUDE.search(name):
+            start, stop = part.span()
+            for word in _LONGITUDES[part[0].lower()]:
+                if (other := name[:start].lower() + word + name[stop:].lower()) in lower:
+                    yield name, lower[other]

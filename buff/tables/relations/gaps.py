@@ -50,8 +50,8 @@ def relations_in_gaps(
     x1 = 2 x0  scaled  300
     """
     stated, search = stated_relations(relations)
-    if any(isinstance(relation, Relation) and relation.replaced for relation in stated):
-        raise ValueError("tables with gaps take no PairMass: fill the gaps of the columns as they are")
+    if odd := [relation for relation in stated if isinstance(relation, Relation) and relation.replaced]:
+        raise ValueError(f"tables with gaps take no {type(odd[0]).__name__}: fill the gaps of the columns as they are")
     sure = {relation.target for relation in stated}
     if search:
         complete = columns.take(np.flatnonzero(np.logical_and.reduce(known)))

@@ -55,3 +55,17 @@ def test_files():
 def test_words_are_no_coordinates():
     with pytest.raises(TypeError, match="column 'lon' is no coordinate"):
         Coordinates("lat", "lon").learn({"lat": np.arange(3.0), "lon": np.array(["a", "b", "c"], object)})
+
+
+def test_equal_values_stay_in_one_strip_and_lone_rows_keep_a_width():
+    from buff.tables.relations.coordinates import _knots, _strips
+
+    x = np.sort(np.concatenate([np.linspace(0, 1, 700), np.full(400, 0.6)]))
+    cuts = _strips(x)
+    assert len(cuts)
+    assert (x[cuts - 1] < x[cuts]).all()
+    group = np.linspace(0, 1, 200)
+    _, v = _knots(np.append(group, 50.0))
+    lone, width = v[v > 2], np.median([1 / 200, 0])
+    assert np.ptp(lone) == pytest.approx(width)
+    assert abs(lone.mean() - 50) <= 0.5 * width

@@ -200,3 +200,16 @@ def test_codes_are_equal_in_equal_rows_alone():
     b = np.tile(np.array(["u", None, "v"], object), 3)
     assert len(set(joint_codes(a, b).tolist())) == 9
     assert np.array_equal(joint_codes(a, b)[::-1], joint_codes(a[::-1], b[::-1]))
+
+
+def test_orders_of_dates_and_numbers_are_refused():
+    days = np.datetime64("2024-01-01") + np.arange(60)
+    with pytest.raises(TypeError, match="two columns of numbers or two of dates"):
+        Order("a", "b").learn({"a": days, "b": np.arange(60.0)})
+
+
+def test_numbers_that_were_not_seen_take_the_value_of_the_nearest():
+    table = {"key": np.array([10, 20, 30, 40] * 20), "group": np.array([1, 2, 3, 4] * 20)}
+    lookup = Determines("key", "group").learn(table)
+    found = lookup.decode({"key": np.array([9, 14, 16, 27, 34, 99])}, None, 6)
+    assert found.tolist() == [1, 1, 2, 3, 3, 4]
