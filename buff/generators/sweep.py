@@ -176,42 +176,42 @@ def compare_samplers(
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Stepping:
     """Where solvers step: ``rule(model, n)`` gives the grid of n steps; None where there is none."""
 
     rule: Callable[[Any, int], TimeGrid | None]
     n_steps: int | None = None
 
 
-def _places(grids: Sequence[Grid] | Mapping[str, Grid], fits: Mapping[str, list[Any]]) -> dict[str, _Place]:
+def _places(grids: Sequence[Grid] | Mapping[str, Grid], fits: Mapping[str, list[Any]]) -> dict[str, _Stepping]:
     """Grids by the names they are shown with."""
     if isinstance(grids, Mapping):
         return {name: _place(grid, fits)[1] for name, grid in grids.items()}
     if grids is None or isinstance(grids, str | TimeGrid):
         grids = [grids]
-    places: dict[str, _Place] = {}
+    places: dict[str, _Stepping] = {}
     for grid in grids:
         name, place = _place(grid, fits)
         places[name or f"grid {sum(known.startswith('grid ') for known in places) + 1}"] = place
     return places
 
 
-def _place(grid: Grid, fits: Mapping[str, list[Any]]) -> tuple[str, _Place]:
+def _place(grid: Grid, fits: Mapping[str, list[Any]]) -> tuple[str, _Stepping]:
     if grid is None:
-        return "own grid", _Place(_own_grid)
+        return "own grid", _Stepping(_own_grid)
     if isinstance(grid, str) and grid != _COMMON:
-        return grid, _Place(lambda model, n: get_grid(grid, n))
+        return grid, _Stepping(lambda model, n: get_grid(grid, n))
     if not isinstance(grid, str):
         times = as_grid(grid)
-        return "", _Place(lambda model, n: times, times.n_steps)
+        return "", _Stepping(lambda model, n: times, times.n_steps)
     name = next((name for name, own in fits.items() if _has_nodes(own[0])), next(iter(fits)))
     model = fits[name][0]
     shown = f"{model.grid} (of {name})" if isinstance(model.grid, str) else f"that of {name}"
-    return shown, _Place(lambda _, n: _own_grid(model, n))
+    return shown, _Stepping(lambda _, n: _own_grid(model, n))
 
 
 def _plans(
-    fits: Mapping[str, list[Any]], places: Mapping[str, _Place], n_steps: Sequence[int]
+    fits: Mapping[str, list[Any]], places: Mapping[str, _Stepping], n_steps: Sequence[int]
 ) -> Iterator[tuple[tuple[str, str], list[Any], list[TimeGrid]]]:
     """Names of model and grid, the fits, and the grid of each."""
     for where, place in places.items():
