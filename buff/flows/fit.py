@@ -1,7 +1,7 @@
 """The fit of a flow: what it costs, its nodes one by one or in parallel, the model that they make."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
@@ -56,7 +56,7 @@ class FlowSettings:
         Steps from source to data.
     solver : str
         Name of a solver that stays on nodes: see :func:`buff.solvers.get_solver`.
-    grid : str or TimeGrid
+    grid : str, TimeGrid or sequence of float
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     trees : TreeSettings
         How the regressor of a node is grown, and on which device.
@@ -84,7 +84,7 @@ class FlowSettings:
 
     n_steps: int = 10
     solver: str | Solver = "ab2"
-    grid: str | TimeGrid = "uniform"
+    grid: str | TimeGrid | Sequence[float] = "uniform"
     trees: TreeSettings = field(default_factory=TreeSettings)
     noise_budget: int = 150_000
     n_jobs: int | None = None

@@ -11,16 +11,7 @@ import numpy.typing as npt
 from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
 from buff.metrics.samples import Seed, as_weights
-from buff.metrics.scores import (
-    DISTANCES,
-    JUDGES,
-    THINNED,
-    ColumnScore,
-    Scoring,
-    TableScores,
-    WeightedTable,
-    score_tables,
-)
+from buff.metrics.scores import JUDGES, MEASURES, ColumnScore, Scoring, TableScores, WeightedTable, score_tables
 
 __all__ = ["floor_scores", "real_floor"]
 
@@ -118,14 +109,13 @@ def _shrink(n: int, m: int, a: int, b: int) -> float:
     return sqrt((1 / n + 1 / m) / (1 / a + 1 / b))
 
 
-def _mean_scores(repeats: Sequence[TableScores], shrink: float, shrink_sliced: float) -> TableScores:
+def _mean_scores(repeats: Sequence[TableScores], shrink: float, shrink_thinned: float) -> TableScores:
     columns = zip(*(scores.columns for scores in repeats), strict=True)
-    means: dict[str, Any] = {name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES}
-    for name in DISTANCES:
-        own = shrink_sliced if name in THINNED else shrink
-        means[name] = _mean([getattr(scores, name) for scores in repeats], own)
-    means["sliced"] = means["sliced"] or repeats[0].sliced
-    return TableScores(tuple(_mean_column(column, shrink) for column in columns), **means)
+    numbers: dict[str, Any] = {name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES}
+    for name, measure in MEASURES.items():
+        taken = [getattr(scores, name) for scores in repeats]
+        numbers[name] = _mean(taken, shrink_thinned if measure.thinned else shrink) or taken[0]
+    return TableScores(tuple(_mean_column(column, shrink) for column in columns), **numbers)
 
 
 def _mean_column(repeats: Sequence[ColumnScore], shrink: float) -> ColumnScore:
