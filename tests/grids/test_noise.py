@@ -121,7 +121,7 @@ def test_angles():
         ("subvp", {"eps": 0.0}, "eps must lie in"),
         ("beta_quantile", {"a": 0.0}, "a must lie in"),
         ("fpcd", {"log_snr": 0.0}, "log_snr must lie in"),
-        ("pc_jedi", {"max_signal": 2.0}, r"max_signal must lie in \[0, 1\]: found 2.0"),
+        ("pc_jedi", {"max_signal": 2.0}, r"max_signal must lie in \[0, 1\], found 2.0"),
         ("pc_jedi", {"max_signal": 0.1, "min_signal": 0.5}, "0 < min_signal < max_signal"),
         ("iddpm", {"M": 0}, "M must be an integer of at least 1"),
         ("iddpm", {"C1": 0.0}, "C1 must lie in"),
