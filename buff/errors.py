@@ -57,9 +57,10 @@ class TableNotice(Notice):
 
 
 def warn(message: str, category: type[Warning] = Notice) -> None:
-    """Warn, and name the line outside of buff and scikit-learn that led here, however deep the call."""
+    """Warn, and name the line outside of buff, its baselines and scikit-learn that led here, however deep the call."""
+    inside = ("buff", "buff_baselines", "sklearn")
     frame, level = currentframe(), 0
-    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in ("buff", "sklearn"):
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in inside:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level + 1)
 

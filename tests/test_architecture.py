@@ -179,7 +179,7 @@ def test_public_functions_are_annotated_and_described():
 
 
 #: Files of buff that the fit and the sample of a default model enter.
-MOST_FILES = 26
+MOST_FILES = 24
 
 
 def test_a_reader_follows_fit_and_sample_through_few_files():

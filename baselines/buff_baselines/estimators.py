@@ -1,7 +1,7 @@
 """Neural generators on tables: what differs from :class:`buff.BUFF` is the field."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -44,7 +44,8 @@ class NeuralFlow(NeuralGenerator):
     hidden : tuple of int, optional
         Widths of the layers, those of the network's authors by default.
     solver, grid, n_steps
-        How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS`, and for ``"sbcfm"`` also ``"bridge"``,
+        How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS` (those in the frame of a Gaussian,
+        ``"ifab2"``, need a network that learned in it), and for ``"sbcfm"`` also ``"bridge"``,
         its diffusion. Other samplers that add noise take pairs to be independent, which those of ``"otcfm"`` and
         ``"sbcfm"`` are not.
     n_iterations, batch_size, learning_rate, weight_decay, ema
@@ -74,7 +75,8 @@ class NeuralFlow(NeuralGenerator):
     model_ : NeuralModel
         The network with its solver, arrays only.
     field_ : TorchField
-        The velocity, for any solver.
+        The velocity, for any solver, on the linear path, with the Gaussian part for ``"ifab2"`` where the network
+        learned in its frame.
     history_ : tuple of StepRecord
     n_parameters_ : int
 
@@ -96,7 +98,7 @@ class NeuralFlow(NeuralGenerator):
         frame: str | None = None,
         hidden: tuple[int, ...] | None = None,
         solver: str = "rk4",
-        grid: str | TimeGrid = "uniform",
+        grid: str | TimeGrid | Sequence[float] = "uniform",
         n_steps: int = 4,
         n_iterations: int = 8000,
         batch_size: int = 1024,
@@ -232,7 +234,7 @@ class NeuralDiffusion(NeuralGenerator):
         network: str | nn.Module = "mlp",
         hidden: tuple[int, ...] | None = None,
         solver: str = "heun",
-        grid: str | TimeGrid = "uniform",
+        grid: str | TimeGrid | Sequence[float] = "uniform",
         n_steps: int = 10,
         n_iterations: int = 8000,
         batch_size: int = 1024,

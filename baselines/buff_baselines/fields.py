@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from buff.fields import AbstractField
+from buff.fields import AbstractField, GaussianFlow
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
 from buff.solvers import Solver
@@ -39,6 +40,15 @@ class TorchField(AbstractField):
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         return self._evaluated(self.parametrisation.field, x, t, condition)
+
+    @cached_property
+    def gaussian(self) -> GaussianFlow | None:  # type: ignore[override]
+        """Coordinates for solvers such as ``"ifab2"``: of networks that learned in the frame of a Gaussian."""
+        part = getattr(self.network, "gaussian", None)
+        return part if isinstance(part, GaussianFlow) else None
+
+    def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
+        return self._evaluated(lambda network, *at: network.frame_velocity(*at), y, t, condition)
 
     def _evaluated(self, function: Any, x: Array, t: float, condition: Array | None) -> Array:
         """``function(network, x, t, condition)`` where the network lives, returned where x lives."""

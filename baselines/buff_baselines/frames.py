@@ -73,6 +73,18 @@ class FrameNetwork(nn.Module):  # type: ignore[misc]
         target = ((velocity - self.mean) @ self.basis - rate * a * y) * a / self.variances.sqrt()
         return self.network(y, t, condition) - target
 
+    @property
+    def gaussian(self) -> GaussianFlow | None:
+        """The Gaussian part; None for a network of mean velocities, which no rule of small steps follows."""
+        if self.averaged:
+            return None
+        return GaussianFlow(*(part.double().cpu().numpy() for part in (self.mean, self.basis, self.variances)))
+
+    def frame_velocity(self, y: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        r"""dy/dt at coordinates y: :math:`\sqrt{e} F / a^2`."""
+        squared = t**2 * self.variances + (1 - t) ** 2
+        return self.variances.sqrt() / squared * self.network(y, t, condition)
+
     def _frame(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """y, a and a' / a."""
         squared = t**2 * self.variances + (1 - t) ** 2

@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -58,7 +58,7 @@ class NeuralGenerator(EventGenerator):
         batch_size: int | None = None,
         return_condition: bool = False,
         solver: str | Solver | None = None,
-        grid: str | TimeGrid | None = None,
+        grid: str | TimeGrid | Sequence[float] | None = None,
         n_steps: int | None = None,
     ) -> Any:
         """Draw events; parameters as for :meth:`buff.BUFF.sample`.
@@ -67,7 +67,7 @@ class NeuralGenerator(EventGenerator):
         names, or for parameters of their own what :func:`buff.solvers.get_solver` and :func:`buff.grids.get_grid` give.
         Event i depends on the random state and on i alone, to single precision (if the solver treats rows alone).
         """
-        asked = self._solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
+        asked = self._asked(solver, grid, n_steps)
         return super(NeuralGenerator, asked).sample(
             n_samples,
             condition=condition,
@@ -76,6 +76,20 @@ class NeuralGenerator(EventGenerator):
             batch_size=batch_size,
             return_condition=return_condition,
         )
+
+    def trajectory(
+        self,
+        n_samples: int = 1,
+        *,
+        condition: Any = None,
+        random_state: Any = None,
+        solver: str | Solver | None = None,
+        grid: str | TimeGrid | Sequence[float] | None = None,
+        n_steps: int | None = None,
+    ) -> Iterator[Any]:
+        """The events of :meth:`sample` on their way, with the same solver, grid and n_steps."""
+        asked = self._asked(solver, grid, n_steps)
+        return super(NeuralGenerator, asked).trajectory(n_samples, condition=condition, random_state=random_state)
 
     @property
     def network_(self) -> nn.Module:
@@ -88,11 +102,16 @@ class NeuralGenerator(EventGenerator):
         features = self._conditions(n, None, seed, 0)[1]
         return self.model_.draw(SampleRequest(n, seed, condition=features)), features
 
-    def _grid(self, grid: str | TimeGrid | None, n_steps: int | None) -> TimeGrid:
+    def _asked(
+        self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None
+    ) -> Self:
+        return self._solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
+
+    def _grid(self, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None) -> TimeGrid:
         chosen = self.grid if grid is None else grid
-        if n_steps is None:
-            n_steps = chosen.n_steps if isinstance(chosen, TimeGrid) else self.n_steps
-        return get_grid(chosen, check_whole("n_steps", n_steps, 1))
+        if n_steps is None and isinstance(chosen, str):
+            n_steps = self.n_steps
+        return get_grid(chosen, None if n_steps is None else check_whole("n_steps", n_steps, 1))
 
     def _objective(self, width: float) -> Objective:
         raise NotImplementedError

@@ -35,6 +35,7 @@ def summary_html(config: Config, result: "UnfoldingResult") -> Iterator[str]:
 
 def _sentences(config: Config, result: "UnfoldingResult") -> Iterator[str]:
     yield from str(result.diagnostics).splitlines()
+    yield result.errors
     total = result.weights.sum()
     for name in config.truth if config.output.binned else ():
         beyond = result.beyond(name, config.observables[name].bins)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -16,10 +16,12 @@ from buff.generators.latents import WithField, WithLatents
 from buff.generators.persistence import StoredGenerator
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
+from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import SampleRequest, seed_from
+from buff.solvers import Solver
 from buff.tables import Columns, read, validate_data
-from buff.tables.reduction import TableReduction
+from buff.tables.schema import TableReduction
 from buff.transforms import ConditionEncoder
 
 __all__ = ["EventGenerator", "TableGenerator", "checked_number"]
@@ -208,13 +210,20 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         return (events, drawn) if return_condition else events
 
     def trajectory(
-        self, n_samples: int = 1, *, condition: ConditionLike = None, random_state: RandomState = None
+        self,
+        n_samples: int = 1,
+        *,
+        condition: ConditionLike = None,
+        random_state: RandomState = None,
+        solver: str | Solver | None = None,
+        grid: str | TimeGrid | Sequence[float] | None = None,
     ) -> Iterator[Any]:
         """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
         check_is_fitted(self)
+        model = self.model_ if solver is None and grid is None else self._solved_by(solver, grid).model_
         request, _ = self._request(n_samples, condition, random_state)
         batch = request.batch(0, request.n)
-        for scores in self.model_.trajectory(request):
+        for scores in model.trajectory(request):
             yield self._template.restore(self._completed(self._decode(scores, batch), batch))
 
     def _read(

@@ -17,8 +17,8 @@ from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Mask, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.solvers import Solver
 from buff.tables import Columns
-from buff.tables.reduction import TableReduction
 from buff.tables.relations import Relations
+from buff.tables.schema import TableReduction
 from buff.transforms import TableTransformer
 from buff.transforms.atoms import atoms_of
 
@@ -43,7 +43,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Steps from noise to data.
     solver : str or Solver
         Name of one, see :func:`buff.solvers.get_solver`, or one of your own, not kept in files; not an adaptive one.
-    grid : str or TimeGrid
+    grid : str, TimeGrid or increasing times
         Where the steps lie in time: see :func:`buff.grids.get_grid`.
     n_estimators : int
         Boosting rounds a node, at most; 0 leaves a Gaussian copula.
@@ -154,7 +154,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         n_steps: int = 10,
         solver: str | Solver = "ifab2",
         *,
-        grid: str | TimeGrid = "dense1.5",
+        grid: str | TimeGrid | Sequence[float] = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,

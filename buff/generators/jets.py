@@ -54,7 +54,7 @@ class JetBUFF(BaseEstimator):
     n_steps : int
         Steps of a flow from noise to data.
     solver : str
-    grid : str or TimeGrid
+    grid : str, TimeGrid or increasing times
         As in :class:`BUFF`.
     effort : float
         Share of the rows and trees that the flows of splittings take by default: below 1 for quick trials.
@@ -115,7 +115,7 @@ class JetBUFF(BaseEstimator):
         n_steps: int = 10,
         solver: str = "ab2",
         *,
-        grid: str | TimeGrid = "uniform",
+        grid: str | TimeGrid | Sequence[float] = "uniform",
         effort: float = 1.0,
         stages: Mapping[str, Mapping[str, Any]] | None = None,
         exponent: float = 1.0,

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from buff.fields import Reversed
 from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
 from buff.generators.conditions import split_conditions
-from buff.grids import TimeGrid, as_grid
+from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array, ConditionLike, Field, TableLike
 from buff.solvers import Solver, get_solver, integrate
 from buff.tables import read, validate_data
@@ -176,7 +176,7 @@ def _solved(model: Any, solver: str | Solver | None, grid: str | TimeGrid | Sequ
         return replace(model, models=tuple(_solved(own, solver, grid) for own in model.models))
     if isinstance(model, PatternedFlow):
         return replace(model, flow=_solved(model.flow, solver, grid))
-    times = model.grid if grid is None else as_grid(grid, model.grid.n_steps)
+    times = model.grid if grid is None else get_grid(grid, model.grid.n_steps if isinstance(grid, str) else None)
     return replace(model, solver=model.solver if solver is None else get_solver(solver), grid=times)
 
 

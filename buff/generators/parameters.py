@@ -1,7 +1,7 @@
 """What estimators of flows share: their parameters, and the training of a flow by them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -54,7 +54,7 @@ class FlowEstimator(TableGenerator):
     # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
     n_steps: int
     solver: str | Solver
-    grid: str | TimeGrid
+    grid: str | TimeGrid | Sequence[float]
     n_estimators: int
     max_depth: int
     learning_rate: float

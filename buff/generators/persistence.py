@@ -14,12 +14,12 @@ from buff.archive import Archive, write_archive
 from buff.couplings import MinibatchTransport
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.stored import solver_name
-from buff.grids import TimeGrid
+from buff.grids import TimeGrid, as_grid
 from buff.protocols import Array, Scores
 from buff.records import checked_list, checked_record, joined, known_part, nested, require
 from buff.solvers import Solver
-from buff.tables.reduction import TableReduction
 from buff.tables.relations.collection import relation_from_dict
+from buff.tables.schema import TableReduction
 from buff.transforms import ConditionEncoder, TableTransformer
 
 __all__ = ["StoredGenerator", "pack", "restored", "to_json"]
@@ -46,8 +46,8 @@ def to_json(parameters: dict[str, Any]) -> dict[str, Any]:
         kept["coupling"] = asdict(kept["coupling"])
     if isinstance(solver := kept.get("solver"), Solver):
         kept["solver"] = solver_name(solver)
-    if isinstance(grid := kept.get("grid"), TimeGrid):
-        kept["grid"] = list(grid.times)
+    if not isinstance(grid := kept.get("grid", ""), str):
+        kept["grid"] = list(as_grid(grid).times)
     if isinstance(kept.get("relations"), list | tuple):
         kept["relations"] = [own if isinstance(own, str) else own.to_dict() for own in kept["relations"]]
     return kept

@@ -1,7 +1,7 @@
 """BUFFTransport: from one table to another."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -113,7 +113,7 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         coupling: str | MinibatchTransport = "paired",
         negative_weights: str = "error",
         noise: str | float = "auto",
-        grid: str | TimeGrid = "dense1.5",
+        grid: str | TimeGrid | Sequence[float] = "dense1.5",
         n_estimators: int = 12,
         max_depth: int = 8,
         learning_rate: float = 0.7,

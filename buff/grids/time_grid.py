@@ -5,7 +5,7 @@ Names stand for warps of the unit interval, and for grids in noise placed on a s
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -132,8 +132,8 @@ def nearest(times: tuple[float, ...], t: float) -> int:
     return right - 1 if right and t - times[right - 1] <= times[right] - t else right
 
 
-def as_grid(grid: Any, n_steps: int | None = None) -> TimeGrid:
-    """A grid as it is, from a name (with a number of steps), or from increasing times.
+def as_grid(grid: Any) -> TimeGrid:
+    """A grid as it is, or from increasing times.
 
     Raises
     ------
@@ -147,11 +147,23 @@ def as_grid(grid: Any, n_steps: int | None = None) -> TimeGrid:
     """
     if isinstance(grid, TimeGrid):
         return grid
-    if isinstance(grid, str) and n_steps is not None:
-        return get_grid(grid, n_steps)
     if isinstance(grid, str) or not hasattr(grid, "__len__"):
-        raise TypeError(f"grid must be a TimeGrid, as get_grid gives, or increasing times: found {grid!r}")
+        raise TypeError(f"grid must be increasing times or a TimeGrid, as get_grid makes of a name: found {grid!r}")
     return TimeGrid(tuple(grid), partial=True)
+
+
+def _whole(grid: Any, n_steps: int | None) -> TimeGrid:
+    """:func:`as_grid`, from noise to data, in as many steps."""
+    times = as_grid(grid)
+    start, end = times.times[0], times.times[-1]
+    if (start, end) != (0.0, 1.0):
+        raise ValueError(
+            f"models go from noise, t = 0, to data, t = 1: the grid runs from {start!r} to {end!r}; "
+            "integrate(solver, model.field_, x, grid) goes a part of the way, from states x at its first time"
+        )
+    if n_steps is not None and times.n_steps != check_steps(n_steps):
+        raise ValueError(f"grid has {times.n_steps} steps and n_steps is {n_steps}: set n_steps={times.n_steps}")
+    return times
 
 
 def _uniform(r: float) -> float:
@@ -214,18 +226,23 @@ GRIDS = (*WARPS, *NOISE_GRIDS)
 
 
 def get_grid(
-    name: str | TimeGrid, n_steps: int, *, schedule: Schedule | None = None, kappa: float = 1.0, **parameters: Any
+    name: str | TimeGrid | Sequence[float],
+    n_steps: int | None = None,
+    *,
+    schedule: Schedule | None = None,
+    kappa: float = 1.0,
+    **parameters: Any,
 ) -> TimeGrid:
     """A grid of ``n_steps`` steps from exactly 0 to exactly 1, by name.
 
     Parameters
     ----------
-    name : str or TimeGrid
-        A grid of your own of as many steps; or ``"uniform"``, ``"power"``, ``"dense"``, ``"dense1.5"``, ``"cosine"``,
-        ``"sigmoid"``, ``"logit_normal"``, ``"shifted"``; or a grid in the noise-to-signal ratio (:func:`noise_grid`),
-        whose first and last value are replaced by the pure ends 0 and 1.
+    name : str, TimeGrid or sequence of float
+        A grid of your own, or its times, in as many steps; or ``"uniform"``, ``"power"``, ``"dense"``, ``"dense1.5"``,
+        ``"cosine"``, ``"sigmoid"``, ``"logit_normal"``, ``"shifted"``; or a grid in the noise-to-signal ratio
+        (:func:`noise_grid`), whose first and last value are replaced by the pure ends 0 and 1.
     n_steps : int
-        Number of steps.
+        Number of steps; grids of your own have one without it.
     schedule : Schedule, optional
         Where to place a grid in noise; linear by default. A warp is one of t, on any schedule.
     kappa : float
@@ -236,7 +253,7 @@ def get_grid(
     Raises
     ------
     ValueError
-        Unknown name, a parameter out of range, or a grid of another number of steps.
+        Unknown name, a parameter out of range; a grid of another number of steps, or with other ends than 0 and 1.
 
     Examples
     --------
@@ -245,10 +262,9 @@ def get_grid(
     >>> [round(t, 3) for t in get_grid("karras", 4).times]
     [0.0, 0.054, 0.284, 0.855, 1.0]
     """
-    if isinstance(name, TimeGrid):
-        if name.n_steps != check_steps(n_steps):
-            raise ValueError(f"grid has {name.n_steps} steps and n_steps is {n_steps}: set n_steps={name.n_steps}")
-        return name
+    if not isinstance(name, str):
+        return _whole(name, n_steps)
+    n_steps = check_steps(n_steps)
     check_range("kappa", kappa, 1, 3)
     if schedule is not None and not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, as get_schedule gives: found {schedule!r}")

@@ -1,4 +1,4 @@
-"""What a solver is: a rule for one step, from which everything else follows; and the default rule, of Adams and Bashforth."""
+"""What a solver is: a rule for one step, from which all else follows; and the default rule, of Adams and Bashforth."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

@@ -6,9 +6,11 @@ from typing import Any, cast
 
 from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR
+from buff.solvers.adaptive import Adaptive, ScipyAdaptive
 from buff.solvers.base import Solver
 from buff.solvers.langevin import PredictorCorrector
 from buff.solvers.listed import LISTED
+from buff.solvers.runge_kutta import ReducedRungeKutta, RungeKutta
 
 __all__ = ["SamplerRecord", "describe_samplers"]
 
@@ -22,7 +24,11 @@ class SamplerRecord:
     name : str
         For ``get_solver``.
     order : int
-        Global order, weak where stochastic.
+        Global order between times that have noise and signal, weak where stochastic; of multistep rules with exact
+        first steps.
+    order_at_ends : int
+        That on a grid from 0 to 1. Pure noise and pure data have no finite lambda, and steps there are of order 1 for
+        rules in lambda; so is the first step of a multistep rule. One such step limits the order to 2.
     nfe : str
         Field calls for N steps that do not touch a pure end.
     stochastic : bool
@@ -38,6 +44,7 @@ class SamplerRecord:
 
     name: str
     order: int
+    order_at_ends: int
     nfe: str
     stochastic: bool
     stays_on: str
@@ -55,8 +62,8 @@ def describe_samplers() -> tuple[SamplerRecord, ...]:
 
     Examples
     --------
-    >>> [(r.name, r.order, r.nfe) for r in describe_samplers() if r.name in ("heun", "pndm")]
-    [('heun', 2, '2N'), ('pndm', 2, 'N + 9')]
+    >>> [(r.name, r.order, r.order_at_ends, r.nfe) for r in describe_samplers() if r.name in ("rk4", "unipc3")]
+    [('rk4', 4, 4, '4N'), ('unipc3', 4, 2, 'N')]
     """
     return tuple(_describe(name, solver, reference) for name, (solver, reference) in LISTED.items())
 
@@ -65,7 +72,9 @@ def _describe(name: str, solver: Solver, reference: str) -> SamplerRecord:
     shown = ", ".join(f"{f.name}={getattr(solver, f.name)}" for f in fields(cast(Any, solver)))
     probed = replace(solver, n_predictor=None) if isinstance(solver, PredictorCorrector) else solver
     nfe, grid = ("adaptive", "none") if solver.adaptive else (_nfe_formula(probed), _stays_on(probed))
-    return SamplerRecord(name, solver.order, nfe, solver.stochastic, grid, shown, reference)
+    in_time = isinstance(solver, RungeKutta | ReducedRungeKutta | Adaptive | ScipyAdaptive)
+    at_ends = solver.order if in_time else min(solver.order, 2)
+    return SamplerRecord(name, solver.order, at_ends, nfe, solver.stochastic, grid, shown, reference)
 
 
 def _probes(n_steps: int) -> dict[str, TimeGrid]:

@@ -18,7 +18,7 @@ from buff.grids import TimeGrid, as_grid, nearest
 from buff.paths import LINEAR, Path
 from buff.protocols import Array, Field, Noise
 from buff.solvers.base import BoundField, Solver, get_solver
-from buff.solvers.refused import between_nodes, noise_grows
+from buff.solvers.refused import between_nodes, noise_grows, warn_of_frame
 
 __all__ = ["KINDS", "Instruction", "Program", "integrate", "trajectory", "unroll"]
 
@@ -116,6 +116,7 @@ def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) ->
     if solver.stochastic and noise_grows(grid, path):
         raise ValueError(f"{solver} draws noise, and takes steps towards data only: run fields backwards without noise")
     if getattr(field, "at_every_time", True):
+        warn_of_frame(solver, field)
         return
     available = cast(Any, field).times
     if where := solver.off_nodes(grid, path, available):

@@ -1,11 +1,21 @@
 """Walks over a grid that cannot be made, and what would do instead."""
 
-from buff.errors import OffGridError
+from buff.errors import OffGridError, warn
 from buff.grids import TimeGrid
 from buff.paths import Path
-from buff.solvers.base import SOLVERS, Solver
+from buff.protocols import Field
+from buff.solvers.base import SOLVERS, IntegratingFactor, Solver
 
-__all__ = ["between_nodes", "noise_grows"]
+__all__ = ["between_nodes", "noise_grows", "warn_of_frame"]
+
+
+def warn_of_frame(solver: Solver, field: Field) -> None:
+    """Say so where a rule in the frame of a Gaussian meets a field that knows none."""
+    if isinstance(solver, IntegratingFactor) and getattr(field, "gaussian", None) is None:
+        warn(
+            f"the field has no Gaussian part, without which {solver} is AdamsBashforth({solver.order}): "
+            "buff.fields.Framed(field, GaussianFlow.of(mean, covariance)) gives it that of the data"
+        )
 
 
 def noise_grows(grid: TimeGrid, path: Path) -> bool:

@@ -15,7 +15,8 @@ from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLik
 from buff.records import joined, known_part, nested
 from buff.tables.categories import factorize, indicators, order_levels
 from buff.tables.columns import Columns, Template, read, validate_data
-from buff.tables.schema import ColumnSchema, Schema, infer_schema
+from buff.tables.kinds import ColumnSchema
+from buff.tables.schema import Schema, infer_schema
 from buff.tables.weights import check_weights
 from buff.transforms.encoders import ColumnEncoder, RankedEncoder, encoder_of, unpack
 from buff.transforms.known_values import without_missing

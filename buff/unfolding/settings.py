@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METHODS",
+    "ORIGINS",
     "SCORES_ALONE",
     "SOURCES",
     "SPOKEN",
@@ -38,6 +39,13 @@ SCORES_ALONE: dict[str, Any] = {
 METHODS: Mapping[str, int | None] = {"iterated": None, "conditional": 1, "bridge": 1, "reweight": None}
 #: Where an uncertainty may come from.
 SOURCES = ("data", "simulation", "model")
+#: What an uncertainty of each source is.
+ORIGINS: Mapping[str, str] = {
+    "data": "the statistics of the measured events",
+    "simulation": "the statistics of the simulation",
+    "model": "other seeds",
+    "alternative": "the difference of other simulations",
+}
 #: What a source is called where its name says too little.
 SPOKEN: Mapping[str, str] = {"model": "seeds"}
 #: Rows that a node of the default generator is trained on.

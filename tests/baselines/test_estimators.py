@@ -210,7 +210,7 @@ def test_bad_rows():
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"n_steps": 0}, ValueError, "n_steps"),
         ({"n_steps": 2.7}, TypeError, "n_steps must be an integer, found 2.7"),
-        ({"grid": 0}, ValueError, "unknown grid 0: choose one of uniform"),
+        ({"grid": 0}, TypeError, "grid must be increasing times or a TimeGrid, .*: found 0"),
         ({"grid": TimeGrid.uniform(3), "n_steps": 5}, ValueError, "grid has 3 steps and n_steps is 5"),
         ({"condition": [1]}, ValueError, "fitted without condition"),
         ({"solver": "bridge"}, ValueError, "method='sbcfm'"),

@@ -8,11 +8,15 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from buff_baselines import NeuralFlow  # noqa: E402
+from buff_baselines.fields import TorchField  # noqa: E402
 from buff_baselines.frames import FrameMatching, FrameNetwork  # noqa: E402
 from buff_baselines.parametrisations import Parametrisation  # noqa: E402
 
 from buff import load  # noqa: E402
+from buff.errors import Notice  # noqa: E402
 from buff.fields import GaussianFlow  # noqa: E402
+from buff.grids import TimeGrid  # noqa: E402
+from buff.solvers import integrate  # noqa: E402
 
 RNG = np.random.default_rng(0)
 X = RNG.multivariate_normal([1, -2, 0], [[1, 0.9, 0], [0.9, 1, 0.3], [0, 0.3, 0.5]], 4000).astype(np.float32)
@@ -20,6 +24,10 @@ TINY = {"hidden": (8,), "n_iterations": 3, "batch_size": 8, "n_steps": 2, "rando
 
 
 class Nothing(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.place = torch.nn.Parameter(torch.zeros(1))
+
     def forward(self, y, t, condition=None):
         return torch.zeros_like(y)
 
@@ -77,6 +85,34 @@ def test_files_keep_the_frame(conditional, tmp_path):
     np.testing.assert_array_equal(*drawn)
 
 
+def test_the_frame_of_the_network_is_that_of_solvers(tmp_path):
+    flow = NeuralFlow(**TINY | {"n_iterations": 30}).fit(X)
+    flow.save(tmp_path / "m.buff")
+    field, x0 = load(tmp_path / "m.buff").field_, RNG.standard_normal((50, 3))
+    y = field.gaussian.to_frame(x0, 0.7)
+    given = super(type(field), field).frame_velocity(x0, y, 0.7)  # what a Gaussian leaves of the velocity
+    np.testing.assert_allclose(field.frame_velocity(x0, y, 0.7), given, atol=2e-5)
+    grid = TimeGrid.uniform(4)
+    np.testing.assert_array_equal(integrate("ifab2", flow.field_, x0, grid), integrate("ifab2", field, x0, grid))
+    assert abs(integrate("ifab2", field, x0, grid) - integrate("ab2", field, x0, grid)).max() > 0.01
+
+
+def test_a_gaussian_takes_one_step_in_the_frame(silent):
+    field, x0 = TorchField(silent, Parametrisation("velocity")), X[:50]
+    exact = GaussianFlow.of(X.astype(float).mean(axis=0), np.cov(X.T.astype(float), bias=True))
+    x1 = integrate("ifab2", field, x0, TimeGrid.uniform(1))
+    np.testing.assert_allclose(x1, exact.from_frame(exact.to_frame(x0, 0.0), 1.0), atol=2e-5)
+    silent.to_end()
+    assert TorchField(silent, Parametrisation("velocity")).gaussian is None
+
+
+def test_networks_of_states_have_no_frame_and_solvers_tell():
+    flow = NeuralFlow(frame="none", **TINY).fit(X)
+    assert flow.field_.gaussian is None
+    with pytest.warns(Notice, match="the field has no Gaussian part"):
+        np.testing.assert_array_equal(flow.sample(20, solver="ifab2"), flow.sample(20, solver="ab2"))
+
+
 def test_a_column_that_repeats_another_stays_finite():
     flow = NeuralFlow(**TINY).fit(np.hstack([X, X[:, :1]]))
     assert np.isfinite(flow.sample(50)).all()
@@ -100,3 +136,17 @@ def test_bad_frames():
         NeuralFlow(frame="principal", **TINY).fit(X)
     with pytest.raises(ValueError, match="frame belongs to the method icfm"):
         NeuralFlow("otcfm", frame="gaussian", **TINY).fit(X)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_times_of_any_container_are_a_grid(kind, tmp_path):
+    times = kind((0.0, 0.3, 0.6, 1.0))
+    flow = NeuralFlow(**TINY | {"n_steps": 3}, grid=times).fit(X)
+    own = flow.sample(9)
+    np.testing.assert_array_equal(NeuralFlow(**TINY).fit(X).sample(9, grid=times), own)
+    *_, last = flow.trajectory(9, solver="ifab2", grid=times)
+    np.testing.assert_array_equal(last, flow.sample(9, solver="ifab2"))
+    flow.save(tmp_path / "m.buff")
+    np.testing.assert_array_equal(load(tmp_path / "m.buff").sample(9), own)
+    with pytest.raises(ValueError, match="models go from noise, t = 0, to data, t = 1: the grid runs from 0.3 to 1.0"):
+        flow.sample(9, grid=times[1:])

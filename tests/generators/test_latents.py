@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
-from buff import BUFF, TreeDensity
+from buff import BUFF, TreeDensity, load
 from buff.errors import OffGridError
 from buff.fields import Reversed
+from buff.grids import TimeGrid
 from buff.solvers import integrate
 
 RNG = np.random.default_rng(0)
@@ -109,3 +111,22 @@ def test_a_reversed_field_follows_the_mirrored_grid(default):
     assert np.median(abs(integrate("heun", field, scores, grid) - z)) < 0.1  # but for the calibration
     with pytest.raises(ValueError, match="run fields backwards without noise"):
         integrate("ddpm", field, z, grid, noise=np.ones_like)
+
+
+def test_a_part_of_the_way_is_no_sample_and_trajectories_take_solvers(default):
+    with pytest.raises(ValueError, match="the grid runs from 0.0 to .*; integrate.* goes a part of the way"):
+        default.sample(5, grid=TimeGrid(default.grid_.times[:5], partial=True))
+    with pytest.raises(ValueError, match="the grid runs from 0.0 to"):
+        default.sample(5, grid=default.grid_.times[:5])
+    *_, last = default.trajectory(20, solver="heun", grid=list(default.grid_.times[::2]), random_state=3)
+    assert (last == default.sample(20, solver="heun", grid=default.grid_.times[::2], random_state=3)).all()
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_times_of_any_container_are_a_grid_of_the_fit(kind, small, tmp_path):
+    times = kind((0, 0.3, 0.6, 0.8, 1))
+    model = clone(small(n_steps=4, grid=times)).fit(X)
+    assert type(model.get_params()["grid"]) is type(times)
+    assert model.grid_ == TimeGrid(tuple(times))
+    model.save(tmp_path / "m.buff")
+    assert (load(tmp_path / "m.buff").sample(9) == model.sample(9)).all()

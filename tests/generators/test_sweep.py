@@ -35,20 +35,79 @@ def test_more_evaluations_come_closer_and_euler_is_euler_by_any_name(trees):
     assert set(by) == {("euler", 2), ("Own", 2), ("heun", 4), ("euler", 8), ("Own", 8), ("heun", 16)}
     assert by["euler", 2] == by["Own", 2] > by["euler", 8] > by["heun", 16]
     assert by["euler", 2] > 3 * found.floor.value
-    assert str(found).splitlines()[0].startswith("real against real")
+    lines = str(found).splitlines()
+    assert lines[0] == "grid: dense1.5 (of trees)"
+    assert lines[1] == "mean ± spread over 5 draws of one fit; paired difference to the best of no more NFE"
+    assert lines[2].startswith("real against real")
+    assert len(lines) == 9
     figure = quality_against_nfe(found.records, floor=found.floor)
     assert len(figure.axes[0].get_legend().get_texts()) == 4
+
+
+def test_differences_are_those_of_pairs(trees):
+    found = compare_samplers({"trees": trees}, X[800:], ["ifab2", "heun"], n_steps=(8,), seeds=6)
+    (first, second), (one, other) = found.records, found.values
+    better, worse = (one, other) if first.value < second.value else (other, one)
+    (difference,) = [d for d in found.differences if d is not None and d.value > 0] or [found.differences[1]]
+    assert difference.value == pytest.approx(abs(worse.mean() - better.mean()))
+    assert difference.error == pytest.approx((worse - better).std(ddof=1) / 6**0.5)
+    assert first.error == pytest.approx(one.std(ddof=1))
+    named = compare_samplers({"trees": trees}, X[800:], ["ifab2", "heun"], n_steps=(4, 8), reference="heun")
+    assert named.reference == "heun"
+    assert named.differences[0] is None
+    assert "paired difference to heun of no more NFE" in str(named)
+    with pytest.raises(ValueError, match="reference 'trees, ab2' is no row: choose one of heun"):
+        compare_samplers({"trees": trees}, X[800:], ["heun"], n_steps=(8,), reference="trees, ab2")
+
+
+def test_several_fits_of_a_name_give_the_spread_over_fits(trees):
+    more = [BUFF(n_steps=8, noise_budget=4000, random_state=seed).fit(X[:800]) for seed in (1, 2)]
+    found = compare_samplers({"a": [trees, *more], "b": trees}, X[800:], ["ab2"], n_steps=(8,), seeds=2)
+    a, b = found.values
+    assert a.shape == (3, 2)
+    assert b.shape == (1, 2)
+    np.testing.assert_array_equal(a[0], b[0])
+    assert found.records[0].error == pytest.approx(a.mean(axis=1).std(ddof=1))
+    assert found.records[1].error == pytest.approx(b[0].std(ddof=1))
+    (difference,) = [d for d in found.differences if d is not None]
+    assert difference.error == pytest.approx((a - b).mean(axis=1).std(ddof=1) / 3**0.5)
+    assert "spread over 3 fits of 2 draws" in str(found)
+    with pytest.raises(ValueError, match="give each name as many fits, or one: found a 3, b 2"):
+        compare_samplers({"a": [trees, *more], "b": more}, X[800:], ["ab2"], n_steps=(8,))
 
 
 def test_what_leaves_the_nodes_is_told_and_left_out(trees):
     with pytest.warns(Notice, match=r"3 combinations are left out, the first: rk4, own grid, 8 steps: RungeKutta"):
         found = compare_samplers({"trees": trees}, X[800:], ["rk4", "ab2"], (None, "uniform"), (8,), metric=_w1)
     assert [record.name for record in found.records] == ["ab2, own grid"]
-    assert found.records[0].error == 0
+    single = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(8,), metric=_w1, seeds=1)
+    assert single.records[0].error == 0
     with pytest.raises(ValueError, match="nothing to compare: dopri5_adaptive, 8 steps: .* chooses its times"):
         compare_samplers({"trees": trees}, X[800:], ["dopri5_adaptive"], n_steps=(8,))
     with pytest.raises(ValueError, match="nothing to compare: no model has such a grid"):
         compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(3,))
+
+
+def test_grids_have_names_of_their_own(trees):
+    times = trees.grid_.times
+    found = compare_samplers({"trees": trees}, X[800:], ["ab2"], ["common", times, times[::2]], (8,), seeds=2)
+    assert [record.name for record in found.records] == ["ab2, dense1.5 (of trees)", "ab2, grid 1", "ab2, grid 2"]
+    np.testing.assert_array_equal(found.values[0], found.values[1])
+    named = compare_samplers({"trees": trees}, X[800:], ["ab2"], {"all": times, "half": times[::2]}, seeds=2)
+    assert [(record.name, record.nfe) for record in named.records] == [("ab2, all", 8), ("ab2, half", 4)]
+    assert named.grids == ("all", "half")
+
+
+def test_one_grid_serves_trees_and_networks(trees):
+    pytest.importorskip("torch")
+    from buff_baselines import NeuralFlow
+
+    net = NeuralFlow(hidden=(8,), n_iterations=3, batch_size=8, random_state=0).fit(X[:800])
+    found = compare_samplers({"net": net, "trees": trees}, X[800:], ["ifab2"], n_steps=(8,), seeds=2)
+    assert found.grids == ("dense1.5 (of trees)",)
+    on_it = compare_samplers({"net": net}, X[800:], ["ifab2"], [trees.grid_], seeds=2)
+    np.testing.assert_array_equal(on_it.values[0], found.values[0])
+    assert compare_samplers({"net": net}, X[800:], ["ifab2"], n_steps=(8,), seeds=1).grids == ("uniform (of net)",)
 
 
 def test_several_models_data_frames_and_atoms():
@@ -56,8 +115,9 @@ def test_several_models_data_frames_and_atoms():
     short = {"n_steps": 4, "noise_budget": 2000, "random_state": 0}
     models = {"ten": BUFF(**short).fit(table[:800]), "two": BUFF(**short, n_estimators=2).fit(table[:800])}
     grid = TimeGrid(models["ten"].model_.flow.grid.times)
-    found = compare_samplers(models, table[800:], {"mine": Own()}, (None, grid), n_steps=(2, 4))
-    assert {record.name for record in found.records} == {"ten, mine, own grid", "two, mine, own grid"}
+    found = compare_samplers(models, table[800:], {"mine": Own()}, (None, grid), n_steps=(2, 4), seeds=2)
+    names = {f"{model}, mine, {where}" for model in models for where in ("own grid", "grid 1")}
+    assert {record.name for record in found.records} == names
     assert len(found.records) == 6
 
 

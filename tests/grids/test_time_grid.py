@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from buff.errors import OffGridError
-from buff.grids import GRIDS, NOISE_GRIDS, TimeGrid, get_grid, nearest, noise_grid
+from buff.grids import GRIDS, NOISE_GRIDS, TimeGrid, as_grid, get_grid, nearest, noise_grid
 from buff.schedules import Linear, Trigonometric, VariancePreserving
 
 
@@ -65,6 +65,16 @@ def test_bad_times(times, message):
 
 def test_partial_grids_are_asked_for():
     assert TimeGrid((0.1, 0.9), partial=True).n_steps == 1
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, TimeGrid])
+def test_times_are_a_grid_in_any_container(kind):
+    times = (0, 0.3, 0.6, 0.8, 1)
+    assert get_grid(kind(times)) == get_grid(kind(times), 4) == TimeGrid(times)
+    with pytest.raises(ValueError, match="grid has 4 steps and n_steps is 10: set n_steps=4"):
+        get_grid(kind(times), 10)
+    with pytest.raises(ValueError, match=r"to data, t = 1: the grid runs from 0.0 to 0.5; integrate\(solver"):
+        get_grid(as_grid([0, 0.5]))
 
 
 @pytest.mark.parametrize("n", [0, -1, 2.5])

@@ -92,6 +92,7 @@ def test_records_describe_every_solver():
     for record in records:
         solver = SOLVERS[record.name]
         assert (record.order, record.stochastic) == (solver.order, solver.stochastic)
+        assert record.order_at_ends <= record.order
         assert record.reference
         assert record.needs_offgrid == (record.stays_on == "none")
     nfe = {r.name: r.nfe for r in records}

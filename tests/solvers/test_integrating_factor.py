@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from buff.errors import Notice
 from buff.fields import Framed, GaussianFlow, NodeField, TimeField
 from buff.grids import TimeGrid, get_grid
 from buff.solvers import IntegratingFactor, get_solver, integrate
@@ -54,8 +55,9 @@ def test_few_steps_are_better_in_the_frame():
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_without_a_gaussian_part_it_is_adams_bashforth(order):
     x0, grid = RNG.normal(size=(5, 1)), TimeGrid.uniform(8)
-    one, other = (integrate(f"{family}{order}", P2.field(), x0, grid) for family in ("ifab", "ab"))
-    np.testing.assert_array_equal(one, other)
+    with pytest.warns(Notice, match=rf"no Gaussian part, .* is AdamsBashforth\({order}\): buff.fields.Framed"):
+        one = integrate(f"ifab{order}", P2.field(), x0, grid)
+    np.testing.assert_array_equal(one, integrate(f"ab{order}", P2.field(), x0, grid))
 
 
 def test_nodes_may_answer_in_the_frame_alone():

@@ -139,7 +139,7 @@ def test_noise_of_another_shape_is_named():
 def test_times_in_a_list_are_a_grid_and_a_name_alone_is_none():
     x = integrate("euler", nonlinear, np.ones((1, 1)), [0.0, 0.5, 1.0])
     assert (x == integrate("euler", nonlinear, np.ones((1, 1)), TimeGrid.uniform(2))).all()
-    with pytest.raises(TypeError, match="grid must be a TimeGrid, as get_grid gives, or increasing times: found 'dense'"):
+    with pytest.raises(TypeError, match="grid must be increasing times or a TimeGrid, as get_grid makes of a name: found 'dense'"):
         integrate("euler", nonlinear, np.ones((1, 1)), "dense")
 
 

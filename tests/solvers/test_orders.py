@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from buff.grids import TimeGrid, noise_grid
+from buff.paths import LINEAR
 from buff.solvers import (
     SOLVERS,
     AdamsBashforth,
@@ -11,6 +12,7 @@ from buff.solvers import (
     NoiseMultistep,
     RungeKutta,
     UniPC,
+    describe_samplers,
     get_solver,
     integrate,
 )
@@ -93,6 +95,31 @@ def test_start_limits_the_order_of_a_multistep_method(solver, start, order):
         exact = np.array([[P2.carried(x, start_of, end)] for x in x0[:, 0] / 10])
         errors.append(abs(integrate(started, field, x0 / 10, grid) - exact).max())
     assert fitted_order(steps, errors) == pytest.approx(order, abs=0.4)
+
+
+@pytest.mark.parametrize("name", ["rk4", "bogacki_shampine", "ab3", "lms3", "deis3", "dpm3", "dpmpp_3m", "unipc2", "unipc3"])
+def test_ends_without_noise_or_signal_leave_rules_in_lambda_order_2(name):
+    """From 0 to 1, with the start that rules have; no less than what is listed, and no order more."""
+    listed = next(record.order_at_ends for record in describe_samplers() if record.name == name)
+    field, x0 = P2.field(), np.linspace(-1.7, 1.9, 9)[:, None]
+    start, end = field.path.at(0.0), field.path.at(1.0)
+    exact, steps = np.array([[P2.carried(x, start, end)] for x in x0[:, 0]]), (192, 384)
+    errors = [abs(integrate(name, field, x0, TimeGrid.uniform(n)) - exact).max() for n in steps]
+    assert listed - 0.25 < fitted_order(steps, errors) < listed + 0.5
+
+
+@pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_3m", "unipc2", "unipc3", "deis3"])
+def test_finite_ends_keep_rules_in_lambda_accurate_at_few_steps(name):
+    """Even steps in lambda between finite ends, and one step to each pure end."""
+    field, x0 = P2.field(), np.linspace(-1.7, 1.9, 99)[:, None]
+    start, end = field.path.at(0.0), field.path.at(1.0)
+    exact = np.array([[P2.carried(x, start, end)] for x in x0[:, 0]])
+    inner = TimeGrid.of_ratios(LINEAR, noise_grid("lu", 10, append_zero=True, low=0.05, high=20))
+    finite, uniform = (
+        abs(integrate(name, field, x0, grid) - exact).mean()
+        for grid in (TimeGrid((0, *inner.times)), TimeGrid.uniform(12))
+    )
+    assert finite < 0.85 * uniform
 
 
 def gaussian_in_sigma(solver, n_steps):

@@ -121,3 +121,8 @@ def test_columns_that_are_asked_for_are_named_where_they_are_not():
 def test_booleans_with_gaps_beside_flags_of_numbers_are_booleans():
     alike = read_alike({"real": {"a": [True, None, False]}, "made": {"a": [1, 0, 1]}})
     assert alike.kinds == ("boolean",)
+
+
+def test_plain_numbers_are_tables_of_a_column():
+    alike = read_alike({"real": np.arange(5.0), "made": np.arange(3.0)})
+    assert [len(part) for part in alike.parts(0)] == [5, 3]
