@@ -123,7 +123,7 @@ def test_angles():
         ("fpcd", {"log_snr": 0.0}, "log_snr must lie in"),
         ("pc_jedi", {"max_signal": 2.0}, r"max_signal must lie in \[0, 1\], found 2.0"),
         ("pc_jedi", {"max_signal": 0.1, "min_signal": 0.5}, "0 < min_signal < max_signal"),
-        ("iddpm", {"M": 0}, "M must be an integer of at least 1"),
+        ("iddpm", {"M": 0}, "M must be at least 1"),
         ("iddpm", {"C1": 0.0}, "C1 must lie in"),
         ("iddpm", {"M": 10}, "of iDDPM's levels lie in"),
         ("ddpm", {"spacing": "random"}, "unknown spacing 'random'"),
