@@ -80,8 +80,8 @@ explained: share of the variance of the velocity, on rows that trees were not gr
 linear part leaves. Below 0 they follow noise: more rows help, or fewer rounds."""
 
 _LEGEND = """\
-order: of the error, between times that have noise and signal in them. "0 to 1": on a grid with pure noise and data, where
-lambda = log(t / (1 - t)) is infinite: rules in lambda take steps of order 1 there, as multistep rules take their
+order: of the error, between times that have noise and signal in them. "0 to 1": on a grid with pure noise and data,
+where lambda = log(t / (1 - t)) is infinite: rules in lambda take steps of order 1 there, as multistep rules take their
 first one, which leaves the order 2. "Sampler research" in the documentation has grids that keep most of it.
 evaluations: of the field, by one event in N steps.
 noise: whether the solver draws random numbers on its way.
