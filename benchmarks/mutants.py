@@ -3,7 +3,8 @@
 A mutant has one comparison, sum, number, ``not`` or branch changed. It survives if all tests still pass that run its
 line (of a line that runs on import: those that run its file), the shortest first, as long as their time allows. Each
 survivor is a line that no test looks at, or a change that makes no difference. ``--base record.json`` tries those of
-a record again, but for survivors to which a reader has added ``why`` no test can tell them, and keeps its killed ones.
+a record again, but for survivors to which a reader has added ``why`` no test can tell them ("alike": nothing changes;
+"number": one that was chosen, a little more or less), and keeps its killed ones.
 """
 
 import argparse
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("buff/tables", "buff/flows", "buff/archive", "buff/weights.py")
 TESTS = (*PARTS, "tests/tables", "tests/flows", "tests/archive", "tests/test_weights.py")
 TESTS += ("tests/generators/test_buff.py", "tests/generators/test_buff_files.py", "tests/generators/test_imputer.py")
-TESTS += ("tests/generators/test_structure.py", "tests/test_pinned.py")
+TESTS += ("tests/generators/test_structure.py", "tests/test_pinned.py", "tests/randomness")
 #: Seconds that tests of one mutant may take as they were, how often longer with it, and tests at most.
 _SECONDS, _SLOWER, _MOST_TESTS = 40.0, 5.0, 60
 #: Libraries that are loaded once, for all mutants.
@@ -204,11 +205,8 @@ def _files(tree: Path) -> list[Path]:
 
 def _found(tree: Path, mutant: Mutant) -> tuple[Path, int] | None:
     """File and number of a change, wherever its line has moved."""
-    files = [
-        file
-        for file in _files(tree)
-        if mutant.before in map(str.strip, ast.unparse(ast.parse(file.read_text())).splitlines())
-    ]
+    there = {file: ast.unparse(ast.parse(file.read_text())).splitlines() for file in (tree / "buff").rglob("*.py")}
+    files = [file for file, lines in there.items() if mutant.before in map(str.strip, lines)]
     for file in sorted(files, key=lambda file: str(file.relative_to(tree)) != mutant.file):
         for k in range(_count(file)):
             if _lines(file.read_text(), _Change(k))[1:] == (mutant.before, mutant.after):
@@ -308,7 +306,8 @@ def main() -> None:
         tried.append(mutant)
         print(f"{'killed  ' if mutant.killed else 'SURVIVED'} {mutant.file}:{mutant.line}: {mutant.after}", flush=True)
         survivors = [asdict(m) for m in tried if not m.killed]
-        killed, alike = base["killed"] + len(tried) - len(survivors), sum(bool(m["why"]) for m in survivors)
+        killed = base["killed"] + len(tried) - len(survivors)
+        alike = sum(str(m["why"]).startswith("alike") for m in survivors)
         record = {"seed": chosen.seed, "tried": killed + len(survivors), "killed": killed, "alike": alike}
         record["score"] = killed / (killed + len(survivors) - alike)
         chosen.out.write_text(json.dumps(record | {"survivors": survivors}, indent=1) + "\n")

@@ -1,7 +1,6 @@
 """The shape of the code: who may import whom, how long things may get, what stays optional."""
 
 import ast
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +38,7 @@ SIDES = {
     "physics": {"errors", "protocols"},
     "io": {"errors", "protocols", "tables"},
     "plotting": {"errors", "protocols", "tables", "physics", "io", "metrics"},
-    "report": {"errors", "protocols", "tables", "physics", "io", "metrics", "plotting"},
+    "report": {"errors", "protocols", "version", "tables", "physics", "io", "metrics", "plotting"},
     "unfolding": {
         "errors",
         "estimator",
@@ -59,7 +58,7 @@ SIDES = {
     },
     "demo": {"errors", "protocols", "datasets", "generators", "unfolding", "metrics", "report"},
     "cli": {"*"},
-    "__init__": {"archive", "generators", "transforms", "unfolding", "version"},
+    "__init__": {"*"},  # names every part for readers and type checkers, and loads none
     "__main__": {"cli"},
 }
 #: The only importers of a heavy package.
@@ -99,6 +98,8 @@ def imports(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, id(node) not in lazy) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "buff":
+            yield from ((f"buff.{alias.name}", id(node) not in lazy) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module, id(node) not in lazy
 
@@ -178,7 +179,7 @@ def test_public_functions_are_annotated_and_described():
 
 
 #: Files of buff that the fit and the sample of a default model enter.
-MOST_FILES = 26
+MOST_FILES = 24
 
 
 def test_a_reader_follows_fit_and_sample_through_few_files():
@@ -257,13 +258,6 @@ def test_nothing_names_a_place_that_users_do_not_have():
         and any(host in p.read_text() for host in hosts)
     ]
     assert not found
-
-
-def test_version_is_one():
-    project = (ROOT / "pyproject.toml").read_text()
-    version = re.search(r'^version = "(.+)"', project, re.M).group(1)
-    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text()
-    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_no_class_name_stands_twice():

@@ -24,6 +24,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "ShowerBUFF": "buff.generators",
         "TreeDensity": "buff.generators",
         "Unfolder": "buff.unfolding",
+        "UnfoldingResult": "buff.unfolding",
         "NeuralFlow": "buff_baselines",
         "NeuralDiffusion": "buff_baselines",
     }

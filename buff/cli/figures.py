@@ -31,7 +31,7 @@ class DerivedMass:
     """
 
     def __init__(self, entry: str, names: Sequence[str]) -> None:
-        from buff.tables.reduction import find_particles
+        from buff.tables.advice import find_particles
 
         found = re.fullmatch(r"\s*(\w+)\s*=\s*invariant_mass\(([^()]+)\)\s*", entry)
         if not found:

@@ -27,6 +27,9 @@ def inspect(
     from buff.kernels import why
 
     generator = load(existing(model))
+    if not hasattr(generator, "get_params"):
+        typer.echo(f"{model}: {type(generator).__name__}, {model.stat().st_size / 1e6:.2f} MB\n\n{generator}")
+        return
     settings = [(name, str(value)) for name, value in generator.get_params().items() if value not in (None, {}, [], ())]
     typer.echo(f"{model}: {type(generator).__name__}, {model.stat().st_size / 1e6:.2f} MB\n")
     if hasattr(generator, "simulation_"):
@@ -77,9 +80,9 @@ explained: share of the variance of the velocity, on rows that trees were not gr
 linear part leaves. Below 0 they follow noise: more rows help, or fewer rounds."""
 
 _LEGEND = """\
-order: of the error, between times that have noise and signal. "0 to 1": with pure noise and data on the grid, where
-lambda = log(t / (1 - t)) is infinite: rules in lambda take steps of order 1 there, as multistep rules take their first
-one, which leaves the order 2. "Sampler research" in the documentation has grids that keep most of it.
+order: of the error, between times that have noise and signal in them. "0 to 1": on a grid with pure noise and data,
+where lambda = log(t / (1 - t)) is infinite: rules in lambda take steps of order 1 there, as multistep rules take their
+first one, which leaves the order 2. "Sampler research" in the documentation has grids that keep most of it.
 evaluations: of the field, by one event in N steps.
 noise: whether the solver draws random numbers on its way.
 stays on: the grids on whose times all its evaluations fall; "uniform in lambda" is uniform in log(t / (1 - t)).

@@ -27,6 +27,7 @@ __all__ = ["sample"]
 _NO_SAMPLES = {
     "BUFFImputer": "fills missing cells and samples no events: buff impute, or buff.load(file).transform(table)",
     "BUFFTransport": "samples for rows of a source table: in Python, buff.load(file).sample(table)",
+    "UnfoldingResult": "holds unfolded events: in Python, buff.load(file).events and .weights",
     "Unfolder": "unfolds measured events and samples none: in Python, buff.load(file).unfold(table)",
 }
 

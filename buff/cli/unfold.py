@@ -13,7 +13,7 @@ import typer
 from buff.cli.options import Quiet, existing
 from buff.cli.unfold_checks import check_config, check_observables, check_sample
 from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
-from buff.cli.unfold_summary import printed, summary_html
+from buff.cli.unfold_summary import Known, printed, summary_html
 from buff.protocols import WeightsLike
 
 if TYPE_CHECKING:
@@ -56,18 +56,31 @@ def unfold(
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="Unfolder of a run before, instead of a fit to [simulation].")
     ] = None,
+    alternative: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Unfolder of a run with another simulation, a source of the errors; may be given several times.",
+        ),
+    ] = None,
+    result: Annotated[
+        Path | None, typer.Option(metavar="RESULT", help="Result of a run before: figures and tables, no unfolding.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Unfold measured events to truth level.
 
     Files, columns, selections, weights, method and bins stand in a TOML file. What was learned is kept where its
-    [output] names a model, and serves other data by --model; [simulation] and [unfolding] are then not looked at.
+    [output] names a model, and serves other data by --model; [simulation] and [unfolding] are then not looked at. What
+    came out is kept where [output] names a result, and serves other bins and figures by --result.
 
     \b
     Examples:
       buff unfold --template > unfold.toml
       buff unfold unfold.toml
       buff unfold other_data.toml --model unfolded/unfolder.buff
+      buff unfold unfold.toml --alternative other_generator/unfolder.buff
+      buff unfold other_bins.toml --result unfolded/result.buff
     """
     if template:
         typer.echo(TEMPLATE, nl=False)
@@ -76,25 +89,51 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
+    if result is not None:
+        if model is not None or alternative:
+            raise ValueError("--result has been unfolded: it goes with neither --model nor --alternative")
+        with _warnings_in_a_line():
+            _write(wanted, _kept(result, wanted), _read(wanted, "data", True) if wanted.data.truth else None)
+        return
     unfolder: Any = None if model is None else _loaded(model, wanted, quiet)
+    others = [_loaded(path, wanted, quiet) for path in alternative or ()]
     simulation = None if unfolder else _read(wanted, "simulation", True)
+    other = None if wanted.alternative is None else _read(wanted, "alternative", True)
     data = _read(wanted, "data", wanted.data.truth)
     background = None if wanted.background is None else _read(wanted, "background", False)
-    _check_events(wanted, simulation, data, background)
+    _check_events(wanted, {"simulation": simulation, "alternative": other}, {"data": data, "background": background})
     (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
     if not quiet:
         simulated = f"{simulation.reco.num_rows:,} simulated and " if simulation else ""
         typer.echo(f"{simulated}{data.reco.num_rows:,} measured events", err=True)
     with _warnings_in_a_line():
         unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
-        result = _result(unfolder, data, background, quiet)
-    for line in printed(wanted, result):
-        typer.echo(line)
-    for path in _written(wanted, result, data):
+        others += [_fitted(wanted, other, quiet, n_replicas=0)] if other else []
+        found = _result(unfolder, data, background, others, quiet)
+        saved = list(_saved(wanted, {"model": unfolder, "result": found}))
+        _write(wanted, found, data)
+    for path in saved:
         typer.echo(str(path))
-    if wanted.output.model:
-        path = wanted.home / wanted.output.folder / wanted.output.model
-        unfolder.save(path)
+
+
+def _saved(config: Config, kept: Mapping[str, Any]) -> Iterator[Path]:
+    """What [output] names files for."""
+    for name, model in kept.items():
+        if file := getattr(config.output, name):
+            path = config.home / config.output.folder / file
+            model.save(path)
+            yield path
+
+
+def _write(config: Config, result: "UnfoldingResult", data: _Events | None) -> None:
+    """Sentences on the terminal, and what is asked for on the disk."""
+    truth, weights = data.passing("truth") if data else (None, None)
+    bins = {name: config.observables[name].bins for name in config.truth} if config.output.binned else {}
+    edges = {name: result.histogram(name, own).axes[0].edges for name, own in bins.items()}
+    known = {} if truth is None else {name: _counts(truth[name].to_numpy(), e, weights) for name, e in edges.items()}
+    for line in printed(edges, known, result):
+        typer.echo(line)
+    for path in _written(config, result, edges, known):
         typer.echo(str(path))
 
 
@@ -102,19 +141,22 @@ def unfold(
 def _warnings_in_a_line() -> Iterator[None]:
     """Warnings on standard error without the place in the code."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("once", UserWarning)
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"buff: {message}", err=True)
         yield
 
 
-def _check_events(config: Config, simulation: _Events | None, data: _Events, background: _Events | None) -> None:
+def _check_events(
+    config: Config, simulated: Mapping[str, _Events | None], measured: Mapping[str, _Events | None]
+) -> None:
     from buff.unfolding.event_weights import checked_weights
 
     policy = config.settings.negative_weights
-    if simulation is not None:
-        check_observables(config, simulation.truth)
-        checked_weights(simulation.weights, simulation.reco.num_rows, "[simulation] weight", policy)
-    for section, events in (("data", data), ("background", background)):
+    for section, events in simulated.items():
+        if events is not None:
+            check_observables(config, events.truth)
+            checked_weights(events.weights, events.reco.num_rows, f"[{section}] weight", policy)
+    for section, events in measured.items():
         if events is not None:
             check_sample(section, *events.passing("reco"), policy)
 
@@ -150,15 +192,33 @@ def _loaded(path: Path, config: Config, quiet: bool) -> Any:
 
     unfolder = load(existing(path))
     if not isinstance(unfolder, Unfolder):
-        raise ValueError(f"{path} holds a {type(unfolder).__name__}: --model takes what [output] model has kept")
-    for level, wanted in (("truth", config.truth), ("reco", config.reco)):
-        known = getattr(unfolder.simulation_, level).names
-        if set(wanted) != set(known):
-            raise ValueError(f"{path} unfolds the {level} observables {sorted(known)}, found {sorted(wanted)}")
+        raise ValueError(
+            f"{path} holds a {type(unfolder).__name__}: --model and --alternative take what [output] model has kept"
+        )
+    _check_names(path, config, unfolder.simulation_)
     return unfolder.set_params(verbose=0 if quiet else 1)
 
 
-def _fitted(config: Config, simulation: _Events, quiet: bool) -> Any:
+def _kept(path: Path, config: Config) -> "UnfoldingResult":
+    """The result of a file, for the observables that are asked for."""
+    from buff.archive import load
+    from buff.unfolding import UnfoldingResult
+
+    result = load(existing(path))
+    if not isinstance(result, UnfoldingResult):
+        raise ValueError(f"{path} holds a {type(result).__name__}: --result takes what [output] result has kept")
+    _check_names(path, config, result.simulation)
+    return result
+
+
+def _check_names(path: Path, config: Config, simulation: Any) -> None:
+    for level, wanted in (("truth", config.truth), ("reco", config.reco)):
+        known = getattr(simulation, level).names
+        if set(wanted) != set(known):
+            raise ValueError(f"{path} unfolds the {level} observables {sorted(known)}, found {sorted(wanted)}")
+
+
+def _fitted(config: Config, simulation: _Events, quiet: bool, n_replicas: Any = None) -> Any:
     from buff.unfolding import Unfolder
 
     s = config.settings
@@ -166,7 +226,7 @@ def _fitted(config: Config, simulation: _Events, quiet: bool) -> Any:
         s.method,
         n_iterations=s.iterations or None,
         n_samples=s.samples or None,
-        n_replicas=s.replicas,
+        n_replicas=s.replicas if n_replicas is None else n_replicas,
         negative_weights=s.negative_weights,
         n_jobs=s.jobs,
         random_state=s.seed,
@@ -181,10 +241,10 @@ def _fitted(config: Config, simulation: _Events, quiet: bool) -> Any:
     )
 
 
-def _result(unfolder: Any, data: _Events, background: _Events | None, quiet: bool) -> Any:
+def _result(unfolder: Any, data: _Events, background: _Events | None, others: list[Any], quiet: bool) -> Any:
     events = None if background is None else background.passing("reco")
     reco, weights = data.passing("reco")
-    result = unfolder.unfold(reco, sample_weight=weights, background=events)
+    result = unfolder.unfold(reco, sample_weight=weights, background=events, alternative=others)
     if not quiet:
         for line in _notes(result):
             typer.echo(line, err=True)
@@ -201,9 +261,10 @@ def _notes(result: "UnfoldingResult") -> Iterator[str]:
     yield from (f"{name} events: {weights.note}" for name, weights in of_events.items() if weights.note)
 
 
-def _written(config: Config, result: "UnfoldingResult", data: _Events) -> list[Path]:
+def _written(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any], known: Known) -> list[Path]:
     """Write what is asked for; the paths."""
     folder, output = config.home / config.output.folder, config.output
+    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     if output.events:
         paths.append(folder / output.events)
@@ -214,14 +275,14 @@ def _written(config: Config, result: "UnfoldingResult", data: _Events) -> list[P
         bins, units = ({name: getattr(o, key) for name, o in observables.items()} for key in ("bins", "unit"))
         result.to_yaml(paths[-1], bins, units)
     if output.figures or output.page:
-        paths += _drawn(config, result, data, folder)
+        paths += _drawn(config, result, edges, known)
     return paths
 
 
-def _drawn(config: Config, result: "UnfoldingResult", data: _Events, folder: Path) -> list[Path]:
+def _drawn(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any], known: Known) -> list[Path]:
     from buff.report.page import figure_html, page_html, section_html, write_page
 
-    figures = list(_figures(config, result, *data.passing("truth")))
+    figures, folder = list(_figures(config, result, edges, known)), config.home / config.output.folder
     paths = []
     if config.output.figures:
         for figure in figures:
@@ -230,21 +291,21 @@ def _drawn(config: Config, result: "UnfoldingResult", data: _Events, folder: Pat
             figure.drawing.savefig(paths[-1])
     if config.output.page:
         pictures = [section_html(figure.name, figure_html(figure.drawing, figure.caption)) for figure in figures]
-        parts = ["<h1>Unfolded events</h1>", *summary_html(config, result), *pictures]
+        parts = ["<h1>Unfolded events</h1>", *summary_html(edges, known, result), *pictures]
         paths.append(folder / config.output.page)
         write_page(paths[-1], page_html("Unfolded events", parts))
     return paths
 
 
-def _figures(config: Config, result: "UnfoldingResult", truth: Any, weights: Any) -> Iterator[_Figure]:
+def _figures(
+    config: Config, result: "UnfoldingResult", edges_of: Mapping[str, Any], known: Known
+) -> Iterator[_Figure]:
     """Spectrum, refolding, migration and correlations of each observable, then the convergence."""
-    for name in config.truth:
+    for name, edges in edges_of.items():
         unit = config.observables[name].unit
-        edges = result.histogram(name, config.observables[name].bins).axes[0].edges
-        known = {} if truth is None else _counts(truth[name].to_numpy(), edges, weights)
         below = "the truth of the data" if known else "the truth of the simulation"
         about = f"Events in each bin at truth level, with their errors; below, as ratios to {below}."
-        yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known))
+        yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known.get(name, {})))
         if name in config.reco:
             about = "What the unfolded events give at detector level beside the measured signal."
             if result.refolded is not None:

@@ -28,7 +28,7 @@ def check_config(config: Config) -> None:
     """
     for name, observable in config.observables.items():
         _check_observable(name, observable, config.output)
-    for section in ("simulation", "data", "background"):
+    for section in ("simulation", "data", "background", "alternative"):
         sample = getattr(config, section)
         if sample is not None and sample.rows < 0:
             raise ValueError(f"[{section}] rows must be at least 1, or 0 for all, found {sample.rows}")
@@ -99,7 +99,8 @@ def _check_settings(settings: Settings) -> None:
 
 
 def _check_output(output: Output, folder: Path) -> None:
-    for name, endings in (("events", (".parquet",)), ("page", (".html", ".htm")), ("model", (".buff",))):
+    kinds = {"events": (".parquet",), "page": (".html", ".htm"), "model": (".buff",), "result": (".buff",)}
+    for name, endings in kinds.items():
         file = getattr(output, name)
         if file and (not file.endswith(endings) or Path(file).name != file):
             raise ValueError(f"[output] {name} must be a file name that ends in {endings[0]}, found {file!r}")

@@ -30,6 +30,9 @@ file = "data.parquet"
 # file = "background.parquet"
 # weight = "weight"
 
+# [alternative]                   # another simulation: its difference is a source of the errors, at the cost of a fit
+# file = "other_generator.parquet"    # with the columns and entries of [simulation]
+
 [observables.mass]                # one section for each column; the name is yours
 truth = "truth_mass"              # column of the simulation; leave it out for what is measured only
 reco = "reco_mass"                # column of simulation, data and background; leave it out for what is true only
@@ -59,6 +62,7 @@ tables = "hepdata"                # folder of tables in the format of HEPData; "
 figures = "png"                   # png, pdf or svg; "" for none
 # page = "unfolded.html"          # a page with all figures
 # model = "unfolder.buff"         # what was learned, with the simulated events, for --model and buff.load
+# result = "result.buff"          # what came out, for other bins and figures by --result, and for buff.load
 """
 
 
@@ -107,6 +111,7 @@ class Output:
     figures: str = "png"
     page: str = ""
     model: str = ""
+    result: str = ""
 
     @property
     def binned(self) -> bool:
@@ -122,6 +127,7 @@ class Config:
     simulation: SampleSection
     data: SampleSection
     background: SampleSection | None
+    alternative: SampleSection | None
     observables: Mapping[str, ObservableSection]
     settings: Settings
     output: Output
@@ -137,7 +143,8 @@ class Config:
         return {name: o.reco for name, o in self.observables.items() if o.reco}
 
 
-_SECTIONS = ("simulation", "data", "background", "observables", "unfolding", "output")
+_SECTIONS = ("simulation", "data", "background", "alternative", "observables", "unfolding", "output")
+_FURTHER = ("background", "alternative")
 _FIGURES = ("", "png", "pdf", "svg")
 
 
@@ -162,12 +169,15 @@ def read_config(path: Path) -> Config:
     observables = {
         name: _record(ObservableSection, entry, f"observables.{name}") for name, entry in content["observables"].items()
     }
-    background = content.get("background")
+    background, other = (
+        None if content.get(name) is None else _record(SampleSection, content[name], name) for name in _FURTHER
+    )
     config = Config(
         path.parent,
         _record(SampleSection, content["simulation"], "simulation"),
         _record(SampleSection, content["data"], "data"),
-        None if background is None else _record(SampleSection, background, "background"),
+        background,
+        other,
         observables,
         _record(Settings, content.get("unfolding", {}), "unfolding"),
         _record(Output, content["output"], "output"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from buff.errors import MissingExtraError
-from buff.tables.schema import Kind
+from buff.tables.kinds import Kind
 
 __all__ = ["Column", "Kind", "Table"]
 

@@ -12,9 +12,9 @@ from buff.export.onnx_normal import ndtr, ndtri
 from buff.export.onnx_trees import tree_ensemble
 from buff.fields import AbstractField, GaussianPart
 from buff.flows import FlowModel, MarginalCalibration, PatternedFlow, ReproducibleLinear
-from buff.flows.nodes import NodeModel
-from buff.flows.smooth import PolynomialRidge, SmoothedTrees
+from buff.flows.nodes import NodeModel, SmoothedTrees
 from buff.grids import nearest
+from buff.kernels import PolynomialRidge
 from buff.protocols import Indices, Numbers
 from buff.solvers.base import BoundField
 from buff.trees import Booster, FlatForest, flattened
@@ -298,7 +298,7 @@ def forest(graph: Graph, trees: Booster | FlatForest | SmoothedTrees, features: 
 
 
 def _polynomial(graph: Graph, ridge: PolynomialRidge, w: str, f: int) -> str:
-    """:class:`buff.flows.smooth.PolynomialRidge`: its monomials in their order, then sums that are exact."""
+    """:class:`buff.kernels.PolynomialRidge`: its monomials in their order, then sums that are exact."""
     w = graph.op("Clip", w, graph.constant(np.float32(-_LARGEST)), graph.constant(np.float32(_LARGEST)))
 
     def at(value: str, places: Indices) -> str:

@@ -274,7 +274,9 @@ class Retimed(_Outer):
         ratios = map(self.field.path.schedule.ratio, self.field.times)
         # ends that a schedule misses by round-off, such as cos(pi / 2), are ends
         least, most = low * (1 - 1e-9) - 1e-12, math.inf if high > 1e12 else high * (1 + 1e-9)
-        return tuple(own.time(min(max(ratio, low), high)) for ratio in ratios if least <= ratio <= most)
+        kept = (min(max(ratio, low), high) for ratio in ratios if least <= ratio <= most)
+        # a root finder has no time for an infinite ratio
+        return tuple(0.0 if ratio == high else 1.0 if ratio == low else own.time(ratio) for ratio in kept)
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         outer = self.path.at(t)

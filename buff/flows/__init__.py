@@ -3,18 +3,17 @@
 from buff.fields import GaussianPart
 from buff.flows.arrays import fit_flow
 from buff.flows.cache import NodeCache
+from buff.flows.conditional import ConditionalStandardizer, limit_memorisation
 from buff.flows.cost import CostEstimate, NodeRecord, NodeRecords
 from buff.flows.data import FixedScores, FlowMatchingData, RankIntervals, Source
 from buff.flows.distill import TeacherTrajectories, distill, teaching_seed
-from buff.flows.fit import FlowSettings, calibrate, estimate_cost, limit_memorisation, train_flow, train_nodes
+from buff.flows.fit import FlowSettings, MarginalCalibration, calibrate, estimate_cost, train_flow, train_nodes
 from buff.flows.mixture import Classes, MixtureModel
 from buff.flows.model import FlowModel
 from buff.flows.nodes import LinearVelocity, NodeModel, fit_node
 from buff.flows.patterned import PatternedData, PatternedFlow, train_patterned
 from buff.flows.patterns import AtomPatterns
 from buff.flows.regression import RegressionSource
-from buff.flows.smooth import MarginalCalibration
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.kernels import ReproducibleLinear
 from buff.randomness import SampleRequest, ScoreModel
 

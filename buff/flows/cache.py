@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import numpy as np
 from buff.files import whole_file
 from buff.flows.cost import NodeRecord, NodeRecords
 from buff.flows.data import FlowMatchingData
-from buff.flows.smooth import SmoothedTrees, load_trees
+from buff.flows.nodes import SmoothedTrees
+from buff.flows.stored import load_trees
 from buff.trees import Booster, TreeSettings
 
-__all__ = ["NodeCache", "fingerprint"]
+__all__ = ["NodeCache", "cache_in", "fingerprint"]
 
 
 def fingerprint(data: FlowMatchingData, settings: TreeSettings, n_draws: int, **more: Any) -> str:
@@ -70,3 +72,16 @@ class NodeCache:
 
 def _digest(raw: bytes) -> str:
     return hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
+def cache_in(
+    folder: str | os.PathLike[str],
+    data: FlowMatchingData,
+    trees: TreeSettings,
+    n_draws: int,
+    times: tuple[float, ...],
+    seed: int | None,
+) -> tuple[NodeCache, int]:
+    """Where finished nodes are kept, and the seed: a fit that is to be resumed must not draw a new one."""
+    key = fingerprint(data, trees, n_draws, times=times, seed="none" if seed is None else seed)
+    return NodeCache(Path(folder) / key), int(key, 16) if seed is None else seed

@@ -1,6 +1,6 @@
 """What a fit will cost, before it starts, and what its nodes have cost."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from buff.errors import check_memory
 from buff.records import checked_number, checked_record, require
 
-__all__ = ["PROCESS", "CostEstimate", "NodeRecord", "NodeRecords"]
+__all__ = ["PROCESS", "CostEstimate", "NodeRecord", "NodeRecords", "workers_within"]
 
 #: Bytes of a process with NumPy, SciPy, scikit-learn and XGBoost loaded, measured on Linux.
 PROCESS = 300 * 2**20
@@ -188,3 +188,18 @@ class NodeRecords(tuple[NodeRecord, ...]):
             {key: np.nan if record[key] is None else record[key] for key in keys} for record in records
         ]
         return cls(NodeRecord(**row) for row in rows)
+
+
+def workers_within(max_memory: int | None, n_most: int, total: Callable[[int], int], advice: str) -> int:
+    """Processes to train with: ``n_most``, or as many as ``total`` (bytes of k of them) lets into ``max_memory``.
+
+    Raises
+    ------
+    MemoryError
+        If one is too much; ``advice`` says what to change.
+    """
+    n = max(1, n_most)
+    while max_memory is not None and n > 1 and total(n) > max_memory:
+        n -= 1
+    check_memory(total(n), max_memory, advice)
+    return n

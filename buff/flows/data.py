@@ -9,9 +9,9 @@ import numpy as np
 from scipy.special import ndtr
 
 from buff.couplings import MinibatchTransport, strata, stratify
+from buff.flows.conditional import ConditionalStandardizer
 from buff.flows.nodes import LinearVelocity
 from buff.flows.regression import Problem
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.kernels import device_arrays, to_numpy
 from buff.protocols import Array, Indices
 

@@ -1,43 +1,34 @@
 """The fit of a flow: what it costs, its nodes one by one or in parallel, the model that they make."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from joblib import effective_n_jobs
+from scipy.special import ndtr
 from tqdm import tqdm
 
-from buff.errors import check_jobs, check_memory, check_whole
-from buff.flows.cache import NodeCache, fingerprint
-from buff.flows.cost import PROCESS, CostEstimate, NodeRecord, NodeRecords
+from buff.errors import check_resources, check_whole
+from buff.flows.cache import NodeCache, cache_in
+from buff.flows.conditional import limit_memorisation, with_fine_bins
+from buff.flows.cost import PROCESS, CostEstimate, NodeRecord, NodeRecords, workers_within
 from buff.flows.data import FlowMatchingData
 from buff.flows.model import FlowModel
-from buff.flows.nodes import LinearVelocity, NodeModel, fit_node
+from buff.flows.nodes import NodeModel, SmoothedTrees, fit_node
 from buff.flows.regression import Base, RegressionSource
-from buff.flows.smooth import MarginalCalibration, SmoothedTrees
 from buff.flows.trial import trial_seconds
 from buff.flows.workers import in_processes
 from buff.grids import TimeGrid, get_grid
-from buff.protocols import Array
+from buff.kernels import integers, sized
+from buff.protocols import Array, Mask, Numbers
 from buff.randomness import SampleRequest, seed_from, training_seed
 from buff.solvers import SOLVERS, Solver, get_solver
 from buff.trees import Booster, TreeSettings
 
-__all__ = [
-    "FlowSettings",
-    "calibrate",
-    "estimate_cost",
-    "limit_memorisation",
-    "run_nodes",
-    "train_flow",
-    "train_nodes",
-    "with_fine_bins",
-    "workers_within",
-]
+__all__ = ["FlowSettings", "MarginalCalibration", "calibrate", "estimate_cost", "train_flow", "train_nodes"]
 
 #: Number, trees and record of a node.
 Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
@@ -50,10 +41,8 @@ _MOST_DRAWS = 100
 #: Events from which a calibration is read, and rows from which on a flow needs none: within 2 percent of the width it
 #: is right, and bending it costs as much as it gains.
 _CALIBRATION_DRAWS, _ENOUGH_ROWS = 15_000, 5_000
-#: Variances of a single row that a split by conditions must explain: chance explains one.
-_ROWS_A_SPLIT = 6.0
-#: Share of distinct conditions from which on they are taken to name rows, and values of a feature told apart then.
-_NAMED, _FINE_BINS = 0.01, 256
+#: Scores between which drawn events are made normal. More of them, or farther out, would follow these events' noise.
+_LEVELS = np.linspace(-2.3, 2.3, 21, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -105,11 +94,7 @@ class FlowSettings:
     def __post_init__(self) -> None:
         check_whole("n_steps", self.n_steps, 1)
         check_whole("noise_budget", self.noise_budget, 1)
-        if self.max_memory is not None:
-            check_whole("max_memory", self.max_memory, 1)
-        check_jobs(self.n_jobs)
-        if not isinstance(self.verbose, bool | Integral) or self.verbose < 0:
-            raise ValueError(f"verbose must be 0 or 1, found {self.verbose!r}")
+        check_resources(self)
         if not isinstance(self.cache_dir, str | os.PathLike | None):
             raise TypeError(f"cache_dir must be a folder or None, found {self.cache_dir!r}")
         if self.cache_dir is not None and Path(self.cache_dir).exists() and not Path(self.cache_dir).is_dir():
@@ -144,12 +129,17 @@ def train_flow(
 ) -> FlowModel:
     """:func:`buff.flows.fit_flow` for data that are ready."""
     cost = estimate_cost(data, settings)
-    cache, seed = _cache(data, settings, cost, seed)
+    if settings.cache_dir is None:
+        cache, seed = None, seed_from(seed)
+    else:
+        cache, seed = cache_in(settings.cache_dir, data, settings.trees, cost.n_draws, settings.times, seed)
     rng = np.random.default_rng(training_seed(seed))
     data = data.standardized(rng)
     base = data.base(rng)
     gaussian = base.gaussian_part(data.source.noise) if data.source.independent else None
-    trees = limit_memorisation(with_fine_bins(settings.trees, data), data, base, cost.n_draws)
+    trees = settings.trees
+    if _tells_rows(data):
+        trees = limit_memorisation(with_fine_bins(trees, data), data, base, cost.n_draws)
     part = gaussian if gaussian and trees.sees_both(data.n_dims, data.n_conditions) else base
     nodes, records = train_nodes(data, part, replace(settings, trees=trees), cost, seed, cache)
     device = trees.device
@@ -170,32 +160,9 @@ def train_flow(
     return model if calibrated is None or not few else calibrate(model, calibrated, settings.n_jobs)
 
 
-def limit_memorisation(
-    settings: TreeSettings, data: FlowMatchingData, base: LinearVelocity, n_draws: int
-) -> TreeSettings:
-    """Settings under which trees do not memorise which row came with which condition or source.
-
-    All noise draws of a row share its condition. Where conditions tell rows apart, a split that isolates one row
-    fits ``n_draws`` targets that agree, though it has seen a single event: splits must count in rows. Conditions shared
-    by many rows, such as classes, change nothing. Rows that start at samples of their own, without noise, are single
-    events likewise, in units of the variance of their targets.
-    """
-    if not data.random:
-        return replace(settings, min_split_loss=_ROWS_A_SPLIT * base.spread)
-    named = data.condition_uniqueness
-    return settings if named < _NAMED else replace(settings, min_split_loss=_ROWS_A_SPLIT * n_draws * named)
-
-
-def with_fine_bins(settings: TreeSettings, data: RegressionSource) -> TreeSettings:
-    """Settings with bins that follow conditions which shift the mean steeply.
-
-    Such conditions tell rows apart and have more values than bins; rows that start at samples of their own, without
-    noise, do the same.
-    """
-    if not isinstance(data, FlowMatchingData):
-        return settings
-    steep = not data.random or (data.condition_uniqueness >= _NAMED and data.condition_values > settings.max_bin)
-    return replace(settings, max_bin=max(_FINE_BINS, settings.max_bin)) if steep else settings
+def _tells_rows(data: RegressionSource) -> TypeGuard[FlowMatchingData]:
+    """Whether conditions, or sources without noise, may tell which row a point belongs to."""
+    return isinstance(data, FlowMatchingData) and (data.condition is not None or not data.random)
 
 
 def train_nodes(
@@ -249,32 +216,6 @@ def calibrate(model: FlowModel, smooth: Array, n_jobs: int | None = None) -> Flo
     return replace(model, calibration=MarginalCalibration.of(model.sample(request), smooth))
 
 
-def _cache(
-    data: FlowMatchingData, settings: FlowSettings, cost: CostEstimate, seed: int | None
-) -> tuple[NodeCache | None, int]:
-    """Where finished nodes are kept, and the seed: a fit that is to be resumed must not draw a new one."""
-    if settings.cache_dir is None:
-        return None, seed_from(seed)
-    shown = "none" if seed is None else seed
-    key = fingerprint(data, settings.trees, cost.n_draws, times=settings.times, seed=shown)
-    return NodeCache(Path(settings.cache_dir) / key), int(key, 16) if seed is None else seed
-
-
-def workers_within(max_memory: int | None, n_most: int, total: Callable[[int], int], advice: str) -> int:
-    """Processes to train with: ``n_most``, or as many as ``total`` (bytes of k of them) lets into ``max_memory``.
-
-    Raises
-    ------
-    MemoryError
-        If one is too much; ``advice`` says what to change.
-    """
-    n = max(1, n_most)
-    while max_memory is not None and n > 1 and total(n) > max_memory:
-        n -= 1
-    check_memory(total(n), max_memory, advice)
-    return n
-
-
 def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool = False) -> CostEstimate:
     """Noise draws and workers within the memory, disk and, after a trial of a second or two, time of a fit.
 
@@ -283,7 +224,9 @@ def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool
     MemoryError
         Even one worker would need more than ``settings.max_memory``.
     """
-    trees, max_memory = with_fine_bins(settings.trees, data), settings.max_memory
+    trees, max_memory = settings.trees, settings.max_memory
+    if _tells_rows(data):
+        trees = with_fine_bins(trees, data)
     n, d, c = len(data), data.n_dims, data.n_conditions
     times = tuple(t for t in settings.times if trees.n_estimators and not data.has_closed_form(t) and d)
     n_draws = int(np.clip(round(settings.noise_budget / n), 1, _MOST_DRAWS if data.random else 1))
@@ -294,7 +237,9 @@ def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool
         return shared + (k * worker if k > 1 else worker - PROCESS)  # a single worker is the process itself
 
     advice = f"lower noise_budget (now {settings.noise_budget:,} rows a node), fit fewer rows, or raise max_memory"
-    n_workers = workers_within(max_memory, min(effective_n_jobs(settings.n_jobs), len(times)), total, advice)
+    n_workers = max(1, min(effective_n_jobs(settings.n_jobs), len(times)))
+    if max_memory is not None:
+        n_workers = workers_within(max_memory, n_workers, total, advice)
     plan = CostEstimate(n, d, c, n_draws, times, n_workers, total(n_workers), _disk_bytes(len(times), d, trees))
     return replace(plan, cpu_seconds=trial_seconds(data, plan, trees)) if trial and times else plan
 
@@ -320,3 +265,75 @@ def _disk_bytes(n_nodes: int, d: int, settings: TreeSettings) -> int:
     per_split = 24 + (4 * d if shared else 0)
     trees = settings.n_estimators * (1 if shared else d)
     return n_nodes * trees * (2 << settings.max_depth) * per_split
+
+
+@dataclass(frozen=True, eq=False)
+class MarginalCalibration:
+    """``z_j = G_j^-1(F_j(x_j))``: a rising map for each column that gives drawn events the marginals they should have.
+
+    F is the distribution function of drawn events and G the one wanted, both known at the same levels: between
+    quantiles the map is a line, beyond them a shift. Trees that are regularised stop short of the edges: what they
+    carry from noise to data is narrower than the data, the more so the fewer the rows.
+
+    Attributes
+    ----------
+    quantiles : array of shape (k, d)
+        Of drawn events, at k levels.
+    smooth : bool array of shape (d,)
+        Columns that are corrected; the others stay as they are.
+    wanted : array of shape (k, d), optional
+        Quantiles of the distribution they should have at the same levels; the 21 ``levels`` of a standard normal one
+        unless told otherwise.
+
+    Examples
+    --------
+    >>> narrow = 0.9 * np.random.default_rng(0).standard_normal((20_000, 1))
+    >>> calibration = MarginalCalibration.of(narrow, smooth=np.array([True]))
+    >>> float(calibration(narrow).std().round(2))
+    1.0
+    """
+
+    quantiles: Array
+    smooth: Array
+    wanted: Array | None = None
+
+    @property
+    def levels(self) -> Array:
+        """Standard normal quantiles between -2.3 and 2.3, float32 of shape (21,)."""
+        return _LEVELS
+
+    @classmethod
+    def of(cls, drawn: Numbers, smooth: Mask) -> "MarginalCalibration":
+        """Standard normal marginals, as those of a training are, for columns of numbers that hardly ever repeat.
+
+        Scores of values that repeat stay as they are: where the levels of two such columns meet is what they have in
+        common, such as charges that add up to zero.
+        """
+        return cls(np.quantile(drawn, ndtr(_LEVELS), axis=0).astype(np.float32), smooth)
+
+    def packed(self) -> bytes:
+        """A map to normal scores as the kernels read it."""
+        arrays = (self.quantiles.T.astype(np.float32), self.levels, self.smooth.astype(np.uint8))
+        return integers(len(self.levels)) + b"".join(map(sized, arrays))
+
+    def __call__(self, x: Numbers) -> Array:
+        """Events of shape (n, d), corrected, float32."""
+        return self._mapped(x, self.quantiles, self._levels)
+
+    def inverse(self, z: Numbers) -> Array:
+        """Events that are corrected to z (n, d), float32."""
+        return self._mapped(z, self._levels, self.quantiles)
+
+    @property
+    def _levels(self) -> Array:
+        """Quantiles that events should have, (k, d)."""
+        return np.repeat(_LEVELS[:, None], len(self.smooth), axis=1) if self.wanted is None else self.wanted
+
+    def _mapped(self, x: Numbers, here: Array, there: Array) -> Array:
+        mapped = np.array(x, np.float32)
+        for j in np.flatnonzero(self.smooth):
+            old, new, column = here[:, j], there[:, j], x[:, j]
+            shift = np.where(column < old[0], new[0] - old[0], new[-1] - old[-1])
+            inside = (column >= old[0]) & (column <= old[-1])
+            mapped[:, j] = np.where(inside, np.interp(column, old, new), column + shift)
+        return mapped

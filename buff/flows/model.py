@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from buff import kernels
 from buff.fields import GaussianPart, NodeField
+from buff.flows.conditional import ConditionalStandardizer
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.nodes import NodeModel
-from buff.flows.smooth import MarginalCalibration
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
 from buff.protocols import Array, Noise
@@ -20,6 +19,9 @@ from buff.randomness import SampleRequest, ScoreModel, stream_key
 from buff.solvers import Solver, integrate, trajectory
 from buff.solvers.loop import KINDS, Program, unroll
 from buff.trees import Booster, device_arrays, to_numpy
+
+if TYPE_CHECKING:
+    from buff.flows.fit import MarginalCalibration
 
 __all__ = ["CompiledFlow", "FlowModel"]
 
@@ -132,7 +134,7 @@ class FlowModel(ScoreModel):
     standardizer: ConditionalStandardizer | None = None
     gaussian: GaussianPart | None = None
     source_noise: float = 1.0
-    calibration: MarginalCalibration | None = None
+    calibration: "MarginalCalibration | None" = None
     device: str = "cpu"
     seed: int = 0
     records: NodeRecords = _NO_RECORDS

@@ -11,12 +11,11 @@ from buff import kernels
 from buff.fields.sources import GaussianPart
 from buff.flows.cost import NodeRecord
 from buff.flows.regression import Base, Problem, RegressionSource
-from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree
-from buff.kernels import ReproducibleLinear, device_arrays, products, solve
+from buff.kernels import PolynomialRidge, ReproducibleLinear, affordable_degree, device_arrays, products, solve
 from buff.protocols import Array
-from buff.trees import Booster, FlatForest, TreeSettings, flattened, stored_trees
+from buff.trees import Booster, FlatForest, TreeSettings, flattened
 
-__all__ = ["LinearVelocity", "NodeFrame", "NodeModel", "fit_node"]
+__all__ = ["LinearVelocity", "NodeFrame", "NodeModel", "SmoothedTrees", "fit_node"]
 
 
 #: Rows on which a node is validated, and early stopping decides.
@@ -81,13 +80,6 @@ class LinearVelocity:
         covariance[:d, :d] = noise**2 * np.eye(d)
         covariance[d:, d:] = own
         return cls(np.concatenate([np.zeros(d), mean]), covariance, d)
-
-    @property
-    def spread(self) -> float:
-        """Variance of x1 - x0, mean over the columns."""
-        d, unit = self.n_dims, np.eye(len(self.mean))
-        velocity = unit[d : 2 * d] - unit[:d]
-        return float(np.trace(velocity @ self.covariance @ velocity.T) / max(d, 1))
 
     def gaussian_part(self, noise: float = 1.0) -> GaussianPart:
         """The Gaussian part of the flow, where x0 is independent noise."""
@@ -171,6 +163,42 @@ class NodeFrame:
 
 
 @dataclass(frozen=True)
+class SmoothedTrees:
+    """Trees on top of a polynomial: ``trees(features) + ridge(features[:, first:])``.
+
+    Attributes
+    ----------
+    trees : FlatForest or Booster
+    ridge : PolynomialRidge
+    first : int
+        First of the features that the polynomial sees.
+    """
+
+    trees: Booster | FlatForest
+    ridge: PolynomialRidge
+    first: int
+
+    @property
+    def rounds(self) -> int:
+        """Boosting rounds."""
+        return self.trees.rounds
+
+    @property
+    def device(self) -> str:
+        """Where the arithmetic is done."""
+        return self.trees.device
+
+    def __call__(self, features: Array) -> Array:
+        return self.trees(features) + self.ridge(features[:, self.first :])
+
+    def to_bytes(self) -> bytes:
+        """Inverse of :func:`buff.flows.stored.load_trees`."""
+        from buff.flows.stored import trees_bytes  # which makes such trees
+
+        return trees_bytes(self)
+
+
+@dataclass(frozen=True)
 class NodeModel:
     """Velocity at a node: the linear base and the trees' correction to it.
 
@@ -204,11 +232,6 @@ class NodeModel:
         if self.frame is None:
             return velocity + self.trees(_joined(x, condition))
         return velocity + self.frame.velocity(self.trees(self.frame.features(x, condition)))
-
-    def trees_bytes(self) -> bytes:
-        """Inverse of :func:`buff.flows.smooth.load_trees`."""
-        assert self.trees is not None
-        return self.trees.to_bytes() if isinstance(self.trees, SmoothedTrees) else stored_trees(self.trees)
 
     def packed(self) -> bytes:
         """The node as the kernels read it; its trees are a forest or none."""

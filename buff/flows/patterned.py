@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from buff.flows.conditional import ConditionalStandardizer
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.distill import distill, teaching_seed
-from buff.flows.fit import FlowSettings, train_flow
+from buff.flows.fit import FlowSettings, MarginalCalibration, train_flow
 from buff.flows.model import FlowModel
 from buff.flows.patterns import AtomPatterns
-from buff.flows.smooth import MarginalCalibration
-from buff.flows.standardizer import ConditionalStandardizer
 from buff.kernels import ReproducibleLinear
 from buff.protocols import Array, Indices, Mask, Numbers
 from buff.randomness import EventNoise, SampleRequest, ScoreModel, seed_from, training_seed

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -132,9 +133,13 @@ class BinnedCounts:
     def values(self, scores: Scores, bins: Integers) -> Array:
         """Whole numbers of scores."""
         width = self.cdf.shape[1]
-        keys = (self.cdf * (1 - 1e-12) + 2 * np.arange(len(self.cdf))[:, None]).ravel()
-        found = np.searchsorted(keys, ndtr(np.asarray(scores, np.float64)) * (1 - 2e-12) + 2 * bins, side="left")
+        found = np.searchsorted(self._keys, ndtr(np.asarray(scores, np.float64)) * (1 - 2e-12) + 2 * bins, side="left")
         return np.clip(found - bins * width, 0, width - 1)
+
+    @cached_property
+    def _keys(self) -> Array:
+        """Shares of all bins in one rising array."""
+        return (self.cdf * (1 - 1e-12) + 2 * np.arange(len(self.cdf))[:, None]).ravel()
 
     def to_arrays(self) -> dict[str, Array]:
         """Named arrays."""

@@ -1,27 +1,28 @@
-"""The parts of a fitted flow as files keep them: a record, arrays and trees; and back, checked."""
+"""The parts of a fitted flow as files keep them: a record, arrays and trees of nodes; and back, checked."""
 
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from buff.fields import GaussianPart
+from buff.flows.conditional import ConditionalStandardizer
 from buff.flows.cost import NodeRecords
-from buff.flows.nodes import NodeFrame, NodeModel
-from buff.flows.smooth import MarginalCalibration, load_trees
-from buff.flows.standardizer import ConditionalStandardizer
+from buff.flows.nodes import NodeFrame, NodeModel, SmoothedTrees
 from buff.grids import TimeGrid
-from buff.kernels import ReproducibleLinear
+from buff.kernels import PolynomialRidge, ReproducibleLinear, n_terms, to_numpy
 from buff.protocols import Array
-from buff.records import checked_array, checked_list, checked_number, checked_record, require
+from buff.records import checked_array, checked_list, checked_number, checked_record, read_array, require
 from buff.solvers import SOLVERS, Solver, get_solver
-from buff.trees import to_numpy
+from buff.trees import Booster, FlatForest, restored_trees, stored_trees
 
 if TYPE_CHECKING:
     from buff.flows.model import FlowModel
 
-__all__ = ["restored_parts", "solver_name", "stored_parts"]
+__all__ = ["load_trees", "restored_parts", "solver_name", "stored_parts", "trees_bytes"]
 
+_MAGIC = b"{polynomial2}"
 #: Arrays that a Gaussian part is made of.
 _GAUSSIAN = ("mean", "basis", "variances")
 
@@ -48,7 +49,7 @@ def stored_parts(model: "FlowModel") -> tuple[dict[str, Any], dict[str, Array], 
         "seed": str(model.seed),
         "tree_features": "both" if any(node.frame for node in model.nodes) else "scores",
     }
-    return record, arrays, {f"{i}.trees": node.trees_bytes() for i, node in enumerate(model.nodes) if node.trees}
+    return record, arrays, {f"{i}.trees": trees_bytes(node.trees) for i, node in enumerate(model.nodes) if node.trees}
 
 
 def restored_parts(
@@ -86,7 +87,9 @@ def restored_parts(
         scale = checked_array(arrays["frame/scale"], "frame/scale", (d,), low=1e-30)
         standardizer = ConditionalStandardizer(shift, scale).to_device(device)
     if "margins" in there:
-        calibration = MarginalCalibration.from_arrays(arrays, "margins", d)
+        from buff.flows.calibration import restored_calibration  # which makes what a fit makes
+
+        calibration = restored_calibration(arrays, "margins", d)
     solver, grid = record["solver"], checked_list(record["grid"], "grid", (int, float))
     require(isinstance(solver, str), "the solver has no name")
     return {
@@ -113,3 +116,38 @@ def solver_name(solver: Solver) -> str:
         f"files keep the names of solvers, and {solver} has none: give it one by "
         f'buff.solvers.SOLVERS["my_solver"] = ... before saving and before loading, or take another solver for the file'
     )
+
+
+def trees_bytes(trees: SmoothedTrees | Booster | FlatForest) -> bytes:
+    """Coefficients of the polynomial if there is one, then the trees as :func:`buff.trees.stored_trees` has them."""
+    if not isinstance(trees, SmoothedTrees):
+        return stored_trees(trees)
+    file = io.BytesIO()
+    file.write(_MAGIC)
+    facts = np.array([trees.ridge.degree, trees.first, trees.ridge.triples], np.int64)
+    for array in (facts, *trees.ridge.linear.to_arrays().values()):
+        np.lib.format.write_array(file, array, allow_pickle=False)
+    return file.getvalue() + stored_trees(trees.trees)
+
+
+def load_trees(raw: bytes, n_outputs: int, device: str = "cpu", n_features: int | None = None) -> Any:
+    """Trees with a polynomial or without, from :func:`trees_bytes`.
+
+    Raises
+    ------
+    ArchiveError
+        Trees that are refused, or not of these numbers of outputs and of features; a polynomial of other inputs.
+    """
+    if not raw.startswith(_MAGIC):
+        return restored_trees(raw, n_outputs, device, n_features)
+    file = io.BytesIO(raw)
+    file.seek(len(_MAGIC))
+    facts, weights, bias = (read_array(file, "a polynomial") for _ in range(3))
+    facts = checked_array(facts, "facts of a polynomial", (3,), kinds="iu", low=0, high=1000)
+    parts = {"polynomial/weights": weights, "polynomial/bias": bias}
+    linear = ReproducibleLinear.from_arrays(parts, "polynomial", (None, n_outputs)).to_device(device)
+    trees = restored_trees(raw[file.tell() :], n_outputs, device, n_features)
+    degree, first, triples = int(facts[0]), int(facts[1]), bool(facts[2])
+    fits = degree in (2, 3) and n_terms(trees.n_features - first, degree, triples) == len(weights)
+    require(fits and first < trees.n_features, "a polynomial of other inputs than the trees have")
+    return SmoothedTrees(trees, PolynomialRidge(degree, linear, triples), first)

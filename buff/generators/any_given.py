@@ -19,7 +19,7 @@ from buff.protocols import Array, ConditionLike, Indices, RandomState, TableLike
 from buff.records import nested
 from buff.tables import Columns, read
 from buff.tables.frames import with_index
-from buff.tables.schema import ASIDE
+from buff.tables.kinds import ASIDE
 from buff.transforms import TableTransformer
 from buff.transforms.condition_values import value_of_text
 from buff.transforms.encoders import ColumnEncoder

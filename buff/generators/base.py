@@ -21,7 +21,7 @@ from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, T
 from buff.randomness import SampleRequest, seed_from
 from buff.solvers import Solver
 from buff.tables import Columns, read, validate_data
-from buff.tables.reduction import TableReduction
+from buff.tables.schema import TableReduction
 from buff.transforms import ConditionEncoder
 
 __all__ = ["EventGenerator", "TableGenerator", "checked_number"]

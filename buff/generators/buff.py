@@ -17,8 +17,8 @@ from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Mask, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.solvers import Solver
 from buff.tables import Columns
-from buff.tables.reduction import TableReduction
 from buff.tables.relations import Relations
+from buff.tables.schema import TableReduction
 from buff.transforms import TableTransformer
 from buff.transforms.atoms import atoms_of
 

@@ -18,8 +18,8 @@ __all__ = ["SplittingFlows"]
 
 #: Attempts at allowed splittings when margins are read, and draws of which they are read.
 _TRIES, _DRAWS = 3, 100_000
-#: Draws at a time.
-_PART = 10_000
+#: Draws of margins at a time, and nodes whose context stays in the processor's cache.
+_PART, _TOGETHER = 10_000, 12_000
 #: Multiplicities from which a bin of its own begins.
 _EDGES = np.array([2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 27, 33, 40, 50, 62, 77, 95, 120])
 #: Numbers that a splitting takes at most, and attempts at one that the clustering would not have made.
@@ -199,6 +199,9 @@ class SplittingFlows:
         numbers = np.concatenate([*drawn]).reshape(-1, N_TARGETS)
 
         def splitter(nodes: Nodes, again: Integers) -> Splittings:
+            if len(nodes) > _TOGETHER:
+                parts = [slice(i, i + _TOGETHER) for i in range(0, len(nodes), _TOGETHER)]
+                return Splittings.join([splitter(nodes.take(part), again[part]) for part in parts])
             own = numbers.take(nodes.jet * width + nodes.element, axis=0)
             streams = attempts[nodes.jet] * N_ATTEMPTS + again
             for k in np.unique(streams[again > 0]):

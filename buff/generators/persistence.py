@@ -18,8 +18,8 @@ from buff.grids import TimeGrid, as_grid
 from buff.protocols import Array, Scores
 from buff.records import checked_list, checked_record, joined, known_part, nested, require
 from buff.solvers import Solver
-from buff.tables.reduction import TableReduction
 from buff.tables.relations.collection import relation_from_dict
+from buff.tables.schema import TableReduction
 from buff.transforms import ConditionEncoder, TableTransformer
 
 __all__ = ["StoredGenerator", "pack", "restored", "to_json"]

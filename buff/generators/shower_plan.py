@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from buff.flows.cost import PROCESS
-from buff.flows.fit import workers_within
+from buff.flows.cost import PROCESS, workers_within
 from buff.generators.shower_angles import AngleWalk
 from buff.generators.shower_cascade import CascadeSettings, ShowerCascade
 from buff.generators.shower_rings import RingWalk

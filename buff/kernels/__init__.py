@@ -1,4 +1,4 @@
-"""Arithmetic that is the same bits on every machine: compiled kernels, sums that are exact in any order, linear maps.
+"""Arithmetic that is the same bits on every machine: compiled kernels, sums that are exact in any order, maps by them.
 
 Libraries of linear algebra add in an order of their own, which depends on the processor. What decides about a rounding,
 a branch or a rank must not depend on that.
@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from buff.kernels.backends import BACKENDS, VARIABLE, backend, chosen_for, is_exact, sources, why
 from buff.protocols import Array
@@ -19,7 +20,9 @@ from buff.records import checked_array, checked_record
 
 __all__ = [
     "BACKENDS",
+    "PolynomialRidge",
     "ReproducibleLinear",
+    "affordable_degree",
     "backend",
     "chosen",
     "device_arrays",
@@ -27,6 +30,8 @@ __all__ = [
     "doubles",
     "integers",
     "is_exact",
+    "monomials",
+    "n_terms",
     "native",
     "number",
     "optional",
@@ -45,6 +50,14 @@ _BITS = 17
 _UNIT, _LARGEST = 2.0**-22, 2.0**6
 #: Rows multiplied at a time.
 _BLOCK = 8192
+#: Coordinates are cut here: beyond, a polynomial goes wherever it likes.
+_FARTHEST = 3.5
+#: Rows by which coefficients are drawn towards 0, and rows of a problem that they are fitted to, at most.
+_RIDGE, _ROWS = 10.0, 50_000
+#: Monomials count in units of 1 / 2^11, and targets in 1 / 2^17 of the largest: both have 17 bits at most.
+_FINE, _WHOLE = 2.0**11, 2.0**17
+#: Coefficients at most: beyond, they cost more than the trees.
+_MOST_TERMS = 1000
 
 
 def native() -> Any:
@@ -217,3 +230,121 @@ class ReproducibleLinear:
             values[rows] = xp.rint(features[rows].astype(xp.float64) / _UNIT) @ self.weights
         values += self.bias
         return values
+
+
+@dataclass(frozen=True)
+class PolynomialRidge:
+    r"""``sum_k beta_k phi_k(w)`` with the monomials ``w_i``, ``w_i w_j`` and ``w_i w_j w_k``, w cut to [-3.5, 3.5].
+
+    Coefficients minimise :math:`\sum_n |r_n - \beta \phi(w_n)|^2 + \lambda |\beta|^2`. Monomials are products in single
+    precision and sums are exact, so that a row has the same result in any batch.
+
+    Attributes
+    ----------
+    degree : int
+        2 or 3.
+    linear : ReproducibleLinear
+        From the monomials to the d outputs.
+    triples : bool
+        Whether there are products of three different inputs, or of two at most.
+
+    Examples
+    --------
+    >>> w = np.random.default_rng(0).standard_normal((2000, 2)).astype(np.float32)
+    >>> ridge = PolynomialRidge.fit(w, w[:, :1] * w[:, 1:], degree=2)
+    >>> bool(abs(ridge(w) - w[:, :1] * w[:, 1:])[abs(w).max(axis=1) < 3].max() < 0.05)
+    True
+    """
+
+    degree: int
+    linear: ReproducibleLinear
+    triples: bool = True
+
+    @classmethod
+    def fit(
+        cls,
+        w: Array,
+        targets: Array,
+        weights: Array | None = None,
+        *,
+        degree: int = 3,
+        triples: bool = True,
+        n_draws: int = 1,
+    ) -> "PolynomialRidge":
+        """Coefficients for inputs (n, f) and targets (n, d) of which every ``n_draws`` belong to one row of a table."""
+        size, n = n_terms(w.shape[1], degree, triples) + 1, min(len(w), _ROWS)
+        gram, moments = np.zeros((size, size)), np.zeros((size, targets.shape[1]))
+        xp, _ = device_arrays("cpu" if isinstance(w, np.ndarray) else "cuda")
+        heaviest = 1.0 if weights is None else _power_of_two(weights[:n])
+        unit = _power_of_two(targets[:n]) / _WHOLE
+        terms = xp.full((min(n, _BLOCK), size), _FINE)
+        with threadpool_limits(1):
+            for start in range(0, n, _BLOCK):
+                rows = slice(start, min(start + _BLOCK, n))
+                part = terms[: rows.stop - start]
+                # whole numbers, whose products and sums are exact in any order
+                own = monomials(w[rows], degree, triples)
+                own *= xp.float32(_FINE)
+                part[:, :-1] = xp.rint(own, out=own)
+                scaled = part if weights is None else xp.rint(part * (weights[rows, None] / heaviest))
+                gram += to_numpy(scaled.T @ part)
+                moments += to_numpy(scaled.T @ xp.rint(targets[rows] / xp.float64(unit)))
+        gram *= heaviest / _FINE**2
+        moments *= heaviest * unit / _FINE
+        # draws of a row are not independent: what counts are rows
+        gram[np.diag_indices(size - 1)] += _RIDGE * min(n_draws, -(-_ROWS * n_draws // len(w)))
+        solution = solve(gram + 1e-9 * np.eye(size), moments)
+        device = "cpu" if isinstance(w, np.ndarray) else "cuda"
+        return cls(degree, ReproducibleLinear.of(solution[:-1], solution[-1], device), triples)
+
+    def __call__(self, w: Array) -> Array:
+        xp, _ = device_arrays("cpu" if isinstance(w, np.ndarray) else "cuda")
+        starts = range(0, len(w), _BLOCK)
+        blocks = [self.linear(monomials(w[i : i + _BLOCK], self.degree, self.triples)) for i in starts]
+        return xp.concatenate(blocks) if blocks else xp.empty((0, len(self.linear.bias)), xp.float32)
+
+    def packed(self) -> bytes:
+        """The polynomial as the kernels read it."""
+        return integers(self.degree, self.triples) + self.linear.packed()
+
+
+def _power_of_two(values: Array) -> float:
+    """The next power of two that no value exceeds."""
+    largest = float(abs(values).max()) if values.size else 0.0
+    return float(2.0 ** np.ceil(np.log2(largest))) if largest > 0 else 1.0
+
+
+def monomials(w: Array, degree: int, triples: bool = True) -> Array:
+    """Products of one to ``degree`` inputs, w_i before w_i w_j before w_i w_j w_k: float32 of shape (n, terms).
+
+    Without ``triples``, those of three are ``w_i w_j^2`` alone.
+    """
+    xp, _ = device_arrays("cpu" if isinstance(w, np.ndarray) else "cuda")
+    w = xp.clip(w, xp.float32(-_FARTHEST), xp.float32(_FARTHEST))
+    f = w.shape[1]
+    terms = xp.empty((len(w), n_terms(f, degree, triples)), xp.float32)
+    terms[:, :f] = w
+    stop, pairs = f, [f]
+    for i in range(f):
+        start, stop = stop, stop + f - i
+        pairs.append(stop)
+        xp.multiply(w[:, i : i + 1], w[:, i:], out=terms[:, start:stop])
+    last, squares = stop, None if triples else w * w
+    for i in range(f if degree == 3 else 0):
+        others = terms[:, pairs[i] : last] if squares is None else squares
+        start, stop = stop, stop + others.shape[1]
+        xp.multiply(w[:, i : i + 1], others, out=terms[:, start:stop])
+    return terms
+
+
+def affordable_degree(degree: int, n_inputs: int, n_rows: int, rows_a_term: int = 20) -> tuple[int, bool]:
+    """``degree`` or less, and whether with triples, as the numbers of inputs and of rows allow; 0 for none."""
+    most = min(_MOST_TERMS, n_rows // rows_a_term)
+    fitting = (k for k in ((3, True), (3, False), (2, True)) if k[0] <= degree and n_terms(n_inputs, *k) <= most)
+    return next(fitting, (0, True))
+
+
+def n_terms(f: int, degree: int, triples: bool = True) -> int:
+    """Number of the monomials of f inputs."""
+    cubic = f * (f + 1) * (f + 2) // 6 if triples else f * f
+    return f + f * (f + 1) // 2 + (cubic if degree == 3 else 0)

@@ -30,6 +30,7 @@ from buff.metrics.histograms import (
     total_variation,
     triangular_discriminator,
 )
+from buff.metrics.indicators import principal_axes
 from buff.metrics.jets import coverage_mmd, fpnd, jet_auc, jet_columns, jet_fpd, jet_kpd, w1_efp, w1_mass, w1_particles
 from buff.metrics.jets_report import JetReport, JetScore, jet_report
 from buff.metrics.kernels import energy_distance, mmd
@@ -39,7 +40,7 @@ from buff.metrics.pairs import pair_test
 from buff.metrics.prior import prior_bias
 from buff.metrics.record import Report
 from buff.metrics.reports import report
-from buff.metrics.scores import ColumnScore, TableScores, principal_axes
+from buff.metrics.scores import ColumnScore, TableScores
 from buff.metrics.shower_report import ShowerReport, shower_report
 from buff.metrics.showers import shower_features, shower_inputs, shower_separations
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ChiSquared", "chi_squared", "effective_replicas", "fewest_replicas"]
+__all__ = ["ChiSquared", "chi_squared", "effective_replicas", "fewest_replicas", "spoken_replicas"]
 
 #: Variance, as a share of the largest, of a direction in which nothing fluctuates.
 _NOTHING = 1e-9
@@ -94,6 +94,19 @@ def effective_replicas(
         part = root.T @ matrix[np.ix_(known, known)] @ root
         spread += (float(np.sum(part**2)) + float(np.trace(part)) ** 2) / (n - 1)
     return 1 + (p + p**2) / spread if spread > 0 else np.inf
+
+
+def spoken_replicas(effective: float, made: int | None = None) -> str:
+    """How many replicas there are and how many would tell all errors as well: more where a part is known without any.
+
+    Examples
+    --------
+    >>> spoken_replicas(201.6, 15), spoken_replicas(30.0, 30), spoken_replicas(30.0)
+    ('15 replicas, effectively 202', '30 replicas', '30 replicas')
+    """
+    if made is None or round(effective) == made:
+        return f"{effective:.0f} replicas"
+    return f"{made} replicas, effectively {effective:.0f}"
 
 
 def fewest_replicas(n_bins: int) -> int:

@@ -37,7 +37,7 @@ class NumericTable:
     incomplete : tuple of int
         Numeric columns with missing values in any of the tables read together.
     kinds : tuple of str
-        Kinds of the columns, see :data:`buff.tables.schema.KINDS`.
+        Kinds of the columns, see :data:`buff.tables.kinds.KINDS`.
     left_out : mapping from str to str
         Columns of the table that are not compared, such as ids, and why.
     """

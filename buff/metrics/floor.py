@@ -13,7 +13,7 @@ import numpy.typing as npt
 from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
 from buff.metrics.samples import Seed, as_weights
-from buff.metrics.scores import JUDGES, ColumnScore, Scoring, TableScores, WeightedTable, score_tables
+from buff.metrics.scores import JUDGES, MEASURES, ColumnScore, Scoring, TableScores, WeightedTable, score_tables
 
 __all__ = ["floor_scores", "real_floor"]
 
@@ -111,18 +111,13 @@ def _shrink(n: int, m: int, a: int, b: int) -> float:
     return sqrt((1 / n + 1 / m) / (1 / a + 1 / b))
 
 
-def _mean_scores(repeats: Sequence[TableScores], shrink: float, shrink_sliced: float) -> TableScores:
+def _mean_scores(repeats: Sequence[TableScores], shrink: float, shrink_thinned: float) -> TableScores:
     columns = zip(*(scores.columns for scores in repeats), strict=True)
-    tests: dict[str, Any] = {name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES}
-    return TableScores(
-        tuple(_mean_column(column, shrink) for column in columns),
-        _mean([scores.wasserstein for scores in repeats], shrink),
-        _mean([scores.variation for scores in repeats], shrink),
-        _mean([scores.sliced for scores in repeats], shrink_sliced) or repeats[0].sliced,
-        _mean([scores.correlation for scores in repeats], shrink),
-        association=_mean([scores.association for scores in repeats], shrink_sliced),
-        **tests,
-    )
+    numbers: dict[str, Any] = {name: _mean_test([getattr(scores, name) for scores in repeats]) for name in JUDGES}
+    for name, measure in MEASURES.items():
+        taken = [getattr(scores, name) for scores in repeats]
+        numbers[name] = _mean(taken, shrink_thinned if measure.thinned else shrink) or taken[0]
+    return TableScores(tuple(_mean_column(column, shrink) for column in columns), **numbers)
 
 
 def _mean_column(repeats: Sequence[ColumnScore], shrink: float) -> ColumnScore:

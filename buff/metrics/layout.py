@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
 from buff.metrics.neighbours import Memorisation
+from buff.metrics.scores import JUDGES, MEASURES
 
 if TYPE_CHECKING:
     from buff.metrics.record import Report
@@ -110,29 +111,18 @@ def _copies(report: Report) -> str:
 def _summary(report: Report) -> Iterator[_Row]:
     scores, floor, memorisation = report.scores, report.floor, report.memorisation
     yield ("whole table", "generated", "floor", "ratio")
-    for name, attribute in (
-        ("mean W1 of numbers", "wasserstein"),
-        ("mean TV of categories", "variation"),
-        ("sliced W1", "sliced"),
-        ("largest correlation error", "correlation"),
-        ("largest error, category with a column", "association"),
-    ):
+    for attribute, measure in MEASURES.items():
         value = getattr(scores, attribute)
         if value is not None:
             lowest = getattr(floor, attribute, None)
             middle, ruling = numbers_in_floors(report) if attribute == "wasserstein" else (None, "")
             if middle is not None:
                 yield ("W1 in floors, median of numbers", f"{middle:.2f}", "1", f"{middle:.2f}")
-            yield (name, str(value), _text(lowest), _ratio(value, lowest) + (ruling and f" ({ruling} rules)"))
-    for name, attribute in (
-        ("AUC, boosted trees", "trees"),
-        ("AUC, MLP", "mlp"),
-        ("AUC, boosted trees, principal axes", "trees_principal"),
-        ("AUC, MLP, principal axes", "mlp_principal"),
-    ):
+            yield (measure.words, str(value), _text(lowest), _ratio(value, lowest) + (ruling and f" ({ruling} rules)"))
+    for attribute, words in JUDGES.items():
         test: ClassifierTest | None = getattr(scores, attribute)
         if test is not None:
-            yield (name, str(test), _text(getattr(floor, attribute, None)), f"p {test.p_value:.2g}")
+            yield (words, str(test), _text(getattr(floor, attribute, None)), f"p {test.p_value:.2g}")
     if memorisation is not None:
         yield ("near to training rows", _text(memorisation.share_near), f"{memorisation.expected_near:.3g}", "")
         yield ("closer to training rows", str(memorisation.share_closer), "0.5", "")

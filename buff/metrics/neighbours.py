@@ -14,8 +14,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from buff.metrics.columns import TableLike, read_tables
 from buff.metrics.estimate import Estimate, weighted_mean
+from buff.metrics.indicators import joint_features
 from buff.metrics.samples import Rows, Seed, as_pair, as_weights, centre_and_scale, subsample
-from buff.metrics.scores import joint_features
 from buff.tables import Schema
 
 __all__ = ["Manifold", "Memorisation", "memorisation", "precision_recall"]

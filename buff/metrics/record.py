@@ -19,7 +19,7 @@ from buff.metrics.classifier import ClassifierTest
 from buff.metrics.estimate import Estimate
 from buff.metrics.layout import as_html, as_latex, as_text
 from buff.metrics.neighbours import Memorisation
-from buff.metrics.scores import JUDGES, ColumnScore, TableScores
+from buff.metrics.scores import JUDGES, MEASURES, ColumnScore, TableScores
 
 __all__ = ["Report", "SavedReport", "estimate_of"]
 
@@ -148,7 +148,7 @@ class Report(SavedReport):
 
 def _numbered(scores: TableScores) -> Iterator[tuple[tuple[str, str, str], Estimate]]:
     """Every number with its level, name and metric."""
-    for metric in ("wasserstein", "variation", "sliced", "correlation", "association", *JUDGES):
+    for metric in (*MEASURES, *JUDGES):
         value = getattr(scores, metric)
         if value is not None:
             yield ("table", "", metric), Estimate(value.value, value.error)
@@ -210,16 +210,9 @@ def _pair(record: Mapping[str, Any]) -> PairScore:
 
 def _scores(record: Mapping[str, Any]) -> TableScores:
     pairs = record.get("pairs", ())  # reports of 0.1.0 have none
-    return TableScores(
-        tuple(_column(column) for column in record["columns"]),
-        _optional(record["wasserstein"]),
-        _optional(record["variation"]),
-        estimate_of(record["sliced"]),
-        _optional(record["correlation"]),
-        association=_optional(record.get("association")),
-        pairs=tuple(_pair(pair) for pair in pairs),
-        **{name: _test(record.get(name)) for name in JUDGES},
-    )
+    numbers: dict[str, Any] = {name: _optional(record.get(name)) for name in MEASURES}
+    numbers |= {name: _test(record.get(name)) for name in JUDGES}
+    return TableScores(tuple(map(_column, record["columns"])), **numbers, pairs=tuple(map(_pair, pairs)))
 
 
 def _memorisation(record: Mapping[str, Any]) -> Memorisation:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 from buff.metrics.columns import NumericTable, TableLike, read_tables
 from buff.metrics.floor import floor_scores
 from buff.metrics.histograms import effective_sample_size
+from buff.metrics.indicators import joint_features
 from buff.metrics.neighbours import Memorisation, memorisation
 from buff.metrics.record import Report
 from buff.metrics.samples import Seed, as_weights
-from buff.metrics.scores import JUDGES, Scoring, TableScores, WeightedTable, joint_features, score_tables
+from buff.metrics.scores import JUDGES, Scoring, TableScores, WeightedTable, score_tables
 from buff.metrics.threads import modest_threads
 from buff.tables import Schema
 
@@ -122,7 +123,7 @@ def _lent(other: Report, scores: TableScores) -> TableScores | None:
 
 def _classifiers(asked: Sequence[str] | None, small: bool) -> tuple[str, ...]:
     if asked is None:
-        return () if small else JUDGES
+        return () if small else tuple(JUDGES)
     unknown = [name for name in asked if name not in JUDGES]
     if unknown:
         raise ValueError(f"classifiers must be among {', '.join(JUDGES)}; found {unknown[0]!r}")

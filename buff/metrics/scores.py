@@ -1,9 +1,10 @@
 """Every distance between two tables at once: column by column, and of the whole."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from math import nan
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -14,25 +15,22 @@ from buff.metrics.correlations import correlation_distance
 from buff.metrics.distances import sliced_wasserstein, w1_replicas
 from buff.metrics.estimate import Estimate, replicate
 from buff.metrics.histograms import automatic_bins, separation_power, variation_replicas
-from buff.metrics.indicators import indicator_features
+from buff.metrics.indicators import joint_features, principal_axes
 from buff.metrics.samples import Rows, centre_and_scale
 from buff.protocols import Indices
 
 __all__ = [
     "JUDGES",
+    "MEASURES",
     "ColumnScore",
+    "Comparison",
+    "Measure",
     "Scoring",
     "TableScores",
     "WeightedTable",
-    "joint_features",
-    "principal_axes",
     "score_tables",
 ]
 
-#: Variance of standardised columns along an axis, below which they are taken not to spread.
-_NARROWEST = 1e-8
-#: Classifier tests of a table: on its columns, and on their principal axes.
-JUDGES = ("trees", "mlp", "trees_principal", "mlp_principal")
 _UNDEFINED = Estimate(nan, nan)
 
 
@@ -59,46 +57,6 @@ class ColumnScore:
     distance: Estimate
     separation: Estimate = _UNDEFINED
     outside: float = nan
-
-
-@dataclass(frozen=True)
-class TableScores:
-    """All scores of one table against another; None where the columns or the call leave one out.
-
-    Parameters
-    ----------
-    columns : tuple of ColumnScore
-        The columns.
-    wasserstein : Estimate or None
-        Mean Wasserstein-1 distance of the numeric columns, in real standard deviations.
-    variation : Estimate or None
-        Mean total variation distance of categories and of missing values.
-    sliced : Estimate
-        Sliced Wasserstein distance of all columns, categories and missing values as indicators.
-    correlation : Estimate or None
-        Largest difference between Pearson correlations of numeric columns and of missing values.
-    association : Estimate or None
-        Largest difference between associations of a category with another column, the first of ``pairs``.
-    pairs : tuple of PairScore
-        Associations of categories with other columns, the largest difference first.
-    trees, mlp : ClassifierTest or None
-        Classifier two-sample tests.
-    trees_principal, mlp_principal : ClassifierTest or None
-        The same on the principal axes of the standardised columns, see :func:`principal_axes`: here narrow directions,
-        such as relations between columns, count as much as wide ones.
-    """
-
-    columns: tuple[ColumnScore, ...]
-    wasserstein: Estimate | None
-    variation: Estimate | None
-    sliced: Estimate
-    correlation: Estimate | None
-    trees: ClassifierTest | None
-    mlp: ClassifierTest | None
-    trees_principal: ClassifierTest | None = None
-    mlp_principal: ClassifierTest | None = None
-    association: Estimate | None = None
-    pairs: tuple[PairScore, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +133,161 @@ class _Pair:
         return bool(w.sum() > 0 and v.sum() > 0)
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two tables beside each other, and what the numbers of a report are taken from.
+
+    Parameters
+    ----------
+    real, generated : WeightedTable
+        The tables.
+    scoring : Scoring
+        Rows, replicas and seeds that were asked for.
+    rng : numpy.random.Generator
+        Source of thinned rows.
+    seed : int
+        For bootstraps.
+    numbers, labels : array of shape (d, 1 + n_bootstrap)
+        Distances of the numeric and of the other columns for every replica of the weights; nan where not defined.
+    """
+
+    real: WeightedTable
+    generated: WeightedTable
+    scoring: Scoring
+    rng: np.random.Generator
+    seed: int
+    numbers: Rows
+    labels: Rows
+
+    def numeric_features(self) -> tuple[Rows, Rows]:
+        """Numbers and their missing values in both tables as standardised columns, of shape (n, d) and (m, d)."""
+        numeric = self.real.columns.numeric
+        if not numeric:
+            return np.empty((len(self.real.weights), 0)), np.empty((len(self.generated.weights), 0))
+        x, y = joint_features(*(table.columns.select(numeric) for table in (self.real, self.generated)))
+        return x, y
+
+    def options(self, real: WeightedTable, generated: WeightedTable, n_bootstrap: int) -> dict[str, Any]:
+        """Weights of two tables and the number of replicas, as metrics take them."""
+        weights = {"real_weights": real.weights, "generated_weights": generated.weights}
+        return {**weights, "n_bootstrap": n_bootstrap}
+
+    @cached_property
+    def pairs(self) -> tuple[PairScore, ...]:
+        """Associations of categories with other columns, the largest difference first."""
+        if not self.real.columns.categorical:
+            return ()
+        rng, columns = np.random.default_rng(self.seed), self.real.columns
+        thinned = (table.thinned(self.scoring.max_rows, rng) for table in (self.real, self.generated))
+        samples = [(table.columns.values, table.weights) for table in thinned]
+        return association_scores(columns.names, columns.categorical, *samples)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a whole table, or a classifier test, as a report has it.
+
+    Parameters
+    ----------
+    words : str
+        What its line in the report says.
+    of : callable, optional
+        The number, from a :class:`Comparison`; None where the columns leave it out. Without, it is a classifier test.
+    thinned : bool
+        Whether it sees ``max_rows`` rows alone, so that its floor shrinks with these.
+    """
+
+    words: str
+    of: Callable[[Comparison], Estimate | None] | None = None
+    thinned: bool = False
+
+    @property
+    def metadata(self) -> dict[str, "Measure"]:
+        """For the field of :class:`TableScores` that it is."""
+        return {"measure": self}
+
+
+def _mean(distances: Rows) -> Estimate | None:
+    defined = distances[~np.isnan(distances[:, 0])] if len(distances) else distances
+    return Estimate.from_replicas(defined.mean(axis=0)) if len(defined) else None
+
+
+def _sliced(tables: Comparison) -> Estimate:
+    scoring = tables.scoring
+    real, generated = (t.thinned(scoring.max_rows, tables.rng) for t in (tables.real, tables.generated))
+    x, y = joint_features(real.columns, generated.columns)
+    options = tables.options(real, generated, min(scoring.n_bootstrap, 20))
+    return sliced_wasserstein(x, y, **options, random_state=scoring.directions)
+
+
+def _correlation(tables: Comparison) -> Estimate | None:
+    x, y = tables.numeric_features()
+    if x.shape[1] < 2:
+        return None
+    options = tables.options(tables.real, tables.generated, tables.scoring.n_bootstrap)
+    return correlation_distance(x, y, **options, random_state=tables.seed)
+
+
+def _association(tables: Comparison) -> Estimate | None:
+    return Estimate(abs(tables.pairs[0].difference.value), tables.pairs[0].error) if tables.pairs else None
+
+
+_WASSERSTEIN = Measure("mean W1 of numbers", lambda tables: _mean(tables.numbers))
+_VARIATION = Measure("mean TV of categories", lambda tables: _mean(tables.labels))
+_ASSOCIATION = Measure("largest error, category with a column", _association, thinned=True)
+
+
+@dataclass(frozen=True)
+class TableScores:
+    """All scores of one table against another; None where the columns or the call leave one out.
+
+    A field with a :class:`Measure` is computed, averaged for the floor, printed, saved and read by that alone.
+
+    Parameters
+    ----------
+    columns : tuple of ColumnScore
+        The columns.
+    wasserstein : Estimate or None
+        Mean Wasserstein-1 distance of the numeric columns, in real standard deviations.
+    variation : Estimate or None
+        Mean total variation distance of categories and of missing values.
+    sliced : Estimate
+        Sliced Wasserstein distance of all columns, categories and missing values as indicators.
+    correlation : Estimate or None
+        Largest difference between Pearson correlations of numeric columns and of missing values.
+    trees, mlp : ClassifierTest or None
+        Classifier two-sample tests.
+    trees_principal, mlp_principal : ClassifierTest or None
+        Classifier two-sample tests on the principal axes of the standardised columns, see :func:`principal_axes`: here
+        narrow directions, such as relations between columns, count as much as wide ones.
+    association : Estimate or None
+        Largest difference between associations of a category with another column, the first of ``pairs``.
+    pairs : tuple of PairScore
+        Associations of categories with other columns, the largest difference first.
+    """
+
+    columns: tuple[ColumnScore, ...]
+    wasserstein: Estimate | None = field(metadata=_WASSERSTEIN.metadata)
+    variation: Estimate | None = field(metadata=_VARIATION.metadata)
+    sliced: Estimate = field(metadata=Measure("sliced W1", _sliced, thinned=True).metadata)
+    correlation: Estimate | None = field(metadata=Measure("largest correlation error", _correlation).metadata)
+    trees: ClassifierTest | None = field(metadata=Measure("AUC, boosted trees").metadata)
+    mlp: ClassifierTest | None = field(metadata=Measure("AUC, MLP").metadata)
+    trees_principal: ClassifierTest | None = field(
+        default=None, metadata=Measure("AUC, boosted trees, principal axes").metadata
+    )
+    mlp_principal: ClassifierTest | None = field(default=None, metadata=Measure("AUC, MLP, principal axes").metadata)
+    association: Estimate | None = field(default=None, metadata=_ASSOCIATION.metadata)
+    pairs: tuple[PairScore, ...] = ()
+
+
+_MEASURED: dict[str, Measure] = {f.name: f.metadata["measure"] for f in fields(TableScores) if f.metadata}
+#: Numbers of a whole table by their fields.
+MEASURES = {name: measure for name, measure in _MEASURED.items() if measure.of is not None}
+#: Classifier tests of a table, on its columns and on their principal axes, with the words of their lines.
+JUDGES = {name: measure.words for name, measure in _MEASURED.items() if measure.of is None}
+
+
 def score_tables(
     real: WeightedTable, generated: WeightedTable, scoring: Scoring, rng: np.random.Generator
 ) -> TableScores:
@@ -183,65 +296,14 @@ def score_tables(
     w_b, v_b = replicate(w, scoring.n_bootstrap, rng), replicate(v, scoring.n_bootstrap, rng)
     seed = int(rng.integers(2**31))
     pairs = list(_pairs(real.columns, generated.columns))
-    distances = [pair.replicas(w_b, v_b) for pair in pairs]
+    distances = np.array([pair.replicas(w_b, v_b) for pair in pairs])
     of_number = np.array([pair.is_number for pair in pairs])
     tests = {name: _test(real, generated, name, scoring, rng) for name in scoring.classifiers}
-    associations = _associations(real, generated, scoring, seed)
-    return TableScores(
-        tuple(p.score(d, w, v, scoring.n_bootstrap, seed) for p, d in zip(pairs, distances, strict=True)),
-        _mean(np.array(distances)[of_number]),
-        _mean(np.array(distances)[~of_number]),
-        _sliced(real, generated, scoring, rng),
-        _correlation(real, generated, scoring, seed),
-        association=_largest(associations),
-        pairs=associations,
-        **{name: tests.get(name) for name in JUDGES},
-    )
-
-
-def joint_features(*tables: NumericTable) -> list[Rows]:
-    """All columns as standardised numbers and indicators, in one space for all tables."""
-    stacked = np.concatenate([table.values for table in tables])
-    features = indicator_features(stacked, tables[0].categorical, spike_share=1)
-    return np.split(features, np.cumsum([len(table.values) for table in tables])[:-1])
-
-
-def principal_axes(real: Rows, generated: Rows, real_weights: Rows | None = None) -> tuple[Rows, Rows]:
-    r"""Both samples along the principal axes of the real one, in units of its width there.
-
-    .. math:: z = \Lambda^{-1/2} V^T (x - \bar x) / s, \quad \mathrm{corr}(x) = V \Lambda V^T,
-
-    with the mean and standard deviation s of each real column. Axes along which the real rows do not spread at all
-    (:math:`\lambda < 10^{-8}`), as of indicators that add up to one, are left out.
-
-    Parameters
-    ----------
-    real, generated : array of shape (n, d) and (m, d)
-        Without missing values.
-    real_weights : array of shape (n,), optional
-
-    Returns
-    -------
-    array of shape (n, k), array of shape (m, k)
-        With k <= d, the narrowest axis first.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> x, y = (rng.multivariate_normal([0, 0], [[1, 0.99], [0.99, 1]], 1000) for _ in range(2))
-    >>> z, _ = principal_axes(x, y)
-    >>> bool(np.allclose(np.cov(z.T), np.eye(2), atol=0.01))
-    True
-    """
-    w = np.full(len(real), 1 / len(real)) if real_weights is None else real_weights / real_weights.sum()
-    centre = w @ real
-    scale = np.sqrt(np.clip(w @ (real - centre) ** 2, 0, None))
-    scale[scale <= 1e-12 * np.abs(centre)] = np.inf  # constant, up to rounding
-    x, y = ((sample - centre) / scale for sample in (real, generated))
-    variances, axes = np.linalg.eigh((x * w[:, None]).T @ x)
-    kept = variances > _NARROWEST
-    axes = axes[:, kept] / np.sqrt(variances[kept])
-    return x @ axes, y @ axes
+    tables = Comparison(real, generated, scoring, rng, seed, distances[of_number], distances[~of_number])
+    columns = tuple(p.score(d, w, v, scoring.n_bootstrap, seed) for p, d in zip(pairs, distances, strict=True))
+    numbers: dict[str, Any] = {name: measure.of(tables) for name, measure in MEASURES.items() if measure.of}
+    numbers |= {name: tests.get(name) for name in JUDGES}
+    return TableScores(columns, **numbers, pairs=tables.pairs)
 
 
 def _pairs(real: NumericTable, generated: NumericTable) -> Iterator[_Pair]:
@@ -252,55 +314,6 @@ def _pairs(real: NumericTable, generated: NumericTable) -> Iterator[_Pair]:
         if k in real.incomplete:
             missing = np.isnan(x).astype(float), np.isnan(y).astype(float)
             yield _Pair(name, "missing", *missing, np.arange(len(x)), np.arange(len(y)), False)
-
-
-def _mean(distances: Rows) -> Estimate | None:
-    defined = distances[~np.isnan(distances[:, 0])] if len(distances) else distances
-    return Estimate.from_replicas(defined.mean(axis=0)) if len(defined) else None
-
-
-def _sliced(real: WeightedTable, generated: WeightedTable, scoring: Scoring, rng: np.random.Generator) -> Estimate:
-    real, generated = real.thinned(scoring.max_rows, rng), generated.thinned(scoring.max_rows, rng)
-    x, y = joint_features(real.columns, generated.columns)
-    few = min(scoring.n_bootstrap, 20)
-    return sliced_wasserstein(
-        x,
-        y,
-        real_weights=real.weights,
-        generated_weights=generated.weights,
-        n_bootstrap=few,
-        random_state=scoring.directions,
-    )
-
-
-def _correlation(real: WeightedTable, generated: WeightedTable, scoring: Scoring, seed: int) -> Estimate | None:
-    numeric = real.columns.numeric
-    if not numeric:
-        return None
-    x, y = joint_features(real.columns.select(numeric), generated.columns.select(numeric))
-    if x.shape[1] < 2:
-        return None
-    return correlation_distance(
-        x,
-        y,
-        real_weights=real.weights,
-        generated_weights=generated.weights,
-        n_bootstrap=scoring.n_bootstrap,
-        random_state=seed,
-    )
-
-
-def _associations(real: WeightedTable, generated: WeightedTable, scoring: Scoring, seed: int) -> tuple[PairScore, ...]:
-    if not real.columns.categorical:
-        return ()
-    rng = np.random.default_rng(seed)
-    thinned = (table.thinned(scoring.max_rows, rng) for table in (real, generated))
-    samples = [(table.columns.values, table.weights) for table in thinned]
-    return association_scores(real.columns.names, real.columns.categorical, *samples)
-
-
-def _largest(pairs: tuple[PairScore, ...]) -> Estimate | None:
-    return Estimate(abs(pairs[0].difference.value), pairs[0].error) if pairs else None
 
 
 def _test(

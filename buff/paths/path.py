@@ -102,7 +102,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def time(self, ratio: float) -> float:
-        """The time at which ``sigma / alpha`` equals ``ratio``.
+        """The time at which ``sigma / alpha`` equals ``ratio``, which is infinite at pure noise.
 
         Raises
         ------

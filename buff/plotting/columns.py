@@ -33,7 +33,7 @@ class Observable:
     unit : str
         Unit, "" for none.
     kind : str
-        One of :data:`buff.tables.schema.KINDS`, as in the schema of a model.
+        One of :data:`buff.tables.kinds.KINDS`, as in the schema of a model.
     real, generated : array of shape (n,), (m,)
         Values; categories as their position in ``categories``, dates as days since 1970, missing as NaN.
     categories : tuple of str

@@ -16,6 +16,8 @@ __all__ = ["Quality", "quality_against_nfe"]
 _MARKERS, _DASHES = "osD^vPX", ("-", "--", ":", "-.")
 #: Lines beyond which their names stand beside the frame.
 _MOST_INSIDE = 6
+#: Lines up to which bands can be told from each other.
+_MOST_BANDS = 8
 
 
 def quality_against_nfe(
@@ -26,7 +28,7 @@ def quality_against_nfe(
     log: bool = True,
     style: str | None = None,
 ) -> Any:
-    """A line with its band for each name, and the floor that real data set.
+    """A line for each name, with its band where they are few, and the floor that real data set.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def quality_against_nfe(
         if log:
             axes.set_yscale("log")
         for i, (name, points) in enumerate(lines.items()):
-            _draw_line(axes, name, sorted(points, key=lambda point: point.nfe), i)
+            _draw_line(axes, name, sorted(points, key=lambda point: point.nfe), i, band=len(lines) <= _MOST_BANDS)
         if floor is not None:
             value, error = floor
             axes.axhspan(value - error, value + error, color="0.85", linewidth=0, zorder=0)
@@ -84,13 +86,14 @@ def quality_against_nfe(
     return figure
 
 
-def _draw_line(axes: "Axes", name: str, points: Sequence[Quality], i: int) -> None:
+def _draw_line(axes: "Axes", name: str, points: Sequence[Quality], i: int, *, band: bool) -> None:
     nfe, value, error = (np.array([getattr(point, key) for point in points]) for key in ("nfe", "value", "error"))
     again, k = divmod(i, len(PALETTE))  # colours that come again have other dashes and markers
     dashes, marker = _DASHES[again % len(_DASHES)], _MARKERS[(k + 3 * again) % len(_MARKERS)]
     colour = PALETTE[k]
     axes.plot(nfe, value, linestyle=dashes, marker=marker, markersize=4, color=colour, label=name)
-    axes.fill_between(nfe, value - error, value + error, color=colour, alpha=0.2, linewidth=0)
+    if band:
+        axes.fill_between(nfe, value - error, value + error, color=colour, alpha=0.2, linewidth=0)
 
 
 def _name_counts(axes: "Axes", counts: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from buff.metrics.chi2 import chi_squared, fewest_replicas
+from buff.metrics.chi2 import chi_squared, fewest_replicas, spoken_replicas
 from buff.metrics.histograms import checked_edges
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, new_figure
@@ -30,6 +30,10 @@ _LINES: Mapping[str, dict[str, Any]] = {
 _BAND: Mapping[str, Any] = {"fill": True, "color": GENERATED, "alpha": 0.25, "linewidth": 0}
 
 
+#: Characters of a note that stand behind chi-squared; more stand below.
+_SHORT = 15
+
+
 @dataclass(frozen=True, eq=False)
 class _Bins:
     """Contents of bins with their statistical errors, 0 where not known."""
@@ -48,6 +52,7 @@ def unfolded_spectrum(
     error: npt.ArrayLike | None = None,
     covariance: npt.ArrayLike | None = None,
     n_replicas: float | None = None,
+    n_made: int | None = None,
     truth: npt.ArrayLike | None = None,
     truth_error: npt.ArrayLike | None = None,
     prior: npt.ArrayLike | None = None,
@@ -84,6 +89,8 @@ def unfolded_spectrum(
     n_replicas : float, optional
         Replicas that the covariance was estimated from: chi-squared takes them into account, see
         :func:`buff.metrics.chi_squared`.
+    n_made : int, optional
+        Replicas of all sources, where ``n_replicas`` is their effective number: both are written.
     normalise : bool
         Whether to divide each distribution by its sum.
     log : bool, optional
@@ -129,7 +136,7 @@ def unfolded_spectrum(
         heights = (2.6, 1) if reference else (1,)
         panels = np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
         figure.get_layout_engine().set(hspace=0, h_pad=0.02)
-        note = _chi2(bins["unfolded"], bins["truth"], matrix, n_replicas) if "truth" in bins else None
+        note = _chi2(bins["unfolded"], bins["truth"], matrix, n_replicas, n_made) if "truth" in bins else None
         _draw_spectrum(panels[0], e, density, band, names, note)
         _scale(panels[0], density, log)
         panels[0].set_ylabel(("density" if normalise else "events") + f" / {unit or 'unit'}")
@@ -209,7 +216,9 @@ def _reach(off: Values) -> float:
     return float(np.clip(1.3 * np.quantile(known, 0.9), 0.05, 1.0)) if len(known) else 1.0
 
 
-def _chi2(unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: float | None) -> str | None:
+def _chi2(
+    unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: float | None, n_made: int | None
+) -> str | None:
     """Chi-squared of the contents, with what is known of their errors."""
     covariance = np.diag(unfolded.error**2) if matrix is None else matrix
     if not (np.diag(covariance) + truth.error**2).any():
@@ -218,5 +227,7 @@ def _chi2(unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: floa
         found = chi_squared(unfolded.value - truth.value, covariance, extra=truth.error**2, n_replicas=n_replicas)
     except ValueError:
         return rf"$\chi^2$ needs {fewest_replicas(len(covariance))} replicas"
-    replicas = "" if found.n_replicas is None else f", {found.n_replicas:.0f} replicas"
-    return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}{replicas}"
+    if found.n_replicas is None:
+        return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}"
+    replicas = spoken_replicas(found.n_replicas, n_made)
+    return rf"$\chi^2/n$ = {found.value:.1f}/{found.n}," + ("\n" if len(replicas) > _SHORT else " ") + replicas

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from buff.metrics.chi2 import spoken_replicas
 from buff.metrics.histograms import checked_edges
 from buff.plotting.columns import Values
 from buff.plotting.style import PALETTE, drawing, new_figure, two_digits
@@ -76,6 +77,7 @@ def bin_correlations(
     edges: npt.ArrayLike,
     *,
     n_replicas: float | None = None,
+    n_made: int | None = None,
     name: str = "x",
     unit: str = "",
     style: str | None = None,
@@ -91,6 +93,8 @@ def bin_correlations(
     n_replicas : int, optional
         Replicas that it was estimated from. Correlations that so many would show by chance (twice
         ``1 / sqrt(n_replicas - 1)``) have grey numbers, and the label tells their number.
+    n_made : int, optional
+        Replicas of all sources, where ``n_replicas`` is their effective number: both are written.
     name, unit : str
         Observable and its unit, "" for none.
     style : str, optional
@@ -114,7 +118,7 @@ def bin_correlations(
     with drawing(style):
         figure = new_figure(4.4, 3.7)
         axes = figure.subplots()
-        label = "correlation" if n_replicas is None else f"correlation, {n_replicas:.0f} replicas"
+        label = "correlation" if n_replicas is None else f"correlation, {spoken_replicas(n_replicas, n_made)}"
         noise = 0.0 if n_replicas is None else 2 / np.sqrt(max(n_replicas - 1, 1))
         mesh = axes.pcolormesh(e, e, np.ma.masked_invalid(rho.T), cmap="PuOr", vmin=-1, vmax=1)
         figure.colorbar(mesh, ax=axes, label=label, pad=0.02)

@@ -92,8 +92,8 @@ h2 { font-size: 1.15rem; font-weight: 650; margin: 2.4rem 0 .6rem; }
 .card.poor { border-left-color: #d55e00; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th { font-weight: 600; text-align: right; border-bottom: 1.5px solid #444; padding: .25rem .9rem; }
-td { text-align: right; border-bottom: 1px solid #e5e5e5; padding: .25rem .9rem; white-space: nowrap; }
+th { font-weight: 600; text-align: right; border-bottom: 1.5px solid #444; padding: .25rem .55rem; }
+td { text-align: right; border-bottom: 1px solid #e5e5e5; padding: .25rem .55rem; white-space: nowrap; }
 td .words { display: inline-block; white-space: normal; min-width: 14rem; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; white-space: normal; }
 td .good { color: #005a8c; }

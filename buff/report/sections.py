@@ -21,6 +21,7 @@ from buff.report.page import checked_page, figure_html, page_html, section_html,
 from buff.report.plots import plots, shown
 from buff.report.relations import RELATIONS_NOTE, relations_table
 from buff.tables import Schema
+from buff.version import __version__
 
 __all__ = ["Cost", "html_report"]
 
@@ -199,7 +200,6 @@ def html_report(
 
 def _provenance(given: Mapping[str, str]) -> str:
     """Who wrote the page, from what, when."""
-    from buff import __version__
 
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     facts = {"written": f"{written} by buff {__version__}", **given}

@@ -8,9 +8,10 @@ import numpy as np
 
 from buff.protocols import Array, Values
 from buff.tables.categories import factorize
-from buff.tables.columns import Columns, is_missing, read
+from buff.tables.columns import Columns, is_missing, kind_of, read
 from buff.tables.ids import looks_like_ids
-from buff.tables.schema import Schema, check_kind, is_categorical, kind_of
+from buff.tables.kinds import check_kind, is_categorical
+from buff.tables.schema import Schema
 
 __all__ = ["AlikeTables", "read_alike"]
 
@@ -28,7 +29,7 @@ class AlikeTables:
     ----------
     tables : dict from str to Columns
     kinds : tuple of str
-        One of :data:`buff.tables.schema.KINDS` for each column: of all tables together, or as a schema says, which may
+        One of :data:`buff.tables.kinds.KINDS` for each column: of all tables together, or as a schema says, which may
         also call it an "angle".
     left_out : mapping from str to str
         Columns that are not for comparing, such as ids, and why.

@@ -1,11 +1,10 @@
-"""Tables in and out: any container becomes columns of NumPy arrays, and columns become the same container."""
+"""Tables in and out: any container as columns of NumPy arrays and back, and what the values of a column are."""
 
 import base64
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,12 +12,11 @@ from sklearn.utils import check_array, validation
 
 from buff.protocols import Array, TableLike, Values
 from buff.records import checked_list, checked_record, require
-from buff.tables.arrow import from_numpy, to_numpy
-from buff.tables.containers import NAMED, arrow_column, from_columns, named_columns, plain_array
-from buff.tables.frames import restored_frame
-from buff.tables.opening import Opened, opened
+from buff.tables.categories import factorize
+from buff.tables.containers import named_columns, plain_array
+from buff.tables.opening import opened
 
-__all__ = ["Columns", "Template", "is_missing", "read", "to_arrow", "validate_data"]
+__all__ = ["Columns", "Template", "are_integers", "is_missing", "kind_of", "read", "summary", "validate_data"]
 
 #: Facts that a template has of every column, and their types in a record.
 _OF_COLUMNS: dict[str, Any] = {"dtypes": str, "categories": (list, type(None)), "ordered": bool, "nulls": bool}
@@ -66,19 +64,14 @@ class Template:
         """Container with one column for each of ``arrays`` (natural dtypes, equal lengths)."""
         if not self.schema:
             values = np.column_stack([np.asarray(a) for a in arrays]).astype(self.dtypes[0])
-            return values if self.container == "numpy" else _tensor(values)
-        schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
-        facts = zip(map(np.asarray, arrays), schema.types, self.categories, self.nulls, strict=True)
-        columns = [from_numpy(a, is_missing(a), kind, levels, nulls) for a, kind, levels, nulls in facts]
-        table = pa.Table.from_arrays(columns, schema=schema)
-        if self.container in NAMED:
-            return from_columns(self.container, table, self.dtypes)
-        if self.container in ("numpy", "list"):
-            return _rows_of(table, self.container, self.dtypes[0])
-        native = restored_frame(table, self.container, self.dtypes, self.categories)
-        if self.labels != self.names:
-            native.columns = list(self.labels)
-        return nw.from_native(native) if self.wrapped else native
+            if self.container == "numpy":
+                return values
+            import torch
+
+            return torch.from_numpy(values)
+        from buff.tables.arrow_columns import restored  # which makes templates
+
+        return restored(self, arrays)
 
     @property
     def is_frame(self) -> bool:
@@ -229,15 +222,6 @@ def read(
     return columns
 
 
-def to_arrow(X: TableLike, *, prefix: str = "x", names: Sequence[str] = ()) -> pa.Table:
-    """The same containers as one Arrow table, with lists and other nested columns as they are."""
-    found = opened(X, prefix, names)
-    if isinstance(found.table, pa.Table):
-        return found.table
-    columns = [arrow_column(v, name) for v, name in zip(found.table.T, found.names, strict=True)]
-    return pa.Table.from_arrays(columns, names=list(found.names))
-
-
 def validate_data(estimator: Any, X: TableLike, *, reset: bool = True, skip_check_array: bool = True) -> Any:
     """:func:`sklearn.utils.validation.validate_data` without its look at the values, for any container.
 
@@ -267,39 +251,13 @@ def _columns_of(X: Any, prefix: str, names: Sequence[str]) -> Columns:
     else:
         found = opened(X, prefix, names)
         if isinstance(found.table, pa.Table):
-            return _from_arrow(found)
+            from buff.tables.arrow_columns import columns_of  # which makes columns
+
+            return columns_of(found)
         container, X, names = found.container, found.table, found.names
     d = len(names)
     template = Template(container, names, (str(X.dtype),) * d, (None,) * d, (False,) * d, (False,) * d)
     return Columns(names, tuple(X.astype(np.float64).T if X.dtype == np.longdouble else X.T), template)
-
-
-def _from_arrow(found: Opened) -> Columns:
-    table = found.table
-    names, kinds = tuple(table.column_names), table.schema.types
-    arrays = tuple(to_numpy(table.column(j), name) for j, name in enumerate(names))
-    template = Template(
-        container=found.container,
-        names=names,
-        dtypes=found.dtypes,
-        categories=tuple(_categories(field, column) for field, column in zip(table.schema, table.columns, strict=True)),
-        ordered=tuple(bool(pa.types.is_dictionary(kind) and kind.ordered) for kind in kinds),
-        nulls=tuple(
-            column.null_count > 0 or not pa.types.is_floating(kind)
-            for column, kind in zip(table.columns, kinds, strict=True)
-        ),
-        schema=table.schema.serialize().to_pybytes(),
-        wrapped=found.wrapped,
-        labels=tuple(x if isinstance(x, str) else int(x) for x in found.labels) or names,
-    )
-    return Columns(names, arrays, template)
-
-
-def _categories(field: pa.Field, column: pa.ChunkedArray) -> tuple[Any, ...] | None:
-    if not pa.types.is_dictionary(column.type):
-        return () if (field.metadata or {}).get(b"kind") == b"categorical" else None
-    chunks = column.unify_dictionaries().chunks
-    return tuple(chunks[0].dictionary.to_pylist()) if chunks else ()
 
 
 def _refuse_infinity(name: str, values: Values) -> None:
@@ -316,23 +274,6 @@ def _refuse_infinity(name: str, values: Values) -> None:
             )
 
 
-def _tensor(values: Values) -> Any:
-    import torch
-
-    return torch.from_numpy(values)
-
-
-def _rows_of(table: pa.Table, container: str, dtype: str) -> Any:
-    """A list of rows, or an array of objects."""
-    rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    if container == "list":
-        return [list(row) for row in rows]
-    out = np.empty((len(rows), table.num_columns), object)
-    if rows:
-        out[:] = rows
-    return out.astype(dtype)
-
-
 def is_missing(values: Values) -> Array:
     """Which entries are NaN, NaT or None."""
     if values.dtype.kind in "fmM":
@@ -340,3 +281,55 @@ def is_missing(values: Values) -> Array:
     if values.dtype.kind == "O":
         return pc.is_null(pa.array(values, from_pandas=True)).to_numpy(zero_copy_only=False)
     return np.zeros(len(values), bool)
+
+
+def kind_of(known: Values, declared: bool = False) -> str:
+    """The kind of a column by its known values, which are some at least.
+
+    Parameters
+    ----------
+    known : array of shape (n,)
+        Values of natural dtype, see :mod:`buff.tables.arrow`, without the missing ones.
+    declared : bool
+        Whether the container calls them categories.
+
+    Examples
+    --------
+    >>> kind_of(np.array([1.0, 2.0])), kind_of(np.array([1.0, 2.0]), declared=True)
+    ('integer', 'categorical')
+    """
+    if declared:
+        return "categorical"
+    if known.dtype.kind == "O":
+        return "boolean" if isinstance(known[0], bool | np.bool_) else "categorical"
+    if known.dtype.kind == "f":
+        return "integer" if are_integers(known) else "continuous"
+    return {"b": "boolean", "i": "integer", "u": "integer", "m": "datetime", "M": "datetime"}[known.dtype.kind]
+
+
+def are_integers(x: Values) -> bool:
+    """Whether all of these numbers are integers that doubles hold."""
+    head = x[:100]
+    return bool(np.all(head == np.rint(head)) and np.all(x == np.rint(x)) and np.max(np.abs(x)) < 2.0**52)
+
+
+def summary(known: Values, kind: str) -> str:
+    """The range (three digits) or the first levels of the known values of a column of this kind."""
+    if not len(known):
+        return "always missing"
+    if kind == "constant":
+        return str(known[0])
+    if kind in ("categorical", "boolean"):
+        levels = factorize(known)[0]
+        shown = ", ".join(repr(level) for level in levels[:4])
+        return f"{len(levels)}: {shown}{', ...' if len(levels) > 4 else ''}"
+    if kind == "datetime":
+        return " .. ".join(_rough_time(time) for time in (known.min(), known.max()))
+    return f"{float(known.min()):.3g} .. {float(known.max()):.3g}"
+
+
+def _rough_time(time: Any) -> str:
+    """To the month or three digits: the summary is no place for a value of a single row."""
+    if time.dtype.kind == "M":
+        return str(time.astype("M8[M]"))
+    return f"{time / np.timedelta64(1, 's'):.3g} s"

@@ -17,7 +17,7 @@ from buff.protocols import Array, TableLike
 from buff.tables.containers import arrow_column, named_columns, plain_array
 from buff.tables.frames import frame_to_arrow
 
-__all__ = ["Opened", "opened", "recognised"]
+__all__ = ["Opened", "opened", "recognised", "to_arrow"]
 
 
 @dataclass(frozen=True)
@@ -173,3 +173,12 @@ def _open_frame(frame: nw.DataFrame[Any], wrapped: bool) -> Opened:
 
 def _default_names(prefix: str, d: int) -> tuple[str, ...]:
     return tuple(f"{prefix}{j}" for j in range(d))
+
+
+def to_arrow(X: TableLike, *, prefix: str = "x", names: Sequence[str] = ()) -> pa.Table:
+    """A table in any container as one Arrow table, with lists and other nested columns as they are."""
+    found = opened(X, prefix, names)
+    if isinstance(found.table, pa.Table):
+        return found.table
+    columns = [arrow_column(v, name) for v, name in zip(found.table.T, found.names, strict=True)]
+    return pa.Table.from_arrays(columns, names=list(found.names))

@@ -1,71 +1,33 @@
-"""What each column is: kinds inferred from the data, and what the user knows better."""
+"""What each column is, by its values and by what the user knows better; and which have a distribution to learn."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeAlias, get_args
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 
-from buff.protocols import Values
+from buff.protocols import Array, Values
 from buff.records import checked_list, checked_number, checked_record, known_part, require
-from buff.tables.categories import ORDERS, factorize
-from buff.tables.columns import Columns, is_missing
+from buff.tables.advice import tell_masses, tell_particles, told_ids
+from buff.tables.categories import ORDERS
+from buff.tables.columns import Columns, Template, is_missing, kind_of, summary
+from buff.tables.ids import IdPattern
+from buff.tables.kinds import (
+    ASIDE,
+    KEYS,
+    TAILS,
+    ColumnSchema,
+    bounds,
+    check_choice,
+    check_kind,
+    checked_order,
+    normalised,
+)
 from buff.tables.layout import as_text
+from buff.tables.relations import Angle, Order, Relation, Relations, Unique, find_relations
+from buff.tables.stated import stated_angles, stated_coordinates, stated_kinds, stated_relations, with_azimuths
 
-__all__ = [
-    "ASIDE",
-    "KINDS",
-    "TAILS",
-    "ColumnSchema",
-    "Kind",
-    "Schema",
-    "check_kind",
-    "infer_schema",
-    "is_categorical",
-    "kind_of",
-]
-
-Kind: TypeAlias = Literal["continuous", "integer", "categorical", "boolean", "datetime", "constant"]
-KINDS: tuple[str, ...] = get_args(Kind)
-#: Kinds of columns that have no distribution of their own to be learned.
-ASIDE = ("id", "drop", "angle", "coordinate")
-TAILS = ("clip", "extrapolate")
-_KEYS = ("kind", "lower", "upper", "tails", "order")
-
-
-@dataclass(frozen=True)
-class ColumnSchema:
-    """One column.
-
-    Attributes
-    ----------
-    name : str
-    kind : {"continuous", "integer", "categorical", "boolean", "datetime", "constant"}
-        Durations and times of day are "datetime".
-    dtype : str
-        In the words of the container.
-    missing : float
-        Share of rows without a value.
-    summary : str
-        The range (three digits) or the first levels.
-    lower, upper : number, str or None
-        Bounds set by the user, in the column's unit; ISO 8601 for dates.
-    tails : {"clip", "extrapolate"}
-        Whether generated values stay inside the training range.
-    order : str or tuple or None
-        For categories: a strategy, one of "lexical", "frequency", "similar", "onehot", or the levels in
-        order.
-    """
-
-    name: str
-    kind: str
-    dtype: str
-    missing: float
-    summary: str
-    lower: Any = None
-    upper: Any = None
-    tails: str = "clip"
-    order: str | tuple[Any, ...] | None = None
+__all__ = ["Schema", "TableReduction", "infer_schema"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +66,7 @@ class Schema:
     def overrides(self) -> dict[str, dict[str, Any]]:
         """What makes :func:`infer_schema` find the same for another table of these columns."""
         return {
-            column.name: {key: value for key in _KEYS if (value := getattr(column, key)) is not None}
+            column.name: {key: value for key in KEYS if (value := getattr(column, key)) is not None}
             for column in self.columns
             if column.kind != "constant"
         }
@@ -158,8 +120,9 @@ def infer_schema(
         For unknown columns, kinds, keys, tails and orders, with the valid ones, and for data that contradict
         an override: values out of bounds, fractions in an integer column, levels missing in an order.
     """
-    _check_choice("tails", tails, TAILS)
-    _check_choice("categories", categories, ORDERS)
+    for what, found, choices in (("tails", tails, TAILS), ("categories", categories, ORDERS)):
+        if found not in choices:
+            check_choice(what, found, choices)
     if isinstance(overrides, Schema):
         overrides = overrides.overrides
     if not isinstance(overrides, Mapping | None):
@@ -168,9 +131,10 @@ def infer_schema(
     unknown = sorted(set(overrides) - set(columns.names), key=str)
     if unknown:
         raise ValueError(f"schema names unknown columns {unknown}; the columns are {list(columns.names)}")
+    default = {"tails": tails, "order": categories}
     return Schema(
         tuple(
-            _column(columns, j, _normalised(name, overrides.get(name, {})), {"tails": tails, "order": categories})
+            _column(columns, j, normalised(name, overrides[name]) if name in overrides else {}, default)
             for j, name in enumerate(columns.names)
         )
     )
@@ -191,154 +155,186 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
         order = override.get("order") or declared or ("lexical" if kind == "boolean" else default["order"])
     elif "order" in override and kind != "constant":
         raise ValueError(f"column {name!r} is {kind} and has no order of categories; remove order or set kind")
-    lower, upper = (_bound(name, kind, values.dtype, key, override.get(key)) for key in ("lower", "upper"))
-    _check_bounds(name, known, lower, upper)
+    lower, upper = bounds(name, kind, known, override) if override else (None, None)
     return ColumnSchema(
         name=name,
         kind=kind,
         dtype=template.dtypes[j],
         missing=float(missing.mean()),
-        summary=_summary(known, kind),
+        summary=summary(known, kind),
         lower=lower,
         upper=upper,
         tails=override.get("tails", default["tails"]),
-        order=_checked_order(name, known, order) if isinstance(order, tuple) else order,
+        order=checked_order(name, known, order) if isinstance(order, tuple) else order,
     )
-
-
-def kind_of(known: Values, declared: bool = False) -> str:
-    """The kind of a column by its known values, which are some at least.
-
-    Parameters
-    ----------
-    known : array of shape (n,)
-        Values of natural dtype, see :mod:`buff.tables.arrow`, without the missing ones.
-    declared : bool
-        Whether the container calls them categories.
-
-    Examples
-    --------
-    >>> kind_of(np.array([1.0, 2.0])), kind_of(np.array([1.0, 2.0]), declared=True)
-    ('integer', 'categorical')
-    """
-    if declared:
-        return "categorical"
-    if known.dtype.kind == "O":
-        return "boolean" if isinstance(known[0], bool | np.bool_) else "categorical"
-    if known.dtype.kind == "f":
-        return "integer" if _are_integers(known) else "continuous"
-    return {"b": "boolean", "i": "integer", "u": "integer", "m": "datetime", "M": "datetime"}[known.dtype.kind]
-
-
-def is_categorical(kind: str, values: Values) -> bool:
-    """Whether a column of this kind holds categories; of a constant, its values decide."""
-    labels = values.dtype.kind in "bO"
-    return kind in ("categorical", "boolean") or (labels and kind not in ("continuous", "integer", "datetime"))
 
 
 def _all_equal(values: Values) -> bool:
     return bool(np.all(values == values[0]))
 
 
-def _are_integers(x: Values) -> bool:
-    head = x[:100]
-    return bool(np.all(head == np.rint(head)) and np.all(x == np.rint(x)) and np.max(np.abs(x)) < 2.0**52)
+@dataclass(frozen=True)
+class TableReduction:
+    """The way from a table to the columns that are learned, and back.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns of the table that comes back.
+    template : Template or None
+        Of that table.
+    ids : mapping from name to IdPattern
+    relations : Relations
+        Between the other columns.
+    schema : Schema or None
+        Of all columns; None where nothing is reduced.
+    """
+
+    names: tuple[str, ...]
+    template: Template | None = None
+    ids: Mapping[str, IdPattern] = field(default_factory=dict)
+    relations: Relations = field(default_factory=Relations)
+    schema: Schema | None = None
+
+    @classmethod
+    def of(
+        cls,
+        columns: Columns,
+        schema: Mapping[str, Any] | None = None,
+        relations: str | Sequence[Relation | str] | None = "auto",
+    ) -> "TableReduction":
+        """Reduction of a table.
+
+        Parameters
+        ----------
+        columns : Columns
+        schema : mapping, optional
+            Kinds "id", "drop", "angle" (with a ``period``) and "coordinate" (``beside`` another) are taken from it.
+        relations : "auto", sequence of Relation or None
+            ``"auto"`` finds those that hold in every row; a sequence states some, and finds others if it holds
+            ``"auto"`` too; None does neither.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A row breaks a stated relation; ids that repeat; no column is left.
+
+        Warns
+        -----
+        UserWarning
+            A column is taken for an id, see :func:`buff.tables.ids.looks_like_ids`; many labels are of a single row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from buff.tables import read
+        >>> columns = read(np.array([[7, 1], [8, 2], [9, 1]]))
+        >>> own = TableReduction.of(columns, {"x0": "id"})
+        >>> own.reduce(columns).names, [a.tolist() for a in own.restore((np.array([5, 6]),), 2, seed=0)]
+        (('x1',), [[10, 11], [5, 6]])
+        """
+        stated, search = ([], True) if relations == "auto" else stated_relations(relations)
+        schema = dict(schema) if isinstance(schema, Mapping) else {}
+        if stated:
+            schema = with_azimuths(schema, stated)
+        kinds = stated_kinds(schema) if schema else {}
+        unique = [relation for relation in stated if isinstance(relation, Unique)]
+        dropped = [name for name, kind in kinds.items() if kind == "drop" and name in columns.names]
+        ids = [name for name, kind in kinds.items() if kind == "id" and name in columns.names]
+        ids += [relation.column for relation in unique if relation.column not in ids]
+        table = dict(zip(columns.names, columns.arrays, strict=True))
+        for relation in unique:
+            relation.learn(table)
+        known = {*ids, *dropped, *schema}
+        odd = [name for name in columns.names if name not in known and table[name].dtype.kind in "iuO"]
+        ids += told_ids(table, odd) if odd else []
+        if columns.template.is_frame:
+            tell_particles(table, schema, relations)
+        kept = [j for j, name in enumerate(columns.names) if name not in dropped]
+        learned = [j for j in kept if columns.names[j] not in ids]
+        if not learned:
+            raise ValueError(f"no column is left to be learned beside {[*ids, *dropped]}: leave one of them its kind")
+        rest = columns.select(learned)
+        own = stated_angles(schema, kinds, rest.names) + stated_coordinates(schema, kinds, rest.names) if kinds else []
+        own += [relation for relation in stated if not isinstance(relation, Unique)]
+        bounded = {name for name, said in schema.items() if isinstance(said, Mapping)}
+        found = find_relations(rest, own, bounded) if search else Relations.learn(own, rest)
+        if stated:
+            tell_masses(table, stated)
+        if not (dropped or ids or found.relations):
+            return cls(columns.names)
+        whole = columns.select(kept)
+        patterns = {name: IdPattern.of(table[name]) for name in ids}
+        full = _full_schema(whole, schema, patterns, found)
+        return cls(whole.names, whole.template, patterns, found, full)
+
+    @property
+    def trivial(self) -> bool:
+        """Whether tables are learned as they are."""
+        return self.template is None
+
+    def reduce(self, columns: Columns) -> Columns:
+        """The columns that are learned."""
+        if self.trivial:
+            return columns
+        learned = [j for j, name in enumerate(columns.names) if name in self.names and name not in self.ids]
+        return self.relations.reduce(columns.select(learned))
+
+    def restore(self, arrays: Sequence[Array], n: int, *, seed: int, first_event: int = 0) -> tuple[Array, ...]:
+        """All columns of ``n`` events, from those that were learned; ids belong to the seed and number of an event."""
+        if self.trivial:
+            return tuple(arrays)
+        values = iter(self.relations.restore(arrays))
+        fresh = {name: ids.fresh(n, first_event, seed=seed) for name, ids in self.ids.items()}
+        return tuple(fresh[name] if name in fresh else next(values) for name in self.names)
+
+    def overrides(self, schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """What of the user's schema is meant for the columns that are learned."""
+        if self.trivial or not isinstance(schema, Mapping):
+            return schema
+        kept = {r.target for r in self.relations if isinstance(r, Order) and r.exchange}
+        changed = {n for r in self.relations for n in (r.target, *r.replaced)} - kept | set(self.ids)
+        kinds = stated_kinds(schema)
+        return {name: own for name, own in schema.items() if name not in changed and kinds.get(name) not in ASIDE}
+
+    def with_relations(self, relations: Relations) -> "TableReduction":
+        """The same reduction by relations that were changed, such as those with their functions back."""
+        return replace(self, relations=relations)
+
+    def to_dict(self) -> dict[str, Any] | None:
+        """JSON-serialisable form; None for tables that are learned as they are."""
+        if self.template is None or self.schema is None:
+            return None
+        return {
+            "template": self.template.to_dict(),
+            "ids": {name: ids.to_dict() for name, ids in self.ids.items()},
+            "relations": self.relations.to_dict(),
+            "schema": self.schema.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any] | None) -> "TableReduction":
+        """Inverse of :meth:`to_dict`."""
+        if record is None:
+            return cls(())
+        template = Template.from_dict(record["template"])
+        ids = {name: IdPattern.from_dict(own) for name, own in record["ids"].items()}
+        relations, schema = Relations.from_dict(record["relations"]), Schema.from_dict(record["schema"])
+        return cls(template.names, template, ids, relations, schema)
 
 
-def check_kind(name: str, known: Values, kind: str) -> None:
-    """Raise ValueError where the known values of a column cannot be of this kind."""
-    _check_choice(f"kind of column {name!r}", kind, KINDS)
-    if kind == "constant":
-        raise ValueError(f"column {name!r} is not constant: it holds {known[0]} and other values")
-    if kind == "boolean" and (known.dtype.kind in "mM" or len(factorize(known)[0]) > 2):
-        raise ValueError(f"column {name!r} is not boolean: it holds more than two values")
-    accepted = {"continuous": "iuf", "integer": "iuf", "datetime": "mM"}.get(kind, "biufO")
-    if known.dtype.kind not in accepted:
-        raise ValueError(f"column {name!r} holds {known[0]} and cannot be {kind}; convert it or change the kind")
-    if kind == "integer" and not _are_integers(known):
-        fraction = known[known != np.rint(known)][0]
-        raise ValueError(f"column {name!r} is not integer: it holds {fraction}; round it or call it continuous")
-
-
-def _normalised(name: str, override: Any) -> dict[str, Any]:
-    settings = {"kind": override} if isinstance(override, str) else override
-    if not isinstance(settings, Mapping):
-        raise TypeError(f"schema of column {name!r} must be a kind or a mapping, found {override!r}")
-    unknown = sorted(set(settings) - set(_KEYS), key=str)
-    if unknown:
-        raise ValueError(f"schema of column {name!r} has unknown keys {unknown}; the keys are {list(_KEYS)}")
-    settings = {key: value for key, value in settings.items() if value is not None}
-    for key, choices in (("kind", KINDS), ("tails", TAILS)):
-        if key in settings:
-            _check_choice(f"{key} of column {name!r}", settings[key], choices)
-    if isinstance(settings.get("order"), str):
-        _check_choice(f"order of column {name!r}", settings["order"], ORDERS)
-    elif "order" in settings:
-        settings["order"] = tuple(settings["order"])
-    return settings
-
-
-def _check_choice(what: str, found: object, choices: Sequence[str]) -> None:
-    if found not in choices:
-        raise ValueError(f"unknown {what}: {found!r}; choose one of {list(choices)}")
-
-
-def _bound(name: str, kind: str, dtype: np.dtype[Any], key: str, value: Any) -> Any:
-    if value is None or kind == "constant":
-        return None
-    if kind not in ("continuous", "integer", "datetime"):
-        raise ValueError(f"column {name!r} is {kind} and takes no {key} bound")
-    if kind == "datetime":
-        time = np.array(value, dtype)
-        return str(time) if dtype.kind == "M" else int(time.astype(np.int64))
-    try:
-        bound = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{key} bound of column {name!r} must be a number, found {value!r}") from error
-    if not np.isfinite(bound):
-        raise ValueError(f"{key} bound of column {name!r} must be finite, found {value!r}")
-    return bound
-
-
-def _check_bounds(name: str, known: Values, lower: Any, upper: Any) -> None:
-    if (lower is None and upper is None) or not len(known):
-        return
-    lo, hi = (
-        None if b is None else np.asarray(b).astype(known.dtype if known.dtype.kind in "mM" else float)
-        for b in (lower, upper)
-    )
-    if lo is not None and hi is not None and not lo < hi:
-        raise ValueError(f"column {name!r}: lower = {lower} must be below upper = {upper}")
-    if lo is not None and known.min() < lo:
-        raise ValueError(f"column {name!r} holds {known.min()}, below lower = {lower}; clean the data or the bound")
-    if hi is not None and known.max() > hi:
-        raise ValueError(f"column {name!r} holds {known.max()}, above upper = {upper}; clean the data or the bound")
-
-
-def _checked_order(name: str, known: Values, order: tuple[Any, ...]) -> tuple[Any, ...]:
-    levels = set(factorize(known)[0])
-    absent = sorted(levels - set(order), key=str)
-    if absent:
-        raise ValueError(f"order of column {name!r} lacks the levels {absent[:10]}")
-    return tuple(level for level in order if level in levels)
-
-
-def _summary(known: Values, kind: str) -> str:
-    if not len(known):
-        return "always missing"
-    if kind == "constant":
-        return str(known[0])
-    if kind in ("categorical", "boolean"):
-        levels = factorize(known)[0]
-        shown = ", ".join(repr(level) for level in levels[:4])
-        return f"{len(levels)}: {shown}{', ...' if len(levels) > 4 else ''}"
-    if kind == "datetime":
-        return " .. ".join(_rough_time(time) for time in (known.min(), known.max()))
-    return f"{float(known.min()):.3g} .. {float(known.max()):.3g}"
-
-
-def _rough_time(time: Any) -> str:
-    """To the month or three digits: the summary is no place for a value of a single row."""
-    if time.dtype.kind == "M":
-        return str(time.astype("M8[M]"))
-    return f"{time / np.timedelta64(1, 's'):.3g} s"
+def _full_schema(
+    columns: Columns, schema: Mapping[str, Any], ids: Mapping[str, IdPattern], relations: Relations
+) -> Schema:
+    """Schema of all columns as they come back; nothing of an id is shown."""
+    kinds, angles = stated_kinds(schema), {relation.target for relation in relations if isinstance(relation, Angle)}
+    own = {k: v for k, v in schema.items() if k in columns.names and kinds.get(k) not in ASIDE and k not in ids}
+    plain = columns.select([j for j, name in enumerate(columns.names) if name not in ids])
+    known = {column.name: column for column in infer_schema(plain, own)}
+    rows = []
+    for name, values, dtype in zip(columns.names, columns.arrays, columns.template.dtypes, strict=True):
+        if name in ids:
+            rows.append(ColumnSchema(name, "id", dtype, float(is_missing(values).mean()), "unique"))
+        else:
+            rows.append(replace(known[name], kind="angle") if name in angles else known[name])
+    return Schema(tuple(rows))

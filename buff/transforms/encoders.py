@@ -11,7 +11,7 @@ from buff.protocols import Array, Integers, Mask, Numbers, Scores, Values, Weigh
 from buff.records import checked_record, known_part
 from buff.tables.categories import codes_of, factorize, indicators
 from buff.tables.columns import is_missing
-from buff.tables.schema import ColumnSchema
+from buff.tables.kinds import ColumnSchema
 from buff.transforms.quantile_map import Placement, QuantileMap
 from buff.transforms.quantiles import origin_and_step, to_integer
 

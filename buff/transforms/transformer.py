@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from buff.errors import check_range, check_whole
 from buff.estimator import BaseEstimator, TransformerMixin
 from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLike
 from buff.records import joined, known_part, nested
 from buff.tables.categories import factorize, indicators, order_levels
 from buff.tables.columns import Columns, Template, read, validate_data
-from buff.tables.schema import ColumnSchema, Schema, infer_schema
+from buff.tables.kinds import ColumnSchema
+from buff.tables.schema import Schema, infer_schema
 from buff.tables.weights import check_weights
 from buff.transforms.encoders import ColumnEncoder, RankedEncoder, encoder_of, unpack
 from buff.transforms.known_values import without_missing
@@ -104,10 +106,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             See :func:`~buff.tables.read` and :func:`~buff.tables.infer_schema`.
         """
-        if not isinstance(self.n_knots, int | np.integer) or self.n_knots < 10:
-            raise ValueError(f"n_knots must be an integer of at least 10, found {self.n_knots!r}")
-        if not 0 <= self.bandwidth <= 1:
-            raise ValueError(f"bandwidth must lie in [0, 1], in units of a normal score: found {self.bandwidth!r}")
+        n_knots, bandwidth = check_whole("n_knots", self.n_knots, 10), check_range("bandwidth", self.bandwidth, 0, 1)
         if isinstance(X, Columns):
             columns = X
             columns.require_rows(2)
@@ -121,7 +120,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         schema = infer_schema(columns, self.schema, tails=self.tails, categories=self.categories)
         self.schema_ = schema
         self.template_ = columns.template
-        self.encoders_ = _fit_encoders(columns, schema, weights, int(self.n_knots), float(self.bandwidth))
+        self.encoders_ = _fit_encoders(columns, schema, weights, n_knots, bandwidth)
         self.n_dims_ = sum(len(encoder.names) for encoder in self.encoders_)
         return self
 

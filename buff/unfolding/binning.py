@@ -9,7 +9,7 @@ import numpy as np
 
 from buff.errors import warn
 from buff.metrics import automatic_bins
-from buff.metrics.chi2 import effective_replicas, fewest_replicas
+from buff.metrics.chi2 import effective_replicas, fewest_replicas, spoken_replicas
 from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
 
@@ -151,8 +151,14 @@ class Covariance:
         return cls(binning, counts, of_source, {source: len(own) for source, own in shaken.items()})
 
     def __repr__(self) -> str:
-        bins = " x ".join(map(str, self.binning.shape))
-        return f"Covariance({', '.join(self.binning.names)}: {bins} bins; sources {', '.join(self.of_source)})"
+        bins, made = " x ".join(map(str, self.binning.shape)), self.replicas["n_made"]
+        counts = f"; {spoken_replicas(self.n_replicas, made)}" if made else ""
+        return f"Covariance({', '.join(self.binning.names)}: {bins} bins; sources {', '.join(self.of_source)}{counts})"
+
+    @property
+    def replicas(self) -> dict[str, Any]:
+        """``n_replicas`` and ``n_made``, the number of all, for figures."""
+        return {"n_replicas": self.n_replicas, "n_made": sum(self.n_replicas_of.values())}
 
     @cached_property
     def n_replicas(self) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from buff.errors import Notice
 from buff.protocols import Array, BinsLike, Numbers
-from buff.unfolding.settings import SPOKEN
+from buff.unfolding.settings import ORIGINS, SPOKEN
 
 if TYPE_CHECKING:
     from buff.unfolding.result import UnfoldingResult
@@ -19,13 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["write_tables", "write_weights"]
 
 #: What a covariance of each source is made of.
-_ORIGINS = {
-    "data": "the statistics of the measured events",
-    "simulation": "the statistics of the simulated events",
-    "model": "the spread of models with other seeds",
-    "alternative": "the difference of what other simulations give",
-    "total": "all sources together",
-}
+_ORIGINS = {**ORIGINS, "total": "all sources together"}
 _LABELS = {"data": "data statistics", "simulation": "simulation statistics", **SPOKEN}
 
 
@@ -39,7 +33,8 @@ def write_tables(folder: Path, result: "UnfoldingResult", bins: Mapping[str, Any
     Maguire, Heinrich, Watt, "HEPData: a repository for high energy physics data", 2017, arXiv:1704.05473.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    about = " ".join([f"Unfolded with buff, method {result.method}.", *str(result.diagnostics).splitlines()])
+    told = (*str(result.diagnostics).splitlines(), result.errors)
+    about = " ".join([f"Unfolded with buff, method {result.method}.", *told])
     documents: list[Any] = [{"comment": about}]
     for name, edges in bins.items():
         stem = "".join(c if c.isalnum() else "_" for c in name)

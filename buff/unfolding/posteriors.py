@@ -15,6 +15,7 @@ from buff.flows import (
     fit_flow,
     train_flow,
 )
+from buff.flows.calibration import calibration_between
 from buff.generators.pairing import check_noise, paired_data
 from buff.protocols import Array, Numbers, Scores, Weights
 from buff.records import checked_array, checked_record, require
@@ -186,7 +187,7 @@ class LocatedFlow:
         )
         posterior = cls(location, flow, residuals, conditions, None, s.truth_space, s.reco_space, generator.n_jobs)
         drawn = posterior.scores(c, _CALIBRATION_DRAWS, seed + 1)
-        return replace(posterior, calibration=MarginalCalibration.between(drawn, z, w))
+        return replace(posterior, calibration=calibration_between(drawn, z, w))
 
     def draw(self, reco: Columns, n_samples: int, seed: int) -> Columns:
         """See :class:`Posterior`."""

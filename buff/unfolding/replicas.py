@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,20 @@ from buff.protocols import Array
 from buff.tables import Columns
 from buff.unfolding.events import Simulation
 from buff.unfolding.members import Measured, Member
-from buff.unfolding.settings import replica_counts
+from buff.unfolding.settings import ORIGINS, SOURCES, replica_counts
 
 if TYPE_CHECKING:
     from buff.unfolding.unfolder import Unfolder
 
-__all__ = ["Replica", "alternatives", "checked_alternatives", "checked_counts", "fitted_members", "shaken"]
+__all__ = [
+    "Replica",
+    "alternatives",
+    "checked_alternatives",
+    "checked_counts",
+    "fitted_members",
+    "shaken",
+    "told_errors",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +50,33 @@ class Replica:
     weights: Array
     events: Columns | None = None
     rows: Array | None = None
+
+
+def told_errors(replicas: Sequence[Replica], method: str) -> str:
+    """What the errors of a result hold, and what not.
+
+    Examples
+    --------
+    >>> print(told_errors([Replica("data", np.ones(2))] * 20, "iterated"))  # doctest: +NORMALIZE_WHITESPACE
+    Errors hold the statistics of the measured events (20 replicas).
+    They do not hold the statistics of the simulation, other seeds (see n_replicas),
+    the dependence on the simulation (see alternative: none was given).
+    """
+    counts = Counter(replica.source for replica in replicas)
+    own = "simulated" if method == "reweight" else "measured"
+    known = counts if replicas or own == "simulated" else {**counts, "data": 1}
+    held = [f"{ORIGINS[source]} ({_spoken(source, counts[source])})" for source in ORIGINS if counts[source]]
+    lacking = [ORIGINS[source] for source in SOURCES if not known.get(source)]
+    if lacking:
+        lacking[-1] += " (see n_replicas)"
+    if not counts["alternative"]:
+        lacking.append("the dependence on the simulation (see alternative: none was given)")
+    said = f"Errors hold {', '.join(held) or f'the Poisson fluctuation of the {own} weights alone'}."
+    return f"{said} They do not hold {', '.join(lacking)}." if lacking else said
+
+
+def _spoken(source: str, n: int) -> str:
+    return f"{n} alternative{'s' * (n > 1)}" if source == "alternative" else f"{n} replicas"
 
 
 def checked_counts(asked: int | Mapping[str, int], members: Mapping[str, Sequence[Member]]) -> dict[str, int]:

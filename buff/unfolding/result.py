@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from buff.archive import Archive, write_archive
 from buff.errors import MissingExtraError
 from buff.protocols import Array, BinsLike, Mask, TableLike
 from buff.tables import Columns
@@ -19,8 +21,9 @@ from buff.unfolding.events import Simulation
 from buff.unfolding.export import write_tables, write_weights
 from buff.unfolding.iterations import History
 from buff.unfolding.members import Measured, Unfolded
-from buff.unfolding.replicas import Replica
+from buff.unfolding.replicas import Replica, told_errors
 from buff.unfolding.settings import SPOKEN
+from buff.unfolding.stored_result import archive_of_result, parts_of_result
 
 __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
 
@@ -70,7 +73,12 @@ class UnfoldingResult:
         counted = Counter(SPOKEN.get(replica.source, replica.source) for replica in self.replicas)
         replicas = ", ".join(f"{n} of {source}" for source, n in counted.items()) or "none"
         head = f"UnfoldingResult({self.method}: {len(self.columns):,} rows, {self.weights.sum():,.6g} truth events"
-        return f"{head}; replicas: {replicas})\n{self.history!r}\n{self.diagnostics}"
+        return f"{head}; replicas: {replicas})\n{self.history!r}\n{self.diagnostics}\n{self.errors}"
+
+    @property
+    def errors(self) -> str:
+        """What the errors of histograms and figures hold, and what not: a sentence."""
+        return told_errors(self.replicas, self.method)
 
     @property
     def events(self) -> Any:
@@ -192,6 +200,22 @@ class UnfoldingResult:
         """
         write_weights(Path(path), self)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to one file, without pickle: :func:`buff.load` reads it, with all that it can draw and tell.
+
+        The simulated and the measured events are in it, the fitted Unfolder is not.
+        """
+        write_archive(path, self.to_archive())
+
+    def to_archive(self) -> Archive:
+        """Everything that makes the result, as JSON and arrays."""
+        return archive_of_result(self)
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> UnfoldingResult:
+        """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
+        return cls(**parts_of_result(archive))
+
     def plot_unfolded(
         self, column: str | int, bins: BinsLike = 30, *, truth: TableLike | None = None, **style: Any
     ) -> Any:
@@ -219,7 +243,7 @@ class UnfoldingResult:
             given["reco"] = binning.counts(self.measured.reco, self.signal)
         if self.replicas:
             covariance = self.covariance(name, binning.edges[0])
-            given |= {"covariance": covariance.total, "n_replicas": covariance.n_replicas}
+            given |= {"covariance": covariance.total, **covariance.replicas}
         labels = {"band": self._error_name(), **(style.pop("labels", None) or {})}
         error = np.sqrt(self._poisson(binning))
         counts = binning.counts(self.columns, self.weights)
@@ -276,8 +300,9 @@ class UnfoldingResult:
 
         covariance = self.covariance(column, bins)
         binning = covariance.binning
-        n = covariance.n_replicas
-        return bin_correlations(covariance.total, binning.edges[0], n_replicas=n, name=binning.names[0], **style)
+        return bin_correlations(
+            covariance.total, binning.edges[0], name=binning.names[0], **covariance.replicas, **style
+        )
 
     def plot_convergence(self, **style: Any) -> Any:
         """Change of the unfolded density in each iteration."""
@@ -299,8 +324,9 @@ class UnfoldingResult:
 
     def _error_name(self) -> str:
         if self.replicas:
-            sources = dict.fromkeys(SPOKEN.get(r.source, r.source) for r in self.replicas)
-            return f"error of replicas: {', '.join(sources)}"
+            sources = [SPOKEN.get(source, source) for source in dict.fromkeys(r.source for r in self.replicas)]
+            lines = [", ".join(sources[i : i + 3]) for i in range(0, len(sources), 3)]
+            return "error of replicas: " + ",\n".join(lines)
         return f"Poisson error, {'simulated' if self.method == 'reweight' else 'measured'} weights"
 
     def _numeric(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""A fitted Unfolder as an archive: its simulated events, and what was learned from them."""
+"""A fitted Unfolder as an archive: its simulated events, and what was learned from them; parts that results share."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -28,7 +28,17 @@ from buff.weights import POLICIES, PositiveWeights
 if TYPE_CHECKING:
     from buff.unfolding.unfolder import Unfolder
 
-__all__ = ["archive_of", "restored_unfolder", "simulation_and_members"]
+__all__ = [
+    "archive_of",
+    "restored_simulation",
+    "restored_table",
+    "restored_unfolder",
+    "restored_weights",
+    "simulation_and_members",
+    "stored_simulation",
+    "stored_table",
+    "stored_weights",
+]
 
 _GENERATORS: Mapping[str, Any] = {"BUFF": BUFF, "BUFFTransport": BUFFTransport}
 _POSTERIORS: Mapping[str, Any] = {"LocatedFlow": LocatedFlow, "Bridge": Bridge}
@@ -45,12 +55,7 @@ def archive_of(unfolder: "Unfolder", entropy: int) -> Archive:
         source: joined(**{str(i): _member(member, s) for i, member in enumerate(unfolder.members_[source])})
         for source in _MEMBERS
     }
-    parts = joined(
-        truth=_columns(s.truth, s.truth_space),
-        reco=_columns(s.reco, s.reco_space),
-        weights=_weights(s),
-        members=joined(**members),
-    )
+    parts = joined(**_simulation(s), members=joined(**members))
     settings = asdict(unfolder.members_["nominal"][0].settings)
     record = {"parameters": _parameters(unfolder), "entropy": str(entropy), "classifier": settings}
     return Archive("Unfolder", record | parts[0], *parts[1:])
@@ -76,14 +81,7 @@ def simulation_and_members(archive: Archive, policy: str) -> tuple[Simulation, d
         Parts that are lost, of other types or shapes, or that do not belong together.
     """
     parts: Parts = (archive.record, dict(archive.arrays), dict(archive.blobs))
-    (truth, truth_space), (reco, reco_space) = (_columns_of(part_of(parts, name), name) for name in ("truth", "reco"))
-    scores = features(truth_space, truth), features(reco_space, reco)
-    sizes = checked_record(archive.record["weights"], "the weights", _KINDS)
-    n = checked_number(checked_record(sizes["matched"], "the weights", ("n",))["n"], "matched events", 1, len(truth))
-    first, rest = slice(int(n)), slice(int(n), None)
-    tables = ((truth.take(first), reco.take(first)), (truth.take(rest),), (reco.take(rest),))
-    of_kind = _weights_of(part_of(parts, "weights"), tables, policy)
-    simulation = Simulation(truth, reco, of_kind, truth_space, reco_space, *scores)
+    simulation = restored_simulation(parts, policy)
     settings = ClassifierSettings(**archive.record["classifier"])
     members = {}
     for source in _MEMBERS:
@@ -92,6 +90,37 @@ def simulation_and_members(archive: Archive, policy: str) -> tuple[Simulation, d
         require(count == 1 if source == "nominal" else count >= 0, "there is no result but replicas, or several")
         members[source] = tuple(_member_of(part_of(own, str(i)), simulation, settings, policy) for i in range(count))
     return simulation, members
+
+
+def _simulation(s: Simulation) -> dict[str, Parts]:
+    truth, reco = ((stored_table(x), space) for x, space in ((s.truth, s.truth_space), (s.reco, s.reco_space)))
+    tables = {
+        name: joined(space=(*space.to_arrays(), {}), columns=values)
+        for name, (values, space) in (("truth", truth), ("reco", reco))
+    }
+    return tables | {"weights": _weights(s)}
+
+
+def stored_simulation(simulation: Simulation) -> Parts:
+    """Simulated events with their weights and their maps to normal scores."""
+    return joined(**_simulation(simulation))
+
+
+def restored_simulation(parts: Parts, policy: str) -> Simulation:
+    """Inverse of :func:`stored_simulation`."""
+    spaces, tables = {}, {}
+    for name in ("truth", "reco"):
+        own = part_of(parts, name)
+        spaces[name] = TableTransformer.from_arrays(*part_of(own, "space")[:2])
+        tables[name] = restored_table(part_of(own, "columns"), spaces[name], name)
+    truth, reco = tables["truth"], tables["reco"]
+    scores = features(spaces["truth"], truth), features(spaces["reco"], reco)
+    sizes = checked_record(parts[0]["weights"], "the weights", _KINDS)
+    n = checked_number(checked_record(sizes["matched"], "the weights", ("n",))["n"], "matched events", 1, len(truth))
+    first, rest = slice(int(n)), slice(int(n), None)
+    of = ((truth.take(first), reco.take(first)), (truth.take(rest),), (reco.take(rest),))
+    of_kind = _weights_of(part_of(parts, "weights"), of, policy)
+    return Simulation(truth, reco, of_kind, spaces["truth"], spaces["reco"], *scores)
 
 
 def _parameters(unfolder: "Unfolder") -> dict[str, Any]:
@@ -105,9 +134,8 @@ def _parameters(unfolder: "Unfolder") -> dict[str, Any]:
     return to_json(own)
 
 
-def _columns(columns: Columns, space: TableTransformer) -> Parts:
-    """A table with its map to normal scores; text is kept as numbers of its levels."""
-    record, arrays = space.to_arrays()
+def stored_table(columns: Columns) -> Parts:
+    """Values of a table; text is kept as numbers of its levels."""
     levels: list[Any] = [None] * len(columns.names)
     values = {}
     for j, column in enumerate(columns.arrays):
@@ -116,12 +144,12 @@ def _columns(columns: Columns, space: TableTransformer) -> Parts:
             values[str(j)] = codes.astype(np.int32)
         else:
             values[str(j)] = column
-    return joined(space=(record, arrays, {}), columns=({"levels": levels}, values, {}))
+    return {"levels": levels}, values, {}
 
 
-def _columns_of(parts: Parts, name: str) -> tuple[Columns, TableTransformer]:
-    space = TableTransformer.from_arrays(*part_of(parts, "space")[:2])
-    record, arrays, _ = part_of(parts, "columns")
+def restored_table(parts: Parts, space: TableTransformer, name: str) -> Columns:
+    """Inverse of :func:`stored_table`, with the columns of a space."""
+    record, arrays, _ = parts
     names = space.template_.names
     levels = checked_list(record["levels"], f"levels of {name}", length=len(names))
     checked_record(arrays, f"columns of {name}", map(str, range(len(names))))
@@ -134,32 +162,38 @@ def _columns_of(parts: Parts, name: str) -> tuple[Columns, TableTransformer]:
             values = np.array(known, object)[values]
         columns.append(values)
     require(len(columns[0]), f"{name} has no events")
-    return Columns(names, tuple(columns), space.template_), space
+    return Columns(names, tuple(columns), space.template_)
 
 
 def _weights(simulation: Simulation) -> Parts:
-    """Weights of the three kinds of events, as given and as used."""
-    parts: dict[str, Parts] = {}
-    for name, kind in zip(_KINDS, simulation.of_kind, strict=True):
-        note = None if kind.note is None else {k: v for k, v in vars(kind.note).items() if k != "values"}
-        arrays = {"given": kind.given} | ({} if kind.values is kind.given else {"values": kind.values})
-        parts[name] = ({"n": len(kind.given), "note": note}, arrays, {})
-    return joined(**parts)
+    """Weights of the three kinds of events."""
+    return joined(**{name: stored_weights(kind) for name, kind in zip(_KINDS, simulation.of_kind, strict=True)})
 
 
 def _weights_of(
     parts: Parts, tables: tuple[tuple[Columns, ...], ...], policy: str
 ) -> tuple[EventWeights, EventWeights, EventWeights]:
+    pairs = zip(_KINDS, tables, strict=True)
+    a, b, c = (restored_weights(part_of(parts, name), of, len(of[0]), policy, name) for name, of in pairs)
+    return a, b, c
+
+
+def stored_weights(weights: EventWeights) -> Parts:
+    """Weights as given and as used."""
+    note = None if weights.note is None else {k: v for k, v in vars(weights.note).items() if k != "values"}
+    used = {} if weights.values is weights.given else {"values": weights.values}
+    return {"n": len(weights.given), "note": note}, {"given": weights.given} | used, {}
+
+
+def restored_weights(parts: Parts, tables: tuple[Columns, ...], n: int, policy: str, name: str) -> EventWeights:
+    """Inverse of :func:`stored_weights`, for n events."""
     require(policy in POLICIES, "an unknown policy for negative weights")
-    kinds = []
-    for name, of in zip(_KINDS, tables, strict=True):
-        record, arrays, _ = part_of(parts, name)
-        checked_record(arrays, f"weights of {name} events", ("given",))
-        given = checked_array(arrays["given"], f"weights of {name} events", (len(of[0]),))
-        used = checked_array(arrays.get("values", given), f"weights of {name} events", given.shape, low=0)
-        note = checked_record(record, f"weights of {name} events", ("note",))["note"]
-        kinds.append(EventWeights(given, used, of, policy, note and PositiveWeights(used, **note)))
-    return kinds[0], kinds[1], kinds[2]
+    record, arrays, _ = parts
+    checked_record(arrays, f"weights of {name} events", ("given",))
+    given = checked_array(arrays["given"], f"weights of {name} events", (n,))
+    used = checked_array(arrays.get("values", given), f"weights of {name} events", given.shape, low=0)
+    note = checked_record(record, f"weights of {name} events", ("note",))["note"]
+    return EventWeights(given, used, tables, policy, note and PositiveWeights(used, **note))
 
 
 def _member(member: Member, simulation: Simulation) -> Parts:

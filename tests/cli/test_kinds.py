@@ -39,6 +39,7 @@ MODELS = {
     "ShowerBUFF": _showers,
     "TreeDensity": lambda: library.TreeDensity(n_estimators=2, random_state=0).fit(X),
     "Unfolder": lambda: library.Unfolder("reweight", n_iterations=1, random_state=0).fit(X, X + 1),
+    "UnfoldingResult": lambda: MODELS["Unfolder"]().unfold(0.9 * X),
 }
 #: What is shown of kinds that hold more or less than one table.
 SHOWN = {
@@ -47,6 +48,7 @@ SHOWN = {
     "NeuralFlow": ("parameters of the network",),
     "ShowerBUFF": ("ds1-photons, 5 layers, 368 voxels", "given the condition", "angle  continuous"),
     "TreeDensity": ("order of columns  x0, x1",),
+    "UnfoldingResult": ("200 measured events", "Errors hold"),
 }
 #: What is said where the command draws no events.
 REFUSED = {
@@ -55,6 +57,7 @@ REFUSED = {
     "JetBUFF": "the model learned arrays of particles",
     "ShowerBUFF": "add --showers ENERGIES",
     "Unfolder": "unfolds measured events",
+    "UnfoldingResult": "holds unfolded events",
 }
 
 
@@ -65,7 +68,8 @@ def test_every_kind_is_inspected_and_sampled_or_says_why_not(buff, tmp_path, kin
     result = buff("inspect", model)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(f"{model}: {kind}, ")
-    for words in ("random_state", *SHOWN.get(kind, ())):
+    settings = () if kind == "UnfoldingResult" else ("random_state",)
+    for words in (*settings, *SHOWN.get(kind, ())):
         assert words in result.stdout
     result = buff("sample", model, "-n", 3, "-o", out)
     if kind in REFUSED:

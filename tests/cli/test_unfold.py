@@ -110,6 +110,7 @@ def test_what_comes_out(buff, home):
     page = (out / "page.html").read_text()
     assert page.count("<img") == 7
     assert "measured events" in page
+    assert re.search(r"mass: unfolded beside the truth of the data, chi2/n \d+\.\d/5 \(p = ", result.stdout)
     assert "<pre" not in page  # nothing that does not wrap
     headings, captions = (re.findall(rf"<{tag}>(.+?)</{tag}>", page) for tag in ("h2", "figcaption"))
     assert len(captions) == 7
@@ -240,3 +241,40 @@ def test_what_was_learned_unfolds_other_data(buff, home):
     refused = buff("unfold", "-q", write(home, fewer, "fewer.toml"), "--model", model)
     assert refused.exit_code != 0
     assert "truth observables ['mass', 'width'], found ['mass']" in refused.stderr
+
+
+def test_other_bins_from_a_kept_result(buff, home):
+    pytest.importorskip("matplotlib")
+    bare = CONFIG.replace('page = "page.html"', 'result = "result.buff"').replace('"out"', '"kept"')
+    first = buff("unfold", "-q", write(home, bare, "kept.toml"))
+    assert first.exit_code == 0, first.stderr
+    kept = home / "kept" / "result.buff"
+    assert first.stdout.splitlines()[-1] == str(kept)
+    other = bare.replace('file = "simulation.parquet"', 'file = "not_there.parquet"').replace('"kept"', '"other"')
+    same = buff("unfold", "-q", write(home, other, "same.toml"), "--result", kept)
+    assert same.exit_code == 0, same.stderr
+    for name in ("events.parquet", "hepdata/mass.yaml", "mass.png"):
+        assert (home / "kept" / name).read_bytes() == (home / "other" / name).read_bytes()
+    wider = write(home, other.replace("[-2, -1, 0, 1, 2, 3]", "[-2, 0, 3]"), "wider.toml")
+    assert buff("unfold", "-q", wider, "--result", kept).exit_code == 0
+    assert (home / "other" / "hepdata" / "mass.yaml").read_text().count('"low"') == 2
+    refused = buff("unfold", "-q", wider, "--model", kept)
+    assert refused.exit_code != 0
+    assert "holds a UnfoldingResult: --model and --alternative take" in refused.stderr
+    assert "goes with neither" in buff("unfold", "-q", wider, "--result", kept, "--model", kept).stderr
+
+
+def test_an_alternative_is_a_source_of_the_errors(buff, home):
+    text = CONFIG.replace('page = "page.html"', 'figures = ""\nmodel = "unfolder.buff"').replace('"out"', '"two"')
+    section = '[alternative]\nfile = "mixed.parquet"\npass_reco = "seen"\n\n[unfolding]'
+    both = buff("unfold", "-q", write(home, text.replace("[unfolding]", section), "two.toml"))
+    assert both.exit_code == 0, both.stderr
+    assert "(1 alternative)" in both.stdout
+    assert "simulation (see alternative" not in both.stdout
+    table = (home / "two" / "hepdata" / "mass_covariance_alternative.yaml").read_text()
+    assert "covariance" in table
+    alone = buff("unfold", "-q", write(home, text, "one.toml"), "--alternative", home / "two" / "unfolder.buff")
+    assert "(1 alternative)" in alone.stdout
+    without = buff("unfold", "-q", write(home, text, "one.toml"))
+    assert "Errors hold the Poisson fluctuation of the simulated weights alone." in without.stdout
+    assert "the dependence on the simulation (see alternative: none was given)" in without.stdout

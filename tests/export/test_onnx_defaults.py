@@ -11,7 +11,7 @@ from buff.errors import ExportError
 from buff.export import export_model
 from buff.export.graph_inputs import graph_inputs
 from buff.flows import PatternedFlow
-from buff.flows.smooth import SmoothedTrees
+from buff.flows.nodes import SmoothedTrees
 from buff.tables.relations import Derived, Order
 from tests.small_models import frame, ordered, related, stated, summed
 

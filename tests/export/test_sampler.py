@@ -8,8 +8,8 @@ from buff import BUFF, BUFFTransport, kernels
 from buff.errors import ExportError
 from buff.export import EventSampler
 from buff.flows import SampleRequest
+from buff.flows.nodes import SmoothedTrees
 from buff.flows.patterned import PatternedFlow
-from buff.flows.smooth import SmoothedTrees
 from tests.small_models import DEFAULTS, MODELS, SMALL, as_numbers, asked, numbers
 
 BACKENDS = ["xgboost", *(dict(kernels.native().backends()) if kernels.native() else [])]

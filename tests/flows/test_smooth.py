@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from buff.flows.smooth import PolynomialRidge, SmoothedTrees, affordable_degree, load_trees, monomials, n_terms
+from buff.flows.nodes import SmoothedTrees
+from buff.flows.stored import load_trees
+from buff.kernels import PolynomialRidge, affordable_degree, monomials, n_terms
 from buff.trees import Booster, TreeSettings
 
 W = np.random.default_rng(0).standard_normal((4000, 3)).astype(np.float32)

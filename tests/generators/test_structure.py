@@ -11,8 +11,8 @@ from sklearn.datasets import load_iris
 import buff
 from buff import BUFF, BUFFImputer, load
 from buff.tables import read
-from buff.tables.reduction import TableReduction
 from buff.tables.relations import Coordinates, Derived, Determines, Order, Sum, Unique
+from buff.tables.schema import TableReduction
 
 FAST = {"n_steps": 5, "n_estimators": 5, "noise_budget": 12_000, "random_state": 0, "device": "cpu"}
 ABSENT = -25.0

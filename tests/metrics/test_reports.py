@@ -9,7 +9,7 @@ from buff.errors import ArchiveError
 from buff.metrics import Report, correlation_distance, principal_axes, report, utility, wasserstein
 from buff.metrics.columns import read_tables
 from buff.metrics.floor import floor_scores
-from buff.metrics.scores import Scoring, WeightedTable
+from buff.metrics.scores import JUDGES, MEASURES, Scoring, WeightedTable
 
 
 def jets(n, seed, width=1.0):
@@ -78,7 +78,9 @@ def test_text_is_aligned_and_complete(full):
 
 def test_html_holds_every_cell_and_escapes(full):
     html = full._repr_html_()
-    assert html.count("<tr>") == 2 + 3 + 12
+    measured = [name for name in (*MEASURES, *JUDGES) if getattr(full.scores, name) is not None]
+    # the median in floors, what is measured, four lines on training rows; three columns; two heads
+    assert html.count("<tr>") == 1 + len(measured) + 4 + 3 + 2
     assert str(full.scores.wasserstein) in html
     named = report(jets(20, 0), jets(20, 1), columns=["<m>", "a&b", "c"], classifiers=(), floor=False)
     assert "&lt;m&gt;" in named._repr_html_()

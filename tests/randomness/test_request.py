@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from buff.flows import SampleRequest
-from buff.generators.base import checked_number
+from buff.generators.base import _size, checked_number
 
 CONDITION = np.arange(10, dtype=np.float32)[:, None]
 
@@ -60,3 +60,7 @@ def test_more_events_than_the_machine_holds_are_refused(monkeypatch):
     assert checked_number(10, 5) == 10
     with pytest.raises(MemoryError, match=r"n_samples=1,000,000 events of 5 values need .* and this machine has"):
         checked_number(1_000_000, 5)
+
+
+def test_sizes_are_written_in_their_unit():
+    assert (_size(2.5e9), _size(3e12), _size(4.2e18)) == ("2.5 GB", "3 TB", "4,200,000 TB")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from buff.tables import read
-from buff.tables.reduction import TableReduction
+from buff.tables.schema import TableReduction
 from buff.tables.written import written_as_text
 
 

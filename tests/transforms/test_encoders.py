@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 import buff
 from buff.errors import ExportError
-from buff.tables import infer_schema, read, schema
+from buff.tables import infer_schema, kinds, read
 from buff.transforms import encoders
 from buff.transforms.encoders import ENCODERS, ColumnEncoder, NumberEncoder, encoder_of, unpack
 
@@ -69,7 +69,7 @@ class LoggedEncoder(NumberEncoder):
 @pytest.fixture
 def new_kinds(monkeypatch):
     """CONTRIBUTING.md, "a kind of column": the name of the kind, and its encoder."""
-    monkeypatch.setattr(schema, "KINDS", (*schema.KINDS, "positive", "logged"))
+    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, "positive", "logged"))
     monkeypatch.setitem(encoders.ENCODERS, "positive", PositiveEncoder)
     monkeypatch.setitem(encoders.ENCODERS, "logged", LoggedEncoder)
 
@@ -79,7 +79,7 @@ def table(kind):
 
 
 def test_every_kind_has_an_encoder():
-    assert set(ENCODERS) == set(schema.KINDS)
+    assert set(ENCODERS) == set(kinds.KINDS)
 
 
 @pytest.mark.parametrize("order", [None, "onehot"])

@@ -336,3 +336,11 @@ def test_values_over_six_hundred_decades_stay_in_their_range():
     assert drawn.min() >= x.min()
     assert drawn.max() <= x.max()
     assert np.allclose(np.quantile(np.log10(drawn), [0.1, 0.5, 0.9]), [-240, 0, 240], atol=25)
+
+
+def test_the_gap_below_outliers_is_not_filled():
+    x = np.random.default_rng(0).normal(size=2000)
+    x[:2] = 1e6, 1e9
+    drawn = QuantileMap.fit(x, bandwidth=0.05).decode(np.random.default_rng(1).normal(size=50_000).astype(np.float32))
+    assert not ((drawn > 10) & (drawn < 0.99e6)).any()
+    assert 0.0005 < (drawn > 10).mean() < 0.003

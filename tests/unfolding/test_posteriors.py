@@ -6,7 +6,7 @@ from scipy.stats import kstest, norm, poisson
 
 from buff import BUFF, Unfolder
 from buff.datasets import gaussian_1d, gaussian_2d, mixture_1d
-from buff.flows import MarginalCalibration
+from buff.flows.calibration import calibration_between
 from buff.generators import BUFFTransport
 from buff.metrics import interval_coverage
 from buff.unfolding.events import Simulation
@@ -87,11 +87,11 @@ def test_levelled_draws_have_the_marginals_of_the_events():
     rng = np.random.default_rng(0)
     wanted, w = rng.normal(size=(5000, 2)), rng.exponential(size=5000)
     drawn = np.column_stack([0.9 * rng.normal(size=10_000) + 0.2, np.tanh(rng.normal(size=10_000))])
-    levelled = MarginalCalibration.between(drawn, wanted, np.repeat(1.0, 5000))(drawn)
+    levelled = calibration_between(drawn, wanted, np.repeat(1.0, 5000))(drawn)
     for column, original in zip(levelled.T, drawn.T, strict=True):
         assert kstest(column, "norm").statistic < 0.03
         assert (np.diff(column[np.argsort(original)]) >= 0).all()
-    weighted = MarginalCalibration.between(drawn, wanted + w[:, None], w)(drawn)
+    weighted = calibration_between(drawn, wanted + w[:, None], w)(drawn)
     np.testing.assert_allclose(weighted.mean(axis=0), np.average(wanted + w[:, None], axis=0, weights=w), atol=0.15)
 
 

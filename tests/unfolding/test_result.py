@@ -134,7 +134,7 @@ def test_replicas_of_one_source_only():
     result = unfolder.unfold(nature.reco)
     with pytest.warns(Notice, match="2 replicas are few for 6 bins.*chi-squared needs 9"):
         covariance = result.covariance(0, EDGES)
-    assert repr(covariance) == "Covariance(x0: 6 bins; sources data)"
+    assert repr(covariance) == "Covariance(x0: 6 bins; sources data; 2 replicas)"
     with pytest.warns(Notice, match="needs 9"):
         result.histogram(0, EDGES)
     with pytest.raises(ValueError, match="no replicas of model, only of data"):
@@ -218,7 +218,7 @@ def test_histograms_side_by_side(two, tmp_path):
     result = two[0].unfold(two[2])
     joint = result.covariance(TWO)
     assert joint.total.shape == (9, 9)
-    assert repr(joint) == "Covariance(x0, x1: 9 bins; sources data, model)"
+    assert repr(joint) == "Covariance(x0, x1: 9 bins; sources data, model; 18 replicas, effectively 16)"
     for name, rows in (("x0", slice(4)), ("x1", slice(4, None))):
         alone = result.covariance(name, TWO[name])
         np.testing.assert_allclose(joint.counts[rows], alone.counts)

@@ -89,6 +89,10 @@ def test_nothing_is_saved_before_the_fit(tmp_path):
 def members(tmp_path_factory):
     path = tmp_path_factory.mktemp("members") / "model.buff"
     fitted(n=200).save(path)
+    return members_of(path)
+
+
+def members_of(path):
     with zipfile.ZipFile(path) as zipped:
         return {name: zipped.read(name) for name in zipped.namelist()}
 

@@ -12,7 +12,7 @@ from buff.tables.relations.collection import Relations
 from buff.tables.relations.functions import Determines, Rescaled, joint_codes
 from buff.tables.relations.numbers import Order, Sum, decimals_of
 
-__all__ = ["find_relations", "stated_relations"]
+__all__ = ["find_relations"]
 
 #: Fewer rows prove nothing.
 _FEWEST_ROWS = 50
@@ -31,25 +31,6 @@ _CLOSE, _SOFT_SHARE = 0.1, 0.02
 _MOST_NUMBERS = 200
 #: Rows from which sums are guessed, all are checked.
 _GUESS_ROWS = 2000
-
-
-def stated_relations(relations: str | Sequence[Relation | str] | None) -> tuple[list[Relation], bool]:
-    """What a user states by the parameter ``relations``, and whether others are looked for.
-
-    Raises
-    ------
-    ValueError
-        Another word, or no list.
-    """
-    if relations == "auto":
-        return [], True
-    if isinstance(relations, str) or not isinstance(relations, Sequence | None):
-        raise ValueError(f"relations must be 'auto', a list of relations (or with 'auto') or None, found {relations!r}")
-    stated = [own for own in relations or () if not isinstance(own, str)]
-    words = [own for own in relations or () if isinstance(own, str)]
-    if unknown := [word for word in words if word != "auto"]:
-        raise ValueError(f"relations holds {unknown[0]!r}: relations and 'auto' are known")
-    return stated, bool(words)
 
 
 def find_relations(columns: Columns, stated: Sequence[Relation] = (), untouched: Collection[str] = ()) -> Relations:
@@ -219,10 +200,18 @@ def _lookups(table: Table, names: Sequence[str]) -> Iterator[Relation]:
         rows = n - sizes[fine]
         if rows * np.log(np.sum(shares**2)) + np.log(n_pairs) > _ACCIDENT or rows < _FEWEST_ROWS // 2:
             continue
-        pairs = np.unique(codes[fine] * sizes[coarse] + codes[coarse])
-        if len(pairs) == sizes[fine] and _evenly_shown(codes[fine], codes[coarse]):
+        if not all(_tells(codes[fine][:head], codes[coarse][:head]) for head in (_GUESS_ROWS // 4, n)):
+            continue
+        if _evenly_shown(codes[fine], codes[coarse]):
             told.add(coarse)
             yield Determines(fine, coarse)
+
+
+def _tells(fine: Values, coarse: Values) -> bool:
+    """Whether rows of the same fine code have the same coarse one."""
+    of = np.zeros(int(fine.max()) + 1, coarse.dtype)
+    of[fine] = coarse
+    return bool((of[fine] == coarse).all())
 
 
 def _evenly_shown(fine: Values, coarse: Values) -> bool:

@@ -10,8 +10,9 @@ from buff.protocols import Mask
 from buff.tables.columns import Columns
 from buff.tables.relations.base import BrokenRelationError, Relation, Table
 from buff.tables.relations.collection import Relations, in_order
-from buff.tables.relations.discovery import find_relations, stated_relations
+from buff.tables.relations.discovery import find_relations
 from buff.tables.relations.functions import Determines, joint_codes
+from buff.tables.stated import stated_relations
 
 __all__ = ["relations_in_gaps"]
 

@@ -213,3 +213,9 @@ def test_numbers_that_were_not_seen_take_the_value_of_the_nearest():
     lookup = Determines("key", "group").learn(table)
     found = lookup.decode({"key": np.array([9, 14, 16, 27, 34, 99])}, None, 6)
     assert found.tolist() == [1, 1, 2, 3, 3, 4]
+
+
+@pytest.mark.parametrize(("top", "period"), [(2 * np.pi, 2 * np.pi), (360.0, 360.0)])
+def test_periods_of_radians_and_degrees(top, period):
+    found = Angle("phi").learn({"phi": np.random.default_rng(0).uniform(0, top, 500)})
+    assert found.period == period
