@@ -20,10 +20,12 @@ __all__ = [
     "OffGridError",
     "TableNotice",
     "check_finite",
+    "check_growth",
     "check_jobs",
     "check_memory",
     "check_parameters",
     "check_range",
+    "check_resources",
     "check_states",
     "check_steps",
     "check_whole",
@@ -136,12 +138,47 @@ def check_jobs(n_jobs: Any) -> None:
         raise ValueError("n_jobs must be a number of cores, or -1 for all; found 0")
 
 
-def check_range(name: str, value: object, low: float, high: float) -> None:
-    """Refuse a parameter outside [low, high]."""
-    if not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number in [{low:g}, {high:g}]: found {value!r}")
-    if not low <= float(value) <= high:
-        raise ValueError(f"{name} must lie in [{low:g}, {high:g}]: found {value!r}")
+def check_range(name: str, value: object, low: float, high: float, ends: str = "[]") -> float:
+    """A parameter of an interval, as a plain number; ``ends`` says which ends belong to it.
+
+    Raises
+    ------
+    TypeError
+        It is no number.
+    ValueError
+        It lies outside, or is NaN.
+
+    Examples
+    --------
+    >>> check_range("learning_rate", 0, 0, 2, "(]")
+    Traceback (most recent call last):
+    ValueError: learning_rate must lie in (0, 2], found 0
+    """
+    interval = f"{ends[0]}{low:g}, {high:g}{ends[1]}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number in {interval}, found {value!r}")
+    x = float(value)
+    if not low <= x <= high or (x == low and ends[0] == "(") or (x == high and ends[1] == ")"):
+        raise ValueError(f"{name} must lie in {interval}, found {value!r}")
+    return x
+
+
+def check_growth(model: Any, where: str = "", least_estimators: int = 0) -> None:
+    """Refuse numbers of a model by which no trees can be grown; ``where`` begins the message."""
+    check_whole(f"{where}n_estimators", model.n_estimators, least_estimators)
+    check_whole(f"{where}max_depth", model.max_depth, 1)
+    check_range(f"{where}learning_rate", model.learning_rate, 0, 2, "(]")
+    check_range(f"{where}reg_lambda", model.reg_lambda, 0, math.inf, "[)")
+
+
+def check_resources(model: Any) -> None:
+    """Refuse ``n_jobs``, and ``max_memory`` and ``verbose`` of a model that has them, that cannot be."""
+    check_jobs(model.n_jobs)
+    if getattr(model, "max_memory", None) is not None:
+        check_whole("max_memory", model.max_memory, 1)
+    verbose = getattr(model, "verbose", 0)
+    if not isinstance(verbose, bool | Integral) or verbose < 0:
+        raise ValueError(f"verbose must be 0 or 1, found {verbose!r}")
 
 
 def check_memory(needed: int, max_memory: int | None, advice: str) -> None:
@@ -194,10 +231,13 @@ def checked_velocity(u: Any, x: Any, t: float) -> Any:
     return u
 
 
-def checked_step(solver: Any, found: Any) -> tuple[Any, Any]:
-    """What ``advance`` returned: states, and what it wants to remember."""
+def checked_step(solver: Any, found: Any, x: Any) -> tuple[Any, Any]:
+    """What ``advance`` returned of states x: states, and what it wants to remember."""
+    name = type(solver).__name__
     if not isinstance(found, tuple) or len(found) != 2:
         shown = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
-        name = type(solver).__name__
         raise TypeError(f"{name}.advance must return (x, memory), memory None if there is none: it returned {shown}")
+    if getattr(found[0], "shape", None) != x.shape:
+        shown = f"shape {tuple(found[0].shape)}" if hasattr(found[0], "shape") else type(found[0]).__name__
+        raise ValueError(f"{name}.advance must return states like x, of shape {tuple(x.shape)}: it returned {shown}")
     return found

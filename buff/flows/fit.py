@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
@@ -12,7 +11,7 @@ from joblib import effective_n_jobs
 from scipy.special import ndtr
 from tqdm import tqdm
 
-from buff.errors import check_jobs, check_whole
+from buff.errors import check_resources, check_whole
 from buff.flows.cache import NodeCache, cache_in
 from buff.flows.conditional import limit_memorisation, with_fine_bins
 from buff.flows.cost import PROCESS, CostEstimate, NodeRecord, NodeRecords, workers_within
@@ -95,11 +94,7 @@ class FlowSettings:
     def __post_init__(self) -> None:
         check_whole("n_steps", self.n_steps, 1)
         check_whole("noise_budget", self.noise_budget, 1)
-        if self.max_memory is not None:
-            check_whole("max_memory", self.max_memory, 1)
-        check_jobs(self.n_jobs)
-        if not isinstance(self.verbose, bool | Integral) or self.verbose < 0:
-            raise ValueError(f"verbose must be 0 or 1, found {self.verbose!r}")
+        check_resources(self)
         if not isinstance(self.cache_dir, str | os.PathLike | None):
             raise TypeError(f"cache_dir must be a folder or None, found {self.cache_dir!r}")
         if self.cache_dir is not None and Path(self.cache_dir).exists() and not Path(self.cache_dir).is_dir():

@@ -1,5 +1,7 @@
 """TreeDensity: a table's density, column after column."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive
 from buff.chains import ScoreCells
-from buff.errors import check_whole
+from buff.errors import check_growth, check_resources, check_whole
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
@@ -275,12 +277,8 @@ class TreeDensity(EventGenerator):
         self._set_schemas()
 
     def _check_parameters(self) -> None:
-        check_whole("n_estimators", self.n_estimators, 0)
-        check_whole("max_depth", self.max_depth, 1)
-        if not 0 < self.learning_rate <= 2:
-            raise ValueError(f"learning_rate must lie in (0, 2], found {self.learning_rate!r}")
-        if not 0 <= self.reg_lambda < np.inf:
-            raise ValueError(f"reg_lambda must be finite and not negative, found {self.reg_lambda!r}")
+        check_growth(self)
+        check_resources(self)
         if self.categories == "onehot":
             raise ValueError("categories='onehot' has no density: choose 'similar', 'frequency' or 'lexical'")
 
@@ -319,7 +317,7 @@ class TreeDensity(EventGenerator):
         return Archive(own.kind, own.record | part.record, {**own.arrays, **part.arrays}, part.blobs)
 
     @classmethod
-    def from_archive(cls, archive: Archive) -> "TreeDensity":
+    def from_archive(cls, archive: Archive) -> TreeDensity:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
         model = restored(cls, archive.record["parameters"])
         model._load(archive)

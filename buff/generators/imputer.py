@@ -1,5 +1,7 @@
 """BUFFImputer: missing cells drawn from their distribution given the others."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from typing import Any, Self
@@ -8,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
-from buff.errors import check_whole
+from buff.errors import check_growth, check_resources, check_whole
 from buff.estimator import BaseEstimator, TransformerMixin
 from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
@@ -248,8 +250,8 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         check_whole("n_imputations", self.n_imputations, 1)
         check_whole("n_rounds", self.n_rounds, 1)
-        check_whole("n_estimators", self.n_estimators, 0)
-        check_whole("max_depth", self.max_depth, 1)
+        check_growth(self)
+        check_resources(self)
         if self.fill not in FILLS:
             raise ValueError(f"fill must be one of {', '.join(FILLS)}, found {self.fill!r}")
         if self.categories == "onehot":

@@ -1,5 +1,6 @@
 """Splittings of training jets, kind by kind of node: what the flows of splittings are fitted to."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import check_jobs, check_memory, check_whole
+from buff.errors import check_memory, check_range, check_resources, check_whole
 from buff.flows import CostEstimate, FlowMatchingData, FlowSettings, estimate_cost
 from buff.generators.parameters import resolve_device
 from buff.physics import JetKinematics, Nodes, Splittings, SplittingTree
@@ -106,18 +107,14 @@ def checked_settings(model: Any) -> dict[str, FlowSettings]:
         Naming the parameter that is off, what it is and what it may be.
     """
     check_whole("n_steps", model.n_steps, 1)
-    check_jobs(model.n_jobs)
-    if not (_is_number(model.effort) and 0 < model.effort <= 100):
-        raise ValueError(f"effort must lie in (0, 100], found {model.effort!r}")
+    check_resources(model)
+    check_range("effort", model.effort, 0, 100, "(]")
+    check_range("exponent", model.exponent, -math.inf, math.inf, "()")
     if model.max_particles is not None:
         check_whole("max_particles", model.max_particles, 1)
-    if model.radius is not None and not (_is_number(model.radius) and model.radius > 0):
-        raise ValueError(f"radius must be positive and finite, or None, found {model.radius!r}")
-    if not _is_number(model.exponent):
-        raise ValueError(f"exponent must be a number such as 1 for kT, found {model.exponent!r}")
-    odds = model.max_odds
-    if odds is not None and not (_is_number(odds) and odds >= 1):
-        raise ValueError(f"max_odds must be 1 or more, or None, found {odds!r}")
+    for name, least, ends in (("radius", 0, "()"), ("max_odds", 1, "[)")):
+        if getattr(model, name) is not None:
+            check_range(name, getattr(model, name), least, math.inf, ends)
     asked, known = dict(model.stages or {}), [kind.name for kind in KINDS]
     if unknown := sorted(set(asked) - set(known)):
         raise ValueError(f"stages has the unknown kinds {unknown}, they are {known}")
@@ -131,12 +128,8 @@ def checked_settings(model: Any) -> dict[str, FlowSettings]:
         cache_dir=None if model.cache_dir is None else os.fspath(model.cache_dir),
         verbose=model.verbose,
     )
-    _ = common.times  # a solver that has no nodes is refused before anything is read
+    _ = common.times  # refuses grids and solvers that have no nodes
     return {kind.name: _settings(kind, float(model.effort), asked.get(kind.name, {}), common) for kind in KINDS}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,12 @@
 """Two tables as one problem: what belongs together, and which rows are the same."""
 
+import math
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from buff.errors import check_range
 from buff.flows import ConditionalStandardizer, FlowMatchingData, LinearVelocity, ReproducibleLinear, Source
 from buff.protocols import Array, Indices, Numbers, WeightsLike
 from buff.tables import Columns
@@ -70,14 +71,12 @@ def check_noise(noise: Any, paired: bool) -> float:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         Neither "auto" nor a finite number that is not negative.
     """
     if isinstance(noise, str) and noise == "auto":
         return 1.0 if paired else 0.0
-    if isinstance(noise, bool) or not isinstance(noise, Real) or not 0 <= float(noise) < float("inf"):
-        raise ValueError(f"noise must be 'auto' or a finite number that is not negative, found {noise!r}")
-    return float(noise)
+    return check_range("noise (or 'auto')", noise, 0, math.inf, "[)")
 
 
 def as_pair(given: object, name: str) -> tuple[Any, Any]:

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from buff.archive import Archive
 from buff.couplings import MinibatchTransport
-from buff.errors import check_whole, install_hint
+from buff.errors import check_growth, check_range, check_whole, install_hint
 from buff.flows import (
     CostEstimate,
     FlowMatchingData,
@@ -108,15 +107,9 @@ class FlowEstimator(TableGenerator):
     @property
     def _tree_settings(self) -> TreeSettings:
         """How trees are grown, checked."""
-        n_estimators, depth = (check_whole(k, getattr(self, k), m) for k, m in (("n_estimators", 0), ("max_depth", 1)))
+        check_growth(self)
         if self.early_stopping is not None:
             check_whole("early_stopping", self.early_stopping, 1)
-        rate: Any = self.learning_rate
-        penalty: Any = self.reg_lambda
-        if not isinstance(rate, Real) or not 0 < float(rate) <= 2:
-            raise ValueError(f"learning_rate must lie in (0, 2], found {rate!r}")
-        if not isinstance(penalty, Real) or not 0 <= float(penalty) < float("inf"):
-            raise ValueError(f"reg_lambda must be finite and not negative, found {penalty!r}")
         if self.layout not in ("auto", *LAYOUTS):
             raise ValueError(f"layout must be one of {['auto', *LAYOUTS]}, found {self.layout!r}")
         if self.tree_features not in FEATURES:
@@ -124,10 +117,10 @@ class FlowEstimator(TableGenerator):
         if self.smooth_degree not in (0, 2, 3):
             raise ValueError(f"smooth_degree must be 0, 2 or 3, found {self.smooth_degree!r}")
         return TreeSettings(
-            n_estimators=n_estimators,
-            max_depth=depth,
-            learning_rate=float(rate),
-            reg_lambda=float(penalty),
+            n_estimators=int(self.n_estimators),
+            max_depth=int(self.max_depth),
+            learning_rate=float(self.learning_rate),
+            reg_lambda=float(self.reg_lambda),
             early_stopping=self.early_stopping,
             layout=self.layout,
             features=self.tree_features,
@@ -141,8 +134,9 @@ class FlowEstimator(TableGenerator):
         """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
         if self.negative_weights not in POLICIES:
             raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}, found {self.negative_weights!r}")
+        check_range("bandwidth", self.bandwidth, 0, 1)
         self.get_coupling()
-        self.flow_settings.times  # noqa: B018
+        _ = self.flow_settings.times  # refuses grids and solvers that have no nodes
 
     def get_coupling(self) -> MinibatchTransport | None:
         """How the two ends of a path are paired; None where no transport decides.
@@ -275,12 +269,8 @@ def _known_tree_params(given: object) -> dict[str, Any]:
         raise ValueError(f"tree_params has the unknown names {unknown}, XGBoost knows {', '.join(_TREE_PARAMS)}")
     for name, value in (given or {}).items():
         # XGBoost takes a share of 0, and stops with a trace of its own at a bin
-        if name.startswith(("subsample", "colsample")) and not (_is_number(value) and 0 < value <= 1):
-            raise ValueError(f"tree_params: {name} must lie in (0, 1], found {value!r}")
-        if name == "max_bin" and (isinstance(value, bool) or not isinstance(value, Integral) or value < 2):
-            raise ValueError(f"tree_params: max_bin must be an integer of 2 or more, found {value!r}")
+        if name.startswith(("subsample", "colsample")):
+            check_range(f"tree_params: {name}", value, 0, 1, "(]")
+        if name == "max_bin":
+            check_whole("tree_params: max_bin", value, 2)
     return dict(given or {})
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

@@ -8,8 +8,10 @@ from joblib import Parallel, delayed
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from buff.errors import check_growth, check_range, check_resources, check_whole
 from buff.estimator import BaseEstimator
 from buff.protocols import Array, Numbers, Scores
+from buff.randomness import seed_from
 from buff.trees import Booster, TreeSettings
 
 __all__ = ["PublishedBUFF"]
@@ -114,7 +116,7 @@ class PublishedBUFF(BaseEstimator):
             X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
         self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
         x1 = (2 * (X - self.low_) / self._span() - 1).astype(np.float32)
-        rng = np.random.default_rng(self.random_state)
+        rng = np.random.default_rng(seed_from(self.random_state))
         seeds, self._seed = rng.integers(2**63, size=self.n_nodes), int(rng.integers(2**63))
         self.boosters_ = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_node)(x1, t, self.noise_draws, self._settings(), seed)
@@ -144,7 +146,7 @@ class PublishedBUFF(BaseEstimator):
             If ``n_samples`` is below one.
         """
         check_is_fitted(self)
-        _check_least("n_samples", n_samples, 1)
+        check_whole("n_samples", n_samples, 1)
         if random_state is None and self.random_state is not None:
             random_state = self._seed
         rng = np.random.default_rng(random_state)
@@ -172,15 +174,11 @@ class PublishedBUFF(BaseEstimator):
         )
 
     def _check_parameters(self) -> None:
-        for name in ("n_nodes", "n_steps"):
-            _check_least(name, getattr(self, name), 2)
-        for name in ("noise_draws", "n_estimators", "max_depth"):
-            _check_least(name, getattr(self, name), 1)
-
-
-def _check_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+        for name, least in (("n_nodes", 2), ("n_steps", 2), ("noise_draws", 1)):
+            check_whole(name, getattr(self, name), least)
+        check_growth(self, least_estimators=1)
+        check_range("reg_alpha", self.reg_alpha, 0, np.inf, "[)")
+        check_resources(self)
 
 
 def _fit_node(x1: Scores, t: float, noise_draws: int, settings: TreeSettings, seed: int) -> list[Booster]:

@@ -1,5 +1,7 @@
 """ShowerBUFF: learn calorimeter showers, draw new ones."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +12,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
-from buff.errors import check_jobs, check_whole
+from buff.errors import check_resources, check_whole
 from buff.estimator import BaseEstimator
 from buff.generators.persistence import pack, restored, to_json
 from buff.generators.shower_cascade import CascadeSettings, ShowerCascade
@@ -144,7 +146,7 @@ class ShowerBUFF(BaseEstimator):
         MemoryError
             If ``max_memory`` does not suffice.
         """
-        settings = self._settings()
+        settings, self._seed = self._settings(), seed_from(self.random_state)
         geometry, x, energies, weights = self._checked(showers, incident_energies, sample_weight)
         features = self._fit_encoder(condition, sample_weight, len(x))
         if weights is not None:
@@ -152,7 +154,6 @@ class ShowerBUFF(BaseEstimator):
             x, energies, weights, features = x[used], energies[used], weights[used], features[used]
         self.plan_ = plan_showers(geometry, len(x), features.shape[1], settings, self.max_memory)
         settings = replace(settings, n_jobs=self.plan_.n_workers)
-        self._seed = seed_from(self.random_state)
         self.geometry_ = geometry
         self.symmetric_ = self._symmetric(geometry, x)
         self.energy_range_ = (float(energies.min()), float(energies.max()))
@@ -260,7 +261,7 @@ class ShowerBUFF(BaseEstimator):
 
     def _settings(self) -> CascadeSettings:
         """The parameters that models are grown by, checked."""
-        check_jobs(self.n_jobs)
+        check_resources(self)
         defaults = CascadeSettings()
         if self.symmetry not in (True, False, "auto"):
             raise ValueError(f"symmetry must be True, False or 'auto', found {self.symmetry!r}")

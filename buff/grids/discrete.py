@@ -5,12 +5,13 @@ same.
 """
 
 import math
-from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["ALPHA_BARS", "SPACINGS", "alpha_bar", "check_whole", "ratios", "spaced", "zero_terminal_snr"]
+from buff.errors import check_whole
+
+__all__ = ["ALPHA_BARS", "SPACINGS", "alpha_bar", "ratios", "spaced", "zero_terminal_snr"]
 
 Table: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -44,12 +45,6 @@ ALPHA_BARS = {
     "cosine_alpha_bar": _cosine,
 }
 SPACINGS = ("linspace", "leading", "trailing", "quadratic")
-
-
-def check_whole(name: str, value: Any, least: int) -> None:
-    """Refuse what is no integer, and one that is too small."""
-    if not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}: found {value!r}")
 
 
 def alpha_bar(name: str, T: int = 1000) -> Table:

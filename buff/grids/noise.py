@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.special import betaincinv
 
-from buff.errors import check_parameters, check_range, check_steps
-from buff.grids.discrete import alpha_bar, check_whole, ratios, spaced, zero_terminal_snr
+from buff.errors import check_parameters, check_range, check_steps, check_whole
+from buff.grids.discrete import alpha_bar, ratios, spaced, zero_terminal_snr
 from buff.paths.schedules import SubVariancePreserving, Trigonometric, VariancePreserving
 
 __all__ = ["NOISE_GRIDS", "iddpm_table", "karras", "noise_grid"]

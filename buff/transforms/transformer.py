@@ -1,5 +1,7 @@
 """The unit space of a table: every column through its empirical distribution to normal scores, and back."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from buff.errors import check_range, check_whole
 from buff.estimator import BaseEstimator, TransformerMixin
 from buff.protocols import Array, Scores, TableLike, Values, Weights, WeightsLike
 from buff.records import joined, known_part, nested
@@ -88,7 +91,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         self.n_knots = n_knots
         self.bandwidth = bandwidth
 
-    def fit(self, X: Any, y: object = None, sample_weight: WeightsLike = None) -> "TableTransformer":
+    def fit(self, X: Any, y: object = None, sample_weight: WeightsLike = None) -> TableTransformer:
         """Learn the distribution of each column.
 
         Parameters
@@ -103,10 +106,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             See :func:`~buff.tables.read` and :func:`~buff.tables.infer_schema`.
         """
-        if not isinstance(self.n_knots, int | np.integer) or self.n_knots < 10:
-            raise ValueError(f"n_knots must be an integer of at least 10, found {self.n_knots!r}")
-        if not 0 <= self.bandwidth <= 1:
-            raise ValueError(f"bandwidth must lie in [0, 1], in units of a normal score: found {self.bandwidth!r}")
+        n_knots, bandwidth = check_whole("n_knots", self.n_knots, 10), check_range("bandwidth", self.bandwidth, 0, 1)
         if isinstance(X, Columns):
             columns = X
             columns.require_rows(2)
@@ -120,7 +120,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         schema = infer_schema(columns, self.schema, tails=self.tails, categories=self.categories)
         self.schema_ = schema
         self.template_ = columns.template
-        self.encoders_ = _fit_encoders(columns, schema, weights, int(self.n_knots), float(self.bandwidth))
+        self.encoders_ = _fit_encoders(columns, schema, weights, n_knots, bandwidth)
         self.n_dims_ = sum(len(encoder.names) for encoder in self.encoders_)
         return self
 
@@ -178,7 +178,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         """Table like the one that was fitted (container, names, dtypes, order), from scores."""
         return self.template_.restore(self.decode(Z))
 
-    def without_missing(self) -> "TableTransformer":
+    def without_missing(self) -> TableTransformer:
         """A copy in which columns are distributed as their values alone: missing values have no scores."""
         check_is_fitted(self)
         twin = copy(self)
@@ -208,7 +208,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         return record, joined({str(j): part for j, (_, part) in enumerate(packed)})
 
     @classmethod
-    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "TableTransformer":
+    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> TableTransformer:
         """Inverse of :meth:`to_arrays`."""
         space = cls(**known_part(record["parameters"], "the parameters of columns", signature(cls).parameters))
         space.template_ = Template.from_dict(record["template"])

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
+from buff.errors import check_growth, check_whole
 from buff.protocols import Array, Numbers, Scores
 from buff.records import checked_array, checked_record, require
 from buff.trees.checked import check_trees
@@ -52,18 +52,11 @@ class ClassifierSettings:
     tree_params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        least = {"n_estimators": 1, "max_depth": 1, "early_stopping": 1, "n_folds": 2, "max_rows": 100}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-                raise ValueError(f"classifier: {name} must be an integer of at least {low}, found {value!r}")
-        rate, calm, others = (getattr(self, name) for name in ("learning_rate", "reg_lambda", "tree_params"))
-        if not isinstance(rate, Real) or not 0 < float(rate) <= 2:
-            raise ValueError(f"classifier: learning_rate must lie in (0, 2], found {rate!r}")
-        if not isinstance(calm, Real) or not 0 <= float(calm) < float("inf"):
-            raise ValueError(f"classifier: reg_lambda must be finite and not negative, found {calm!r}")
-        if not isinstance(others, Mapping):
-            raise TypeError(f"classifier: tree_params must be a mapping, found {others!r}")
+        check_growth(self, "classifier: ", least_estimators=1)
+        for name, least in (("early_stopping", 1), ("n_folds", 2), ("max_rows", 100)):
+            check_whole(f"classifier: {name}", getattr(self, name), least)
+        if not isinstance(self.tree_params, Mapping):
+            raise TypeError(f"classifier: tree_params must be a mapping, found {self.tree_params!r}")
 
     def parameters(self, seed: int) -> dict[str, Any]:
         """XGBoost's parameters."""

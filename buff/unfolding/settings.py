@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from buff.errors import check_whole
 from buff.generators import BUFF, BUFFTransport
 from buff.trees import ClassifierSettings
 from buff.weights import POLICIES
@@ -19,7 +20,6 @@ __all__ = [
     "SCORES_ALONE",
     "SOURCES",
     "SPOKEN",
-    "check_count",
     "check_settings",
     "classifier_settings",
     "default_generator",
@@ -59,7 +59,7 @@ def check_settings(unfolder: "Unfolder") -> None:
     for name in ("n_iterations", "n_samples"):
         value = getattr(unfolder, name)
         if value is not None:
-            check_count(name, value, " or None")
+            check_whole(name, value, 1)
     if not isinstance(unfolder.negative_weights, str) or unfolder.negative_weights not in POLICIES:
         raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}; found {unfolder.negative_weights!r}")
     replica_counts(unfolder.n_replicas)
@@ -67,17 +67,11 @@ def check_settings(unfolder: "Unfolder") -> None:
     _check_generator(unfolder)
 
 
-def check_count(name: str, value: object, other: str = "") -> None:
-    """Raise ValueError for what is no integer of at least 1; ``other`` is what else may be said."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1{other}, found {value!r}")
-
-
 def iterations_of(method: str, asked: int | None) -> int | None:
     """So many as are asked for, or those of the method."""
     if asked is None:
         return METHODS[method]
-    check_count("n_iterations", asked)
+    check_whole("n_iterations", asked, 1)
     return int(asked)
 
 

@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive, write_archive
+from buff.errors import check_whole
 from buff.estimator import BaseEstimator
 from buff.metrics import energy_score
 from buff.protocols import FlagsLike, RandomState, TableLike, WeightsLike
@@ -26,7 +27,6 @@ from buff.unfolding.posteriors import Posterior
 from buff.unfolding.replicas import alternatives, checked_alternatives, checked_counts, fitted_members, shaken
 from buff.unfolding.result import UnfoldingResult
 from buff.unfolding.settings import (
-    check_count,
     check_settings,
     classifier_settings,
     default_generator,
@@ -212,7 +212,7 @@ class Unfolder(BaseEstimator):
             Measured events lie where no simulated one does.
         """
         check_is_fitted(self)
-        check_count("n_samples", n_samples)
+        check_whole("n_samples", n_samples, 1)
         seed = self._seed(_DATA) if random_state is None else seed_from(random_state) % 2**31
         columns = self.simulation_.measured(reco, "reco")
         draws = self._posterior.draw(columns, int(n_samples), seed)

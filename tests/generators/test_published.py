@@ -107,7 +107,7 @@ def test_takes_a_frame_of_numbers(gaussian):
     [("n_nodes", 1), ("n_steps", 1), ("noise_draws", 0), ("n_estimators", 0), ("max_depth", 0)],
 )
 def test_names_a_parameter_out_of_range(gaussian, parameter, value):
-    with pytest.raises(ValueError, match=f"{parameter} must be at least .*, got {value}"):
+    with pytest.raises(ValueError, match=f"{parameter} must be at least .*, found {value}"):
         PublishedBUFF(**{**TINY, parameter: value}).fit(gaussian)
 
 
@@ -118,7 +118,7 @@ def test_refuses_what_is_no_finite_number(bad):
 
 
 def test_refuses_to_draw_no_rows(fitted):
-    with pytest.raises(ValueError, match="n_samples must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_samples must be at least 1, found 0"):
         fitted.sample(0)
 
 

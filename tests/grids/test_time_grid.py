@@ -138,7 +138,7 @@ def test_noise_grids_are_placed_on_a_schedule(schedule):
     ("name", "parameters", "message"),
     [
         ("quadratic", {}, "unknown grid 'quadratic': choose one of uniform, power, dense, dense1.5, cosine"),
-        ("power", {"power": 0.5}, r"power must lie in \[1, 4\]: found 0.5"),
+        ("power", {"power": 0.5}, r"power must lie in \[1, 4\], found 0.5"),
         ("dense", {"power": 9}, "power must lie in"),
         ("uniform", {"kappa": 0.5}, "kappa must lie in"),
         ("uniform", {"kappa": 4}, "kappa must lie in"),

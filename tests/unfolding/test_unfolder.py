@@ -287,13 +287,13 @@ def test_flags_and_weights_arrive_in_searches():
     ("options", "message"),
     [
         ({"method": "svd"}, "method must be one of iterated, conditional, bridge, reweight; found 'svd'"),
-        ({"n_iterations": 0}, "n_iterations must be an integer of at least 1 or None, found 0"),
+        ({"n_iterations": 0}, "n_iterations must be at least 1, found 0"),
         ({"n_replicas": {"toys": 3}}, r"n_replicas names data, simulation, model; found \['toys'\]"),
         ({"n_replicas": 1}, "n_replicas of data must be 0 or at least 2, found 1"),
         ({"method": ["svd"]}, "method must be one of iterated"),
-        ({"n_samples": True}, "n_samples must be an integer of at least 1 or None, found True"),
-        ({"classifier": {"max_depth": 0}}, "classifier: max_depth must be an integer of at least 1, found 0"),
-        ({"classifier": {"learning_rate": "x"}}, r"classifier: learning_rate must lie in \(0, 2\], found 'x'"),
+        ({"n_samples": True}, "n_samples must be an integer, found True"),
+        ({"classifier": {"max_depth": 0}}, "classifier: max_depth must be at least 1, found 0"),
+        ({"classifier": {"learning_rate": "x"}}, r"classifier: learning_rate must be a number in \(0, 2\], found 'x'"),
         (
             {"method": "bridge", "generator": BUFFTransport(coupling="transport")},
             "generator of method 'bridge' must have coupling='paired', found 'transport'",
@@ -302,7 +302,7 @@ def test_flags_and_weights_arrive_in_searches():
     ],
 )
 def test_bad_settings(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         Unfolder(**options).fit(np.zeros((50, 1)), np.zeros((50, 1)))
 
 
@@ -319,9 +319,9 @@ def test_not_fitted_and_bad_arguments():
         Unfolder().unfold(np.zeros((3, 1)))
     simulated, nature = shifted(1000, 50)
     unfolder = quick().fit(simulated.truth, simulated.reco)
-    with pytest.raises(ValueError, match="n_iterations must be an integer of at least 1, found 0"):
+    with pytest.raises(ValueError, match="n_iterations must be at least 1, found 0"):
         unfolder.unfold(nature.reco, n_iterations=0)
-    with pytest.raises(ValueError, match="n_samples must be an integer of at least 1, found 0"):
+    with pytest.raises(ValueError, match="n_samples must be at least 1, found 0"):
         unfolder.sample(nature.reco, 0)
     with pytest.raises(ValueError, match="reco: column 'x0' lacks 1 values"):
         unfolder.unfold(np.array([[np.nan], [1.0]]))
