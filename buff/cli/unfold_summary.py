@@ -26,7 +26,7 @@ def printed(config: Config, result: "UnfoldingResult") -> Iterator[str]:
 
 
 def summary_html(config: Config, result: "UnfoldingResult") -> Iterator[str]:
-    """The same as parts of a page."""
+    """Summary, iterations and diagnostics as parts of a page."""
     from buff.report.page import section_html, table_html
 
     yield "".join(f"<p>{escape(sentence)}</p>" for sentence in _sentences(config, result))
