@@ -13,7 +13,7 @@ import typer
 from buff.cli.options import Quiet, existing
 from buff.cli.unfold_checks import check_config, check_observables, check_sample
 from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
-from buff.cli.unfold_summary import printed, summary_html
+from buff.cli.unfold_summary import Known, printed, summary_html
 from buff.protocols import WeightsLike
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def unfold(
     if result is not None:
         if model is not None or alternative:
             raise ValueError("--result has been unfolded: it goes with neither --model nor --alternative")
-        _write(wanted, _kept(result, wanted), _read(wanted, "data", True) if wanted.data.truth else None)
+        with _warnings_in_a_line():
+            _write(wanted, _kept(result, wanted), _read(wanted, "data", True) if wanted.data.truth else None)
         return
     unfolder: Any = None if model is None else _loaded(model, wanted, quiet)
     others = [_loaded(path, wanted, quiet) for path in alternative or ()]
@@ -109,19 +110,30 @@ def unfold(
         unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
         others += [_fitted(wanted, other, quiet, n_replicas=0)] if other else []
         found = _result(unfolder, data, background, others, quiet)
-    _write(wanted, found, data)
-    for name, kept in (("model", unfolder), ("result", found)):
-        if getattr(wanted.output, name):
-            path = wanted.home / wanted.output.folder / getattr(wanted.output, name)
-            kept.save(path)
-            typer.echo(str(path))
+        saved = list(_saved(wanted, {"model": unfolder, "result": found}))
+        _write(wanted, found, data)
+    for path in saved:
+        typer.echo(str(path))
+
+
+def _saved(config: Config, kept: Mapping[str, Any]) -> Iterator[Path]:
+    """What [output] names files for."""
+    for name, model in kept.items():
+        if file := getattr(config.output, name):
+            path = config.home / config.output.folder / file
+            model.save(path)
+            yield path
 
 
 def _write(config: Config, result: "UnfoldingResult", data: _Events | None) -> None:
     """Sentences on the terminal, and what is asked for on the disk."""
-    for line in printed(config, result):
+    truth, weights = data.passing("truth") if data else (None, None)
+    bins = {name: config.observables[name].bins for name in config.truth} if config.output.binned else {}
+    edges = {name: result.histogram(name, own).axes[0].edges for name, own in bins.items()}
+    known = {} if truth is None else {name: _counts(truth[name].to_numpy(), e, weights) for name, e in edges.items()}
+    for line in printed(edges, known, result):
         typer.echo(line)
-    for path in _written(config, result, data):
+    for path in _written(config, result, edges, known):
         typer.echo(str(path))
 
 
@@ -129,7 +141,7 @@ def _write(config: Config, result: "UnfoldingResult", data: _Events | None) -> N
 def _warnings_in_a_line() -> Iterator[None]:
     """Warnings on standard error without the place in the code."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("once", UserWarning)
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"buff: {message}", err=True)
         yield
 
@@ -249,7 +261,7 @@ def _notes(result: "UnfoldingResult") -> Iterator[str]:
     yield from (f"{name} events: {weights.note}" for name, weights in of_events.items() if weights.note)
 
 
-def _written(config: Config, result: "UnfoldingResult", data: _Events | None) -> list[Path]:
+def _written(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any], known: Known) -> list[Path]:
     """Write what is asked for; the paths."""
     folder, output = config.home / config.output.folder, config.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -263,14 +275,14 @@ def _written(config: Config, result: "UnfoldingResult", data: _Events | None) ->
         bins, units = ({name: getattr(o, key) for name, o in observables.items()} for key in ("bins", "unit"))
         result.to_yaml(paths[-1], bins, units)
     if output.figures or output.page:
-        paths += _drawn(config, result, data, folder)
+        paths += _drawn(config, result, edges, known)
     return paths
 
 
-def _drawn(config: Config, result: "UnfoldingResult", data: _Events | None, folder: Path) -> list[Path]:
+def _drawn(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any], known: Known) -> list[Path]:
     from buff.report.page import figure_html, page_html, section_html, write_page
 
-    figures = list(_figures(config, result, *(data.passing("truth") if data else (None, None))))
+    figures, folder = list(_figures(config, result, edges, known)), config.home / config.output.folder
     paths = []
     if config.output.figures:
         for figure in figures:
@@ -279,21 +291,21 @@ def _drawn(config: Config, result: "UnfoldingResult", data: _Events | None, fold
             figure.drawing.savefig(paths[-1])
     if config.output.page:
         pictures = [section_html(figure.name, figure_html(figure.drawing, figure.caption)) for figure in figures]
-        parts = ["<h1>Unfolded events</h1>", *summary_html(config, result), *pictures]
+        parts = ["<h1>Unfolded events</h1>", *summary_html(edges, known, result), *pictures]
         paths.append(folder / config.output.page)
         write_page(paths[-1], page_html("Unfolded events", parts))
     return paths
 
 
-def _figures(config: Config, result: "UnfoldingResult", truth: Any, weights: Any) -> Iterator[_Figure]:
+def _figures(
+    config: Config, result: "UnfoldingResult", edges_of: Mapping[str, Any], known: Known
+) -> Iterator[_Figure]:
     """Spectrum, refolding, migration and correlations of each observable, then the convergence."""
-    for name in config.truth:
+    for name, edges in edges_of.items():
         unit = config.observables[name].unit
-        edges = result.histogram(name, config.observables[name].bins).axes[0].edges
-        known = {} if truth is None else _counts(truth[name].to_numpy(), edges, weights)
         below = "the truth of the data" if known else "the truth of the simulation"
         about = f"Events in each bin at truth level, with their errors; below, as ratios to {below}."
-        yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known))
+        yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known.get(name, {})))
         if name in config.reco:
             about = "What the unfolded events give at detector level beside the measured signal."
             if result.refolded is not None:

@@ -1,45 +1,62 @@
 """What an unfolding says of itself, on the terminal and on a page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-
-from buff.cli.unfold_config import Config
 
 if TYPE_CHECKING:
     from buff.unfolding.result import UnfoldingResult
 
-__all__ = ["printed", "summary_html"]
+__all__ = ["Known", "printed", "summary_html"]
+
+#: Counts of known truth in the bins of some columns, and their errors: ``truth`` and ``truth_error``.
+Known: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 _HEAD = ("iteration", "change", "effective", "clipped")
 
 
-def printed(config: Config, result: "UnfoldingResult") -> Iterator[str]:
+def printed(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
     """Lines of text."""
-    yield from _sentences(config, result)
+    yield from _sentences(edges, known, result)
     yield ""
     for row in [_HEAD, *_rows(result.history)]:
         yield "".join(cell.rjust(11) for cell in row)
     yield from (f"  {line}" for line in _legend(result))
 
 
-def summary_html(config: Config, result: "UnfoldingResult") -> Iterator[str]:
+def summary_html(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
     """Summary, iterations and diagnostics as parts of a page."""
     from buff.report.page import section_html, table_html
 
-    yield "".join(f"<p>{escape(sentence)}</p>" for sentence in _sentences(config, result))
+    yield "".join(f"<p>{escape(sentence)}</p>" for sentence in _sentences(edges, known, result))
     yield section_html("iterations", table_html(_HEAD, _rows(result.history)), "<br>".join(_legend(result)))
 
 
-def _sentences(config: Config, result: "UnfoldingResult") -> Iterator[str]:
+def _sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
     yield from str(result.diagnostics).splitlines()
     yield result.errors
     total = result.weights.sum()
-    for name in config.truth if config.output.binned else ():
-        beyond = result.beyond(name, config.observables[name].bins)
-        yield f"{_amount(beyond, total)} of {_amount(total, total)} unfolded events lie beyond the bins of {name}."
+    for name, bins in edges.items():
+        beyond = _amount(result.beyond(name, bins), total)
+        yield f"{beyond} of {_amount(total, total)} unfolded events lie beyond the bins of {name}."
+    for name, own in known.items():
+        yield f"{name}: unfolded beside the truth of the data, {_distance(result, name, edges[name], **own)}."
+
+
+def _distance(result: "UnfoldingResult", name: str, edges: Any, truth: Any, truth_error: Any) -> str:
+    """Chi-squared as the figure has it."""
+    from buff.metrics import chi_squared
+
+    h = result.histogram(name, edges)
+    covariance = result.covariance(name, edges) if result.replicas else None
+    matrix, n = (np.diag(h.variances()), None) if covariance is None else (covariance.total, covariance.n_replicas)
+    try:
+        found = chi_squared(h.values() - truth, matrix, extra=truth_error**2, n_replicas=n)
+    except ValueError as error:
+        return f"no chi2: {error}"
+    return f"chi2/n {found.value:.1f}/{found.n} (p = {found.p_value:.2g}, errors of both)"
 
 
 def _amount(weight: float, total: float) -> str:

@@ -92,15 +92,12 @@ def described(columns: tuple[Refolded, ...], before: tuple[Refolded, ...] = ()) 
     half of them.
     """
     worst = min((column.chi2.p_value for column in columns), default=1.0)
-    (whole, spikes), (whole_before, spikes_before) = _misfits(columns), _misfits(before)
-    apart = [pull for c in columns for pull in c.pulls[: len(c.values)]]
-    likely = worst * len(columns) >= _LEAST_P or (before and whole > _CLOSER * whole_before)
-    return bool(likely and (np.max(np.abs(apart), initial=0) < _ONE or (before and spikes > _CLOSER * spikes_before)))
-
-
-def _misfits(columns: tuple[Refolded, ...]) -> tuple[float, float]:
-    """Sum of the squares of all pulls, and of those of frequent values."""
-    return sum(c.chi2.value for c in columns), sum(float(np.sum(c.pulls[: len(c.values)] ** 2)) for c in columns)
+    whole, last = (sum(c.chi2.value for c in of) for of in (columns, before))
+    spikes, earlier = (np.array([pull**2 for c in of for pull in c.pulls[: len(c.values)]]) for of in (columns, before))
+    off = spikes >= _ONE**2
+    if before:
+        off &= spikes <= _CLOSER * earlier
+    return bool((worst * len(columns) >= _LEAST_P or (before and whole > _CLOSER * last)) and not off.any())
 
 
 def refolded_sentences(columns: tuple[Refolded, ...]) -> Iterator[str]:

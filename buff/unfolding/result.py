@@ -324,8 +324,9 @@ class UnfoldingResult:
 
     def _error_name(self) -> str:
         if self.replicas:
-            sources = dict.fromkeys(SPOKEN.get(r.source, r.source) for r in self.replicas)
-            return f"error of replicas: {', '.join(sources)}"
+            sources = [SPOKEN.get(source, source) for source in dict.fromkeys(r.source for r in self.replicas)]
+            lines = [", ".join(sources[i : i + 3]) for i in range(0, len(sources), 3)]
+            return "error of replicas: " + ",\n".join(lines)
         return f"Poisson error, {'simulated' if self.method == 'reweight' else 'measured'} weights"
 
     def _numeric(self) -> list[str]:

@@ -21,6 +21,7 @@ from buff import BUFF, BUFFImputer, BUFFTransport, JetBUFF, ShowerBUFF, TreeDens
 from buff.datasets import make_showers
 from buff.errors import ArchiveError
 from buff.io import TableWriter, read_table
+from buff.unfolding import UnfoldingResult
 from tests.physics.clouds import clouds
 
 QUICK = {"n_steps": 4, "n_estimators": 3, "noise_budget": 1000, "random_state": 0}
@@ -70,6 +71,11 @@ def unfolder():
     return Unfolder(generator=BUFF(**QUICK), **how).fit(x, x[:, :2] + 0.3 * rng.normal(size=(300, 2)))
 
 
+def result():
+    x = np.random.default_rng(2).normal(size=(60, 2))
+    return unfolder().unfold(x, n_replicas={"data": 2}, n_iterations=2)
+
+
 def rows_with_gaps():
     x = np.random.default_rng(0).normal(size=(300, 3))
     x[:, 1], x[:, 2] = np.round(x[:, 1], 1), x[:, 0] + x[:, 2]
@@ -97,7 +103,7 @@ def network():
 
 
 KINDS = {"table": table, "related": related, "transport": transport, "jets": jets, "showers": showers}
-KINDS |= {"unfolder": unfolder, "any given": any_given, "imputer": imputer, "density": density, "network": network}
+KINDS |= {"unfolder": unfolder, "result": result, "any given": any_given, "imputer": imputer, "density": density, "network": network}
 HOW = ("whole", "repaired")
 #: Suffixes of the files of tables, a format each.
 TABLES = ("csv", "csv.gz", "tsv", "parquet", "feather", "h5", "npz", "root", "npy")
@@ -111,6 +117,8 @@ def events(model):
         return model.transform(np.zeros((20, 2))).tobytes()
     if isinstance(model, ShowerBUFF):
         return model.sample(np.full(5, 5000.0)).tobytes()
+    if isinstance(model, UnfoldingResult):
+        return model.events.tobytes() + model.weights.tobytes() + repr(model).encode()
     if isinstance(model, Unfolder):
         return model.unfold(np.random.default_rng(1).normal(size=(20, 2))).events.tobytes()
     if isinstance(model, BUFFImputer):

@@ -84,7 +84,7 @@ def test_what_means_something_on_the_writers_machine_is_not_taken(saved):
             part.update(theirs if "random_state" in part else {})
 
     model = load(changed(saved, change))
-    for own in [model, *(value for value in vars(model).values() if isinstance(value, BaseEstimator))]:
+    for own in (value for value in (model, *vars(model).values()) if isinstance(value, BaseEstimator)):
         found = {name: value for name, value in own.get_params(deep=False).items() if name in theirs}
         assert all(value in (None, "auto") for value in found.values()), found
 

@@ -13,6 +13,7 @@ from buff.io import TableWriter, read_table, to_table
 from buff.metrics import report
 from buff.plotting import observables
 from buff.tables import infer_schema, read, read_alike
+from buff.tables.empty_columns import with_kinds
 from buff.transforms import TableTransformer
 
 N = 60
@@ -126,3 +127,9 @@ def test_booleans_with_gaps_beside_flags_of_numbers_are_booleans():
 def test_plain_numbers_are_tables_of_a_column():
     alike = read_alike({"real": np.arange(5.0), "made": np.arange(3.0)})
     assert [len(part) for part in alike.parts(0)] == [5, 3]
+
+
+def test_a_column_without_values_is_named_where_no_container_tells_its_kind():
+    like, empty = read(pd.DataFrame({"a": [1.0], "b": [1.0]})), read(pl.DataFrame({"b": [1.0], "a": [None]}))
+    with pytest.raises(TypeError, match="column 'a' holds no value, and polars says no kind of it"):
+        with_kinds(empty, like.template, [np.dtype(float)] * 2)

@@ -7,7 +7,7 @@ from buff.trees import ClassifierSettings
 from buff.unfolding.events import Simulation
 from buff.unfolding.features import features, frequent_values
 from buff.unfolding.iterations import Prior, reweighting
-from buff.unfolding.refolding import described, refold, refolded_sentences
+from buff.unfolding.refolding import Refolded, described, refold, refolded_sentences
 
 from .toys import quick
 
@@ -146,3 +146,14 @@ def test_events_that_fail_the_selection_are_asked_about():
     unfolder = quick("reweight", n_iterations=1).fit(truth, reco, pass_reco=reco[:, 0] > 0)
     with pytest.warns(UserWarning, match="is a guess; did you apply the selection of reco?"):
         unfolder.unfold(reco)
+
+
+def test_a_frequent_value_that_comes_no_closer_stops_nothing():
+    def refolded(*off):
+        pulls = np.array([*off, 0.0, 0.0])
+        return (Refolded("x", np.arange(2.0), 100 + 10 * pulls, np.full(4, 100.0), np.full(4, 100.0)),)
+
+    assert not described(refolded(1.4, 1.3))
+    assert not described(refolded(1.4, 1.3), refolded(2.5, 1.3))  # the first still comes closer
+    assert described(refolded(0.6, 1.3), refolded(1.4, 1.3))
+    assert described(refolded(0.9, -0.9))
