@@ -231,10 +231,13 @@ def checked_velocity(u: Any, x: Any, t: float) -> Any:
     return u
 
 
-def checked_step(solver: Any, found: Any) -> tuple[Any, Any]:
-    """What ``advance`` returned: states, and what it wants to remember."""
+def checked_step(solver: Any, found: Any, x: Any) -> tuple[Any, Any]:
+    """What ``advance`` returned of states x: states, and what it wants to remember."""
+    name = type(solver).__name__
     if not isinstance(found, tuple) or len(found) != 2:
         shown = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
-        name = type(solver).__name__
         raise TypeError(f"{name}.advance must return (x, memory), memory None if there is none: it returned {shown}")
+    if getattr(found[0], "shape", None) != x.shape:
+        shown = f"shape {tuple(found[0].shape)}" if hasattr(found[0], "shape") else type(found[0]).__name__
+        raise ValueError(f"{name}.advance must return states like x, of shape {tuple(x.shape)}: it returned {shown}")
     return found

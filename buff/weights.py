@@ -5,6 +5,8 @@ that is a density, the mean weight E[w | x] is nowhere negative, although single
 with the same E[v | x] say the same, and can be fitted.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

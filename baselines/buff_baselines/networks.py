@@ -133,6 +133,8 @@ def make_network(
         if hidden is not None:
             raise ValueError(f"hidden belongs to networks by name, found {hidden!r} with a module of your own")
         return _own(network, d, c, n_outputs or d)
+    if isinstance(network, type) and issubclass(network, nn.Module):
+        raise TypeError(f"network must be a module, found the class itself: {network.__name__}(...) makes one")
     if network not in NETWORKS:
         raise ValueError(f"unknown network {network!r}: choose one of {', '.join(NETWORKS)}, or give a torch.nn.Module")
     options = {} if hidden is None else {"hidden": tuple(hidden)}

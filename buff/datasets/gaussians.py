@@ -1,5 +1,7 @@
 """Normal distributions and their mixtures, with exact densities."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TypeAlias
 

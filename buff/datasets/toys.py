@@ -9,6 +9,8 @@ give :math:`p(x) = f(|x|) / (2\pi |x|)`. A twist turns each point by an angle th
 so its Jacobian is 1 and the density is that of the point turned back.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 

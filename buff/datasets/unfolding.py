@@ -9,6 +9,8 @@ Truth follows a mixture of normal distributions and the detector adds normal noi
 and a mixture stays one, with weights in proportion to w_k N(y; A mu_k, A Sigma_k A^T + S).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """TreeDensity: a table's density, column after column."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -315,7 +317,7 @@ class TreeDensity(EventGenerator):
         return Archive(own.kind, own.record | part.record, {**own.arrays, **part.arrays}, part.blobs)
 
     @classmethod
-    def from_archive(cls, archive: Archive) -> "TreeDensity":
+    def from_archive(cls, archive: Archive) -> TreeDensity:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
         model = restored(cls, archive.record["parameters"])
         model._load(archive)

@@ -1,5 +1,7 @@
 """BUFFImputer: missing cells drawn from their distribution given the others."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from typing import Any, Self

@@ -1,5 +1,7 @@
 """JetBUFF: learn jets as clouds of particles, draw new ones."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -155,7 +157,7 @@ class JetBUFF(BaseEstimator):
 
     def fit(
         self, particles: Any, jets: Any = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
-    ) -> "JetBUFF":
+    ) -> JetBUFF:
         """Learn the distribution of jets.
 
         Parameters
@@ -251,12 +253,10 @@ class JetBUFF(BaseEstimator):
         ----------
         n_samples : int, optional
             Number of jets; 1, or one for each row of ``jets`` or ``condition``, unless told.
-        condition : table, array or mapping, optional
-            As in :meth:`BUFF.sample`.
         jets : table, optional
             Features of jets, the columns that were fitted: particles are drawn for them. Those that follow from
             particles (``derived_``) are met exactly where kinematics allow.
-        random_state, first_event, batch_size, return_condition
+        condition, random_state, first_event, batch_size, return_condition
             As in :meth:`BUFF.sample`.
 
         Returns
@@ -290,7 +290,7 @@ class JetBUFF(BaseEstimator):
         return self.tables_.model
 
     @classmethod
-    def from_archive(cls, archive: Archive) -> "JetBUFF":
+    def from_archive(cls, archive: Archive) -> JetBUFF:
         """The model of a file that :meth:`save` wrote."""
         return jets_from_archive(cls, archive)  # type: ignore[no-any-return]
 

@@ -33,13 +33,14 @@ class WithField:
         It lives where ``space_.transform`` leads to and ``space_.inverse_transform`` leads back from, on the linear
         path: counted, scaled, run backwards, or followed by other solvers that stay on its nodes. Besides the nodes
         that are trained (``nodes_``) it knows t = 0 and t = 1, where the velocity has a closed form, unless the noise
-        is coupled with the data. The calibration of marginals of small tables comes after it. Flows with a condition
-        have coordinates of their own for each.
+        is coupled with the data. The calibration of marginals of small tables comes after it. Trees with a condition
+        have coordinates of their own for each, and no field; that of a network is called with features of the
+        condition, ``field_(x, t, condition_encoder_.transform(condition))``.
 
         Raises
         ------
         AttributeError
-            The model has a condition, or is not fitted.
+            Trees with a condition, or that draw atoms first; a model that is not fitted.
 
         Examples
         --------

@@ -1,5 +1,7 @@
 """ShowerBUFF: learn calorimeter showers, draw new ones."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,5 +1,7 @@
 """Solvers and grids on the same fitted models: quality against the number of field evaluations."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

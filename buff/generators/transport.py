@@ -1,5 +1,7 @@
 """BUFFTransport: from one table to another."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -141,7 +143,7 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
 
     def fit(
         self, X: TableLike, y: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
-    ) -> "BUFFTransport":
+    ) -> BUFFTransport:
         """Learn the way from X to y.
 
         Parameters
@@ -207,17 +209,14 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         ----------
         X : table of shape (n, p)
             With the columns of the source that was fitted.
-        n_samples : int
-            Draws a row.
+        n_samples, batch_size : int
+            Draws a row, and at a time: the latter bounds memory, and changes nothing else.
         condition : table or array, optional
             One row for each of X, or one for all.
         random_state : None, int or NumPy generator
-            None takes the estimator's, so that the same call gives the same draws; if that is None too, draws are new
-            with each call.
+            None takes the estimator's: the same call gives the same draws; if that is None too, they are new.
         first_row : int
             Number of the first row of X, where a table comes in pieces.
-        batch_size : int, optional
-            Draws at a time: bounds memory, changes nothing else.
 
         Returns
         -------

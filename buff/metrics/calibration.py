@@ -8,6 +8,8 @@ All but the last rests on one number an event: the place of the truth among its 
 which is uniform on [0, 1] if the posterior is right, exactly so for any number m of draws and any spikes.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Chi-squared with a covariance that was estimated from replicas."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -1,5 +1,7 @@
 """Mean truth in bins of reco: whether events are unfolded to the right place on average."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +34,7 @@ class ConditionalMeans:
     weight: Rows
     edges: Rows
 
-    def chi2(self, other: "ConditionalMeans") -> tuple[float, int]:
+    def chi2(self, other: ConditionalMeans) -> tuple[float, int]:
         """Squared difference in units of both errors, and the number of bins that entered: its floor."""
         if not np.array_equal(self.edges, other.edges):
             raise ValueError(f"means in the same bins expected, found {self.edges} and {other.edges}")

@@ -1,5 +1,7 @@
 """How far apart the correlation matrices of two samples are."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal

@@ -1,5 +1,7 @@
 """Wasserstein distances, column by column and along random directions."""
 
+from __future__ import annotations
+
 import numpy as np
 import numpy.typing as npt
 

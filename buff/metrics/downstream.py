@@ -1,5 +1,7 @@
 """Utility of a synthetic table: train on synthetic rows, test on real ones."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,5 +1,7 @@
 """What a metric says of two real samples: the floor that no generator can go below."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import sqrt

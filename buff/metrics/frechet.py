@@ -1,5 +1,7 @@
 """Distances between features of two samples: Frechet, and those extrapolated to infinite samples."""
 
+from __future__ import annotations
+
 from math import sqrt
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Comparisons in bins, in which signed weights are exact: separation power, total variation, migration."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import nan

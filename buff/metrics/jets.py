@@ -4,6 +4,8 @@ Jets are arrays (n, k, 3 or 4) of eta_rel, phi_rel, pt_rel and, optionally, a ma
 those of the whole samples with a bootstrap error; ``jetnet`` draws 50,000 jets with replacement, five times.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any

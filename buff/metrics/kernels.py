@@ -1,5 +1,7 @@
 """Distances between two samples by their pairs of rows: energy distance and maximum mean discrepancy."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from math import nan
 

@@ -1,5 +1,7 @@
 """How truth migrates between bins in the detector."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +47,7 @@ class Migration:
         found = weight.sum(axis=0)
         return np.asarray(np.diag(weight) / np.where(found == 0, 1.0, found))
 
-    def chi2(self, other: "Migration") -> tuple[float, int]:
+    def chi2(self, other: Migration) -> tuple[float, int]:
         """Squared difference in units of both errors, and the number of cells that entered."""
         if self.probability.shape != other.probability.shape:
             shapes = f"{self.probability.shape} and {other.probability.shape}"

@@ -1,5 +1,7 @@
 """Nearest neighbours: whether training rows were memorised, and precision, recall, density, coverage."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import hypot, nan, sqrt

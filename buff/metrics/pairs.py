@@ -1,5 +1,7 @@
 """Can a classifier tell (posterior draw, reco) from (truth, reco)?"""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 import numpy as np

@@ -1,5 +1,7 @@
 """How much of the simulation's prior is left in an unfolded result."""
 
+from __future__ import annotations
+
 from math import nan, sqrt
 
 import numpy.typing as npt

@@ -1,5 +1,7 @@
 """One call that compares a generated table with real rows by every metric that applies."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Everything that is measured of generated showers, each number beside that of real showers in their place."""
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Mapping, Sequence

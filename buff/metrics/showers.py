@@ -1,5 +1,7 @@
 """High-level features of calorimeter showers, and what classifiers see of them, as the CaloChallenge defines them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Literal
 

@@ -127,7 +127,10 @@ class VariancePreserving(_Diffusion):
 
     def sigma_dot(self, t: Time) -> Any:
         if isinstance(t, int | float) and t == 1:
-            raise ValueError("the variance-preserving path has no velocity at t = 1: end the grid at 1 - 1e-5")
+            raise ValueError(
+                "the variance-preserving path has no velocity at t = 1: end the grid at 1 - 1e-3, as published codes, "
+                "and take path.at(t).denoised(x, u) for data; or follow the field on the linear path"
+            )
         return -0.5 * self._beta(t) * self.alpha(t) ** 2 / self.sigma(t)
 
     def time(self, ratio: float) -> float:

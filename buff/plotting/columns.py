@@ -1,5 +1,7 @@
 """Columns of two tables as numbers that can be drawn: with unit, kind and common bins."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

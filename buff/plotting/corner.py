@@ -1,5 +1,7 @@
 """Every pair of columns: contours of both samples below the diagonal, correlations above it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +115,7 @@ def _sheet(drawn: Sequence[Observable]) -> tuple[Any, Any, float]:
     return figure, figure.add_gridspec(n, n, **ends, wspace=0.04, hspace=0.04), (rim - 0.22) / cell
 
 
-def _frame(axes: "Axes", drawn: Sequence[Observable], edges: Sequence[Values], i: int, j: int, distance: float) -> None:
+def _frame(axes: Axes, drawn: Sequence[Observable], edges: Sequence[Values], i: int, j: int, distance: float) -> None:
     """Limits, and names and ticks at the left and lower rim only."""
     from matplotlib import rcParams
 
@@ -132,7 +134,7 @@ def _frame(axes: "Axes", drawn: Sequence[Observable], edges: Sequence[Values], i
         label.set_fontsize(min(rcParams["font.size"], 1.5 * room / max(letters, 1)))
 
 
-def _mark_axis(axis: "Axis", observable: Observable, shown: bool, turn: float) -> None:
+def _mark_axis(axis: Axis, observable: Observable, shown: bool, turn: float) -> None:
     """Three ticks, or the categories; ``turn`` is the angle of their names.
 
     A common factor or date of the ticks stands in the label: at the end of the axis it would cover the next frame.
@@ -152,7 +154,7 @@ def _mark_axis(axis: "Axis", observable: Observable, shown: bool, turn: float) -
         axis.set_label_text(axis_label(observable, scale) + _day(axis, observable))
 
 
-def _scale(axis: "Axis", plain: float) -> str:
+def _scale(axis: Axis, plain: float) -> str:
     """Let the ticks of numbers below 0.01, or from ``plain`` on, be multiples of a power of ten, and name it."""
     from matplotlib.ticker import ScalarFormatter
 
@@ -177,14 +179,14 @@ def _day(axis: Any, observable: Observable) -> str:
     return f", {common}" if common else ""
 
 
-def _write(figure: "Figure", cell: Any, before: float, after: float) -> None:
+def _write(figure: Figure, cell: Any, before: float, after: float) -> None:
     box = cell.get_position(figure)
     for height, value, colour in ((0.6, before, REAL), (0.4, after, GENERATED)):
         place = ((box.x0 + box.x1) / 2, box.y0 + height * box.height)
         figure.text(*place, two_digits(value), ha="center", va="center", color=colour)
 
 
-def _draw_one(axes: "Axes", observable: Observable, edges: Values, weights: Sequence[Values]) -> None:
+def _draw_one(axes: Axes, observable: Observable, edges: Values, weights: Sequence[Values]) -> None:
     p, q = (
         shares(values, edges, w).value[1:-1]
         for values, w in zip((observable.real, observable.generated), weights, strict=True)
@@ -195,7 +197,7 @@ def _draw_one(axes: "Axes", observable: Observable, edges: Values, weights: Sequ
     axes.set_ylim(0, 1.1 * max(p.max(), q.max()) or 1.0)
 
 
-def _draw_pair(axes: "Axes", x: Observable, y: Observable, samples: Sequence[Pair], inside: Sequence[float]) -> None:
+def _draw_pair(axes: Axes, x: Observable, y: Observable, samples: Sequence[Pair], inside: Sequence[float]) -> None:
     few = [_few(x, samples[0].x_edges), _few(y, samples[0].y_edges)]
     cells = [o.is_whole and len(e) <= _CELLS for o, e in ((x, samples[0].x_edges), (y, samples[0].y_edges))]
     for pair in samples:
@@ -209,7 +211,7 @@ def _draw_pair(axes: "Axes", x: Observable, y: Observable, samples: Sequence[Pai
             draw_contours(axes, pair, inside)
 
 
-def _draw_cells(axes: "Axes", pair: Pair, cells: Sequence[bool], inside: Sequence[float]) -> None:
+def _draw_cells(axes: Axes, pair: Pair, cells: Sequence[bool], inside: Sequence[float]) -> None:
     """Lines that hold the shares ``inside``, along the sides of cells where a column has few whole numbers."""
     from scipy.ndimage import gaussian_filter
 
@@ -235,7 +237,7 @@ def _few(observable: Observable, edges: Values) -> bool:
     return observable.is_category or (observable.is_whole and len(edges) <= _FEW)
 
 
-def _add_legend(figure: "Figure", labels: tuple[str, str], inside: tuple[float, float]) -> None:
+def _add_legend(figure: Figure, labels: tuple[str, str], inside: tuple[float, float]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -1,5 +1,7 @@
 """How columns hang together, and where the generated ones do so differently."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +112,7 @@ def correlation_difference(
 
 
 def _draw(
-    figure: "Figure",
+    figure: Figure,
     axes: Any,
     drawn: Sequence[Observable],
     matrix: Values,

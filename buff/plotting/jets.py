@@ -1,5 +1,7 @@
 """Figures of jets: where their particles are, and how they split."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

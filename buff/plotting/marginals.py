@@ -1,5 +1,7 @@
 """One histogram a column, real and generated, with the ratio below."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -125,7 +127,7 @@ def _with(columns: Sequence[str] | None, by: str | None, real: TableLike) -> Seq
     return [*columns, by]
 
 
-def _label(axes: "Axes", experiment: str) -> None:
+def _label(axes: Axes, experiment: str) -> None:
     """The first word in bold, the others slanted, as mplhep sets them."""
     name, _, words = experiment.partition(" ")
     first = axes.set_title(label_text(name), loc="left", fontweight="bold")
@@ -141,7 +143,7 @@ def _reach(pairs: Sequence[tuple[Shares, Shares]]) -> float:
     return next((reach for reach in (0.1, 0.2, 0.5) if typical < 0.7 * reach), 1.0)
 
 
-def _draw_counts(axes: "Axes", panel: Panel, colours: Sequence[str], log: bool | None) -> None:
+def _draw_counts(axes: Axes, panel: Panel, colours: Sequence[str], log: bool | None) -> None:
     import mplhep
 
     observable, (edges, bins) = panel.observable, panel.outer
@@ -186,14 +188,14 @@ def _notes(panel: Panel) -> list[str]:
     return [*lines, "missing " + ", ".join(f"{share:.2%}" for share in empty)] if any(empty) else lines
 
 
-def _mark_beyond(axes: "Axes", edges: Values, p: Shares) -> None:
+def _mark_beyond(axes: Axes, edges: Values, p: Shares) -> None:
     for start, stop in ((edges[0], p.edges[0]), (p.edges[-1], edges[-1])):
         if start < stop:
             axes.axvspan(start, stop, color="#56B4E9", alpha=0.25, linewidth=0, zorder=0)
     axes.set_xlim(edges[0], edges[-1])
 
 
-def _draw_ratio(axes: "Axes", panel: Panel, colours: Sequence[str], reach: float) -> None:
+def _draw_ratio(axes: Axes, panel: Panel, colours: Sequence[str], reach: float) -> None:
     from matplotlib import rcParams
 
     observable, (edges, bins), scale = panel.observable, panel.outer, rcParams["font.size"] / 9
@@ -239,7 +241,7 @@ def shortened(observable: Observable) -> list[str]:
     return [label_text(name if len(name) <= 13 else f"{name[:12]}…") for name in observable.categories]
 
 
-def name_ticks(axis: "Axis", observable: Observable) -> None:
+def name_ticks(axis: Axis, observable: Observable) -> None:
     """Ticks at categories with their names, at dates in calendar form; whole numbers for integers."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import MaxNLocator, NullLocator
@@ -256,7 +258,7 @@ def name_ticks(axis: "Axis", observable: Observable) -> None:
         axis.set_major_locator(MaxNLocator(5, integer=observable.is_whole))
 
 
-def _add_legend(figure: "Figure", labels: Sequence[str], colours: Sequence[str], beyond: bool) -> None:
+def _add_legend(figure: Figure, labels: Sequence[str], colours: Sequence[str], beyond: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -1,5 +1,7 @@
 """Whether posterior draws can be believed: calibration, and mean truth in bins of reco."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +148,7 @@ def mean_truth(
     return figure
 
 
-def _draw_coverage(axes: "Axes", u: Values, w: Values, names: Sequence[str]) -> None:
+def _draw_coverage(axes: Axes, u: Values, w: Values, names: Sequence[str]) -> None:
     level = np.linspace(0, 1, 101)
     _draw_band(axes, level, np.sqrt(level * (1 - level) * (w @ w)) / w.sum())
     for k, name in enumerate(names):
@@ -160,7 +162,7 @@ def _draw_coverage(axes: "Axes", u: Values, w: Values, names: Sequence[str]) -> 
     _label_coverage(axes, "interval")
 
 
-def _draw_ranks(axes: "Axes", u: Values, w: Values, bins: int) -> None:
+def _draw_ranks(axes: Axes, u: Values, w: Values, bins: int) -> None:
     edges = np.linspace(0, 1, bins + 1)
     sigma = np.full(2, np.sqrt((bins - 1) * (w @ w)) / w.sum())
     for factor, shade in ((2, "0.92"), (1, "0.84")):
@@ -177,7 +179,7 @@ def _draw_ranks(axes: "Axes", u: Values, w: Values, bins: int) -> None:
     axes.set_ylabel("density")
 
 
-def _draw_tarp(axes: "Axes", tarp: Tarp) -> None:
+def _draw_tarp(axes: Axes, tarp: Tarp) -> None:
     level = np.concatenate([[0.0], tarp.credibility])
     off, error = (100 * np.concatenate([[0.0], x]) for x in (tarp.coverage - tarp.credibility, tarp.error))
     axes.axhline(0, color=REAL, linewidth=0.8)
@@ -187,13 +189,13 @@ def _draw_tarp(axes: "Axes", tarp: Tarp) -> None:
     _label_coverage(axes, "region (TARP)")
 
 
-def _draw_band(axes: "Axes", level: Values, sigma: Values) -> None:
+def _draw_band(axes: Axes, level: Values, sigma: Values) -> None:
     for factor, shade in ((2, "0.92"), (1, "0.84")):
         axes.fill_between(100 * level, -100 * factor * sigma, 100 * factor * sigma, color=shade, linewidth=0, zorder=0)
     axes.axhline(0, color=REAL, linewidth=0.8)
 
 
-def _label_coverage(axes: "Axes", what: str) -> None:
+def _label_coverage(axes: Axes, what: str) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(min(-5, low), max(5, high))
     axes.set_xlim(0, 100)

@@ -1,5 +1,7 @@
 """Unfolded distribution, what it should be, and the ratio of the two."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +41,7 @@ class _Bins:
     value: Values
     error: Values
 
-    def per(self, width: Values) -> "_Bins":
+    def per(self, width: Values) -> _Bins:
         return _Bins(self.value / width, self.error / width)
 
 
@@ -157,7 +159,7 @@ def _checked(key: str, contents: npt.ArrayLike, error: npt.ArrayLike | None, n_b
 
 
 def _draw_spectrum(
-    axes: "Axes",
+    axes: Axes,
     edges: Values,
     bins: Mapping[str, _Bins],
     band: Values,
@@ -178,7 +180,7 @@ def _draw_spectrum(
         axes.text(0.97, 0.95, note, transform=axes.transAxes, ha="right", va="top", fontsize="small")
 
 
-def _scale(axes: "Axes", bins: Mapping[str, _Bins], log: bool | None) -> None:
+def _scale(axes: Axes, bins: Mapping[str, _Bins], log: bool | None) -> None:
     """Room for the note above, nothing cut off below."""
     values = np.concatenate([b.value for b in bins.values()])
     top = max((b.value + b.error).max() for b in bins.values())
@@ -190,7 +192,7 @@ def _scale(axes: "Axes", bins: Mapping[str, _Bins], log: bool | None) -> None:
         axes.set_ylim(1.2 * min(0.0, values.min()), 1.25 * top or 1.0)
 
 
-def _draw_ratio(axes: "Axes", edges: Values, bins: Mapping[str, _Bins], reference: str, errors: Values) -> None:
+def _draw_ratio(axes: Axes, edges: Values, bins: Mapping[str, _Bins], reference: str, errors: Values) -> None:
     b, u = bins[reference], bins["unfolded"]
     below = np.where(b.value > 0, b.value, np.nan)
     ratio, bar, band = u.value / below, u.error / below, errors / below

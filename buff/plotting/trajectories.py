@@ -1,5 +1,7 @@
 """Noise on its way to data."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +92,7 @@ def _stacked(states: Iterable[Any], columns: Sequence[str] | None) -> tuple[Valu
     return np.moveaxis(x, 1, 2), names, units_of(tables[0])
 
 
-def _draw_plane(figure: "Figure", axes: "Axes", x: Values, t: Values, n_paths: int, labels: Sequence[str]) -> None:
+def _draw_plane(figure: Figure, axes: Axes, x: Values, t: Values, n_paths: int, labels: Sequence[str]) -> None:
     from matplotlib.collections import LineCollection
 
     axes.plot(*x[-1].T, ".", markersize=1.5, color="0.75", zorder=0, rasterized=True)
@@ -109,7 +111,7 @@ def _draw_plane(figure: "Figure", axes: "Axes", x: Values, t: Values, n_paths: i
     figure.colorbar(lines, ax=axes, label="time $t$", pad=0.02, location="bottom", shrink=0.7, aspect=30)
 
 
-def _draw_against_time(axes: "Axes", values: Values, t: Values, label: str, n_paths: int) -> None:
+def _draw_against_time(axes: Axes, values: Values, t: Values, label: str, n_paths: int) -> None:
     for low, high, colour in ((0.05, 0.95, "#CFE3F0"), (0.25, 0.75, "#8FBFDD")):
         bounds = np.nanquantile(values, [low, high], axis=1)
         axes.fill_between(t, *bounds, color=colour, linewidth=0, label=f"{high - low:.0%} of events")

@@ -1,5 +1,7 @@
 """The detector that was unfolded, how unfolded bins hang together, and how iterations got there."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

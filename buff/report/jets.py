@@ -1,5 +1,7 @@
 """A page on generated jets: metrics beside their floors, and the plots a paper shows."""
 
+from __future__ import annotations
+
 from html import escape
 from os import PathLike
 from typing import Any

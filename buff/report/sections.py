@@ -1,5 +1,7 @@
 """What stands on the page: quality, cost, columns, plots."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

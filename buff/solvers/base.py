@@ -104,7 +104,9 @@ class BoundField:
     def normal(self, x: Array) -> Array:
         """Fresh standard normal numbers like x."""
         if self.noise is None:
-            raise ValueError("this solver draws noise: pass noise=..., standard normal numbers like its argument")
+            raise ValueError(
+                "this solver draws noise: its class says stochastic = True, and noise=... gives standard normal numbers"
+            )
         z = self.noise(x)
         if z.shape != x.shape:
             raise ValueError(f"noise returned shape {tuple(z.shape)} for states of shape {tuple(x.shape)}")
@@ -162,7 +164,7 @@ class Solver(ABC):
         recorder, x, memory = _Recorder(path), np.ones((1, 1)), None
         for t, s in self.steps(grid, path):
             bound = BoundField(recorder, noise=np.ones_like)
-            x, memory = checked_step(self, self.advance(bound, x, t, s, memory))
+            x, memory = checked_step(self, self.advance(bound, x, t, s, memory), x)
         return tuple(recorder.calls)
 
     @final

@@ -18,7 +18,7 @@ from buff.grids import TimeGrid, as_grid, nearest
 from buff.paths import LINEAR, Path
 from buff.protocols import Array, Field, Noise
 from buff.solvers.base import BoundField, Solver, get_solver
-from buff.solvers.refused import between_nodes, noise_grows, warn_of_frame
+from buff.solvers.refused import between_nodes, check_function, no_noise, noise_grows
 
 __all__ = ["KINDS", "Instruction", "Program", "integrate", "trajectory", "unroll"]
 
@@ -55,7 +55,7 @@ def trajectory(
     condition : array of shape (n, c), optional
         Passed to the field.
     noise : Noise, optional
-        ``noise(x)`` gives standard normal numbers like x; needed by stochastic solvers.
+        ``noise(x)`` gives standard normal numbers like x; needed by stochastic solvers, and for them alone.
 
     Yields
     ------
@@ -73,11 +73,11 @@ def trajectory(
     grid = as_grid(grid)
     _check(solver, field, grid, noise)
     check_states(x, field)
-    flow, memory = BoundField(field, condition, noise), None
+    flow, memory = BoundField(field, condition, noise if solver.stochastic else None), None
     yield x
     steps = solver.steps(grid, flow.path)
     for i, (t, s) in enumerate(steps):
-        x, memory = checked_step(solver, solver.advance(replace(flow, left=len(steps) - i), x, t, s, memory))
+        x, memory = checked_step(solver, solver.advance(replace(flow, left=len(steps) - i), x, t, s, memory), x)
         yield x
 
 
@@ -104,8 +104,8 @@ def integrate(
 
 def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) -> None:
     """Refuse at the door what would fail, or mislead, halfway."""
-    if solver.stochastic and noise is None:
-        raise ValueError(f"{solver} draws noise: pass noise=..., standard normal numbers like its argument")
+    if solver.stochastic and not callable(noise):
+        raise no_noise(solver, noise)
     rtol = getattr(solver, "rtol", 1.0)
     if getattr(field, "piecewise_constant", False) and rtol < 1e-4:
         raise ValueError(
@@ -116,7 +116,7 @@ def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) ->
     if solver.stochastic and noise_grows(grid, path):
         raise ValueError(f"{solver} draws noise, and takes steps towards data only: run fields backwards without noise")
     if getattr(field, "at_every_time", True):
-        warn_of_frame(solver, field)
+        check_function(solver, field)
         return
     available = cast(Any, field).times
     if where := solver.off_nodes(grid, path, available):

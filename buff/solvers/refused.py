@@ -1,16 +1,32 @@
 """Walks over a grid that cannot be made, and what would do instead."""
 
+from inspect import isfunction, signature
+
 from buff.errors import OffGridError, warn
 from buff.grids import TimeGrid
 from buff.paths import Path
 from buff.protocols import Field
 from buff.solvers.base import SOLVERS, IntegratingFactor, Solver
 
-__all__ = ["between_nodes", "noise_grows", "warn_of_frame"]
+__all__ = ["between_nodes", "check_function", "no_noise", "noise_grows"]
 
 
-def warn_of_frame(solver: Solver, field: Field) -> None:
-    """Say so where a rule in the frame of a Gaussian meets a field that knows none."""
+def no_noise(solver: Solver, noise: object) -> Exception:
+    """The error that says what noise is."""
+    asked = (
+        f"{solver} draws noise: pass noise=..., called as noise(x) for standard normal numbers like x, such as "
+        "buff.randomness.EventNoise(seed) or lambda x: rng.standard_normal(x.shape)"
+    )
+    return ValueError(asked) if noise is None else TypeError(f"{asked}; found {noise!r}")
+
+
+def check_function(solver: Solver, field: Field) -> None:
+    """Refuse a function of other arguments; tell where a rule in the frame of a Gaussian meets a field without one."""
+    if isfunction(field):
+        try:
+            signature(field).bind(None, 0.0, None)
+        except TypeError as error:
+            raise TypeError(f"a field is called as field(x, t, condition): {error} of {field.__name__}") from None
     if isinstance(solver, IntegratingFactor) and getattr(field, "gaussian", None) is None:
         warn(
             f"the field has no Gaussian part, without which {solver} is AdamsBashforth({solver.order}): "

@@ -1,5 +1,7 @@
 """Conditions: from any table or labels to features for boosters, and draws like those seen in training."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -67,7 +69,7 @@ class ConditionEncoder:
         self.overrides = dict(schema or {})
         self.max_levels = max_levels
 
-    def fit(self, condition: Any, sample_weight: WeightsLike = None) -> "ConditionEncoder":
+    def fit(self, condition: Any, sample_weight: WeightsLike = None) -> ConditionEncoder:
         """Learn the levels and the distribution of ``condition``, a table of shape (n, c) or an array of
         shape (n,).
 
@@ -254,7 +256,7 @@ class ConditionEncoder:
         return record, joined({key: part for key, (_, part) in parts.items()})
 
     @classmethod
-    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "ConditionEncoder":
+    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> ConditionEncoder:
         """Inverse of :meth:`to_arrays`."""
 
         encoder = cls(max_levels=record["max_levels"])

@@ -1,5 +1,7 @@
 """The unit space of a table: every column through its empirical distribution to normal scores, and back."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
@@ -89,7 +91,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         self.n_knots = n_knots
         self.bandwidth = bandwidth
 
-    def fit(self, X: Any, y: object = None, sample_weight: WeightsLike = None) -> "TableTransformer":
+    def fit(self, X: Any, y: object = None, sample_weight: WeightsLike = None) -> TableTransformer:
         """Learn the distribution of each column.
 
         Parameters
@@ -176,7 +178,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         """Table like the one that was fitted (container, names, dtypes, order), from scores."""
         return self.template_.restore(self.decode(Z))
 
-    def without_missing(self) -> "TableTransformer":
+    def without_missing(self) -> TableTransformer:
         """A copy in which columns are distributed as their values alone: missing values have no scores."""
         check_is_fitted(self)
         twin = copy(self)
@@ -206,7 +208,7 @@ class TableTransformer(TransformerMixin, BaseEstimator):
         return record, joined({str(j): part for j, (_, part) in enumerate(packed)})
 
     @classmethod
-    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "TableTransformer":
+    def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> TableTransformer:
         """Inverse of :meth:`to_arrays`."""
         space = cls(**known_part(record["parameters"], "the parameters of columns", signature(cls).parameters))
         space.template_ = Template.from_dict(record["template"])

@@ -393,6 +393,11 @@ def test_networks_that_do_not_fit(network, more, message):
         NeuralFlow(network=network, **OWN | more).fit(X)
 
 
+def test_a_class_of_networks_is_no_network():
+    with pytest.raises(TypeError, match=r"found the class itself: Residual\(\.\.\.\) makes one"):
+        NeuralFlow(network=Residual, **OWN).fit(X)
+
+
 class Squared(Schedule):
     """alpha = t^2, sigma = 1 - t^2: a schedule of a user."""
 

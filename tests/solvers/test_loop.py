@@ -172,3 +172,44 @@ def test_a_reversed_field_off_its_nodes_is_told_so():
     with pytest.raises(OffGridError, match=match):
         integrate("ab2", field, np.ones((2, 1)), TimeGrid.uniform(4))
     assert integrate("ab2", field, np.ones((2, 1)), TimeGrid((0, 0.3, 1)).backwards()).shape == (2, 1)
+
+
+class Sideways(Solver):
+    """Returns a column of the states."""
+
+    order = 1
+
+    def advance(self, flow, x, t, s, memory):
+        return (x + (s - t) * flow.velocity(x, t))[:, 0], None
+
+
+class Quiet(Solver):
+    """Draws noise and does not say so."""
+
+    order = 1
+
+    def advance(self, flow, x, t, s, memory):
+        return x + flow.normal(x), None
+
+
+def test_states_of_another_shape_are_named():
+    match = r"Sideways.advance must return states like x, of shape \({}\): it returned shape \({}\)"
+    with pytest.raises(ValueError, match=match.format("5, 2", "5,")):
+        integrate(Sideways(), nonlinear, np.ones((5, 2)), GRID)
+    with pytest.raises(ValueError, match=match.format("1, 1", "1,")):
+        Sideways().nfe(GRID)
+
+
+def test_a_field_of_other_arguments_is_told_how_it_is_called():
+    with pytest.raises(TypeError, match=r"a field is called as field\(x, t, condition\): too many positional"):
+        integrate("euler", lambda x, t: -x, np.ones((5, 2)), GRID)
+
+
+def test_noise_that_is_not_called_is_told_what_it_is():
+    with pytest.raises(TypeError, match=r"draws noise: pass noise=\.\.\., called as noise\(x\).*; found Generator\(PCG64\)"):
+        integrate("ddpm", nonlinear, np.ones((5, 2)), GRID, noise=np.random.default_rng(0))
+
+
+def test_solvers_say_that_they_draw_noise():
+    with pytest.raises(ValueError, match="this solver draws noise: its class says stochastic = True"):
+        integrate(Quiet(), nonlinear, np.ones((5, 2)), GRID, noise=np.zeros_like)
