@@ -194,9 +194,7 @@ def _use(tables: Mapping[str, Any], target: str, weights: Any, seed: int, schema
     if target not in real.column_names:
         raise ValueError(f"--target {target}: no such column is compared; they are {' '.join(real.column_names)}")
     if train is not None:
-        return utility(
-            train, tables["generated"], real, target, schema=schema, test_weights=weights, random_state=seed
-        )
+        return utility(train, tables["generated"], real, target, schema=schema, test_weights=weights, random_state=seed)
     first = np.random.default_rng(seed).permutation(real.num_rows) < real.num_rows // 2
     halves = [real.filter(first), real.filter(~first)]
     parts = {} if weights is None else {"train_weights": weights[first], "test_weights": weights[~first]}

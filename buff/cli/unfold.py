@@ -297,9 +297,7 @@ def _drawn(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any], 
     return paths
 
 
-def _figures(
-    config: Config, result: "UnfoldingResult", edges_of: Mapping[str, Any], known: Known
-) -> Iterator[_Figure]:
+def _figures(config: Config, result: "UnfoldingResult", edges_of: Mapping[str, Any], known: Known) -> Iterator[_Figure]:
     """Spectrum, refolding, migration and correlations of each observable, then the convergence."""
     for name, edges in edges_of.items():
         unit = config.observables[name].unit

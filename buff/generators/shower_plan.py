@@ -76,6 +76,7 @@ def plan_showers(
     kept = 8 * 3 * n * geometry.n_voxels
     rows = [min(2 * settings.max_rows, n * count) * (4 * (f + n_conditions) + 32) for _, count, f in models]
     worker = max(6 * min(settings.max_rows, n * count) * 4 * (40 + f) for _, count, f in models)
+
     def total(k: int) -> int:
         return PROCESS + kept + sum(rows) + worker * k + (PROCESS * k if k > 1 else 0)
 

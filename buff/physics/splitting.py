@@ -271,9 +271,7 @@ class SplittingTree:
         scale = np.minimum(pt, other) if self.exponent > 0 else np.maximum(pt, other)
         return np.power(np.maximum(scale, _TINY**0.1), 2 * self.exponent)
 
-    def balance_bounds(
-        self, nodes: Nodes | Branch, z: Scores, share: Numbers, angle: Numbers
-    ) -> tuple[Array, Array]:
+    def balance_bounds(self, nodes: Nodes | Branch, z: Scores, share: Numbers, angle: Numbers) -> tuple[Array, Array]:
         """Interval of the balance: ``sum pt r^2 <= pt R^2`` in both children; [0, 1] where that leaves nothing."""
         dr = np.sqrt(share * nodes.moment / (nodes.pt * z * (1 - z)))
         dx, dy = dr * np.cos(angle), dr * np.sin(angle)

@@ -188,7 +188,6 @@ class Solver(ABC):
         """Number of field evaluations over a grid."""
         return len(self.calls(grid, path))
 
-
     def off_nodes(self, grid: TimeGrid, path: Path, available: tuple[float, ...]) -> str:
         """The first time it asks for over a grid that is not available; empty where all are."""
         if self.adaptive:

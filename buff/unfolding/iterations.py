@@ -19,8 +19,10 @@ from buff.kernels import dot
 from buff.protocols import Array, Indices, Numbers
 from buff.trees import ClassifierSettings
 from buff.unfolding.events import Simulation
+from buff.unfolding.moving import moving
 from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio, require_events
 from buff.unfolding.refolding import Refolded, described, refold
+from buff.weights import effective_size
 
 __all__ = ["Draws", "History", "Iteration", "Prior", "Step", "drain", "reweighting", "updating"]
 
@@ -166,9 +168,18 @@ class Prior:
         Iterations end where the data are described within their uncertainty (Morozov, 1966): those that follow would
         amplify noise, and what differs between the detectors of simulation and nature. A classifier may overlook what
         few events differ in, so that no column and no frequent value may be off either, or none that got closer since
-        the prior ``before``.
+        the prior ``before``. Where few of the events seen somewhere belong there, refolding does not show what is
+        missing: nothing may have moved since ``before`` by more than measured events can tell.
         """
-        return not self.ratio.gain > 0 and described(self.refolded, () if before is None else before.refolded)
+        if before is None:
+            return not self.ratio.gain > 0 and described(self.refolded)
+        return not (self.moved(before) or self.ratio.gain > 0) and described(self.refolded, before.refolded)
+
+    def moved(self, before: "Prior") -> bool:
+        """Whether truth moved since an earlier prior, see :func:`buff.unfolding.moving.moving`."""
+        s, z = self.simulation, self.simulation.truth_scores
+        one, other = ((z, s.weights * prior.factors) for prior in (before, self))
+        return bool(moving(s.truth_space, z, one, other, effective_size(self.data_weights)))
 
     def updated(self) -> "Prior":
         """After another iteration."""

@@ -1,7 +1,8 @@
 """What unfolded events give at detector level, beside what was measured."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from buff.transforms import TableTransformer
 from buff.unfolding.features import frequent_values
 from buff.weights import effective_size
 
-__all__ = ["Refolded", "described", "refold", "refolded_sentences"]
+__all__ = ["Refolded", "column_bins", "described", "refold", "refolded_sentences"]
 
 #: Bins of a column at most, and events that they have at least.
 _MOST_BINS, _EVENTS_A_BIN = 20, 25
@@ -68,20 +69,30 @@ def refold(
     refolded, signal : array of shape (n,) and (m,)
         Weights, in units of measured events.
     """
-    names, frequent = space.get_feature_names_out(), frequent_values(space)
-    n_bins = int(np.clip(effective_size(signal) / _EVENTS_A_BIN, 2, _MOST_BINS)) if signal.any() else 2
     found = []
+    for _, name, values, size, bins in column_bins(space, simulated, effective_size(signal) if signal.any() else 0.0):
+        one, other = bins(measured), bins(simulated)
+        counts, expected = (np.bincount(b, w, size) for b, w in ((one, signal), (other, refolded)))
+        variance = np.bincount(one, signal**2, size) + np.bincount(other, refolded**2, size)
+        found.append(Refolded(name, values, counts, expected, variance))
+    return tuple(found)
+
+
+def column_bins(
+    space: TableTransformer, simulated: Numbers, events: float
+) -> Iterator[tuple[int, str, Array, int, Callable[[Numbers], Array]]]:
+    """Bins of each column for so many measured events: frequent values, then as many simulated events in each.
+
+    Yields dimension, name, frequent values, number of bins, and what gives the bin of each row of features.
+    """
+    names, frequent = space.get_feature_names_out(), frequent_values(space)
+    n_bins = int(np.clip(events / _EVENTS_A_BIN, 2, _MOST_BINS))
     for j, name in enumerate(names):
         flags = [len(names) + i for i, (k, _) in enumerate(frequent) if k == j]
         rest = simulated[~simulated[:, flags].any(axis=1), j]
         edges = np.unique(np.quantile(rest, np.linspace(0, 1, n_bins + 1)[1:-1])) if len(rest) else np.empty(0)
-        one, other = (_bins(x, j, flags, edges) for x in (measured, simulated))
-        size = len(flags) + len(edges) + 1
-        counts, expected = (np.bincount(b, w, size) for b, w in ((one, signal), (other, refolded)))
-        variance = np.bincount(one, signal**2, size) + np.bincount(other, refolded**2, size)
         values = np.array([value for k, value in frequent if k == j])
-        found.append(Refolded(str(name), values, counts, expected, variance))
-    return tuple(found)
+        yield j, str(name), values, len(flags) + len(edges) + 1, partial(_bins, j=j, flags=flags, edges=edges)
 
 
 def described(columns: tuple[Refolded, ...], before: tuple[Refolded, ...] = ()) -> bool:
@@ -100,8 +111,8 @@ def described(columns: tuple[Refolded, ...], before: tuple[Refolded, ...] = ()) 
     return bool((worst * len(columns) >= _LEAST_P or (before and whole > _CLOSER * last)) and not off.any())
 
 
-def refolded_sentences(columns: tuple[Refolded, ...]) -> Iterator[str]:
-    """What differs, or that nothing does."""
+def refolded_sentences(columns: tuple[Refolded, ...], moving: Sequence[object] = ()) -> Iterator[str]:
+    """What differs, or that nothing does, and what the last iteration moved all the same."""
     calm = True
     for c in columns:
         for value, measured, refolded, pull in zip(c.values, c.measured, c.refolded, c.pulls, strict=False):
@@ -119,7 +130,14 @@ def refolded_sentences(columns: tuple[Refolded, ...]) -> Iterator[str]:
             )
     if calm and columns:
         worst = min(columns, key=lambda c: c.chi2.p_value)
-        yield f"Refolded events agree with measured ones in every column, worst in {worst.name}: {_chi2(worst)}."
+        agree = f"Refolded events agree with measured ones in every column, worst in {worst.name}: {_chi2(worst)}"
+        yield f"{agree}; but {_still(moving)}" if moving else f"{agree}."
+    elif moving:
+        yield f"All the same {_still(moving)}"
+
+
+def _still(moving: Sequence[object]) -> str:
+    return f"the last iteration still moved {', '.join(map(str, moving))}: compare with a larger n_iterations."
 
 
 def _guess(pull: float) -> str:

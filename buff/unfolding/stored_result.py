@@ -10,11 +10,12 @@ from buff.errors import ArchiveError
 from buff.protocols import Array
 from buff.records import checked_array, checked_list, checked_number, checked_record, require
 from buff.tables import Columns
-from buff.unfolding.diagnostics import Diagnostics, Moving
+from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
 from buff.unfolding.features import features
 from buff.unfolding.iterations import History, Iteration
 from buff.unfolding.members import Measured
+from buff.unfolding.moving import Moving
 from buff.unfolding.parts import Parts, joined, part_of
 from buff.unfolding.refolding import Refolded
 from buff.unfolding.replicas import Replica
@@ -164,7 +165,7 @@ def _diagnostics(diagnostics: Diagnostics) -> Parts:
 
 def _diagnostics_of(parts: Parts) -> Diagnostics:
     facts = checked_record(part_of(parts, "facts")[0], "the diagnostics", (*_NUMBERS, "moving"))
-    moving = [_moving_of(entry) for entry in checked_list(facts["moving"], "frequent values that move")]
+    moving = [_moving_of(entry) for entry in checked_list(facts["moving"], "what moves")]
     found = part_of(parts, "refolded")
     columns: list[Refolded] = []
     for i in range(len(found[0])):
@@ -181,9 +182,9 @@ def _diagnostics_of(parts: Parts) -> Diagnostics:
 
 
 def _moving_of(entry: Any) -> Moving:
-    name, *numbers = checked_list(entry, "a frequent value that moves", length=4)
-    require(isinstance(name, str), "a frequent value of a column without a name")
-    return Moving(name, *(checked_number(x, "a frequent value that moves") for x in numbers))
+    name, place, *numbers = checked_list(entry, "what moves", length=5)
+    require(isinstance(name, str) and isinstance(place, str), "a place that moves without a name")
+    return Moving(name, place, *(checked_number(x, "what moves", 0) for x in numbers))
 
 
 def _iteration(entry: Any) -> Iteration:

@@ -1,6 +1,5 @@
 """Measured events that the simulation does not know."""
 
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 

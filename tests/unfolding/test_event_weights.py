@@ -68,7 +68,9 @@ def test_a_simulation_of_both_signs(method):
     for weights in (w, np.abs(w)):
         unfolder = quick(method, n_iterations=1, negative_weights="smooth")
         result = unfolder.fit(truth, reco, sample_weight=weights).unfold(measured)
-        off.append(abs(moments(result)[1] / nature[:, 0].std() - 1) + abs(moments(result, 1)[1] / nature[:, 1].std() - 1))
+        off.append(
+            abs(moments(result)[1] / nature[:, 0].std() - 1) + abs(moments(result, 1)[1] / nature[:, 1].std() - 1)
+        )
     assert off[0] < 0.08
     assert off[0] < off[1]
 
@@ -95,7 +97,10 @@ def test_measured_and_background_weights_of_both_signs():
 
 
 def test_without_a_policy_they_are_refused_by_name():
-    with pytest.raises(ValueError, match='weights of the background has 1 negative values of 3, the first -1 in row 2: negative_weights="smooth"'):
+    with pytest.raises(
+        ValueError,
+        match='weights of the background has 1 negative values of 3, the first -1 in row 2: negative_weights="smooth"',
+    ):
         checked_weights([1.0, 1.0, -1.0], 3, "weights of the background")
     with pytest.raises(ValueError, match="negative_weights must be one of error, smooth, cancel; found 'drop'"):
         quick(negative_weights="drop").fit(np.zeros((50, 1)), np.zeros((50, 1)))

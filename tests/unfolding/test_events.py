@@ -24,7 +24,9 @@ def test_rows_are_sorted_into_matched_missed_and_fakes():
     np.testing.assert_array_equal(s.fake_weights, np.arange(50.0))
 
 
-@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame, pl.DataFrame, lambda x: pa.table(list(x.T), ["a", "b"])])
+@pytest.mark.parametrize(
+    "container", [np.asarray, pd.DataFrame, pl.DataFrame, lambda x: pa.table(list(x.T), ["a", "b"])]
+)
 def test_what_fails_is_never_looked_at(container):
     truth, reco = TRUTH.copy(), RECO.copy()
     truth[~FEW], reco[~FEW] = np.nan, np.inf
@@ -60,7 +62,10 @@ def test_nan_in_an_event_that_passes():
         ((TRUTH, RECO, None, None, np.where(ALL, 1.0, 1.0)[:9]), r"shape \(200,\)"),
         ((TRUTH, RECO, None, None, np.r_[-1.0, np.ones(199)]), "1 negative values of 200, the first -1"),
         ((TRUTH, RECO, None, None, np.r_[np.nan, np.ones(199)]), "1 of 200 values are not finite"),
-        ((TRUTH, RECO, FEW, None, (~FEW).astype(float)), "events that pass both selections: the sum must be positive, found 0"),
+        (
+            (TRUTH, RECO, FEW, None, (~FEW).astype(float)),
+            "events that pass both selections: the sum must be positive, found 0",
+        ),
     ],
 )
 def test_bad_input(arguments, message):
@@ -97,7 +102,9 @@ def test_measured_columns_are_those_of_the_simulation():
     s = Simulation.of(TRUTH, frame)
     swapped = s.measured(frame[["width", "mass"]], "reco")
     np.testing.assert_array_equal(swapped.arrays[0], RECO[:, 0])
-    with pytest.raises(ValueError, match=r"reco has the columns \['mass', 'pt'\], the simulated reco \['mass', 'width'\]"):
+    with pytest.raises(
+        ValueError, match=r"reco has the columns \['mass', 'pt'\], the simulated reco \['mass', 'width'\]"
+    ):
         s.measured(frame.rename(columns={"width": "pt"}), "reco")
     with pytest.raises(ValueError, match="give the same columns"):
         s.measured(RECO[:, :1], "reco")

@@ -44,7 +44,9 @@ def spiked(n, share, seed):
     rng = np.random.default_rng(seed)
     truth = np.where(rng.random(n) < share, 0.0, rng.gamma(3, 1, n))
     seen = truth * rng.normal(1, 0.2, n).clip(0.2)
-    reco = np.where(rng.random(n) < np.where(truth == 0, 0.67, 0.03), 0.0, np.where(truth == 0, rng.gamma(1, 1, n), seen))
+    reco = np.where(
+        rng.random(n) < np.where(truth == 0, 0.67, 0.03), 0.0, np.where(truth == 0, rng.gamma(1, 1, n), seen)
+    )
     return truth[:, None], reco[:, None]
 
 
@@ -56,8 +58,8 @@ def test_a_small_spike_comes_with_the_iterations_of_counts_in_two_bins():
         for n in (1, 3, None)
         for result in [unfolder.unfold(measured, n_iterations=n)]
     }
-    few, many = (unfolder.unfold(measured, n_iterations=n).diagnostics for n in (2, 12))
-    assert re.search(r"x0: the last iteration moved the unfolded events at 0 from \d+ to \d+, and more", str(few))
+    few, many = (unfolder.unfold(measured, n_iterations=n).diagnostics for n in (2, None))
+    assert re.search(r"the last iteration still moved x0 at 0, \d+ events before and \d+ now: compare with", str(few))
     assert not many.moving
     zero = [(truth == 0)[:, 0], (truth > 0)[:, 0]]
     response = np.array([[np.mean((reco[of, 0] == 0) == seen) for of in zero] for seen in (True, False)])

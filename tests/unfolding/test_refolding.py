@@ -69,9 +69,7 @@ def test_chi_squared_of_equal_samples_is_that_of_its_bins():
     for seed in range(20):
         simulation = Simulation.of(*spiky(1000, seed))
         measured = features(simulation.reco_space, read(spiky(1000, seed + 100)[1]))
-        (column,) = refold(
-            simulation.reco_space, simulation.reco_scores, np.ones(1000), measured, np.ones(1000)
-        )
+        (column,) = refold(simulation.reco_space, simulation.reco_scores, np.ones(1000), measured, np.ones(1000))
         assert column.measured.sum() == column.refolded.sum() == 1000
         found.append(column.chi2.value / column.chi2.n)
     assert np.mean(found) == pytest.approx(1, abs=4 * np.sqrt(2 / 20 / 20))
@@ -133,7 +131,9 @@ def test_a_truth_cut_at_small_efficiency_is_told():
     simulated, nature = edge(3000, rng), edge(3000, rng)
     unfolder = quick("reweight", n_iterations=1)
     unfolder.fit(simulated[0], simulated[1], pass_truth=simulated[2], pass_reco=simulated[3])
-    with pytest.warns(UserWarning, match=r"\d+\.\d% of the unfolded weight is seen 5 times more rarely than on average"):
+    with pytest.warns(
+        UserWarning, match=r"\d+\.\d% of the unfolded weight is seen 5 times more rarely than on average"
+    ):
         result = unfolder.unfold(nature[1][nature[3]])
     assert result.diagnostics.poorly_seen > 0.02
 

@@ -41,9 +41,7 @@ def test_histogram_of_two_columns(bare):
     h = bare.histogram(["x0", "x1"], bins)
     x = bare.events
     np.testing.assert_allclose(h.values(), np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights)[0])
-    np.testing.assert_allclose(
-        h.variances(), np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights**2)[0]
-    )
+    np.testing.assert_allclose(h.variances(), np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights**2)[0])
 
 
 def test_draws_of_one_event_are_no_independent_events():
@@ -187,7 +185,10 @@ def test_yaml_tables(result, tmp_path):
     covariances = [f"x0_covariance_{source}.yaml" for source in ("data", "model", "simulation", "total")]
     assert files == ["submission.yaml", "x0.yaml", *covariances]
     submission = (tmp_path / "record" / "submission.yaml").read_text()
-    assert re.findall(r'^data_file: "(.+)"', submission, re.M) == ["x0.yaml", *sorted(covariances, key=lambda f: ["data", "simulation", "model", "total"].index(f.split("_")[-1][:-5]))]
+    assert re.findall(r'^data_file: "(.+)"', submission, re.M) == [
+        "x0.yaml",
+        *sorted(covariances, key=lambda f: ["data", "simulation", "model", "total"].index(f.split("_")[-1][:-5])),
+    ]
     table = (tmp_path / "record" / "x0.yaml").read_text()
     values = [float(v) for v in re.findall(r"- value: (.+)", table)]
     np.testing.assert_allclose(values, result.histogram(0, EDGES).values(), rtol=1e-5)
@@ -195,7 +196,10 @@ def test_yaml_tables(result, tmp_path):
     np.testing.assert_allclose(lows, EDGES[:-1])
     errors = re.findall(r'\{"label": "data statistics", "symerror": (.+)\}', table)
     np.testing.assert_allclose([float(e) ** 2 for e in errors], np.diag(result.covariance(0, EDGES).data), rtol=2e-5)
-    assert "Covariance of the bins of the unfolded distribution of x0: the statistics of the measured events." in submission
+    assert (
+        "Covariance of the bins of the unfolded distribution of x0: the statistics of the measured events."
+        in submission
+    )
     matrix = (tmp_path / "record" / "x0_covariance_total.yaml").read_text()
     cells = [float(v) for v in re.findall(r'\{"value": (.+)\}', matrix)]
     np.testing.assert_allclose(cells, result.covariance(0, EDGES).total.ravel(), rtol=1e-5)
@@ -229,7 +233,11 @@ def test_histograms_side_by_side(two, tmp_path):
     cells = [float(v) for v in re.findall(r'\{"value": (-?[\d.e-]+)\}', table)]
     np.testing.assert_allclose(cells, joint.total.ravel(), rtol=1e-5, atol=1e-5)
     assert table.count('{"value": "x0 -1.0 - 0.0 GeV"}') == 18
-    assert '{"name": "observables", "values": ["x0", "x1"]}' in re.sub(r"\s+", " ", (tmp_path / "submission.yaml").read_text()).replace("- ", "") or "observables" in (tmp_path / "submission.yaml").read_text()
+    assert (
+        '{"name": "observables", "values": ["x0", "x1"]}'
+        in re.sub(r"\s+", " ", (tmp_path / "submission.yaml").read_text()).replace("- ", "")
+        or "observables" in (tmp_path / "submission.yaml").read_text()
+    )
 
 
 def test_replicas_are_asked_for_at_the_unfolding(two):
@@ -287,9 +295,7 @@ def test_figures(result, bare):
     figure = result.plot_unfolded(0, EDGES, truth=result.histogram(0, EDGES).values(), unit="GeV")
     assert figure.axes[-1].get_xlabel() == "x0 [GeV]"
     assert result.plot_migration(0, EDGES).axes
-    labels = [
-        [text.get_text() for text in r.plot_unfolded(0, EDGES).legends[0].get_texts()] for r in (result, bare)
-    ]
+    labels = [[text.get_text() for text in r.plot_unfolded(0, EDGES).legends[0].get_texts()] for r in (result, bare)]
     assert "error of replicas: data, simulation, seeds" in labels[0]
     assert "Poisson error, simulated weights" in labels[1]
     assert result.plot_correlation(0, EDGES).axes

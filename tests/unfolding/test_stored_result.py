@@ -96,8 +96,8 @@ def test_what_lacks_a_part_is_refused(members, tmp_path):
         (("replicas", "0", "replica", "source"), "other"),
         (("replicas", "0", "events", "of"), "simulation"),
         (("diagnostics", "facts", "signal"), -1),
-        (("diagnostics", "facts", "moving"), [["x", 0, 1]]),
-        (("diagnostics", "facts", "moving"), [[0, 0, 1, 2]]),
+        (("diagnostics", "facts", "moving"), [["x", "at 0", 1]]),
+        (("diagnostics", "facts", "moving"), [["x", 0, 1, 2, 3]]),
         (("measured", "background", "n"), 10**9),
     ],
 )

@@ -21,7 +21,9 @@ def test_far_and_off_the_diagonal_are_outside():
 
 def test_labels_and_constants_that_were_never_simulated():
     known, new = read([["e", 1.0], ["mu", 1.0], ["mu", 1.0]]), read([["mu", 1.0], ["tau", 1.0], ["tau", 1.0]])
-    message = "reco: 2 of 3 events have a value in column 'x0' that no simulated event has, the first is 'tau' in event 1"
+    message = (
+        "reco: 2 of 3 events have a value in column 'x0' that no simulated event has, the first is 'tau' in event 1"
+    )
     with pytest.raises(ValueError, match=message):
         refuse_unknown(known, new, "reco")
     with pytest.raises(ValueError, match="1 of 1 events have a value in column 'x1'.*the first is .*2.0.* in event 0"):

@@ -47,9 +47,7 @@ def test_a_thousand_measured_events_do_not_collapse():
 
 def unfolded_and_truth(method, detector, nature, background=0.0, **options):
     simulated, measured = detector.events(5000, 0), nature.events(5000, 1)
-    unfolder = quick(method, **options).fit(
-        simulated[0], simulated[1], pass_truth=simulated[2], pass_reco=simulated[3]
-    )
+    unfolder = quick(method, **options).fit(simulated[0], simulated[1], pass_truth=simulated[2], pass_reco=simulated[3])
     reco, given = measured[1][measured[3]], None
     if background:
         rng = np.random.default_rng(5)
@@ -171,8 +169,12 @@ def test_no_background_and_a_bad_one():
     unfolder = quick("reweight", n_iterations=1).fit(simulated.truth, simulated.reco)
     nothing = nature.reco[:0]
     for background in (nothing, (nothing, []), (nothing, None)):
-        assert (unfolder.unfold(nature.reco, background=background).weights == unfolder.unfold(nature.reco).weights).all()
-    with pytest.raises(ValueError, match=r"background must be a table or a pair \(table, weights\), found a tuple of 3"):
+        assert (
+            unfolder.unfold(nature.reco, background=background).weights == unfolder.unfold(nature.reco).weights
+        ).all()
+    with pytest.raises(
+        ValueError, match=r"background must be a table or a pair \(table, weights\), found a tuple of 3"
+    ):
         unfolder.unfold(nature.reco, background=(nothing, None, 1))
 
 

@@ -9,7 +9,13 @@ from buff.datasets import gaussian_1d
 from buff.unfolding.settings import SCORES_ALONE
 
 #: A generator for a thousand events and a second.
-QUICK = SCORES_ALONE | {"n_steps": 6, "noise_budget": 20_000, "max_depth": 5, "reg_lambda": 100.0, "tree_params": {"min_split_loss": 2}}
+QUICK = SCORES_ALONE | {
+    "n_steps": 6,
+    "noise_budget": 20_000,
+    "max_depth": 5,
+    "reg_lambda": 100.0,
+    "tree_params": {"min_split_loss": 2},
+}
 
 
 def quick(method="iterated", **options):
