@@ -128,8 +128,8 @@ class VariancePreserving(_Diffusion):
     def sigma_dot(self, t: Time) -> Any:
         if isinstance(t, int | float) and t == 1:
             raise ValueError(
-                "the variance-preserving path has no velocity at t = 1: end the grid at 1 - 1e-3, as published codes do, "
-                "and take path.at(t).denoised(x, u) there for data; or follow the field on the linear path"
+                "the variance-preserving path has no velocity at t = 1: end the grid at 1 - 1e-3, as published codes, "
+                "and take path.at(t).denoised(x, u) for data; or follow the field on the linear path"
             )
         return -0.5 * self._beta(t) * self.alpha(t) ** 2 / self.sigma(t)
 

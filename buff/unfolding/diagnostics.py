@@ -6,14 +6,34 @@ import numpy as np
 
 from buff.errors import warn
 from buff.protocols import Mask
+from buff.unfolding.events import Simulation
+from buff.unfolding.features import features, frequent_values
 from buff.unfolding.members import POORLY_SEEN, Measured, Member, Unfolded
 from buff.unfolding.refolding import Refolded, refold, refolded_sentences
 from buff.weights import effective_size
 
-__all__ = ["Diagnostics"]
+__all__ = ["Diagnostics", "Moving"]
 
 #: Share of the weight that may be poorly seen without a warning.
 _TOO_POORLY = 0.02
+#: Share of the events at a frequent value that an iteration may move without a word, as it may by their fluctuation.
+_NOTABLE = 0.05
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A frequent value of truth and the unfolded events there, before and after the last iteration."""
+
+    name: str
+    value: float
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: the last iteration moved the unfolded events at {self.value:g} from {self.before:,.0f} to "
+            f"{self.after:,.0f}, and more would move them further: compare with a larger n_iterations."
+        )
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,8 @@ class Diagnostics:
         What the unfolded events give in each column at detector level, beside what was measured.
     least_efficiency : float
         The limit of the correction for efficiency.
+    moving : tuple of Moving
+        Frequent values of truth that the last iteration moved notably.
     """
 
     measured: int
@@ -48,6 +70,7 @@ class Diagnostics:
     poorly_seen: float = 0.0
     refolded: tuple[Refolded, ...] = ()
     least_efficiency: float = 0.01
+    moving: tuple[Moving, ...] = ()
 
     def __str__(self) -> str:
         sentences = (
@@ -65,6 +88,7 @@ class Diagnostics:
             else "No correction for efficiency reached its limit.",
             f"{self.poorly_seen:.1%} of the unfolded weight is seen {POORLY_SEEN:g} times more rarely than on average.",
             *refolded_sentences(self.refolded),
+            *map(str, self.moving),
         )
         return "\n".join(sentences)
 
@@ -94,4 +118,23 @@ class Diagnostics:
             poorly,
             refolded,
             member.least_efficiency,
+            _moving(unfolded, simulation),
         )
+
+
+def _moving(unfolded: Unfolded, simulation: Simulation) -> tuple[Moving, ...]:
+    """Frequent values whose share the last iteration changed; the first changes that of the simulation."""
+    s, w, space = simulation, unfolded.weights, simulation.truth_space
+    known = frequent_values(space)
+    if not known:
+        return ()
+    flags = features(space, unfolded.events)[:, -len(known) :] > 0
+    first = s.truth_scores[:, -len(known) :] > 0, s.weights * (w.sum() / s.weights.sum())
+    earlier, v = first if unfolded.before is None else (flags, unfolded.before)
+    names, found = space.get_feature_names_out(), []
+    for i, (j, value) in enumerate(known):
+        before, own = float(v[earlier[:, i]].sum()), np.where(flags[:, i], w, 0)
+        after, events = float(own.sum()), np.where(unfolded.rows < 0, np.arange(len(own)), unfolded.rows)
+        if abs(after - before) > max(_NOTABLE * before, np.sqrt(np.sum(np.bincount(events, own) ** 2))):
+            found.append(Moving(str(names[j]), float(value), before, after))
+    return tuple(found)

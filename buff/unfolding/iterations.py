@@ -219,8 +219,8 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None) -> Iterator[S
         yield Step(_iteration(number, before, weights, clipped), weights)
 
 
-def drain(steps: Iterator[Step]) -> tuple[Array, History]:
-    """Weights after the last iteration, and the history; one that diverges ends the iterations with a warning.
+def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, History]:
+    """Weights after the last iteration and before it, and the history; one that diverges ends them with a warning.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def drain(steps: Iterator[Step]) -> tuple[Array, History]:
         Weights are not finite.
     """
     history: list[Iteration] = []
-    weights = np.empty(0)
+    weights, before = np.empty(0), None
     for step in steps:
         now = step.iteration
         if not np.isfinite(step.weights).all():
@@ -239,8 +239,8 @@ def drain(steps: Iterator[Step]) -> tuple[Array, History]:
                 warn(f"{reason}: kept iteration {now.number - 1}", ConvergenceWarning)
                 break
             warn(reason, ConvergenceWarning)
-        weights = step.weights
-    return weights, History(history)
+        weights, before = step.weights, weights if len(weights) else None
+    return weights, before, History(history)
 
 
 def _divergence(history: list[Iteration]) -> str:

@@ -88,6 +88,8 @@ class Unfolded:
     signal : array of shape (measured events,)
         Weights without background and fakes.
     efficiency : array of shape (n,)
+    before : array of shape (n,), optional
+        Weights before the last of several iterations.
     refolded : array of shape (matched simulated events,), optional
         See :meth:`Member.refolding`.
     """
@@ -98,6 +100,7 @@ class Unfolded:
     history: History
     signal: Array
     efficiency: Array
+    before: Array | None = None
     refolded: Array | None = None
 
 
@@ -189,14 +192,15 @@ class Member:
         signal, s = self.signal(measured), self.simulation
         prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
         if drawn is None:
-            weights, history = drain(reweighting(prior, n_iterations))
+            weights, before, history = drain(reweighting(prior, n_iterations))
             efficiency = self.efficiency.of_rows
-            return Unfolded(s.truth, weights, np.full(len(s.truth), -1), history, signal, efficiency)
+            return Unfolded(s.truth, weights, np.full(len(s.truth), -1), history, signal, efficiency, before)
         events, draws = drawn
-        weights, history = drain(updating(prior, draws, n_iterations))
+        weights, before, history = drain(updating(prior, draws, n_iterations))
         efficiency = self.efficiency(draws.scores)
         seen = np.maximum(efficiency, self.least_efficiency)
-        return Unfolded(events, weights / seen, draws.rows, history, signal, efficiency)
+        before = None if before is None else before / seen
+        return Unfolded(events, weights / seen, draws.rows, history, signal, efficiency, before)
 
     def refolding(self, unfolded: Unfolded) -> Array | None:
         """Weights of the simulated events that pass both cuts, which give them the unfolded truth at detector level.

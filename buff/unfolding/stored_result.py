@@ -10,7 +10,7 @@ from buff.errors import ArchiveError
 from buff.protocols import Array
 from buff.records import checked_array, checked_list, checked_number, checked_record, require
 from buff.tables import Columns
-from buff.unfolding.diagnostics import Diagnostics
+from buff.unfolding.diagnostics import Diagnostics, Moving
 from buff.unfolding.events import Simulation
 from buff.unfolding.features import features
 from buff.unfolding.iterations import History, Iteration
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["archive_of_result", "parts_of_result"]
 
 _COUNTS = ("measured", "outside")
+_NUMBERS = (*_COUNTS, "signal", "unseen", "effective", "poorly_seen", "least_efficiency")
 _REFOLDED = ("values", "measured", "refolded", "variance")
 
 
@@ -152,17 +153,18 @@ def _measured_of(parts: Parts, simulation: Simulation, policy: str) -> Measured:
 
 
 def _diagnostics(diagnostics: Diagnostics) -> Parts:
-    facts = {f.name: getattr(diagnostics, f.name) for f in fields(Diagnostics) if f.name != "refolded"}
+    facts = {name: getattr(diagnostics, name) for name in _NUMBERS}
     columns: dict[str, Parts] = {
         str(i): ({"name": c.name}, {key: getattr(c, key) for key in _REFOLDED}, {})
         for i, c in enumerate(diagnostics.refolded)
     }
-    return joined(facts=(facts, {}, {}), refolded=joined(**columns))
+    moving = {"moving": [list(asdict(value).values()) for value in diagnostics.moving]}
+    return joined(facts=(facts | moving, {}, {}), refolded=joined(**columns))
 
 
 def _diagnostics_of(parts: Parts) -> Diagnostics:
-    names = [f.name for f in fields(Diagnostics) if f.name != "refolded"]
-    facts = checked_record(part_of(parts, "facts")[0], "the diagnostics", names)
+    facts = checked_record(part_of(parts, "facts")[0], "the diagnostics", (*_NUMBERS, "moving"))
+    moving = [_moving_of(entry) for entry in checked_list(facts["moving"], "frequent values that move")]
     found = part_of(parts, "refolded")
     columns: list[Refolded] = []
     for i in range(len(found[0])):
@@ -173,9 +175,15 @@ def _diagnostics_of(parts: Parts) -> Diagnostics:
         values = checked_array(arrays["values"], "frequent values", (None,))
         require(len(values) <= n[0], "more frequent values than bins")
         columns.append(Refolded(name, values, *(checked_array(arrays[key], key, n, low=0) for key in _REFOLDED[1:])))
-    numbers: dict[str, Any] = {name: checked_number(facts[name], name, 0) for name in names}
+    numbers: dict[str, Any] = {name: checked_number(facts[name], name, 0) for name in _NUMBERS}
     numbers |= {name: int(numbers[name]) for name in _COUNTS}
-    return Diagnostics(**numbers, refolded=tuple(columns))
+    return Diagnostics(**numbers, refolded=tuple(columns), moving=tuple(moving))
+
+
+def _moving_of(entry: Any) -> Moving:
+    name, *numbers = checked_list(entry, "a frequent value that moves", length=4)
+    require(isinstance(name, str), "a frequent value of a column without a name")
+    return Moving(name, *(checked_number(x, "a frequent value that moves") for x in numbers))
 
 
 def _iteration(entry: Any) -> Iteration:

@@ -1,5 +1,7 @@
 """Spikes of truth in posterior draws."""
 
+import re
+
 import numpy as np
 
 from buff.unfolding.iterations import Draws
@@ -54,6 +56,9 @@ def test_a_small_spike_comes_with_the_iterations_of_counts_in_two_bins():
         for n in (1, 3, None)
         for result in [unfolder.unfold(measured, n_iterations=n)]
     }
+    few, many = (unfolder.unfold(measured, n_iterations=n).diagnostics for n in (2, 12))
+    assert re.search(r"x0: the last iteration moved the unfolded events at 0 from \d+ to \d+, and more", str(few))
+    assert not many.moving
     zero = [(truth == 0)[:, 0], (truth > 0)[:, 0]]
     response = np.array([[np.mean((reco[of, 0] == 0) == seen) for of in zero] for seen in (True, False)])
     shares, by_counting = np.array([of.mean() for of in zero]), {}

@@ -9,6 +9,7 @@ import pytest
 import buff
 from buff.errors import ArchiveError
 from buff.unfolding import UnfoldingResult
+from tests.unfolding.test_membership import spiked
 from tests.unfolding.test_stored import fitted, members_of, one_of_each, packed
 from tests.unfolding.toys import Detector, quick
 
@@ -95,6 +96,8 @@ def test_what_lacks_a_part_is_refused(members, tmp_path):
         (("replicas", "0", "replica", "source"), "other"),
         (("replicas", "0", "events", "of"), "simulation"),
         (("diagnostics", "facts", "signal"), -1),
+        (("diagnostics", "facts", "moving"), [["x", 0, 1]]),
+        (("diagnostics", "facts", "moving"), [[0, 0, 1, 2]]),
         (("measured", "background", "n"), 10**9),
     ],
 )
@@ -107,6 +110,14 @@ def test_records_that_say_something_else_are_refused(place, value, members, tmp_
     packed(tmp_path / "result.buff", members | {"record.json": json.dumps(record).encode()})
     with pytest.raises(ArchiveError):
         buff.load(tmp_path / "result.buff")
+
+
+def test_spikes_that_move_are_told_again(tmp_path):
+    (truth, reco), (_, measured) = spiked(2000, 0.02, 0), spiked(1000, 0.1, 1)
+    measured = measured.clip(0, reco.max())
+    result = quick("reweight", n_iterations=1).fit(truth, reco).unfold(measured)
+    assert result.diagnostics.moving
+    assert str(saved(result, tmp_path).diagnostics) == str(result.diagnostics)
 
 
 def test_a_damaged_file_is_refused(tmp_path):
