@@ -10,6 +10,7 @@ import pytest
 
 from buff.metrics import ClassifierTest, Estimate, Report, report
 from buff.metrics.layout import copies_verdict
+from buff.metrics.scores import JUDGES, MEASURES
 from buff.plotting import Quality, quality_against_nfe
 from buff.report import Cost, html_report
 
@@ -134,6 +135,14 @@ def test_numbers_stand_beside_their_floor(page, measured):
         *(str(good.scores.trees), str(poor.scores.trees)),
     ]
     assert "AUC of a neural network, real against generated" not in rows
+
+
+def test_every_number_of_a_report_has_a_row(tmp_path):
+    scores = report(events(0), events(1), classifiers=tuple(JUDGES), seeds=1, n_bootstrap=2)
+    html_report(scores, events(0), events(1), tmp_path / "page.html", figures={})
+    whole = Page((tmp_path / "page.html").read_text()).tables[0]
+    values = (getattr(scores.scores, name) for name in (*JUDGES, *MEASURES))
+    assert len(whole) - 1 == sum(value is not None for value in values)
 
 
 def test_costs_and_columns_have_units(page, measured):

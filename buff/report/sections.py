@@ -16,6 +16,7 @@ import numpy.typing as npt
 from buff.io.tables import to_table, units_of
 from buff.metrics import ClassifierTest, Estimate, Report, Utility
 from buff.metrics.layout import copies_verdict, left_out, numbers_in_floors
+from buff.metrics.scores import JUDGES, MEASURES
 from buff.protocols import TableLike
 from buff.report.page import checked_page, figure_html, page_html, section_html, table_html, write_page
 from buff.report.plots import plots, shown
@@ -25,15 +26,17 @@ from buff.version import __version__
 
 __all__ = ["Cost", "html_report"]
 
-_WHOLE = (
-    ("trees", "AUC of boosted trees, real against generated"),
-    ("mlp", "AUC of a neural network, real against generated"),
-    ("wasserstein", "mean Wasserstein distance of numbers [σ]"),
-    ("variation", "mean total variation of categories"),
-    ("sliced", "sliced Wasserstein distance [σ]"),
-    ("correlation", "largest error of a correlation of numbers"),
-    ("association", "largest error of an association with a category"),
-)
+#: Words of the page for numbers of a report, where they are longer than those of its text.
+_LONGER = {
+    "trees": "AUC of boosted trees, real against generated",
+    "mlp": "AUC of a neural network, real against generated",
+    "wasserstein": "mean Wasserstein distance of numbers [σ]",
+    "variation": "mean total variation of categories",
+    "sliced": "sliced Wasserstein distance [σ]",
+    "correlation": "largest error of a correlation of numbers",
+    "association": "largest error of an association with a category",
+}
+_WORDS = JUDGES | {name: measure.words for name, measure in MEASURES.items()} | _LONGER
 #: What stands in large letters.
 _HEADLINE = ("trees", "mlp", "wasserstein", "correlation", "association")
 #: A difference of associations is fair, or poor, beyond so many errors and so much.
@@ -210,16 +213,16 @@ def _cards(report: Report) -> str:
     """The most telling numbers, large."""
     scores, floor = report.scores, report.floor
     cards = []
-    for key, label in _WHOLE:
+    for key in _HEADLINE:
         value, lowest = getattr(scores, key), getattr(floor, key, None)
-        if value is not None and key in _HEADLINE:
+        if value is not None:
             below = f"floor {lowest}" if lowest is not None else ""
             middle, ruling = numbers_in_floors(report) if key == "wasserstein" else (None, "")
             if middle is not None:
                 below += f"; median of columns {middle:.2f} floors" + (f", {ruling} rules the mean" if ruling else "")
             cards.append(
                 f'<div class="card {_grade(value, lowest)}"><b>{value.value:.3g}</b>'
-                f"<span>{escape(label)}</span><small>{escape(below)}</small></div>"
+                f"<span>{escape(_WORDS[key])}</span><small>{escape(below)}</small></div>"
             )
     return f'<div class="cards">{"".join(cards)}</div>'
 
@@ -245,7 +248,7 @@ def _known(error: float) -> float:
 def _summary(measured: Mapping[str, Report]) -> str:
     floor = next((report.floor for report in measured.values() if report.floor is not None), None)
     rows = []
-    for key, label in _WHOLE:
+    for key, label in _WORDS.items():
         values = [getattr(report.scores, key) for report in measured.values()]
         if any(value is not None for value in values):
             lowest = getattr(floor, key, None)
