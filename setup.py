@@ -1,6 +1,7 @@
 """The compiled kernels, an optional part: without a C++ compiler the package installs and samples through XGBoost."""
 
 import platform
+from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -14,11 +15,6 @@ FLAGS = {
     ],
     "msvc": ["/std:c++17", "/O2", "/fp:precise"],
 }
-HEADERS = [
-    *("model.hpp", "special.hpp", "kernels.hpp", "quantiles.hpp", "columns.hpp", "patterns.hpp", "relations.hpp"),
-    *("posterior.hpp", "sampler.hpp", "jets.hpp"),
-]
-PARTS = ["block.inc", "scalar.inc", "avx2.inc", "avx512.inc", "neon.inc"]
 
 
 class BuildKernels(build_ext):
@@ -36,7 +32,7 @@ setup(
         Extension(
             "buff.kernels.compiled",
             ["buff/kernels/src/module.cpp"],
-            depends=[f"buff/kernels/src/{name}" for name in HEADERS + PARTS],
+            depends=sorted(glob("buff/kernels/src/*.[hi]*")),
             language="c++",
             optional=True,
             py_limited_api=abi3,

@@ -26,6 +26,7 @@ __all__ = [
     "check_parameters",
     "check_range",
     "check_resources",
+    "check_rows",
     "check_states",
     "check_steps",
     "check_whole",
@@ -179,6 +180,12 @@ def check_resources(model: Any) -> None:
     verbose = getattr(model, "verbose", 0)
     if not isinstance(verbose, bool | Integral) or verbose < 0:
         raise ValueError(f"verbose must be 0 or 1, found {verbose!r}")
+
+
+def check_rows(found: int, n: int) -> None:
+    """Refuse a condition of another number of rows than its table."""
+    if found != n:
+        raise ValueError(f"condition has {found} rows, X has {n}: they must agree")
 
 
 def check_memory(needed: int, max_memory: int | None, advice: str) -> None:

@@ -14,7 +14,6 @@ __all__ = [
     "Array",
     "BinsLike",
     "ConditionLike",
-    "Coupling",
     "Field",
     "FlagsLike",
     "HasArrow",
@@ -55,9 +54,6 @@ FlagsLike: TypeAlias = ArrayLike
 BinsLike: TypeAlias = ArrayLike
 #: Standard normal numbers of the shape, library and precision of its argument; a fresh draw each call.
 Noise: TypeAlias = Callable[[Array], Array]
-#: ``(x0, x1, rng) -> (rows of x0, rows of x1)``: which noise goes with which datum.
-Coupling: TypeAlias = Callable[[Array, Array, np.random.Generator], tuple[Indices, Indices]]
-
 #: What :func:`buff.randomness.seed_from` takes.
 RandomState: TypeAlias = int | np.random.Generator | np.random.RandomState | np.random.SeedSequence | None
 

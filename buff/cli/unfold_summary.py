@@ -27,7 +27,7 @@ def printed(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -
 
 
 def summary_html(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
-    """The same as parts of a page."""
+    """Summary, iterations and diagnostics as parts of a page."""
     from buff.report.page import section_html, table_html
 
     yield "".join(f"<p>{escape(sentence)}</p>" for sentence in _sentences(edges, known, result))

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
+from buff.export.packed import flow_of
+from buff.flows import MixtureModel, PatternedFlow, SampleRequest
 from buff.flows.patterned import pattern_noise
 from buff.protocols import ConditionLike, Scores
 from buff.randomness import EventNoise
@@ -61,14 +62,14 @@ def graph_inputs(
         inputs["condition"] = np.ascontiguousarray(np.broadcast_to(features, (rows, features.shape[1])), np.float32)
     if isinstance(model.model_, MixtureModel):
         parts = model.model_.class_subset(SampleRequest(rows, seed, condition=inputs["condition"]))
-        width = max(_learned(part).n_dims for part in model.model_.models)
+        width = max(flow_of(part).n_dims for part in model.model_.models)
     else:
         parts = [(model.model_, np.arange(rows), SampleRequest(rows, seed))]
-        width = _learned(model.model_).n_dims
+        width = flow_of(model.model_).n_dims
     for part, own, request in parts:
         for k in range(1 + n_draws):
             name = f"noise_{k}" if k else "noise"
-            noise = EventNoise(seed, request.first_event, k, request.chosen).normal(request.n, _learned(part).n_dims)
+            noise = EventNoise(seed, request.first_event, k, request.chosen).normal(request.n, flow_of(part).n_dims)
             inputs.setdefault(name, np.zeros((rows, width), np.float32))[own, : noise.shape[1]] = noise
         if isinstance(part, PatternedFlow):
             inputs.setdefault("pattern", np.zeros((rows, 1), np.float32))[own] = pattern_noise(request)
@@ -85,7 +86,3 @@ def _measured(model: Any, n: int, seed: int, X: ConditionLike) -> dict[str, Scor
         c = posterior.reco_space.encode(repeated, np.random.default_rng(seed))
     noise = EventNoise(seed).normal(len(c), posterior.flow.n_dims)
     return {"noise": noise, "condition": np.asarray(c, np.float32)}
-
-
-def _learned(model: FlowModel | PatternedFlow) -> FlowModel:
-    return model.flow if isinstance(model, PatternedFlow) else model

@@ -120,7 +120,7 @@ class EventSampler:
         return codes[value]
 
     def _by_tables(self, event: int, values: Array | None) -> Array:
-        """The same without kernels."""
+        """One event, drawn by the tables of the model instead of the kernels."""
         model, k, features = self._model, 0, None
         if values is not None:
             features = _features(model.condition_encoder_, self._codes, values)

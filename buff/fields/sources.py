@@ -179,7 +179,7 @@ class GaussianPart(GaussianFlow):
         object.__setattr__(self, "_turn", turn)
 
     def to_device(self, device: str) -> Self:
-        """The same where the arithmetic is done."""
+        """A copy whose arrays are on the device."""
         moved = replace(self)
         forth, back = self._turn
         object.__setattr__(moved, "_turn", (forth.to_device(device), back.to_device(device)))

@@ -54,7 +54,7 @@ class ConditionalStandardizer:
         return cls(shift, np.maximum(left, _NARROWEST).astype(np.float32))
 
     def to_device(self, device: str) -> "ConditionalStandardizer":
-        """The same where the arithmetic is done."""
+        """A copy whose arrays are on the device."""
         xp, _ = device_arrays(device)
         return ConditionalStandardizer(self.shift.to_device(device), xp.asarray(self.scale))
 

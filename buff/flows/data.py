@@ -57,7 +57,7 @@ class Source:
         return self.noise > 0 or self.coupling is not None
 
     def to_device(self, device: str) -> "Source":
-        """The same where the arithmetic is done; couplings are worked out on the processor."""
+        """A copy whose samples are on the device; couplings are worked out on the processor."""
         if self.samples is None or self.coupling:
             return self
         return replace(self, samples=device_arrays(device)[0].asarray(self.samples))
@@ -248,7 +248,7 @@ class FlowMatchingData:
         return self.source.random
 
     def to_device(self, device: str) -> "FlowMatchingData":
-        """The same rows where the arithmetic is done."""
+        """A copy whose rows are on the device."""
         xp, _ = device_arrays(device)
         standardizer = self.standardizer and self.standardizer.to_device(device)
         return replace(self._each(xp.asarray), standardizer=standardizer, source=self.source.to_device(device))
@@ -322,7 +322,7 @@ class FlowMatchingData:
         return replace(self, scores=self.scores.each(change), condition=condition, weights=weights)
 
     def standardized(self, rng: np.random.Generator) -> "FlowMatchingData":
-        """The same rows, with scores counted from what is linear in the condition."""
+        """A copy with scores counted from what is linear in the condition."""
         if self.condition is None or self.standardizer is not None:
             return self
         moments = LinearVelocity.from_noise(self.targets(rng), self.condition, self.weights)

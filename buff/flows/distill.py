@@ -99,7 +99,7 @@ class TeacherTrajectories:
         return (x.copy() if self.condition is None else xp.hstack([x, self.condition])), targets, None
 
     def to_device(self, device: str) -> "TeacherTrajectories":
-        """The same states where the arithmetic is done."""
+        """A copy whose states are on the device."""
         return self._each(device_arrays(device)[0].asarray, lambda validation: validation.to_device(device))
 
     def subset(self, n: int, rng: np.random.Generator) -> "TeacherTrajectories":
@@ -111,7 +111,7 @@ class TeacherTrajectories:
         return (self.validation or self).subset(n, rng)
 
     def split(self, n: int) -> "TeacherTrajectories":
-        """The same without its last ``n`` trajectories, which are held out."""
+        """A copy without its last ``n`` trajectories, which are held out."""
         validation = self._each(lambda part: part[..., len(self) - n :, :])
         return replace(self.subset(len(self) - n, np.random.default_rng()), validation=validation)
 

@@ -270,7 +270,7 @@ class FlowModel(ScoreModel):
             yield self._scores(state, self.on_device(state, condition)[1], last=not left)
 
     def field_trajectory(self, request: SampleRequest) -> Iterator[Array]:
-        """The same in the coordinates that the field lives in, before calibration."""
+        """States of :meth:`trajectory` in the coordinates that the field lives in, before calibration."""
         return map(to_numpy, self._states(request))
 
     def _states(self, request: SampleRequest) -> Iterator[Array]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from buff.errors import check_whole
+from buff.errors import check_rows, check_whole
 from buff.estimator import BaseEstimator
 from buff.generators.conditions import requested_conditions, split_conditions
 from buff.generators.latents import WithField, WithLatents
@@ -74,8 +74,7 @@ class TableGenerator(StoredGenerator, WithField, BaseEstimator):
         if self._encoder is None:
             return None
         features = self._encoder.transform(condition)
-        if len(features) != n_rows:
-            raise ValueError(f"condition has {len(features)} rows, X has {n_rows}: they must agree")
+        check_rows(len(features), n_rows)
         return features
 
     def _positive_weights(self, sample_weight: WeightsLike, X: Any, condition: Any = None) -> Any:

@@ -147,7 +147,6 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     """
 
     _calibrated: ClassVar[bool] = True
-    _class_spaces: tuple[TableTransformer, ...] = ()
 
     def __init__(
         self,

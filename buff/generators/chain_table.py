@@ -1,6 +1,6 @@
 """A table as a chain of columns: from columns to cells, and drawn cells back to columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from buff.chains.mixture import UNIT_SCORES
 from buff.flows import SampleRequest
 from buff.protocols import Array, Indices, Mask, Numbers, Weights
 from buff.randomness import EventNoise
-from buff.records import nested, require
+from buff.records import require
 from buff.transforms import TableTransformer
 from buff.transforms.density import CellColumn, cell_columns
 from buff.transforms.encoders import NumberEncoder
@@ -23,7 +23,7 @@ from buff.trees.conditional import ConditionalSettings
 __all__ = ["ChainTable", "chain_settings"]
 
 #: Stream of an event's random numbers that columns are drawn from, and streams between two tries.
-_STREAM, _TRIES = 2**31 + 16, 1
+_STREAM = 2**31 + 16
 #: Share of values, not atoms, of a column that has units of its own, and what scores add to these.
 _ALL_VALUES, _LEVEL = 0.999, 0.02
 
@@ -188,8 +188,3 @@ def _units(column: CellColumn) -> Array:
     x = (x - mean) / max(np.sqrt(np.average((x - mean) ** 2, weights=p)), 1e-300)
     units: Array = (1 - _LEVEL) * np.maximum.accumulate(x) + _LEVEL * UNIT_SCORES
     return units if np.isfinite(units).all() else UNIT_SCORES
-
-
-def archive_of(parts: Mapping[str, Any], arrays: Mapping[str, Array], blobs: Mapping[str, bytes], name: str) -> Archive:
-    """A part of a model's file."""
-    return Archive(name, parts[name]["record"], nested(arrays, name), nested(blobs, name))

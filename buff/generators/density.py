@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive
 from buff.chains import ScoreCells
-from buff.errors import check_growth, check_resources, check_whole
+from buff.errors import check_growth, check_resources, check_rows, check_whole
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
@@ -297,8 +297,8 @@ class TreeDensity(EventGenerator):
 
     def _features(self, condition: ConditionLike, n: int) -> Array | None:
         features = self._condition_features(condition)
-        if features is not None and len(features) != n:
-            raise ValueError(f"condition has {len(features)} rows, X has {n}: they must agree")
+        if features is not None:
+            check_rows(len(features), n)
         return features
 
     def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:

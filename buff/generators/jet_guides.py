@@ -7,12 +7,10 @@ import numpy as np
 from buff.datasets.observables import jet_observables
 from buff.protocols import Array, Numbers
 
-__all__ = ["GUIDES", "KNOWN_GUIDES", "guide_columns", "with_guides"]
+__all__ = ["KNOWN_GUIDES", "guide_columns", "with_guides"]
 
 #: Observables that may guide: those of :func:`buff.datasets.jet_observables`, and ratios of N-subjettiness.
 KNOWN_GUIDES = ("tau1", "tau2", "tau3", "tau21", "tau32", "d12", "d23", "ecf2", "ecf3", "D2", "groomed_mass", "z_g")
-#: Those that do unless told otherwise.
-GUIDES = ("tau21", "tau32", "d12", "d23", "groomed_mass", "z_g")
 _PREFIX = "guides."
 
 

@@ -74,7 +74,7 @@ class WithField:
         return model
 
     def _solved_by(self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Self:
-        """The same fit, whose events another solver draws, or another grid."""
+        """This fit with events that another solver draws, or another grid."""
         check_is_fitted(self)
         asked = copy(self)
         asked.model_ = _solved(self.model_, solver, grid)
@@ -172,7 +172,7 @@ class WithLatents(WithField):
 
 
 def _solved(model: Any, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Any:
-    """The same model with another solver or grid."""
+    """A model, or each of its parts, with another solver or grid."""
     if isinstance(model, MixtureModel):
         return replace(model, models=tuple(_solved(own, solver, grid) for own in model.models))
     if isinstance(model, PatternedFlow):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from buff.errors import check_range
+from buff.errors import check_range, check_rows
 from buff.flows import ConditionalStandardizer, FlowMatchingData, LinearVelocity, ReproducibleLinear, Source
 from buff.protocols import Array, Indices, Numbers, WeightsLike
 from buff.tables import Columns
@@ -114,6 +114,6 @@ def check_same_columns(
 
 def repeated(features: Numbers, n: int, draws: int) -> Array:
     """Features of conditions (n, c) or (1, c) for so many draws of each of n rows, which follow each other."""
-    if len(features) not in (1, n):
-        raise ValueError(f"condition has {len(features)} rows, X has {n}: they must agree")
+    if len(features) != 1:
+        check_rows(len(features), n)
     return np.broadcast_to(features, (n, features.shape[1])).repeat(draws, axis=0)

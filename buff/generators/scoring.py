@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from buff.errors import warn
+from buff.errors import check_rows, warn
 from buff.generators.conditions import split_conditions
 from buff.protocols import ConditionLike, TableLike, WeightsLike
 from buff.tables import read, validate_data
@@ -86,8 +86,8 @@ class ScoredEvents:
         validate_data(self, X, reset=False, skip_check_array=True)
         table = read_any(X, "x", "X")[0]
         features = self._condition_features(condition)
-        if features is not None and len(features) != len(table):
-            raise ValueError(f"condition has {len(features)} rows, X has {len(table)}: they must agree")
+        if features is not None:
+            check_rows(len(features), len(table))
         drawn = self.sample(len(table), condition=condition, random_state=0)
         tables = (self._reduction.reduce(t) for t in (table, read_any(drawn, "x", "X")[0]))
         (x, unknown, found), (z, *_) = (scores_of_known(self.space_, t) for t in tables)

@@ -112,7 +112,7 @@ class CsvSource:
 
 
 class TsvSource(CsvSource):
-    """The same with tabulators."""
+    """A table as :class:`CsvSource` reads it, with tabulators."""
 
     delimiter = "\t"
 
@@ -145,7 +145,7 @@ class CsvSink:
 
 
 class TsvSink(CsvSink):
-    """The same with tabulators."""
+    """A table as :class:`CsvSink` writes it, with tabulators."""
 
     delimiter = "\t"
 

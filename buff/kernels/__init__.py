@@ -66,7 +66,7 @@ def native() -> Any:
 
 
 def number() -> int:
-    """The same for the compiled module."""
+    """The number by which the compiled module knows the instructions that :func:`backend` names."""
     return chosen()[1]
 
 
@@ -218,7 +218,7 @@ class ReproducibleLinear:
         return integers(*weights.shape) + sized(weights) + sized(bias)
 
     def to_device(self, device: str) -> "ReproducibleLinear":
-        """The same map where the arithmetic is done."""
+        """A copy whose arrays are on the device."""
         xp, _ = device_arrays(device)
         return ReproducibleLinear(xp.asarray(self.weights), xp.asarray(self.bias))
 

@@ -12,8 +12,6 @@ __all__ = ["ChiSquared", "chi_squared", "effective_replicas", "fewest_replicas",
 
 #: Variance, as a share of the largest, of a direction in which nothing fluctuates.
 _NOTHING = 1e-9
-#: Replicas for each bin below which correlations are mostly noise.
-REPLICAS_A_BIN = 10
 
 
 @dataclass(frozen=True)

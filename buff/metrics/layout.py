@@ -76,7 +76,7 @@ def as_text(report: Report) -> str:
 
 
 def as_html(report: Report) -> str:
-    """The same two tables as HTML."""
+    """Two tables, of the whole and of its columns, as HTML."""
     whole, columns = (_html(list(rows)) for rows in (_summary(report), _columns(report)))
     copies = f"<p>{escape(_copies(report))}</p>" if report.memorisation else ""
     rest = f"<p>{escape(left_out(report))}</p>" if report.left_out else ""
@@ -84,7 +84,7 @@ def as_html(report: Report) -> str:
 
 
 def as_latex(report: Report) -> str:
-    """The same two tables as tabular environments."""
+    """Two tables, of the whole and of its columns, as tabular environments."""
     return "\n\n".join(_latex(list(rows)) for rows in (_summary(report), _columns(report)))
 
 

@@ -201,6 +201,9 @@ class SampleRequest:
         Only these events, counted from the first; see :meth:`choose`.
     words : SharedWords, optional
         What requests for parts of the same events share; see :meth:`split`.
+    clipped : list of int
+        Of the request and all of its parts: how many events of each finished batch left the range of normal scores,
+        which :meth:`within` adds and :meth:`tell_clipped` sums.
 
     Raises
     ------
@@ -224,7 +227,6 @@ class SampleRequest:
     stream: int = _START
     chosen: Indices | None = None
     words: SharedWords | None = field(default=None, repr=False)
-    #: Numbers of events of finished batches that left the range of normal scores: see :meth:`within`.
     clipped: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -28,30 +28,28 @@ _AZIMUTH = re.compile(r"(?i)(^|_|\.|[a-z](?=Phi))phi(\d|_|$)")
 def told_ids(table: Mapping[str, Values], names: Sequence[str]) -> list[str]:
     """Which of these columns, of texts or of integers, are taken for ids; says so, and what else seems odd of them."""
     written = {name for name in names if table[name].dtype.kind == "O" and tell_written(name, table[name])}
-    ids = [name for name in names if _is_id(name, table[name], name in written)]
+    reasons = {name: looks_like_ids(table[name]) if table[name].dtype.kind in "iuO" else "" for name in names}
     for name in names:
-        if name not in {*ids, *written}:
-            _tell_rare(name, table[name])
-    return ids
+        if name not in written:
+            _tell_id(name, table[name], reasons[name])
+            if not reasons[name]:
+                _tell_rare(name, table[name])
+    return [name for name in names if reasons[name]]
 
 
-def _is_id(name: str, values: Values, told: bool) -> bool:
-    """Whether a column, of texts or of integers, seems to name rows; says so where not enough is ``told``."""
-    if values.dtype.kind not in "iuO":
-        return False
-    why = looks_like_ids(values)
+def _tell_id(name: str, values: Values, why: str | None) -> None:
+    """Say ``why`` a column is taken for an id, or that it may be one."""
     if not why and _may_number(values):
         warn(
             f"column {name!r} holds integers that never repeat, up to {values.max()}: numbers of events? These tell "
             f'nothing, and cost time: --exclude {name}, in Python schema={{"{name}": "drop"}} or "id"'
         )
-    if why and not told:
+    if why:
         text = values.dtype.kind == "O"
         drawn = "values of the same pattern" if text else "numbers"
         otherwise = '"categorical" to learn the texts' if text else '"integer" to learn the numbers'
         what = f"column {name!r} {why} and is taken for an id: new {drawn} are drawn"
         warn(f'{what}. Say schema={{"{name}": "id"}} or "drop", or {otherwise}')
-    return bool(why)
 
 
 def _may_number(values: Values) -> bool:

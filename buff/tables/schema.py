@@ -298,7 +298,7 @@ class TableReduction:
         return {name: own for name, own in schema.items() if name not in changed and kinds.get(name) not in ASIDE}
 
     def with_relations(self, relations: Relations) -> "TableReduction":
-        """The same reduction by relations that were changed, such as those with their functions back."""
+        """A copy with relations that were changed, such as those with their functions back."""
         return replace(self, relations=relations)
 
     def to_dict(self) -> dict[str, Any] | None:

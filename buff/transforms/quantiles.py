@@ -57,7 +57,7 @@ class Polyline:
         return np.interp(x, self.x, self.u)
 
     def raised(self, level: float) -> "Polyline":
-        """The same above a share ``level`` of something else."""
+        """The line moved up by a share ``level``, that of what lies below it."""
         return Polyline(level + self.u, self.x)
 
 

@@ -118,7 +118,7 @@ class ConditionalDistribution:
         return cls(settings.levels, shares, booster)
 
     def flattened(self) -> "ConditionalDistribution":
-        """The same from trees as plain arrays, for features that are never NaN."""
+        """A copy whose trees are plain arrays, for features that are never NaN."""
         return replace(self, booster=flattened(self.booster))
 
     @property
@@ -223,7 +223,7 @@ class ConditionalShares:
         return cls(prior, Booster(model, n_classes))
 
     def flattened(self) -> "ConditionalShares":
-        """The same from trees as plain arrays, for features that are never NaN."""
+        """A copy whose trees are plain arrays, for features that are never NaN."""
         return replace(self, booster=flattened(self.booster))
 
     def __call__(self, features: Numbers) -> Array:

@@ -251,7 +251,7 @@ class FlatForest:
         return out
 
     def to_xgboost(self) -> Booster:
-        """The same trees for XGBoost."""
+        """A booster of XGBoost with these trees, made once."""
         if "xgboost" not in self._made:
             self._made["xgboost"] = Booster.from_bytes(self.to_bytes(), self.n_outputs, checked=False)
         return self._made["xgboost"]  # type: ignore[no-any-return]

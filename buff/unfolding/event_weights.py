@@ -51,7 +51,7 @@ class EventWeights:
         return cls(given, note.values, tables, policy, note)
 
     def resampled(self, rng: np.random.Generator) -> "EventWeights":
-        """The same events with the weights given times Poisson numbers of mean 1, made positive anew."""
+        """A copy with the weights given times Poisson numbers of mean 1, made positive anew."""
         return EventWeights.of(self.given * rng.poisson(1.0, len(self.given)), self.tables, self.policy)
 
     @property

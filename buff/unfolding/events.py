@@ -120,7 +120,7 @@ class Simulation:
         return cls(seen, found, (a, b, c), truth_space, reco_space, *scores)
 
     def resampled(self, rng: np.random.Generator) -> "Simulation":
-        """The same events with weights times Poisson numbers of mean 1: another simulation of the same size."""
+        """A copy with weights times Poisson numbers of mean 1: another simulation of the same size."""
         a, b, c = (kind.resampled(rng) for kind in self.of_kind)
         return replace(self, of_kind=(a, b, c))
 

@@ -70,7 +70,7 @@ class Measured:
         return self.of_data.values
 
     def resampled(self, rng: np.random.Generator) -> "Measured":
-        """The same events with weights times Poisson numbers of mean 1: another experiment of the same length."""
+        """A copy with weights times Poisson numbers of mean 1: another experiment of the same length."""
         return replace(self, of_data=self.of_data.resampled(rng), of_background=self.of_background.resampled(rng))
 
 

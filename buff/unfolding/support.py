@@ -83,7 +83,7 @@ def outside_support(simulated: Columns, measured: Columns, neighbours: Neighbour
 
 
 def warned_outside(simulation: "Simulation", measured: Columns, weights: Weights | None = None) -> Array:
-    """The same, with a warning that counts them."""
+    """Flags as of :func:`outside_support`, with a warning that counts them."""
     outside = outside_support(simulation.reco, measured, simulation.neighbours)
     if outside.any():
         share = np.average(outside, weights=weights)

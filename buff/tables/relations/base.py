@@ -113,7 +113,7 @@ class Relation:
         return cls(**fields)
 
     def seen(self, rows: int, **learned: Any) -> Self:
-        """The same relation, learned."""
+        """A copy that holds in ``rows`` rows, with what was ``learned`` of them."""
         return replace(self, rows=rows, **learned)  # type: ignore[type-var]
 
     def _require(self, table: Table) -> None:

@@ -130,7 +130,7 @@ class Relations:
             table = _forward([relation], table)
 
     def replace_function(self, column: str, function: Callable[..., Any]) -> "Relations":
-        """The same relations, with the function of a :class:`Derived` column, for models from files."""
+        """A copy with the function of a :class:`Derived` column, which files do not keep."""
         if not any(isinstance(r, Derived) and r.column == column for r in self.relations):
             known = [r.column for r in self.relations if isinstance(r, Derived)]
             raise ValueError(f"column {column!r} is not derived by a function; these are {known}")

@@ -219,7 +219,7 @@ class Derived(Relation):
         return cls(record["column"], None, **fields)
 
     def with_function(self, function: Callable[..., Any]) -> Self:
-        """The same relation with its function given back."""
+        """A copy with a function, which files do not keep."""
         return self.seen(self.rows, function=function)
 
     def _value(self, table: Table, n: int) -> Array:
