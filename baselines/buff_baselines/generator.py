@@ -17,7 +17,7 @@ from buff.errors import ArchiveError, check_whole, warn
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.grids import TimeGrid, get_grid
-from buff.paths import Path, get_path
+from buff.paths import LINEAR, Path, get_path
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.schedules import SCHEDULES
@@ -26,7 +26,7 @@ from buff.tables import Columns
 from buff_baselines.checks import check_parameters, check_weights, get_device
 from buff_baselines.data import TrainingData
 from buff_baselines.fields import get_solver
-from buff_baselines.frames import FrameNetwork
+from buff_baselines.frames import FrameMatching, FrameNetwork
 from buff_baselines.model import NeuralModel
 from buff_baselines.networks import make_network, parameter_count
 from buff_baselines.objectives import Objective
@@ -37,6 +37,8 @@ __all__ = ["NeuralGenerator"]
 
 #: What files say in place of a network that is none of buff's.
 _OWN = "own"
+#: Iterations after which a network that is no better than a Gaussian is told of, and the loss that is no better.
+_ENOUGH, _GAUSSIAN_LOSS = 1000, 0.997
 
 
 class NeuralGenerator(EventGenerator):
@@ -143,7 +145,19 @@ class NeuralGenerator(EventGenerator):
         for _ in self._watched(trainer):
             pass
         self.history_ = tuple(trainer.history)
+        if isinstance(objective, FrameMatching) and objective.path == LINEAR:
+            self._tell_unlearned()
         self._set_network(trainer.averaged.eval(), objective)
+
+    def _tell_unlearned(self) -> None:
+        """In its frame a Gaussian alone has loss 1 on the linear path, to a thousandth or two after so long."""
+        first, last = self.history_[0], self.history_[-1]
+        if last.iteration >= _ENOUGH and min(first.loss, last.loss) > _GAUSSIAN_LOSS:
+            warn(
+                f"after {last.iteration} iterations the network takes {1 - last.loss:.2%} off the loss of a Gaussian, "
+                "whose events it gives: right for Gaussian data; else train longer, or start it otherwise, with layers "
+                "that keep the width of the state"
+            )
 
     def _set_network(self, network: nn.Module, objective: Objective) -> None:
         self.model_ = NeuralModel(

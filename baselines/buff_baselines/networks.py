@@ -21,6 +21,9 @@ def sinusoids(level: Tensor, n_features: int) -> Tensor:
 class Perceptron(nn.Module):  # type: ignore[misc]
     """Hidden layers of equal kind on ``[x, sinusoids of the level, condition]``.
 
+    Initial weights keep the width of the signal, most of it the state: with the usual ones a perceptron starts all but
+    linear, and learns nothing for long where a Gaussian has taken off what is linear.
+
     Parameters
     ----------
     d, c : int
@@ -41,6 +44,19 @@ class Perceptron(nn.Module):  # type: ignore[misc]
         for i, o in pairwise(widths):
             layers += [nn.Linear(i, o), nn.SiLU()]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs or d))
+        self._start(d)
+
+    def _start(self, d: int) -> None:
+        """Layers keep the width of their inputs; of the first, nine tenths are the state, not waves of the time."""
+        linear = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        for layer in linear:
+            nn.init.normal_(layer.weight, std=1.68 / math.sqrt(layer.in_features))  # what SiLU takes off
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            linear[-1].weight *= 0.1  # what is not learned yet is small
+            first, waves = linear[0].weight, slice(d, d + self.n_features)
+            first[:, :d] *= math.sqrt(0.9 * first.shape[1] / d)
+            first[:, waves] *= math.sqrt(0.2 * first.shape[1] / self.n_features)  # their mean square is 1 / 2
 
     def forward(self, x: Tensor, level: Tensor, condition: Tensor | None = None) -> Tensor:
         parts = [x, sinusoids(level, self.n_features)]

@@ -31,8 +31,9 @@ def value_of_text(name: str, encoder: ColumnEncoder, text: str, what: str = "con
             return np.array([int(text)], dtype)
         if dtype.kind == "f":
             return np.array([float(text or "nan")], dtype)
-        time = np.datetime64(text or "NaT") if dtype.kind == "M" else np.timedelta64(int(text))
-        return np.array([time]).astype(dtype)
+        if dtype.kind == "m":
+            return np.array([int(text)]).astype(dtype)
+        return np.array([np.datetime64(text) if text else np.datetime64("NaT", "s")]).astype(dtype)
     except (KeyError, ValueError, OverflowError) as error:
         known = f"; it held {', '.join(map(str, levels[:20]))}" if levels else ""
         kind = _KINDS.get(dtype.kind, "whole number")

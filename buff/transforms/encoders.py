@@ -198,7 +198,7 @@ class NumberEncoder(RankedEncoder):
         missing = np.isnan(x)
         out = self._whole(np.rint(np.where(missing, 0, x))).astype(dtype)
         if dtype.kind in "mM":
-            out[missing] = np.timedelta64("NaT") if dtype.kind == "m" else np.datetime64("NaT")
+            out[missing] = "NaT"
         return out
 
     def to_numbers(self, values: Values) -> Array:

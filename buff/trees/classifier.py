@@ -259,7 +259,8 @@ def _grow(
 
 
 def _predict(base: QuadraticBase, model: Any, features: Numbers) -> Array:
-    return model.inplace_predict(features, base_margin=base(features), predict_type="margin")
+    margin = model.inplace_predict(features, base_margin=base(features), predict_type="margin")
+    return np.asarray(margin).reshape(len(features))  # XGBoost 3.4 gives no rows a second axis
 
 
 def _from_bytes(bases: tuple[QuadraticBase, ...], blobs: list[bytes]) -> Classifier:

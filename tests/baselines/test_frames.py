@@ -13,6 +13,7 @@ from buff_baselines.frames import FrameMatching, FrameNetwork  # noqa: E402
 from buff_baselines.parametrisations import Parametrisation  # noqa: E402
 
 from buff import load  # noqa: E402
+from buff.datasets import TOYS  # noqa: E402
 from buff.errors import Notice  # noqa: E402
 from buff.fields import GaussianFlow  # noqa: E402
 from buff.grids import TimeGrid  # noqa: E402
@@ -150,3 +151,31 @@ def test_times_of_any_container_are_a_grid(kind, tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "m.buff").sample(9), own)
     with pytest.raises(ValueError, match="models go from noise, t = 0, to data, t = 1: the grid runs from 0.3 to 1.0"):
         flow.sample(9, grid=times[1:])
+
+
+def moons(n, seed):
+    return TOYS["moons"]().sample(n, random_state=seed)
+
+
+def test_perceptrons_learn_what_a_gaussian_leaves():
+    flow = NeuralFlow(hidden=(64,) * 3, n_iterations=600, batch_size=512, random_state=0).fit(moons(2000, 0))
+    assert flow.history_[-1].loss < 0.985
+    y = np.random.default_rng(1).normal(size=(2000, 2)).astype(np.float32)
+    left = flow.field_(y, 0.6) - flow.field_.gaussian.velocity(y, 0.6)
+    assert np.sqrt((left**2).mean()) > 0.15  # of trees that learned it, about 0.4
+
+
+def test_a_network_that_learns_nothing_is_told_of():
+    linear = torch.nn.Linear(3, 2)
+
+    class Linear(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = linear
+
+        def forward(self, x, level, condition=None):
+            return self.layer(torch.cat([x, level], 1))
+
+    flow = NeuralFlow(network=Linear(), n_iterations=1000, batch_size=256, random_state=0)
+    with pytest.warns(Notice, match="off the loss of a Gaussian"):
+        flow.fit(moons(1000, 0))

@@ -162,8 +162,8 @@ def test_thousands_of_levels(categories):
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])
 def test_days_stay_days_in_any_unit(unit):
     rng = np.random.default_rng(0)
-    days = np.datetime64("1995-01-01") + rng.integers(0, 10_000, 2000)
-    X = np.column_stack([days, days + 3]).astype(f"M8[{unit}]")
+    days = np.datetime64("1995-01-01") + rng.integers(0, 10_000, 2000).astype("m8[D]")
+    X = np.column_stack([days, days + np.timedelta64(3, "D")]).astype(f"M8[{unit}]")
     space = TableTransformer().fit(X)
     back = space.inverse_transform(space.encode(X, rng))
     assert back.dtype == X.dtype

@@ -186,7 +186,7 @@ class Absence:
             numbers = numbers.astype(np.float64)
         out = numbers.copy()
         if missing.any():
-            out[missing] = np.timedelta64("NaT") if out.dtype.kind == "m" else np.nan
+            out[missing] = _nothing(out.dtype)
         if self.sentinel is not None:
             out[values == self.sentinel] = self.code
         return out
@@ -196,7 +196,7 @@ class Absence:
         missing = is_missing(rest)
         if missing.any():
             values = values.astype(np.float64) if values.dtype.kind in "iu" else values.copy()
-            values[missing] = np.datetime64("NaT") if values.dtype.kind == "M" else _nothing(values.dtype)
+            values[missing] = _nothing(values.dtype)
         if self.sentinel is not None:
             values = np.where(rest == self.code, np.asarray(self.sentinel, values.dtype), values)
         return values
@@ -207,7 +207,7 @@ class Absence:
 
 
 def _nothing(dtype: np.dtype[Any]) -> Any:
-    return np.timedelta64("NaT") if dtype.kind == "m" else np.nan
+    return "NaT" if dtype.kind in "mM" else np.nan
 
 
 def rounded(x: Values, decimals: int | None) -> Array:

@@ -97,7 +97,7 @@ class Order(Relation):
         assert rest is not None
         if self.exchange:
             return rest.astype(dtype)
-        gap = np.where(_above(rest), rest, rest.dtype.type(0))
+        gap = np.where(_above(rest), rest, np.zeros(1, rest.dtype))
         values = rounded_like(self._base(table, dtype) + gap, self.decimals)
         return absence.decode(rest, values.astype(dtype))
 
@@ -267,7 +267,7 @@ def rounded_like(x: Values, decimals: int | None) -> Array:
 
 def _above(rest: Values) -> Array:
     """Rows that have a value: what says that there is none lies below 0, or is missing."""
-    return rest >= rest.dtype.type(0)
+    return rest >= np.zeros(1, rest.dtype)
 
 
 def _floor(values: Values) -> float:
