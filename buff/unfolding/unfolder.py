@@ -63,7 +63,6 @@ class Unfolder(BaseEstimator):
 
     The first two depend on the truth that was simulated wherever the detector is not sharp, the others ever less with
     each iteration. Draws belong to measured events and fluctuate as these do; weighted simulated events are smoother.
-
     A fitted Unfolder holds the simulated events, and so does its file: see :meth:`save`.
 
     Parameters
@@ -339,7 +338,7 @@ class Unfolder(BaseEstimator):
     def _generator(self) -> Any:
         if self.generator is not None:
             return self.generator
-        # bars inside of another are for a terminal: a log would get a line for each step of both
+        # bars within bars are for a terminal, not for a log
         told = self.verbose if sys.stderr.isatty() or not any(replica_counts(self.n_replicas).values()) else 0
         return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=told)
 
