@@ -47,7 +47,9 @@ def frame(seed=0, n=600):
         {
             "pt": np.exp(x),
             "charge": np.where(rng.random(n) < 0.5, -1, 1),
-            "type": pd.Categorical(np.array(["e", "mu", "tau"])[np.digitize(x + 0.3 * rng.normal(size=n), [-0.5, 0.8])]),
+            "type": pd.Categorical(
+                np.array(["e", "mu", "tau"])[np.digitize(x + 0.3 * rng.normal(size=n), [-0.5, 0.8])]
+            ),
             "name": np.where(x > 0, "above", "below"),
             "tight": x > 1,
             "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, n), "D"),

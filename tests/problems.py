@@ -36,9 +36,7 @@ class Mixture:
         log_weight = np.log(self.weights) - 0.5 * (distance**2 / variance + np.log(variance)).sum(axis=-2)
         weight = np.exp(log_weight - log_weight.max(axis=-1, keepdims=True))
         weight = (weight / weight.sum(axis=-1, keepdims=True))[..., None, :]
-        denoised = (
-            weight * (np.array(self.means) + alpha * np.square(self.widths) / variance * distance)
-        ).sum(-1)
+        denoised = (weight * (np.array(self.means) + alpha * np.square(self.widths) / variance * distance)).sum(-1)
         return denoised, (weight * sigma / variance * distance).sum(-1)
 
     def field(self, path: Path = LINEAR, predicts: str = "velocity") -> TimeField:

@@ -63,8 +63,16 @@ def related(n=1500):
     low = np.round(rng.exponential(10, n), 2)
     return pd.DataFrame(
         {
-            "a": a, "b": b, "sum": a + b, "gev": low, "mev": 1000 * low, "phi": phi, "psi": (phi + rng.normal(0, 0.1, n) + np.pi) % (2 * np.pi) - np.pi,
-            "city": city, "land": [land[c] for c in city], "up": np.where(rng.random(n) < 0.2, -25.0, np.round(low + rng.exponential(5, n), 2)),
+            "a": a,
+            "b": b,
+            "sum": a + b,
+            "gev": low,
+            "mev": 1000 * low,
+            "phi": phi,
+            "psi": (phi + rng.normal(0, 0.1, n) + np.pi) % (2 * np.pi) - np.pi,
+            "city": city,
+            "land": [land[c] for c in city],
+            "up": np.where(rng.random(n) < 0.2, -25.0, np.round(low + rng.exponential(5, n), 2)),
         }
     )
 

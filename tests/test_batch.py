@@ -88,7 +88,9 @@ def submit(tmp_path):
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
     def run(*words):
-        return subprocess.run(words, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True)
+        return subprocess.run(
+            words, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True
+        )
 
     run.folder, run.killed = folder, tmp_path / "killed"
     return run

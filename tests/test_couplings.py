@@ -78,9 +78,7 @@ def test_pairs_are_exchanged_within_labels_only(rng):
 
 def test_strings_are_labels_too(rng):
     labels = np.array(["g", "q", "g", "t"] * 25)
-    _, j = MinibatchTransport(8, labels=labels)(
-        rng.standard_normal((100, 2)), rng.standard_normal((100, 2)), rng
-    )
+    _, j = MinibatchTransport(8, labels=labels)(rng.standard_normal((100, 2)), rng.standard_normal((100, 2)), rng)
     assert sorted(j) == list(range(100))
 
 
@@ -89,8 +87,7 @@ def test_entropic_plan_runs_from_exact_to_independent(rng):
     x0, x1 = rng.standard_normal((80, 1)), rng.standard_normal((80, 1))
     exact = cost(x0, x1, MinibatchTransport(200)(x0, x1, rng))
     sharp, loose = (
-        cost(x0, x1, MinibatchTransport(200, method="sinkhorn", regularization=r)(x0, x1, rng))
-        for r in (0.1, 100.0)
+        cost(x0, x1, MinibatchTransport(200, method="sinkhorn", regularization=r)(x0, x1, rng)) for r in (0.1, 100.0)
     )
     assert exact < sharp < exact + 0.15 * 80
     assert loose == pytest.approx(cost(x0, x1, independent(x0, x1, rng)), rel=0.5)
@@ -98,7 +95,7 @@ def test_entropic_plan_runs_from_exact_to_independent(rng):
 
 def test_missing_pot_is_named(rng, monkeypatch):
     monkeypatch.setitem(sys.modules, "ot", None)
-    with pytest.raises(MissingExtraError, match=r'POT is not installed: pip install .*\[ot\]'):
+    with pytest.raises(MissingExtraError, match=r"POT is not installed: pip install .*\[ot\]"):
         MinibatchTransport(method="sinkhorn")(np.zeros((4, 1)), np.ones((4, 1)), rng)
 
 
@@ -134,7 +131,10 @@ def test_noise_and_data_have_the_same_columns():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"batch_size": 2.5}, "batch_size must be an integer"), ({"regularization": "a"}, "regularization must be positive")],
+    [
+        ({"batch_size": 2.5}, "batch_size must be an integer"),
+        ({"regularization": "a"}, "regularization must be positive"),
+    ],
 )
 def test_transport_takes_numbers(options, message):
     with pytest.raises(ValueError, match=message):

@@ -55,9 +55,7 @@ def test_each_prediction_is_what_it_says(path):
             v = now.alpha**2 * np.square(P2.widths) + now.sigma**2
             return np.log(
                 (
-                    np.array(P2.weights)
-                    / np.sqrt(v)
-                    * np.exp(-((y - now.alpha * np.array(P2.means)) ** 2) / (2 * v))
+                    np.array(P2.weights) / np.sqrt(v) * np.exp(-((y - now.alpha * np.array(P2.means)) ** 2) / (2 * v))
                 ).sum(-1, keepdims=True)
             )
 
@@ -73,9 +71,7 @@ def test_velocity_transports_the_density(path):
         now, later, before = path.at(t), path.at(t + h), path.at(t - h)
         D, e = P2.split(np.array([[x]]), now.alpha, now.sigma)
         u = now.alpha_dot * D + now.sigma_dot * e
-        assert (P2.carried(x, now, later) - P2.carried(x, now, before)) / (2 * h) == pytest.approx(
-            u[0, 0], rel=1e-4
-        )
+        assert (P2.carried(x, now, later) - P2.carried(x, now, before)) / (2 * h) == pytest.approx(u[0, 0], rel=1e-4)
 
 
 def test_linear_path_in_its_own_words():
@@ -97,15 +93,11 @@ def test_exact_ends():
     assert get_path("trigonometric").at(1.0).velocity(x, x) == 0
     assert REDUCED.at(1.0).velocity(x, x) == 0
     for kind in ("noise", "score"):
-        with pytest.raises(
-            ValueError, match=f"pure noise at t = 0: a {kind} gives no velocity there; start later"
-        ):
+        with pytest.raises(ValueError, match=f"pure noise at t = 0: a {kind} gives no velocity there; start later"):
             LINEAR.at(0.0).velocity(x, x, kind)
     with pytest.raises(ValueError, match="no noise at t = 1, hence no score"):
         LINEAR.at(1.0).score(x, x)
-    with pytest.raises(
-        ValueError, match="unknown prediction 'x1': choose one of velocity, denoised, noise, score, v"
-    ):
+    with pytest.raises(ValueError, match="unknown prediction 'x1': choose one of velocity, denoised, noise, score, v"):
         LINEAR.at(0.5).velocity(x, x, "x1")
 
 

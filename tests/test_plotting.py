@@ -85,9 +85,7 @@ def test_kinds_and_labels_of_columns():
 
 
 def test_units_come_with_tables_of_datasets():
-    table = Table(
-        (Column("mass", "GeV"), Column("tau21")), {"mass": np.arange(5.0) + 0.5, "tau21": np.ones(5)}
-    )
+    table = Table((Column("mass", "GeV"), Column("tau21")), {"mass": np.arange(5.0) + 0.5, "tau21": np.ones(5)})
     assert [o.label for o in observables(table, table)] == ["mass [GeV]", "tau21"]
 
 

@@ -38,7 +38,12 @@ def test_displays_show_the_voxels_of_single_showers(pair):
     a, b = (data.showers for data in pair)
     figure = shower_displays(a, b, "ds1-photons", n=2)
     assert len(figure.axes) == 4 * 5 + 1
-    assert [axis.get_title().split("\n")[0] for axis in figure.axes[:20:5]] == ["real", "real", "generated", "generated"]
+    assert [axis.get_title().split("\n")[0] for axis in figure.axes[:20:5]] == [
+        "real",
+        "real",
+        "generated",
+        "generated",
+    ]
     drawn = meshes(figure.axes[1]).reshape(16, 180)
     for k in range(10):  # angles of layer 1, each 18 of the picture wide
         truth = a[0, 8:168].reshape(10, 16)[k]

@@ -207,7 +207,10 @@ def test_mean_truth_and_difference():
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: unfolded_spectrum(EDGES, [1, 2]), r"unfolded: 3 values expected, one a bin of the edges; found \(2,\)"),
+        (
+            lambda: unfolded_spectrum(EDGES, [1, 2]),
+            r"unfolded: 3 values expected, one a bin of the edges; found \(2,\)",
+        ),
         (lambda: unfolded_spectrum(EDGES, UNFOLDED, covariance=np.eye(2)), r"shape \(3, 3\) expected"),
         (lambda: unfolded_spectrum([1, 0], [1]), "rising edges"),
         (lambda: migration(np.eye(2), EDGES), r"probability: shape \(3, 3\) expected"),
@@ -219,3 +222,18 @@ def test_mean_truth_and_difference():
 def test_bad_input(draw, message):
     with pytest.raises(ValueError, match=message):
         draw()
+
+
+@pytest.mark.parametrize(
+    ("edges", "own"), [([-1e-4, 1e-4, 1, 2, 4], 0), ([-1, -1e-4, 1e-4, 1, 2], 1), ([0, 1, 2, 4, 4.001], 3)]
+)
+def test_a_bin_around_a_spike_is_a_bar_with_its_content(edges, own):
+    contents = np.array([80.0, 90, 30, 20])
+    figure = unfolded_spectrum(edges, contents, error=np.sqrt(contents), truth=contents, experiment="ABC Simulation")
+    axes = figure.axes[0]
+    bars = next(patch.get_data() for patch in axes.patches if patch.get_fill())
+    width = np.diff(edges)
+    np.testing.assert_allclose(bars.values, contents / np.where(np.arange(4) == own, np.median(width), width))
+    assert np.diff(bars.edges)[own] == pytest.approx(0.04 * (edges[-1] - edges[0]), rel=0.02)
+    assert f"{contents[own]:.0f} in this bin" in [text.get_text() for text in axes.texts]
+    assert axes.get_title(loc="left") == "ABC"

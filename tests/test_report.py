@@ -97,7 +97,11 @@ def test_everything_is_on_the_page_in_order(page):
 def test_categories_are_in_the_headline_and_in_a_table(tmp_path):
     rng = np.random.default_rng(0)
     sex = rng.choice(["f", "m"], 400)
-    real = {"sex": sex, "relationship": np.where(sex == "f", "wife", "husband"), "x": (sex == "f") + rng.normal(size=400)}
+    real = {
+        "sex": sex,
+        "relationship": np.where(sex == "f", "wife", "husband"),
+        "x": (sex == "f") + rng.normal(size=400),
+    }
     made = real | {"relationship": rng.permutation(real["relationship"])}
     measured = report(real, made, classifiers=(), n_bootstrap=10)
     assert measured.scores.association.value > 0.8
@@ -178,9 +182,7 @@ def test_long_tables_are_thinned_with_their_weights(monkeypatch, tmp_path):
 
     seen = {}
     monkeypatch.setattr("buff.report.plots._SHOWN", 100)
-    monkeypatch.setattr(
-        buff.plotting, "marginals", lambda x, y, *_, **options: seen.update(x=x, y=y, **options)
-    )
+    monkeypatch.setattr(buff.plotting, "marginals", lambda x, y, *_, **options: seen.update(x=x, y=y, **options))
     monkeypatch.setattr("buff.report.plots.figure_html", lambda *_: "")
     plain = report(events(0), events(1), classifiers=(), floor=False, n_bootstrap=5)
     weights = np.arange(1.0, 251)

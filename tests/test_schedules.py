@@ -120,9 +120,7 @@ def test_subvp_has_the_ratio_of_its_formula():
 
 
 def test_ratios_out_of_reach_are_refused():
-    with pytest.raises(
-        ValueError, match=r"sigma / alpha = 200 is outside \[0, 152.167\] of VariancePreserving"
-    ):
+    with pytest.raises(ValueError, match=r"sigma / alpha = 200 is outside \[0, 152.167\] of VariancePreserving"):
         VariancePreserving().time(200.0)
     with pytest.raises(ValueError, match=r"is outside \[0, 80\]"):
         VarianceExploding().time(81.0)

@@ -92,7 +92,9 @@ def test_signed_bins_are_followed(events):
     edges = np.linspace(-2.5, 2.5, 11)
     v = positive_weights(events.x, events.weight, policy="smooth").values
     for k in range(2):
-        signed, variance = (np.histogram(events.x[:, k], edges, weights=u)[0] for u in (events.weight, events.weight**2))
+        signed, variance = (
+            np.histogram(events.x[:, k], edges, weights=u)[0] for u in (events.weight, events.weight**2)
+        )
         positive = np.histogram(events.x[:, k], edges, weights=v)[0]
         assert np.mean((positive - signed) ** 2 / variance) < 1.3
 

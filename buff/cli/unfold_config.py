@@ -46,7 +46,7 @@ bins = 20                         # whole numbers get 20 bins at most, each with
 
 [unfolding]
 method = "iterated"               # iterated, conditional, bridge or reweight
-# iterations = 5                  # until the data are described, unless told
+# iterations = 5                  # until truth moves no more, unless told
 # samples = 20                    # draws of truth for each measured event
 # replicas = { data = 50, simulation = 10, model = 5 }   # behind covariances; model is seeds; a number is for all.
 #                                 # Each replica repeats the unfolding: up to (1 + all replicas) x the time. One run of

@@ -11,7 +11,17 @@ import numpy.typing as npt
 
 from buff.plotting.columns import Observable, Values, observables
 from buff.plotting.panels import Panel, Shares, panels_of
-from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, label_text, new_figure, unit_text
+from buff.plotting.style import (
+    GENERATED,
+    PALETTE,
+    REAL,
+    SHADE,
+    drawing,
+    experiment_label,
+    label_text,
+    new_figure,
+    unit_text,
+)
 from buff.protocols import TableLike
 from buff.tables import Schema
 
@@ -115,7 +125,7 @@ def marginals(
             # beside the label of an experiment there is room at the right alone
             upper.set_title(label_text(panel.title), loc="right" if experiment else "center")
             if experiment and k == 0:
-                _label(upper, experiment)
+                experiment_label(upper, experiment)
         _add_legend(figure, [*labels, *(others or {})], colours, any(panel.beyond.any() for panel in panels))
     return figure
 
@@ -125,15 +135,6 @@ def _with(columns: Sequence[str] | None, by: str | None, real: TableLike) -> Seq
     if columns is None or by is None or by in columns or isinstance(real, np.ndarray):
         return columns
     return [*columns, by]
-
-
-def _label(axes: Axes, experiment: str) -> None:
-    """The first word in bold, the others slanted, as mplhep sets them."""
-    name, _, words = experiment.partition(" ")
-    first = axes.set_title(label_text(name), loc="left", fontweight="bold")
-    size = float(first.get_fontsize())
-    look: dict[str, Any] = {"xytext": (0.35 * size, 0), "textcoords": "offset points", "fontsize": size}
-    axes.annotate(label_text(words), (1, 0), xycoords=first, va="bottom", fontstyle="italic", **look)
 
 
 def _reach(pairs: Sequence[tuple[Shares, Shares]]) -> float:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from buff.metrics.chi2 import chi_squared, fewest_replicas, spoken_replicas
 from buff.metrics.histograms import checked_edges
 from buff.plotting.columns import Values
-from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, new_figure
+from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, experiment_label, new_figure
 from buff.plotting.unfolding import checked_covariance
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _LINES: Mapping[str, dict[str, Any]] = {
 _BAND: Mapping[str, Any] = {"fill": True, "color": GENERATED, "alpha": 0.25, "linewidth": 0}
 
 
+#: A bin narrower than this share of the axis is a bar of its own, which is so wide instead.
+_NARROW, _BAR = 0.005, 0.04
 #: Characters of a note that stand behind chi-squared; more stand below.
 _SHORT = 15
 
@@ -63,12 +65,14 @@ def unfolded_spectrum(
     log: bool | None = None,
     labels: Mapping[str, str] | None = None,
     style: str | None = None,
+    experiment: str | None = None,
 ) -> Any:
     r"""Unfolded distribution over the truth it should have, with their ratio below.
 
     Bars are statistical errors, the band around the points the total ones of ``covariance``, or else those of the bars.
-    Written are chi-squared
-    against truth, with the covariance if there is one, and the number of bins.
+    Written are chi-squared against truth, with the covariance if there is one, and the number of bins. A bin much
+    narrower than the others, such as one around a spike, is a bar of its own: wider than the bin, with its content in
+    place of a density, on the scale of a bin of median width, and written in it.
 
     Parameters
     ----------
@@ -99,6 +103,8 @@ def unfolded_spectrum(
         Other names for ``"unfolded"``, ``"truth"``, ``"prior"``, ``"reco"``, ``"band"``.
     style : str, optional
         A style of mplhep, such as "CMS".
+    experiment : str, optional
+        Label of mplhep above the panels: the experiment, and words after it, such as "CMS Preliminary".
 
     Returns
     -------
@@ -129,24 +135,50 @@ def unfolded_spectrum(
         matrix = None if matrix is None else matrix / bins["unfolded"].value.sum() ** 2
         bins = {key: b.per(b.value.sum()) for key, b in bins.items()}
     reference = next((key for key in ("truth", "prior") if key in bins), None)
-    density = {key: b.per(np.diff(e)) for key, b in bins.items()}
-    band = density["unfolded"].error if matrix is None else np.sqrt(np.diag(matrix)) / np.diff(e)
+    shown, width, narrow = _shown(e)
+    density = {key: b.per(width) for key, b in bins.items()}
+    band = density["unfolded"].error if matrix is None else np.sqrt(np.diag(matrix)) / width
     with drawing(style):
         figure = new_figure(4.8, 4.2)
         heights = (2.6, 1) if reference else (1,)
         panels = np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
         figure.get_layout_engine().set(hspace=0, h_pad=0.02)
         note = _chi2(bins["unfolded"], bins["truth"], matrix, n_replicas, n_made) if "truth" in bins else None
-        _draw_spectrum(panels[0], e, density, band, names, note)
+        _draw_spectrum(panels[0], shown, density, band, names, note)
         _scale(panels[0], density, log)
+        _write_contents(panels[0], shown, bins["unfolded"].value, narrow)
+        if experiment:
+            experiment_label(panels[0], experiment)
         panels[0].set_ylabel(("density" if normalise else "events") + f" / {unit or 'unit'}")
         if reference:
-            _draw_ratio(panels[1], e, density, reference, band)
+            _draw_ratio(panels[1], shown, density, reference, band)
             panels[1].set_ylabel(f"ratio to\n{names[reference]}")
         panels[-1].set_xlabel(f"{name} [{unit}]" if unit else name)
-        panels[-1].set_xlim(e[0], e[-1])
+        panels[-1].set_xlim(shown[0], shown[-1])
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
+
+
+def _shown(edges: Values) -> tuple[Values, Values, Any]:
+    """Edges as they are drawn, what contents are divided by, and the numbers of the bins that are bars of their own."""
+    width, shown, reach = np.diff(edges), edges.copy(), edges[-1] - edges[0]
+    narrow = np.flatnonzero((width < _NARROW * reach) & (width < 0.1 * np.median(width)))
+    for i in narrow:
+        if i > 0 and i < len(width) - 1:
+            middle = (edges[i] + edges[i + 1]) / 2
+            room = np.minimum(_BAR * reach, 0.8 * np.array([width[i - 1], width[i + 1]])) / 2
+            shown[i], shown[i + 1] = middle - room[0], middle + room[1]
+        else:
+            end = i + (i > 0)
+            shown[end] += _BAR * reach * (1 if i else -1)
+    return shown, np.where(np.isin(np.arange(len(width)), narrow), np.median(width), width), narrow
+
+
+def _write_contents(axes: Axes, edges: Values, contents: Values, narrow: Any) -> None:
+    for i in narrow:
+        text = f"{contents[i]:,.0f} in this bin" if contents[i] >= 10 else f"{contents[i]:.3g} in this bin"
+        look: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": "x-small"}
+        axes.text((edges[i] + edges[i + 1]) / 2, 0.03, text, transform=axes.get_xaxis_transform(), **look)
 
 
 def _checked(key: str, contents: npt.ArrayLike, error: npt.ArrayLike | None, n_bins: int) -> _Bins:

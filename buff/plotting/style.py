@@ -19,6 +19,7 @@ __all__ = [
     "SHADE",
     "as_png",
     "drawing",
+    "experiment_label",
     "label_text",
     "new_figure",
     "two_digits",
@@ -140,3 +141,12 @@ def label_text(text: str) -> str:
 def two_digits(value: float) -> str:
     """A number with a proper minus sign, and none before zero."""
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def experiment_label(axes: Any, experiment: str) -> None:
+    """Name of an experiment above axes: the first word in bold, the others slanted, as mplhep sets them."""
+    name, _, words = experiment.partition(" ")
+    first = axes.set_title(label_text(name), loc="left", fontweight="bold")
+    size = float(first.get_fontsize())
+    look: dict[str, Any] = {"xytext": (0.35 * size, 0), "textcoords": "offset points", "fontsize": size}
+    axes.annotate(label_text(words), (1, 0), xycoords=first, va="bottom", fontstyle="italic", **look)

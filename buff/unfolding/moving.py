@@ -14,6 +14,8 @@ __all__ = ["Moving", "moving", "named_moves"]
 
 #: Statistical errors of the measured events that an iteration may move a bin or a frequent value by.
 _FACTOR = 1.0
+#: The same where draws for measured events follow simulated truth: those fluctuate by one error, the worst bin by more.
+_OF_DRAWS = 3.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def moving(
     .. math:: |N' - N| > \sqrt{N' \sum N' / n}
 
     for the events N and N' before and after, in bins with as many simulated events each and at frequent values, and n
-    measured events of equal weight: what they say of truth is not more precise, with any detector.
+    measured events of equal weight: what they say of truth is not more precise, with any detector. Where
+    both are not the same events with other weights, as after the first draws, three errors.
 
     Parameters
     ----------
@@ -77,17 +80,16 @@ def moving(
     effective : float
         Measured events of equal weight.
     """
-    found, total = [], after[1].sum()
+    found, total, same = [], after[1].sum(), before[0] is after[0]
     scale = total / before[1].sum()
     for j, name, values, size, bins in column_bins(space, simulated, effective):
-        same = before[0] is after[0]
         now = bins(after[0])
         counts = np.bincount(now, after[1], size)
         earlier = scale * np.bincount(now if same else bins(before[0]), before[1], size)
         error = np.sqrt(np.maximum(counts, earlier) * total / effective)
         sigmas = np.divide(np.abs(counts - earlier), error, out=np.zeros(size), where=error > 0)
         worst = int(np.argmax(sigmas))
-        if sigmas[worst] > _FACTOR:
+        if sigmas[worst] > (_FACTOR if same else _OF_DRAWS):
             place = f"at {values[worst]:g}" if worst < len(values) else ""
             told = Moving(name, place, float(earlier[worst]), float(counts[worst]), float(sigmas[worst]))
             found.append(_Move(j, now == worst, told))

@@ -78,7 +78,7 @@ class UnfoldingResult:
     @property
     def errors(self) -> str:
         """What the errors of histograms and figures hold, and what not: a sentence."""
-        return told_errors(self.replicas, self.method)
+        return told_errors(self.replicas, self.method, bool(self.measured.of_background.values.any()))
 
     @property
     def events(self) -> Any:
@@ -231,7 +231,7 @@ class UnfoldingResult:
         truth : array of shape (bins,), optional
             Events in each bin that there should be, where known.
         **style
-            ``unit``, ``normalise``, ``log``, ``labels``, ``style`` of :func:`buff.plotting.unfolded_spectrum`.
+            Such as ``unit``, ``log``, ``labels`` or ``experiment`` of :func:`buff.plotting.unfolded_spectrum`.
         """
         from buff.plotting import unfolded_spectrum
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -62,24 +63,23 @@ class Unfolder(BaseEstimator):
 
     The first two depend on the truth that was simulated wherever the detector is not sharp, the others ever less with
     each iteration. Draws belong to measured events and fluctuate as these do; weighted simulated events are smoother.
-
     A fitted Unfolder holds the simulated events, and so does its file: see :meth:`save`.
 
     Parameters
     ----------
     method : {"iterated", "conditional", "bridge", "reweight"}
     n_iterations : int or None
-        Of the prior; None is 1 for ``"conditional"`` and ``"bridge"``. The others go on, ten times at most, until a
-        classifier tells measured events from the simulation with the unfolded prior no better than chance: what comes
-        after would amplify noise.
+        Of the prior; None is 1 for ``"conditional"`` and ``"bridge"``. The others go on, ten times at most, until the
+        refolded events describe the measured ones, for a classifier and in every column and frequent value, and the
+        last iteration moved no bin of truth by more than the statistical error of the measured events there.
     n_samples : int or None
         Draws of truth for each measured event; None is 200,000 in all, but 10 at least and 100 at most an event.
     n_replicas : int or mapping
         Unfoldings behind :meth:`UnfoldingResult.covariance`: so many of each source, or ``{"data": 50, "simulation":
         10, "model": 5}``; 0 or at least 2 of a source, and b + 3 for a chi-squared of b bins. Each has the iterations
-        of the result and repeats the classifiers with Poisson weights on the measured events (data), or the training,
-        with Poisson weights on the simulated events (simulation) or other seeds (model): the latter two cost a fit
-        each. How far a result depends on the simulation, other seeds do not say: see ``alternative`` of :meth:`unfold`.
+        of the result and repeats the classifiers with Poisson weights on measured events and background (data), or a
+        fit with such weights on simulated events (simulation) or other seeds (model), which do not say how far it
+        depends on the simulation: see ``alternative`` of :meth:`unfold`.
     negative_weights : {"error", "smooth", "cancel"}
         What to do with negative weights of simulated, measured or background events: refuse them, or take positive ones
         that stand for the same density of truth and reco, see :func:`buff.weights.positive_weights`. Replicas shake the
@@ -338,7 +338,9 @@ class Unfolder(BaseEstimator):
     def _generator(self) -> Any:
         if self.generator is not None:
             return self.generator
-        return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=self.verbose)
+        # bars within bars are for a terminal, not for a log
+        told = self.verbose if sys.stderr.isatty() or not any(replica_counts(self.n_replicas).values()) else 0
+        return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=told)
 
     def _drawn(self, member: Member, measured: Measured) -> Any:
         n = self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS)

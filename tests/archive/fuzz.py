@@ -103,7 +103,14 @@ def network():
 
 
 KINDS = {"table": table, "related": related, "transport": transport, "jets": jets, "showers": showers}
-KINDS |= {"unfolder": unfolder, "result": result, "any given": any_given, "imputer": imputer, "density": density, "network": network}
+KINDS |= {
+    "unfolder": unfolder,
+    "result": result,
+    "any given": any_given,
+    "imputer": imputer,
+    "density": density,
+    "network": network,
+}
 HOW = ("whole", "repaired")
 #: Suffixes of the files of tables, a format each.
 TABLES = ("csv", "csv.gz", "tsv", "parquet", "feather", "h5", "npz", "root", "npy")

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "FORMAT.md").read_text()
 PARTS = TEXT[TEXT.index("### Parts of models") : TEXT.index("## Format 1")]
 #: Members by their last parts: of I, J and K there are numbers, of NAME anything.
-ROWS = re.findall(r"^\| (`.+?) \|", PARTS.replace(TEXT[TEXT.index("| array |") : TEXT.index("What does not fit")], ""), re.M)
+ROWS = re.findall(
+    r"^\| (`.+?) \|", PARTS.replace(TEXT[TEXT.index("| array |") : TEXT.index("What does not fit")], ""), re.M
+)
 PATTERNS = [pattern for row in ROWS for pattern in re.findall(r"`(.+?)`", row)]
 MODELS = {name: fit for name, fit in fuzz.KINDS.items() if name != "network"}
 MODELS |= {name: DEFAULTS[name] for name in ("default_classes", "default_mixed_condition")}

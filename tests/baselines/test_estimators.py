@@ -117,7 +117,9 @@ def test_labels_are_conditions_and_transport_keeps_them():
 
 
 def test_frames_mixed_columns_and_missing_entries_come_back():
-    table = pd.DataFrame({"m": RNG.exponential(size=400), "n": RNG.integers(0, 4, 400), "k": RNG.choice(["x", "y"], 400)})
+    table = pd.DataFrame(
+        {"m": RNG.exponential(size=400), "n": RNG.integers(0, 4, 400), "k": RNG.choice(["x", "y"], 400)}
+    )
     table.loc[::7, "m"] = np.nan
     flow = NeuralFlow(**TINY).fit(table)
     assert list(flow.feature_names_in_) == ["m", "n", "k"]
@@ -134,7 +136,9 @@ def test_standardised_columns():
         NeuralFlow(preprocessing="standard", **TINY).fit(pd.DataFrame({"k": ["a", "b"] * 5}))
 
 
-@pytest.mark.parametrize("model", [NeuralFlow(**TINY), NeuralDiffusion(predicts="v", **TINY)], ids=["flow", "diffusion"])
+@pytest.mark.parametrize(
+    "model", [NeuralFlow(**TINY), NeuralDiffusion(predicts="v", **TINY)], ids=["flow", "diffusion"]
+)
 def test_files(model, tmp_path):
     label = np.array(["a", "b"])[np.arange(60) % 2]
     fitted = clone(model).fit(X[:60], condition=label)
@@ -264,7 +268,10 @@ def test_grids_with_parameters_of_their_own(flow):
     dense = get_grid("karras", 6, rho=3.0)
     events = flow.sample(20, random_state=1, grid=dense)
     assert not np.allclose(events, flow.sample(20, random_state=1, grid="karras", n_steps=6))
-    by_name, by_value = (flow.sample(20, random_state=1, **g) for g in ({"grid": "karras", "n_steps": 6}, {"grid": get_grid("karras", 6)}))
+    by_name, by_value = (
+        flow.sample(20, random_state=1, **g)
+        for g in ({"grid": "karras", "n_steps": 6}, {"grid": get_grid("karras", 6)})
+    )
     assert np.array_equal(by_name, by_value)
 
 

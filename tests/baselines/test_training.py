@@ -18,7 +18,9 @@ def squares(network, rows, rng):
 
 def trainer(**options):
     torch.manual_seed(0)
-    settings = TrainingSettings(**{"n_iterations": 60, "batch_size": 16, "learning_rate": 0.05, "check_every": 20} | options)
+    settings = TrainingSettings(
+        **{"n_iterations": 60, "batch_size": 16, "learning_rate": 0.05, "check_every": 20} | options
+    )
     return Trainer(torch.nn.Linear(1, 1), squares, Rows.split(64, 0.25, 0), settings)
 
 
@@ -89,7 +91,9 @@ def test_without_rows_left_out_there_is_no_held_out_loss():
 
 
 def test_a_loss_that_is_no_number_stops_with_advice():
-    bad = Trainer(torch.nn.Linear(1, 1), lambda n, r, g: n(X[r])[:, 0] * math.nan, Rows.split(64, 0, 0), TrainingSettings())
+    bad = Trainer(
+        torch.nn.Linear(1, 1), lambda n, r, g: n(X[r])[:, 0] * math.nan, Rows.split(64, 0, 0), TrainingSettings()
+    )
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
         list(bad.steps())
 

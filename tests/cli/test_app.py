@@ -37,9 +37,7 @@ def test_asking_for_help_loads_nothing_heavy():
     assert result.stdout.splitlines()[-1] == "set()"
 
 
-@pytest.mark.parametrize(
-    "words", [["nonsense"], ["fit"], ["fit", "x.csv"], ["sample", "m.buff", "-n", "0", "-o", "x"]]
-)
+@pytest.mark.parametrize("words", [["nonsense"], ["fit"], ["fit", "x.csv"], ["sample", "m.buff", "-n", "0", "-o", "x"]])
 def test_a_command_line_that_makes_no_sense_is_status_2(buff, words):
     result = buff(*words)
     assert result.exit_code == 2

@@ -44,9 +44,7 @@ def test_a_page_with_units_is_written(buff, folder, tmp_path, quick):
         "--train",
         folder / "train.parquet",
     )
-    result = buff(
-        *words, "--report", tmp_path / "q.html", "--title", "Tops", "--unit", "n=1", "--max-rows", 300
-    )
+    result = buff(*words, "--report", tmp_path / "q.html", "--title", "Tops", "--unit", "n=1", "--max-rows", 300)
     assert result.exit_code == 0, result.stderr
     page = (tmp_path / "q.html").read_text(encoding="utf-8")
     assert "<h1>Tops</h1><p>300 generated" in page.replace("\n", "")
@@ -56,9 +54,7 @@ def test_a_page_with_units_is_written(buff, folder, tmp_path, quick):
 
 def test_columns_of_one_file_only_are_told(buff, folder, tmp_path, quick):
     with TableWriter(tmp_path / "g.csv") as out:
-        out.write(
-            read_table(folder / "test.parquet", ["mass", "n"]).append_column("new", pa.array(np.arange(600)))
-        )
+        out.write(read_table(folder / "test.parquet", ["mass", "n"]).append_column("new", pa.array(np.arange(600))))
     result = buff("evaluate", folder / "test.parquet", tmp_path / "g.csv", "--weight-column", "weight", "-q")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == "in one file only, left out: flavour new\n"
@@ -90,14 +86,10 @@ def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path):
     result = buff("evaluate", folder / "test.parquet", tmp_path / "other.csv")
     assert result.exit_code == 1
     assert "no common column" in result.stderr
-    result = buff(
-        "evaluate", folder / "test.parquet", folder / "train.parquet", "--unit", "GeV", "--report", "x.html"
-    )
+    result = buff("evaluate", folder / "test.parquet", folder / "train.parquet", "--unit", "GeV", "--report", "x.html")
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "write it as NAME=UNIT" in result.stderr
-    result = buff(
-        "evaluate", folder / "test.parquet", folder / "train.parquet", "--json", tmp_path / "no" / "q"
-    )
+    result = buff("evaluate", folder / "test.parquet", folder / "train.parquet", "--json", tmp_path / "no" / "q")
     assert (result.exit_code, result.stderr) == (1, f"buff: {tmp_path}/no: no such folder for q\n")
 
 

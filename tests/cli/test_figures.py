@@ -24,7 +24,9 @@ def muons(tmp_path_factory):
 
 def test_a_mass_is_compared_and_classes_are(buff, muons):
     words = ("evaluate", muons / "test.parquet", muons / "made.parquet", "--train", muons / "train.parquet", "-q")
-    result = buff(*words, "--quick", "--columns", "pt1,pt2", "--derive", "mass = invariant_mass(1, 2)", "--by", "charge")
+    result = buff(
+        *words, "--quick", "--columns", "pt1,pt2", "--derive", "mass = invariant_mass(1, 2)", "--by", "charge"
+    )
     assert result.exit_code == 0, result.stderr
     assert "\nmass  " in result.stdout
     assert "\neta1 " not in result.stdout

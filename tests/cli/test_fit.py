@@ -161,7 +161,19 @@ def test_a_pair_keeps_its_mass(buff, tmp_path):
 
 
 def test_a_schema_may_stand_on_the_command_line(buff, folder, tmp_path):
-    words = ("fit", folder / "train.parquet", "-o", tmp_path / "m.buff", "-q", "--steps", 2, "--rounds", 1, "-c", "n,mass")
+    words = (
+        "fit",
+        folder / "train.parquet",
+        "-o",
+        tmp_path / "m.buff",
+        "-q",
+        "--steps",
+        2,
+        "--rounds",
+        1,
+        "-c",
+        "n,mass",
+    )
     result = buff(*words, "--schema", '{"mass": {"lower": 0}}')
     assert result.exit_code == 0, result.stderr
     assert library.load(tmp_path / "m.buff").schema == {"mass": {"lower": 0}}

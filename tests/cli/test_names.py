@@ -69,7 +69,16 @@ def test_a_demonstration_is_told_its_seed_and_cores():
 
 def test_every_option_of_a_fit_is_looked_at():
     """A new option of ``buff fit`` that sets a parameter has to come into the lists of this test."""
-    files = {"--output", "--columns", "--exclude", "--condition", "--max-rows", "--schema", "--quiet", "--weight-column"}
+    files = {
+        "--output",
+        "--columns",
+        "--exclude",
+        "--condition",
+        "--max-rows",
+        "--schema",
+        "--quiet",
+        "--weight-column",
+    }
     kinds = {"--pair", "--jets", "--showers", "--effort", "--max-memory", "--help"}
     text = {"--sep", "--decimal", "--thousands", "--encoding", "--comment", "--na-values", "--header", "--names"}
     options = {p.opts[0] for p in typer.main.get_command(app).commands["fit"].params if p.param_type_name == "option"}

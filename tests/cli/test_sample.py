@@ -25,9 +25,7 @@ def test_chunks_change_nothing(buff, folder, tmp_path):
 def test_a_sample_goes_on_where_it_stopped(buff, folder, tmp_path):
     for name, n, first in (("all", 50, 0), ("rest", 20, 30)):
         words = ("-n", n, "--first-event", first, "--seed", 3, "-q")
-        assert (
-            buff("sample", folder / "plain.buff", "-o", tmp_path / f"{name}.feather", *words).exit_code == 0
-        )
+        assert buff("sample", folder / "plain.buff", "-o", tmp_path / f"{name}.feather", *words).exit_code == 0
     assert read_table(tmp_path / "all.feather").slice(30).equals(read_table(tmp_path / "rest.feather"))
 
 
@@ -118,9 +116,7 @@ def test_progress_goes_to_standard_error(buff, folder, tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_status_1(buff, folder, tmp_path, words, message):
-    result = buff(
-        "sample", *(word.format(folder=folder) for word in words), "-o", tmp_path / "x.parquet", "-q"
-    )
+    result = buff("sample", *(word.format(folder=folder) for word in words), "-o", tmp_path / "x.parquet", "-q")
     assert result.exit_code == 1
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
@@ -138,7 +134,12 @@ def test_a_model_cut_short_is_told(buff, folder, tmp_path):
 def test_conditions_of_many_kinds_are_written_in_their_own(buff, tmp_path):
     rng, n = np.random.default_rng(0), 60
     when = np.datetime64("2020-01-01") + rng.integers(0, 90, n).astype("m8[D]")
-    columns = {"x": rng.normal(size=n), "when": when, "site": rng.choice(["Bonn, DE", "Rome, IT"], n), "on": rng.random(n) < 0.5}
+    columns = {
+        "x": rng.normal(size=n),
+        "when": when,
+        "site": rng.choice(["Bonn, DE", "Rome, IT"], n),
+        "on": rng.random(n) < 0.5,
+    }
     pq.write_table(pa.table(columns), tmp_path / "events.parquet")
     names, quick = "when,site,on", ("--noise-budget", 500, "--rounds", 1, "--steps", 2)
     buff("fit", tmp_path / "events.parquet", "-o", tmp_path / "m.buff", "--condition", names, "-q", *quick)
@@ -147,7 +148,12 @@ def test_conditions_of_many_kinds_are_written_in_their_own(buff, tmp_path):
     assert result.exit_code == 0, result.stderr
     out = read_table(tmp_path / "out.parquet")
     assert out.schema.types == pa.table(columns).schema.types
-    assert out.slice(0, 1).to_pylist()[0] | {"x": 0} == {"x": 0, "when": date(2020, 2, 3), "site": "Bonn, DE", "on": True}
+    assert out.slice(0, 1).to_pylist()[0] | {"x": 0} == {
+        "x": 0,
+        "when": date(2020, 2, 3),
+        "site": "Bonn, DE",
+        "on": True,
+    }
 
 
 def test_conditions_are_read_as_told(buff, folder, tmp_path):
@@ -167,7 +173,9 @@ def test_labels_that_look_like_numbers_are_read_from_files_as_texts(buff, tmp_pa
     model = BUFF(noise_budget=2_000, n_estimators=2, random_state=0)
     model.fit(pa.table({"x": rng.normal(size=300)}), condition=pa.table({"lab": labels})).save(tmp_path / "m.buff")
     (tmp_path / "asked.csv").write_text("lab\n2\n1\n2\n")
-    result = buff("sample", tmp_path / "m.buff", "--condition", tmp_path / "asked.csv", "-o", tmp_path / "x.parquet", "-q")
+    result = buff(
+        "sample", tmp_path / "m.buff", "--condition", tmp_path / "asked.csv", "-o", tmp_path / "x.parquet", "-q"
+    )
     assert result.exit_code == 0, result.stderr
     assert read_table(tmp_path / "x.parquet")["lab"].to_pylist() == ["2", "1", "2"]
 

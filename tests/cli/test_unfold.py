@@ -84,7 +84,9 @@ def test_template_is_a_configuration_with_every_entry(buff, tmp_path):
     config = read_config(write(tmp_path, TEMPLATE))
     assert config.truth == {"mass": "truth_mass", "mult": "truth_mult"}
     # entries behind "#" are right, too
-    lines = [line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in TEMPLATE.splitlines()]
+    lines = [
+        line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in TEMPLATE.splitlines()
+    ]
     everything = write(tmp_path, "\n".join(lines[1:]))
     sections = tomllib.loads(everything.read_text())
     assert {"background", "unfolding"} <= set(sections)
@@ -119,13 +121,19 @@ def test_what_comes_out(buff, home):
 
 def test_background_and_draws_of_what_was_only_measured(buff, home):
     pytest.importorskip("matplotlib")
-    text = CONFIG.replace('weight = "weight"\n', "").replace("data.parquet", "mixed.parquet").replace("truth = true\n", "")
+    text = (
+        CONFIG.replace('weight = "weight"\n', "").replace("data.parquet", "mixed.parquet").replace("truth = true\n", "")
+    )
     section = '[background]\nfile = "background.parquet"\nweight = "share"\npass_reco = "seen"\n\n[unfolding]'
     text = text.replace("[unfolding]", section).replace('"out"', '"mixed"').replace('page = "page.html"', "")
-    text = text.replace('"reweight"', '"conditional"\nsamples = 2\nreplicas = { data = 2 }').replace("iterations = 5", "")
+    text = text.replace('"reweight"', '"conditional"\nsamples = 2\nreplicas = { data = 2 }').replace(
+        "iterations = 5", ""
+    )
     result = buff("unfold", "-q", write(home, text, "mixed.toml"))
     assert result.exit_code == 0, result.stderr
-    tables = {name: pq.read_table(home / f"{name}.parquet").to_pandas() for name in ("mixed", "background", "simulation")}
+    tables = {
+        name: pq.read_table(home / f"{name}.parquet").to_pandas() for name in ("mixed", "background", "simulation")
+    }
     measured, expected = tables["mixed"]["seen"].sum(), tables["background"].query("seen")["share"].sum()
     unfolded = pq.read_table(home / "mixed" / "events.parquet").to_pandas()
     assert len(unfolded) == 2 * measured
@@ -172,19 +180,43 @@ def test_nothing_more_than_asked_for(buff, home):
         ('negative_weights = "smooth"', "", "negative values of 4000, the first -1 in row "),
         ('truth = "truth_mass"', 'truth = "mass"', "no column 'mass'; it has truth_mass"),
         ('"reco_width"', '"reco_w"', "no column 'reco_w'; it has truth_mass"),
-        ("bins = [-2,", "bins = [-2, -3,", "[observables.mass] bins must be rising edges, found -3 after -2 in [-2, -3"),
-        ("bins = 8", "bins = [8]", "[observables.width] bins must be at least two rising edges, all of them numbers, found"),
-        ("bins = 8", "bins = [0, inf]", "[observables.width] bins must be at least two rising edges, all of them numbers"),
+        (
+            "bins = [-2,",
+            "bins = [-2, -3,",
+            "[observables.mass] bins must be rising edges, found -3 after -2 in [-2, -3",
+        ),
+        (
+            "bins = 8",
+            "bins = [8]",
+            "[observables.width] bins must be at least two rising edges, all of them numbers, found",
+        ),
+        (
+            "bins = 8",
+            "bins = [0, inf]",
+            "[observables.width] bins must be at least two rising edges, all of them numbers",
+        ),
         ("bins = 8", "bins = 0", "[observables.width] bins must be a whole number of at least 1, or a list of rising"),
         ("bins = 8", 'bins = "8"', "or a list of rising edges, found '8'"),
-        ("iterations = 5", "iterations = -5", "[unfolding] iterations must not be negative, or 0 to be chosen, found -5"),
+        (
+            "iterations = 5",
+            "iterations = -5",
+            "[unfolding] iterations must not be negative, or 0 to be chosen, found -5",
+        ),
         ("iterations = 5", "seed = -1", "[unfolding] seed must not be negative, found -1"),
         ("iterations = 5", "jobs = 0", "[unfolding] jobs must be at least 1, or -1 for all cores, found 0"),
         ("iterations = 5", "replicas = 1", "[unfolding] replicas of data must be 0 or at least 2, found 1"),
-        ("iterations = 5", "replicas = { dat = 5 }", "[unfolding] replicas names data, simulation, model; found ['dat']"),
+        (
+            "iterations = 5",
+            "replicas = { dat = 5 }",
+            "[unfolding] replicas names data, simulation, model; found ['dat']",
+        ),
         ('"smooth"', '"soft"', "[unfolding] negative_weights must be one of error"),
         ('weight = "weight"', "rows = -2", "[simulation] rows must be at least 1, or 0 for all, found -2"),
-        ("[observables.mass]", "[observables.weight]", "[observables.weight] has a name that [output] events needs itself"),
+        (
+            "[observables.mass]",
+            "[observables.weight]",
+            "[observables.weight] has a name that [output] events needs itself",
+        ),
         ("[observables.mass]", "[observables.none]\n[observables.mass]", "[observables.none] names no column"),
         ('"truth_mass"', '"kind"', "[observables.mass] truth holds string, which cannot be put in bins"),
         ('reco = "reco_mass"', 'reco = "gaps"', "[data] 1 of 1,978 events that pass lack 'mass'"),
@@ -193,9 +225,21 @@ def test_nothing_more_than_asked_for(buff, home):
         ('"out"', '"data.parquet"', "[output] folder must be a folder, found the file"),
         ('page = "page.html"', 'figures = "gif"', "[output] figures must be one of png, pdf, svg or empty"),
         ("iterations = 5", "iterations = two", "not TOML"),
-        ('pass_reco = "seen"\ntruth', 'pass_reco = "kind"\ntruth', "[data] pass_reco, column 'kind', must hold booleans, found 'a'"),
-        ('pass_reco = "seen"\ntruth', 'pass_reco = "gaps"\ntruth', "[data] pass_reco, column 'gaps', must hold booleans"),
-        ('pass_reco = "seen"\n\n', 'pass_truth = "gaps"\n\n', "[simulation] pass_truth, column 'gaps', must hold booleans"),
+        (
+            'pass_reco = "seen"\ntruth',
+            'pass_reco = "kind"\ntruth',
+            "[data] pass_reco, column 'kind', must hold booleans, found 'a'",
+        ),
+        (
+            'pass_reco = "seen"\ntruth',
+            'pass_reco = "gaps"\ntruth',
+            "[data] pass_reco, column 'gaps', must hold booleans",
+        ),
+        (
+            'pass_reco = "seen"\n\n',
+            'pass_truth = "gaps"\n\n',
+            "[simulation] pass_truth, column 'gaps', must hold booleans",
+        ),
         ('weight = "weight"', 'weight = "kind"', "[simulation] weight: real numbers expected, found dtype"),
         ('"simulation.parquet"', '"nothing.parquet"', "[simulation] nothing.parquet has no events"),
     ],

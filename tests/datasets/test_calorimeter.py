@@ -13,9 +13,7 @@ def write(path, voxels=368, n=6, energies=None, **attributes):
     showers = np.random.default_rng(0).random((n, voxels)).astype(np.float32)
     with h5py.File(path, "w") as file:
         file["showers"] = showers
-        file["incident_energies"] = (
-            np.arange(1, n + 1, dtype=np.float32)[:, None] if energies is None else energies
-        )
+        file["incident_energies"] = np.arange(1, n + 1, dtype=np.float32)[:, None] if energies is None else energies
         file.attrs.update(attributes)
     return showers
 

@@ -56,7 +56,5 @@ def test_azimuth_wraps_around():
 
 
 def test_padding_is_a_vanishing_pt_or_a_mask_of_zero():
-    jet = np.array(
-        [[[0.1, 0.1, 1.0, 1.0], [0.1, 0.1, 1.0, 0.0], [0.1, 0.1, 0.0, 1.0], [0.1, 0.1, -1.0, 1.0]]]
-    )
+    jet = np.array([[[0.1, 0.1, 1.0, 1.0], [0.1, 0.1, 1.0, 0.0], [0.1, 0.1, 0.0, 1.0], [0.1, 0.1, -1.0, 1.0]]])
     assert (momenta(jet)[0, :, 3] > 0).tolist() == [True, False, False, False]

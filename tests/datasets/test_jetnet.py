@@ -37,9 +37,7 @@ def test_reads_a_folder(tmp_path):
     assert list(loaded.jets["jet_class"]) == ["t"] * 20 + ["g"] * 20
     assert list(loaded.jets["event"]) == list(np.arange(40) // 2)
     assert loaded.jets.units["jet_mass"] == "GeV"
-    np.testing.assert_array_equal(
-        jet_observables(loaded.particles)["multiplicity"], loaded.jets["multiplicity"]
-    )
+    np.testing.assert_array_equal(jet_observables(loaded.particles)["multiplicity"], loaded.jets["multiplicity"])
 
 
 def test_files_without_event_numbers(tmp_path):

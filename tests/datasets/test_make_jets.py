@@ -64,9 +64,7 @@ def test_command_reproduces_what_ships(make_jets, tmp_path, capsys):
         ours, shipped = made.rows(made["jet_class"] == name), load_jets(name, n=30)
         columns = [column for column in made.names if column not in ("event", "jet_class")]
         np.testing.assert_allclose(ours.to_numpy(columns), shipped.to_numpy(columns), rtol=1e-5, atol=1e-7)
-    assert (
-        len(set(made["event"][made["jet_class"] == "t"]) & set(made["event"][made["jet_class"] == "z"])) == 0
-    )
+    assert len(set(made["event"][made["jet_class"] == "t"]) & set(made["event"][made["jet_class"] == "z"])) == 0
 
 
 def test_a_missing_generator_is_named(monkeypatch):

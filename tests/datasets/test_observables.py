@@ -67,8 +67,7 @@ def test_energy_correlations_equal_sums_over_pairs_and_triplets(jets):
     indices = range(jets.shape[1])
     two = sum(pt[:, i] * pt[:, j] * dr[:, i, j] for i, j in combinations(indices, 2))
     three = sum(
-        pt[:, i] * pt[:, j] * pt[:, k] * dr[:, i, j] * dr[:, j, k] * dr[:, k, i]
-        for i, j, k in combinations(indices, 3)
+        pt[:, i] * pt[:, j] * pt[:, k] * dr[:, i, j] * dr[:, j, k] * dr[:, k, i] for i, j, k in combinations(indices, 3)
     )
     np.testing.assert_allclose(obs.energy_correlation(jets, 2), two, rtol=1e-10)
     np.testing.assert_allclose(obs.energy_correlation(jets, 3), three, rtol=1e-9, atol=1e-18)

@@ -79,9 +79,7 @@ def test_moons_quadrature_is_exact(width):
 
 
 def test_checkerboard_alternates():
-    density = np.exp(
-        Checkerboard(2).log_density([[-0.5, -0.5], [0.5, 0.5], [0.5, -0.5], [-0.5, 0.5], [1.5, 0.5]])
-    )
+    density = np.exp(Checkerboard(2).log_density([[-0.5, -0.5], [0.5, 0.5], [0.5, -0.5], [-0.5, 0.5], [1.5, 0.5]]))
     np.testing.assert_allclose(density, [0.5, 0.5, 0, 0, 0])
     with pytest.raises(ValueError, match="fields is even and at least 2, got 3"):
         Checkerboard(3)

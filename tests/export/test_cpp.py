@@ -21,7 +21,10 @@ def example(fitted, tmp_path_factory):
     """The example, compiled once: models are files."""
     folder = tmp_path_factory.mktemp("cpp")
     export_model(fitted("plain"), folder)
-    subprocess.run([COMPILER, *FLAGS, "-I", str(folder / "include"), str(folder / "example.cpp"), "-o", str(folder / "example")], check=True)
+    subprocess.run(
+        [COMPILER, *FLAGS, "-I", str(folder / "include"), str(folder / "example.cpp"), "-o", str(folder / "example")],
+        check=True,
+    )
     return folder / "example"
 
 
@@ -75,7 +78,9 @@ def test_what_no_format_holds_is_said_at_once(tmp_path, format):
     weighting = Unfolder("reweight", n_iterations=1, random_state=0).fit(x, x + 1)
     if format == "onnx":
         pytest.importorskip("onnx")
-    with pytest.raises(ExportError, match="'reweight'.*neither C[+][+] nor ONNX.*'conditional'. can be exported to both"):
+    with pytest.raises(
+        ExportError, match="'reweight'.*neither C[+][+] nor ONNX.*'conditional'. can be exported to both"
+    ):
         export_model(weighting, tmp_path, format)
     with pytest.raises(ExportError, match="JetBUFF is used from Python only"):
         export_model(JetBUFF(), tmp_path, format)
@@ -91,7 +96,9 @@ def test_posteriors_are_those_of_the_unfolder(example, tmp_path):
     drawn = np.asarray(model.sample(reco[:5], 4, random_state=7)).reshape(20, 2)
     command = [example, tmp_path / "model.bin", "7"]
     events = [
-        subprocess.run([*command, str(i), "1", *map(repr, reco[i // 4].tolist())], check=True, capture_output=True, text=True).stdout
+        subprocess.run(
+            [*command, str(i), "1", *map(repr, reco[i // 4].tolist())], check=True, capture_output=True, text=True
+        ).stdout
         for i in range(20)
     ]
     np.testing.assert_allclose([[float(x) for x in event.split()] for event in events], drawn, rtol=1e-5, atol=1e-5)
@@ -114,7 +121,13 @@ def test_command_writes_what_builds(fitted, tmp_path):
     fitted("labels").save(tmp_path / "model.buff")
     out = CliRunner().invoke(app, ["export", str(tmp_path / "model.buff"), "-o", str(tmp_path / "cpp")])
     assert out.exit_code == 0, out.output
-    assert {p.name for p in (tmp_path / "cpp").iterdir()} == {"include", "model.bin", "example.cpp", "CMakeLists.txt", "README.md"}
+    assert {p.name for p in (tmp_path / "cpp").iterdir()} == {
+        "include",
+        "model.bin",
+        "example.cpp",
+        "CMakeLists.txt",
+        "README.md",
+    }
     assert "0: g, 1: q, 2: t" in (tmp_path / "cpp" / "README.md").read_text()
     assert "a value for each column of the condition" in (tmp_path / "cpp" / "README.md").read_text()
     model = load(tmp_path / "model.buff")
@@ -145,7 +158,10 @@ int main(int, char** argv) {
 def test_events_from_numbers_of_the_host(fitted, example, tmp_path):
     (tmp_path / "host.cpp").write_text(HOST)
     program = tmp_path / "host"
-    subprocess.run([COMPILER, *FLAGS, "-I", str(example.parent / "include"), str(tmp_path / "host.cpp"), "-o", str(program)], check=True)
+    subprocess.run(
+        [COMPILER, *FLAGS, "-I", str(example.parent / "include"), str(tmp_path / "host.cpp"), "-o", str(program)],
+        check=True,
+    )
     for name in ("default", "default_smooth", "default_labels"):
         model = fitted(name)
         export_model(model, tmp_path / name)
@@ -153,7 +169,9 @@ def test_events_from_numbers_of_the_host(fitted, example, tmp_path):
         condition = "e" if sampler.condition_names else None
         inputs = graph_inputs(model, 20, 7, condition=condition)
         normals = np.column_stack([inputs[key] for key in ("pattern", "noise") if key in inputs]).astype(np.float32)
-        raw = subprocess.run([program, tmp_path / name / "model.bin"], input=normals.tobytes(), check=True, capture_output=True).stdout
+        raw = subprocess.run(
+            [program, tmp_path / name / "model.bin"], input=normals.tobytes(), check=True, capture_output=True
+        ).stdout
         events = np.frombuffer(raw).reshape(20, -1)
         expected = [sampler.draw(i, condition) for i in range(20)]
         np.testing.assert_allclose(events, expected, rtol=1e-12)

@@ -68,7 +68,9 @@ def as_codes(table, columns):
             own = {code: k for k, code in enumerate(column["codes"])}
             out.append([own.get(str(v), np.nan) for v in values])
         else:
-            out.append(values.to_numpy().view(np.int64).astype(float) if values.dtype.kind == "M" else values.to_numpy(float))
+            out.append(
+                values.to_numpy().view(np.int64).astype(float) if values.dtype.kind == "M" else values.to_numpy(float)
+            )
     return np.column_stack(out)
 
 
@@ -99,7 +101,10 @@ GENERATORS = {
         BUFF(**QUICK, relations=stated()).fit(summed()),
         {},
     ),
-    "swapped": lambda: (BUFF(**QUICK, relations=[Order(a, b, exchange=True) for a, b in (("x0", "x1"), ("x1", "x2"))]).fit(rising()), {}),
+    "swapped": lambda: (
+        BUFF(**QUICK, relations=[Order(a, b, exchange=True) for a, b in (("x0", "x1"), ("x1", "x2"))]).fit(rising()),
+        {},
+    ),
     "orders": lambda: (BUFF(**QUICK).fit(ordered()), {}),
     "third order": lambda: (BUFF(**QUICK | {"solver": "ifab3"}).fit(X), {}),
     "principal axes without a polynomial": lambda: (BUFF(**QUICK, smooth_degree=0, tree_features="both").fit(X), {}),
@@ -125,7 +130,9 @@ def test_the_models_have_what_they_are_named_for():
     assert {r.kind for r in model.relations_} == {"order", "scaled", "determines", "angle"}
 
 
-@pytest.mark.parametrize("how", [{}, {"noise": 0.0}, {"noise": 0.5}, {"coupling": "transport"}, {"coupling": "transport", "noise": 0.3}])
+@pytest.mark.parametrize(
+    "how", [{}, {"noise": 0.0}, {"noise": 0.5}, {"coupling": "transport"}, {"coupling": "transport", "noise": 0.3}]
+)
 def test_transport_of_the_graph_is_that_of_sample(tmp_path, how):
     reco, truth = paired()
     model = BUFFTransport(**QUICK, **how).fit(reco, truth)
@@ -138,7 +145,9 @@ def test_transport_of_the_graph_is_that_of_sample(tmp_path, how):
 def test_posteriors_of_the_graph_are_those_of_the_unfolder(tmp_path, method):
     reco, truth = paired()
     reco[:, 1] = np.round(np.abs(reco[:, 1]), 1)
-    model = Unfolder(method, generator=BUFFTransport(**QUICK) if method == "bridge" else BUFF(**QUICK), random_state=0).fit(truth, reco)
+    model = Unfolder(
+        method, generator=BUFFTransport(**QUICK) if method == "bridge" else BUFF(**QUICK), random_state=0
+    ).fit(truth, reco)
     export_model(model, tmp_path, "onnx")
     events, columns = run(tmp_path, graph_inputs(model, 3, SEED, X=reco[:70]))
     same(events, as_codes(model.sample(reco[:70], 3, random_state=SEED).reshape(210, 2), columns))

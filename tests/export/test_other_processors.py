@@ -21,7 +21,18 @@ PLATFORMS = {
     "aarch64": ("aarch64-linux-gnu-g++", ["qemu-aarch64"], "neon"),
     "windows": ("x86_64-w64-mingw32-g++", ["wine"], "scalar"),
 }
-FLAGS = ["-std=c++17", "-O1", "-ffp-contract=off", "-static", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"]
+FLAGS = [
+    "-std=c++17",
+    "-O1",
+    "-ffp-contract=off",
+    "-static",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-psabi",
+    "-Wno-unknown-warning-option",
+    "-Wno-maybe-uninitialized",
+]
 
 
 @pytest.fixture(scope="module", params=PLATFORMS)
@@ -42,7 +53,9 @@ def compare(request, tmp_path_factory):
         found = {}
         for line in done.stdout.splitlines():
             backend, how, *words = line.split()
-            found[backend, how] = np.array([int(word, 16) for word in words], f"u{np.dtype(dtype).itemsize}").view(dtype)
+            found[backend, how] = np.array([int(word, 16) for word in words], f"u{np.dtype(dtype).itemsize}").view(
+                dtype
+            )
         assert {how for _, how in found} == {"alone", "together"}
         assert needed in {backend for backend, _ in found}
         return found
@@ -60,7 +73,19 @@ def test_forests_predict_the_same_bits(compare, tmp_path, f, d, depth, layout, m
         assert np.array_equal(predictions.reshape(len(x), d), booster(x))
 
 
-NAMES = ["plain", "onehot", "mixed_condition", "heun", "ancestral", "default_mixed", "default_classes", "default_absent", "default_swapped", "default_pairs", "default_quadratic"]
+NAMES = [
+    "plain",
+    "onehot",
+    "mixed_condition",
+    "heun",
+    "ancestral",
+    "default_mixed",
+    "default_classes",
+    "default_absent",
+    "default_swapped",
+    "default_pairs",
+    "default_quadratic",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

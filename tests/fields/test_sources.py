@@ -22,9 +22,7 @@ def test_nodes_answer_at_their_times():
 
 
 def test_between_nodes_is_an_error():
-    with pytest.raises(
-        OffGridError, match=r"no model at t = 0.4: the field exists at 3 nodes, the nearest at 0.5"
-    ):
+    with pytest.raises(OffGridError, match=r"no model at t = 0.4: the field exists at 3 nodes, the nearest at 0.5"):
         NODES(X, 0.4)
 
 

@@ -14,7 +14,9 @@ C = RNG.standard_normal((1500, 1)).astype(np.float32)
 X = np.hstack([np.sign(C) * 1.5, 0 * C]).astype(np.float32) + 0.5 * RNG.standard_normal((1500, 2)).astype(np.float32)
 TREES = TreeSettings(n_estimators=6, max_depth=4)
 TEACHER = FlowSettings(n_steps=8, trees=TREES, noise_budget=15_000)
-STUDENT = FlowSettings(n_steps=2, solver="euler", trees=replace(TREES, n_estimators=40, learning_rate=0.3, reg_lambda=1.0))
+STUDENT = FlowSettings(
+    n_steps=2, solver="euler", trees=replace(TREES, n_estimators=40, learning_rate=0.3, reg_lambda=1.0)
+)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,9 @@ def test_transport_straightens_the_way(small):
     for coupling in ("independent", MinibatchTransport(64)):
         model = small(coupling=coupling, solver="euler", n_steps=8, n_estimators=12, noise_budget=10_000).fit(X)
         first, *_, last = states = [model.space_.transform(state) for state in model.trajectory(1000)]
-        bent[isinstance(coupling, str)] = np.mean([np.mean((s - first - i / 8 * (last - first)) ** 2) for i, s in enumerate(states)])
+        bent[isinstance(coupling, str)] = np.mean(
+            [np.mean((s - first - i / 8 * (last - first)) ** 2) for i, s in enumerate(states)]
+        )
     assert bent[False] < 0.7 * bent[True]
 
 

@@ -141,7 +141,9 @@ def test_numbers_of_many_values_get_their_own_distribution_back(small):
     rng = np.random.default_rng(0)
     X = np.round(rng.normal(size=(1000, 1)) + rng.normal(size=(1000, 2)), 1)
     distances = [
-        wasserstein(X, fitted(small, X, changes={"atoms": atoms, "reg_lambda": 1000.0}).sample(20_000), n_bootstrap=0).value
+        wasserstein(
+            X, fitted(small, X, changes={"atoms": atoms, "reg_lambda": 1000.0}).sample(20_000), n_bootstrap=0
+        ).value
         for atoms in ("together", "apart")
     ]
     assert distances[0] < 0.75 * distances[1]

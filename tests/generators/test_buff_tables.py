@@ -211,7 +211,11 @@ def test_enormous_weights_are_no_obstacle(small):
         ({"verbose": "no"}, ValueError, "verbose must be 0 or 1, found 'no'"),
         ({"tree_params": {"max_deph": 3}}, ValueError, r"unknown names \['max_deph'\], XGBoost knows .*max_depth"),
         ({"random_state": "x"}, ValueError, "random_state must be None"),
-        ({"tree_params": {"alpha": -1}}, ValueError, "XGBoost does not take tree_params=.'alpha': -1.: .*greater equal"),
+        (
+            {"tree_params": {"alpha": -1}},
+            ValueError,
+            "XGBoost does not take tree_params=.'alpha': -1.: .*greater equal",
+        ),
         ({"schema": {"pt": "integer"}}, ValueError, "pt"),
         ({"schema": "integer"}, TypeError, "schema must be a mapping from column name"),
         ({"schema": {"x0": {"lower": "low"}}}, TypeError, "lower bound of column 'x0' must be a number, found 'low'"),
@@ -261,7 +265,9 @@ def test_tables_are_read_once(small, monkeypatch):
     reads = []
     for module in (home, space):
         read = module.read
-        monkeypatch.setattr(module, "read", lambda *args, read=read, **options: reads.append(1) or read(*args, **options))
+        monkeypatch.setattr(
+            module, "read", lambda *args, read=read, **options: reads.append(1) or read(*args, **options)
+        )
     small(n_estimators=1).fit(WEIGHTED)
     assert len(reads) == 1
 

@@ -133,7 +133,9 @@ def test_numbers_are_no_classes(small):
     for condition, message in ((both, r"\['energy'\] are numbers"), (None, "needs a condition of labels")):
         with pytest.raises(ValueError, match=message):
             small(classes="apart").fit(TABLE, condition=condition)
-    with pytest.raises(ValueError, match="classes must be one of auto, apart, together or columns of the condition; found 'alone'"):
+    with pytest.raises(
+        ValueError, match="classes must be one of auto, apart, together or columns of the condition; found 'alone'"
+    ):
         small(classes="alone").fit(TABLE, condition=LABELS)
     with pytest.raises(ValueError, match="two rows of each class, found 1 of rare"):
         small(classes="apart").fit(TABLE, condition=np.where(np.arange(N) == 5, "rare", LABELS))

@@ -33,7 +33,13 @@ def mixed():
     x = rng.normal(size=n) + 2 * (label == "a")
     absent = np.where(rng.random(n) < 0.3, np.nan, np.exp(x / 3))
     table = pd.DataFrame(
-        {"label": pd.Categorical(label), "x": x, "absent": absent, "count": rng.poisson(3, n), "price": (x + rng.normal(size=n)).round(2)}
+        {
+            "label": pd.Categorical(label),
+            "x": x,
+            "absent": absent,
+            "count": rng.poisson(3, n),
+            "price": (x + rng.normal(size=n)).round(2),
+        }
     )
     return TreeDensity(random_state=0).fit(table), table
 

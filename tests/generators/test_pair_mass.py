@@ -44,7 +44,9 @@ def test_generated_pairs_have_the_peak(fitted, small):
     widths = [np.subtract(*np.quantile(masses(events), [0.84, 0.16])) for events in (table, made, plain)]
     assert widths[1] < 1.3 * widths[0] < 10 * widths[0] < widths[2]
     for name in NAMES:
-        assert np.quantile(made[name], 0.5) == pytest.approx(np.quantile(table[name], 0.5), abs=0.2 * float(table[name].std()))
+        assert np.quantile(made[name], 0.5) == pytest.approx(
+            np.quantile(table[name], 0.5), abs=0.2 * float(table[name].std())
+        )
 
 
 def test_pairs_are_kept_in_files_and_refused_where_they_cannot_be(fitted, small, tmp_path):

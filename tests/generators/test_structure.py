@@ -57,7 +57,11 @@ def test_events_with_absent_jets_do_not_contradict_themselves(jet_model):
     assert (drawn.dtypes == real.dtypes).all()
     for name in ("jet1_pt", "jet2_pt", "jet3_pt"):
         assert abs((drawn[name] == ABSENT).mean() - (real[name] == ABSENT).mean()) < 0.04
-    assert np.allclose(drawn["detail"].value_counts(normalize=True).reindex(real["detail"].unique()), real["detail"].value_counts(normalize=True).reindex(real["detail"].unique()), atol=0.04)
+    assert np.allclose(
+        drawn["detail"].value_counts(normalize=True).reindex(real["detail"].unique()),
+        real["detail"].value_counts(normalize=True).reindex(real["detail"].unique()),
+        atol=0.04,
+    )
 
 
 def test_what_was_found_is_told_and_kept_in_files(jet_model, tmp_path):
@@ -94,7 +98,9 @@ def test_cities_lie_in_their_countries():
 def test_dates_end_after_they_start():
     rng = np.random.default_rng(0)
     start = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1000, 1500), "D")
-    t = pd.DataFrame({"start": start, "end": start + pd.to_timedelta(rng.geometric(0.01, 1500), "D"), "x": rng.normal(size=1500)})
+    t = pd.DataFrame(
+        {"start": start, "end": start + pd.to_timedelta(rng.geometric(0.01, 1500), "D"), "x": rng.normal(size=1500)}
+    )
     model = BUFF(**FAST).fit(t)
     assert [str(relation) for relation in model.relations_] == ["start <= end"]
     drawn = model.sample(2000)
@@ -178,7 +184,9 @@ BROKEN = {
 
 @pytest.mark.parametrize(("relation", "message"), BROKEN.values(), ids=BROKEN)
 def test_rows_that_break_a_stated_relation_are_named(relation, message):
-    t = pd.DataFrame({"a": np.linspace(0, 1, 60), "b": np.linspace(1, 3, 60), "c": np.linspace(9, 5, 60), "k": np.arange(60) % 3})
+    t = pd.DataFrame(
+        {"a": np.linspace(0, 1, 60), "b": np.linspace(1, 3, 60), "c": np.linspace(9, 5, 60), "k": np.arange(60) % 3}
+    )
     t.loc[7, ["a", "b"]] = 9.0, 1.0
     with pytest.raises(ValueError, match=message):
         BUFF(**FAST, relations=[relation]).fit(t)
@@ -186,7 +194,12 @@ def test_rows_that_break_a_stated_relation_are_named(relation, message):
 
 def test_bad_relations():
     t = pd.DataFrame({"a": [1.0, 2, 3], "b": [1.0, 2, 4]})
-    for relations, message in (("all", "relations must be 'auto'"), ([1], "relations must be Order"), ([Order("a", "b"), Order("b", "a")], "circle|does not hold"), ([Determines("a", "b"), Order("a", "b")], "told twice")):
+    for relations, message in (
+        ("all", "relations must be 'auto'"),
+        ([1], "relations must be Order"),
+        ([Order("a", "b"), Order("b", "a")], "circle|does not hold"),
+        ([Determines("a", "b"), Order("a", "b")], "told twice"),
+    ):
         with pytest.raises((ValueError, TypeError), match=message):
             BUFF(**FAST, relations=relations).fit(t)
     with pytest.raises(ValueError, match="atoms must be one of together, apart"):
@@ -197,7 +210,14 @@ def test_bad_relations():
 def test_ids_are_fresh_and_nothing_of_the_training_comes_back(kind, tmp_path):
     rng = np.random.default_rng(0)
     ids = {
-        "name": [f"{a}{b}" for a, b in zip(rng.choice(["Anna", "Bert", "Carl"], 400), (f"{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(400)), strict=True)],
+        "name": [
+            f"{a}{b}"
+            for a, b in zip(
+                rng.choice(["Anna", "Bert", "Carl"], 400),
+                (f"{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(400)),
+                strict=True,
+            )
+        ],
         "email": [f"user{i}@cern.ch" for i in rng.permutation(400)],
         "uuid": [str(uuid.UUID(int=int(i))) for i in rng.integers(2**62, size=400)],
         "number": rng.permutation(400) + 10_000,
@@ -232,7 +252,9 @@ def test_angles_have_no_seam():
 
 def test_degrees_and_given_periods():
     rng = np.random.default_rng(0)
-    t = pd.DataFrame({"day": np.round(rng.vonmises(0, 4, 1500) * 180 / np.pi % 360, 1), "hour": rng.integers(20, 28, 1500) % 24})
+    t = pd.DataFrame(
+        {"day": np.round(rng.vonmises(0, 4, 1500) * 180 / np.pi % 360, 1), "hour": rng.integers(20, 28, 1500) % 24}
+    )
     model = BUFF(**FAST, schema={"day": "angle", "hour": {"kind": "angle", "period": 24}}).fit(t)
     drawn = model.sample(2000)
     assert drawn["hour"].isin(t["hour"].unique()).mean() > 0.99

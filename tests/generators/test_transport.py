@@ -71,7 +71,9 @@ def test_what_is_measured_bends_narrow_directions():
     reco = truth + 0.2 * rng.standard_normal(truth.shape)
     options = {"noise_budget": 20_000, "random_state": 0}
     widths = [
-        np.std(np.hypot(*buff.BUFFTransport(**options, smooth_rows=n).fit(reco[0], truth[0]).transform(reco[1])[:, :2].T))
+        np.std(
+            np.hypot(*buff.BUFFTransport(**options, smooth_rows=n).fit(reco[0], truth[0]).transform(reco[1])[:, :2].T)
+        )
         for n in (5, 100)
     ]
     assert widths[0] < 0.9 * widths[1]
@@ -292,7 +294,9 @@ def test_pairs_of_both_signs_have_the_posterior_of_their_sum(policy):
     model = buff.BUFFTransport(negative_weights=policy, **options).fit(y, x, sample_weight=weights)
     unsigned = buff.BUFFTransport(**options).fit(y, x, sample_weight=np.abs(weights))
     exact = problem.posterior(test.reco).mean
-    miss, before = (np.abs(m.sample(test.reco, 50).reshape(500, 50).mean(axis=1) - exact[:, 0]) for m in (model, unsigned))
+    miss, before = (
+        np.abs(m.sample(test.reco, 50).reshape(500, 50).mean(axis=1) - exact[:, 0]) for m in (model, unsigned)
+    )
     assert miss.mean() < 0.5 * before.mean()
 
 
@@ -342,6 +346,8 @@ def test_score_counts_weights_and_conditions(model):
 def test_a_verbose_model_shows_what_negative_weights_cost(capsys):
     weights = np.where(np.arange(N) % 4 == 0, -1.0, 1.0)
     small(negative_weights="smooth", verbose=1).fit(SOURCE, TARGET, sample_weight=weights)
-    assert f"weights: 25.0% of {N} weights negative, policy 'smooth': effective sample size 75," in capsys.readouterr().err
+    assert (
+        f"weights: 25.0% of {N} weights negative, policy 'smooth': effective sample size 75," in capsys.readouterr().err
+    )
     small(negative_weights="smooth").fit(SOURCE, TARGET, sample_weight=weights)
     assert "effective" not in capsys.readouterr().err

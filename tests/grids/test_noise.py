@@ -49,9 +49,7 @@ def test_goldens(found, values):
 
 def test_karras_runs_from_linear_to_exponential():
     np.testing.assert_allclose(karras(10, 0.1, 50.0, rho=1), np.linspace(50, 0.1, 11))
-    np.testing.assert_allclose(
-        karras(10, 0.1, 50.0, rho=1e5), noise_grid("exponential", 10, low=0.1, high=50), 2e-4
-    )
+    np.testing.assert_allclose(karras(10, 0.1, 50.0, rho=1e5), noise_grid("exponential", 10, low=0.1, high=50), 2e-4)
 
 
 def test_lu_is_uniform_in_lambda():

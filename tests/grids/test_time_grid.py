@@ -116,9 +116,7 @@ def test_sigmoid_is_uniform_in_logit_before_rescaling():
 
 def test_logit_normal_holds_quantiles():
     times = np.array(get_grid("logit_normal", 4, mean=0.3, width=0.8).times[1:-1])
-    np.testing.assert_allclose(
-        np.log(times / (1 - times)), [0.3 + 0.8 * z for z in (-0.6744897502, 0, 0.6744897502)]
-    )
+    np.testing.assert_allclose(np.log(times / (1 - times)), [0.3 + 0.8 * z for z in (-0.6744897502, 0, 0.6744897502)])
 
 
 def test_shift_moves_log_snr():

@@ -66,4 +66,7 @@ def test_sources_are_there():
 
 def test_import_of_kernels_is_light():
     code = "import sys; from buff import kernels; kernels.backend(); print('xgboost' in sys.modules, 'sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["False"] * 2
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        == ["False"] * 2
+    )

@@ -28,9 +28,7 @@ def test_areas_by_hand():
     # score 2 beats both negatives, score 1 ties with both
     level, positive = np.array([1, 1, 2, 1]), np.array([False, False, True, True])
     assert roc_area(level, positive, np.ones(4)) == pytest.approx(0.75)
-    assert roc_area(np.array([0, 1, 2, 0]), positive, np.array([2.0, 1, 1, 1])) == pytest.approx(
-        4 / 6
-    )
+    assert roc_area(np.array([0, 1, 2, 0]), positive, np.array([2.0, 1, 1, 1])) == pytest.approx(4 / 6)
 
 
 @pytest.fixture
@@ -51,9 +49,7 @@ def linear(monkeypatch):
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_equal_samples_are_not_told_apart(linear, seeds):
     # 1.4 is what DeLong's error alone gives here
-    tests = [
-        c2st(*gaussians(100, 0.0, s, d=3), seeds=seeds, n_permutations=60, random_state=s) for s in range(60)
-    ]
+    tests = [c2st(*gaussians(100, 0.0, s, d=3), seeds=seeds, n_permutations=60, random_state=s) for s in range(60)]
     pulls = np.array([(test.value - 0.5) / test.error for test in tests])
     assert 0.7 < np.sqrt(np.mean(pulls**2)) < 1.25
     assert np.mean([test.p_value < 0.1 for test in tests]) < 0.2
@@ -61,9 +57,7 @@ def test_equal_samples_are_not_told_apart(linear, seeds):
 
 @pytest.mark.parametrize("shift", [0.4, 1.0])
 def test_quoted_error_is_the_spread_over_repeated_draws(linear, shift):
-    results = np.array(
-        [tuple(c2st(*gaussians(200, shift, s), n_permutations=0, random_state=s)) for s in range(80)]
-    )
+    results = np.array([tuple(c2st(*gaussians(200, shift, s), n_permutations=0, random_state=s)) for s in range(80)])
     assert results[:, 1].mean() == pytest.approx(results[:, 0].std(ddof=1), rel=0.3)
 
 

@@ -57,7 +57,10 @@ def test_columns_are_matched_by_name():
 
 
 def test_select_and_join_keep_the_marks():
-    tables = {"real": {"a": [1.0, 1.0], "b": ["x", "x"], "c": [np.nan, 1]}, "other": {"a": [2.0, 3.0], "b": ["y", "x"], "c": [0, 1]}}
+    tables = {
+        "real": {"a": [1.0, 1.0], "b": ["x", "x"], "c": [np.nan, 1]},
+        "other": {"a": [2.0, 3.0], "b": ["y", "x"], "c": [0, 1]},
+    }
     real, other = read_tables(tables)
     chosen = real.join(other).select([2, 1])
     assert (chosen.names, chosen.categorical, chosen.incomplete) == (("c", "b"), (1,), (0,))

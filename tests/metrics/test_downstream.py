@@ -80,6 +80,7 @@ def test_one_class_is_refused(tables):
 
 def test_the_task_follows_from_the_target():
     rng = np.random.default_rng(0)
+
     def table():
         x = rng.normal(size=200)
         return {"x": x, "label": np.where(x > 0, "a", "b"), "jets": rng.poisson(1, 200), "y": x + rng.normal(size=200)}

@@ -61,7 +61,9 @@ def test_the_verdict_stands_below_the_table_where_training_rows_were_given():
     settings = {"classifiers": (), "floor": False, "n_bootstrap": 5, "columns": ["a", "b"]}
     honest, copied = (report(real, rows, train=train, **settings) for rows in (generated, train))
     assert copies_verdict(honest.memorisation).words in str(honest)
-    assert "\ncopies: training rows come back\n(100.0% as near as the nearest 3.0% of held-out rows; 100.0% are" in str(copied)
+    assert "\ncopies: training rows come back\n(100.0% as near as the nearest 3.0% of held-out rows; 100.0% are" in str(
+        copied
+    )
     assert "copies: training rows come back" in copied._repr_html_()
     assert "held-out rows are among those of the training" in str(report(real, generated, train=real, **settings))
     assert "nearer to a training row" not in str(report(real, generated, **settings))

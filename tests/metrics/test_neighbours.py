@@ -91,7 +91,9 @@ def test_blocks_against_a_direct_count(rng):
 def test_ids_of_named_tables_hide_no_copies(rng):
     pd = pytest.importorskip("pandas")
     train, held_out, fresh = (
-        pd.DataFrame({"row": np.arange(first, first + 500), "x": rng.normal(size=500), "tag": rng.choice(["a", "b"], 500)})
+        pd.DataFrame(
+            {"row": np.arange(first, first + 500), "x": rng.normal(size=500), "tag": rng.choice(["a", "b"], 500)}
+        )
         for first in (1, 501, 5000)
     )
     found = memorisation(train, held_out, train.assign(row=fresh["row"]))

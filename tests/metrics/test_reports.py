@@ -193,16 +193,16 @@ def _read(x):
 
 
 def test_one_seed_one_report():
-    first, again, other = (
-        report(jets(80, 0), jets(80, 1), classifiers=(), random_state=seed) for seed in (1, 1, 2)
-    )
+    first, again, other = (report(jets(80, 0), jets(80, 1), classifiers=(), random_state=seed) for seed in (1, 1, 2))
     assert str(first) == str(again)
     assert str(first) != str(other)
     assert first.scores.wasserstein.value == other.scores.wasserstein.value
 
 
 def test_unknown_classifier():
-    with pytest.raises(ValueError, match="classifiers must be among trees, mlp, trees_principal, mlp_principal; found 'svm'"):
+    with pytest.raises(
+        ValueError, match="classifiers must be among trees, mlp, trees_principal, mlp_principal; found 'svm'"
+    ):
         report(jets(20, 0), jets(20, 1), classifiers=["svm"])
 
 
@@ -265,7 +265,9 @@ def test_every_kind_of_a_schema_goes_in():
     def table(n, turn=0.0):
         phi = (rng.normal(3.1 + turn, 0.3, n) + np.pi) % (2 * np.pi) - np.pi
         return {"id": rng.permutation(n), "phi": phi, "lat": rng.normal(size=n), "lon": rng.normal(size=n)} | {
-            "day": rng.integers(0, 1000, n).astype("M8[D]"), "junk": rng.normal(size=n)}
+            "day": rng.integers(0, 1000, n).astype("M8[D]"),
+            "junk": rng.normal(size=n),
+        }
 
     schema = {"id": "id", "phi": "angle", "junk": "drop", "lon": {"kind": "coordinate", "beside": "lat"}}
     found = report(table(2000), table(2000), train=table(2000), schema=schema, classifiers=(), n_bootstrap=2)

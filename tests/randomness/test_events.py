@@ -68,9 +68,7 @@ def test_scattered_events_are_those_of_their_numbers(d):
     assert is_scattered(rows)
     assert np.array_equal(EventNoise(11, first_event=3, stream=2, chosen=rows).uniform(4, d), whole[rows])
     far = np.array([2**47, 5])
-    assert np.array_equal(
-        EventNoise(1, chosen=far).uniform(2, d)[0], EventNoise(1, first_event=2**47).uniform(1, d)[0]
-    )
+    assert np.array_equal(EventNoise(1, chosen=far).uniform(2, d)[0], EventNoise(1, first_event=2**47).uniform(1, d)[0])
 
 
 def test_rows_have_the_numbers_of_what_they_hold():
@@ -93,4 +91,3 @@ def test_zeros_are_one_and_missing_is_a_value():
     two = keys_of_rows([np.array([np.nan, np.nan])])
     assert two[0] != two[1]
     assert not len(keys_of_rows([np.empty(0)]))
-

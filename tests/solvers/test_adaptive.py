@@ -88,9 +88,7 @@ def test_smooth_intervals_cost_six_calls_each_and_one():
     """First slope of a step is the last of the one before."""
     counted = Counted(P2.field())
     counted.field = lambda x, t, condition: -x
-    integrate(
-        get_solver("dopri5_adaptive", rtol=0.1, atol=0.1), counted, np.ones((4, 1)), TimeGrid.uniform(5)
-    )
+    integrate(get_solver("dopri5_adaptive", rtol=0.1, atol=0.1), counted, np.ones((4, 1)), TimeGrid.uniform(5))
     assert counted.nfe == 6 * 5 + 1
 
 
@@ -108,9 +106,7 @@ def test_values_that_are_not_finite_are_named():
     def field(x, t, condition):
         return x * np.where(t < 0.5, 1, np.nan)
 
-    with pytest.raises(
-        ValueError, match=r"at t = 0.5\d* the field returned non-finite values in 100 % of 3 rows"
-    ):
+    with pytest.raises(ValueError, match=r"at t = 0.5\d* the field returned non-finite values in 100 % of 3 rows"):
         integrate(get_solver("dopri5_adaptive"), field, np.ones((3, 1)), ONE_STEP)
 
 
@@ -120,9 +116,7 @@ def jumps(x, t, condition):
 
 def test_a_field_with_jumps_is_given_up_with_a_clear_message():
     x0 = np.linspace(-1, 1, 10)[:, None]
-    with pytest.raises(
-        ValueError, match=r"cannot be met in \[.*smallest step 0.001, for .* constant by pieces"
-    ):
+    with pytest.raises(ValueError, match=r"cannot be met in \[.*smallest step 0.001, for .* constant by pieces"):
         integrate(Adaptive(min_step=1e-3), jumps, x0, ONE_STEP)
     with pytest.raises(ValueError, match=r"cannot be met in \[.*after 50 field calls"):
         integrate(Adaptive(max_nfe=50), jumps, x0, ONE_STEP)

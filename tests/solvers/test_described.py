@@ -24,9 +24,7 @@ def test_every_name_gives_its_solver():
 
 
 def test_unknown_names_list_the_valid_ones():
-    with pytest.raises(
-        ValueError, match=r"unknown solver 'hoin': choose one of euler, midpoint, .*consistency"
-    ):
+    with pytest.raises(ValueError, match=r"unknown solver 'hoin': choose one of euler, midpoint, .*consistency"):
         get_solver("hoin")
     with pytest.raises(ValueError, match="heun has no hyperparameter 'eta': choose from tableau, span"):
         get_solver("heun", eta=1)

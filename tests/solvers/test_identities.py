@@ -46,9 +46,7 @@ def test_path_does_not_matter_in_reduced_coordinates(name, path):
 @pytest.mark.parametrize("basis", ["noise", "denoised"])
 def test_path_does_not_matter_for_both_bases_of_unipc(basis):
     for path in PATHS.values():
-        np.testing.assert_allclose(
-            on_path("unipc3", path, basis=basis), on_path("unipc3", VE, basis=basis), atol=1e-10
-        )
+        np.testing.assert_allclose(on_path("unipc3", path, basis=basis), on_path("unipc3", VE, basis=basis), atol=1e-10)
 
 
 @pytest.mark.parametrize("name", ["euler", "heun", "rk4", "ab3", "unipc3", "dpmpp_2m_sde"])
@@ -67,9 +65,7 @@ def test_what_the_model_predicts_does_not_matter(predicts, path):
     path = PATHS[path]
     grid = TimeGrid.of_ratios(path, RATIOS)
     expected = run(get_solver("unipc3"), P2.field(path), X0, grid)
-    np.testing.assert_allclose(
-        run(get_solver("unipc3"), P2.field(path, predicts), X0, grid), expected, atol=1e-10
-    )
+    np.testing.assert_allclose(run(get_solver("unipc3"), P2.field(path, predicts), X0, grid), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize(

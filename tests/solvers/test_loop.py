@@ -43,9 +43,7 @@ def test_condition_reaches_the_field():
 
 
 def test_wrong_shape_is_named():
-    with pytest.raises(
-        ValueError, match=r"at t = 0 the field returned shape \(3,\) for states of shape \(3, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"at t = 0 the field returned shape \(3,\) for states of shape \(3, 2\)"):
         integrate(get_solver("euler"), lambda x, t, c: x[:, 0], np.ones((3, 2)), GRID)
 
 
@@ -56,16 +54,12 @@ def test_values_that_are_not_finite_are_named_by_time_and_rows(bad):
         u[:1] = bad if t >= 0.5 else 0
         return u
 
-    with pytest.raises(
-        ValueError, match=r"at t = 0.5 the field returned non-finite values in 12.5 % of 8 rows"
-    ):
+    with pytest.raises(ValueError, match=r"at t = 0.5 the field returned non-finite values in 12.5 % of 8 rows"):
         integrate(get_solver("heun"), field, np.ones((8, 2)), GRID)
 
 
 def test_a_start_that_is_not_finite_is_refused():
-    with pytest.raises(
-        ValueError, match=r"the states to start from have non-finite values in 50 % of 2 rows"
-    ):
+    with pytest.raises(ValueError, match=r"the states to start from have non-finite values in 50 % of 2 rows"):
         integrate(get_solver("euler"), nonlinear, np.array([[1.0], [np.nan]]), GRID)
 
 
@@ -84,9 +78,7 @@ def test_a_tolerance_that_trees_cannot_meet():
     steps = TimeField(lambda x, t, c: np.round(4 * x) / 4, piecewise_constant=True)
     nearest = NodeField((0.0, 1.0), [lambda x, c: x] * 2, off_node="nearest")
     for field in (steps, nearest):
-        with pytest.raises(
-            ValueError, match="rtol = 1e-05 cannot be met on a field that is constant by pieces"
-        ):
+        with pytest.raises(ValueError, match="rtol = 1e-05 cannot be met on a field that is constant by pieces"):
             integrate(get_solver("dopri5_adaptive"), field, np.ones((3, 1)), GRID)
     x = integrate(get_solver("dopri5_adaptive", rtol=0.1, atol=0.1), steps, np.ones((3, 1)), GRID)
     assert np.isfinite(x).all()
@@ -139,7 +131,9 @@ def test_noise_of_another_shape_is_named():
 def test_times_in_a_list_are_a_grid_and_a_name_alone_is_none():
     x = integrate("euler", nonlinear, np.ones((1, 1)), [0.0, 0.5, 1.0])
     assert (x == integrate("euler", nonlinear, np.ones((1, 1)), TimeGrid.uniform(2))).all()
-    with pytest.raises(TypeError, match="grid must be increasing times or a TimeGrid, as get_grid makes of a name: found 'dense'"):
+    with pytest.raises(
+        TypeError, match="grid must be increasing times or a TimeGrid, as get_grid makes of a name: found 'dense'"
+    ):
         integrate("euler", nonlinear, np.ones((1, 1)), "dense")
 
 
@@ -206,7 +200,9 @@ def test_a_field_of_other_arguments_is_told_how_it_is_called():
 
 
 def test_noise_that_is_not_called_is_told_what_it_is():
-    with pytest.raises(TypeError, match=r"draws noise: pass noise=\.\.\., called as noise\(x\).*; found Generator\(PCG64\)"):
+    with pytest.raises(
+        TypeError, match=r"draws noise: pass noise=\.\.\., called as noise\(x\).*; found Generator\(PCG64\)"
+    ):
         integrate("ddpm", nonlinear, np.ones((5, 2)), GRID, noise=np.random.default_rng(0))
 
 

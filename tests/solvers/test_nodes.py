@@ -15,12 +15,12 @@ N = 12
 
 #: Field calls over N = 12 steps that touch neither pure noise nor pure data.
 NFE = {
-    **dict.fromkeys(("euler", "ab1", "ab2", "ab3", "ab4", "ifab1", "ifab2", "ifab3", "ipndm", "consistency", "midpoint_nodes"), N),
+    **dict.fromkeys(
+        ("euler", "ab1", "ab2", "ab3", "ab4", "ifab1", "ifab2", "ifab3", "ipndm", "consistency", "midpoint_nodes"), N
+    ),
     **dict.fromkeys([f"{family}{k}" for family in ("lms", "deis") for k in (1, 2, 3, 4)], N),
     **dict.fromkeys(("unipc1", "unipc2", "unipc3", "ddim", "ddpm", "ddpm_large", "euler_ancestral"), N),
-    **dict.fromkeys(
-        ("dpm1", "dpmpp_2m", "dpmpp_3m", "dpmpp_3m_published", "dpmpp_2m_sde", "dpmpp_3m_sde"), N
-    ),
+    **dict.fromkeys(("dpm1", "dpmpp_2m", "dpmpp_3m", "dpmpp_3m_published", "dpmpp_2m_sde", "dpmpp_3m_sde"), N),
     **dict.fromkeys(("dpm2_nodes", "dpm3_nodes", "dpmpp_2s_nodes", "dpmpp_3s_nodes"), N),
     **dict.fromkeys(("euler_maruyama", "reverse_diffusion"), N),
     **dict.fromkeys(("midpoint", "ralston", "heun", "dpm2", "dpmpp_2s", "dpmpp_sde", "edm"), 2 * N),
@@ -56,9 +56,7 @@ def test_heun_in_sigma_saves_the_call_at_the_data():
     assert get_solver("edm").nfe(grid, VE) == 2 * 18 - 1
 
 
-@pytest.mark.parametrize(
-    ("intervals", "n_steps", "nfe"), [("cifar_edm_18", 18, 43), ("imagenet_36", 36, 203)]
-)
+@pytest.mark.parametrize(("intervals", "n_steps", "nfe"), [("cifar_edm_18", 18, 43), ("imagenet_36", 36, 203)])
 def test_published_cost_of_restart(intervals, n_steps, nfe):
     grid = TimeGrid.of_ratios(REDUCED, noise_grid("karras", n_steps - 1, append_zero=True))
     assert get_solver("restart", intervals=intervals).nfe(grid, REDUCED) == nfe
@@ -97,18 +95,14 @@ def test_nodes_of_a_field_moved_to_another_path():
 def test_off_grid_times_are_refused_with_the_solvers_that_would_do():
     grid = TimeGrid.uniform(N)
     field = NodeField(grid.times, [lambda x, condition: x] * (N + 1))
-    fitting = {
-        record.name for record in describe_samplers() if record.stays_on in ("any grid", "uniform in t")
-    }
+    fitting = {record.name for record in describe_samplers() if record.stays_on in ("any grid", "uniform in t")}
     for name, solver in SOLVERS.items():
         if name in fitting - {"pc_0165_em250"}:
             integrate(solver, field, np.ones((2, 1)), grid, noise=normal)
             continue
         if name == "pc_0165_em250":
             continue
-        with pytest.raises(
-            OffGridError, match="these solvers stay on the nodes: euler, midpoint_nodes"
-        ) as caught:
+        with pytest.raises(OffGridError, match="these solvers stay on the nodes: euler, midpoint_nodes") as caught:
             integrate(solver, field, np.ones((2, 1)), grid, noise=normal)
         listed = set(str(caught.value).rpartition(": ")[2].split(", "))
         assert listed == fitting - {"pc_0165_em250"}
@@ -179,6 +173,5 @@ def test_time_field_and_plain_function_agree():
 
     for name in ("heun", "unipc2"):
         assert (
-            integrate(get_solver(name), plain, x0, grid)
-            == integrate(get_solver(name), TimeField(plain), x0, grid)
+            integrate(get_solver(name), plain, x0, grid) == integrate(get_solver(name), TimeField(plain), x0, grid)
         ).all()

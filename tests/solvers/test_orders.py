@@ -43,7 +43,11 @@ def two_peaks(solver, n_steps):
     if solver.order == 5:
         field, grid = P2.field(), TimeGrid.uniform(n_steps)
     else:
-        field, grid, x0 = P2.field(VE), TimeGrid.of_ratios(VE, noise_grid("karras", n_steps, low=0.05, high=10.0)), 10 * x0
+        field, grid, x0 = (
+            P2.field(VE),
+            TimeGrid.of_ratios(VE, noise_grid("karras", n_steps, low=0.05, high=10.0)),
+            10 * x0,
+        )
     start = field.path.at(grid.times[0])
 
     def exact(t):
@@ -97,7 +101,9 @@ def test_start_limits_the_order_of_a_multistep_method(solver, start, order):
     assert fitted_order(steps, errors) == pytest.approx(order, abs=0.4)
 
 
-@pytest.mark.parametrize("name", ["rk4", "bogacki_shampine", "ab3", "lms3", "deis3", "dpm3", "dpmpp_3m", "unipc2", "unipc3"])
+@pytest.mark.parametrize(
+    "name", ["rk4", "bogacki_shampine", "ab3", "lms3", "deis3", "dpm3", "dpmpp_3m", "unipc2", "unipc3"]
+)
 def test_ends_without_noise_or_signal_leave_rules_in_lambda_order_2(name):
     """From 0 to 1, with the start that rules have; no less than what is listed, and no order more."""
     listed = next(record.order_at_ends for record in describe_samplers() if record.name == name)
@@ -174,9 +180,7 @@ def test_weak_order(name):
 )
 def test_weak_order_of_variants(changed, order):
     steps = (128, 256)
-    assert fitted_order(steps, [gaussian_in_sigma(changed, n) for n in steps]) == pytest.approx(
-        order, abs=0.3
-    )
+    assert fitted_order(steps, [gaussian_in_sigma(changed, n) for n in steps]) == pytest.approx(order, abs=0.3)
 
 
 @pytest.mark.parametrize("name", ["ddpm", "ddim", "euler_maruyama", "reverse_diffusion"])
@@ -189,8 +193,7 @@ def test_weak_order_from_pure_noise_to_data(name):
 def test_restart_has_the_order_of_its_solver_once_its_own_steps_shrink_too():
     steps = (64, 128)
     errors = [
-        gaussian_in_sigma(get_solver("restart", intervals=(Interval(n // 4 + 1, 2, 0.14, 0.3),)), n)
-        for n in steps
+        gaussian_in_sigma(get_solver("restart", intervals=(Interval(n // 4 + 1, 2, 0.14, 0.3),)), n) for n in steps
     ]
     assert fitted_order(steps, errors) == pytest.approx(2, abs=0.3)
 
@@ -206,17 +209,11 @@ def test_every_stochastic_solver_is_tested():
 
 
 def test_runge_kutta_from_noise_to_data_keeps_its_order():
-    for tableau_solver in (
-        s for s in SOLVERS.values() if isinstance(s, RungeKutta) and s.span == 1 and s.order < 5
-    ):
+    for tableau_solver in (s for s in SOLVERS.values() if isinstance(s, RungeKutta) and s.span == 1 and s.order < 5):
         steps = (64, 128)
         x0 = np.array([[-1.0], [0.5]])
-        exact = np.array(
-            [[P2.carried(x, P2.field().path.at(0.0), P2.field().path.at(1.0))] for x in x0[:, 0]]
-        )
-        errors = [
-            abs(integrate(tableau_solver, P2.field(), x0, TimeGrid.uniform(n)) - exact).max() for n in steps
-        ]
+        exact = np.array([[P2.carried(x, P2.field().path.at(0.0), P2.field().path.at(1.0))] for x in x0[:, 0]])
+        errors = [abs(integrate(tableau_solver, P2.field(), x0, TimeGrid.uniform(n)) - exact).max() for n in steps]
         assert fitted_order(steps, errors) == pytest.approx(tableau_solver.order, abs=0.25)
 
 

@@ -27,9 +27,7 @@ def test_same_states(name):
 
 @pytest.mark.parametrize("name", [n for n in SOLVERS if n not in ("pc_0165_em250", "scipy_rk45")])
 def test_single_precision_stays(name):
-    x = integrate(
-        SOLVERS[name], nonlinear, torch.ones(3, 2) / 2, GRID, noise=lambda x: torch.ones_like(x) / 2
-    )
+    x = integrate(SOLVERS[name], nonlinear, torch.ones(3, 2) / 2, GRID, noise=lambda x: torch.ones_like(x) / 2)
     assert x.dtype == torch.float32
 
 

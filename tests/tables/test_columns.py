@@ -27,9 +27,7 @@ def pandas_table():
             "bool": [True, False] * 3 + [True],
             "maybe": pd.Series([True, None, False, True, None, True, False], dtype=object),
             "text": ["a", "b", None, "a", "ü", "", "b"],
-            "kind": pd.Categorical(
-                ["x", "y", None, "x", "x", "y", "y"], categories=["z", "y", "x"], ordered=True
-            ),
+            "kind": pd.Categorical(["x", "y", None, "x", "x", "y", "y"], categories=["z", "y", "x"], ordered=True),
             "label": pd.Categorical([3, 1, 3, None, 1, 1, 3], categories=[1, 2, 3]),
             "Int": pd.array([1, None, 3, 4, 5, 6, 7], dtype="Int16"),
             "arrow": pd.array([1, None, 3, 4, 5, 6, 7], dtype="int64[pyarrow]"),
@@ -241,7 +239,9 @@ def test_huge_values_are_no_infinities():
 
 
 def test_what_turns_into_arrow_is_read_so():
-    table = Table((Column("pt", "GeV"), Column("n", kind="integer")), {"pt": np.array([1.5, 2.5]), "n": np.array([1, 2])})
+    table = Table(
+        (Column("pt", "GeV"), Column("n", kind="integer")), {"pt": np.array([1.5, 2.5]), "n": np.array([1, 2])}
+    )
     columns = read(table)
     assert columns.names == ("pt", "n")
     assert columns.template.restore(columns.arrays) == table.to_arrow()

@@ -15,8 +15,14 @@ IDS = {
     "scattered": (RNG.choice(900_000, N, replace=False) + 100_000, r"\d{6}"),
     "zero padded": (np.array([f"{i:07d}" for i in RNG.choice(10**7, N, replace=False)], object), r"\d{7}"),
     "numbered": (np.array([f"INV-{i:05d}" for i in range(N)], object), r"INV-\d{5}"),
-    "uuid": (np.array([str(uuid.UUID(int=int.from_bytes(RNG.bytes(16), "big"), version=4)) for _ in range(N)], object), r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
-    "e-mail": (np.array([f"{RNG.choice(NAMES)}.{i:04d}@cern.ch" for i in range(N)][::-1], object), r"[a-z]+\.\d{4,}@cern\.ch"),
+    "uuid": (
+        np.array([str(uuid.UUID(int=int.from_bytes(RNG.bytes(16), "big"), version=4)) for _ in range(N)], object),
+        r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+    ),
+    "e-mail": (
+        np.array([f"{RNG.choice(NAMES)}.{i:04d}@cern.ch" for i in range(N)][::-1], object),
+        r"[a-z]+\.\d{4,}@cern\.ch",
+    ),
 }
 
 

@@ -25,7 +25,10 @@ COLUMNS = {
     "pandas categories of integers": ("categorical", pd.DataFrame({"c": pd.Categorical(X)})),
     "arrow dictionary of text": ("categorical", pa.table({"c": pa.array(X.astype(str)).dictionary_encode()})),
     "arrow dictionary of integers": ("categorical", pa.table({"c": pa.array(X).dictionary_encode()})),
-    "polars enum": ("categorical", pl.DataFrame({"c": pl.Series(X.astype(str).tolist(), dtype=pl.Enum(["1", "2", "3"]))})),
+    "polars enum": (
+        "categorical",
+        pl.DataFrame({"c": pl.Series(X.astype(str).tolist(), dtype=pl.Enum(["1", "2", "3"]))}),
+    ),
     "strings": ("categorical", {"c": X.astype(str)}),
     "pandas strings": ("categorical", pd.DataFrame({"c": pd.array(X.astype(str), dtype="string")})),
     "booleans": ("boolean", {"c": X > 1}),

@@ -19,9 +19,7 @@ LABELS = {
     "objects": RNG.choice(np.array(["g", "q", "t"], dtype=object), N),
     "five integers": RNG.integers(0, 5, N),
     "pandas series": pd.Series(RNG.choice(["g", "q", "t"], N), name="jet"),
-    "pandas category": pd.Series(
-        pd.Categorical(RNG.choice(["g", "q"], N), categories=["t", "q", "g"]), name="jet"
-    ),
+    "pandas category": pd.Series(pd.Categorical(RNG.choice(["g", "q"], N), categories=["t", "q", "g"]), name="jet"),
     "polars series": pl.Series("jet", RNG.choice(["g", "q", "t"], N)),
     "arrow": pa.chunked_array([RNG.choice(["g", "q", "t"], N).tolist()]),
     "missing": pd.Series(RNG.choice(np.array(["g", None], dtype=object), N), name="jet"),
@@ -37,11 +35,7 @@ NUMBERS = {
 
 
 def listed(values):
-    return (
-        pd.Series(values.to_pylist() if hasattr(values, "to_pylist") else list(values))
-        .astype(object)
-        .fillna("-")
-    )
+    return pd.Series(values.to_pylist() if hasattr(values, "to_pylist") else list(values)).astype(object).fillna("-")
 
 
 def normals_for(encoder, n=N):

@@ -49,9 +49,7 @@ def test_discrete_columns_are_exact_and_others_follow_their_class():
     for key, part in draws.groupby(["energy", "particle"]):
         truth = frame[(frame["energy"] == key[0]) & (frame["particle"] == key[1])]
         assert ks_2samp(part["x"], truth["x"]).pvalue > 1e-3
-        assert spearmanr(part["x"], part["eta"])[0] == pytest.approx(
-            spearmanr(truth["x"], truth["eta"])[0], abs=0.05
-        )
+        assert spearmanr(part["x"], part["eta"])[0] == pytest.approx(spearmanr(truth["x"], truth["eta"])[0], abs=0.05)
     assert (draws["year"] == 2026).all()
 
 

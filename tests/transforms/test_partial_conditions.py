@@ -48,7 +48,9 @@ def test_rows_depend_on_their_own_normals_alone():
     encoder = ConditionEncoder().fit(table())
     normals = np.random.default_rng(1).standard_normal((50, encoder.n_normals))
     given = pd.DataFrame({"eta": np.linspace(-1, 2, 50)})
-    whole, part = (encoder.restore(encoder.complete(g, x)) for g, x in ((given, normals), (given[20:30], normals[20:30])))
+    whole, part = (
+        encoder.restore(encoder.complete(g, x)) for g, x in ((given, normals), (given[20:30], normals[20:30]))
+    )
     pd.testing.assert_frame_equal(whole[20:30].reset_index(drop=True), part)
 
 
@@ -79,6 +81,11 @@ def test_text_is_read_by_the_kind_of_the_column():
     own = encoder.restore(encoder.aligned(row))
     assert own.iloc[0].tolist() == [True, "2", pd.Timestamp("2024-01-05"), "a, b", 7]
     assert (own.dtypes == t.dtypes).all()
-    for texts, words in (({"flag": "maybe"}, "boolean, found 'maybe'"), ({"n": "x"}, "whole number"), ({"day": "soon"}, "date"), ({"m": "1"}, "no condition 'm'")):
+    for texts, words in (
+        ({"flag": "maybe"}, "boolean, found 'maybe'"),
+        ({"n": "x"}, "whole number"),
+        ({"day": "soon"}, "date"),
+        ({"m": "1"}, "no condition 'm'"),
+    ):
         with pytest.raises(ValueError, match=words):
             encoder.parse(texts)

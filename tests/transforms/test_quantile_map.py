@@ -85,9 +85,7 @@ def test_monotone(column):
     assert np.all(np.diff(ranks.encode(values)) >= 0)
     decoded = ranks.decode(np.linspace(-6, 6, 5000))
     assert np.all(np.diff(decoded[~np.isnan(decoded)]) >= 0)
-    assert np.all(
-        np.isnan(decoded) == (np.cumsum(np.isnan(decoded)[::-1])[::-1] > 0)
-    )  # missing is the lower end
+    assert np.all(np.isnan(decoded) == (np.cumsum(np.isnan(decoded)[::-1])[::-1] > 0))  # missing is the lower end
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -315,11 +313,21 @@ def test_peaks_keep_their_valleys():
     x = np.where(right, 4.0, -4.0) + rng.normal(size=2000)
     ranks = QuantileMap.fit(x, bandwidth=0.05)
     assert ranks.decode(ranks.encode(x))[right].std() == pytest.approx(x[right].std(), rel=0.06)
+
+
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 def test_kernels_decode_to_the_same_bits(monkeypatch, kind):
     rng = np.random.default_rng(0)
     x = rng.normal(size=3000)
-    columns = [x, np.where(x < 0, np.nan, x), rng.poisson(3, 3000).astype(float), np.round(x, 2), np.where(x < 0, 0.0, x), 1e200 * x, np.round(x, 2).astype("f4").astype(float)]
+    columns = [
+        x,
+        np.where(x < 0, np.nan, x),
+        rng.poisson(3, 3000).astype(float),
+        np.round(x, 2),
+        np.where(x < 0, 0.0, x),
+        1e200 * x,
+        np.round(x, 2).astype("f4").astype(float),
+    ]
     z = np.concatenate([3 * rng.normal(size=2000), [-40.0, 40.0, 0.0]]).astype(kind)
     for values in columns:
         ranks = QuantileMap.fit(values, lower=-1.5, upper=2.0 if np.nanmax(values) < 100 else None)

@@ -11,9 +11,7 @@ def fitted(x, bound=None):
     return Tail.fit(x, np.ones(n), x[-5] + 1e-9, 4 / n, x[-1], bound)
 
 
-@pytest.mark.parametrize(
-    "tail", [Tail(1.0, 0.01, 2.0, 0.3), Tail(1.0, 0.01, 2.0, 0.0), Tail(1.0, 0.01, 2.0, -0.5)]
-)
+@pytest.mark.parametrize("tail", [Tail(1.0, 0.01, 2.0, 0.3), Tail(1.0, 0.01, 2.0, 0.0), Tail(1.0, 0.01, 2.0, -0.5)])
 def test_value_inverts_survival(tail):
     survival = np.geomspace(1e-12, 0.01, 20)
     np.testing.assert_allclose(tail.survival(tail.value(survival)), survival, rtol=1e-4)

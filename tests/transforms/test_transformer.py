@@ -37,9 +37,7 @@ def mixed(n=N, seed=0):
             "iso": np.where(rng.random(n) < 0.3, 0.0, rng.random(n)),
             "tag": np.where(rng.random(n) < 0.2, None, rng.choice(["b", "c"], n)),
             "era": pd.Categorical(rng.choice(["B", "A"], n), categories=["C", "B", "A"], ordered=True),
-            "run": pd.array(
-                np.where(rng.random(n) < 0.1, None, rng.integers(160_000, 180_000, n)), dtype="Int32"
-            ),
+            "run": pd.array(np.where(rng.random(n) < 0.1, None, rng.integers(160_000, 180_000, n)), dtype="Int32"),
             "when": pd.Timestamp("2011-01-01") + pd.to_timedelta(rng.integers(0, 365, n), unit="D"),
             "beam": 3500,
             "spare": np.nan,
@@ -96,9 +94,7 @@ def test_constant_columns_take_no_dimension():
     table = mixed()
     space = TableTransformer().fit(table)
     assert space.n_dims_ == 9
-    assert list(space.get_feature_names_out()) == [
-        name for name in table.columns if name not in ("beam", "spare")
-    ]
+    assert list(space.get_feature_names_out()) == [name for name in table.columns if name not in ("beam", "spare")]
     Z = space.transform(table)
     assert Z.shape == (N, 9)
     assert Z.dtype == np.float32
@@ -327,7 +323,10 @@ def test_bad_scores(Z, message):
         (-np.ones(50), "[Nn]egative"),
         (np.full(50, np.nan), "NaN"),
         (np.ones(49), r"sample_weight: shape \(50,\) expected, one weight a row; found \(49,\)"),
-        (np.r_[np.ones(7), np.inf, np.ones(42)], r"1 of 50 values are not finite \(NaN or infinity\), the first inf in row 7"),
+        (
+            np.r_[np.ones(7), np.inf, np.ones(42)],
+            r"1 of 50 values are not finite \(NaN or infinity\), the first inf in row 7",
+        ),
         (np.ones((50, 1)), r"sample_weight: shape \(50,\) expected.*\(50, 1\)"),
         (2.0, r"sample_weight: shape \(50,\) expected"),
         (["a"] * 50, "sample_weight: real numbers expected"),

@@ -84,14 +84,22 @@ def test_arrays_bytes_and_pickles_bring_the_forest_back():
     booster, x = grown(5, 3, 5, "vector")
     forest = FlatForest.of(booster)
     arrays = forest.to_arrays()
-    for other in (FlatForest.from_arrays(arrays), pickle.loads(pickle.dumps(forest)), FlatForest.from_document(check_trees(booster.to_bytes()))):
+    for other in (
+        FlatForest.from_arrays(arrays),
+        pickle.loads(pickle.dumps(forest)),
+        FlatForest.from_document(check_trees(booster.to_bytes())),
+    ):
         assert np.array_equal(other(x), booster(x))
     assert sum(a.nbytes for a in arrays.values()) < len(booster.to_bytes())
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"max_depth": 9}, "8 levels"), ({"tree_params": {"max_bin": 600}}, "255: lower max_bin"), ({"tree_params": {"booster": "dart"}}, "dart")],
+    [
+        ({"max_depth": 9}, "8 levels"),
+        ({"tree_params": {"max_bin": 600}}, "255: lower max_bin"),
+        ({"tree_params": {"booster": "dart"}}, "dart"),
+    ],
 )
 def test_what_bytes_cannot_hold_is_said(settings, words):
     x, y = problem(2, 1, n=4000)

@@ -58,7 +58,11 @@ def test_ubjson_of_trees_that_fit_is_read_as_arrays():
 
 
 def test_probabilities_stay_with_xgboost():
-    booster = Booster.fit(X, (Y[:, :1] > 0).astype(np.float32), TreeSettings(n_estimators=2, tree_params={"objective": "binary:logistic", "base_score": 0.5}))
+    booster = Booster.fit(
+        X,
+        (Y[:, :1] > 0).astype(np.float32),
+        TreeSettings(n_estimators=2, tree_params={"objective": "binary:logistic", "base_score": 0.5}),
+    )
     again = restored_trees(stored_trees(booster), 1)
     assert np.array_equal(again(X), booster(X))
 

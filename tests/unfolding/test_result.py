@@ -256,6 +256,17 @@ def test_progress_counts_replicas(two, capsys):
     assert "3/3" in capsys.readouterr().err
 
 
+def test_errors_name_the_background(two):
+    unfolder, _, reco = two
+    background = reco[:100] + 0.1, np.full(100, 0.5)
+    with_data, without = (unfolder.unfold(reco, background=background, n_replicas={"data": n}).errors for n in (3, 0))
+    assert "hold the statistics of the measured events and of the background (3 replicas)" in with_data
+    assert "not hold the statistics of the background" in without
+    for errors in (with_data, without):
+        assert "the normalisation of the background (unfold with it scaled)" in errors
+    assert "background" not in unfolder.unfold(reco, n_replicas=0).errors
+
+
 def test_another_simulation_is_a_source_of_its_own(two, tmp_path):
     unfolder, alternative, reco = two
     result = unfolder.unfold(reco, alternative=alternative)

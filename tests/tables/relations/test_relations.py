@@ -41,7 +41,10 @@ TABLES = {
     "decimals": (Order("a", "b"), {"a": LOW, "b": HIGH}),
     "doubles": (Order("a", "b"), {"a": LOW / 7, "b": LOW / 7 + HIGH / 3}),
     "whole numbers": (Order("a", "b"), {"a": RNG.integers(0, 50, N), "b": 50 + RNG.integers(0, 50, N)}),
-    "small whole numbers": (Order("a", "b"), {"a": RNG.integers(0, 50, N).astype(np.uint8), "b": (60 + RNG.integers(0, 50, N)).astype(np.uint8)}),
+    "small whole numbers": (
+        Order("a", "b"),
+        {"a": RNG.integers(0, 50, N).astype(np.uint8), "b": (60 + RNG.integers(0, 50, N)).astype(np.uint8)},
+    ),
     "single precision": (Order("a", "b"), {"a": LOW.astype(np.float32), "b": HIGH.astype(np.float32)}),
     "dates": (Order("a", "b"), {"a": DAYS, "b": DAYS + RNG.integers(0, 90, N).astype("m8[D]")}),
     "missing": (Order("a", "b"), {"a": _missing(LOW), "b": _missing(HIGH, seed=3)}),
@@ -51,7 +54,10 @@ TABLES = {
     "swapped with sentinels": (Order("a", "b", exchange=True), {"a": _absent(LOW), "b": _missing(HIGH)}),
     "sum": (Sum("c", "a", "b"), {"a": LOW, "b": HIGH, "c": np.round(LOW + HIGH, 3)}),
     "difference": (Sum("c", "b", "-a"), {"a": LOW, "b": HIGH, "c": np.round(HIGH - LOW, 3)}),
-    "rounded after the sum": (Sum("c", "a", "b"), {"a": np.round(LOW / 7, 2), "b": np.round(HIGH / 7, 2), "c": np.round(LOW / 7 + HIGH / 7, 2)}),
+    "rounded after the sum": (
+        Sum("c", "a", "b"),
+        {"a": np.round(LOW / 7, 2), "b": np.round(HIGH / 7, 2), "c": np.round(LOW / 7 + HIGH / 7, 2)},
+    ),
     "whole sum": (Sum("c", "a", "b"), {"a": np.arange(N), "b": RNG.integers(0, 9, N), "c": 0}),
     "sum of absent parts": (Sum("c", "a", "b"), {"a": _absent(LOW), "b": _missing(HIGH), "c": 0}),
     "lookup": (Determines("a", "b"), {"a": RNG.choice(["x", "y", "z"], N).astype(object), "b": None}),
@@ -72,7 +78,9 @@ def test_tables_come_back(relation, table):
     columns = read(pd.DataFrame(table))
     relations = Relations.learn([relation], columns)
     restored = relations.restore(relations.reduce(columns).arrays)
-    exact = not (isinstance(relation, Order) and relations.relations[0].decimals is None and columns.arrays[1].dtype.kind == "f")
+    exact = not (
+        isinstance(relation, Order) and relations.relations[0].decimals is None and columns.arrays[1].dtype.kind == "f"
+    )
     for before, after in zip(columns.arrays, restored, strict=True):
         assert after.dtype == before.dtype
         if exact:
@@ -94,11 +102,27 @@ def test_records_hold_all_that_was_learned(relation, table):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["decimals", "whole numbers", "dates", "sum", "rounded after the sum", "lookup", "scaled", "logarithm", "sum of absent parts", "sentinels"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "decimals",
+        "whole numbers",
+        "dates",
+        "sum",
+        "rounded after the sum",
+        "lookup",
+        "scaled",
+        "logarithm",
+        "sum of absent parts",
+        "sentinels",
+    ],
+)
 def test_relations_are_found(name):
     relation, table = TABLES[name]
     if isinstance(relation, Order):  # ranges that overlap, or the order says nothing
-        table = {key: values if name != "whole numbers" else values - 40 * (key == "b") for key, values in table.items()}
+        table = {
+            key: values if name != "whole numbers" else values - 40 * (key == "b") for key, values in table.items()
+        }
         table = table if name != "whole numbers" else {"a": table["a"], "b": np.maximum(table["a"], table["b"])}
     found = find_relations(read(pd.DataFrame(table)))
     own = next(r for r in found if r.target == relation.target)
@@ -109,7 +133,17 @@ def test_relations_are_found(name):
 
 def test_nothing_is_found_where_there_is_nothing():
     rng = np.random.default_rng(5)
-    t = pd.DataFrame({"a": rng.normal(size=N), "b": rng.normal(size=N), "k": rng.choice(["u", "v", "w"], N), "m": rng.integers(0, 30, N), "e": rng.exponential(size=N), "far": 1000 + rng.normal(size=N), "rare": np.where(np.arange(N) == 3, "x", "y")})
+    t = pd.DataFrame(
+        {
+            "a": rng.normal(size=N),
+            "b": rng.normal(size=N),
+            "k": rng.choice(["u", "v", "w"], N),
+            "m": rng.integers(0, 30, N),
+            "e": rng.exponential(size=N),
+            "far": 1000 + rng.normal(size=N),
+            "rare": np.where(np.arange(N) == 3, "x", "y"),
+        }
+    )
     assert len(find_relations(read(t))) == 0
 
 
@@ -149,9 +183,17 @@ def test_soft_edges_are_kept_by_swaps():
     assert [relation.exchange for relation in find_relations(read(soft))] == [True, True]
     assert [relation.exchange for relation in find_relations(read(sharp))] == [False]
     # what another relation names, whole numbers, decimals and absent values keep their gap
-    for other in (soft[:, :2].round(1), np.where(rng.random((2000, 2)) < 0.1, np.nan, soft[:, :2]), np.rint(9 * soft[:, :2]).astype(int)):
+    for other in (
+        soft[:, :2].round(1),
+        np.where(rng.random((2000, 2)) < 0.1, np.nan, soft[:, :2]),
+        np.rint(9 * soft[:, :2]).astype(int),
+    ):
         assert [relation.exchange for relation in find_relations(read(other))] == [False]
-    assert not any(r.exchange for r in find_relations(read(np.hstack([soft, soft[:, 1:2] + sharp[:, 1:]]))) if r.kind == "order" and "x1" in r.columns and "x3" in r.columns)
+    assert not any(
+        r.exchange
+        for r in find_relations(read(np.hstack([soft, soft[:, 1:2] + sharp[:, 1:]])))
+        if r.kind == "order" and "x1" in r.columns and "x3" in r.columns
+    )
 
 
 def test_swaps_end_in_order_and_keep_every_value():
