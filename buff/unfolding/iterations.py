@@ -35,6 +35,9 @@ LARGEST_FACTOR = 100.0
 _GROWTH, _NOTABLE = 1.5, 0.05
 #: Share of the events that the weights must be worth.
 _WORTH = 0.005
+#: Statistical errors by which the last iteration may move truth. With 1 iterations go on where the detector of nature is
+#: another, and amplify that.
+_MOVED = 2.0
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class Prior:
         amplify noise, and what differs between the detectors of simulation and nature. A classifier may overlook what
         few events differ in, so that no column and no frequent value may be off either, or none that got closer since
         the prior ``before``. Where few of the events seen somewhere belong there, refolding does not show what is
-        missing: nothing may have moved since ``before`` by more than measured events can tell.
+        missing: nothing may have moved since ``before`` by much more than measured events can tell.
         """
         if before is None:
             return not self.ratio.gain > 0 and described(self.refolded)
@@ -179,7 +182,8 @@ class Prior:
         """Whether truth moved since an earlier prior, see :func:`buff.unfolding.moving.moving`."""
         s, z = self.simulation, self.simulation.truth_scores
         one, other = ((z, s.weights * prior.factors) for prior in (before, self))
-        return bool(moving(s.truth_space, z, one, other, effective_size(self.data_weights)))
+        moves = moving(s.truth_space, z, one, other, effective_size(self.data_weights))
+        return any(move.moving.sigmas > _MOVED for move in moves)
 
     def updated(self) -> "Prior":
         """After another iteration."""

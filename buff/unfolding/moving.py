@@ -12,7 +12,7 @@ from buff.unfolding.refolding import column_bins
 
 __all__ = ["Moving", "moving", "named_moves"]
 
-#: Statistical errors of the measured events that an iteration may move a bin or a frequent value by.
+#: Statistical errors of the measured events that an iteration moves a bin or a frequent value by, to be told of.
 _FACTOR = 1.0
 #: The same where draws for measured events follow simulated truth: those fluctuate by one error, the worst bin by more.
 _OF_DRAWS = 3.0
