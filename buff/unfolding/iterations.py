@@ -35,8 +35,8 @@ LARGEST_FACTOR = 100.0
 _GROWTH, _NOTABLE = 1.5, 0.05
 #: Share of the events that the weights must be worth.
 _WORTH = 0.005
-#: Statistical errors by which the last iteration may move truth. With 1 iterations go on where the detector of nature is
-#: another, and amplify that.
+#: Statistical errors by which the last iteration may move truth. With 1 iterations go on where the detector of nature
+#: is another, and amplify that.
 _MOVED = 2.0
 
 
