@@ -9,10 +9,11 @@ import pytest
 from sklearn.base import clone
 
 import buff
-from buff.errors import ExportError
+from buff.errors import ArchiveError, ExportError
 from buff.tables import infer_schema, kinds, read
-from buff.transforms import encoders
-from buff.transforms.encoders import ENCODERS, ColumnEncoder, NumberEncoder, encoder_of, unpack
+from buff.transforms.encoders import ColumnEncoder, NumberEncoder
+from buff.transforms.registry import ENCODERS, unpack
+from buff.transforms.transformer import encoder_of
 
 RNG = np.random.default_rng(0)
 N = 600
@@ -70,8 +71,8 @@ class LoggedEncoder(NumberEncoder):
 def new_kinds(monkeypatch):
     """CONTRIBUTING.md, "a kind of column": the name of the kind, and its encoder."""
     monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, "positive", "logged"))
-    monkeypatch.setitem(encoders.ENCODERS, "positive", PositiveEncoder)
-    monkeypatch.setitem(encoders.ENCODERS, "logged", LoggedEncoder)
+    monkeypatch.setitem(ENCODERS, "positive", PositiveEncoder)
+    monkeypatch.setitem(ENCODERS, "logged", LoggedEncoder)
 
 
 def table(kind):
@@ -151,3 +152,11 @@ def test_densities_of_a_new_kind_are_in_its_own_unit(new_kinds):
     expected = clone(own).fit(logs).score_samples(logs[:50]) - logs["e"][:50]
     found = own.set_params(schema={"e": "logged"}).fit(rows).score_samples(rows[:50])
     assert np.allclose(found, expected, atol=0.02)
+
+
+def test_an_encoder_of_another_version_names_the_column_and_the_remedy():
+    column = {"name": "price", "type": "money", "dtype": "|O"}
+    with pytest.raises(ArchiveError, match="column 'price' has an encoder of type 'money'.*the version of buff"):
+        unpack(column, {})
+    with pytest.raises(ArchiveError, match="column 'price' has an encoder of type"):
+        unpack(column | {"type": ["number"]}, {})
