@@ -8,7 +8,7 @@ import numpy as np
 
 from buff.protocols import Array, Mask, Numbers, Scores, Values, Weights
 from buff.tables.columns import is_missing
-from buff.tables.kinds import ColumnSchema
+from buff.tables.kinds import KINDS, ColumnSchema
 from buff.transforms.quantile_map import Placement, QuantileMap
 from buff.transforms.quantiles import origin_and_step, to_integer
 
@@ -182,7 +182,7 @@ class NumberEncoder(RankedEncoder):
             lower=encoder._bound(schema.lower),
             upper=encoder._bound(schema.upper),
             dtype=values.dtype if values.dtype.kind == "f" else None,
-            whole=schema.kind != "continuous",
+            whole=KINDS[schema.kind].is_whole,
             bandwidth=bandwidth,
         )
         return cls(schema.name, values.dtype.str, origin, step, ranks)
