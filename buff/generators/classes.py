@@ -25,6 +25,7 @@ from buff.protocols import Array, ConditionLike, Indices, Numbers, Scores, Weigh
 from buff.randomness import seed_from
 from buff.records import nested
 from buff.tables import Columns
+from buff.tables.kinds import KINDS
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any
 
@@ -36,7 +37,6 @@ CLASSES = ("auto", "apart", "together")
 _MOST, _FEWEST = 20, 2000
 #: Below this share of the largest, and from so many rows on, a small class learns more from itself alone.
 _UNEVEN, _LEAST = 0.25, 50
-_LABELS = ("categorical", "boolean", "constant")
 
 
 def find_classes(
@@ -66,7 +66,7 @@ def find_classes(
     unknown = [name for name in named if name not in encoder.names]
     if unknown:
         raise ValueError(f"classes names {unknown[0]!r}, no column of the condition; these are {list(encoder.names)}")
-    numbers = [column.name for column in encoder.schema if column.kind not in _LABELS]
+    numbers = [column.name for column in encoder.schema if KINDS[column.kind].is_number]
     mixed = choice == "auto" and bool(numbers)
     groups = None if mixed else _grouped(encoder, condition, features, weights, named or encoder.names)
     if groups is None or (choice == "auto" and not groups.stand_apart):
@@ -133,7 +133,7 @@ def _grouped(
 def _telling(encoder: ConditionEncoder) -> list[str]:
     """Columns of labels that together make few classes, those of fewest labels first."""
     pairs = zip(encoder.columns, encoder.schema, strict=True)
-    levels = {own.name: len(getattr(own, "levels", ())) for own, column in pairs if column.kind in _LABELS}
+    levels = {own.name: len(getattr(own, "levels", ())) for own, column in pairs if not KINDS[column.kind].is_number}
     chosen, product = [], 1
     for name in sorted(levels, key=levels.__getitem__):
         product *= max(levels[name], 2)

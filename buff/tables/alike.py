@@ -10,7 +10,7 @@ from buff.protocols import Array, Values
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, is_missing, kind_of, read
 from buff.tables.ids import looks_like_ids
-from buff.tables.kinds import check_kind, is_categorical
+from buff.tables.kinds import check_kind, is_categorical, numbers_of
 from buff.tables.schema import Schema
 
 __all__ = ["AlikeTables", "read_alike"]
@@ -45,8 +45,8 @@ class AlikeTables:
         return next(iter(self.tables.values())).names
 
     def parts(self, j: int) -> list[Array]:
-        """Column ``j`` of every table, in its natural dtype."""
-        return [columns.arrays[j] for columns in self.tables.values()]
+        """Column ``j`` of every table, in its natural dtype; numbers that are written as text as float64."""
+        return [numbers_of(self.names[j], self.kinds[j], columns.arrays[j]) for columns in self.tables.values()]
 
     def categorical(self, j: int) -> bool:
         """Whether column ``j`` holds categories rather than numbers or dates."""

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,9 @@ from buff.records import checked_list, checked_record, require
 from buff.tables.categories import factorize
 from buff.tables.containers import named_columns, plain_array
 from buff.tables.opening import opened
+
+if TYPE_CHECKING:
+    from buff.tables.kinds import ColumnKind
 
 __all__ = ["Columns", "Template", "are_integers", "is_missing", "kind_of", "read", "summary", "validate_data"]
 
@@ -313,17 +316,17 @@ def are_integers(x: Values) -> bool:
     return bool(np.all(head == np.rint(head)) and np.all(x == np.rint(x)) and np.max(np.abs(x)) < 2.0**52)
 
 
-def summary(known: Values, kind: str) -> str:
-    """The range (three digits) or the first levels of the known values of a column of this kind."""
+def summary(known: Values, kind: "ColumnKind") -> str:
+    """The range (three digits) or the first levels of the known values of a column, numbers as they are compared."""
     if not len(known):
         return "always missing"
-    if kind == "constant":
-        return str(known[0])
-    if kind in ("categorical", "boolean"):
+    if kind.is_label:
         levels = factorize(known)[0]
         shown = ", ".join(repr(level) for level in levels[:4])
         return f"{len(levels)}: {shown}{', ...' if len(levels) > 4 else ''}"
-    if kind == "datetime":
+    if not kind.is_number:
+        return str(known[0])
+    if known.dtype.kind in "mM":
         return " .. ".join(_rough_time(time) for time in (known.min(), known.max()))
     return f"{float(known.min()):.3g} .. {float(known.max()):.3g}"
 

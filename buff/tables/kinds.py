@@ -1,20 +1,21 @@
 """Kinds of columns, what is known of one, and what a user says of it, checked against its values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from buff.protocols import Values
 from buff.tables.categories import ORDERS, factorize
-from buff.tables.columns import are_integers
+from buff.tables.columns import are_integers, is_missing
 
 __all__ = [
     "ASIDE",
     "KEYS",
     "KINDS",
     "TAILS",
+    "ColumnKind",
     "ColumnSchema",
     "Kind",
     "bounds",
@@ -23,10 +24,46 @@ __all__ = [
     "checked_order",
     "is_categorical",
     "normalised",
+    "numbers_of",
 ]
 
 Kind: TypeAlias = Literal["continuous", "integer", "categorical", "boolean", "datetime", "constant"]
-KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class ColumnKind:
+    """What holds for every column of a kind.
+
+    Attributes
+    ----------
+    dtypes : str
+        The kinds of natural dtypes that it takes, as in ``numpy.dtype.kind``; text is "O".
+    is_number : bool
+        Whether values have a range, bounds and tails, and are compared as numbers or dates.
+    is_label : bool
+        Whether values are categories, which may be given an order. A constant is neither.
+    is_whole : bool
+        Whether values can only lie on a lattice, so that between two neighbours there is nothing.
+    number : function of a str, optional
+        The number that a text stands for, of a kind of numbers that are written as text; ValueError for others.
+    """
+
+    dtypes: str
+    is_number: bool = True
+    is_label: bool = False
+    is_whole: bool = False
+    number: Callable[[str], float] | None = None
+
+
+#: All that is said of a kind by its name; what columns of it become is in :data:`buff.transforms.registry.ENCODERS`.
+KINDS: dict[str, ColumnKind] = {
+    "continuous": ColumnKind("iuf"),
+    "integer": ColumnKind("iuf", is_whole=True),
+    "categorical": ColumnKind("biufO", is_number=False, is_label=True, is_whole=True),
+    "boolean": ColumnKind("biufO", is_number=False, is_label=True, is_whole=True),
+    "datetime": ColumnKind("mM", is_whole=True),
+    "constant": ColumnKind("biufmMO", is_number=False, is_whole=True),
+}
 #: Kinds of columns that have no distribution of their own to be learned.
 ASIDE = ("id", "drop", "angle", "coordinate")
 TAILS = ("clip", "extrapolate")
@@ -40,8 +77,8 @@ class ColumnSchema:
     Attributes
     ----------
     name : str
-    kind : {"continuous", "integer", "categorical", "boolean", "datetime", "constant"}
-        Durations and times of day are "datetime".
+    kind : str
+        One of :data:`KINDS`; durations and times of day are "datetime".
     dtype : str
         In the words of the container.
     missing : float
@@ -87,7 +124,7 @@ def normalised(name: str, override: Any) -> dict[str, Any]:
     return settings
 
 
-def check_choice(what: str, found: object, choices: Sequence[str]) -> None:
+def check_choice(what: str, found: object, choices: Collection[str]) -> None:
     """Raise ValueError for what is none of the choices."""
     if found not in choices:
         raise ValueError(f"unknown {what}: {found!r}; choose one of {list(choices)}")
@@ -95,8 +132,38 @@ def check_choice(what: str, found: object, choices: Sequence[str]) -> None:
 
 def is_categorical(kind: str, values: Values) -> bool:
     """Whether a column of this kind holds categories; of a constant, its values decide."""
-    labels = values.dtype.kind in "bO"
-    return kind in ("categorical", "boolean") or (labels and kind not in ("continuous", "integer", "datetime"))
+    own = KINDS.get(kind)
+    if own is not None and (own.is_number or own.is_label):
+        return own.is_label
+    return values.dtype.kind in "bO"
+
+
+def numbers_of(name: str, kind: str, values: Values) -> Values:
+    """Values as they are compared: themselves, or float64 where they are numbers that are written as text.
+
+    Raises
+    ------
+    ValueError
+        For a text that stands for no number, and a kind that does not say for which.
+    """
+    own = KINDS.get(kind)
+    if values.dtype.kind != "O" or own is None or not own.is_number:
+        return values
+    known = np.flatnonzero(~is_missing(values))
+    numbers = np.full(len(values), np.nan)
+    for i in known:
+        try:
+            numbers[i] = own.number(values[i]) if own.number is not None else np.nan
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"column {name!r} holds {values[i]!r}, which is not {kind}: correct it or change the kind"
+            ) from error
+    if own.number is None and len(known):
+        raise ValueError(
+            f"column {name!r} holds {values[known[0]]!r}, and its kind {kind!r} does not say for which number that "
+            f"stands: give the kind a number= in buff.tables.kinds.KINDS, or change it"
+        )
+    return numbers
 
 
 def check_kind(name: str, known: Values, kind: str) -> None:
@@ -106,8 +173,7 @@ def check_kind(name: str, known: Values, kind: str) -> None:
         raise ValueError(f"column {name!r} is not constant: it holds {known[0]} and other values")
     if kind == "boolean" and (known.dtype.kind in "mM" or len(factorize(known)[0]) > 2):
         raise ValueError(f"column {name!r} is not boolean: it holds more than two values")
-    accepted = {"continuous": "iuf", "integer": "iuf", "datetime": "mM"}.get(kind, "biufO")
-    if known.dtype.kind not in accepted:
+    if known.dtype.kind not in KINDS[kind].dtypes:
         raise ValueError(f"column {name!r} holds {known[0]} and cannot be {kind}; convert it or change the kind")
     if kind == "integer" and not are_integers(known):
         fraction = known[known != np.rint(known)][0]
@@ -133,9 +199,9 @@ def bounds(name: str, kind: str, known: Values, override: Mapping[str, Any]) -> 
 def _bound(name: str, kind: str, dtype: np.dtype[Any], key: str, value: Any) -> Any:
     if value is None or kind == "constant":
         return None
-    if kind not in ("continuous", "integer", "datetime"):
+    if not KINDS[kind].is_number:
         raise ValueError(f"column {name!r} is {kind} and takes no {key} bound")
-    if kind == "datetime":
+    if dtype.kind in "mM":
         time = np.array(value, dtype)
         return str(time) if dtype.kind == "M" else int(time.astype(np.int64))
     try:

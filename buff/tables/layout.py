@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from buff.tables.kinds import KINDS
+
 __all__ = ["as_text"]
 
 
@@ -17,7 +19,7 @@ def as_text(columns: Sequence[Any]) -> str:
 
 def _cells(column: Any) -> tuple[str, ...]:
     bounded = column.lower is not None or column.upper is not None
-    number = column.kind in ("continuous", "integer", "datetime")
+    number = column.kind in KINDS and KINDS[column.kind].is_number
     order = " < ".join(map(str, column.order)) if isinstance(column.order, tuple) else column.order or ""
     return (
         column.name,

@@ -15,6 +15,7 @@ from buff.tables.ids import IdPattern
 from buff.tables.kinds import (
     ASIDE,
     KEYS,
+    KINDS,
     TAILS,
     ColumnSchema,
     bounds,
@@ -22,6 +23,7 @@ from buff.tables.kinds import (
     check_kind,
     checked_order,
     normalised,
+    numbers_of,
 )
 from buff.tables.layout import as_text
 from buff.tables.relations import Angle, Order, Relation, Relations, Unique, find_relations
@@ -90,6 +92,11 @@ class Schema:
         for record in records:
             checked_record(record, name, ("name", "kind", "dtype", "missing", "summary", "order"))
             require(isinstance(record["name"], str) and isinstance(record["kind"], str), "a column has no name")
+            require(
+                record["kind"] in (*KINDS, *ASIDE),
+                f"column {record['name'][:40]!r} is {record['kind'][:40]!r}, a kind that this version does not know: "
+                "load the file with the version of buff that wrote it, or add the kind as it was for the fit",
+            )
             checked_number(record["missing"], "the share of missing values", 0, 1)
         orders = (tuple(r["order"]) if isinstance(r["order"], list) else r["order"] for r in records)
         return cls(tuple(ColumnSchema(**r | {"order": o}) for r, o in zip(records, orders, strict=True)))
@@ -149,19 +156,20 @@ def _column(columns: Columns, j: int, override: dict[str, Any], default: dict[st
     kind = inferred if inferred == "constant" else override.get("kind", inferred)
     if kind != inferred:
         check_kind(name, known, kind)
-    order = None
-    if kind in ("categorical", "boolean"):
+    order, own = None, KINDS[kind]
+    if own.is_label:
         declared = template.categories[j] if template.ordered[j] else None
         order = override.get("order") or declared or ("lexical" if kind == "boolean" else default["order"])
     elif "order" in override and kind != "constant":
         raise ValueError(f"column {name!r} is {kind} and has no order of categories; remove order or set kind")
-    lower, upper = bounds(name, kind, known, override) if override else (None, None)
+    compared = numbers_of(name, kind, known) if known.dtype.kind == "O" and own.is_number else known
+    lower, upper = bounds(name, kind, compared, override) if override else (None, None)
     return ColumnSchema(
         name=name,
         kind=kind,
         dtype=template.dtypes[j],
         missing=float(missing.mean()),
-        summary=summary(known, kind),
+        summary=summary(compared, own),
         lower=lower,
         upper=upper,
         tails=override.get("tails", default["tails"]),

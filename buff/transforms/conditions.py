@@ -14,6 +14,7 @@ from buff.protocols import Array, ConditionLike, Scores, TableLike, Values, Weig
 from buff.records import joined, nested
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns, Template, read
+from buff.tables.kinds import KINDS
 from buff.tables.opening import recognised
 from buff.tables.schema import Schema, infer_schema
 from buff.transforms.condition_values import in_dtype, value_of_text
@@ -338,7 +339,7 @@ def _layout(columns: Columns, schema: Schema, overrides: Mapping[str, Any], max_
     for column, values in zip(schema, columns.arrays, strict=True):
         own = overrides.get(column.name, {})
         own = {"kind": own} if isinstance(own, str) else dict(own)
-        label = column.kind in ("categorical", "boolean")
+        label = KINDS[column.kind].is_label
         if column.kind == "integer" and "kind" not in own and values.dtype.kind in "iu":
             label = len(np.unique(values)) <= max_levels
         if label and "order" not in own:

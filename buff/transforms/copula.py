@@ -15,6 +15,7 @@ from buff.protocols import Array, Indices, Numbers, Scores, Values, Weights
 from buff.records import nested
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns
+from buff.tables.kinds import ColumnSchema, is_categorical, numbers_of
 from buff.tables.schema import Schema
 from buff.transforms.transformer import TableTransformer
 
@@ -254,7 +255,7 @@ def _reach(encoder: Any, values: Values) -> tuple[Array, Array]:
 
 def _discrete_columns(columns: Columns, schema: Schema) -> tuple[tuple[int, ...], Indices]:
     """Columns with few enough joint values, and the class of each row."""
-    codes = {j: code for j in range(len(schema)) if (code := _codes(columns.arrays[j], schema[j].kind)) is not None}
+    codes = {j: code for j in range(len(schema)) if (code := _codes(columns.arrays[j], schema[j])) is not None}
     classes = np.zeros(len(columns), np.intp)
     chosen: list[int] = []
     for j in sorted(codes, key=lambda j: int(codes[j].max())):
@@ -265,11 +266,12 @@ def _discrete_columns(columns: Columns, schema: Schema) -> tuple[tuple[int, ...]
     return tuple(sorted(chosen)), classes
 
 
-def _codes(values: Values, kind: str) -> Indices | None:
-    if kind == "constant":
+def _codes(values: Values, column: ColumnSchema) -> Indices | None:
+    if column.kind == "constant":
         return None
-    if values.dtype.kind in "bO" or kind in ("categorical", "boolean"):
+    if is_categorical(column.kind, values):
         return factorize(values)[1]
+    values = numbers_of(column.name, column.kind, values)
     if len(np.unique(values[:1000])) > _MOST_VALUES + 1:
         return None
     found, codes, counts = np.unique(values, return_inverse=True, return_counts=True)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from buff.protocols import Array, Indices, Mask, Numbers, Values
+from buff.tables.kinds import KINDS
 from buff.transforms.atom_ranks import AtomRanks
 from buff.transforms.atoms import atoms_of
 from buff.transforms.encoders import ColumnEncoder, RankedEncoder
@@ -220,7 +221,7 @@ def cell_columns(space: TableTransformer, *, open_ends: bool) -> list[CellColumn
         if not encoder.names:
             continue
         own = next(atoms)
-        whole = schema.kind != "continuous"
+        whole = KINDS[schema.kind].is_whole
         found.append(CellColumn(encoder, own.intervals, whole=whole, open_ends=open_ends))
     return found
 

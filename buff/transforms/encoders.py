@@ -1,21 +1,18 @@
-"""One column and its dimensions of unit space: encode values to scores, decode scores to values."""
+"""One column and its dimensions of unit space: values to scores and back, of numbers and of what is constant."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from buff.protocols import Array, Integers, Mask, Numbers, Scores, Values, Weights
-from buff.records import checked_record, known_part
-from buff.tables.categories import codes_of, factorize, indicators
+from buff.protocols import Array, Mask, Numbers, Scores, Values, Weights
 from buff.tables.columns import is_missing
-from buff.tables.kinds import ColumnSchema
+from buff.tables.kinds import KINDS, ColumnSchema
 from buff.transforms.quantile_map import Placement, QuantileMap
 from buff.transforms.quantiles import origin_and_step, to_integer
 
-__all__ = ["ENCODERS", "ColumnEncoder", "ConstantEncoder", "NumberEncoder", "RankedEncoder", "encoder_of", "unpack"]
+__all__ = ["ColumnEncoder", "ConstantEncoder", "NumberEncoder", "RankedEncoder", "refuse_missing"]
 
 Record = dict[str, Any]
 Arrays = dict[str, Array]
@@ -73,7 +70,7 @@ class ColumnEncoder(ABC):
         """Values of natural dtype from scores of shape (n, width)."""
 
     def pack(self) -> tuple[Record, Arrays]:
-        """JSON-serialisable record and arrays; inverse of :func:`unpack`."""
+        """JSON-serialisable record and arrays; inverse of :func:`buff.transforms.registry.unpack`."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         ranks, arrays = own["ranks"].to_arrays() if "ranks" in own else (None, {})
         record = {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
@@ -97,7 +94,7 @@ class RankedEncoder(ColumnEncoder):
         """As :meth:`to_numbers`; ValueError for missing values where the fit had none."""
         x = self.to_numbers(values)
         if not self.ranks.missing:
-            _refuse_missing(self.name, np.isnan(x))
+            refuse_missing(self.name, np.isnan(x))
         return x
 
     def log_stretch(self, values: Values) -> Numbers | float:
@@ -185,7 +182,7 @@ class NumberEncoder(RankedEncoder):
             lower=encoder._bound(schema.lower),
             upper=encoder._bound(schema.upper),
             dtype=values.dtype if values.dtype.kind == "f" else None,
-            whole=schema.kind != "continuous",
+            whole=KINDS[schema.kind].is_whole,
             bandwidth=bandwidth,
         )
         return cls(schema.name, values.dtype.str, origin, step, ranks)
@@ -242,109 +239,12 @@ class NumberEncoder(RankedEncoder):
         return float(self.to_numbers(np.array([bound]).astype(dtype if dtype.kind in "mM" else float))[0])
 
 
-@dataclass(frozen=True)
-class LevelEncoder(RankedEncoder):
-    """Categories as atoms in a given order: one dimension."""
-
-    type, is_label, needs_order = "level", True, True
-    name: str
-    dtype: str
-    levels: tuple[Any, ...] = field()
-    ranks: QuantileMap
-
-    @classmethod
-    def fit(cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float) -> Self:
-        levels = tuple(schema.order or ())
-        numbers = _with_nan(codes_of(values, levels, schema.name))
-        return cls(schema.name, values.dtype.str, levels, QuantileMap.fit(numbers, weights, discrete=True))
-
-    def to_numbers(self, values: Values) -> Array:
-        return _with_nan(codes_of(values, self.levels, self.name))
-
-    def restored(self, x: Numbers) -> Array:
-        return _looked_up(self.levels, np.where(np.isnan(x), -1, x).astype(np.intp), self.dtype)
-
-
-@dataclass(frozen=True)
-class IndicatorEncoder(ColumnEncoder):
-    """Categories as one dimension a level, 1 for the value, -1 for others; coming back the largest wins.
-
-    Missing values have one dimension more.
-    """
-
-    type, is_label = "indicator", True
-    name: str
-    dtype: str
-    levels: tuple[Any, ...] = field()
-    missing: bool
-
-    @classmethod
-    def fit(cls, schema: ColumnSchema, values: Values, weights: Weights | None, n_knots: int, bandwidth: float) -> Self:
-        levels, codes = factorize(values)
-        return cls(schema.name, values.dtype.str, tuple(levels), bool(np.any(codes < 0)))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}_{level}" for level in (*self.levels, *["missing"] * self.missing))
-
-    def encode(self, values: Array, place: Placement = 0.5) -> Array:
-        codes = codes_of(values, self.levels, self.name)
-        if not self.missing:
-            _refuse_missing(self.name, codes < 0)
-        return 2 * indicators(np.where(codes < 0, len(self.levels), codes), len(self.names)) - 1
-
-    def decode(self, z: Scores) -> Array:
-        codes = np.argmax(z, axis=1)
-        return _looked_up(self.levels, np.where(codes == len(self.levels), -1, codes), self.dtype)
-
-
-#: The encoder of each kind of column: all that buff knows of a kind besides its inference in ``buff.tables.schema``.
-ENCODERS: dict[str, type[ColumnEncoder]] = {
-    "constant": ConstantEncoder,
-    "continuous": NumberEncoder,
-    "integer": NumberEncoder,
-    "datetime": NumberEncoder,
-    "categorical": LevelEncoder,
-    "boolean": LevelEncoder,
-}
-
-
-def encoder_of(schema: ColumnSchema) -> type[ColumnEncoder]:
-    """The encoder that a column takes."""
-    return IndicatorEncoder if schema.order == "onehot" else ENCODERS[schema.kind]
-
-
-def unpack(record: Record, arrays: Arrays) -> ColumnEncoder:
-    """Encoder from what :meth:`ColumnEncoder.pack` returned."""
-    known: list[type[ColumnEncoder]] = [*ENCODERS.values(), IndicatorEncoder]
-    kinds: dict[str, Any] = {kind.type: kind for kind in known}
-    kind = kinds[checked_record(record, "an encoder", ("type",))["type"]]
-    names, what = [f.name for f in fields(kind)], f"the encoder of column {str(record.get('name'))[:40]!r}"
-    own = known_part({key: value for key, value in record.items() if key != "type"}, what, names)
-    checked_record(own, what, names)
-    if "ranks" in own:
-        own["ranks"] = QuantileMap.from_arrays(own["ranks"], arrays)
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})  # type: ignore[no-any-return]
-
-
 def _storable(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int64) if dtype.kind in "mM" else dtype
 
 
-def _with_nan(codes: Integers) -> Array:
-    return np.where(codes < 0, np.nan, codes)
-
-
-def _looked_up(levels: Sequence[Any], codes: Integers, dtype: str) -> Array:
-    kind = np.dtype(dtype).kind
-    table = np.empty(len(levels) + 1, dtype)
-    table[:-1] = levels
-    if kind in "fO":
-        table[-1] = np.nan if kind == "f" else None
-    return table[codes]
-
-
-def _refuse_missing(name: str, missing: Mask) -> None:
+def refuse_missing(name: str, missing: Mask) -> None:
+    """Raise ValueError for the first missing value of a column that had none when fitted."""
     if np.any(missing):
         row = np.argmax(missing)
         raise ValueError(f"column {name!r} had no missing values when fitted, and is missing in row {row}")

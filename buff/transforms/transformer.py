@@ -20,11 +20,13 @@ from buff.tables.columns import Columns, Template, read, validate_data
 from buff.tables.kinds import ColumnSchema
 from buff.tables.schema import Schema, infer_schema
 from buff.tables.weights import check_weights
-from buff.transforms.encoders import ColumnEncoder, RankedEncoder, encoder_of, unpack
+from buff.transforms.encoders import ColumnEncoder, RankedEncoder
 from buff.transforms.known_values import without_missing
+from buff.transforms.labels import IndicatorEncoder
 from buff.transforms.quantile_map import Placement
+from buff.transforms.registry import ENCODERS, unpack
 
-__all__ = ["TableTransformer", "checked_weights", "with_weight"]
+__all__ = ["TableTransformer", "checked_weights", "encoder_of", "with_weight"]
 
 #: Rows that decide about the order of categories.
 _ORDERING_ROWS = 100_000
@@ -257,6 +259,11 @@ def with_weight(columns: Columns, weights: Weights) -> tuple[Columns, Array]:
     """The rows that count, and their weights."""
     rows = weights > 0
     return (columns, weights) if rows.all() else (columns.take(rows), weights[rows])
+
+
+def encoder_of(schema: ColumnSchema) -> type[ColumnEncoder]:
+    """The encoder that a column takes."""
+    return IndicatorEncoder if schema.order == "onehot" else ENCODERS[schema.kind]
 
 
 def _fit_encoders(

@@ -1,4 +1,4 @@
-"""Every kind of column through its encoder, and two new kinds by the steps that CONTRIBUTING.md names."""
+"""Every kind of column through its encoder, and three new kinds by the steps that CONTRIBUTING.md names."""
 
 import json
 from dataclasses import dataclass
@@ -9,10 +9,14 @@ import pytest
 from sklearn.base import clone
 
 import buff
-from buff.errors import ExportError
-from buff.tables import infer_schema, kinds, read
-from buff.transforms import encoders
-from buff.transforms.encoders import ENCODERS, ColumnEncoder, NumberEncoder, encoder_of, unpack
+from buff.errors import ArchiveError, ExportError
+from buff.metrics import report
+from buff.tables import infer_schema, read
+from buff.tables.kinds import KINDS, ColumnKind, numbers_of
+from buff.transforms.encoders import ColumnEncoder, NumberEncoder, RankedEncoder
+from buff.transforms.quantile_map import QuantileMap
+from buff.transforms.registry import ENCODERS, unpack
+from buff.transforms.transformer import encoder_of
 
 RNG = np.random.default_rng(0)
 N = 600
@@ -25,6 +29,7 @@ VALUES = {
     "boolean": RNG.random(N) < 0.3,
     "positive": RNG.exponential(size=N),
     "logged": RNG.exponential(size=N),
+    "money": np.array([f"${v:,.2f}" for v in RNG.exponential(2000.0, N)], dtype=object),
 }
 QUICK = {"n_steps": 3, "noise_budget": 3000, "n_estimators": 3, "random_state": 0}
 
@@ -66,12 +71,42 @@ class LoggedEncoder(NumberEncoder):
         return -np.log(values)
 
 
+def dollars(text):
+    return float(text.removeprefix("$").replace(",", ""))
+
+
+@dataclass(frozen=True)
+class MoneyEncoder(RankedEncoder):
+    """Texts like "$1,234.50", by the ranks of their numbers."""
+
+    type, is_number = "money", True
+    name: str
+    dtype: str
+    ranks: QuantileMap
+
+    @classmethod
+    def fit(cls, schema, values, weights, n_knots, bandwidth):
+        ranks = QuantileMap.fit(
+            numbers_of(schema.name, "money", values), weights, n_knots=n_knots, lower=schema.lower, upper=schema.upper
+        )
+        return cls(schema.name, values.dtype.str, ranks)
+
+    def to_numbers(self, values):
+        return numbers_of(self.name, "money", values)
+
+    def restored(self, x):
+        return np.array([None if np.isnan(v) else f"${v:,.2f}" for v in x], dtype=object)
+
+
 @pytest.fixture
 def new_kinds(monkeypatch):
     """CONTRIBUTING.md, "a kind of column": the name of the kind, and its encoder."""
-    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, "positive", "logged"))
-    monkeypatch.setitem(encoders.ENCODERS, "positive", PositiveEncoder)
-    monkeypatch.setitem(encoders.ENCODERS, "logged", LoggedEncoder)
+    monkeypatch.setitem(KINDS, "positive", ColumnKind("iuf"))
+    monkeypatch.setitem(KINDS, "logged", ColumnKind("iuf"))
+    monkeypatch.setitem(KINDS, "money", ColumnKind("O", number=dollars))
+    monkeypatch.setitem(ENCODERS, "money", MoneyEncoder)
+    monkeypatch.setitem(ENCODERS, "positive", PositiveEncoder)
+    monkeypatch.setitem(ENCODERS, "logged", LoggedEncoder)
 
 
 def table(kind):
@@ -79,7 +114,7 @@ def table(kind):
 
 
 def test_every_kind_has_an_encoder():
-    assert set(ENCODERS) == set(kinds.KINDS)
+    assert set(ENCODERS) == set(KINDS)
 
 
 @pytest.mark.parametrize("order", [None, "onehot"])
@@ -100,8 +135,10 @@ def test_encoders_keep_their_contract(new_kinds, kind, order):
     assert np.isfinite(z).all()
     back = encoder.decode(z)
     assert back.dtype == values.dtype
+    if kind == "money":
+        values, back = (np.array([*map(dollars, texts)]) for texts in (values, back))
     if np.dtype(values.dtype).kind == "f":
-        assert np.allclose(back, values, rtol=0.2, atol=0.05)
+        assert np.allclose(back, values, rtol=0.2, atol=0.05 * max(1.0, values.std()))
     else:
         assert (back == values).all()
     assert not (encoder.is_number and encoder.is_label)
@@ -109,7 +146,7 @@ def test_encoders_keep_their_contract(new_kinds, kind, order):
     record, arrays = encoder.pack()
     again = unpack(json.loads(json.dumps(record)), arrays)
     assert type(again) is type(encoder)
-    assert np.array_equal(again.decode(z), back)
+    assert np.array_equal(again.decode(z), encoder.decode(z))
 
 
 @pytest.mark.parametrize("kind", ["positive", "logged"])
@@ -151,3 +188,51 @@ def test_densities_of_a_new_kind_are_in_its_own_unit(new_kinds):
     expected = clone(own).fit(logs).score_samples(logs[:50]) - logs["e"][:50]
     found = own.set_params(schema={"e": "logged"}).fit(rows).score_samples(rows[:50])
     assert np.allclose(found, expected, atol=0.02)
+
+
+def test_an_encoder_of_another_version_names_the_column_and_the_remedy():
+    column = {"name": "price", "type": "money", "dtype": "|O"}
+    with pytest.raises(ArchiveError, match="column 'price' has an encoder of type 'money'.*the version of buff"):
+        unpack(column, {})
+    with pytest.raises(ArchiveError, match="column 'price' has an encoder of type"):
+        unpack(column | {"type": ["number"]}, {})
+
+
+def test_a_new_kind_of_text_is_a_number_wherever_it_is_asked(new_kinds, tmp_path):
+    rows = table("money")
+    model = buff.BUFF(**QUICK, schema={"e": {"kind": "money", "lower": 0}}).fit(rows)
+    column = model.schema_[0]
+    assert (column.kind, column.lower) == ("money", 0.0)
+    assert [float(end) for end in column.summary.split(" .. ")] == pytest.approx(
+        [min(map(dollars, rows["e"])), max(map(dollars, rows["e"]))], rel=0.01
+    )
+    events = model.sample(200)
+    assert events["e"].map(dollars).ge(0).all()
+    model.save(tmp_path / "m.buff")
+    assert buff.load(tmp_path / "m.buff").sample(200).equals(events)
+    found = report(rows, events, schema=model.schema_, classifiers=(), floor=False)
+    score = next(own for own in found.scores.columns if own.name == "e")
+    assert score.kind == "money"
+    assert np.isfinite(score.outside)
+    rows.loc[:20, "e"] = None
+    filled = buff.BUFFImputer(schema={"e": "money"}, n_estimators=3, random_state=0).fit(rows).transform(rows)
+    assert filled["e"].map(dollars).ge(0).all()
+    assert (filled["e"] == rows["e"])[21:].all()
+
+
+def test_texts_that_are_no_numbers_are_named_with_their_column(new_kinds, monkeypatch):
+    rows = table("money")
+    rows.loc[3, "e"] = "plenty"
+    with pytest.raises(ValueError, match="column 'e' holds 'plenty', which is not money"):
+        buff.BUFF(**QUICK, schema={"e": "money"}).fit(rows)
+    monkeypatch.setitem(KINDS, "money", ColumnKind("O"))
+    with pytest.raises(ValueError, match="column 'e' holds .*its kind 'money' does not say for which number"):
+        buff.BUFF(**QUICK, schema={"e": "money"}).fit(table("money"))
+
+
+def test_a_schema_of_an_unknown_kind_is_told_from_the_file(new_kinds, monkeypatch, tmp_path):
+    buff.BUFF(**QUICK, schema={"e": "money"}).fit(table("money")).save(tmp_path / "m.buff")
+    monkeypatch.delitem(KINDS, "money")
+    monkeypatch.delitem(ENCODERS, "money")
+    with pytest.raises(ArchiveError, match="column 'e' .*load the file with the version of buff that wrote it"):
+        buff.load(tmp_path / "m.buff")
