@@ -52,5 +52,5 @@ def test_arguments_are_named():
     with pytest.raises(TypeError, match=r"condition of unpaired tables must be a pair \(of X, of y\), found list"):
         as_pair([1, 2], "condition")
     assert (check_noise("auto", True), check_noise("auto", False), check_noise(2, True)) == (1.0, 0.0, 2.0)
-    with pytest.raises(ValueError, match="noise must be 'auto' or a finite number"):
+    with pytest.raises(ValueError, match="noise .or 'auto'. must lie in .0, inf., found -1"):
         check_noise(-1, True)

@@ -223,9 +223,9 @@ def test_fits_resume_and_plans_cost_nothing(tmp_path):
     [
         ({}, (SOURCE, TARGET[:-1]), ValueError, "X has 300 rows and y has 299.*coupling='transport'"),
         ({}, (SOURCE, None), ValueError, "requires y to be passed"),
-        ({"noise": -1}, (SOURCE, TARGET), ValueError, "noise must be 'auto' or a finite number"),
+        ({"noise": -1}, (SOURCE, TARGET), ValueError, r"noise \(or 'auto'\) must lie in \[0, inf\), found -1"),
         ({"smooth_rows": 0}, (SOURCE, TARGET), ValueError, "smooth_rows must be at least 1"),
-        ({"noise": "much"}, (SOURCE, TARGET), ValueError, "noise must be 'auto'.*'much'"),
+        ({"noise": "much"}, (SOURCE, TARGET), TypeError, "noise .*'auto'.* must be a number .*'much'"),
         ({"coupling": "independent"}, (SOURCE, TARGET), ValueError, r"one of \['paired', 'transport'\]"),
         ({"coupling": 3}, (SOURCE, TARGET), TypeError, "MinibatchTransport, found 3"),
         ({"coupling": "transport"}, (SOURCE, TARGET[:, :1]), ValueError, "X has 2 columns and y has 1"),
