@@ -13,7 +13,7 @@ import typer
 from buff.cli.options import Quiet, existing
 from buff.cli.unfold_checks import check_config, check_observables, check_sample
 from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
-from buff.cli.unfold_summary import Known, printed, summary_html
+from buff.cli.unfold_summary import Known, printed, sentences, summary_html
 from buff.protocols import WeightsLike
 
 if TYPE_CHECKING:
@@ -131,9 +131,10 @@ def _write(config: Config, result: "UnfoldingResult", data: _Events | None) -> N
     bins = {name: config.observables[name].bins for name in config.truth} if config.output.binned else {}
     edges = {name: result.histogram(name, own).axes[0].edges for name, own in bins.items()}
     known = {} if truth is None else {name: _counts(truth[name].to_numpy(), e, weights) for name, e in edges.items()}
-    for line in printed(edges, known, result):
+    said = list(sentences(edges, known, result))
+    for line in printed(said, result):
         typer.echo(line)
-    for path in _written(config, result, edges, known):
+    for path in _written(config, result, said, edges, known):
         typer.echo(str(path))
 
 
@@ -261,7 +262,9 @@ def _notes(result: "UnfoldingResult") -> Iterator[str]:
     yield from (f"{name} events: {weights.note}" for name, weights in of_events.items() if weights.note)
 
 
-def _written(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any], known: Known) -> list[Path]:
+def _written(
+    config: Config, result: "UnfoldingResult", said: list[str], edges: Mapping[str, Any], known: Known
+) -> list[Path]:
     """Write what is asked for; the paths."""
     folder, output = config.home / config.output.folder, config.output
     folder.mkdir(parents=True, exist_ok=True)
@@ -275,11 +278,13 @@ def _written(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any]
         bins, units = ({name: getattr(o, key) for name, o in observables.items()} for key in ("bins", "unit"))
         result.to_yaml(paths[-1], bins, units)
     if output.figures or output.page:
-        paths += _drawn(config, result, edges, known)
+        paths += _drawn(config, result, said, edges, known)
     return paths
 
 
-def _drawn(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any], known: Known) -> list[Path]:
+def _drawn(
+    config: Config, result: "UnfoldingResult", said: list[str], edges: Mapping[str, Any], known: Known
+) -> list[Path]:
     from buff.report.page import figure_html, page_html, section_html, write_page
 
     figures, folder = list(_figures(config, result, edges, known)), config.home / config.output.folder
@@ -291,7 +296,7 @@ def _drawn(config: Config, result: "UnfoldingResult", edges: Mapping[str, Any], 
             figure.drawing.savefig(paths[-1])
     if config.output.page:
         pictures = [section_html(figure.name, figure_html(figure.drawing, figure.caption)) for figure in figures]
-        parts = ["<h1>Unfolded events</h1>", *summary_html(edges, known, result), *pictures]
+        parts = ["<h1>Unfolded events</h1>", *summary_html(said, result), *pictures]
         paths.append(folder / config.output.page)
         write_page(paths[-1], page_html("Unfolded events", parts))
     return paths

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from buff.unfolding.result import UnfoldingResult
 
-__all__ = ["Known", "printed", "summary_html"]
+__all__ = ["Known", "printed", "sentences", "summary_html"]
 
 #: Counts of known truth in the bins of some columns, and their errors: ``truth`` and ``truth_error``.
 Known: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -17,24 +17,25 @@ Known: TypeAlias = Mapping[str, Mapping[str, Any]]
 _HEAD = ("iteration", "change", "effective", "clipped")
 
 
-def printed(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
-    """Lines of text."""
-    yield from _sentences(edges, known, result)
+def printed(said: Sequence[str], result: "UnfoldingResult") -> Iterator[str]:
+    """Sentences and iterations as lines of text."""
+    yield from said
     yield ""
     for row in [_HEAD, *_rows(result.history)]:
         yield "".join(cell.rjust(11) for cell in row)
     yield from (f"  {line}" for line in _legend(result))
 
 
-def summary_html(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
-    """Summary, iterations and diagnostics as parts of a page."""
+def summary_html(said: Sequence[str], result: "UnfoldingResult") -> Iterator[str]:
+    """Sentences and iterations as parts of a page."""
     from buff.report.page import section_html, table_html
 
-    yield "".join(f"<p>{escape(sentence)}</p>" for sentence in _sentences(edges, known, result))
+    yield "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
     yield section_html("iterations", table_html(_HEAD, _rows(result.history)), "<br>".join(_legend(result)))
 
 
-def _sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
+def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
+    """Diagnostics, errors, what lies beyond the bins, and how far the unfolded events are from known truth."""
     yield from str(result.diagnostics).splitlines()
     yield result.errors
     total = result.weights.sum()
