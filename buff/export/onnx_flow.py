@@ -263,7 +263,7 @@ def calibrated(graph: Graph, calibration: MarginalCalibration, z: str) -> str:
             columns.append(own)
             continue
         knots = calibration.quantiles[:, j]
-        levels = calibration.levels if calibration.wanted is None else calibration.wanted[:, j]
+        levels = calibration.targets[:, j]
         wide = knots.dtype == np.float64
         own = graph.cast(own, "double") if wide else own
         inside = graph.interpolate(own if wide else graph.cast(own, "double"), knots, levels)

@@ -28,7 +28,16 @@ from buff.randomness import SampleRequest, seed_from, training_seed
 from buff.solvers import SOLVERS, Solver, get_solver
 from buff.trees import Booster, TreeSettings
 
-__all__ = ["FlowSettings", "MarginalCalibration", "calibrate", "estimate_cost", "train_flow", "train_nodes"]
+__all__ = [
+    "CALIBRATION_DRAWS",
+    "ENOUGH_ROWS",
+    "FlowSettings",
+    "MarginalCalibration",
+    "calibrate",
+    "estimate_cost",
+    "train_flow",
+    "train_nodes",
+]
 
 #: Number, trees and record of a node.
 Fitted: TypeAlias = tuple[int, Booster | SmoothedTrees | None, NodeRecord]
@@ -40,7 +49,7 @@ _GRADIENTS = {"scalar": 12, "vector": 19, "sketch": 39}
 _MOST_DRAWS = 100
 #: Events from which a calibration is read, and rows from which on a flow needs none: within 2 percent of the width it
 #: is right, and bending it costs as much as it gains.
-_CALIBRATION_DRAWS, _ENOUGH_ROWS = 15_000, 5_000
+CALIBRATION_DRAWS, ENOUGH_ROWS = 15_000, 5_000
 #: Scores between which drawn events are made normal. More of them, or farther out, would follow these events' noise.
 _LEVELS = np.linspace(-2.3, 2.3, 21, dtype=np.float32)
 
@@ -156,7 +165,7 @@ def train_flow(
         records=records,
         cost=cost,
     )
-    few = data.condition is None and len(data) < _ENOUGH_ROWS
+    few = data.condition is None and len(data) < ENOUGH_ROWS
     return model if calibrated is None or not few else calibrate(model, calibrated, settings.n_jobs)
 
 
@@ -212,7 +221,7 @@ def calibrate(model: FlowModel, smooth: Array, n_jobs: int | None = None) -> Flo
     """The model with a calibration of the scores named by ``smooth`` (d,), read from events that it draws."""
     if not smooth.any() or all(node.trees is None for node in model.nodes):
         return model
-    request = SampleRequest(_CALIBRATION_DRAWS, seed_from(training_seed(model.seed)), n_jobs=n_jobs)
+    request = SampleRequest(CALIBRATION_DRAWS, seed_from(training_seed(model.seed)), n_jobs=n_jobs)
     return replace(model, calibration=MarginalCalibration.of(model.sample(request), smooth))
 
 
@@ -282,8 +291,8 @@ class MarginalCalibration:
     smooth : bool array of shape (d,)
         Columns that are corrected; the others stay as they are.
     wanted : array of shape (k, d), optional
-        Quantiles of the distribution they should have at the same levels; the 21 ``levels`` of a standard normal one
-        unless told otherwise.
+        Quantiles of the distribution they should have at the same levels; 21 of a standard normal one between -2.3 and
+        2.3 unless told otherwise.
 
     Examples
     --------
@@ -297,11 +306,6 @@ class MarginalCalibration:
     smooth: Array
     wanted: Array | None = None
 
-    @property
-    def levels(self) -> Array:
-        """Standard normal quantiles between -2.3 and 2.3, float32 of shape (21,)."""
-        return _LEVELS
-
     @classmethod
     def of(cls, drawn: Numbers, smooth: Mask) -> "MarginalCalibration":
         """Standard normal marginals, as those of a training are, for columns of numbers that hardly ever repeat.
@@ -313,19 +317,19 @@ class MarginalCalibration:
 
     def packed(self) -> bytes:
         """A map to normal scores as the kernels read it."""
-        arrays = (self.quantiles.T.astype(np.float32), self.levels, self.smooth.astype(np.uint8))
-        return integers(len(self.levels)) + b"".join(map(sized, arrays))
+        arrays = (self.quantiles.T.astype(np.float32), _LEVELS, self.smooth.astype(np.uint8))
+        return integers(len(_LEVELS)) + b"".join(map(sized, arrays))
 
     def __call__(self, x: Numbers) -> Array:
         """Events of shape (n, d), corrected, float32."""
-        return self._mapped(x, self.quantiles, self._levels)
+        return self._mapped(x, self.quantiles, self.targets)
 
     def inverse(self, z: Numbers) -> Array:
         """Events that are corrected to z (n, d), float32."""
-        return self._mapped(z, self._levels, self.quantiles)
+        return self._mapped(z, self.targets, self.quantiles)
 
     @property
-    def _levels(self) -> Array:
+    def targets(self) -> Array:
         """Quantiles that events should have, (k, d)."""
         return np.repeat(_LEVELS[:, None], len(self.smooth), axis=1) if self.wanted is None else self.wanted
 

@@ -11,7 +11,7 @@ from buff.flows.conditional import ConditionalStandardizer
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.data import NOISE, FlowMatchingData, Source
 from buff.flows.distill import distill, teaching_seed
-from buff.flows.fit import FlowSettings, MarginalCalibration, train_flow
+from buff.flows.fit import CALIBRATION_DRAWS, ENOUGH_ROWS, FlowSettings, MarginalCalibration, train_flow
 from buff.flows.model import FlowModel
 from buff.flows.patterns import AtomPatterns
 from buff.kernels import ReproducibleLinear
@@ -23,8 +23,8 @@ __all__ = ["PATTERN_STREAM", "PatternedData", "PatternedFlow", "train_patterned"
 
 #: Stream of an event's random numbers that chooses its pattern.
 PATTERN_STREAM = 2**31 + 2
-#: Events from which a calibration is read, rows from which on a flow needs none, and values a column has to have.
-_CALIBRATION_DRAWS, _ENOUGH_ROWS, _FEWEST_VALUES = 15_000, 5_000, 200
+#: Values that a column has to have for a calibration.
+_FEWEST_VALUES = 200
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class PatternedFlow(ScoreModel):
         smooth : bool array
             Of the learned scores, those to correct.
         """
-        request = SampleRequest(_CALIBRATION_DRAWS, seed_from(training_seed(self.seed)), n_jobs=n_jobs)
+        request = SampleRequest(CALIBRATION_DRAWS, seed_from(training_seed(self.seed)), n_jobs=n_jobs)
         own, classes = self._given(request)
         drawn, states = self.flow.sample(own), self.patterns.states[classes][:, self.patterns.learned]
         maps = [
@@ -194,7 +194,7 @@ def train_patterned(
         Of the training.
     """
     model = PatternedFlow(data.patterns, train_flow(data.values, settings, seed=seed))
-    few = data.patterns.conditions is None and len(data.values) < _ENOUGH_ROWS
+    few = data.patterns.conditions is None and len(data.values) < ENOUGH_ROWS
     if calibrated is None or not few or all(node.trees is None for node in model.flow.nodes):
         return model
     values = data.patterns.states[data.classes][:, data.patterns.learned] < 0
