@@ -1,7 +1,7 @@
 """Text in which people write numbers and dates."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from buff.errors import warn
 from buff.protocols import Values
@@ -50,11 +50,20 @@ def written_as_text(levels: Iterable[str]) -> tuple[str, str] | None:
     return ("numbers", found) if found else None
 
 
+def _distinct(values: Values) -> Iterator[str]:
+    """Texts of a column, each once, in their order; most columns of words are known by the first."""
+    seen: set[str] = set()
+    for value in values:
+        if isinstance(value, str) and value not in seen:
+            seen.add(value)
+            yield value
+
+
 def tell_written(name: str, values: Values) -> bool:
     """Whether a column is text that looks like numbers or dates; says so, and how to convert it."""
     if not all(isinstance(value, str | None) for value in values[:20]):
         return False
-    found = written_as_text(dict.fromkeys(value for value in values.tolist() if isinstance(value, str)))
+    found = written_as_text(_distinct(values))
     if found is None:
         return False
     what, example = found
