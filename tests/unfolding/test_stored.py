@@ -97,6 +97,16 @@ def members_of(path):
         return {name: zipped.read(name) for name in zipped.namelist()}
 
 
+def saying(members, place, value):
+    """Members whose record says something else at a place."""
+    record = json.loads(members["record.json"])
+    part = record
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    return members | {"record.json": json.dumps(record).encode()}
+
+
 def packed(path, members):
     """A file whose sizes and digests agree."""
     manifest = json.loads(members["manifest.json"])
@@ -153,11 +163,6 @@ def test_records_that_lack_a_part_are_refused(key, members, tmp_path):
     ],
 )
 def test_records_that_say_something_else_are_refused(place, value, members, tmp_path):
-    record = json.loads(members["record.json"])
-    part = record
-    for key in place[:-1]:
-        part = part[key]
-    part[place[-1]] = value
-    packed(tmp_path / "model.buff", members | {"record.json": json.dumps(record).encode()})
+    packed(tmp_path / "model.buff", saying(members, place, value))
     with pytest.raises(ArchiveError):
         buff.load(tmp_path / "model.buff")

@@ -1,6 +1,5 @@
 """The file of a result: the same figures and covariances without a fit, and nothing else than what was written."""
 
-import json
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import buff
 from buff.errors import ArchiveError
 from buff.unfolding import UnfoldingResult
 from tests.unfolding.test_membership import spiked
-from tests.unfolding.test_stored import fitted, members_of, one_of_each, packed
+from tests.unfolding.test_stored import fitted, members_of, one_of_each, packed, saying
 from tests.unfolding.toys import Detector, quick
 
 EDGES = [-2.0, 0.0, 1.0, 3.0]
@@ -102,12 +101,7 @@ def test_what_lacks_a_part_is_refused(members, tmp_path):
     ],
 )
 def test_records_that_say_something_else_are_refused(place, value, members, tmp_path):
-    record = json.loads(members["record.json"])
-    part = record
-    for key in place[:-1]:
-        part = part[key]
-    part[place[-1]] = value
-    packed(tmp_path / "result.buff", members | {"record.json": json.dumps(record).encode()})
+    packed(tmp_path / "result.buff", saying(members, place, value))
     with pytest.raises(ArchiveError):
         buff.load(tmp_path / "result.buff")
 
