@@ -15,6 +15,7 @@ from buff_baselines.training import Rows
 
 __all__ = ["TrainingData"]
 
+
 @dataclass(frozen=True)
 class TrainingData:
     """The rows in the space of the model, with their conditions."""

@@ -33,9 +33,7 @@ class Perceptron(nn.Module):  # type: ignore[misc]
         d if not given.
     """
 
-    def __init__(
-        self, d: int, c: int = 0, hidden: tuple[int, ...] = (256,) * 4, n_outputs: int | None = None
-    ) -> None:
+    def __init__(self, d: int, c: int = 0, hidden: tuple[int, ...] = (256,) * 4, n_outputs: int | None = None) -> None:
         super().__init__()
         self.n_conditions = c
         self.n_features = 32
@@ -66,9 +64,7 @@ class Perceptron(nn.Module):  # type: ignore[misc]
 class PlainPerceptron(nn.Module):  # type: ignore[misc]
     """Three layers of 64 SELU on ``[x, level, condition]``, the size of torchcfm's (9,738 parameters at d = 10)."""
 
-    def __init__(
-        self, d: int, c: int = 0, hidden: tuple[int, ...] = (64,) * 3, n_outputs: int | None = None
-    ) -> None:
+    def __init__(self, d: int, c: int = 0, hidden: tuple[int, ...] = (64,) * 3, n_outputs: int | None = None) -> None:
         super().__init__()
         self.n_conditions = c
         widths = (d + c + 1, *hidden)
