@@ -223,7 +223,8 @@ def test_histograms_side_by_side(two, tmp_path):
     joint = result.covariance(TWO)
     assert joint.total.shape == (9, 9)
     told = f"18 replicas, effectively {joint.n_replicas:.0f}"
-    assert repr(joint) == f"Covariance(x0, x1: 9 bins; sources data, model; {told})" and 12 < joint.n_replicas < 18
+    assert repr(joint) == f"Covariance(x0, x1: 9 bins; sources data, model; {told})"
+    assert 12 < joint.n_replicas < 18
     for name, rows in (("x0", slice(4)), ("x1", slice(4, None))):
         alone = result.covariance(name, TWO[name])
         np.testing.assert_allclose(joint.counts[rows], alone.counts)
