@@ -98,6 +98,46 @@ def test_grids_have_names_of_their_own(trees):
     assert named.grids == ("all", "half")
 
 
+def test_budgets_of_evaluations(trees):
+    found = compare_samplers({"trees": trees}, X[800:], ["ifab2", "heun"], nfe=[2, 3, 8], seeds=2)
+    rows = [(s.solver, s.n_steps, s.budget, r.nfe) for s, r in zip(found.samplers, found.records, strict=True)]
+    # three evaluations are no more than two on every second or fourth time
+    assert rows == [("ifab2", 2, 2, 2), ("heun", 1, 2, 2), ("ifab2", 8, 8, 8), ("heun", 4, 8, 8)]
+    steps = compare_samplers({"trees": trees}, X[800:], ["heun"], n_steps=[4], seeds=2)
+    np.testing.assert_array_equal(steps.values[0], found.values[3])
+    with pytest.warns(Notice, match=r"1 combinations are left out, the first: rk4, 3 evaluations: any number of steps"):
+        within = compare_samplers({"trees": trees}, X[800:], ["rk4", "heun", "ab2"], nfe=[3], seeds=2)
+    assert [(r.name, r.nfe) for r in within.records] == [("heun", 2), ("ab2", 2)]
+    assert "2 of 3" in str(within)
+    assert (
+        sum(difference is None for difference in within.differences) == 1
+    )  # the best of the budget, whatever it takes
+    with pytest.raises(ValueError, match="give n_steps or nfe, not both"):
+        compare_samplers({"trees": trees}, X[800:], ["heun"], n_steps=[4], nfe=[8])
+
+
+def test_training_rows_are_judged_as_if_generated(trees):
+    same = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(8,), train=X[:300], seeds=3)
+    assert same.training.value == pytest.approx(same.floor.value, rel=0.5)
+    off = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(8,), train=X[:300] + 1, seeds=3)
+    assert off.training.value > 5 * off.floor.value
+    assert str(off).splitlines()[3].split()[:2] == ["training", "rows"]
+
+
+def test_comparisons_are_data_frames(trees):
+    models, table = {"trees": trees, "again": trees}, ["ab2", "heun"]
+    found = compare_samplers(models, X[800:], table, nfe=[8], train=X[:800], seeds=2)
+    frame = found.to_pandas()
+    assert list(frame["model"]) == ["trees", "trees", "again", "again"]
+    assert list(frame["solver"]) == [*table, *table]
+    assert set(frame["grid"]) == {"dense1.5 (of trees)"}
+    assert list(frame["value"]) == [record.value for record in found.records]
+    assert list(frame["nfe"]) == list(frame["budget"]) == [8] * 4
+    assert frame["difference"].isna().sum() == sum(difference is None for difference in found.differences)
+    assert set(frame["floor"]) == {found.floor.value}
+    assert set(frame["training_error"]) == {found.training.error}
+
+
 def test_one_grid_serves_trees_and_networks(trees):
     pytest.importorskip("torch")
     from buff_baselines import NeuralFlow
