@@ -54,12 +54,16 @@ def test_views_take_functions(name, kind):
     assert view.path == same.path
     assert view.at_every_time
     np.testing.assert_array_equal(view(X, 0.3), same(X, 0.3))
-    np.testing.assert_array_equal(integrate("heun", view, X, [0.1, 0.5, 0.9]), integrate("heun", same, X, [0.1, 0.5, 0.9]))
+    np.testing.assert_array_equal(
+        integrate("heun", view, X, [0.1, 0.5, 0.9]), integrate("heun", same, X, [0.1, 0.5, 0.9])
+    )
 
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_views_say_how_a_field_is_called(name):
-    with pytest.raises(TypeError, match=r"called as field\(x, t, condition\), or as field\(x, t\): found <lambda>\(x\)"):
+    with pytest.raises(
+        TypeError, match=r"called as field\(x, t, condition\), or as field\(x, t\): found <lambda>\(x\)"
+    ):
         VIEWS[name](lambda x: x)
     with pytest.raises(TypeError, match=r"found the class itself: Moves"):
         VIEWS[name](Moves)

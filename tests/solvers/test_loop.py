@@ -201,7 +201,9 @@ def test_a_field_of_other_arguments_is_told_how_it_is_called():
     with pytest.raises(ValueError, match="takes x and t alone: let it take the condition as a third"):
         integrate("euler", lambda x, t: -x, x, GRID, np.ones((5, 1)))
     for wrong in (lambda x: -x, lambda x, t, condition, more: -x):
-        with pytest.raises(TypeError, match=r"called as field\(x, t, condition\), or as field\(x, t\): found <lambda>\(x"):
+        with pytest.raises(
+            TypeError, match=r"called as field\(x, t, condition\), or as field\(x, t\): found <lambda>\(x"
+        ):
             integrate("euler", wrong, x, GRID)
     with pytest.raises(TypeError, match=r"an object that is called, found the class itself: Falls\(\.\.\.\)"):
         integrate("euler", Falls, x, GRID)
