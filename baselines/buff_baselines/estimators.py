@@ -33,8 +33,7 @@ class NeuralFlow(NeuralGenerator):
         other paths are proportional, so that any solver serves it. Files keep the schedules that have a name; saving
         another warns.
     network : {"mlp", "torchcfm", "tabddpm"} or torch.nn.Module
-        See :mod:`buff_baselines.networks`; ``"mlp"`` sees 32 waves of the time beside the state, and learns tables of
-        two or three columns slowly. A module of your own is called as ``network(x, level, condition)`` with the
+        See :mod:`buff_baselines.networks`; ``"mlp"`` sees 32 waves of the time beside the state. A module of your own is called as ``network(x, level, condition)`` with the
         state x of shape (n, d), the level of noise (n, 1) (the time t for a flow, ln(sigma) / 4 for a diffusion) and
         the condition (n, c), or None without; it returns (n, d), for ``"sbcfm"`` (n, 2 d), at the scale of standard
         normal numbers. A copy is trained. Load its file with ``NeuralFlow.load(path, network)``.
