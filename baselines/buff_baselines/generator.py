@@ -21,7 +21,7 @@ from buff.grids import TimeGrid, get_grid
 from buff.paths import LINEAR, Path, get_path
 from buff.protocols import Array
 from buff.randomness import seed_from
-from buff.schedules import SCHEDULES
+from buff.schedules import SCHEDULES, Schedule
 from buff.solvers import Solver
 from buff.tables import Columns
 from buff_baselines.checks import check_number, check_parameters, check_weights, get_device
@@ -174,9 +174,9 @@ class NeuralGenerator(EventGenerator):
         enough = _ENOUGH if isinstance(self.network, str) else _ENOUGH_OF_OWN
         if last.iteration >= enough and min(first.loss, last.loss) > _GAUSSIAN_LOSS:
             warn(
-                f"after {last.iteration} iterations the network takes {max(0.0, 1 - last.loss):.2%} off the loss of a Gaussian, "
-                "whose events it gives: right for Gaussian data; else train longer, or start it otherwise, with layers "
-                "that keep the width of the state"
+                f"after {last.iteration} iterations the network takes {max(0.0, 1 - last.loss):.2%} off the loss of a "
+                "Gaussian, whose events it gives: right for Gaussian data; else train longer, or start it otherwise, "
+                "with layers that keep the width of the state"
             )
 
     def _set_network(self, network: nn.Module, objective: Objective) -> None:
@@ -224,7 +224,8 @@ class NeuralGenerator(EventGenerator):
         parameters = dict(archive.record["parameters"])
         if isinstance(self.network, nn.Module):
             parameters["network"] = _OWN
-        if isinstance(path := parameters.get("path"), Path):
+        if isinstance(path := parameters.get("path"), Path | Schedule):
+            path = get_path(path)
             names = {kind: name for name, kind in SCHEDULES.items()}
             known = type(path.schedule) in names
             if not known:

@@ -118,9 +118,9 @@ def compare_samplers(
     real: TableLike,
     solvers: Sequence[str | Solver] | Mapping[str, Solver],
     grids: Sequence[Grid] | Mapping[str, Grid] = (COMMON,),
-    n_steps: Sequence[int] | None = None,
+    n_steps: int | Sequence[int] | None = None,
     *,
-    nfe: Sequence[int] | None = None,
+    nfe: int | Sequence[int] | None = None,
     train: TableLike | None = None,
     metric: Callable[[Any, Any], Any] = sliced_wasserstein,
     seeds: int = 5,
@@ -145,9 +145,9 @@ def compare_samplers(
     grids : list of names, TimeGrids, increasing times or None, or mapping from name to such
         ``"common"``: for all models that of the first with trees, every k-th of its times where n_steps divides them,
         or of the first network if there are no trees. None is the grid of each fit, which differs between models.
-    n_steps : list of int, optional
+    n_steps : int or list of int, optional
         Steps, (5, 10) by default; grids that are given by their times have their own.
-    nfe : list of int, optional
+    nfe : int or list of int, optional
         Instead of steps: evaluations of the field. Each solver takes as many steps as there are evaluations for, and
         is compared with those of the same budget, or a smaller one.
     train : array or table of shape (n, p), optional
@@ -193,17 +193,22 @@ def compare_samplers(
     """
     if nfe is not None and n_steps is not None:
         raise ValueError("give n_steps or nfe, not both: one follows from the other")
+    if not isinstance(models, Mapping):
+        raise TypeError(f'models must be named, as in {{"trees": model}}: found {type(models).__name__}')
     fits = {name: list(model) if isinstance(model, list | tuple) else [model] for name, model in models.items()}
     if len({len(own) for own in fits.values()} - {1}) > 1:
         counts = ", ".join(f"{name} {len(own)}" for name, own in fits.items())
         raise ValueError(f"give each name as many fits, or one: found {counts}")
+    solvers = [solvers] if isinstance(solvers, str | Solver) else solvers
     rules = solvers if isinstance(solvers, Mapping) else {_name(solver): get_solver(solver) for solver in solvers}
     halves = [_halves(real, random_state + i) for i in range(max(check_whole("seeds", seeds, 1), _SPLITS))]
     if metric is sliced_wasserstein and seeds > 1:
         metric = partial(metric, n_bootstrap=0)  # the spread is that of the draws
+    sizes = nfe if nfe is not None else n_steps or (5, 10)
+    sizes = [sizes] if isinstance(sizes, int) else sizes
     places, found, left_out = places_of(grids, fits), [], []
     known: set[tuple[str, str, str, int]] = set()
-    for (where, place), size, label, name in plans(places, nfe or n_steps or (5, 10), nfe is not None, fits, rules):
+    for (where, place), size, label, name in plans(places, sizes, nfe is not None, fits, rules):
         own, solver = fits[label], rules[name]
         called = ", ".join((*_shown(label, fits), name, *_shown(where, places)))
         try:

@@ -498,7 +498,7 @@ def test_the_trigonometric_path_is_that_of_vpcfm():
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"path": 3}, TypeError, "path must be a name or a buff.paths.Path, found 3"),
+        ({"path": 3}, TypeError, "path must be a name, a Schedule or a Path, found 3"),
         ({"path": "cubic"}, ValueError, "unknown schedule 'cubic'"),
         ({"path": "ve", "method": "fm"}, ValueError, "path belongs to the methods icfm and otcfm"),
         ({"grid": TimeGrid((0, 0.3, 1)), "n_steps": 4}, ValueError, "grid has 2 steps and n_steps is 4: set n_steps=2"),

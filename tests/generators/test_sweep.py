@@ -10,7 +10,7 @@ from buff.generators import compare_samplers
 from buff.grids import TimeGrid
 from buff.metrics import wasserstein
 from buff.plotting import quality_against_nfe
-from buff.solvers import Solver
+from buff.solvers import Solver, integrate
 
 X = np.random.default_rng(0).multivariate_normal([0, 1], [[1, 0.8], [0.8, 1]], size=1600)
 
@@ -112,6 +112,10 @@ def test_budgets_of_evaluations(trees):
     assert (
         sum(difference is None for difference in within.differences) == 1
     )  # the best of the budget, whatever it takes
+    alone = compare_samplers({"trees": trees}, X[800:], "heun", nfe=8, seeds=2)
+    np.testing.assert_array_equal(alone.values[0], found.values[3])
+    with pytest.raises(TypeError, match='models must be named, as in {"trees": model}: found BUFF'):
+        compare_samplers(trees, X[800:], ["heun"])
     with pytest.raises(ValueError, match="give n_steps or nfe, not both"):
         compare_samplers({"trees": trees}, X[800:], ["heun"], n_steps=[4], nfe=[8])
 
@@ -139,8 +143,11 @@ def test_comparisons_are_data_frames(trees):
 
 
 def test_one_grid_serves_trees_and_networks(trees):
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     from buff_baselines import NeuralFlow
+
+    with pytest.raises(TypeError, match=r"trees take states as arrays of NumPy, .* found torch.Tensor"):
+        integrate("ab2", trees.field_, torch.zeros(3, 2), trees.grid_)
 
     net = NeuralFlow(hidden=(8,), n_iterations=3, batch_size=8, random_state=0).fit(X[:800])
     found = compare_samplers({"net": net, "trees": trees}, X[800:], ["ifab2"], n_steps=(8,), seeds=2)
