@@ -87,10 +87,11 @@ def within(place: Stepping, fits: list[Any], solver: Solver, nfe: int) -> list[T
 
 
 def _own_grid(model: Any, n: int) -> TimeGrid | None:
-    """The grid of a fit in n steps."""
+    """The grid of a fit in n steps; of trees n + 1 of their times, as evenly among them as can be."""
     if _has_nodes(model):
         times = _flow(model).grid.times
-        return TimeGrid(times[:: (len(times) - 1) // n]) if (len(times) - 1) % n == 0 else None
+        most = len(times) - 1
+        return TimeGrid(tuple(times[(2 * i * most + n) // (2 * n)] for i in range(n + 1))) if n <= most else None
     return get_grid(model.grid, model.n_steps if not isinstance(model.grid, str) else n)
 
 

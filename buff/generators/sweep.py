@@ -143,7 +143,7 @@ def compare_samplers(
     solvers : list of names or Solvers, or mapping from name to Solver
         Solvers of one's own included.
     grids : list of names, TimeGrids, increasing times or None, or mapping from name to such
-        ``"common"``: for all models that of the first with trees, every k-th of its times where n_steps divides them,
+        ``"common"``: for all models that of the first with trees, of fewer steps as evenly among its times as can be,
         or of the first network if there are no trees. None is the grid of each fit, which differs between models.
     n_steps : int or list of int, optional
         Steps, (5, 10) by default; grids that are given by their times have their own.
