@@ -1,6 +1,5 @@
 """The file of a result: the same figures and covariances without a fit, and nothing else than what was written."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

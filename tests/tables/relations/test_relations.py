@@ -48,7 +48,10 @@ TABLES = {
     "single precision": (Order("a", "b"), {"a": LOW.astype(np.float32), "b": HIGH.astype(np.float32)}),
     "dates": (Order("a", "b"), {"a": DAYS, "b": DAYS + RNG.integers(0, 90, N).astype("m8[D]")}),
     "missing": (Order("a", "b"), {"a": _missing(LOW), "b": _missing(HIGH, seed=3)}),
-    "missing dates": (Order("a", "b"), {"a": DAYS, "b": np.where(RNG.random(N) < 0.2, np.datetime64("NaT", "D"), DAYS + np.timedelta64(3, "D"))}),
+    "missing dates": (
+        Order("a", "b"),
+        {"a": DAYS, "b": np.where(RNG.random(N) < 0.2, np.datetime64("NaT", "D"), DAYS + np.timedelta64(3, "D"))},
+    ),
     "sentinels": (Order("a", "b"), {"a": _absent(LOW), "b": _absent(HIGH, seed=4)}),
     "swapped": (Order("a", "b", exchange=True), {"a": LOW / 7, "b": HIGH / 7}),
     "swapped with sentinels": (Order("a", "b", exchange=True), {"a": _absent(LOW), "b": _missing(HIGH)}),
