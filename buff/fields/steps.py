@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from buff.fields.sources import AbstractField
-from buff.paths import LINEAR, Path, Prediction, check_prediction
+from buff.paths import LINEAR, Path, Prediction, check_prediction, get_path
 from buff.protocols import Array
 
 __all__ = ["IndexField", "TimeField", "as_field", "with_condition"]
@@ -24,7 +24,7 @@ class TimeField(AbstractField):
     function : callable
         ``function(x, t, condition)``, or ``function(x, t)`` without conditions.
     path : Path
-        The path the model was trained on.
+        The path the model was trained on; a name or a Schedule will do.
     predicts : {"velocity", "denoised", "noise", "score", "v"}
         What the function returns.
     piecewise_constant : bool
@@ -46,6 +46,7 @@ class TimeField(AbstractField):
 
     def __post_init__(self) -> None:
         check_prediction(self.predicts)
+        object.__setattr__(self, "path", get_path(self.path))
         object.__setattr__(self, "function", with_condition(self.function))
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from buff.fields.sources import AbstractField, GaussianFlow
 from buff.fields.steps import as_field
 from buff.grids import nearest
-from buff.paths import Path
+from buff.paths import Path, get_path
 from buff.protocols import Array
 from buff.schedules import Backward
 
@@ -256,8 +256,8 @@ class Retimed(_Outer):
     field : AbstractField
         Field on its own path.
     path : Path
-        Where to move it, for example ``REDUCED`` for a solver in sigma. Nodes whose ``sigma / alpha`` it never
-        reaches, such as pure noise, stay behind.
+        Where to move it, for example ``REDUCED`` for a solver in sigma; a name or a Schedule will do. Nodes whose
+        ``sigma / alpha`` it never reaches, such as pure noise, stay behind.
 
     References
     ----------
@@ -274,6 +274,10 @@ class Retimed(_Outer):
 
     field: AbstractField
     path: Path
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "path", get_path(self.path))
 
     @property
     def times(self) -> tuple[float, ...] | None:  # type: ignore[override]

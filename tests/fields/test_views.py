@@ -213,3 +213,14 @@ def test_a_field_on_another_path_is_read_between_nodes_as_before():
     assert np.isfinite(integrate("rk4", moved, X, TimeGrid.uniform(3))).all()
     with pytest.raises(ValueError, match="constant by pieces"):
         integrate("dopri5_adaptive", moved, X, TimeGrid.uniform(3))
+
+
+def test_paths_go_by_name_or_schedule():
+    field = P1.field()
+    for path in ("trigonometric", get_path("trigonometric").schedule):
+        moved, same = Retimed(field, path), Retimed(field, get_path("trigonometric"))
+        assert moved.path == same.path
+        np.testing.assert_array_equal(moved(X, 0.4), same(X, 0.4))
+    assert TimeField(lambda x, t: x, path="vp").path == get_path("vp")
+    with pytest.raises(TypeError, match="path must be a name, a Schedule or a Path, found 3"):
+        Retimed(field, 3)

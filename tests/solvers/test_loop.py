@@ -226,3 +226,10 @@ def test_noise_that_is_not_called_is_told_what_it_is():
 def test_solvers_say_that_they_draw_noise():
     with pytest.raises(ValueError, match="this solver draws noise: its class says stochastic = True"):
         integrate(Quiet(), nonlinear, np.ones((5, 2)), GRID, noise=np.zeros_like)
+
+
+def test_states_and_noise_are_arrays_and_functions():
+    with pytest.raises(TypeError, match=r"an array of shape \(n, d\), found list"):
+        integrate("euler", lambda x, t: -x, [[1.0]], GRID)
+    with pytest.raises(TypeError, match=r"noise is called as noise\(x\), such as lambda x: rng.standard_normal"):
+        integrate("ddpm", lambda x, t: -x, np.ones((5, 2)), GRID, noise=np.random.default_rng(0).standard_normal)

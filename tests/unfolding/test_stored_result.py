@@ -36,7 +36,7 @@ def test_what_is_read_tells_and_draws_the_same(method, tmp_path):
     np.testing.assert_array_equal(back.events, result.events)
     np.testing.assert_array_equal(back.measured_rows, result.measured_rows)
     one, other = result.covariance(0, EDGES), back.covariance(0, EDGES)
-    assert list(one.of_source) == ["data", "simulation", "model", "alternative"]
+    assert list(one.of_source) == ["data", "simulation", "model", "alternative", "regularisation"]
     for source in one.of_source:
         np.testing.assert_array_equal(one.of_source[source], other.of_source[source])
     np.testing.assert_array_equal(one.counts, other.counts)
@@ -75,7 +75,7 @@ def members(tmp_path_factory):
 
 
 def test_what_lacks_a_part_is_refused(members, tmp_path):
-    optional = {"arrays/result/refolded.npy", "arrays/replicas/0/replica/measured_rows.npy"}
+    optional = {"arrays/result/refolded.npy", "arrays/result/twice.npy", "arrays/replicas/0/replica/measured_rows.npy"}
     names = {name for name in one_of_each(members) if "measured_rows" not in name} - optional
     assert len(names) > 20
     for name in names:
