@@ -7,6 +7,7 @@ import pytest
 
 from buff.datasets import gaussian_1d, gaussian_2d
 from buff.errors import Notice
+from buff.metrics.chi2 import spoken_replicas
 from buff.unfolding.diagnostics import Diagnostics
 
 from .toys import QUICK, quick, shifted
@@ -224,7 +225,7 @@ def test_histograms_side_by_side(two, tmp_path):
     result = two[0].unfold(two[2])
     joint = result.covariance(TWO)
     assert joint.total.shape == (9, 9)
-    told = f"18 replicas, effectively {joint.n_replicas:.0f}"
+    told = spoken_replicas(joint.n_replicas, 18)
     assert repr(joint) == f"Covariance(x0, x1: 9 bins; sources data, model, regularisation; {told})"
     assert 12 < joint.n_replicas < 40
     for name, rows in (("x0", slice(4)), ("x1", slice(4, None))):
