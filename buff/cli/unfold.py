@@ -11,7 +11,8 @@ import numpy as np
 import typer
 
 from buff.cli.options import Quiet, existing
-from buff.cli.unfold_checks import check_config, check_observables, check_sample
+from buff.cli.unfold_checks import check_config, check_observables, check_options, check_sample
+from buff.cli.unfold_closure import tell_closure
 from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
 from buff.cli.unfold_summary import Known, printed, sentences, summary_html
 from buff.protocols import WeightsLike
@@ -66,6 +67,17 @@ def unfold(
     result: Annotated[
         Path | None, typer.Option(metavar="RESULT", help="Result of a run before: figures and tables, no unfolding.")
     ] = None,
+    closure: Annotated[
+        int | None,
+        typer.Option(metavar="REPEATS", help="Test on pseudo-data from halves of [simulation] instead, so many times."),
+    ] = None,
+    stress: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help='With --closure: weights that bend pseudo-data, or "alternative": these are that one.',
+        ),
+    ] = "",
     quiet: Quiet = False,
 ) -> None:
     """Unfold measured events to truth level.
@@ -81,6 +93,7 @@ def unfold(
       buff unfold other_data.toml --model unfolded/unfolder.buff
       buff unfold unfold.toml --alternative other_generator/unfolder.buff
       buff unfold other_bins.toml --result unfolded/result.buff
+      buff unfold unfold.toml --closure 10 --stress alternative
     """
     if template:
         typer.echo(TEMPLATE, nl=False)
@@ -89,9 +102,8 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
+    check_options(model, alternative, result, closure, stress)
     if result is not None:
-        if model is not None or alternative:
-            raise ValueError("--result has been unfolded: it goes with neither --model nor --alternative")
         with _warnings_in_a_line():
             _write(wanted, _kept(result, wanted), _read(wanted, "data", True) if wanted.data.truth else None)
         return
@@ -106,6 +118,10 @@ def unfold(
     if not quiet:
         simulated = f"{simulation.reco.num_rows:,} simulated and " if simulation else ""
         typer.echo(f"{simulated}{data.reco.num_rows:,} measured events", err=True)
+    if closure is not None:
+        with _warnings_in_a_line():
+            tell_closure(wanted, _settings(wanted, True), (simulation, other, data), closure, stress, 0 if quiet else 1)
+        return
     with _warnings_in_a_line():
         unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
         others += [_fitted(wanted, other, quiet, n_replicas=0)] if other else []
@@ -219,11 +235,11 @@ def _check_names(path: Path, config: Config, simulation: Any) -> None:
             raise ValueError(f"{path} unfolds the {level} observables {sorted(known)}, found {sorted(wanted)}")
 
 
-def _fitted(config: Config, simulation: _Events, quiet: bool, n_replicas: Any = None) -> Any:
+def _settings(config: Config, quiet: bool, n_replicas: Any = None) -> Any:
     from buff.unfolding import Unfolder
 
     s = config.settings
-    unfolder = Unfolder(
+    return Unfolder(
         s.method,
         n_iterations=s.iterations or None,
         n_samples=s.samples or None,
@@ -233,7 +249,10 @@ def _fitted(config: Config, simulation: _Events, quiet: bool, n_replicas: Any = 
         random_state=s.seed,
         verbose=0 if quiet else 1,
     )
-    return unfolder.fit(
+
+
+def _fitted(config: Config, simulation: _Events, quiet: bool, n_replicas: Any = None) -> Any:
+    return _settings(config, quiet, n_replicas).fit(
         simulation.truth,
         simulation.reco,
         pass_truth=simulation.pass_truth,

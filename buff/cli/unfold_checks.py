@@ -10,7 +10,7 @@ from buff.cli.unfold_config import Config, ObservableSection, Output, Settings
 from buff.errors import MissingExtraError
 from buff.protocols import BinsLike
 
-__all__ = ["check_config", "check_observables", "check_sample"]
+__all__ = ["check_config", "check_observables", "check_options", "check_sample"]
 
 #: Columns that the file of unfolded events has besides the observables.
 _OWN_COLUMNS = ("weight", "measured_row", "member")
@@ -34,6 +34,18 @@ def check_config(config: Config) -> None:
             raise ValueError(f"[{section}] rows must be at least 1, or 0 for all, found {sample.rows}")
     _check_settings(config.settings)
     _check_output(config.output, config.home / config.output.folder)
+
+
+def check_options(
+    model: Path | None, alternative: list[Path] | None, result: Path | None, closure: int | None, stress: str
+) -> None:
+    """Raise ValueError for options of the command that do not go together."""
+    if closure is not None and (model or alternative or result):
+        raise ValueError("--closure fits anew: it goes with neither --model, --alternative nor --result")
+    if stress and closure is None:
+        raise ValueError("--stress bends the pseudo-data of --closure: give both")
+    if result is not None and (model or alternative):
+        raise ValueError("--result has been unfolded: it goes with neither --model nor --alternative")
 
 
 def check_observables(config: Config, truth: Any) -> None:

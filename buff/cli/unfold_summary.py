@@ -48,13 +48,8 @@ def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult")
 
 def _distance(result: "UnfoldingResult", name: str, edges: Any, truth: Any, truth_error: Any) -> str:
     """Chi-squared as the figure has it."""
-    from buff.metrics import chi_squared
-
-    h = result.histogram(name, edges)
-    covariance = result.covariance(name, edges) if result.replicas else None
-    matrix, n = (np.diag(h.variances()), None) if covariance is None else (covariance.total, covariance.n_replicas)
     try:
-        found = chi_squared(h.values() - truth, matrix, extra=truth_error**2, n_replicas=n)
+        found = result.chi2(name, edges, truth, truth_error)
     except ValueError as error:
         return f"no chi2: {error}"
     return f"chi2/n {found.value:.1f}/{found.n} (p = {found.p_value:.2g}, errors of both)"

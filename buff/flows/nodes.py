@@ -265,7 +265,7 @@ def fit_node(
     Parameters
     ----------
     data : FlowMatchingData or TeacherTrajectories
-    base : LinearVelocity or StepVelocity
+    base : LinearVelocity, GaussianPart or StepVelocity
     t : float
     settings : TreeSettings
     n_draws : int

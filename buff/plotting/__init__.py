@@ -15,7 +15,7 @@ from buff.plotting.quality import Quality, quality_against_nfe
 from buff.plotting.showers import average_showers, shower_displays, shower_histograms, shower_profiles
 from buff.plotting.spectrum import unfolded_spectrum
 from buff.plotting.trajectories import flow_trajectory
-from buff.plotting.unfolding import bin_correlations, convergence, migration
+from buff.plotting.unfolding import bin_correlations, closure, convergence, migration
 
 __all__ = [
     "Observable",
@@ -24,6 +24,7 @@ __all__ = [
     "average_showers",
     "bin_correlations",
     "calibration",
+    "closure",
     "convergence",
     "corner",
     "correlation_difference",

@@ -11,12 +11,14 @@ import numpy.typing as npt
 from buff.metrics.chi2 import spoken_replicas
 from buff.metrics.histograms import checked_edges
 from buff.plotting.columns import Values
-from buff.plotting.style import PALETTE, drawing, new_figure, two_digits
+from buff.plotting.style import GENERATED, PALETTE, REAL, drawing, experiment_label, new_figure, two_digits
 
-__all__ = ["bin_correlations", "checked_covariance", "convergence", "migration"]
+__all__ = ["bin_correlations", "checked_covariance", "closure", "convergence", "migration"]
 
 #: Bins up to which matrices have numbers in their cells.
 _WRITTEN = 12
+#: Bins that have their edges written at most.
+_PLACES = 12
 #: Inches that a number in a cell takes.
 _CELL = 0.3
 
@@ -216,3 +218,59 @@ def _write_cells(
             text = two_digits(value) if form is None else form.format(value)
             colour = "0.6" if abs(value) < faint else "white" if abs(value) > dark else "black"
             axes.text(x[i], y[j], text, ha="center", va="center", color=colour, fontsize="x-small")
+
+
+def closure(
+    bins: Mapping[str, Any],
+    *,
+    units: Mapping[str, str] | None = None,
+    style: str | None = None,
+    experiment: str | None = None,
+) -> Any:
+    """Bias of each bin in units of its error, with its statistics and the band of one error, and coverage below.
+
+    Bins are drawn with equal widths, so that those of a spike are seen.
+
+    Parameters
+    ----------
+    bins : mapping from name to object
+        With the attributes of :class:`buff.unfolding.ClosureBins`.
+    units : mapping from name to str, optional
+    style : str, optional
+        A style of mplhep, such as "CMS".
+    experiment : str, optional
+        Label of mplhep above the panels: the experiment, and words after it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with drawing(style):
+        figure = new_figure(max(3.4 * len(bins), 4.0), 3.8)
+        panels = figure.subplots(2, len(bins), sharex="col", sharey="row", squeeze=False, height_ratios=(1.6, 1))
+        for j, (name, own) in enumerate(bins.items()):
+            n, (repeats, n_bins) = np.arange(own.pulls.shape[1]), own.pulls.shape
+            mean, spread = own.pulls.mean(axis=0), own.pulls.std(axis=0, ddof=1)
+            above, below = panels[:, j]
+            above.axhspan(-1, 1, color=GENERATED, alpha=0.2, linewidth=0, label="quoted error")
+            above.axhline(0, color=REAL, linewidth=0.8)
+            above.errorbar(n, mean, spread, fmt="none", color=PALETTE[2], linewidth=1, label="scatter")
+            bars = {"fmt": "o", "markersize": 3, "color": GENERATED, "linewidth": 2}
+            above.errorbar(n, mean, spread / np.sqrt(repeats), label="bias", **bars)
+            below.axhline(0.683, color=REAL, linewidth=0.8)
+            rough = np.sqrt(0.683 * 0.317 / repeats)
+            below.axhspan(0.683 - rough, min(0.683 + rough, 1), color="#DDDDDD", linewidth=0)
+            below.plot(n, own.coverage, "o", markersize=3, color=GENERATED)
+            below.set_ylim(-0.05, 1.05)
+            places = [f"{low:g} to {high:g}" for low, high in zip(own.edges[:-1], own.edges[1:], strict=True)]
+            every = -(-n_bins // _PLACES)
+            below.minorticks_off()
+            below.set_xticks(n[::every], places[::every], rotation=45, ha="right", fontsize="x-small")
+            unit = (units or {}).get(name, "")
+            below.set_xlabel(f"{name} [{unit}]" if unit else name)
+        panels[0, 0].set_ylabel("bias / error")
+        panels[1, 0].set_ylabel("coverage")
+        if experiment:
+            experiment_label(panels[0, 0], experiment)
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure

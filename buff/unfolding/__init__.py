@@ -1,6 +1,7 @@
 """Unfolding: from detector to truth, event by event."""
 
 from buff.unfolding.binning import Binning, Covariance
+from buff.unfolding.closure import ClosureBins, ClosureTest, closure_test
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.iterations import History, Iteration
 from buff.unfolding.refolding import Refolded
@@ -10,6 +11,8 @@ from buff.unfolding.unfolder import Unfolder
 
 __all__ = [
     "Binning",
+    "ClosureBins",
+    "ClosureTest",
     "Covariance",
     "Diagnostics",
     "History",
@@ -18,4 +21,5 @@ __all__ = [
     "Replica",
     "Unfolder",
     "UnfoldingResult",
+    "closure_test",
 ]

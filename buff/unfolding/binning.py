@@ -12,6 +12,7 @@ from buff.metrics import automatic_bins
 from buff.metrics.chi2 import effective_replicas, fewest_replicas, spoken_replicas
 from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
+from buff.unfolding.settings import DIFFERENCES, ORIGINS
 
 __all__ = ["Binning", "Covariance"]
 
@@ -118,14 +119,15 @@ class Covariance:
     binning : Binning or Blocks
     counts : array of shape (b,)
         The histogram.
-    of_source : mapping from {"data", "simulation", "model", "alternative"} to array of shape (b, b)
-        Statistics of the measured and of the simulated events, spread of other seeds, difference of other simulations.
+    of_source : mapping from {"data", "simulation", "model", "alternative", "regularisation"} to array of shape (b, b)
+        Statistics of the measured and of the simulated events, spread of other seeds, difference of other simulations
+        and of twice the iterations.
     n_replicas_of : mapping from source to int
         Replicas of each.
     n_replicas : float
         Replicas of one source that would tell the total as well: near those of the sources that contribute most.
-    data, simulation, model, alternative, total, correlation : array of shape (b, b)
-        Of one source (ValueError where it had no replicas), of all together, and its correlations.
+    data, simulation, model, alternative, regularisation, total, correlation : array of shape (b, b)
+        Of one source (ValueError where there is none), of all together, and its correlations.
     """
 
     binning: Any
@@ -137,7 +139,7 @@ class Covariance:
     def of(cls, binning: Any, counts: Array, replicas: Mapping[str, Sequence[Array]]) -> "Covariance":
         """Of the histograms of the replicas of each source; warns where no source has enough for a chi-squared."""
         n_bins = int(np.prod(binning.shape))
-        shaken = {source: own for source, own in replicas.items() if source != "alternative"}
+        shaken = {source: own for source, own in replicas.items() if source not in DIFFERENCES}
         most = max(map(len, shaken.values()), default=fewest_replicas(n_bins))
         if most < fewest_replicas(n_bins):
             warn(
@@ -145,9 +147,10 @@ class Covariance:
                 f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
             )
         of_source = {source: np.atleast_2d(np.cov(np.array(own).T)) for source, own in shaken.items()}
-        if "alternative" in replicas:
-            differences = np.array(replicas["alternative"]) - counts
-            of_source["alternative"] = differences.T @ differences
+        for source in replicas.keys() - shaken.keys():
+            differences = np.array(replicas[source]) - counts
+            of_source[source] = differences.T @ differences
+        of_source = {source: of_source[source] for source in ORIGINS if source in of_source}
         return cls(binning, counts, of_source, {source: len(own) for source, own in shaken.items()})
 
     def __repr__(self) -> str:
@@ -164,7 +167,7 @@ class Covariance:
     def n_replicas(self) -> float:
         """See :func:`buff.metrics.chi2.effective_replicas`."""
         covariances = [self.of_source[source] for source in self.n_replicas_of]
-        exact = self.of_source.get("alternative", np.zeros_like(self.total))
+        exact = sum((self.of_source[s] for s in DIFFERENCES if s in self.of_source), np.zeros_like(self.total))
         return effective_replicas(covariances, list(self.n_replicas_of.values()), exact) if covariances else np.inf
 
     @property
@@ -186,6 +189,11 @@ class Covariance:
     def alternative(self) -> Array:
         """Difference of what other simulations give, times itself."""
         return self._source("alternative")
+
+    @property
+    def regularisation(self) -> Array:
+        """Difference of what twice the iterations give, times itself."""
+        return self._source("regularisation")
 
     @property
     def total(self) -> Array:

@@ -78,10 +78,14 @@ class History(tuple[Iteration, ...]):
 
 @dataclass(frozen=True)
 class Step:
-    """An iteration, and the weights of the unfolded events after it, in units of measured events."""
+    """An iteration, and the weights of the unfolded events after it, in units of measured events.
+
+    After ``twice`` as many as the result has, they only tell how far that depends on where iterations ended.
+    """
 
     iteration: Iteration
     weights: Array
+    twice: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,48 +198,71 @@ class Prior:
         return replace(self, factors=factors * (w.sum() / dot(w, factors[:n])), nu=nu, clipped=clipped)
 
 
-def reweighting(prior: Prior, n_iterations: int | None) -> Iterator[Step]:
-    """Simulated truth with weights, for so many iterations or until measured events are described."""
+def reweighting(prior: Prior, n_iterations: int | None, twice: bool = False) -> Iterator[Step]:
+    """Simulated truth with weights, for so many iterations or until measured events are described.
+
+    With ``twice``, a last step has the weights after twice as many.
+    """
     s, total = prior.simulation, prior.data_weights.sum()
-    before, last = s.weights, prior
-    for number in range(1, (n_iterations or MOST_ITERATIONS) + 1):
-        if n_iterations is None and number > 1 and prior.settled(last):
-            return
-        last, prior = prior, prior.updated()
+
+    def step(number: int, before: Array, further: bool = False) -> Step:
         after = s.weights * prior.factors
         scale = total / dot(s.matched_weights, prior.factors[: s.n_matched])
-        yield Step(_iteration(number, before, after, prior.clipped), after * scale)
-        before = after
+        return Step(_iteration(number, before, after, prior.clipped), after * scale, further)
+
+    last, number, most = prior, 0, n_iterations or MOST_ITERATIONS
+    while number < most and not (n_iterations is None and number > 0 and prior.settled(last)):
+        last, prior, number = prior, prior.updated(), number + 1
+        yield step(number, s.weights * last.factors)
+    if twice:
+        for _ in range(number):
+            last, prior = prior, prior.updated()
+        yield step(2 * number, s.weights * last.factors, True)
 
 
-def updating(prior: Prior, draws: Draws, n_iterations: int | None) -> Iterator[Step]:
+def updating(prior: Prior, draws: Draws, n_iterations: int | None, twice: bool = False) -> Iterator[Step]:
     r"""Posterior draws, weighted by what they say about the prior.
 
     .. math:: p_n(t_{jk} \mid r_j) = \frac{\nu_{n-1}(t_{jk})}{\sum_l \nu_{n-1}(t_{jl})}
 
     for the draws k of the measured event j, times the factors of the draws. Nothing is trained but classifiers: the
     posterior under another prior has the same draws with other weights. After n iterations the density of the draws is
-    that of nu_n, with the fluctuations that the measured events have.
+    that of nu_n, with the fluctuations that the measured events have. With ``twice``, a last step has the weights
+    after twice as many.
     """
     data_weights = prior.data_weights
-    weights = np.repeat(data_weights / draws.n_samples, draws.n_samples)
-    if draws.factors is not None:
-        weights = _within(draws.factors, draws, data_weights)
-    yield Step(_iteration(1, weights, weights, 0.0, change=np.nan), weights)
-    for number in range(2, (n_iterations or MOST_ITERATIONS) + 1):
-        last, prior = prior, prior.updated()
-        if n_iterations is None and prior.settled(last):
-            return
+
+    def step(number: int, before: Array, further: bool = False) -> Step:
         assert prior.nu is not None
         factors, clipped = _clipped(prior.nu(draws.scores))
         if draws.factors is not None:
             factors = factors * draws.factors
-        before, weights = weights, _within(factors, draws, data_weights)
-        yield Step(_iteration(number, before, weights, clipped), weights)
+        after = _within(factors, draws, data_weights)
+        return Step(_iteration(number, before, after, clipped), after, further)
+
+    weights = np.repeat(data_weights / draws.n_samples, draws.n_samples)
+    if draws.factors is not None:
+        weights = _within(draws.factors, draws, data_weights)
+    yield Step(_iteration(1, weights, weights, 0.0, change=np.nan), weights)
+    number, updates = 1, 0
+    while number < (n_iterations or MOST_ITERATIONS):
+        last, prior, updates = prior, prior.updated(), updates + 1
+        if n_iterations is None and prior.settled(last):
+            break
+        number += 1
+        now = step(number, weights)
+        weights = now.weights
+        yield now
+    if twice:
+        for _ in range(2 * number - 1 - updates):
+            prior = prior.updated()
+        yield step(2 * number, weights, True)
 
 
-def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, History]:
-    """Weights after the last iteration and before it, and the history; one that diverges ends them with a warning.
+def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, History]:
+    """Weights after the last iteration, before it and after twice as many, and the history.
+
+    An iteration that diverges ends them with a warning.
 
     Raises
     ------
@@ -243,8 +270,11 @@ def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, History]:
         Weights are not finite.
     """
     history: list[Iteration] = []
-    weights, before = np.empty(0), None
+    weights, before, twice = np.empty(0), None, None
     for step in steps:
+        if step.twice:
+            twice = step.weights if np.isfinite(step.weights).all() else None
+            break
         now = step.iteration
         if not np.isfinite(step.weights).all():
             raise FloatingPointError(f"iteration {now.number} gave weights that are not finite: lower n_iterations")
@@ -255,7 +285,7 @@ def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, History]:
                 break
             warn(reason, ConvergenceWarning)
         weights, before = step.weights, weights if len(weights) else None
-    return weights, before, History(history)
+    return weights, before, twice, History(history)
 
 
 def _divergence(history: list[Iteration]) -> str:

@@ -90,6 +90,8 @@ class Unfolded:
     efficiency : array of shape (n,)
     before : array of shape (n,), optional
         Weights before the last of several iterations.
+    twice : array of shape (n,), optional
+        Weights after twice as many.
     refolded : array of shape (matched simulated events,), optional
         See :meth:`Member.refolding`.
     """
@@ -101,6 +103,7 @@ class Unfolded:
     signal: Array
     efficiency: Array
     before: Array | None = None
+    twice: Array | None = None
     refolded: Array | None = None
 
 
@@ -187,20 +190,28 @@ class Member:
         found = combinations(s.reco_space, measured.scores), combinations(s.truth_space, scores)
         return events, Draws(scores, rows, self.membership(*found))
 
-    def unfold(self, measured: Measured, n_iterations: int | None, drawn: tuple[Columns, Draws] | None) -> Unfolded:
+    def unfold(
+        self,
+        measured: Measured,
+        n_iterations: int | None,
+        drawn: tuple[Columns, Draws] | None,
+        twice: bool = False,
+    ) -> Unfolded:
         """Truth of the measured events, by weights of simulated events or of the draws given."""
         signal, s = self.signal(measured), self.simulation
         prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
+        twice = twice and bool(np.count_nonzero(signal) >= FEWEST_EVENTS)
         if drawn is None:
-            weights, before, history = drain(reweighting(prior, n_iterations))
-            efficiency = self.efficiency.of_rows
-            return Unfolded(s.truth, weights, np.full(len(s.truth), -1), history, signal, efficiency, before)
+            weights, before, further, history = drain(reweighting(prior, n_iterations, twice))
+            rows, efficiency = np.full(len(s.truth), -1), self.efficiency.of_rows
+            return Unfolded(s.truth, weights, rows, history, signal, efficiency, before, further)
         events, draws = drawn
-        weights, before, history = drain(updating(prior, draws, n_iterations))
+        found = drain(updating(prior, draws, n_iterations, twice))
         efficiency = self.efficiency(draws.scores)
         seen = np.maximum(efficiency, self.least_efficiency)
-        before = None if before is None else before / seen
-        return Unfolded(events, weights / seen, draws.rows, history, signal, efficiency, before)
+        weights, *others = (None if w is None else w / seen for w in found[:3])
+        assert weights is not None
+        return Unfolded(events, weights, draws.rows, found[3], signal, efficiency, *others)
 
     def refolding(self, unfolded: Unfolded) -> Array | None:
         """Weights of the simulated events that pass both cuts, which give them the unfolded truth at detector level.

@@ -52,26 +52,33 @@ class Replica:
     rows: Array | None = None
 
 
-def told_errors(replicas: Sequence[Replica], method: str, background: bool = False) -> str:
+def told_errors(replicas: Sequence[Replica], method: str, background: bool = False, twice: bool = True) -> str:
     """What the errors of a result hold, and what not; replicas of the data shake a ``background`` that was given, too.
+
+    ``twice`` says whether twice the iterations were made.
 
     Examples
     --------
     >>> print(told_errors([Replica("data", np.ones(2))] * 20, "iterated"))  # doctest: +NORMALIZE_WHITESPACE
-    Errors hold the statistics of the measured events (20 replicas).
+    Errors hold the statistics of the measured events (20 replicas), the difference of twice the iterations.
     They do not hold the statistics of the simulation, other seeds (see n_replicas),
     the dependence on the simulation (see alternative: none was given).
     >>> print(told_errors([], "iterated", background=True))  # doctest: +NORMALIZE_WHITESPACE
-    Errors hold the Poisson fluctuation of the measured weights alone. They do not hold the statistics of the
-    background, the statistics of the simulation, other seeds (see n_replicas), the dependence on the simulation (see
-    alternative: none was given), the normalisation of the background (unfold with it scaled).
+    Errors hold the Poisson fluctuation of the measured weights, the difference of twice the iterations. They do not
+    hold the statistics of the background, the statistics of the simulation, other seeds (see n_replicas), the
+    dependence on the simulation (see alternative: none was given), the normalisation of the background (unfold with it
+    scaled).
     """
     counts = Counter(replica.source for replica in replicas)
-    own = "simulated" if method == "reweight" else "measured"
-    known = counts if replicas or own == "simulated" else {**counts, "data": 1}
+    own, shaken = "simulated" if method == "reweight" else "measured", any(counts[source] for source in SOURCES)
+    known = counts if shaken or own == "simulated" else {**counts, "data": 1}
     held = [f"{ORIGINS[source]} ({_spoken(source, counts[source])})" for source in ORIGINS if counts[source]]
     if background and counts["data"]:
         held[0] = f"the statistics of the measured events and of the background ({_spoken('data', counts['data'])})"
+    if not shaken:
+        held.insert(0, f"the Poisson fluctuation of the {own} weights")
+    if twice:
+        held.append(ORIGINS["regularisation"])
     lacking = [ORIGINS[source] for source in SOURCES if not known.get(source)]
     if background and not counts["data"]:
         lacking.insert(0, "the statistics of the background")
@@ -79,9 +86,11 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
         lacking[-1] += " (see n_replicas)"
     if not counts["alternative"]:
         lacking.append("the dependence on the simulation (see alternative: none was given)")
+    if not twice:
+        lacking.append("what another number of iterations changes")
     if background:
         lacking.append("the normalisation of the background (unfold with it scaled)")
-    said = f"Errors hold {', '.join(held) or f'the Poisson fluctuation of the {own} weights alone'}."
+    said = f"Errors hold {', '.join(held)}{' alone' * (len(held) == 1 and not shaken)}."
     return f"{said} They do not hold {', '.join(lacking)}." if lacking else said
 
 

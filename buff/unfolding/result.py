@@ -13,23 +13,25 @@ import numpy as np
 
 from buff.archive import Archive, write_archive
 from buff.errors import MissingExtraError
-from buff.protocols import Array, BinsLike, Mask, TableLike
+from buff.metrics.chi2 import ChiSquared, chi_squared
+from buff.protocols import Array, BinsLike, Mask, Values
 from buff.tables import Columns
 from buff.unfolding.binning import Binning, Blocks, Covariance
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
 from buff.unfolding.export import write_tables, write_weights
+from buff.unfolding.figures import Figures
 from buff.unfolding.iterations import History
 from buff.unfolding.members import Measured, Unfolded
 from buff.unfolding.replicas import Replica, told_errors
-from buff.unfolding.settings import SPOKEN
+from buff.unfolding.settings import DIFFERENCES, SPOKEN
 from buff.unfolding.stored_result import archive_of_result, parts_of_result
 
 __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class UnfoldingResult:
+class UnfoldingResult(Figures):
     """Unfolded events; prints as what was done, the iterations and the diagnostics.
 
     Attributes
@@ -54,6 +56,9 @@ class UnfoldingResult:
         Weights of the measured events without background and fakes.
     refolded : array of shape (matched simulated events,) or None
         Weights of the simulated events that pass both cuts, which give them the unfolded truth.
+    twice : array of shape (n,) or None
+        Weights after twice the iterations: the difference is a source of the errors. None for one iteration, such as
+        that of ``"conditional"``, or where one diverged.
     """
 
     method: str
@@ -68,6 +73,7 @@ class UnfoldingResult:
     measured: Measured
     signal: Array
     refolded: Array | None = None
+    twice: Array | None = None
 
     def __repr__(self) -> str:
         counted = Counter(SPOKEN.get(replica.source, replica.source) for replica in self.replicas)
@@ -78,7 +84,8 @@ class UnfoldingResult:
     @property
     def errors(self) -> str:
         """What the errors of histograms and figures hold, and what not: a sentence."""
-        return told_errors(self.replicas, self.method, bool(self.measured.of_background.values.any()))
+        background, twice = bool(self.measured.of_background.values.any()), self.twice is not None
+        return told_errors(self.replicas, self.method, background, twice)
 
     @property
     def events(self) -> Any:
@@ -101,7 +108,7 @@ class UnfoldingResult:
         hist.Hist
             Weight storage: events at truth level, and their variances. These are the diagonal of :meth:`covariance`
             where there are replicas, else the fluctuation of the measured events (or of the simulated events, for
-            ``"reweight"``) alone.
+            ``"reweight"``), with the differences of alternatives and of twice the iterations.
 
         Raises
         ------
@@ -120,7 +127,7 @@ class UnfoldingResult:
         h = hist.Hist(*axes, storage=hist.storage.Weight())
         view = h.view()
         view.value = binning.counts(self.columns, self.weights).reshape(binning.shape)
-        view.variance = self._variance(binning).reshape(binning.shape)
+        view.variance = np.diag(self._uncertainty(binning)[0]).reshape(binning.shape)
         return h
 
     def beyond(self, columns: str | int | Sequence[str | int], bins: BinsLike = 30) -> float:
@@ -134,8 +141,9 @@ class UnfoldingResult:
 
         Each is the covariance of the replicas of that source about their mean. Those of the simulation keep the seeds
         of the result, those of the model (other seeds) its events, so that the three are independent and add up. An
-        alternative simulation adds its difference times itself: all bins move together. A warning says where no source
-        has as many replicas as a chi-squared of the bins needs.
+        alternative simulation adds its difference times itself, all bins move together, and so do twice the iterations:
+        what is left of the prior, or of noise that they amplify. A warning says where no source has as many replicas as
+        a chi-squared of the bins needs.
 
         Parameters
         ----------
@@ -148,8 +156,8 @@ class UnfoldingResult:
         Returns
         -------
         Covariance
-            ``total`` and ``correlation`` of all sources, ``data``, ``simulation``, ``model`` and ``alternative`` of
-            one: arrays of shape (bins, bins).
+            ``total`` and ``correlation`` of all sources, ``data``, ``simulation``, ``model``, ``alternative`` and
+            ``regularisation`` of one: arrays of shape (bins, bins).
 
         Raises
         ------
@@ -165,11 +173,28 @@ class UnfoldingResult:
             binning: Any = Blocks(tuple(self._binning(name, own) for name, own in columns.items()))
         else:
             binning = self._binning(columns, bins)
-        of_source: dict[str, list[Array]] = {}
-        for replica in self.replicas:
-            events = self.columns if replica.events is None else replica.events
-            of_source.setdefault(replica.source, []).append(binning.counts(events, replica.weights))
-        return Covariance.of(binning, binning.counts(self.columns, self.weights), of_source)
+        return Covariance.of(binning, binning.counts(self.columns, self.weights), self._shaken(binning))
+
+    def chi2(self, column: str | int, bins: BinsLike, truth: Values, truth_error: Values | float = 0.0) -> ChiSquared:
+        """Chi-squared of the bins of :meth:`histogram` against a truth, as :meth:`plot_unfolded` writes it.
+
+        Parameters
+        ----------
+        column : str or int
+        bins : int or array of edges
+        truth, truth_error : array of shape (bins,)
+            Events that there should be, and their errors.
+
+        Raises
+        ------
+        ValueError
+            Fewer replicas than bins and 3.
+        """
+        binning = self._binning(column, bins)
+        matrix, replicas = self._uncertainty(binning)
+        difference = binning.counts(self.columns, self.weights) - np.asarray(truth)
+        extra = np.square(np.broadcast_to(truth_error, difference.shape))
+        return chi_squared(difference, matrix, extra=extra, n_replicas=replicas.get("n_replicas"))
 
     def to_yaml(self, path: Any, bins: Any = None, units: Mapping[str, str] | None = None) -> None:
         """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.
@@ -216,118 +241,38 @@ class UnfoldingResult:
         """Inverse of :meth:`to_archive`; what does not fit together raises an error."""
         return cls(**parts_of_result(archive))
 
-    def plot_unfolded(
-        self, column: str | int, bins: BinsLike = 30, *, truth: TableLike | None = None, **style: Any
-    ) -> Any:
-        """Unfolded, simulated and measured distribution, with the ratio to the truth.
-
-        The band is the total error of the replicas, where there are some, else the Poisson error of the weights: of the
-        measured events, or of the simulated ones for ``"reweight"``. The legend says which.
-
-        Parameters
-        ----------
-        column : str or int
-        bins : int or array of edges
-        truth : array of shape (bins,), optional
-            Events in each bin that there should be, where known.
-        **style
-            Such as ``unit``, ``log``, ``labels`` or ``experiment`` of :func:`buff.plotting.unfolded_spectrum`.
-        """
-        from buff.plotting import unfolded_spectrum
-
-        binning = self._binning(column, bins)
-        simulation, name = self.simulation, binning.names[0]
-        scale = self.weights.sum() / simulation.weights.sum()
-        given: dict[str, Any] = {"prior": binning.counts(simulation.truth, simulation.weights * scale), "truth": truth}
-        if name in self.measured.reco.names:
-            given["reco"] = binning.counts(self.measured.reco, self.signal)
-        if self.replicas:
-            covariance = self.covariance(name, binning.edges[0])
-            given |= {"covariance": covariance.total, **covariance.replicas}
-        labels = {"band": self._error_name(), **(style.pop("labels", None) or {})}
-        error = np.sqrt(self._poisson(binning))
-        counts = binning.counts(self.columns, self.weights)
-        return unfolded_spectrum(binning.edges[0], counts, error=error, name=name, labels=labels, **given, **style)
-
-    def plot_refolded(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
-        """What the unfolded events give at detector level beside the measured signal, with their ratio.
-
-        Parameters
-        ----------
-        column : str or int
-            Of reco.
-        bins : int or array of edges
-        **style
-            As for :meth:`plot_unfolded`.
-        """
-        from buff.plotting import unfolded_spectrum
-
-        if self.refolded is None:
-            raise ValueError("too few measured events for a refolding, which learns from 10 at least")
-        s, w = self.simulation, self.refolded
-        binning = Binning.of(self.measured.reco, self.signal, column, bins)
-        found = s.reco.take(np.arange(s.n_matched))
-        own = found, w, np.full(len(w), -1)
-        measured = self.measured.reco, self.signal, np.full(len(self.signal), -1)
-        labels = {"unfolded": "refolded", "truth": "measured signal", "band": "statistics of the simulation"}
-        return unfolded_spectrum(
-            binning.edges[0],
-            binning.counts(*own[:2]),
-            error=np.sqrt(binning.variances(*own)),
-            truth=binning.counts(*measured[:2]),
-            truth_error=np.sqrt(binning.variances(*measured)),
-            name=f"{binning.names[0]} at detector level",
-            labels=labels | (style.pop("labels", None) or {}),
-            **style,
-        )
-
-    def plot_migration(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
-        """Where the simulated detector finds the events of each bin of a column that truth and reco both have."""
-        from buff.metrics import migration_matrix
-        from buff.plotting import migration
-
-        binning, s = self._binning(column, bins), self.simulation
-        name = binning.names[0]
-        if name not in s.reco.names:
-            raise ValueError(f"reco has no column {name!r}, only {', '.join(s.reco.names)}: a migration needs both")
-        truth, reco = (table.arrays[table.names.index(name)][: s.n_matched] for table in (s.truth, s.reco))
-        found = migration_matrix(truth, reco, binning.edges[0], weights=s.matched_weights)
-        return migration(found.probability, binning.edges[0], name=name, **style)
-
-    def plot_correlation(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
-        """Correlations of the unfolded bins of a column."""
-        from buff.plotting import bin_correlations
-
-        covariance = self.covariance(column, bins)
-        binning = covariance.binning
-        return bin_correlations(
-            covariance.total, binning.edges[0], name=binning.names[0], **covariance.replicas, **style
-        )
-
-    def plot_convergence(self, **style: Any) -> Any:
-        """Change of the unfolded density in each iteration."""
-        from buff.plotting import convergence
-
-        return convergence({self.method: [iteration.change for iteration in self.history]}, **style)
-
     def _binning(self, columns: Any, bins: BinsLike) -> Binning:
         return Binning.of(self.columns, self.weights, columns, bins)
 
-    def _variance(self, binning: Binning) -> Array:
-        if self.replicas:
-            return np.asarray(np.diag(self.covariance(list(binning.names), list(binning.edges)).total))
-        return self._poisson(binning)
+    def _shaken(self, binning: Any) -> dict[str, list[Array]]:
+        """Counts of each replica, and after twice the iterations, by source."""
+        found: dict[str, list[Array]] = {}
+        for replica in self.replicas:
+            events = self.columns if replica.events is None else replica.events
+            found.setdefault(replica.source, []).append(binning.counts(events, replica.weights))
+        if self.twice is not None:
+            found["regularisation"] = [binning.counts(self.columns, self.twice)]
+        return found
+
+    def _uncertainty(self, binning: Binning) -> tuple[Array, dict[str, Any]]:
+        """Total covariance and, where there are any, numbers of replicas as the figures take them."""
+        if any(replica.source not in DIFFERENCES for replica in self.replicas):
+            covariance = self.covariance(list(binning.names), list(binning.edges))
+            return covariance.total, covariance.replicas
+        counts = binning.counts(self.columns, self.weights)
+        differences = [own - counts for shaken in self._shaken(binning).values() for own in shaken]
+        return np.diag(self._poisson(binning)) + sum(np.outer(d, d) for d in differences), {}
 
     def _poisson(self, binning: Binning) -> Array:
         source = self.simulation.of_kind[0] if self.method == "reweight" else self.measured.of_data
         return source.inflation * binning.variances(self.columns, self.weights, self.measured_rows)
 
     def _error_name(self) -> str:
-        if self.replicas:
-            sources = [SPOKEN.get(source, source) for source in dict.fromkeys(r.source for r in self.replicas)]
-            lines = [", ".join(sources[i : i + 3]) for i in range(0, len(sources), 3)]
-            return "error of replicas: " + ",\n".join(lines)
-        return f"Poisson error, {'simulated' if self.method == 'reweight' else 'measured'} weights"
+        sources = [SPOKEN.get(source, source) for source in dict.fromkeys(r.source for r in self.replicas)]
+        if not set(sources) - set(DIFFERENCES):
+            sources.insert(0, f"Poisson of {'simulated' if self.method == 'reweight' else 'measured'} weights")
+        sources += ["regularisation"] if self.twice is not None else []
+        return "error: " + ",\n".join(", ".join(sources[i : i + 3]) for i in range(0, len(sources), 3))
 
     def _numeric(self) -> list[str]:
         pairs = zip(self.columns.names, self.columns.arrays, strict=True)
@@ -346,4 +291,5 @@ class UnfoldingResult:
     ) -> UnfoldingResult:
         """From the parts of an unfolding."""
         made = (unfolded.events, unfolded.weights, unfolded.rows, replicas, unfolded.history)
-        return cls(method, *made, diagnostics, outside, simulation, measured, unfolded.signal, unfolded.refolded)
+        more = (unfolded.signal, unfolded.refolded, unfolded.twice)
+        return cls(method, *made, diagnostics, outside, simulation, measured, *more)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from buff.unfolding.unfolder import Unfolder
 
 __all__ = [
+    "DIFFERENCES",
     "METHODS",
     "ORIGINS",
     "SCORES_ALONE",
@@ -45,7 +46,10 @@ ORIGINS: Mapping[str, str] = {
     "simulation": "the statistics of the simulation",
     "model": "other seeds",
     "alternative": "the difference of other simulations",
+    "regularisation": "the difference of twice the iterations",
 }
+#: Sources that are one difference: all bins move together, and no replicas are needed.
+DIFFERENCES = ("alternative", "regularisation")
 #: What a source is called where its name says too little.
 SPOKEN: Mapping[str, str] = {"model": "seeds"}
 #: Rows that a node of the default generator is trained on.

@@ -28,6 +28,7 @@ from buff.unfolding.posteriors import Posterior
 from buff.unfolding.replicas import alternatives, checked_alternatives, checked_counts, fitted_members, shaken
 from buff.unfolding.result import UnfoldingResult
 from buff.unfolding.settings import (
+    METHODS,
     check_settings,
     classifier_settings,
     default_generator,
@@ -76,9 +77,9 @@ class Unfolder(BaseEstimator):
         Draws of truth for each measured event; None is 200,000 in all, but 10 at least and 100 at most an event.
     n_replicas : int or mapping
         Unfoldings behind :meth:`UnfoldingResult.covariance`: so many of each source, or ``{"data": 50, "simulation":
-        10, "model": 5}``; 0 or at least 2 of a source, and b + 3 for a chi-squared of b bins. Each has the iterations
-        of the result and repeats the classifiers with Poisson weights on measured events and background (data), or a
-        fit with such weights on simulated events (simulation) or other seeds (model), which do not say how far it
+        10, "model": 5}``; 0 or at least 2 of a source, b + 3 for a chi-squared of b bins. Each has the iterations of
+        the result and repeats the classifiers with Poisson weights on measured events and background (data), or a fit
+        with such weights on simulated events (simulation) or other seeds (model), which do not say how far it
         depends on the simulation: see ``alternative`` of :meth:`unfold`.
     negative_weights : {"error", "smooth", "cancel"}
         What to do with negative weights of simulated, measured or background events: refuse them, or take positive ones
@@ -295,12 +296,11 @@ class Unfolder(BaseEstimator):
         outside = warned_outside(self.simulation_, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
-        unfolded = member.unfold(measured, iterations, drawn)
+        unfolded = member.unfold(measured, iterations, drawn, twice=iterations != 1 or METHODS[self.method] is None)
         nominal, n = replace(unfolded, refolded=member.refolding(unfolded)), len(unfolded.history)
         own = (partial(self._drawn, measured=measured), (self._entropy, _DATA), self.verbose)
         replicas = tuple(shaken(self.members_, measured, n, counts, drawn, *own))
-        given = {"sample_weight": sample_weight, "background": background}
-        replicas += tuple(alternatives(others, reco, n, given))
+        replicas += tuple(alternatives(others, reco, n, {"sample_weight": sample_weight, "background": background}))
         diagnostics = Diagnostics.of(nominal, measured, outside, member)
         return UnfoldingResult.of(self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured)
 

@@ -320,5 +320,36 @@ def test_an_alternative_is_a_source_of_the_errors(buff, home):
     alone = buff("unfold", "-q", write(home, text, "one.toml"), "--alternative", home / "two" / "unfolder.buff")
     assert "(1 alternative)" in alone.stdout
     without = buff("unfold", "-q", write(home, text, "one.toml"))
-    assert "Errors hold the Poisson fluctuation of the simulated weights alone." in without.stdout
+    assert (
+        "Errors hold the Poisson fluctuation of the simulated weights, the difference of twice the iterations."
+        in without.stdout
+    )
     assert "the dependence on the simulation (see alternative: none was given)" in without.stdout
+
+
+def test_closure_and_stress_print_and_draw(buff, home):
+    section = '[alternative]\nfile = "mixed.parquet"\npass_reco = "seen"\n\n[unfolding]'
+    config = write(home, CONFIG.replace('"out"', '"closure"').replace("[unfolding]", section), "closure.toml")
+    plain = buff("unfold", "-q", config, "--closure", 2)
+    assert plain.exit_code == 0, plain.stderr
+    assert "2 repetitions, iterations: 5" in plain.stdout
+    assert re.search(r"^mass\nbin +truth +bias +\+- +scatter +error +pull +coverage\n-2 to -1 ", plain.stdout, re.M)
+    assert (home / "closure" / "closure.png").stat().st_size > 1000
+    other = buff("unfold", "-q", config, "--closure", 2, "--stress", "alternative")
+    assert other.exit_code == 0, other.stderr
+    assert other.stdout != plain.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--closure", 1), "--closure must be at least 2, found 1"),
+        (("--stress", "weight"), "--stress bends the pseudo-data of --closure"),
+        (("--closure", 2, "--stress", "alternative"), r"needs a section \[alternative\]"),
+        (("--closure", 2, "--model", "unfolder.buff"), "--closure fits anew"),
+    ],
+)
+def test_closures_that_cannot_be_made_are_refused(buff, home, options, message):
+    found = buff("unfold", "-q", write(home, CONFIG), *options)
+    assert found.exit_code != 0
+    assert re.search(message, found.stderr)

@@ -75,7 +75,7 @@ def test_a_prior_is_settled_when_nothing_can_be_learned():
 def test_closure_changes_nothing():
     measured = PROBLEM.sample(6000, 1)
     prior = flat(PROBLEM.sample(6000, 0), measured.reco)
-    weights, _, history = drain(updating(prior, exact_draws(prior, measured.reco, 10, 3)[0], 3))
+    weights, _, _, history = drain(updating(prior, exact_draws(prior, measured.reco, 10, 3)[0], 3))
     assert history[-1].effective > 0.97
     assert max(i.change for i in history[1:]) < 0.05
     assert weights.sum() == pytest.approx(6000)
@@ -99,19 +99,19 @@ def step(number, change, effective=0.9, value=1.0):
 def test_a_growing_change_ends_the_iterations():
     steps = iter([step(1, 0.2, value=1), step(2, 0.05, value=2), step(3, 0.15, value=3), step(4, 0.5)])
     with pytest.warns(ConvergenceWarning, match="iteration 3 diverges: .* 0.150 .*before by 0.050: kept iteration 2"):
-        weights, _, history = drain(steps)
+        weights, _, _, history = drain(steps)
     assert weights[0] == 2
     assert len(history) == 3
 
 
 def test_weights_that_are_worth_nothing_end_the_iterations():
     with pytest.warns(ConvergenceWarning, match="worth 0.10% of the events.*kept iteration 1"):
-        weights, _, _ = drain(iter([step(1, 0.2), step(2, 0.1, effective=0.001, value=2)]))
+        weights, *_ = drain(iter([step(1, 0.2), step(2, 0.1, effective=0.001, value=2)]))
     assert weights[0] == 1
 
 
 def test_small_changes_may_grow():
-    assert len(drain(iter([step(1, 0.2), step(2, 0.01), step(3, 0.03)]))[2]) == 3
+    assert len(drain(iter([step(1, 0.2), step(2, 0.01), step(3, 0.03)]))[3]) == 3
 
 
 def test_weights_that_are_not_finite():

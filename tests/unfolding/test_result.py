@@ -41,7 +41,9 @@ def test_histogram_of_two_columns(bare):
     h = bare.histogram(["x0", "x1"], bins)
     x = bare.events
     np.testing.assert_allclose(h.values(), np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights)[0])
-    np.testing.assert_allclose(h.variances(), np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights**2)[0])
+    change = np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.twice - bare.weights)[0]
+    poisson = np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights**2)[0]
+    np.testing.assert_allclose(h.variances(), poisson + change**2)
 
 
 def test_draws_of_one_event_are_no_independent_events():
@@ -114,7 +116,7 @@ def test_covariance_of_the_data_is_that_of_resampled_events(result):
 
 def test_sources_are_separate_and_add_up(result):
     covariance = result.covariance("x0", EDGES)
-    assert set(covariance.of_source) == {"data", "simulation", "model"}
+    assert list(covariance.of_source) == ["data", "simulation", "model"]
     np.testing.assert_allclose(covariance.total, covariance.data + covariance.simulation + covariance.model)
     assert np.trace(covariance.simulation) > 0 < np.trace(covariance.model)
     np.testing.assert_allclose(np.diag(covariance.correlation), 1)
@@ -132,10 +134,10 @@ def test_replicas_of_one_source_only():
     result = unfolder.unfold(nature.reco)
     with pytest.warns(Notice, match="2 replicas are few for 6 bins.*chi-squared needs 9"):
         covariance = result.covariance(0, EDGES)
-    assert repr(covariance) == "Covariance(x0: 6 bins; sources data; 2 replicas)"
+    assert repr(covariance).startswith("Covariance(x0: 6 bins; sources data, regularisation; 2 replicas")
     with pytest.warns(Notice, match="needs 9"):
         result.histogram(0, EDGES)
-    with pytest.raises(ValueError, match="no replicas of model, only of data"):
+    with pytest.raises(ValueError, match="no replicas of model, only of data, regularisation"):
         _ = covariance.model
 
 
@@ -222,7 +224,9 @@ def test_histograms_side_by_side(two, tmp_path):
     result = two[0].unfold(two[2])
     joint = result.covariance(TWO)
     assert joint.total.shape == (9, 9)
-    assert repr(joint) == "Covariance(x0, x1: 9 bins; sources data, model; 18 replicas, effectively 16)"
+    told = f"18 replicas, effectively {joint.n_replicas:.0f}"
+    assert repr(joint) == f"Covariance(x0, x1: 9 bins; sources data, model, regularisation; {told})"
+    assert 12 < joint.n_replicas < 40
     for name, rows in (("x0", slice(4)), ("x1", slice(4, None))):
         alone = result.covariance(name, TWO[name])
         np.testing.assert_allclose(joint.counts[rows], alone.counts)
@@ -273,10 +277,11 @@ def test_another_simulation_is_a_source_of_its_own(two, tmp_path):
     own, other = (u.unfold(reco, n_replicas=0).histogram(0, TWO["x0"]).values() for u in (unfolder, alternative))
     covariance = result.covariance(0, TWO["x0"])
     np.testing.assert_allclose(covariance.alternative, np.outer(other - own, other - own))
-    np.testing.assert_allclose(covariance.total, covariance.data + covariance.model + covariance.alternative)
+    np.testing.assert_allclose(covariance.total, sum(covariance.of_source.values()))
+    assert list(covariance.of_source) == ["data", "model", "alternative", "regularisation"]
     assert covariance.n_replicas > unfolder.unfold(reco).covariance(0, TWO["x0"]).n_replicas
     alone = unfolder.unfold(reco, n_replicas=0, alternative=[alternative]).covariance(0, TWO["x0"])
-    assert (list(alone.of_source), alone.n_replicas) == (["alternative"], np.inf)
+    assert (list(alone.of_source), alone.n_replicas) == (["alternative", "regularisation"], np.inf)
     result.to_parquet(tmp_path / "events.parquet")
     assert "alternative_0" in pq.read_table(tmp_path / "events.parquet")["member"].to_pylist()
     with pytest.raises(TypeError, match="alternative must be an Unfolder fitted to another simulation, found 3"):
@@ -307,8 +312,8 @@ def test_figures(result, bare):
     assert figure.axes[-1].get_xlabel() == "x0 [GeV]"
     assert result.plot_migration(0, EDGES).axes
     labels = [[text.get_text() for text in r.plot_unfolded(0, EDGES).legends[0].get_texts()] for r in (result, bare)]
-    assert "error of replicas: data, simulation, seeds" in labels[0]
-    assert "Poisson error, simulated weights" in labels[1]
+    assert "error: data, simulation, seeds" in labels[0]
+    assert "error: Poisson of simulated weights, regularisation" in labels[1]
     assert result.plot_correlation(0, EDGES).axes
     lines = bare.plot_convergence().axes[0].lines
     np.testing.assert_allclose(lines[0].get_ydata(), [i.change for i in bare.history])
@@ -334,3 +339,26 @@ def test_replicas_share_what_they_can(result):
     own = {r.source: r.events is not None for r in result.replicas}
     assert own == {"data": False, "simulation": True, "model": True}
     assert QUICK["noise_budget"] < 50_000
+
+
+@pytest.mark.parametrize("method", ["iterated", "reweight"])
+@pytest.mark.parametrize("n", [None, 1, 2])
+def test_regularisation_is_the_difference_of_twice_the_iterations(method, n):
+    simulated, nature = shifted(1500, 600, 0.5)
+    unfolder = quick(method, n_iterations=n).fit(simulated.truth, simulated.reco)
+    result = unfolder.unfold(nature.reco)
+    twice = unfolder.unfold(nature.reco, n_iterations=2 * len(result.history))
+    np.testing.assert_array_equal(result.twice, twice.weights)
+    change = (twice.histogram(0, EDGES).values() - result.histogram(0, EDGES).values()) ** 2
+    with_replicas = unfolder.unfold(nature.reco, n_replicas={"data": 10}).covariance(0, EDGES)
+    np.testing.assert_allclose(np.diag(with_replicas.regularisation), change, atol=1e-9)
+    assert (result.histogram(0, EDGES).variances() >= change).all()
+    assert "the difference of twice the iterations" in result.errors
+
+
+def test_the_prior_that_one_iteration_keeps_is_named():
+    simulated, nature = shifted(1000, 300, 0.5)
+    result = quick("conditional").fit(simulated.truth, simulated.reco).unfold(nature.reco)
+    assert result.twice is None
+    assert "do not hold" in result.errors
+    assert "what another number of iterations changes" in result.errors

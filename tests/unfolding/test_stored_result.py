@@ -7,8 +7,9 @@ import pytest
 import buff
 from buff.errors import ArchiveError
 from buff.unfolding import UnfoldingResult
+from tests.archive.members import members_of, pack
 from tests.unfolding.test_membership import spiked
-from tests.unfolding.test_stored import fitted, members_of, one_of_each, packed, saying
+from tests.unfolding.test_stored import fitted, one_of_each, saying
 from tests.unfolding.toys import Detector, quick
 
 EDGES = [-2.0, 0.0, 1.0, 3.0]
@@ -35,7 +36,7 @@ def test_what_is_read_tells_and_draws_the_same(method, tmp_path):
     np.testing.assert_array_equal(back.events, result.events)
     np.testing.assert_array_equal(back.measured_rows, result.measured_rows)
     one, other = result.covariance(0, EDGES), back.covariance(0, EDGES)
-    assert list(one.of_source) == ["data", "simulation", "model", "alternative"]
+    assert list(one.of_source) == ["data", "simulation", "model", "alternative", "regularisation"]
     for source in one.of_source:
         np.testing.assert_array_equal(one.of_source[source], other.of_source[source])
     np.testing.assert_array_equal(one.counts, other.counts)
@@ -74,11 +75,11 @@ def members(tmp_path_factory):
 
 
 def test_what_lacks_a_part_is_refused(members, tmp_path):
-    optional = {"arrays/result/refolded.npy", "arrays/replicas/0/replica/measured_rows.npy"}
+    optional = {"arrays/result/refolded.npy", "arrays/result/twice.npy", "arrays/replicas/0/replica/measured_rows.npy"}
     names = {name for name in one_of_each(members) if "measured_rows" not in name} - optional
     assert len(names) > 20
     for name in names:
-        packed(tmp_path / "result.buff", {key: content for key, content in members.items() if key != name})
+        pack(tmp_path / "result.buff", {key: content for key, content in members.items() if key != name})
         with pytest.raises(ArchiveError):
             buff.load(tmp_path / "result.buff")
 
@@ -100,7 +101,7 @@ def test_what_lacks_a_part_is_refused(members, tmp_path):
     ],
 )
 def test_records_that_say_something_else_are_refused(place, value, members, tmp_path):
-    packed(tmp_path / "result.buff", saying(members, place, value))
+    pack(tmp_path / "result.buff", saying(members, place, value))
     with pytest.raises(ArchiveError):
         buff.load(tmp_path / "result.buff")
 
