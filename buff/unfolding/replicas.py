@@ -52,19 +52,19 @@ class Replica:
     rows: Array | None = None
 
 
-def told_errors(replicas: Sequence[Replica], method: str, background: bool = False, twice: bool = True) -> str:
+def told_errors(replicas: Sequence[Replica], method: str, background: bool = False, further: bool = True) -> str:
     """What the errors of a result hold, and what not; replicas of the data shake a ``background`` that was given, too.
 
-    ``twice`` says whether twice the iterations were made.
+    ``further`` says whether further iterations were made.
 
     Examples
     --------
     >>> print(told_errors([Replica("data", np.ones(2))] * 20, "iterated"))  # doctest: +NORMALIZE_WHITESPACE
-    Errors hold the statistics of the measured events (20 replicas), the difference of twice the iterations.
+    Errors hold the statistics of the measured events (20 replicas), the difference of further iterations.
     They do not hold the statistics of the simulation, other seeds (see n_replicas),
     the dependence on the simulation (see alternative: none was given).
     >>> print(told_errors([], "iterated", background=True))  # doctest: +NORMALIZE_WHITESPACE
-    Errors hold the Poisson fluctuation of the measured weights, the difference of twice the iterations. They do not
+    Errors hold the Poisson fluctuation of the measured weights, the difference of further iterations. They do not
     hold the statistics of the background, the statistics of the simulation, other seeds (see n_replicas), the
     dependence on the simulation (see alternative: none was given), the normalisation of the background (unfold with it
     scaled).
@@ -77,7 +77,7 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
         held[0] = f"the statistics of the measured events and of the background ({_spoken('data', counts['data'])})"
     if not shaken:
         held.insert(0, f"the Poisson fluctuation of the {own} weights")
-    if twice:
+    if further:
         held.append(ORIGINS["regularisation"])
     lacking = [ORIGINS[source] for source in SOURCES if not known.get(source)]
     if background and not counts["data"]:
@@ -86,7 +86,7 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
         lacking[-1] += " (see n_replicas)"
     if not counts["alternative"]:
         lacking.append("the dependence on the simulation (see alternative: none was given)")
-    if not twice:
+    if not further:
         lacking.append("what another number of iterations changes")
     if background:
         lacking.append("the normalisation of the background (unfold with it scaled)")

@@ -321,7 +321,7 @@ def test_an_alternative_is_a_source_of_the_errors(buff, home):
     assert "(1 alternative)" in alone.stdout
     without = buff("unfold", "-q", write(home, text, "one.toml"))
     assert (
-        "Errors hold the Poisson fluctuation of the simulated weights, the difference of twice the iterations."
+        "Errors hold the Poisson fluctuation of the simulated weights, the difference of further iterations."
         in without.stdout
     )
     assert "the dependence on the simulation (see alternative: none was given)" in without.stdout
