@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ __all__ = [
     "checked_alternatives",
     "checked_counts",
     "fitted_members",
+    "pace",
     "shaken",
     "told_errors",
 ]
@@ -115,9 +117,15 @@ def fitted_members(
 ) -> dict[str, tuple[Member, ...]]:
     """Members by what they are of, each fitted to a simulation with a seed."""
     members: dict[str, tuple[Member, ...]] = {"nominal": (), "simulation": (), "model": ()}
-    for source, simulation, seed in tqdm(jobs, "fits", total, unit="fit", disable=not verbose or total == 1):
+    off = not verbose or total == 1
+    for source, simulation, seed in tqdm(jobs, "fits", total, unit="fit", disable=off, mininterval=pace()):
         members[source] += (fit(simulation, seed),)
     return members
+
+
+def pace() -> float:
+    """Seconds between two states of a bar: a log that is no terminal gets a line for each."""
+    return 0.1 if sys.stderr.isatty() else 30.0
 
 
 def shaken(
@@ -135,7 +143,8 @@ def shaken(
     ``draw`` gives those of a member; ``seeds`` begin those of the events.
     """
     total = sum(counts.values())
-    bar = tqdm(total=total, desc="replicas", unit="replica", disable=not (verbose and total))
+    off = not (verbose and total)
+    bar = tqdm(total=total, desc="replicas", unit="replica", disable=off, mininterval=pace())
     with bar, warnings.catch_warnings():  # what the nominal unfolding warned of need not be said again
         warnings.simplefilter("ignore")
         for i in range(counts["data"]):
