@@ -48,6 +48,9 @@ def run(case: Case, bench: Bench, out: Path, base: Iterable[Record] = ()) -> Rec
     settings = asdict(bench) | {"base": [t for own in base for t in (*own.settings.get("base", ()), own.started)]}
     record = Record(case.name, started, settings, Machine.here(), case.quantities, case.comparisons, case.targets)
     found = {(m.table, m.method, m.seed): m for own in base for m in own.measurements}
+    record = replace(record, measurements=tuple(found.values()))
+    if base:  # joined, even where no seed is measured
+        record.save(out)
     for measurement in case.measure(bench):
         found[measurement.table, measurement.method, measurement.seed] = measurement
         record = replace(record, measurements=tuple(found.values()))

@@ -295,7 +295,7 @@ def _written(
         paths.append(folder / output.tables)
         observables = {name: config.observables[name] for name in config.truth}
         bins, units = ({name: getattr(o, key) for name, o in observables.items()} for key in ("bins", "unit"))
-        result.to_yaml(paths[-1], bins, units)
+        result.to_yaml(paths[-1], bins, units, output.keywords)
     if output.figures or output.page:
         paths += _drawn(config, result, said, edges, known)
     return paths

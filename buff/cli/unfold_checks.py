@@ -116,6 +116,9 @@ def _check_output(output: Output, folder: Path) -> None:
         file = getattr(output, name)
         if file and (not file.endswith(endings) or Path(file).name != file):
             raise ValueError(f"[output] {name} must be a file name that ends in {endings[0]}, found {file!r}")
+    words = {} if output.keywords is None else output.keywords
+    if not isinstance(words, dict) or not all(isinstance(values, list) for values in words.values()):
+        raise ValueError(f"[output] keywords must be lists by their names, found {words!r}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"[output] folder must be a folder, found the file {folder}")
     if output.tables and (folder / output.tables).is_file():

@@ -59,6 +59,7 @@ method = "iterated"               # iterated, conditional, bridge or reweight
 folder = "unfolded"
 events = "events.parquet"         # unfolded events with their weights; "" for none
 tables = "hepdata"                # folder of tables in the format of HEPData; "" for none
+# keywords = { reactions = ["P P --> JET X"], cmenergies = [13000.0] }   # of the tables
 figures = "png"                   # png, pdf or svg; "" for none
 # page = "unfolded.html"          # a page with all figures
 # model = "unfolder.buff"         # what was learned, with the simulated events, for --model and buff.load
@@ -112,6 +113,7 @@ class Output:
     page: str = ""
     model: str = ""
     result: str = ""
+    keywords: Any = None
 
     @property
     def binned(self) -> bool:

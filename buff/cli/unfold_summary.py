@@ -38,6 +38,12 @@ def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult")
     """Diagnostics, errors, what lies beyond the bins, and how far the unfolded events are from known truth."""
     yield from str(result.diagnostics).splitlines()
     yield result.errors
+    if edges and not any(replica.source != "alternative" for replica in result.replicas):
+        n = max(len(own) - 1 for own in edges.values())
+        yield (
+            f"For covariances and errors of {n} bins, write replicas = {{ data = {10 * n}, simulation = 10 }} into "
+            f"[unfolding]: {10 * n} times the classifiers and 10 fits more."
+        )
     total = result.weights.sum()
     for name, bins in edges.items():
         beyond = _amount(result.beyond(name, bins), total)

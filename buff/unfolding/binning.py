@@ -121,7 +121,7 @@ class Covariance:
         The histogram.
     of_source : mapping from {"data", "simulation", "model", "alternative", "regularisation"} to array of shape (b, b)
         Statistics of the measured and of the simulated events, spread of other seeds, difference of other simulations
-        and of twice the iterations.
+        and of further iterations.
     n_replicas_of : mapping from source to int
         Replicas of each.
     n_replicas : float
@@ -192,7 +192,7 @@ class Covariance:
 
     @property
     def regularisation(self) -> Array:
-        """Difference of what twice the iterations give, times itself."""
+        """Difference of what further iterations give, times itself."""
         return self._source("regularisation")
 
     @property

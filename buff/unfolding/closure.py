@@ -15,6 +15,7 @@ from buff.protocols import Array, BinsLike, Indices, RandomState, TableLike
 from buff.unfolding.binning import Binning
 from buff.unfolding.event_weights import checked_weights
 from buff.unfolding.events import checked_flags, passing_rows, read_named, row_count
+from buff.unfolding.replicas import pace
 
 if TYPE_CHECKING:
     from buff.unfolding.result import UnfoldingResult
@@ -209,7 +210,7 @@ def closure_test(
         At least 2: a fit, and an unfolding with its replicas, each.
     stress : array of shape (n,) or callable, optional
         Weights of the truth that pseudo-data have beside the simulation's, or a function of the table of truth.
-        Without, this is a closure test, with a stress test.
+        Without, this is a closure test; with, a stress test.
     nature : mapping, optional
         Another simulation, which pseudo-data come from: the arguments of :meth:`buff.Unfolder.fit` by name. ``stress``
         is then about its events.
@@ -248,7 +249,7 @@ def closure_test(
     found: dict[str, list[tuple[Array, Array, Array]]] = {name: [] for name in bins}
     edges: dict[str, Array] = {}
     counts, said = [], ""
-    for _ in tqdm(range(n_repeats), "closure", unit="test", disable=not verbose):
+    for _ in tqdm(range(n_repeats), "closure", unit="test", disable=not verbose, mininterval=pace()):
         learned, pseudo, rest = _split(simulation, source, n_measured, rng)
         fitted = simulation.learned(clone(unfolder).set_params(random_state=int(rng.integers(2**31))), learned)
         seen = pseudo[source.pass_reco[pseudo]]

@@ -23,7 +23,13 @@ _ORIGINS = {**ORIGINS, "total": "all sources together"}
 _LABELS = {"data": "data statistics", "simulation": "simulation statistics", **SPOKEN}
 
 
-def write_tables(folder: Path, result: "UnfoldingResult", bins: Mapping[str, Any], units: Mapping[str, str]) -> None:
+def write_tables(
+    folder: Path,
+    result: "UnfoldingResult",
+    bins: Mapping[str, Any],
+    units: Mapping[str, str],
+    keywords: Mapping[str, Sequence[Any]],
+) -> None:
     """``submission.yaml``, and a table and its covariances for each column.
 
     Each table says how many events lie beyond its bins. Columns without a unit have none on their axes.
@@ -41,14 +47,14 @@ def write_tables(folder: Path, result: "UnfoldingResult", bins: Mapping[str, Any
         for suffix, about, table in _tables(result, name, edges, units.get(name, "")):
             file = f"{stem}{suffix}"
             (folder / f"{file}.yaml").write_text(_yaml(table))
-            documents.append(_document(file, about, [name]))
+            documents.append(_document(file, about, [name], keywords))
     if result.replicas and len(bins) > 1:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)  # said for each column
             table = _joint(result, bins, units)
         (folder / "covariance_total.yaml").write_text(_yaml(table))
         about = "Covariance of the bins of all distributions together: all sources."
-        documents.append(_document("covariance_total", about, [*bins]))
+        documents.append(_document("covariance_total", about, [*bins], keywords))
     (folder / "submission.yaml").write_text("---\n".join(["", *(_yaml(document) for document in documents)]))
 
 
@@ -63,9 +69,9 @@ def _tables(
             yield f"_covariance_{source}", about, table
 
 
-def _document(file: str, about: str, names: list[str]) -> dict[str, Any]:
-    keywords = [{"name": "observables", "values": names}]
-    return {"name": file, "description": about, "keywords": keywords, "data_file": f"{file}.yaml"}
+def _document(file: str, about: str, names: list[str], keywords: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    given = [{"name": key, "values": list(values)} for key, values in {**keywords, "observables": names}.items()]
+    return {"name": file, "description": about, "keywords": given, "data_file": f"{file}.yaml"}
 
 
 def _joint(result: "UnfoldingResult", bins: Mapping[str, Any], units: Mapping[str, str]) -> dict[str, Any]:
@@ -131,24 +137,26 @@ def _numbered(replicas: Sequence[Any]) -> Iterator[tuple[str, Any]]:
 def _distribution(result: "UnfoldingResult", name: str, bins: BinsLike, unit: str) -> dict[str, Any]:
     h = result.histogram(name, bins)
     edges = h.axes[0].edges
-    if result.replicas:
-        found = result.covariance(name, edges).of_source
-        sigmas = {_LABELS.get(source, source): np.sqrt(np.diag(matrix)) for source, matrix in found.items()}
-    else:
-        sigmas = {"statistics": np.sqrt(h.variances())}
-    values = [
+    sigmas = {_LABELS.get(source, source): own for source, own in result.sigmas(name, edges).items()}
+    events = {"header": {"name": "events a bin"}, "qualifiers": _totals(result, name, edges)}
+    density = {"header": {"name": "events by width of the bin", **({"units": f"1/{unit}"} if unit else {})}}
+    return {
+        "independent_variables": [{"header": _header(name, unit), "values": _ranges(edges)}],
+        "dependent_variables": [
+            about | {"values": _with_errors(h.values() / width, {k: own / width for k, own in sigmas.items()})}
+            for about, width in ((events, np.ones(len(edges) - 1)), (density, np.diff(edges)))
+        ],
+    }
+
+
+def _with_errors(values: Array, sigmas: Mapping[str, Array]) -> list[dict[str, Any]]:
+    return [
         {
             "value": _digits(value),
             "errors": [{"label": label, "symerror": _digits(s[i])} for label, s in sigmas.items()],
         }
-        for i, value in enumerate(h.values())
+        for i, value in enumerate(values)
     ]
-    return {
-        "independent_variables": [{"header": _header(name, unit), "values": _ranges(edges)}],
-        "dependent_variables": [
-            {"header": {"name": "events a bin"}, "qualifiers": _totals(result, name, edges), "values": values}
-        ],
-    }
 
 
 def _covariances(

@@ -80,12 +80,12 @@ class History(tuple[Iteration, ...]):
 class Step:
     """An iteration, and the weights of the unfolded events after it, in units of measured events.
 
-    After ``twice`` as many as the result has, they only tell how far that depends on where iterations ended.
+    ``further`` ones come after those of the result and only tell how far that depends on where iterations ended.
     """
 
     iteration: Iteration
     weights: Array
-    twice: bool = False
+    further: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,10 +198,10 @@ class Prior:
         return replace(self, factors=factors * (w.sum() / dot(w, factors[:n])), nu=nu, clipped=clipped)
 
 
-def reweighting(prior: Prior, n_iterations: int | None, twice: bool = False) -> Iterator[Step]:
+def reweighting(prior: Prior, n_iterations: int | None, further: bool = False) -> Iterator[Step]:
     """Simulated truth with weights, for so many iterations or until measured events are described.
 
-    With ``twice``, a last step has the weights after twice as many.
+    With ``further``, a last step has the weights after :func:`_further` ones.
     """
     s, total = prior.simulation, prior.data_weights.sum()
 
@@ -214,21 +214,21 @@ def reweighting(prior: Prior, n_iterations: int | None, twice: bool = False) -> 
     while number < most and not (n_iterations is None and number > 0 and prior.settled(last)):
         last, prior, number = prior, prior.updated(), number + 1
         yield step(number, s.weights * last.factors)
-    if twice:
-        for _ in range(number):
+    if further:
+        for _ in range(number, _further(number, n_iterations)):
             last, prior = prior, prior.updated()
-        yield step(2 * number, s.weights * last.factors, True)
+        yield step(_further(number, n_iterations), s.weights * last.factors, True)
 
 
-def updating(prior: Prior, draws: Draws, n_iterations: int | None, twice: bool = False) -> Iterator[Step]:
+def updating(prior: Prior, draws: Draws, n_iterations: int | None, further: bool = False) -> Iterator[Step]:
     r"""Posterior draws, weighted by what they say about the prior.
 
     .. math:: p_n(t_{jk} \mid r_j) = \frac{\nu_{n-1}(t_{jk})}{\sum_l \nu_{n-1}(t_{jl})}
 
     for the draws k of the measured event j, times the factors of the draws. Nothing is trained but classifiers: the
     posterior under another prior has the same draws with other weights. After n iterations the density of the draws is
-    that of nu_n, with the fluctuations that the measured events have. With ``twice``, a last step has the weights
-    after twice as many.
+    that of nu_n, with the fluctuations that the measured events have. With ``further``, a last step has the weights
+    after :func:`_further` ones.
     """
     data_weights = prior.data_weights
 
@@ -253,14 +253,22 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None, twice: bool =
         now = step(number, weights)
         weights = now.weights
         yield now
-    if twice:
-        for _ in range(2 * number - 1 - updates):
+    if further:
+        for _ in range(_further(number, n_iterations) - 1 - updates):
             prior = prior.updated()
-        yield step(2 * number, weights, True)
+        yield step(_further(number, n_iterations), weights, True)
+
+
+def _further(number: int, asked: int | None) -> int:
+    """Iterations that tell what ending after ``number`` left out: twice as many, and all where none were asked for.
+
+    Where frequent values and what lies beside them are told apart slowly, twice three are still far from the limit.
+    """
+    return 2 * number if asked is not None else max(2 * number, MOST_ITERATIONS)
 
 
 def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, History]:
-    """Weights after the last iteration, before it and after twice as many, and the history.
+    """Weights after the last iteration, before it and after further ones, and the history.
 
     An iteration that diverges ends them with a warning.
 
@@ -270,10 +278,10 @@ def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, His
         Weights are not finite.
     """
     history: list[Iteration] = []
-    weights, before, twice = np.empty(0), None, None
+    weights, before, further = np.empty(0), None, None
     for step in steps:
-        if step.twice:
-            twice = step.weights if np.isfinite(step.weights).all() else None
+        if step.further:
+            further = step.weights if np.isfinite(step.weights).all() else None
             break
         now = step.iteration
         if not np.isfinite(step.weights).all():
@@ -285,7 +293,7 @@ def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, His
                 break
             warn(reason, ConvergenceWarning)
         weights, before = step.weights, weights if len(weights) else None
-    return weights, before, twice, History(history)
+    return weights, before, further, History(history)
 
 
 def _divergence(history: list[Iteration]) -> str:

@@ -90,8 +90,8 @@ class Unfolded:
     efficiency : array of shape (n,)
     before : array of shape (n,), optional
         Weights before the last of several iterations.
-    twice : array of shape (n,), optional
-        Weights after twice as many.
+    further : array of shape (n,), optional
+        Weights after further iterations.
     refolded : array of shape (matched simulated events,), optional
         See :meth:`Member.refolding`.
     """
@@ -103,7 +103,7 @@ class Unfolded:
     signal: Array
     efficiency: Array
     before: Array | None = None
-    twice: Array | None = None
+    further: Array | None = None
     refolded: Array | None = None
 
 
@@ -195,18 +195,18 @@ class Member:
         measured: Measured,
         n_iterations: int | None,
         drawn: tuple[Columns, Draws] | None,
-        twice: bool = False,
+        further: bool = False,
     ) -> Unfolded:
         """Truth of the measured events, by weights of simulated events or of the draws given."""
         signal, s = self.signal(measured), self.simulation
         prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
-        twice = twice and bool(np.count_nonzero(signal) >= FEWEST_EVENTS)
+        further = further and bool(np.count_nonzero(signal) >= FEWEST_EVENTS)
         if drawn is None:
-            weights, before, further, history = drain(reweighting(prior, n_iterations, twice))
+            weights, before, after, history = drain(reweighting(prior, n_iterations, further))
             rows, efficiency = np.full(len(s.truth), -1), self.efficiency.of_rows
-            return Unfolded(s.truth, weights, rows, history, signal, efficiency, before, further)
+            return Unfolded(s.truth, weights, rows, history, signal, efficiency, before, after)
         events, draws = drawn
-        found = drain(updating(prior, draws, n_iterations, twice))
+        found = drain(updating(prior, draws, n_iterations, further))
         efficiency = self.efficiency(draws.scores)
         seen = np.maximum(efficiency, self.least_efficiency)
         weights, *others = (None if w is None else w / seen for w in found[:3])

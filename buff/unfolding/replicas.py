@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ __all__ = [
     "checked_alternatives",
     "checked_counts",
     "fitted_members",
+    "pace",
     "shaken",
     "told_errors",
 ]
@@ -52,19 +54,19 @@ class Replica:
     rows: Array | None = None
 
 
-def told_errors(replicas: Sequence[Replica], method: str, background: bool = False, twice: bool = True) -> str:
+def told_errors(replicas: Sequence[Replica], method: str, background: bool = False, further: bool = True) -> str:
     """What the errors of a result hold, and what not; replicas of the data shake a ``background`` that was given, too.
 
-    ``twice`` says whether twice the iterations were made.
+    ``further`` says whether further iterations were made.
 
     Examples
     --------
     >>> print(told_errors([Replica("data", np.ones(2))] * 20, "iterated"))  # doctest: +NORMALIZE_WHITESPACE
-    Errors hold the statistics of the measured events (20 replicas), the difference of twice the iterations.
+    Errors hold the statistics of the measured events (20 replicas), the difference of further iterations.
     They do not hold the statistics of the simulation, other seeds (see n_replicas),
     the dependence on the simulation (see alternative: none was given).
     >>> print(told_errors([], "iterated", background=True))  # doctest: +NORMALIZE_WHITESPACE
-    Errors hold the Poisson fluctuation of the measured weights, the difference of twice the iterations. They do not
+    Errors hold the Poisson fluctuation of the measured weights, the difference of further iterations. They do not
     hold the statistics of the background, the statistics of the simulation, other seeds (see n_replicas), the
     dependence on the simulation (see alternative: none was given), the normalisation of the background (unfold with it
     scaled).
@@ -77,7 +79,7 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
         held[0] = f"the statistics of the measured events and of the background ({_spoken('data', counts['data'])})"
     if not shaken:
         held.insert(0, f"the Poisson fluctuation of the {own} weights")
-    if twice:
+    if further:
         held.append(ORIGINS["regularisation"])
     lacking = [ORIGINS[source] for source in SOURCES if not known.get(source)]
     if background and not counts["data"]:
@@ -86,7 +88,7 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
         lacking[-1] += " (see n_replicas)"
     if not counts["alternative"]:
         lacking.append("the dependence on the simulation (see alternative: none was given)")
-    if not twice:
+    if not further:
         lacking.append("what another number of iterations changes")
     if background:
         lacking.append("the normalisation of the background (unfold with it scaled)")
@@ -115,9 +117,15 @@ def fitted_members(
 ) -> dict[str, tuple[Member, ...]]:
     """Members by what they are of, each fitted to a simulation with a seed."""
     members: dict[str, tuple[Member, ...]] = {"nominal": (), "simulation": (), "model": ()}
-    for source, simulation, seed in tqdm(jobs, "fits", total, unit="fit", disable=not verbose or total == 1):
+    off = not verbose or total == 1
+    for source, simulation, seed in tqdm(jobs, "fits", total, unit="fit", disable=off, mininterval=pace()):
         members[source] += (fit(simulation, seed),)
     return members
+
+
+def pace() -> float:
+    """Seconds between two states of a bar: a log that is no terminal gets a line for each."""
+    return 0.1 if sys.stderr.isatty() else 30.0
 
 
 def shaken(
@@ -135,7 +143,8 @@ def shaken(
     ``draw`` gives those of a member; ``seeds`` begin those of the events.
     """
     total = sum(counts.values())
-    bar = tqdm(total=total, desc="replicas", unit="replica", disable=not (verbose and total))
+    off = not (verbose and total)
+    bar = tqdm(total=total, desc="replicas", unit="replica", disable=off, mininterval=pace())
     with bar, warnings.catch_warnings():  # what the nominal unfolding warned of need not be said again
         warnings.simplefilter("ignore")
         for i in range(counts["data"]):

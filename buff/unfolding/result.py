@@ -56,8 +56,9 @@ class UnfoldingResult(Figures):
         Weights of the measured events without background and fakes.
     refolded : array of shape (matched simulated events,) or None
         Weights of the simulated events that pass both cuts, which give them the unfolded truth.
-    twice : array of shape (n,) or None
-        Weights after twice the iterations: the difference is a source of the errors. None for one iteration, such as
+    further : array of shape (n,) or None
+        Weights after further iterations, twice as many, and ten at least where their number was not asked for: the
+        difference is a source of the errors. None for one iteration, such as
         that of ``"conditional"``, or where one diverged.
     """
 
@@ -73,7 +74,7 @@ class UnfoldingResult(Figures):
     measured: Measured
     signal: Array
     refolded: Array | None = None
-    twice: Array | None = None
+    further: Array | None = None
 
     def __repr__(self) -> str:
         counted = Counter(SPOKEN.get(replica.source, replica.source) for replica in self.replicas)
@@ -84,8 +85,8 @@ class UnfoldingResult(Figures):
     @property
     def errors(self) -> str:
         """What the errors of histograms and figures hold, and what not: a sentence."""
-        background, twice = bool(self.measured.of_background.values.any()), self.twice is not None
-        return told_errors(self.replicas, self.method, background, twice)
+        background, further = bool(self.measured.of_background.values.any()), self.further is not None
+        return told_errors(self.replicas, self.method, background, further)
 
     @property
     def events(self) -> Any:
@@ -108,7 +109,7 @@ class UnfoldingResult(Figures):
         hist.Hist
             Weight storage: events at truth level, and their variances. These are the diagonal of :meth:`covariance`
             where there are replicas, else the fluctuation of the measured events (or of the simulated events, for
-            ``"reweight"``), with the differences of alternatives and of twice the iterations.
+            ``"reweight"``), with the differences of alternatives and of further iterations.
 
         Raises
         ------
@@ -141,7 +142,7 @@ class UnfoldingResult(Figures):
 
         Each is the covariance of the replicas of that source about their mean. Those of the simulation keep the seeds
         of the result, those of the model (other seeds) its events, so that the three are independent and add up. An
-        alternative simulation adds its difference times itself, all bins move together, and so do twice the iterations:
+        alternative simulation adds its difference times itself, all bins move together, and so do further iterations:
         what is left of the prior, or of noise that they amplify. A warning says where no source has as many replicas as
         a chi-squared of the bins needs.
 
@@ -175,6 +176,14 @@ class UnfoldingResult(Figures):
             binning = self._binning(columns, bins)
         return Covariance.of(binning, binning.counts(self.columns, self.weights), self._shaken(binning))
 
+    def sigmas(self, column: str | int, bins: BinsLike = 30) -> dict[str, Array]:
+        """Errors of the bins of :meth:`histogram` by source; the squares add up to its variances.
+
+        ``"statistics"`` is the Poisson fluctuation of the weights, where there are no replicas.
+        """
+        parts, _ = self._sources(self._binning(column, bins))
+        return {source: np.sqrt(np.diag(matrix)) for source, matrix in parts.items()}
+
     def chi2(self, column: str | int, bins: BinsLike, truth: Values, truth_error: Values | float = 0.0) -> ChiSquared:
         """Chi-squared of the bins of :meth:`histogram` against a truth, as :meth:`plot_unfolded` writes it.
 
@@ -196,8 +205,17 @@ class UnfoldingResult(Figures):
         extra = np.square(np.broadcast_to(truth_error, difference.shape))
         return chi_squared(difference, matrix, extra=extra, n_replicas=replicas.get("n_replicas"))
 
-    def to_yaml(self, path: Any, bins: Any = None, units: Mapping[str, str] | None = None) -> None:
+    def to_yaml(
+        self,
+        path: Any,
+        bins: Any = None,
+        units: Mapping[str, str] | None = None,
+        keywords: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
         """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.
+
+        Each table has events a bin and densities, with the errors of each source; tables of two columns are not
+        written: :meth:`histogram` and :meth:`covariance` give their numbers.
 
         Parameters
         ----------
@@ -207,6 +225,8 @@ class UnfoldingResult(Figures):
             See :meth:`histogram`; all columns of numbers by default.
         units : mapping from column name to str, optional
             Written on the axes.
+        keywords : mapping from str to sequence, optional
+            Of all tables, beside ``observables``: ``{"reactions": ["P P --> JET X"], "cmenergies": [13000.0]}``.
         """
         for name, given in (("bins", bins), ("units", units)):
             if given is not None and not isinstance(given, Mapping):
@@ -216,7 +236,7 @@ class UnfoldingResult(Figures):
                     known = ", ".join(self.columns.names)
                     raise ValueError(f"{name} names the column {column!r}, which there is not; the columns are {known}")
         wanted = dict.fromkeys(self._numeric(), 30) if bins is None else dict(bins)
-        write_tables(Path(path), self, wanted, units or {})
+        write_tables(Path(path), self, wanted, units or {}, keywords or {})
 
     def to_parquet(self, path: Any) -> None:
         """Write the events with ``weight``, ``measured_row`` and the weights of replicas, ``weight_data_0`` ...
@@ -245,23 +265,30 @@ class UnfoldingResult(Figures):
         return Binning.of(self.columns, self.weights, columns, bins)
 
     def _shaken(self, binning: Any) -> dict[str, list[Array]]:
-        """Counts of each replica, and after twice the iterations, by source."""
+        """Counts of each replica, and after further iterations, by source."""
         found: dict[str, list[Array]] = {}
         for replica in self.replicas:
             events = self.columns if replica.events is None else replica.events
             found.setdefault(replica.source, []).append(binning.counts(events, replica.weights))
-        if self.twice is not None:
-            found["regularisation"] = [binning.counts(self.columns, self.twice)]
+        if self.further is not None:
+            found["regularisation"] = [binning.counts(self.columns, self.further)]
         return found
 
     def _uncertainty(self, binning: Binning) -> tuple[Array, dict[str, Any]]:
         """Total covariance and, where there are any, numbers of replicas as the figures take them."""
+        parts, replicas = self._sources(binning)
+        return np.asarray(sum(parts.values())), replicas
+
+    def _sources(self, binning: Binning) -> tuple[dict[str, Array], dict[str, Any]]:
+        """The same by source; the Poisson fluctuation of the weights stands for those that have replicas."""
         if any(replica.source not in DIFFERENCES for replica in self.replicas):
             covariance = self.covariance(list(binning.names), list(binning.edges))
-            return covariance.total, covariance.replicas
-        counts = binning.counts(self.columns, self.weights)
-        differences = [own - counts for shaken in self._shaken(binning).values() for own in shaken]
-        return np.diag(self._poisson(binning)) + sum(np.outer(d, d) for d in differences), {}
+            return dict(covariance.of_source), covariance.replicas
+        parts, counts = {"statistics": np.diag(self._poisson(binning))}, binning.counts(self.columns, self.weights)
+        for source, shaken in self._shaken(binning).items():
+            differences = np.array(shaken) - counts
+            parts[source] = differences.T @ differences
+        return parts, {}
 
     def _poisson(self, binning: Binning) -> Array:
         source = self.simulation.of_kind[0] if self.method == "reweight" else self.measured.of_data
@@ -271,7 +298,7 @@ class UnfoldingResult(Figures):
         sources = [SPOKEN.get(source, source) for source in dict.fromkeys(r.source for r in self.replicas)]
         if not set(sources) - set(DIFFERENCES):
             sources.insert(0, f"Poisson of {'simulated' if self.method == 'reweight' else 'measured'} weights")
-        sources += ["regularisation"] if self.twice is not None else []
+        sources += ["regularisation"] if self.further is not None else []
         return "error: " + ",\n".join(", ".join(sources[i : i + 3]) for i in range(0, len(sources), 3))
 
     def _numeric(self) -> list[str]:
@@ -291,5 +318,5 @@ class UnfoldingResult(Figures):
     ) -> UnfoldingResult:
         """From the parts of an unfolding."""
         made = (unfolded.events, unfolded.weights, unfolded.rows, replicas, unfolded.history)
-        more = (unfolded.signal, unfolded.refolded, unfolded.twice)
+        more = (unfolded.signal, unfolded.refolded, unfolded.further)
         return cls(method, *made, diagnostics, outside, simulation, measured, *more)

@@ -46,7 +46,7 @@ ORIGINS: Mapping[str, str] = {
     "simulation": "the statistics of the simulation",
     "model": "other seeds",
     "alternative": "the difference of other simulations",
-    "regularisation": "the difference of twice the iterations",
+    "regularisation": "the difference of further iterations",
 }
 #: Sources that are one difference: all bins move together, and no replicas are needed.
 DIFFERENCES = ("alternative", "regularisation")

@@ -43,7 +43,7 @@ def archive_of_result(result: "UnfoldingResult") -> Archive:
     """Unfolded events, replicas, diagnostics, and the events that they were made from."""
     s, m = result.simulation, result.measured
     arrays = {"weights": result.weights, "measured_rows": result.measured_rows, "outside": result.outside}
-    further = {"refolded": result.refolded, "twice": result.twice}
+    further = {"refolded": result.refolded, "further": result.further}
     arrays |= {"signal": result.signal} | {name: own for name, own in further.items() if own is not None}
     facts = {
         "method": result.method,
@@ -87,9 +87,9 @@ def parts_of_result(archive: Archive) -> dict[str, Any]:
     refolded = arrays.get("refolded")
     if refolded is not None:
         refolded = checked_array(refolded, "refolded weights", (simulation.n_matched,), low=0)
-    twice = arrays.get("twice")
-    if twice is not None:
-        twice = checked_array(twice, "weights after twice the iterations", (len(columns),), low=0)
+    further = arrays.get("further")
+    if further is not None:
+        further = checked_array(further, "weights after further iterations", (len(columns),), low=0)
     found = part_of(parts, "replicas")
     of = [_replica_of(part_of(found, str(i)), simulation, len(columns), n) for i in range(len(found[0]))]
     return {
@@ -105,7 +105,7 @@ def parts_of_result(archive: Archive) -> dict[str, Any]:
         "measured": measured,
         "signal": checked_array(arrays["signal"], "the signal", (n,), low=0),
         "refolded": refolded,
-        "twice": twice,
+        "further": further,
     }
 
 

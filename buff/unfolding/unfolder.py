@@ -296,7 +296,7 @@ class Unfolder(BaseEstimator):
         outside = warned_outside(self.simulation_, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
         drawn = self._drawn(member, measured)
-        unfolded = member.unfold(measured, iterations, drawn, twice=iterations != 1 or METHODS[self.method] is None)
+        unfolded = member.unfold(measured, iterations, drawn, further=iterations != 1 or METHODS[self.method] is None)
         nominal, n = replace(unfolded, refolded=member.refolding(unfolded)), len(unfolded.history)
         own = (partial(self._drawn, measured=measured), (self._entropy, _DATA), self.verbose)
         replicas = tuple(shaken(self.members_, measured, n, counts, drawn, *own))

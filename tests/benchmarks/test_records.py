@@ -86,4 +86,6 @@ def test_parts_of_a_record_are_measured_anew(tmp_path):
     found = {(m.method, m.seed): m.values["x"] for m in record.measurements}
     assert found == {("buff", 0): 0.0, ("buff", 1): 1.0, ("copula", 0): -1.0}
     assert record.settings["base"] == ["before", "yesterday"]
+    run(case, Bench(tmp_path, ()), tmp_path / "joined.json", [base, record])
+    assert Record.load(tmp_path / "joined.json").measurements == record.measurements
     assert len(run(case, Bench(tmp_path, (0,)), tmp_path / "all.json").measurements) == 2

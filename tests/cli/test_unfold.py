@@ -320,8 +320,9 @@ def test_an_alternative_is_a_source_of_the_errors(buff, home):
     alone = buff("unfold", "-q", write(home, text, "one.toml"), "--alternative", home / "two" / "unfolder.buff")
     assert "(1 alternative)" in alone.stdout
     without = buff("unfold", "-q", write(home, text, "one.toml"))
+    assert "For covariances and errors of 8 bins, write replicas = { data = 80, simulation = 10 }" in without.stdout
     assert (
-        "Errors hold the Poisson fluctuation of the simulated weights, the difference of twice the iterations."
+        "Errors hold the Poisson fluctuation of the simulated weights, the difference of further iterations."
         in without.stdout
     )
     assert "the dependence on the simulation (see alternative: none was given)" in without.stdout

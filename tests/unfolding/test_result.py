@@ -42,7 +42,7 @@ def test_histogram_of_two_columns(bare):
     h = bare.histogram(["x0", "x1"], bins)
     x = bare.events
     np.testing.assert_allclose(h.values(), np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights)[0])
-    change = np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.twice - bare.weights)[0]
+    change = np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.further - bare.weights)[0]
     poisson = np.histogram2d(x[:, 0], x[:, 1], bins, weights=bare.weights**2)[0]
     np.testing.assert_allclose(h.variances(), poisson + change**2)
 
@@ -193,11 +193,13 @@ def test_yaml_tables(result, tmp_path):
         *sorted(covariances, key=lambda f: ["data", "simulation", "model", "total"].index(f.split("_")[-1][:-5])),
     ]
     table = (tmp_path / "record" / "x0.yaml").read_text()
-    values = [float(v) for v in re.findall(r"- value: (.+)", table)]
+    both = [float(v) for v in re.findall(r"- value: (.+)", table)]
+    values, densities = both[: len(EDGES) - 1], both[len(EDGES) - 1 :]
+    np.testing.assert_allclose(densities, np.array(values) / np.diff(EDGES), rtol=2e-5)
     np.testing.assert_allclose(values, result.histogram(0, EDGES).values(), rtol=1e-5)
     lows = [json.loads(line.removeprefix("      - "))["low"] for line in table.splitlines() if '{"low"' in line]
     np.testing.assert_allclose(lows, EDGES[:-1])
-    errors = re.findall(r'\{"label": "data statistics", "symerror": (.+)\}', table)
+    errors = re.findall(r'\{"label": "data statistics", "symerror": (.+)\}', table)[: len(EDGES) - 1]
     np.testing.assert_allclose([float(e) ** 2 for e in errors], np.diag(result.covariance(0, EDGES).data), rtol=2e-5)
     assert (
         "Covariance of the bins of the unfolded distribution of x0: the statistics of the measured events."
@@ -306,6 +308,12 @@ def test_yaml_without_replicas(bare, tmp_path):
     bare.to_yaml(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.yaml", "x0.yaml", "x1.yaml"]
     assert '"label": "statistics"' in (tmp_path / "x1.yaml").read_text()
+    assert '"label": "regularisation"' in (tmp_path / "x1.yaml").read_text()
+    squares = sum(own**2 for own in bare.sigmas(0, EDGES).values())
+    np.testing.assert_allclose(squares, bare.histogram(0, EDGES).variances())
+    bare.to_yaml(tmp_path, {"x0": EDGES}, {"x0": "GeV"}, {"cmenergies": [13000.0]})
+    assert '"units": "1/GeV"' in (tmp_path / "x0.yaml").read_text()
+    assert "cmenergies" in (tmp_path / "submission.yaml").read_text()
 
 
 def test_figures(result, bare):
@@ -344,22 +352,22 @@ def test_replicas_share_what_they_can(result):
 
 @pytest.mark.parametrize("method", ["iterated", "reweight"])
 @pytest.mark.parametrize("n", [None, 1, 2])
-def test_regularisation_is_the_difference_of_twice_the_iterations(method, n):
+def test_regularisation_is_the_difference_of_further_iterations(method, n):
     simulated, nature = shifted(1500, 600, 0.5)
     unfolder = quick(method, n_iterations=n).fit(simulated.truth, simulated.reco)
     result = unfolder.unfold(nature.reco)
-    twice = unfolder.unfold(nature.reco, n_iterations=2 * len(result.history))
-    np.testing.assert_array_equal(result.twice, twice.weights)
-    change = (twice.histogram(0, EDGES).values() - result.histogram(0, EDGES).values()) ** 2
+    further = unfolder.unfold(nature.reco, n_iterations=2 * n if n else 10)
+    np.testing.assert_array_equal(result.further, further.weights)
+    change = (further.histogram(0, EDGES).values() - result.histogram(0, EDGES).values()) ** 2
     with_replicas = unfolder.unfold(nature.reco, n_replicas={"data": 10}).covariance(0, EDGES)
     np.testing.assert_allclose(np.diag(with_replicas.regularisation), change, atol=1e-9)
     assert (result.histogram(0, EDGES).variances() >= change).all()
-    assert "the difference of twice the iterations" in result.errors
+    assert "the difference of further iterations" in result.errors
 
 
 def test_the_prior_that_one_iteration_keeps_is_named():
     simulated, nature = shifted(1000, 300, 0.5)
     result = quick("conditional").fit(simulated.truth, simulated.reco).unfold(nature.reco)
-    assert result.twice is None
+    assert result.further is None
     assert "do not hold" in result.errors
     assert "what another number of iterations changes" in result.errors
