@@ -11,9 +11,7 @@ from benchmarks.records import FLOOR, Measurement
 __all__ = ["contest"]
 
 
-def contest(
-    half: Halves, methods: Sequence[Method], seed: int, bench: Bench, table: str = ""
-) -> Iterator[Measurement]:
+def contest(half: Halves, methods: Sequence[Method], seed: int, bench: Bench, table: str = "") -> Iterator[Measurement]:
     """Train each method on one half and judge as many events as the other half has."""
     yield Measurement(FLOOR, seed, floor(half, seed), table)
     for method in filter(lambda own: bench.wants(own.name), methods):

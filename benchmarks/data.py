@@ -39,9 +39,7 @@ class Halves:
     test: Any
 
 
-def halves(
-    table: np.ndarray, seed: int, limit: int | None = None, groups: np.ndarray | None = None
-) -> Halves:
+def halves(table: np.ndarray, seed: int, limit: int | None = None, groups: np.ndarray | None = None) -> Halves:
     """A random half and the other; rows of one group stay together, a side has at most ``limit``."""
     groups = np.arange(len(table)) if groups is None else groups
     labels = np.random.default_rng(seed).permutation(np.unique(groups))

@@ -209,9 +209,7 @@ def _plain(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _draw_line(
-    axes: Any, name: str, points: list[Point], i: int, *, line: str = "-", annotate: bool = True
-) -> None:
+def _draw_line(axes: Any, name: str, points: list[Point], i: int, *, line: str = "-", annotate: bool = True) -> None:
     from buff.plotting.style import PALETTE
 
     if not points:

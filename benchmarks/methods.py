@@ -115,9 +115,7 @@ def run_trial(
     return in_fresh_process(_trial, chosen, X, n_samples, seed, bench.n_jobs, condition, wanted)
 
 
-def _trial(
-    method: Method, X: Any, n_samples: int, seed: int, n_jobs: int, condition: Any, wanted: Any
-) -> Trial:
+def _trial(method: Method, X: Any, n_samples: int, seed: int, n_jobs: int, condition: Any, wanted: Any) -> Trial:
     import xgboost  # noqa: F401  (loading libraries is no part of training)
 
     import buff.generators  # noqa: F401

@@ -27,9 +27,7 @@ def kinds(table: pa.Table) -> Kinds:
 
 def to_objects(table: pa.Table) -> np.ndarray:
     """Array of shape (n, d) of strings and numbers, with "?" for a missing string."""
-    columns = [
-        table[i].fill_null(MISSING) if _is_text(field) else table[i] for i, field in enumerate(table.schema)
-    ]
+    columns = [table[i].fill_null(MISSING) if _is_text(field) else table[i] for i, field in enumerate(table.schema)]
     return np.stack([np.asarray(column.to_pylist(), dtype=object) for column in columns], axis=1)
 
 

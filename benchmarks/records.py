@@ -172,9 +172,7 @@ class Record:
 
     def save(self, path: Path) -> None:
         """One JSON: the measurements, from which all else follows, and the figures for a reader."""
-        figures = [
-            asdict(f) | {"mean": f.mean, "spread": f.spread, "seeds": len(f.values)} for f in self.figures()
-        ]
+        figures = [asdict(f) | {"mean": f.mean, "spread": f.spread, "seeds": len(f.values)} for f in self.figures()]
         verdicts = [asdict(v) | {"met": v.met} for v in self.verdicts()]
         path.parent.mkdir(parents=True, exist_ok=True)
         content = _without_nan(asdict(self) | {"figures": figures, "verdicts": verdicts})

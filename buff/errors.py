@@ -30,6 +30,8 @@ __all__ = [
     "check_states",
     "check_steps",
     "check_whole",
+    "checked_device",
+    "checked_noise",
     "checked_step",
     "checked_velocity",
     "install_hint",
@@ -222,6 +224,8 @@ def check_finite(x: Any, what: str) -> None:
 
 def check_states(x: Any, field: Any) -> None:
     """Raise where states to start from are not finite, or not as wide as the field, if it knows its width."""
+    if not hasattr(x, "ndim"):
+        raise TypeError(f"the states to start from must be an array of shape (n, d), found {type(x).__name__}")
     width = getattr(field, "n_dims", None)
     if width is not None and (x.ndim != 2 or x.shape[1] != width):
         raise ValueError(f"the field has {width} dimensions, the states to start from have shape {tuple(x.shape)}")
@@ -236,6 +240,27 @@ def checked_velocity(u: Any, x: Any, t: float) -> Any:
         found, wanted = tuple(u.shape), tuple(x.shape)
         raise ValueError(f"at t = {t:.6g} the field returned shape {found} for states of shape {wanted}")
     return u
+
+
+def checked_device(x: Any) -> str:
+    """Where states are that trees take: arrays of NumPy, or of CuPy."""
+    library = type(x).__module__.split(".")[0]
+    if library not in ("numpy", "cupy"):
+        found = f"{library}.{type(x).__name__}"
+        raise TypeError(f"trees take states as arrays of NumPy, or of CuPy on a GPU: found {found}")
+    return "cpu" if library == "numpy" else "cuda"
+
+
+def checked_noise(noise: Callable[[Any], Any], x: Any) -> Any:
+    """Standard normal numbers like states x, of a function of one's own."""
+    try:
+        z = noise(x)
+    except TypeError as error:
+        asked = "noise is called as noise(x), such as lambda x: rng.standard_normal(x.shape)"
+        raise TypeError(f"{asked}: {error}") from error
+    if z.shape != x.shape:
+        raise ValueError(f"noise returned shape {tuple(z.shape)} for states of shape {tuple(x.shape)}")
+    return z
 
 
 def checked_step(solver: Any, found: Any, x: Any) -> tuple[Any, Any]:

@@ -7,9 +7,10 @@ from buff.archive import load
 from buff.errors import MissingExtraError
 
 try:
+    import safetensors as _safetensors  # noqa: F401
     import torch as _torch  # noqa: F401
 except ImportError as error:
-    raise MissingExtraError("torch", "torch") from error
+    raise MissingExtraError(error.name or "torch", "torch") from error
 
 from buff_baselines.density import NeuralDensity
 from buff_baselines.distillation import distill

@@ -42,7 +42,7 @@ def check_parameters(model: Any) -> None:
         check_whole("early_stopping", model.early_stopping, 1)
     if model.hidden is not None and (isinstance(model.hidden, str) or not isinstance(model.hidden, Sequence)):
         raise TypeError(f"hidden must be a tuple of widths or None, found {model.hidden!r}")
-    for name in ("weight_decay", "learning_rate", "ema", "held_out"):
+    for name in ("weight_decay", "learning_rate", "ema", "held_out", "condition_dropout"):
         check_number(name, getattr(model, name))
     if model.max_seconds is not None:
         check_number("max_seconds", model.max_seconds)
@@ -62,6 +62,8 @@ def check_parameters(model: Any) -> None:
         raise ValueError(f"ema must lie in [0, 1), found {model.ema!r}")
     if not 0 < model.held_out < 1:
         raise ValueError(f"held_out must lie in (0, 1), found {model.held_out!r}")
+    if not 0 <= model.condition_dropout < 1:
+        raise ValueError(f"condition_dropout must lie in [0, 1), found {model.condition_dropout!r}")
     if model.preprocessing not in SPACES:
         raise ValueError(f"unknown preprocessing {model.preprocessing!r}: choose one of {', '.join(SPACES)}")
     if not isinstance(model.solver, str):

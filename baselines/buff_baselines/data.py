@@ -15,13 +15,15 @@ from buff_baselines.training import Rows
 
 __all__ = ["TrainingData"]
 
+
 @dataclass(frozen=True)
 class TrainingData:
-    """The rows in the space of the model, with their conditions."""
+    """The rows in the space of the model, with their conditions, of which a share ``dropout`` of a batch sees none."""
 
     levels: Levels
     condition: Tensor | None
     rows: Rows
+    dropout: float = 0.0
 
     @property
     def x1(self) -> Tensor:
@@ -36,7 +38,8 @@ class TrainingData:
 
     def fingerprint(self, objective: Objective, coupling: str | None) -> str:
         """The same for the same rows, weights, conditions and objective, and for no others."""
-        digest = hashlib.sha256(f"{objective} {coupling}".encode())
+        dropout = f" {self.dropout}" if self.dropout else ""
+        digest = hashlib.sha256(f"{objective} {coupling}{dropout}".encode())
         for part in (self.levels.low, self.levels.high, self.condition, self.rows.train, self.rows.weights):
             digest.update(b"none" if part is None else part.numpy().tobytes())
         return digest.hexdigest()
@@ -44,7 +47,7 @@ class TrainingData:
     def to(self, device: torch.device) -> "TrainingData":
         """The same on a device."""
         condition = None if self.condition is None else self.condition.to(device)
-        return TrainingData(self.levels.to(device), condition, self.rows.to(device))
+        return TrainingData(self.levels.to(device), condition, self.rows.to(device), self.dropout)
 
     def loss(self, objective: Objective, coupling: str | None) -> Any:
         """``loss(network, rows, rng)`` of an objective, its pairs independent or by ``"transport"``."""
@@ -59,6 +62,9 @@ class TrainingData:
                 pairs = np.random.default_rng(int(torch.randint(2**31, (1,), generator=rng, device=rng.device)))
                 i, j = MinibatchTransport(256, labels)(x0.cpu().numpy(), x1.cpu().numpy(), pairs)
                 x0, x1, c = x0[i], x1[j], None if c is None else c[j]
+            if c is not None and self.dropout:
+                kept = torch.rand(len(c), 1, generator=rng, device=rng.device) >= self.dropout
+                c = torch.where(kept, c, torch.nan)
             return objective.loss(network, x0, x1, c, rng)
 
         return loss

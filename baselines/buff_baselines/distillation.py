@@ -52,7 +52,7 @@ def distill(
     Parameters
     ----------
     model : NeuralFlow or NeuralDiffusion
-        Fitted.
+        Fitted, without ``condition_dropout``.
     n_steps : int
         Field evaluations of the student: a power of 2 for ``"progressive"``.
     method : {"progressive", "consistency", "consistency_training"}
@@ -84,6 +84,8 @@ def distill(
     check_is_fitted(model)
     if method not in DISTILLATIONS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(DISTILLATIONS)}")
+    if model.condition_dropout:
+        raise ValueError("students know their condition alone: distill a model fitted with condition_dropout=0")
     n_steps = check_whole("n_steps", n_steps, 1)
     if method == "progressive" and n_steps & (n_steps - 1):
         raise ValueError(f"n_steps must be a power of 2 for method='progressive', found {n_steps!r}")

@@ -9,7 +9,7 @@ from torch import nn
 from buff.archive import Archive
 from buff.grids import TimeGrid
 from buff.paths import LINEAR, Path, get_path
-from buff.schedules import Linear, Trigonometric
+from buff.schedules import Linear, Schedule, Trigonometric
 from buff_baselines.checks import check_number
 from buff_baselines.frames import FrameMatching, FrameNetwork
 from buff_baselines.generator import NeuralGenerator
@@ -27,17 +27,17 @@ class NeuralFlow(NeuralGenerator):
     method : {"icfm", "fm", "otcfm", "sbcfm", "vpcfm"}
         Independent pairs; these with a little noise left on the data; pairs by optimal transport inside batches; these
         with a bridge of noise between them (Schroedinger bridge); independent pairs on the trigonometric path.
-    path : str or Path, optional
+    path : str, Path or Schedule, optional
         For ``"icfm"`` and ``"otcfm"``: the probability path that is trained at uniform times, a name for
         :func:`buff.paths.get_path` or a path of your own. The field is that of the linear path, to which states of
         other paths are proportional, so that any solver serves it. Files keep the schedules that have a name; saving
         another warns.
     network : {"mlp", "torchcfm", "tabddpm"} or torch.nn.Module
-        See :mod:`buff_baselines.networks`; ``"mlp"`` sees 32 waves of the time beside the state, and learns tables of
-        two or three columns slowly. A module of your own is called as ``network(x, level, condition)`` with the
-        state x of shape (n, d), the level of noise (n, 1) (the time t for a flow, ln(sigma) / 4 for a diffusion) and
-        the condition (n, c), or None without; it returns (n, d), for ``"sbcfm"`` (n, 2 d), at the scale of standard
-        normal numbers. A copy is trained. Load its file with ``NeuralFlow.load(path, network)``.
+        See :mod:`buff_baselines.networks`; ``"mlp"`` sees 32 waves of the time beside the state. A module of your own
+        is called as ``network(x, level, condition)`` with the state x of shape (n, d), the level of noise (n, 1) (the
+        time t for a flow, ln(sigma) / 4 for a diffusion) and the condition (n, c), or None without; it returns (n, d),
+        for ``"sbcfm"`` (n, 2 d), at the scale of standard normal numbers. A copy is trained. Load its file with
+        ``NeuralFlow.load(path, network)``.
     frame : {"gaussian", "none"}, optional
         Whether the network gives what a Gaussian leaves of the velocity, in the frame of
         :class:`buff_baselines.frames.FrameNetwork`, or sees states as they are and gives all of their velocity. By
@@ -55,6 +55,9 @@ class NeuralFlow(NeuralGenerator):
         Stop when the loss on ``held_out`` rows has not fallen for so many checks.
     held_out : float
         Share of rows left out for that.
+    condition_dropout : float
+        Share of rows of a batch that are learned without their condition, so that ``sample(guidance=...)`` can
+        overstate it; 0.1 is usual. A module of your own then sees another feature: 1 where there is a condition.
     max_seconds : float, optional
         CPU time of training.
     preprocessing : {"rank", "standard"}
@@ -79,6 +82,7 @@ class NeuralFlow(NeuralGenerator):
         The velocity, for any solver, on the linear path, with the Gaussian part for ``"ifab2"`` where the network
         learned in its frame.
     history_ : tuple of StepRecord
+        Iteration, loss, loss on rows left out (with ``early_stopping``) and CPU time, every 250 iterations.
     n_parameters_ : int
 
     Examples
@@ -94,7 +98,7 @@ class NeuralFlow(NeuralGenerator):
         self,
         method: str = "icfm",
         *,
-        path: str | Path | None = None,
+        path: str | Path | Schedule | None = None,
         network: str | nn.Module = "mlp",
         frame: str | None = None,
         hidden: tuple[int, ...] | None = None,
@@ -108,6 +112,7 @@ class NeuralFlow(NeuralGenerator):
         ema: float = 0.999,
         early_stopping: int | None = None,
         held_out: float = 0.1,
+        condition_dropout: float = 0.0,
         max_seconds: float | None = None,
         preprocessing: str = "rank",
         noise: float | None = None,
@@ -134,6 +139,7 @@ class NeuralFlow(NeuralGenerator):
         self.ema = ema
         self.early_stopping = early_stopping
         self.held_out = held_out
+        self.condition_dropout = condition_dropout
         self.max_seconds = max_seconds
         self.preprocessing = preprocessing
         self.noise = noise
@@ -182,11 +188,7 @@ class NeuralFlow(NeuralGenerator):
         return "transport" if self.method in ("otcfm", "sbcfm") else None
 
     def _path(self) -> Path:
-        if self.path is None or isinstance(self.path, Path):
-            return self.path or LINEAR
-        if not isinstance(self.path, str):
-            raise TypeError(f"path must be a name or a buff.paths.Path, found {self.path!r}")
-        return get_path(self.path)
+        return LINEAR if self.path is None else get_path(self.path)
 
     def _left(self) -> float:
         noise = self._noise(1e-3)
@@ -244,6 +246,7 @@ class NeuralDiffusion(NeuralGenerator):
         ema: float = 0.999,
         early_stopping: int | None = None,
         held_out: float = 0.1,
+        condition_dropout: float = 0.0,
         max_seconds: float | None = None,
         preprocessing: str = "rank",
         negative_weights: str = "error",
@@ -269,6 +272,7 @@ class NeuralDiffusion(NeuralGenerator):
         self.ema = ema
         self.early_stopping = early_stopping
         self.held_out = held_out
+        self.condition_dropout = condition_dropout
         self.max_seconds = max_seconds
         self.preprocessing = preprocessing
         self.negative_weights = negative_weights

@@ -52,19 +52,31 @@ class TorchField(AbstractField):
 
     def _evaluated(self, function: Any, x: Array, t: float, condition: Array | None) -> Array:
         """``function(network, x, t, condition)`` where the network lives, returned where x lives."""
-        first, wanted = next(self.network.parameters()), getattr(self.network, "n_conditions", None)
-        found = 0 if condition is None else condition.shape[1]
-        if wanted is not None and found != wanted:
-            raise ValueError(
-                f"the network takes {wanted} features of a condition, found {found}: for guidance, give Guided the "
-                "field of a network fitted without condition as unconditional="
-            )
+        first = next(self.network.parameters())
+        self._check_condition(x, condition)
         with torch.no_grad():
             state = _tensor_like(first, x)
-            given = None if condition is None else _tensor_like(first, condition)
+            given = None if condition is None else _tensor_like(first, condition).expand(len(state), -1)
             times = torch.full((len(state), 1), float(t), dtype=first.dtype, device=first.device)
             values = function(self.network, state, times, given)
         return values.cpu().numpy().astype(x.dtype) if isinstance(x, np.ndarray) else values.to(x)
+
+    def _check_condition(self, x: Array, condition: Array | None) -> None:
+        wanted = getattr(self.network, "n_conditions", None)
+        if condition is not None and (condition.ndim != 2 or len(condition) not in (1, len(x))):
+            raise ValueError(
+                f"the condition has shape {tuple(condition.shape)}: {len(x)} states need shape ({len(x)}, c), or (1, c)"
+            )
+        found = 0 if condition is None else condition.shape[1]
+        if wanted is None or found == wanted or (condition is None and getattr(self.network, "optional", False)):
+            return
+        advice = "condition_encoder_.transform(condition) makes them" if wanted else "it was fitted without condition"
+        if wanted and condition is None:
+            advice += (
+                "; a network fitted with condition_dropout=0.1 does without as well, and for guidance Guided takes the "
+                "field of another, fitted without condition, as unconditional="
+            )
+        raise ValueError(f"the network takes {wanted} features of a condition, found {found}: {advice}")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class FrameNetwork(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.network = network
         self.n_conditions = getattr(network, "n_conditions", None)
+        self.optional = getattr(network, "optional", False)
         self.register_buffer("mean", torch.zeros(d))
         self.register_buffer("basis", torch.eye(d))
         self.register_buffer("variances", torch.ones(d))

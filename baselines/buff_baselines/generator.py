@@ -14,21 +14,22 @@ from tqdm import tqdm
 
 from buff.archive import Archive, read_archive
 from buff.errors import ArchiveError, check_whole, warn
+from buff.fields import Guided
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.grids import TimeGrid, get_grid
 from buff.paths import LINEAR, Path, get_path
 from buff.protocols import Array
 from buff.randomness import seed_from
-from buff.schedules import SCHEDULES
+from buff.schedules import SCHEDULES, Schedule
 from buff.solvers import Solver
 from buff.tables import Columns
-from buff_baselines.checks import check_parameters, check_weights, get_device
+from buff_baselines.checks import check_number, check_parameters, check_weights, get_device
 from buff_baselines.data import TrainingData
 from buff_baselines.fields import get_solver
 from buff_baselines.frames import FrameMatching, FrameNetwork
 from buff_baselines.model import NeuralModel
-from buff_baselines.networks import make_network, parameter_count
+from buff_baselines.networks import OptionalCondition, make_network, parameter_count
 from buff_baselines.objectives import Objective
 from buff_baselines.spaces import SPACES, Levels
 from buff_baselines.training import Rows, StepRecord, Trainer, TrainingSettings
@@ -37,8 +38,9 @@ __all__ = ["NeuralGenerator"]
 
 #: What files say in place of a network that is none of buff's.
 _OWN = "own"
-#: Iterations after which a network that is no better than a Gaussian is told of, and the loss that is no better.
-_ENOUGH, _GAUSSIAN_LOSS = 1000, 0.997
+#: Iterations after which a network of buff, or one's own, that is no better than a Gaussian is told of; and the loss
+#: that is no better.
+_ENOUGH, _ENOUGH_OF_OWN, _GAUSSIAN_LOSS = 1000, 100, 0.997
 
 
 class NeuralGenerator(EventGenerator):
@@ -62,14 +64,18 @@ class NeuralGenerator(EventGenerator):
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
         n_steps: int | None = None,
+        guidance: float = 1.0,
     ) -> Any:
         """Draw events; parameters as for :meth:`buff.BUFF.sample`.
 
         A network knows every time, so ``solver``, ``grid`` and ``n_steps`` may differ from those of the estimator:
         names, or for parameters of their own what :func:`buff.solvers.get_solver` and :func:`buff.grids.get_grid` give.
         Event i depends on the random state and on i alone, to single precision (if the solver treats rows alone).
+
+        ``guidance`` is the weight of :class:`buff.fields.Guided`, each time for two evaluations of the network: 1
+        follows the condition as learned, more overstates it, 0 ignores it. It needs a fit with ``condition_dropout``.
         """
-        asked = self._asked(solver, grid, n_steps)
+        asked = self._asked(solver, grid, n_steps, guidance)
         return super(NeuralGenerator, asked).sample(
             n_samples,
             condition=condition,
@@ -88,9 +94,10 @@ class NeuralGenerator(EventGenerator):
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
         n_steps: int | None = None,
+        guidance: float = 1.0,
     ) -> Iterator[Any]:
-        """The events of :meth:`sample` on their way, with the same solver, grid and n_steps."""
-        asked = self._asked(solver, grid, n_steps)
+        """The events of :meth:`sample` on their way, with the same solver, grid, n_steps and guidance."""
+        asked = self._asked(solver, grid, n_steps, guidance)
         return super(NeuralGenerator, asked).trajectory(n_samples, condition=condition, random_state=random_state)
 
     @property
@@ -105,9 +112,21 @@ class NeuralGenerator(EventGenerator):
         return self.model_.draw(SampleRequest(n, seed, condition=features)), features
 
     def _asked(
-        self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None
+        self,
+        solver: str | Solver | None,
+        grid: str | TimeGrid | Sequence[float] | None,
+        n_steps: int | None,
+        guidance: float,
     ) -> Self:
-        return self._solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
+        asked = self._solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
+        if check_number("guidance", guidance) != 1:
+            if self._encoder is None or not self.condition_dropout:
+                raise ValueError(
+                    f"guidance = {guidance:g} needs a network that knows its events without a condition too: fit it "
+                    "with a condition and condition_dropout=0.1"
+                )
+            asked.model_ = replace(asked.model_, field=Guided(asked.model_.field, guidance))
+        return asked
 
     def _grid(self, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None) -> TimeGrid:
         chosen = self.grid if grid is None else grid
@@ -132,7 +151,7 @@ class NeuralGenerator(EventGenerator):
         held_out = self.held_out if self.early_stopping is not None else 0.0
         rows = Rows.split(len(columns), held_out, seed, weights)
         given = None if features is None else torch.from_numpy(features)
-        data = TrainingData(Levels.of(self.space_, columns), given, rows)
+        data = TrainingData(Levels.of(self.space_, columns), given, rows, float(self.condition_dropout))
         objective = self._objective(data.width)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -152,11 +171,12 @@ class NeuralGenerator(EventGenerator):
     def _tell_unlearned(self) -> None:
         """In its frame a Gaussian alone has loss 1 on the linear path, to a thousandth or two after so long."""
         first, last = self.history_[0], self.history_[-1]
-        if last.iteration >= _ENOUGH and min(first.loss, last.loss) > _GAUSSIAN_LOSS:
+        enough = _ENOUGH if isinstance(self.network, str) else _ENOUGH_OF_OWN
+        if last.iteration >= enough and min(first.loss, last.loss) > _GAUSSIAN_LOSS:
             warn(
-                f"after {last.iteration} iterations the network takes {1 - last.loss:.2%} off the loss of a Gaussian, "
-                "whose events it gives: right for Gaussian data; else train longer, or start it otherwise, with layers "
-                "that keep the width of the state"
+                f"after {last.iteration} iterations the network takes {max(0.0, 1 - last.loss):.2%} off the loss of a "
+                "Gaussian, whose events it gives: right for Gaussian data; else train longer, or start it otherwise, "
+                "with layers that keep the width of the state"
             )
 
     def _set_network(self, network: nn.Module, objective: Objective) -> None:
@@ -167,7 +187,9 @@ class NeuralGenerator(EventGenerator):
 
     def _network(self, objective: Objective) -> nn.Module:
         d, c = self.space_.n_dims_, 0 if self._encoder is None else self._encoder.n_dims
-        return make_network(self.network, d, c, self.hidden, d * objective.n_outputs)
+        if not (c and self.condition_dropout):
+            return make_network(self.network, d, c, self.hidden, d * objective.n_outputs)
+        return OptionalCondition(make_network(self.network, d, c + 1, self.hidden, d * objective.n_outputs), c)
 
     def _coupling(self) -> str | None:
         return None
@@ -202,7 +224,8 @@ class NeuralGenerator(EventGenerator):
         parameters = dict(archive.record["parameters"])
         if isinstance(self.network, nn.Module):
             parameters["network"] = _OWN
-        if isinstance(path := parameters.get("path"), Path):
+        if isinstance(path := parameters.get("path"), Path | Schedule):
+            path = get_path(path)
             names = {kind: name for name, kind in SCHEDULES.items()}
             known = type(path.schedule) in names
             if not known:

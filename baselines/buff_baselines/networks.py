@@ -7,7 +7,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NETWORKS", "Perceptron", "PlainPerceptron", "TabularPerceptron", "make_network", "parameter_count"]
+__all__ = [
+    "NETWORKS",
+    "OptionalCondition",
+    "Perceptron",
+    "PlainPerceptron",
+    "TabularPerceptron",
+    "make_network",
+    "parameter_count",
+]
 
 
 def sinusoids(level: Tensor, n_features: int) -> Tensor:
@@ -33,9 +41,7 @@ class Perceptron(nn.Module):  # type: ignore[misc]
         d if not given.
     """
 
-    def __init__(
-        self, d: int, c: int = 0, hidden: tuple[int, ...] = (256,) * 4, n_outputs: int | None = None
-    ) -> None:
+    def __init__(self, d: int, c: int = 0, hidden: tuple[int, ...] = (256,) * 4, n_outputs: int | None = None) -> None:
         super().__init__()
         self.n_conditions = c
         self.n_features = 32
@@ -66,9 +72,7 @@ class Perceptron(nn.Module):  # type: ignore[misc]
 class PlainPerceptron(nn.Module):  # type: ignore[misc]
     """Three layers of 64 SELU on ``[x, level, condition]``, the size of torchcfm's (9,738 parameters at d = 10)."""
 
-    def __init__(
-        self, d: int, c: int = 0, hidden: tuple[int, ...] = (64,) * 3, n_outputs: int | None = None
-    ) -> None:
+    def __init__(self, d: int, c: int = 0, hidden: tuple[int, ...] = (64,) * 3, n_outputs: int | None = None) -> None:
         super().__init__()
         self.n_conditions = c
         widths = (d + c + 1, *hidden)
@@ -113,6 +117,28 @@ class TabularPerceptron(nn.Module):  # type: ignore[misc]
         if self.label is not None and condition is not None:
             features = features + nn.functional.silu(self.label(condition))
         return self.layers(self.project(x) + self.embed(features))
+
+
+class OptionalCondition(nn.Module):  # type: ignore[misc]
+    """A network that may do without its condition, as classifier-free guidance asks for (arXiv:2207.12598).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Takes c + 1 features of a condition: zeros where there is none, else the condition and a 1.
+    c : int
+        Width of a condition; rows of nan are those without, as is None.
+    """
+
+    def __init__(self, network: nn.Module, c: int) -> None:
+        super().__init__()
+        self.network, self.n_conditions, self.optional = network, c, True
+
+    def forward(self, x: Tensor, level: Tensor, condition: Tensor | None = None) -> Tensor:
+        if condition is None:
+            return self.network(x, level, x.new_zeros(len(x), self.n_conditions + 1))
+        given = ~condition.isnan().any(1, keepdim=True)
+        return self.network(x, level, torch.cat([torch.where(given, condition, 0.0), given.to(condition)], dim=1))
 
 
 NETWORKS = {"mlp": Perceptron, "torchcfm": PlainPerceptron, "tabddpm": TabularPerceptron}
@@ -177,6 +203,8 @@ def _own(network: nn.Module, d: int, c: int, n_outputs: int) -> nn.Module:
     if not isinstance(found, Tensor) or found.shape != (2, n_outputs):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ValueError(f"{wanted}: found {shape}")
+    if not hasattr(own, "n_conditions"):
+        own.n_conditions = c  # fields say what they miss
     return own.train()
 
 

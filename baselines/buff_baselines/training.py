@@ -77,15 +77,15 @@ class StepRecord:
     iteration : int
     loss : float
         Mean over the batches since the last record.
-    held_out : float
-        Loss of the averaged network on rows left out; NaN without any.
+    held_out : float or None
+        Loss of the averaged network on rows left out, which there are with ``early_stopping`` alone.
     seconds : float
         CPU time since the start.
     """
 
     iteration: int
     loss: float
-    held_out: float
+    held_out: float | None
     seconds: float
 
 
@@ -219,16 +219,17 @@ class Trainer:
         record = StepRecord(self.iteration, float(np.mean(losses)), held_out, self.spent)
         self.history.append(record)
         if self.settings.early_stopping is not None:
-            self.worse = 0 if held_out < self.best else self.worse + 1
-            if held_out < self.best:
+            better = held_out is not None and held_out < self.best
+            self.worse = 0 if better else self.worse + 1
+            if held_out is not None and better:
                 self.best, self.best_state = held_out, copy.deepcopy(self.averaged.state_dict())
         if self.settings.checkpoint is not None:
             self._save(Path(self.settings.checkpoint))
         return record
 
-    def _held_out(self) -> float:
+    def _held_out(self) -> float | None:
         if not len(self.rows.held_out):
-            return math.nan
+            return None
         with torch.no_grad():  # always with the same noise, so that checks can be compared
             rng = torch.Generator(self.device).manual_seed(self.settings.seed + 1)
             return self.rows.mean(self.loss(self.averaged, self.rows.held_out, rng))

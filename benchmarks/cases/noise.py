@@ -9,9 +9,7 @@ from benchmarks.methods import COSTS, Buff
 from benchmarks.quality import QUALITY
 from benchmarks.records import Measurement
 
-METHODS = tuple(
-    Buff(f"{rows:,} rows a node", {"noise_budget": rows}) for rows in (30_000, 100_000, 300_000, 1_000_000)
-)
+METHODS = tuple(Buff(f"{rows:,} rows a node", {"noise_budget": rows}) for rows in (30_000, 100_000, 300_000, 1_000_000))
 
 
 def measure(bench: Bench) -> Iterator[Measurement]:

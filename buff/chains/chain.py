@@ -1,6 +1,6 @@
 """A chain of conditional distributions: columns in an order, each given those before it, or given any others too."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -103,12 +103,12 @@ class Chain:
         cells = cells.columns(order)
         learned = cells.known if targets is None else cells.known & targets[:, order]
         z = np.hstack([np.empty((n, 0), np.float32) if context is None else context, cells.z])
-        own = tuple(ranks[j] for j in order)
+        ordered = tuple(ranks[j] for j in order)
         exclusions = None
         if settings.any_given:
             used = slice(None) if weights is None else np.flatnonzero(weights)
-            exclusions = Exclusions.of(cells.state[used], learned[used], _n_states(own))
-        chain = cls(order, own, GaussianCompletion.fit(z, weights), (), settings.any_given, exclusions)
+            exclusions = Exclusions.of(cells.state[used], learned[used], _n_states(ordered))
+        chain = cls(order, ordered, GaussianCompletion.fit(z, weights), (), settings.any_given, exclusions)
         given = np.zeros((n, d), bool)
         training = TrainingRows(
             np.ones(n) if weights is None else weights / weights.mean(), rng.integers(N_FOLDS, size=n)
@@ -123,8 +123,9 @@ class Chain:
         mixtures: list[Mixtures] = []
         if not settings.any_given:
             c = z.shape[1] - d
-            own_units = None if units is None else np.vstack([np.tile(UNIT_SCORES, (c, 1)), units[order]])
-            mixtures = _mixtures(chain.completion(z), training, own_units, seed)
+            if units is not None:
+                units = np.vstack([np.tile(UNIT_SCORES, (c, 1)), units[order]])
+            mixtures = _mixtures(chain.completion(z), training, units, seed)
         s = cells.place(rng)
         innovations = np.empty((len(z), 0), np.float32)
         columns: list[ChainColumn] = []
@@ -134,12 +135,12 @@ class Chain:
             target = known.take(rows), cells.state[rows, j], s[rows, j]
             how: dict[str, Any] = {"seed": (seed + j) % 2**31}
             if len(rows) == len(z) and known.raw.shape[1]:
-                how["mixtures"] = [given(known.raw.shape[1]) for given in mixtures]
+                how["mixtures"] = [mixture(known.raw.shape[1]) for mixture in mixtures]
             column, r = ChainColumn.fit(*target, settings.column, training.take(rows), **how)
             columns.append(column)
-            own_innovations = column.innovations(known, cells.state[:, j], s[:, j])
-            own_innovations[rows] = r
-            innovations = np.column_stack([innovations, own_innovations])
+            innovation = column.innovations(known, cells.state[:, j], s[:, j])
+            innovation[rows] = r
+            innovations = np.column_stack([innovations, innovation])
         return replace(chain, columns=tuple(columns))
 
     def sample(
@@ -165,8 +166,8 @@ class Chain:
         if context is not None:
             z[:, :c] = context
         if given is not None:
-            own = given.columns(self.order)
-            state, s, z[:, c:] = own.state.copy(), 0.5 * (own.low + own.high), own.z
+            given = given.columns(self.order)
+            state, s, z[:, c:] = given.state.copy(), 0.5 * (given.low + given.high), given.z
         known = state != UNKNOWN
         self._require_allowed(known)
         innovations = np.empty((n, 0), np.float32)
@@ -185,33 +186,28 @@ class Chain:
 
     def log_density(self, cells: ScoreCells, context: Numbers | None = None, n_given: int = 0) -> Array:
         """Logarithm of the density of each row, of the columns after the first ``n_given``, given these."""
-        return sum(self._terms(cells, context, "log_density")[n_given:], np.zeros(len(cells)))
+        cells = cells.columns(self.order)
+        told = self._told(cells, 0.5 * (cells.low + cells.high), context)
+        terms = [column.log_density(now, cells.columns([j])) for j, (column, now) in enumerate(told)]
+        return sum(terms[n_given:], np.zeros(len(cells)))
 
     def pit(self, cells: ScoreCells, place: Numbers, context: Numbers | None = None) -> Array:
         """Distribution functions (n, d) of cells given those before them, uniform where the model is right."""
+        cells, place = cells.columns(self.order), place[:, self.order]
         s = cells.low + (cells.high - cells.low) * place
-        values = self._terms(cells, context, "pit", s, place)
+        told = self._told(cells, s, context)
+        values = [column.pit(now, cells.state[:, j], s[:, j], place[:, j]) for j, (column, now) in enumerate(told)]
         return np.column_stack(values)[:, np.argsort(self.order)]
 
-    def _terms(self, cells: ScoreCells, context: Numbers | None, what: str, *own: Array) -> list[Array]:
-        cells = cells.columns(self.order)
-        s, place = own if own else (0.5 * (cells.low + cells.high), None)
-        if own:
-            s, place = s[:, self.order], own[1][:, self.order]
+    def _told(self, cells: ScoreCells, s: Array, context: Numbers | None) -> Iterator[tuple[ChainColumn, Context]]:
+        """Each column with what it is told of cells in the order of the chain, which are at ``s`` (n, d)."""
         z = cells.z if context is None else np.hstack([context, cells.z])
-        given = np.zeros(cells.state.shape, bool)
+        nothing = np.zeros(cells.state.shape, bool)
         innovations = np.empty((len(cells), 0), np.float32)
-        terms = []
         for j, column in enumerate(self.columns):
-            now = self._context(z, given, j, innovations)
-            part = cells.columns([j])
-            if what == "log_density":
-                terms.append(column.log_density(now, part))
-            else:
-                assert place is not None
-                terms.append(column.pit(now, part.state[:, 0], s[:, j], place[:, j]))
-            innovations = np.column_stack([innovations, column.innovations(now, part.state[:, 0], s[:, j])])
-        return terms
+            now = self._context(z, nothing, j, innovations)
+            yield column, now
+            innovations = np.column_stack([innovations, column.innovations(now, cells.state[:, j], s[:, j])])
 
     def _require_allowed(self, known: Values) -> None:
         """Without ``any_given``, only the first columns may be known."""
@@ -260,8 +256,8 @@ class Chain:
         require(np.array_equal(np.sort(order), np.arange(len(order))), "order is no order of the columns")
         ranks = tuple(AtomRanks.from_arrays(arrays, str(j)) for j in range(len(order)))
         columns = tuple(ChainColumn.from_archive(archive.part(str(j))) for j in range(len(order)))
-        for own, column in zip(ranks, columns, strict=True):
-            checked_array(column.classes, "classes", kinds="i", high=len(own.intervals) - 1)
+        for rank, column in zip(ranks, columns, strict=True):
+            checked_array(column.classes, "classes", kinds="i", high=len(rank.intervals) - 1)
         completion = GaussianCompletion.from_arrays(arrays)
         any_given = bool(archive.record["any_given"])
         exclusions = Exclusions.from_arrays(arrays, _n_states(ranks)) if any_given else None
@@ -270,7 +266,7 @@ class Chain:
 
 def _n_states(ranks: Sequence[AtomRanks]) -> tuple[int, ...]:
     """Of columns: their atoms and, as one, their values."""
-    return tuple(len(own.intervals) + 1 for own in ranks)
+    return tuple(len(rank.intervals) + 1 for rank in ranks)
 
 
 def n_copies(settings: ChainSettings, n: int) -> int:
@@ -287,12 +283,12 @@ def _mixtures(z: Array, rows: TrainingRows, units: Array | None, seed: int) -> l
         return []
     learned = [*(np.flatnonzero(rows.folds != k) for k in range(N_FOLDS)), np.arange(len(z))]
     kinds: list[Mixtures] = []
-    for own_units in [None] if units is None else [None, units]:
-        x = z if own_units is None else in_units(z, own_units)
-        found = [GaussianMixtures.fit(x[own], rows.weights[own], seed % 2**31) for own in learned]
+    for unit in [None] if units is None else [None, units]:
+        x = z if unit is None else in_units(z, unit)
+        found = [GaussianMixtures.fit(x[used], rows.weights[used], seed % 2**31) for used in learned]
         if not all(found):
             break
-        kinds.append(partial(_given, [mixture for mixture in found if mixture], own_units))
+        kinds.append(partial(_given, [mixture for mixture in found if mixture], unit))
     return kinds
 
 

@@ -11,7 +11,7 @@ from buff.export.packed import check_compilable, flow_of, models_of, outputs_of,
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.patterned import PATTERN_STREAM
 from buff.protocols import Array
-from buff.randomness import stream_key
+from buff.randomness import stream_key, within_range
 
 __all__ = ["EventSampler"]
 
@@ -130,7 +130,7 @@ class EventSampler:
         own, encoders = models_of(model)[k], spaces_of(model)[k]
         request = SampleRequest(1, self._seed, event, features).batch(0, 1)
         scores = own.draw(request)
-        scores = request.within(scores.astype(np.float32) if isinstance(model.model_, MixtureModel) else scores)
+        scores, _ = within_range(scores.astype(np.float32) if isinstance(model.model_, MixtureModel) else scores)
         arrays = model.relations_.restore(list(_decoded(encoders, scores)))
         coded = zip(arrays, self.names, strict=True)
         return np.array([_number(array, self.levels.get(name)) for array, name in coded])

@@ -4,13 +4,15 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from itertools import pairwise
+from typing import Any
 
 from buff.fields.sources import AbstractField
-from buff.paths import LINEAR, Path, Prediction, check_prediction
+from buff.paths import LINEAR, Path, Prediction, check_prediction, get_path
 from buff.protocols import Array
 
-__all__ = ["IndexField", "TimeField"]
+__all__ = ["IndexField", "TimeField", "as_field", "with_condition"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,9 @@ class TimeField(AbstractField):
     Parameters
     ----------
     function : callable
-        ``function(x, t, condition)``.
+        ``function(x, t, condition)``, or ``function(x, t)`` without conditions.
     path : Path
-        The path the model was trained on.
+        The path the model was trained on; a name or a Schedule will do.
     predicts : {"velocity", "denoised", "noise", "score", "v"}
         What the function returns.
     piecewise_constant : bool
@@ -44,6 +46,8 @@ class TimeField(AbstractField):
 
     def __post_init__(self) -> None:
         check_prediction(self.predicts)
+        object.__setattr__(self, "path", get_path(self.path))
+        object.__setattr__(self, "function", with_condition(self.function))
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         return self.path.at(t).velocity(x, self.function(x, t, condition), self.predicts)
@@ -109,3 +113,51 @@ class IndexField(AbstractField):
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         prediction = self.function(x, self.index(t), condition)
         return self.path.at(t).velocity(x, prediction, self.predicts)
+
+
+def as_field(field: Any) -> AbstractField:
+    """A field as it is, or the :class:`TimeField` of a function, on the linear path unless it has a ``path``."""
+    if isinstance(field, AbstractField) or (hasattr(field, "path") and hasattr(field, "times")):
+        return field  # type: ignore[no-any-return]
+    return TimeField(field, getattr(field, "path", LINEAR))
+
+
+def with_condition(function: Any) -> Callable[..., Array]:
+    """What is called as ``function(x, t, condition)``, or a function of x and t made so.
+
+    Raises
+    ------
+    TypeError
+        It takes other arguments, or is a class.
+
+    Examples
+    --------
+    >>> with_condition(lambda x, t: t - x)(1.0, 0.5, None)
+    -0.5
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    if isinstance(function, type):
+        raise TypeError(f"a field is a function or an object that is called, found the class itself: {name}(...)")
+    try:
+        own = signature(function)
+    except (TypeError, ValueError):  # compiled functions may not say
+        return function  # type: ignore[no-any-return]
+    for given in ((None, 0.0, None), (None, 0.0)):
+        try:
+            own.bind(*given)
+        except TypeError:
+            continue
+        return function if len(given) == 3 else _Unconditional(function)
+    raise TypeError(f"a field is called as field(x, t, condition), or as field(x, t): found {name}{own}")
+
+
+@dataclass(frozen=True)
+class _Unconditional:
+    """A function of x and t, called as fields are."""
+
+    function: Callable[[Array, float], Array]
+
+    def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        if condition is not None:
+            raise ValueError(f"the field {self.function} takes x and t alone: let it take the condition as a third")
+        return self.function(x, t)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from buff.fields.sources import AbstractField, GaussianFlow
+from buff.fields.steps import as_field
 from buff.grids import nearest
-from buff.paths import Path
+from buff.paths import Path, get_path
 from buff.protocols import Array
 from buff.schedules import Backward
 
@@ -14,9 +15,12 @@ __all__ = ["Clipped", "Counted", "Framed", "Guided", "Retimed", "Reversed", "Sca
 
 
 class _Outer(AbstractField):
-    """A field that asks another one."""
+    """A field that asks another one, or a function."""
 
     field: AbstractField
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "field", as_field(self.field))
 
     @property
     def n_dims(self) -> int | None:
@@ -97,6 +101,7 @@ class Scaled(_View):
     scales: Sequence[float]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         times = self.field.times
         if times is None:
             raise ValueError("Scaled needs a field with nodes: this one exists at every time")
@@ -167,6 +172,11 @@ class Guided(_View):
     field: AbstractField
     weight: float
     unconditional: AbstractField | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unconditional is not None:
+            object.__setattr__(self, "unconditional", as_field(self.unconditional))
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
         free = (self.unconditional or self.field)(x, t, None)
@@ -246,8 +256,8 @@ class Retimed(_Outer):
     field : AbstractField
         Field on its own path.
     path : Path
-        Where to move it, for example ``REDUCED`` for a solver in sigma. Nodes whose ``sigma / alpha`` it never
-        reaches, such as pure noise, stay behind.
+        Where to move it, for example ``REDUCED`` for a solver in sigma; a name or a Schedule will do. Nodes whose
+        ``sigma / alpha`` it never reaches, such as pure noise, stay behind.
 
     References
     ----------
@@ -264,6 +274,10 @@ class Retimed(_Outer):
 
     field: AbstractField
     path: Path
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "path", get_path(self.path))
 
     @property
     def times(self) -> tuple[float, ...] | None:  # type: ignore[override]

@@ -58,6 +58,9 @@ _LEVELS = np.linspace(-2.3, 2.3, 21, dtype=np.float32)
 class FlowSettings:
     """How a flow is trained and solved.
 
+    The defaults suit any pair of ends. ``"ifab2"`` and ``"dense1.5"``, those of :class:`buff.BUFF`, gain from the
+    Gaussian part of a field, which only starts from independent noise have.
+
     Parameters
     ----------
     n_steps : int
@@ -94,7 +97,7 @@ class FlowSettings:
     solver: str | Solver = "ab2"
     grid: str | TimeGrid | Sequence[float] = "uniform"
     trees: TreeSettings = field(default_factory=TreeSettings)
-    noise_budget: int = 150_000
+    noise_budget: int = 120_000
     n_jobs: int | None = None
     max_memory: int | None = None
     cache_dir: str | os.PathLike[str] | None = None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
+from buff.errors import checked_device
 from buff.fields.sources import GaussianPart
 from buff.flows.cost import NodeRecord
 from buff.flows.regression import Base, Problem, RegressionSource
@@ -264,7 +265,7 @@ def fit_node(
     Parameters
     ----------
     data : FlowMatchingData or TeacherTrajectories
-    base : LinearVelocity or StepVelocity
+    base : LinearVelocity, GaussianPart or StepVelocity
     t : float
     settings : TreeSettings
     n_draws : int
@@ -329,7 +330,7 @@ def _fit_ridge(base: Base, problem: Problem, n_draws: int, settings: TreeSetting
 
 
 def _joined(x: Array, condition: Array | None) -> Array:
-    xp, _ = device_arrays("cpu" if isinstance(x, np.ndarray) else "cuda")
+    xp, _ = device_arrays(checked_device(x))
     return x if condition is None else xp.concatenate([x, condition], axis=1)
 
 

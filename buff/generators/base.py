@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from buff.errors import check_rows, check_whole
+from buff.errors import check_rows, check_whole, warn
 from buff.estimator import BaseEstimator
 from buff.generators.conditions import requested_conditions, split_conditions
 from buff.generators.latents import WithField, WithLatents
@@ -18,7 +18,7 @@ from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
-from buff.randomness import SampleRequest, seed_from
+from buff.randomness import SampleRequest, sampling_seed, within_range
 from buff.solvers import Solver
 from buff.tables import Columns, read, validate_data
 from buff.tables.schema import TableReduction
@@ -94,10 +94,7 @@ class TableGenerator(StoredGenerator, WithField, BaseEstimator):
         self.condition_schema_ = None if self._encoder is None else self._encoder.schema
 
     def _sampling_seed(self, random_state: RandomState) -> int:
-        """None is the seed of the training, unless that was drawn too."""
-        if random_state is None and self.random_state is not None:
-            return self._seed
-        return seed_from(random_state)
+        return sampling_seed(random_state, self.random_state, self._seed)
 
     @property
     def _schema_overrides(self) -> Any:
@@ -124,9 +121,10 @@ class TableGenerator(StoredGenerator, WithField, BaseEstimator):
             raise ValueError("the model was fitted without condition: fit it with one, or leave condition out")
         return None
 
-    def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:
-        """Columns of one batch of events."""
-        return self._completed(self._decode(batch.within(self.model_.draw(batch)), batch), batch)
+    def _draw(self, batch: SampleRequest) -> tuple[tuple[Array, ...], int]:
+        """Columns of one batch of events, and of how many the scores had to be clipped."""
+        scores, n_clipped = within_range(self.model_.draw(batch))
+        return self._completed(self._decode(scores, batch), batch), n_clipped
 
     def _completed(self, columns: tuple[Array, ...], batch: SampleRequest) -> tuple[Array, ...]:
         """All columns, from those that are learned."""
@@ -134,8 +132,16 @@ class TableGenerator(StoredGenerator, WithField, BaseEstimator):
 
     def _drawn(self, request: SampleRequest, *, noted: bool = True) -> Iterator[tuple[Array, ...]]:
         """Columns of all batches; in the end the user is told of events whose scores had to be clipped."""
-        yield from request.map(self._draw)
-        n_clipped = request.tell_clipped()
+        n_clipped = 0
+        for columns, n in request.map(self._draw):
+            n_clipped += n
+            yield columns
+        if n_clipped:
+            warn(
+                f"{n_clipped} of {request.n} events left the range of normal scores, [-8, 8]: they ran beyond all "
+                "values of the training and got the outermost ones. Do not trust these; a few in a hundred thousand do "
+                "no harm, for more take more n_steps, or conditions like those of the training"
+            )
         if noted:
             self.n_clipped_ = n_clipped
 

@@ -301,8 +301,8 @@ class TreeDensity(EventGenerator):
             check_rows(len(features), n)
         return features
 
-    def _draw(self, batch: SampleRequest) -> tuple[Array, ...]:
-        return tuple(self._table.draw(batch))
+    def _draw(self, batch: SampleRequest) -> tuple[tuple[Array, ...], int]:
+        return tuple(self._table.draw(batch)), 0
 
     def trajectory(self, *args: Any, **kwargs: Any) -> Any:
         """Not there: columns are drawn one after the other."""

@@ -20,7 +20,7 @@ from buff.generators.imputed import center_of_draws, in_container, tell_broken
 from buff.generators.persistence import restored, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Weights, WeightsLike
-from buff.randomness import seed_from
+from buff.randomness import sampling_seed, seed_from
 from buff.records import nested
 from buff.tables import Columns, read, validate_data
 from buff.tables.columns import is_missing
@@ -178,8 +178,8 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
         if all(there.all() for there in known):
             return in_container(X, columns, columns.arrays)
         if self.fill == "draw":
-            return in_container(X, columns, self._drawn(columns, known, self._draw_seed(None), 1)[0])
-        draws = self._drawn(columns, known, self._draw_seed(None), int(self.n_imputations))
+            return in_container(X, columns, self._drawn(columns, known, None, 1)[0])
+        draws = self._drawn(columns, known, None, int(self.n_imputations))
         middle = [
             center_of_draws(encoder, np.stack(values))
             for encoder, values in zip(self.space_.encoders_, zip(*draws, strict=True), strict=True)
@@ -205,8 +205,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
         """
         columns, known = self._read(X)
         m = check_whole("n_imputations", self.n_imputations if n_imputations is None else n_imputations, 1)
-        seed = self._draw_seed(random_state)
-        return [in_container(X, columns, filled) for filled in self._drawn(columns, known, seed, m)]
+        return [in_container(X, columns, filled) for filled in self._drawn(columns, known, random_state, m)]
 
     @staticmethod
     def pool(estimates: Numbers, variances: Numbers) -> PooledEstimate:
@@ -283,13 +282,9 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
         columns = with_kinds(columns, self.space_.template_, [np.dtype(e.dtype) for e in self.space_.encoders_])
         return columns, [~is_missing(values) for values in columns.arrays]
 
-    def _draw_seed(self, random_state: RandomState) -> int:
-        if random_state is None and self.random_state is not None:
-            return self._seed
-        return seed_from(random_state)
-
-    def _drawn(self, columns: Columns, known: list[Array], seed: int, m: int) -> list[list[Array]]:
+    def _drawn(self, columns: Columns, known: list[Array], random_state: RandomState, m: int) -> list[list[Array]]:
         """Columns of m imputations; what no draw could mend is told of once."""
+        seed = sampling_seed(random_state, self.random_state, self._seed)
         draws, broken = zip(*(self._draw(columns, known, seed, i) for i in range(m)), strict=True)
         tell_broken(np.concatenate(broken), int((~np.logical_and.reduce(known)).sum()))
         return list(draws)

@@ -29,7 +29,7 @@ from buff.grids import TimeGrid
 from buff.physics import JetKinematics, SplittingTree
 from buff.physics.kinematics import with_mass
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
-from buff.randomness import seed_from
+from buff.randomness import sampling_seed, seed_from
 from buff.transforms.transformer import checked_weights
 
 __all__ = ["JetBUFF"]
@@ -270,7 +270,7 @@ class JetBUFF(BaseEstimator):
         n = self._number(n_samples, condition, given)
         check_whole("first_event", first_event, 0)
         batch_size = None if batch_size is None else check_whole("batch_size", batch_size, 1)
-        seed = self.seed_ if random_state is None and self.random_state is not None else seed_from(random_state)
+        seed = sampling_seed(random_state, self.random_state, self.seed_)
         cloud, start, condition = self._sampler.draw(n, condition, given, (seed, first_event, batch_size))
         if given is not None and (mass := self.features_.given_mass(given)) is not None:
             cloud = with_mass(cloud, mass)

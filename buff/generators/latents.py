@@ -14,6 +14,7 @@ from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
 from buff.generators.conditions import split_conditions
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array, ConditionLike, Field, TableLike
+from buff.randomness import within_range
 from buff.solvers import Solver, get_solver, integrate
 from buff.tables import read, validate_data
 from buff.trees import to_numpy
@@ -147,7 +148,7 @@ class WithLatents(WithField):
         if z.ndim != 2 or z.shape[1] != model.n_dims:
             raise ValueError(f"z must have shape (n, {model.n_dims}), found {z.shape}")
         batch = SampleRequest(len(z), self._sampling_seed(None), condition=self._features_of(condition, len(z)))
-        scores = batch.within(model.transport(z, batch.condition))
+        scores, _ = within_range(model.transport(z, batch.condition))
         return self._template.restore(self._completed(self._decode(scores, batch), batch))
 
     def _model_of_latents(self: Any) -> Any:

@@ -20,7 +20,7 @@ from buff.generators.shower_checks import check_incident_energies, check_shower_
 from buff.generators.shower_plan import ShowerPlan, looks_symmetric, plan_showers
 from buff.physics import Geometry
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
-from buff.randomness import EventNoise, jobs_for, seed_from
+from buff.randomness import EventNoise, jobs_for, sampling_seed, seed_from
 from buff.records import nested
 from buff.tables import Schema
 from buff.transforms import ConditionEncoder
@@ -212,7 +212,7 @@ class ShowerBUFF(BaseEstimator):
             if batch_size is None
             else check_whole("batch_size", batch_size, 1)
         )
-        seed = self._seed if random_state is None and self.random_state is not None else seed_from(random_state)
+        seed = sampling_seed(random_state, self.random_state, self._seed)
         jobs = [
             (energies[i : i + size], features[i : i + size], EventNoise(seed, first_event + i))
             for i in range(0, len(energies), size)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from math import nan
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from buff.errors import check_whole, warn
-from buff.flows import PatternedFlow
-from buff.grids import TimeGrid, as_grid, get_grid
+from buff.generators.stepping import COMMON, Grid, calls, places_of, plans, stepped, within
+from buff.grids import TimeGrid
 from buff.metrics import Estimate, Quality, sliced_wasserstein
+from buff.metrics.record import data_frame
 from buff.protocols import Array, TableLike
 from buff.solvers import SOLVERS, Solver, get_solver
 
-__all__ = ["SamplerComparison", "compare_samplers"]
+__all__ = ["Sampler", "SamplerComparison", "compare_samplers"]
 
-Grid: TypeAlias = str | TimeGrid | Sequence[float] | None
+#: Random halves whose distance is the floor.
+_SPLITS = 10
 
-#: Name of the grid that all models share, and random halves whose distance is the floor.
-_COMMON, _SPLITS = "common", 10
+
+class Sampler(NamedTuple):
+    """A row of a comparison: names of model, solver and grid, steps, and the evaluations it may take at most."""
+
+    model: str
+    solver: str
+    grid: str
+    n_steps: int
+    budget: int
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,8 @@ class SamplerComparison:
 
     Attributes
     ----------
+    samplers : tuple of Sampler
+        Of each record.
     records : tuple of Quality
         Mean and standard deviation over fits, or over the draws of a single one;
         for :func:`buff.plotting.quality_against_nfe`.
@@ -44,42 +56,72 @@ class SamplerComparison:
         Where the solvers stepped.
     reference : str or None
         Name of the reference; None for the best of no more evaluations.
+    training : Estimate or None
+        The metric of training rows, as if they were generated.
     """
 
+    samplers: tuple[Sampler, ...]
     records: tuple[Quality, ...]
     differences: tuple[Estimate | None, ...]
     values: tuple[Array, ...]
     floor: Estimate
     grids: tuple[str, ...]
     reference: str | None = None
+    training: Estimate | None = None
 
     def __str__(self) -> str:
         n_fits, n_draws = np.max([values.shape for values in self.values], axis=0)
         over = f"{n_fits} fits of {n_draws} draws" if n_fits > 1 else f"{n_draws} draws of one fit"
-        width = max(len("real against real"), *(len(record.name) for record in self.records))
-        rows = sorted(zip(self.records, self.differences, strict=True), key=lambda row: (row[0].nfe, row[0].value))
-        shown = [f"{Estimate(record.value, record.error)}" for record, _ in rows]
-        room = max(map(len, [*shown, str(self.floor)]))
+        rows = sorted(
+            zip(self.samplers, self.records, self.differences, strict=True),
+            key=lambda row: (row[0].budget, row[1].value),
+        )
+        shown = [("real against real", "NFE", f"{self.floor}", "")]
+        if self.training is not None:
+            shown.append(("training rows", "", f"{self.training}", ""))
+        for sampler, record, difference in rows:
+            nfe = f"{record.nfe}" if record.nfe == sampler.budget else f"{record.nfe} of {sampler.budget}"
+            shown.append((record.name, nfe, f"{Estimate(record.value, record.error)}", _signed(difference)))
+        a, b, c = (max(len(line[i]) for line in shown) for i in range(3))
         return "\n".join(
             [
                 f"grid: {'; '.join(self.grids)}",
                 f"mean ± spread over {over}; paired difference to {self.reference or 'the best'} of no more NFE",
-                f"{'real against real':{width}}  {'NFE':>5}  {self.floor}",
-                *(
-                    f"{record.name:{width}}  {record.nfe:5d}  {value:{room}}  {_signed(difference)}".rstrip()
-                    for value, (record, difference) in zip(shown, rows, strict=True)
-                ),
+                *(f"{name:{a}}  {nfe:>{max(b, 5)}}  {value:{c}}  {more}".rstrip() for name, nfe, value, more in shown),
             ]
         )
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each record, and the floor and the training rows beside it.
+
+        Columns are ``model``, ``solver``, ``grid``, ``n_steps``, ``budget``, ``nfe``, ``value``, ``error``,
+        ``difference``, ``difference_error``, ``floor``, ``floor_error``, ``training`` and ``training_error``.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas.
+        """
+        nothing = Estimate(nan, nan)
+        beside = (*_pair(self.floor), *_pair(self.training or nothing))
+        rows = [
+            (*sampler, record.nfe, record.value, record.error, *_pair(difference or nothing), *beside)
+            for sampler, record, difference in zip(self.samplers, self.records, self.differences, strict=True)
+        ]
+        pairs = [name for one in ("difference", "floor", "training") for name in (one, f"{one}_error")]
+        own = ("model", "solver", "grid", "n_steps", "budget", "nfe", "value", "error")
+        return data_frame(rows, [*own, *pairs])
 
 
 def compare_samplers(
     models: Mapping[str, Any],
     real: TableLike,
     solvers: Sequence[str | Solver] | Mapping[str, Solver],
-    grids: Sequence[Grid] | Mapping[str, Grid] = (_COMMON,),
-    n_steps: Sequence[int] = (5, 10),
+    grids: Sequence[Grid] | Mapping[str, Grid] = (COMMON,),
+    n_steps: int | Sequence[int] | None = None,
     *,
+    nfe: int | Sequence[int] | None = None,
+    train: TableLike | None = None,
     metric: Callable[[Any, Any], Any] = sliced_wasserstein,
     seeds: int = 5,
     reference: str | None = None,
@@ -101,10 +143,15 @@ def compare_samplers(
     solvers : list of names or Solvers, or mapping from name to Solver
         Solvers of one's own included.
     grids : list of names, TimeGrids, increasing times or None, or mapping from name to such
-        ``"common"``: for all models that of the first with trees, every k-th of its times where n_steps divides them,
+        ``"common"``: for all models that of the first with trees, of fewer steps as evenly among its times as can be,
         or of the first network if there are no trees. None is the grid of each fit, which differs between models.
-    n_steps : list of int
-        Steps; grids that are given by their times have their own.
+    n_steps : int or list of int, optional
+        Steps, (5, 10) by default; grids that are given by their times have their own.
+    nfe : int or list of int, optional
+        Instead of steps: evaluations of the field. Each solver takes as many steps as there are evaluations for, and
+        is compared with those of the same budget, or a smaller one.
+    train : array or table of shape (n, p), optional
+        Training rows, to be judged as if they were generated: what a model gives that knows no more.
     metric : callable
         ``metric(real, generated)``: an estimate or a number.
     seeds : int
@@ -140,88 +187,54 @@ def compare_samplers(
     [('ifab2', 4), ('heun', 8), ('ifab2', 8), ('heun', 16)]
     >>> found.grids, found.values[0].shape
     (('dense1.5 (of trees)',), (1, 5))
+    >>> equal = compare_samplers({"trees": trees}, rows[500:], ["ifab2", "heun"], nfe=[4, 8], train=rows[:500])
+    >>> [(record.name, record.nfe, sampler.n_steps) for record, sampler in zip(equal.records, equal.samplers)]
+    [('ifab2', 4, 4), ('heun', 4, 2), ('ifab2', 8, 8), ('heun', 8, 4)]
     """
+    if nfe is not None and n_steps is not None:
+        raise ValueError("give n_steps or nfe, not both: one follows from the other")
+    if not isinstance(models, Mapping):
+        raise TypeError(f'models must be named, as in {{"trees": model}}: found {type(models).__name__}')
     fits = {name: list(model) if isinstance(model, list | tuple) else [model] for name, model in models.items()}
     if len({len(own) for own in fits.values()} - {1}) > 1:
         counts = ", ".join(f"{name} {len(own)}" for name, own in fits.items())
         raise ValueError(f"give each name as many fits, or one: found {counts}")
+    solvers = [solvers] if isinstance(solvers, str | Solver) else solvers
     rules = solvers if isinstance(solvers, Mapping) else {_name(solver): get_solver(solver) for solver in solvers}
     halves = [_halves(real, random_state + i) for i in range(max(check_whole("seeds", seeds, 1), _SPLITS))]
     if metric is sliced_wasserstein and seeds > 1:
         metric = partial(metric, n_bootstrap=0)  # the spread is that of the draws
-    places, found, left_out = _places(grids, fits), [], []
-    for (label, where), own, steps in _plans(fits, places, n_steps):
-        for name, solver in rules.items():
-            parts = (label if len(fits) > 1 else "", name, where if len(places) > 1 else "")
-            called = ", ".join(part for part in parts if part)
-            try:
-                nfe = solver.nfe(steps[0], _path(own[0]))
-                judged = [
-                    [
-                        _judged(model, solver, grid, half, metric, random_state + i)
-                        for i, half in enumerate(halves[:seeds])
-                    ]
-                    for model, grid in zip(own, steps, strict=True)
-                ]
-            except ValueError as error:  # off the nodes, adaptive, or a number of steps that the solver cannot take
-                left_out.append(f"{called}, {steps[0].n_steps} steps: {error}")
-                continue
-            found.append((called, nfe, np.array(judged)))
+    sizes = nfe if nfe is not None else n_steps or (5, 10)
+    sizes = [sizes] if isinstance(sizes, int) else sizes
+    places, found, left_out = places_of(grids, fits), [], []
+    known: set[tuple[str, str, str, int]] = set()
+    for (where, place), size, label, name in plans(places, sizes, nfe is not None, fits, rules):
+        own, solver = fits[label], rules[name]
+        called = ", ".join((*_shown(label, fits), name, *_shown(where, places)))
+        try:
+            steps = within(place, own, solver, size) if nfe is not None else stepped(place, own, size)
+            if not steps or (row := (label, name, where, steps[0].n_steps)) in known:
+                continue  # a larger budget may be too small for another step
+            known.add(row)
+            n_calls = calls(solver, steps, own)
+            judged = [
+                [_judged(model, solver, grid, half, metric, random_state + i) for i, half in enumerate(halves[:seeds])]
+                for model, grid in zip(own, steps, strict=True)
+            ]
+        except ValueError as error:  # off the nodes, adaptive, or a number of steps that the solver cannot take
+            left_out.append(f"{called}, {size} {'evaluations' if nfe is not None else 'steps'}: {error}")
+            continue
+        sampler = Sampler(*row, n_calls if nfe is None else size)
+        found.append((sampler, Quality(called, n_calls, *_summary(np.array(judged))), np.array(judged)[..., 0]))
     if not found:
         raise ValueError(f"nothing to compare: {'; '.join(left_out) or 'no model has such a grid'}")
     if left_out:
         warn(f"{len(left_out)} combinations are left out, the first: {left_out[0]}")
-    records = tuple(Quality(called, nfe, *_summary(judged)) for called, nfe, judged in found)
-    values = tuple(judged[..., 0] for _, _, judged in found)
+    samplers, records, values = tuple(r[0] for r in found), tuple(r[1] for r in found), tuple(r[2] for r in found)
     floor = Estimate(*_summary(np.array([[_estimate(metric(*pair)) for pair in halves]])))
-    return SamplerComparison(records, _differences(records, values, reference), values, floor, tuple(places), reference)
-
-
-@dataclass(frozen=True)
-class _Stepping:
-    """Where solvers step: ``rule(model, n)`` gives the grid of n steps; None where there is none."""
-
-    rule: Callable[[Any, int], TimeGrid | None]
-    n_steps: int | None = None
-
-
-def _places(grids: Sequence[Grid] | Mapping[str, Grid], fits: Mapping[str, list[Any]]) -> dict[str, _Stepping]:
-    """Grids by the names they are shown with."""
-    if isinstance(grids, Mapping):
-        return {name: _place(grid, fits)[1] for name, grid in grids.items()}
-    if grids is None or isinstance(grids, str | TimeGrid):
-        grids = [grids]
-    places: dict[str, _Stepping] = {}
-    for grid in grids:
-        name, place = _place(grid, fits)
-        places[name or f"grid {sum(known.startswith('grid ') for known in places) + 1}"] = place
-    return places
-
-
-def _place(grid: Grid, fits: Mapping[str, list[Any]]) -> tuple[str, _Stepping]:
-    if grid is None:
-        return "own grid", _Stepping(_own_grid)
-    if isinstance(grid, str) and grid != _COMMON:
-        return grid, _Stepping(lambda model, n: get_grid(grid, n))
-    if not isinstance(grid, str):
-        times = as_grid(grid)
-        return "", _Stepping(lambda model, n: times, times.n_steps)
-    name = next((name for name, own in fits.items() if _has_nodes(own[0])), next(iter(fits)))
-    model = fits[name][0]
-    shown = f"{model.grid} (of {name})" if isinstance(model.grid, str) else f"that of {name}"
-    return shown, _Stepping(lambda _, n: _own_grid(model, n))
-
-
-def _plans(
-    fits: Mapping[str, list[Any]], places: Mapping[str, _Stepping], n_steps: Sequence[int]
-) -> Iterator[tuple[tuple[str, str], list[Any], list[TimeGrid]]]:
-    """Names of model and grid, the fits, and the grid of each."""
-    for where, place in places.items():
-        for n in n_steps if place.n_steps is None else [place.n_steps]:
-            for name, own in fits.items():
-                grids = [place.rule(model, check_whole("n_steps", n, 1)) for model in own]
-                if all(grid is not None for grid in grids):
-                    yield (name, where), own, [grid for grid in grids if grid is not None]
+    differences = _differences(samplers, records, values, reference)
+    training = None if train is None else _of_training(train, halves[:seeds], metric, random_state)
+    return SamplerComparison(samplers, records, differences, values, floor, tuple(places), reference, training)
 
 
 def _judged(
@@ -236,15 +249,25 @@ def _summary(judged: Array) -> Estimate:
     return Estimate(float(each.mean()), float(each.std(ddof=1) if len(each) > 1 else judged[0, 0, 1]))
 
 
+def _of_training(train: Any, halves: Sequence[tuple[Any, Any]], metric: Any, seed: int) -> Estimate:
+    """The metric of random training rows against the halves of real ones."""
+    judged = []
+    for i, (half, _) in enumerate(halves):
+        rows = np.random.default_rng(seed + i).permutation(len(train))[: len(half)]
+        judged.append(_estimate(metric(half, _rows(train, rows))))
+    return Estimate(*_summary(np.array([judged])))
+
+
 def _differences(
-    records: Sequence[Quality], values: Sequence[Array], reference: str | None
+    samplers: Sequence[Sampler], records: Sequence[Quality], values: Sequence[Array], reference: str | None
 ) -> tuple[Estimate | None, ...]:
     """Of each record to the best, of the reference's name if there is one, of no more evaluations."""
     if reference is not None and reference not in (names := dict.fromkeys(record.name for record in records)):
         raise ValueError(f"reference {reference!r} is no row: choose one of {'; '.join(names)}")
     differences: list[Estimate | None] = []
-    for own, record in zip(values, records, strict=True):
-        known = [i for i, other in enumerate(records) if other.nfe <= record.nfe and reference in (None, other.name)]
+    for sampler, own, record in zip(samplers, values, records, strict=True):
+        affordable = [i for i, other in enumerate(records) if other.nfe <= sampler.budget]
+        known = [i for i in affordable if reference in (None, records[i].name)]
         best = min(known, key=lambda i: records[i].value, default=None)
         if best is None or records[best] is record:
             differences.append(None)
@@ -260,24 +283,13 @@ def _signed(difference: Estimate | None) -> str:
     return "" if difference is None else f"{'+' if difference.value >= 0 else ''}{difference}"
 
 
-def _own_grid(model: Any, n: int) -> TimeGrid | None:
-    """The grid of a fit in n steps."""
-    if _has_nodes(model):
-        times = _flow(model).grid.times
-        return TimeGrid(times[:: (len(times) - 1) // n]) if (len(times) - 1) % n == 0 else None
-    return get_grid(model.grid, model.n_steps if not isinstance(model.grid, str) else n)
+def _pair(estimate: Estimate) -> tuple[float, float]:
+    return estimate.value, estimate.error
 
 
-def _has_nodes(model: Any) -> bool:
-    return hasattr(model.model_, "nodes") or isinstance(model.model_, PatternedFlow)
-
-
-def _flow(model: Any) -> Any:
-    return model.model_.flow if isinstance(model.model_, PatternedFlow) else model.model_
-
-
-def _path(model: Any) -> Any:
-    return _flow(model).field.path
+def _shown(name: str, among: Mapping[str, Any]) -> tuple[str, ...]:
+    """A name where there are others."""
+    return (name,) if len(among) > 1 else ()
 
 
 def _name(solver: str | Solver) -> str:

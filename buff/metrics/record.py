@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isnan, nan
 from os import PathLike
@@ -124,14 +124,10 @@ class Report(SavedReport):
         MissingExtraError
             Without pandas.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("pandas") from error
         floors = {} if self.floor is None else dict(_numbered(self.floor))
         numbers = [(key, number, floors.get(key, Estimate(nan, nan))) for key, number in _numbered(self.scores)]
         rows = [(*key, number.value, number.error, low.value, low.error) for key, number, low in numbers]
-        return pd.DataFrame(rows, columns=["level", "name", "metric", "value", "error", "floor", "floor_error"])
+        return data_frame(rows, ["level", "name", "metric", "value", "error", "floor", "floor_error"])
 
     @classmethod
     def _of(cls, record: Mapping[str, Any]) -> Report:
@@ -144,6 +140,15 @@ class Report(SavedReport):
             None if copies is None else _memorisation(copies),
             dict(record.get("left_out", {})),  # reports of 0.1.0 have none
         )
+
+
+def data_frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> Any:
+    """Rows as a data frame of pandas."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("pandas") from error
+    return pd.DataFrame(rows, columns=list(columns))
 
 
 def _numbered(scores: TableScores) -> Iterator[tuple[tuple[str, str, str], Estimate]]:

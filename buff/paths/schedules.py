@@ -260,12 +260,16 @@ def get_schedule(name: str, **parameters: Any) -> Schedule:
 REDUCED = Path(VarianceExploding())
 
 
-def get_path(name: str, **parameters: float) -> Path:
-    """A path by the name of its schedule: linear, trigonometric, vp, subvp or ve.
+def get_path(name: str | Schedule | Path, **parameters: float) -> Path:
+    """A path by the name of its schedule: linear, trigonometric, vp, subvp or ve; that of a schedule, or a path itself.
 
     Examples
     --------
     >>> get_path("linear")
     Path(schedule=Linear(floor=0.0))
     """
-    return Path(get_schedule(name, **parameters))
+    if isinstance(name, str):
+        return Path(get_schedule(name, **parameters))
+    if not isinstance(name, Schedule | Path):
+        raise TypeError(f"path must be a name, a Schedule or a Path, found {name!r}")
+    return name if isinstance(name, Path) else Path(name)

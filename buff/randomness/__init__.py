@@ -8,9 +8,11 @@ from buff.randomness.events import (
     condition_normals,
     dequantization_noise,
     jobs_for,
+    sampling_seed,
     seed_from,
     stream_key,
     training_seed,
+    within_range,
 )
 from buff.randomness.words import SharedWords, is_scattered, keys_of_rows
 
@@ -25,7 +27,9 @@ __all__ = [
     "is_scattered",
     "jobs_for",
     "keys_of_rows",
+    "sampling_seed",
     "seed_from",
     "stream_key",
     "training_seed",
+    "within_range",
 ]

@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from buff.errors import check_jobs, check_whole, warn
+from buff.errors import check_jobs, check_whole
 from buff.protocols import Array, Indices, RandomState
 from buff.randomness.words import SharedWords, is_scattered, philox
 
@@ -30,9 +30,11 @@ __all__ = [
     "condition_normals",
     "dequantization_noise",
     "jobs_for",
+    "sampling_seed",
     "seed_from",
     "stream_key",
     "training_seed",
+    "within_range",
 ]
 
 T = TypeVar("T")
@@ -83,6 +85,11 @@ def seed_from(random_state: RandomState) -> int:
     if isinstance(random_state, int | np.integer) and not isinstance(random_state, bool) and random_state >= 0:
         return int(random_state)
     raise ValueError(f"random_state must be None, a nonnegative integer or a NumPy generator, found {random_state!r}")
+
+
+def sampling_seed(random_state: RandomState, trained_with: RandomState, seed: int) -> int:
+    """Seed of a sample: None is the ``seed`` of the training, unless that was drawn too."""
+    return seed if random_state is None and trained_with is not None else seed_from(random_state)
 
 
 def training_seed(seed: int, i: int | None = None) -> np.random.SeedSequence:
@@ -201,9 +208,6 @@ class SampleRequest:
         Only these events, counted from the first; see :meth:`choose`.
     words : SharedWords, optional
         What requests for parts of the same events share; see :meth:`split`.
-    clipped : list of int
-        Of the request and all of its parts: how many events of each finished batch left the range of normal scores,
-        which :meth:`within` adds and :meth:`tell_clipped` sums.
 
     Raises
     ------
@@ -227,7 +231,6 @@ class SampleRequest:
     stream: int = _START
     chosen: Indices | None = None
     words: SharedWords | None = field(default=None, repr=False)
-    clipped: list[int] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_whole("n", self.n, 0)
@@ -266,25 +269,6 @@ class SampleRequest:
             return replace(part, chosen=self.chosen[start : start + n])
         return replace(part, first_event=self.first_event + start)
 
-    def within(self, scores: Array) -> Array:
-        """Normal scores (n, d) cut to [-8, 8], beyond which no event of any sample lies; those that did are counted."""
-        beyond = abs(scores) > FARTHEST
-        if not beyond.any():
-            return scores
-        self.clipped.append(int(np.count_nonzero(beyond.any(axis=1))))
-        return np.clip(scores, -FARTHEST, FARTHEST)
-
-    def tell_clipped(self) -> int:
-        """Number of events that :meth:`within` has cut, of which the user is warned."""
-        n = sum(self.clipped)
-        if n:
-            warn(
-                f"{n} of {self.n} events left the range of normal scores, [-8, 8]: they ran beyond all values of the "
-                "training and got the outermost ones. Do not trust these; a few in a hundred thousand do no harm, for "
-                "more take more n_steps, or conditions like those of the training"
-            )
-        return n
-
     def batches(self) -> Iterator["SampleRequest"]:
         """The events in batches, in order."""
         size = self.batch_size or _BATCH
@@ -296,6 +280,20 @@ class SampleRequest:
         n_jobs = jobs_for(self.n_jobs, -(-self.n // (self.batch_size or _BATCH)))
         run = Parallel(n_jobs, backend="threading", return_as="generator", pre_dispatch="2*n_jobs")
         return run(delayed(draw)(batch) for batch in self.batches())  # type: ignore[no-any-return]
+
+
+def within_range(scores: Array) -> tuple[Array, int]:
+    """Normal scores (n, d) cut to [-8, 8], beyond which no event of any sample lies, and how many events did.
+
+    Examples
+    --------
+    >>> within_range(np.array([[9.0, -1.0], [1.0, 2.0]]))[0].tolist()
+    [[8.0, -1.0], [1.0, 2.0]]
+    """
+    beyond = abs(scores) > FARTHEST
+    if not beyond.any():
+        return scores, 0
+    return np.clip(scores, -FARTHEST, FARTHEST), int(np.count_nonzero(beyond.any(axis=1)))
 
 
 def jobs_for(n_jobs: int | None, n_pieces: int) -> int | None:

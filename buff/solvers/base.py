@@ -8,7 +8,7 @@ from typing import Any, Literal, cast, final
 
 import numpy as np
 
-from buff.errors import check_finite, checked_step, checked_velocity
+from buff.errors import check_finite, checked_noise, checked_step, checked_velocity
 from buff.grids import TimeGrid, nearest
 from buff.paths import LINEAR, Marginal, Path
 from buff.protocols import Array, Field, Noise
@@ -107,10 +107,7 @@ class BoundField:
             raise ValueError(
                 "this solver draws noise: its class says stochastic = True, and noise=... gives standard normal numbers"
             )
-        z = self.noise(x)
-        if z.shape != x.shape:
-            raise ValueError(f"noise returned shape {tuple(z.shape)} for states of shape {tuple(x.shape)}")
-        return z
+        return checked_noise(self.noise, x)
 
 
 def combine(weights: Sequence[float], terms: Sequence[Array]) -> Array:

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from buff.errors import OffGridError, check_states, checked_step
+from buff.fields.steps import with_condition
 from buff.grids import TimeGrid, as_grid, nearest
 from buff.paths import LINEAR, Path
 from buff.protocols import Array, Field, Noise
 from buff.solvers.base import BoundField, Solver, get_solver
-from buff.solvers.refused import between_nodes, check_function, no_noise, noise_grows
+from buff.solvers.refused import between_nodes, no_noise, noise_grows, tell_of_frame
 
 __all__ = ["KINDS", "Instruction", "Program", "integrate", "trajectory", "unroll"]
 
@@ -47,7 +48,7 @@ def trajectory(
     solver : str or Solver
         Rule of a step, or its name in ``SOLVERS``.
     field : Field
-        Velocity.
+        Velocity; a function of x and t alone will do where there is no condition.
     x : array of shape (n, d)
         States at the first time of the grid. NumPy, CuPy or PyTorch; its precision is kept.
     grid : TimeGrid or sequence of float
@@ -71,6 +72,8 @@ def trajectory(
     """
     solver = get_solver(solver)
     grid = as_grid(grid)
+    if getattr(field, "times", None) is None:
+        field = with_condition(field)
     _check(solver, field, grid, noise)
     check_states(x, field)
     flow, memory = BoundField(field, condition, noise if solver.stochastic else None), None
@@ -116,7 +119,7 @@ def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) ->
     if solver.stochastic and noise_grows(grid, path):
         raise ValueError(f"{solver} draws noise, and takes steps towards data only: run fields backwards without noise")
     if getattr(field, "at_every_time", True):
-        check_function(solver, field)
+        tell_of_frame(solver, field)
         return
     available = cast(Any, field).times
     if where := solver.off_nodes(grid, path, available):

@@ -1,14 +1,12 @@
 """Walks over a grid that cannot be made, and what would do instead."""
 
-from inspect import isfunction, signature
-
 from buff.errors import OffGridError, warn
 from buff.grids import TimeGrid
 from buff.paths import Path
 from buff.protocols import Field
 from buff.solvers.base import SOLVERS, IntegratingFactor, Solver
 
-__all__ = ["between_nodes", "check_function", "no_noise", "noise_grows"]
+__all__ = ["between_nodes", "no_noise", "noise_grows", "tell_of_frame"]
 
 
 def no_noise(solver: Solver, noise: object) -> Exception:
@@ -20,13 +18,8 @@ def no_noise(solver: Solver, noise: object) -> Exception:
     return ValueError(asked) if noise is None else TypeError(f"{asked}; found {noise!r}")
 
 
-def check_function(solver: Solver, field: Field) -> None:
-    """Refuse a function of other arguments; tell where a rule in the frame of a Gaussian meets a field without one."""
-    if isfunction(field):
-        try:
-            signature(field).bind(None, 0.0, None)
-        except TypeError as error:
-            raise TypeError(f"a field is called as field(x, t, condition): {error} of {field.__name__}") from None
+def tell_of_frame(solver: Solver, field: Field) -> None:
+    """Tell where a rule in the frame of a Gaussian meets a field without one."""
     if isinstance(solver, IntegratingFactor) and getattr(field, "gaussian", None) is None:
         warn(
             f"the field has no Gaussian part, without which {solver} is AdamsBashforth({solver.order}): "

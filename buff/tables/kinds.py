@@ -174,7 +174,8 @@ def check_kind(name: str, known: Values, kind: str) -> None:
     if kind == "boolean" and (known.dtype.kind in "mM" or len(factorize(known)[0]) > 2):
         raise ValueError(f"column {name!r} is not boolean: it holds more than two values")
     if known.dtype.kind not in KINDS[kind].dtypes:
-        raise ValueError(f"column {name!r} holds {known[0]} and cannot be {kind}; convert it or change the kind")
+        found = repr(known[0]) if isinstance(known[0], str) else known[0]
+        raise ValueError(f"column {name!r} holds {found} and cannot be {kind}; convert it or change the kind")
     if kind == "integer" and not are_integers(known):
         fraction = known[known != np.rint(known)][0]
         raise ValueError(f"column {name!r} is not integer: it holds {fraction}; round it or call it continuous")

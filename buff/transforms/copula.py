@@ -6,6 +6,7 @@ share, and the others go through :class:`~buff.transforms.TableTransformer`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -208,7 +209,7 @@ class MixedCopula:
         others = self._others
         own = {others.index(j): values for j, values in given.items() if j in others}
         if own and len(shares) > 1:
-            reach = {j: _reach(self.copulas[0].space.encoders_[j], values) for j, values in own.items()}
+            reach = {j: _reach(self.copulas[0].space, j, values) for j, values in own.items()}
             of = np.column_stack([copula.log_density(own, reach) for copula in self.copulas])
             log_p = log_p + of[:, self.copula_of]
         p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
@@ -245,12 +246,16 @@ def _equal(given: Numbers, values: Values) -> Array:
     return same
 
 
-def _reach(encoder: Any, values: Values) -> tuple[Array, Array]:
-    """A window around each value."""
+def _reach(space: TableTransformer, j: int, values: Values) -> tuple[Array, Array]:
+    """A window around each value of column j, compared as numbers where texts stand for them."""
+    encoder = space.encoders_[j]
     if not encoder.names:
         return values, values
     low, high = (encoder.encode(values, place).astype(np.float64) for place in (0.0, 1.0))
-    return np.minimum(encoder.decode(low - _WINDOW), values), np.maximum(encoder.decode(high + _WINDOW), values)
+    below, above = encoder.decode(low - _WINDOW), encoder.decode(high + _WINDOW)
+    number = partial(numbers_of, space.schema_[j].name, space.schema_[j].kind)
+    x = number(values)
+    return np.where(number(below) < x, below, values), np.where(number(above) > x, above, values)
 
 
 def _discrete_columns(columns: Columns, schema: Schema) -> tuple[tuple[int, ...], Indices]:

@@ -136,7 +136,7 @@ class ClosureTest:
 
 
 @dataclass(frozen=True, eq=False)
-class _Events:
+class _Source:
     """Simulated events that pass at one level at least, with weights of nature."""
 
     truth: Any
@@ -149,7 +149,7 @@ class _Events:
     @classmethod
     def of(
         cls, truth: Any, reco: Any, pass_truth: Any, pass_reco: Any, sample_weight: Any, bend: Bend, policy: str
-    ) -> _Events:
+    ) -> _Source:
         n = row_count(truth, "truth")
         flags = checked_flags(pass_truth, n, "pass_truth"), checked_flags(pass_reco, n, "pass_reco")
         weights = checked_weights(sample_weight, n, "sample_weight", policy)
@@ -243,9 +243,9 @@ def closure_test(
     if not bins:
         raise ValueError("bins names no column: give one at least, such as {'mass': 10}")
     policy, rng = unfolder.negative_weights, np.random.default_rng(random_state)
-    simulation = _Events.of(truth, reco, pass_truth, pass_reco, sample_weight, None if nature else stress, policy)
+    simulation = _Source.of(truth, reco, pass_truth, pass_reco, sample_weight, None if nature else stress, policy)
     own = {"pass_truth": None, "pass_reco": None, "sample_weight": None, **(nature or {})}
-    source = _Events.of(**own, bend=stress, policy=policy) if nature else simulation
+    source = _Source.of(**own, bend=stress, policy=policy) if nature else simulation
     found: dict[str, list[tuple[Array, Array, Array]]] = {name: [] for name in bins}
     edges: dict[str, Array] = {}
     counts, said = [], ""
@@ -267,7 +267,7 @@ def closure_test(
 
 
 def _split(
-    simulation: _Events, source: _Events, n_measured: int | None, rng: np.random.Generator
+    simulation: _Source, source: _Source, n_measured: int | None, rng: np.random.Generator
 ) -> tuple[Indices, Indices, Indices]:
     """Events to learn from, those of the pseudo-data, and those of the truth that they are compared with."""
     order = rng.permutation(len(simulation.weights))
@@ -285,7 +285,7 @@ def _split(
 
 
 def _compared(
-    result: UnfoldingResult, source: _Events, name: str, edges: Array, scale: float, rest: Indices
+    result: UnfoldingResult, source: _Source, name: str, edges: Array, scale: float, rest: Indices
 ) -> tuple[Array, Array, Array]:
     """Unfolded events, expected ones, and the error of the difference."""
     h = result.histogram(name, edges)

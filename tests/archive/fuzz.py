@@ -5,13 +5,11 @@ is met. Files of tables have no digests: other numbers are read from some of tho
 """
 
 import argparse
-import hashlib
 import io
 import json
 import signal
 import tempfile
 import warnings
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from buff.datasets import make_showers
 from buff.errors import ArchiveError
 from buff.io import TableWriter, read_table
 from buff.unfolding import UnfoldingResult
+from tests.archive.members import members_of, pack
 from tests.physics.clouds import clouds
 
 QUICK = {"n_steps": 4, "n_estimators": 3, "noise_budget": 1000, "random_state": 0}
@@ -148,12 +147,8 @@ def mutated(content, rng):
 def with_a_member_changed(whole, rng):
     members, name = dict(whole), rng.choice([key for key in whole if key != "manifest.json"])
     members[name] = mutated(members[name], rng)
-    manifest = json.loads(members["manifest.json"])
-    manifest["members"][name] = [len(members[name]), hashlib.sha256(members[name]).hexdigest()]
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as zipped:
-        for key, part in (members | {"manifest.json": json.dumps(manifest).encode()}).items():
-            zipped.writestr(key, part)
+    pack(buffer, members)
     return buffer.getvalue()
 
 
@@ -162,8 +157,7 @@ def refused(kind, how, n, folder):
     rng, path = np.random.default_rng(0), Path(folder, f"{kind}.buff")
     KINDS[kind]().save(path)
     raw, expected, count = path.read_bytes(), events(load(path)), 0
-    with zipfile.ZipFile(path) as zipped:
-        whole = {name: zipped.read(name) for name in zipped.namelist()}
+    whole = members_of(path)
     for number in range(n):
         path.write_bytes(mutated(raw, rng) if how == "whole" else with_a_member_changed(whole, rng))
         signal.alarm(LIMIT)

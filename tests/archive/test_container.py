@@ -1,4 +1,3 @@
-import hashlib
 import json
 import stat
 import tracemalloc
@@ -10,6 +9,7 @@ import pytest
 from buff.archive import FORMAT, Archive, read_archive, write_archive
 from buff.errors import ArchiveError
 from buff.records import nested
+from tests.archive.members import members_of, pack
 
 RNG = np.random.default_rng(0)
 ARCHIVE = Archive(
@@ -28,13 +28,9 @@ def path(tmp_path):
 
 def rewrite(path, change):
     """The same file with its manifest changed."""
-    with zipfile.ZipFile(path) as zipped:
-        members = {name: zipped.read(name) for name in zipped.namelist()}
-    manifest = json.loads(members["manifest.json"])
-    members["manifest.json"] = json.dumps(change(manifest))
-    with zipfile.ZipFile(path, "w") as zipped:
-        for name, content in members.items():
-            zipped.writestr(name, content)
+    members = members_of(path)
+    manifest = change(json.loads(members["manifest.json"]))
+    pack(path, members | {"manifest.json": json.dumps(manifest).encode()}, repair=False)
 
 
 def test_round_trip(path):
@@ -135,22 +131,6 @@ def test_missing_file(tmp_path):
 
 def test_nested_is_by_whole_names():
     assert nested({"a/b/c": 1, "ab/c": 2, "a": 3}, "a") == {"b/c": 1}
-
-
-def members_of(path):
-    with zipfile.ZipFile(path) as zipped:
-        return {name: zipped.read(name) for name in zipped.namelist()}
-
-
-def pack(path, members, repair=True):
-    """An archive of these members, with a manifest that agrees if it is repaired."""
-    if repair:
-        manifest = json.loads(members["manifest.json"])
-        listed = {n: [len(c), hashlib.sha256(c).hexdigest()] for n, c in members.items() if n != "manifest.json"}
-        members = members | {"manifest.json": json.dumps(manifest | {"members": listed}).encode()}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, content in members.items():
-            zipped.writestr(name, content)
 
 
 @pytest.mark.parametrize("name", ["arrays/a/b.npy", "blobs/0.ubj", "record.json"])

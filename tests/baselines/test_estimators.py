@@ -286,8 +286,60 @@ def test_guidance_towards_a_class():
     fields = (conditional.field_, Guided(conditional.field_, 3.0, free.field_))
     plain, guided = (integrate("heun", field, x0, TimeGrid.uniform(20), c) for field in fields)
     assert guided.mean() > plain.mean() + 0.1
-    with pytest.raises(ValueError, match="features of a condition, found 0: for guidance"):
+    with pytest.raises(ValueError, match="features of a condition, found 0: condition_encoder_"):
         integrate("heun", Guided(conditional.field_, 3.0), x0, TimeGrid.uniform(5), c)
+    with pytest.raises(ValueError, match="guidance = 2 needs a network that knows its events without a condition too"):
+        conditional.sample(5, guidance=2)
+
+
+@pytest.mark.parametrize("kind", [NeuralFlow, NeuralDiffusion])
+def test_guidance_of_one_network(kind, tmp_path):
+    """0 ignores the condition, 1 follows it, more overstates it; densities are p^(1 - w) p_c^w."""
+    label = np.arange(2000) % 2
+    table = RNG.normal(size=(2000, 1)) + np.where(label, 1.0, -1.0)[:, None]
+    model = kind(condition_dropout=0.2, **SMALL | {"n_iterations": 1000}).fit(table, condition=label)
+    free, plain, guided = (model.sample(2000, condition=1, guidance=w, n_steps=10) for w in (0, 1, 2))
+    assert abs(free.mean()) < 0.15
+    assert free.std() == pytest.approx(table.std(), abs=0.15)
+    assert plain.mean() == pytest.approx(1, abs=0.2)
+    assert guided.mean() > plain.mean() + 0.3
+    *_, last = model.trajectory(2000, condition=1, guidance=2, n_steps=10)
+    np.testing.assert_allclose(last, guided, atol=1e-5)
+    model.save(tmp_path / "m.buff")
+    again = load(tmp_path / "m.buff").sample(2000, condition=1, guidance=2, n_steps=10)
+    np.testing.assert_array_equal(again, guided)
+    x, c = np.zeros((3, 1), np.float32), model.condition_encoder_.transform(np.ones(3, int))
+    np.testing.assert_allclose(Guided(model.field_, 0.0)(x, 0.5, c), model.field_(x, 0.5), atol=1e-6)
+    with pytest.raises(ValueError, match="students know their condition alone"):
+        distill(model)
+
+
+def test_a_condition_of_another_shape_is_refused():
+    label = RNG.normal(size=(50, 2))
+    own = torch.nn.Linear(4, 1)
+
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = own
+
+        def forward(self, x, level, condition):
+            return self.layer(torch.cat([x, level, condition], 1))
+
+    for network in ("mlp", Own()):
+        hidden = {} if network == "mlp" else {"hidden": None}
+        field = NeuralFlow(**TINY | {"network": network} | hidden).fit(X[:50, :1], condition=label).field_
+        x = np.zeros((3, 1), np.float32)
+        whole = field(x, 0.5, np.ones((3, 2)))
+        np.testing.assert_array_equal(field(x, 0.5, np.ones((1, 2))), whole)  # one for all
+        with pytest.raises(ValueError, match="takes 2 features of a condition, found 0: condition_encoder_.transform"):
+            field(x, 0.5)
+        with pytest.raises(ValueError, match="takes 2 features of a condition, found 3"):
+            field(x, 0.5, np.ones((3, 3)))
+        with pytest.raises(
+            ValueError, match=r"the condition has shape \(2,\): 3 states need shape \(3, c\), or \(1, c\)"
+        ):
+            field(x, 0.5, np.ones(2))
 
 
 def test_weights_with_parameters_go_to_files(tmp_path):
@@ -354,6 +406,7 @@ class Unconditional(torch.nn.Linear):
 OWN = {k: v for k, v in SMALL.items() if k != "hidden"}
 
 
+@pytest.mark.filterwarnings("ignore:after 500 iterations")  # nothing but a Gaussian is there to be learned
 @pytest.mark.parametrize("kind", [NeuralFlow, NeuralDiffusion])
 def test_a_network_of_ones_own(kind, tmp_path):
     network = Residual(2, width=64)
@@ -445,7 +498,7 @@ def test_the_trigonometric_path_is_that_of_vpcfm():
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"path": 3}, TypeError, "path must be a name or a buff.paths.Path, found 3"),
+        ({"path": 3}, TypeError, "path must be a name, a Schedule or a Path, found 3"),
         ({"path": "cubic"}, ValueError, "unknown schedule 'cubic'"),
         ({"path": "ve", "method": "fm"}, ValueError, "path belongs to the methods icfm and otcfm"),
         ({"grid": TimeGrid((0, 0.3, 1)), "n_steps": 4}, ValueError, "grid has 2 steps and n_steps is 4: set n_steps=2"),

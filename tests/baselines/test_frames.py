@@ -176,6 +176,6 @@ def test_a_network_that_learns_nothing_is_told_of():
         def forward(self, x, level, condition=None):
             return self.layer(torch.cat([x, level], 1))
 
-    flow = NeuralFlow(network=Linear(), n_iterations=1000, batch_size=256, random_state=0)
+    flow = NeuralFlow(network=Linear(), n_iterations=100, batch_size=256, random_state=0)
     with pytest.warns(Notice, match="off the loss of a Gaussian"):
         flow.fit(moons(1000, 0))

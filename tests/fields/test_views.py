@@ -23,6 +23,52 @@ def test_views_keep_path_and_nodes():
     assert not Counted(P1.field()).piecewise_constant
 
 
+class Moves:
+    """No function, but called as one, on a path of its own."""
+
+    path = get_path("trigonometric")
+
+    def __call__(self, x, t, condition):
+        return t - x
+
+
+PLAIN = {"two": lambda x, t: t - x, "three": lambda x, t, condition=None: t - x, "object": Moves()}
+VIEWS = {
+    "counted": Counted,
+    "framed": lambda field: Framed(field, GaussianFlow.of(np.zeros(1), np.eye(1))),
+    "guided": lambda field: Guided(field, 2.0),
+    "guided by two": lambda field: Guided(TimeField(lambda x, t, condition: t - x), 2.0, unconditional=field),
+    "clipped": lambda field: Clipped(field, -1.0, 1.0),
+    "reversed": Reversed,
+    "retimed": lambda field: Retimed(field, get_path("linear")),
+    "time": TimeField,
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_take_functions(name, kind):
+    path = getattr(PLAIN[kind], "path", LINEAR)
+    whole = TimeField(lambda x, t, condition: t - x, path=path if name != "time" else LINEAR)
+    view, same = VIEWS[name](PLAIN[kind]), VIEWS[name](whole)
+    assert view.path == same.path
+    assert view.at_every_time
+    np.testing.assert_array_equal(view(X, 0.3), same(X, 0.3))
+    np.testing.assert_array_equal(
+        integrate("heun", view, X, [0.1, 0.5, 0.9]), integrate("heun", same, X, [0.1, 0.5, 0.9])
+    )
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_say_how_a_field_is_called(name):
+    with pytest.raises(
+        TypeError, match=r"called as field\(x, t, condition\), or as field\(x, t\): found <lambda>\(x\)"
+    ):
+        VIEWS[name](lambda x: x)
+    with pytest.raises(TypeError, match=r"found the class itself: Moves"):
+        VIEWS[name](Moves)
+
+
 def test_counting():
     counted = Counted(P1.field())
     integrate(get_solver("rk4"), counted, X, TimeGrid.uniform(5))
@@ -37,8 +83,9 @@ def test_scale_of_each_node():
         assert (scaled(X, t) == factor * X).all()
     with pytest.raises(ValueError, match="one scale a node: found 2 scales for 3 nodes"):
         Scaled(NODES, (1.0, 2.0))
-    with pytest.raises(ValueError, match="needs a field with nodes"):
-        Scaled(P1.field(), (1.0,))
+    for field in (P1.field(), lambda x, t: x):
+        with pytest.raises(ValueError, match="needs a field with nodes"):
+            Scaled(field, (1.0,))
 
 
 def test_guidance():
@@ -166,3 +213,14 @@ def test_a_field_on_another_path_is_read_between_nodes_as_before():
     assert np.isfinite(integrate("rk4", moved, X, TimeGrid.uniform(3))).all()
     with pytest.raises(ValueError, match="constant by pieces"):
         integrate("dopri5_adaptive", moved, X, TimeGrid.uniform(3))
+
+
+def test_paths_go_by_name_or_schedule():
+    field = P1.field()
+    for path in ("trigonometric", get_path("trigonometric").schedule):
+        moved, same = Retimed(field, path), Retimed(field, get_path("trigonometric"))
+        assert moved.path == same.path
+        np.testing.assert_array_equal(moved(X, 0.4), same(X, 0.4))
+    assert TimeField(lambda x, t: x, path="vp").path == get_path("vp")
+    with pytest.raises(TypeError, match="path must be a name, a Schedule or a Path, found 3"):
+        Retimed(field, 3)

@@ -10,7 +10,7 @@ from buff.generators import compare_samplers
 from buff.grids import TimeGrid
 from buff.metrics import wasserstein
 from buff.plotting import quality_against_nfe
-from buff.solvers import Solver
+from buff.solvers import Solver, integrate
 
 X = np.random.default_rng(0).multivariate_normal([0, 1], [[1, 0.8], [0.8, 1]], size=1600)
 
@@ -85,7 +85,11 @@ def test_what_leaves_the_nodes_is_told_and_left_out(trees):
     with pytest.raises(ValueError, match="nothing to compare: dopri5_adaptive, 8 steps: .* chooses its times"):
         compare_samplers({"trees": trees}, X[800:], ["dopri5_adaptive"], n_steps=(8,))
     with pytest.raises(ValueError, match="nothing to compare: no model has such a grid"):
-        compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(3,))
+        compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(9,))
+    times = trees.grid_.times
+    three = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(3,), seeds=1)
+    same = compare_samplers({"trees": trees}, X[800:], ["ab2"], [[times[i] for i in (0, 3, 5, 8)]], seeds=1)
+    np.testing.assert_array_equal(three.values[0], same.values[0])
 
 
 def test_grids_have_names_of_their_own(trees):
@@ -98,9 +102,56 @@ def test_grids_have_names_of_their_own(trees):
     assert named.grids == ("all", "half")
 
 
+def test_budgets_of_evaluations(trees):
+    found = compare_samplers({"trees": trees}, X[800:], ["ifab2", "heun"], nfe=[2, 3, 8], seeds=2)
+    rows = [(s.solver, s.n_steps, s.budget, r.nfe) for s, r in zip(found.samplers, found.records, strict=True)]
+    # of three evaluations a rule of two a step makes no more than of two
+    assert rows == [("ifab2", 2, 2, 2), ("heun", 1, 2, 2), ("ifab2", 3, 3, 3), ("ifab2", 8, 8, 8), ("heun", 4, 8, 8)]
+    steps = compare_samplers({"trees": trees}, X[800:], ["heun"], n_steps=[4], seeds=2)
+    np.testing.assert_array_equal(steps.values[0], found.values[4])
+    with pytest.warns(Notice, match=r"1 combinations are left out, the first: rk4, 3 evaluations: any number of steps"):
+        within = compare_samplers({"trees": trees}, X[800:], ["rk4", "heun", "ab2"], nfe=[3], seeds=2)
+    assert [(r.name, r.nfe) for r in within.records] == [("heun", 2), ("ab2", 3)]
+    assert "2 of 3" in str(within)
+    assert (
+        sum(difference is None for difference in within.differences) == 1
+    )  # the best of the budget, whatever it takes
+    alone = compare_samplers({"trees": trees}, X[800:], "heun", nfe=8, seeds=2)
+    np.testing.assert_array_equal(alone.values[0], found.values[4])
+    with pytest.raises(TypeError, match='models must be named, as in {"trees": model}: found BUFF'):
+        compare_samplers(trees, X[800:], ["heun"])
+    with pytest.raises(ValueError, match="give n_steps or nfe, not both"):
+        compare_samplers({"trees": trees}, X[800:], ["heun"], n_steps=[4], nfe=[8])
+
+
+def test_training_rows_are_judged_as_if_generated(trees):
+    same = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(8,), train=X[:300], seeds=3)
+    assert same.training.value == pytest.approx(same.floor.value, rel=0.5)
+    off = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(8,), train=X[:300] + 1, seeds=3)
+    assert off.training.value > 5 * off.floor.value
+    assert str(off).splitlines()[3].split()[:2] == ["training", "rows"]
+
+
+def test_comparisons_are_data_frames(trees):
+    models, table = {"trees": trees, "again": trees}, ["ab2", "heun"]
+    found = compare_samplers(models, X[800:], table, nfe=[8], train=X[:800], seeds=2)
+    frame = found.to_pandas()
+    assert list(frame["model"]) == ["trees", "trees", "again", "again"]
+    assert list(frame["solver"]) == [*table, *table]
+    assert set(frame["grid"]) == {"dense1.5 (of trees)"}
+    assert list(frame["value"]) == [record.value for record in found.records]
+    assert list(frame["nfe"]) == list(frame["budget"]) == [8] * 4
+    assert frame["difference"].isna().sum() == sum(difference is None for difference in found.differences)
+    assert set(frame["floor"]) == {found.floor.value}
+    assert set(frame["training_error"]) == {found.training.error}
+
+
 def test_one_grid_serves_trees_and_networks(trees):
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     from buff_baselines import NeuralFlow
+
+    with pytest.raises(TypeError, match=r"trees take states as arrays of NumPy, .* found torch.Tensor"):
+        integrate("ab2", trees.field_, torch.zeros(3, 2), trees.grid_)
 
     net = NeuralFlow(hidden=(8,), n_iterations=3, batch_size=8, random_state=0).fit(X[:800])
     found = compare_samplers({"net": net, "trees": trees}, X[800:], ["ifab2"], n_steps=(8,), seeds=2)

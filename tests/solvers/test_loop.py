@@ -195,8 +195,25 @@ def test_states_of_another_shape_are_named():
 
 
 def test_a_field_of_other_arguments_is_told_how_it_is_called():
-    with pytest.raises(TypeError, match=r"a field is called as field\(x, t, condition\): too many positional"):
-        integrate("euler", lambda x, t: -x, np.ones((5, 2)), GRID)
+    x = np.ones((5, 2))
+    expected = integrate("heun", lambda x, t, condition: -t * x, x, GRID)
+    np.testing.assert_array_equal(integrate("heun", lambda x, t: -t * x, x, GRID), expected)
+    with pytest.raises(ValueError, match="takes x and t alone: let it take the condition as a third"):
+        integrate("euler", lambda x, t: -x, x, GRID, np.ones((5, 1)))
+    for wrong in (lambda x: -x, lambda x, t, condition, more: -x):
+        with pytest.raises(
+            TypeError, match=r"called as field\(x, t, condition\), or as field\(x, t\): found <lambda>\(x"
+        ):
+            integrate("euler", wrong, x, GRID)
+    with pytest.raises(TypeError, match=r"an object that is called, found the class itself: Falls\(\.\.\.\)"):
+        integrate("euler", Falls, x, GRID)
+
+
+class Falls:
+    """No function, but called as one."""
+
+    def __call__(self, x, t, condition):
+        return -x
 
 
 def test_noise_that_is_not_called_is_told_what_it_is():
@@ -209,3 +226,10 @@ def test_noise_that_is_not_called_is_told_what_it_is():
 def test_solvers_say_that_they_draw_noise():
     with pytest.raises(ValueError, match="this solver draws noise: its class says stochastic = True"):
         integrate(Quiet(), nonlinear, np.ones((5, 2)), GRID, noise=np.zeros_like)
+
+
+def test_states_and_noise_are_arrays_and_functions():
+    with pytest.raises(TypeError, match=r"an array of shape \(n, d\), found list"):
+        integrate("euler", lambda x, t: -x, [[1.0]], GRID)
+    with pytest.raises(TypeError, match=r"noise is called as noise\(x\), such as lambda x: rng.standard_normal"):
+        integrate("ddpm", lambda x, t: -x, np.ones((5, 2)), GRID, noise=np.random.default_rng(0).standard_normal)

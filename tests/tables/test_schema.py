@@ -108,7 +108,7 @@ def test_json_round_trip(columns):
         ({"mass": "integer"}, "'mass' is not integer: it holds 80.1"),
         ({"mass": "boolean"}, "'mass' is not boolean"),
         ({"mass": "datetime"}, "'mass' holds 80.1 and cannot be datetime"),
-        ({"quality": "continuous"}, "'quality' holds loose and cannot be continuous"),
+        ({"quality": "continuous"}, "'quality' holds 'loose' and cannot be continuous"),
         ({"when": "categorical"}, "'when' holds .* and cannot be categorical"),
         ({"mass": "constant"}, "'mass' is not constant"),
         ({"mass": {"lower": 90}}, "'mass' holds 80.1, below lower = 90"),

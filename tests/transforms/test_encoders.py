@@ -13,6 +13,7 @@ from buff.errors import ArchiveError, ExportError
 from buff.metrics import report
 from buff.tables import infer_schema, read
 from buff.tables.kinds import KINDS, ColumnKind, numbers_of
+from buff.transforms import ConditionEncoder
 from buff.transforms.encoders import ColumnEncoder, NumberEncoder, RankedEncoder
 from buff.transforms.quantile_map import QuantileMap
 from buff.transforms.registry import ENCODERS, unpack
@@ -218,6 +219,18 @@ def test_a_new_kind_of_text_is_a_number_wherever_it_is_asked(new_kinds, tmp_path
     filled = buff.BUFFImputer(schema={"e": "money"}, n_estimators=3, random_state=0).fit(rows).transform(rows)
     assert filled["e"].map(dollars).ge(0).all()
     assert (filled["e"] == rows["e"])[21:].all()
+
+
+def test_labels_are_drawn_given_a_number_that_is_written_as_text(new_kinds):
+    e = np.random.default_rng(0).uniform(5, 2000, N)
+    rows = pd.DataFrame({"e": [f"${v:,.2f}" for v in e], "k": np.where(e < 1000, "low", "high")})
+    encoder = ConditionEncoder({"e": "money"}).fit(rows)
+    normals = np.random.default_rng(1).standard_normal((500, encoder.n_normals))
+    for text, low, high in (("$90.00", 0.0, 0.02), ("$1,000.00", 0.2, 0.8), ("$1,500.00", 0.98, 1.0)):
+        drawn = encoder.restore(encoder.complete({"e": text}, normals))
+        assert (drawn["e"] == text).all()
+        assert low <= (drawn["k"] == "high").mean() <= high  # as a text, "$1,000" is below "$999"
+    assert encoder.restore(encoder.complete({"k": "low"}, normals))["e"].map(dollars).lt(1020).mean() > 0.98
 
 
 def test_texts_that_are_no_numbers_are_named_with_their_column(new_kinds, monkeypatch):

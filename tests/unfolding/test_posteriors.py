@@ -71,16 +71,21 @@ def test_atoms_come_back_exactly():
 
 
 def test_residuals_have_one_width_whatever_the_detector():
-    rng = np.random.default_rng(0)
-    c = rng.normal(size=(8000, 1)).astype(np.float32)
-    z = (np.sin(c) + 0.1 * np.exp(c / 2) * rng.normal(size=c.shape)).astype(np.float32)
-    location, e = Location.fit(z, c, np.ones(8000), 0)
     grid = np.array([[-1.0], [0.0], [1.0]], np.float32)
-    centre, width = location(grid)
-    np.testing.assert_allclose(centre, np.sin(grid), atol=0.04)
-    np.testing.assert_allclose(width / width[1], np.exp(grid / 2), rtol=0.15)
-    thirds = np.array_split(e[np.argsort(c[:, 0])], 3)
-    assert np.ptp([part.std() for part in thirds]) < 0.15 * e.std()
+    widths, spreads = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        c = rng.normal(size=(8000, 1)).astype(np.float32)
+        z = (np.sin(c) + 0.1 * np.exp(c / 2) * rng.normal(size=c.shape)).astype(np.float32)
+        location, e = Location.fit(z, c, np.ones(8000), 0)
+        centre, width = location(grid)
+        np.testing.assert_allclose(centre, np.sin(grid), atol=0.04)
+        widths.append(width / width[1])
+        thirds = np.array_split(e[np.argsort(c[:, 0])], 3)
+        spreads.append(np.ptp([part.std() for part in thirds]) / e.std())
+    # a seed is off by 0.12 and 0.04: three standard errors of the mean
+    np.testing.assert_allclose(np.mean(widths, axis=0), np.exp(grid / 2), rtol=0.13)
+    assert np.mean(spreads) < 0.08 + 0.04
 
 
 def test_levelled_draws_have_the_marginals_of_the_events():

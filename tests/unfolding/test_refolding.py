@@ -114,16 +114,16 @@ def test_a_threshold_with_small_efficiency_is_not_blown_up():
     edges = np.array([1.0, 1.2, 1.4, 1.8, 4.0])
     expected = -3000 * np.diff(np.exp(0.5 - edges))
     ratios = []
-    for seed in range(3):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
         simulated, nature = edge(3000, rng), edge(3000, rng)
         unfolder = quick("conditional", n_samples=10)
         unfolder.fit(simulated[0], simulated[1], pass_truth=simulated[2], pass_reco=simulated[3])
         result = unfolder.unfold(nature[1][nature[3]])
         ratios.append([*(result.histogram(0, edges).values() / expected), result.weights.sum() / (3000 * np.exp(-0.5))])
-    # a part in ten of the first bin is seen
-    assert np.mean(ratios, axis=0) == pytest.approx([1] * 5, abs=0.3)
-    assert np.mean(ratios, axis=0)[-1] == pytest.approx(1, abs=0.06)
+    # of the first bin a part in ten is seen, some 33 events; five seeds, three standard errors, and a bias of 0.05
+    errors = np.array([0.25, 0.17, 0.05, 0.05, 0.05]) / np.sqrt(5)
+    assert (abs(np.mean(ratios, axis=0) - 1) < 0.05 + 3 * errors).all()
 
 
 def test_a_truth_cut_at_small_efficiency_is_told():

@@ -1,10 +1,8 @@
 """An Unfolder's file: the same unfolding bit by bit, and nothing else than what was written."""
 
-import hashlib
 import io
 import json
 import re
-import zipfile
 
 import numpy as np
 import pandas as pd
@@ -13,6 +11,7 @@ import pytest
 import buff
 from buff.errors import ArchiveError
 from buff.generators import BUFFTransport
+from tests.archive.members import members_of, pack
 from tests.unfolding.toys import Detector, quick
 
 MEASURED = Detector(mean=0.3).events(200, 1)[1]
@@ -92,11 +91,6 @@ def members(tmp_path_factory):
     return members_of(path)
 
 
-def members_of(path):
-    with zipfile.ZipFile(path) as zipped:
-        return {name: zipped.read(name) for name in zipped.namelist()}
-
-
 def saying(members, place, value):
     """Members whose record says something else at a place."""
     record = json.loads(members["record.json"])
@@ -107,16 +101,6 @@ def saying(members, place, value):
     return members | {"record.json": json.dumps(record).encode()}
 
 
-def packed(path, members):
-    """A file whose sizes and digests agree."""
-    manifest = json.loads(members["manifest.json"])
-    contents = {name: content for name, content in members.items() if name != "manifest.json"}
-    manifest["members"] = {name: [len(c), hashlib.sha256(c).hexdigest()] for name, c in contents.items()}
-    with zipfile.ZipFile(path, "w") as zipped:
-        for name, content in ({"manifest.json": json.dumps(manifest).encode()} | contents).items():
-            zipped.writestr(name, content)
-
-
 def one_of_each(members, suffix=""):
     """Names of members that are not numbered otherwise only."""
     first = {re.sub(r"\d+", "0", name): name for name in sorted(members, reverse=True) if name.endswith(suffix)}
@@ -125,7 +109,7 @@ def one_of_each(members, suffix=""):
 
 def test_what_lacks_a_part_is_refused(members, tmp_path):
     for name in one_of_each(members):
-        packed(tmp_path / "model.buff", {key: content for key, content in members.items() if key != name})
+        pack(tmp_path / "model.buff", {key: content for key, content in members.items() if key != name})
         with pytest.raises(ArchiveError):
             buff.load(tmp_path / "model.buff")
 
@@ -135,7 +119,7 @@ def test_arrays_of_other_shapes_are_refused(members, tmp_path):
         array = np.load(io.BytesIO(members[name]))
         buffer = io.BytesIO()
         np.save(buffer, np.concatenate([array, array[:1]]) if len(array) else np.zeros(1, array.dtype))
-        packed(tmp_path / "model.buff", members | {name: buffer.getvalue()})
+        pack(tmp_path / "model.buff", members | {name: buffer.getvalue()})
         with pytest.raises(ArchiveError):
             buff.load(tmp_path / "model.buff")
 
@@ -144,7 +128,7 @@ def test_arrays_of_other_shapes_are_refused(members, tmp_path):
 def test_records_that_lack_a_part_are_refused(key, members, tmp_path):
     record = json.loads(members["record.json"])
     del record[key]
-    packed(tmp_path / "model.buff", members | {"record.json": json.dumps(record).encode()})
+    pack(tmp_path / "model.buff", members | {"record.json": json.dumps(record).encode()})
     with pytest.raises(ArchiveError, match=key):
         buff.load(tmp_path / "model.buff")
 
@@ -163,6 +147,6 @@ def test_records_that_lack_a_part_are_refused(key, members, tmp_path):
     ],
 )
 def test_records_that_say_something_else_are_refused(place, value, members, tmp_path):
-    packed(tmp_path / "model.buff", saying(members, place, value))
+    pack(tmp_path / "model.buff", saying(members, place, value))
     with pytest.raises(ArchiveError):
         buff.load(tmp_path / "model.buff")

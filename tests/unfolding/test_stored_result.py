@@ -7,8 +7,9 @@ import pytest
 import buff
 from buff.errors import ArchiveError
 from buff.unfolding import UnfoldingResult
+from tests.archive.members import members_of, pack
 from tests.unfolding.test_membership import spiked
-from tests.unfolding.test_stored import fitted, members_of, one_of_each, packed, saying
+from tests.unfolding.test_stored import fitted, one_of_each, saying
 from tests.unfolding.toys import Detector, quick
 
 EDGES = [-2.0, 0.0, 1.0, 3.0]
@@ -82,7 +83,7 @@ def test_what_lacks_a_part_is_refused(members, tmp_path):
     names = {name for name in one_of_each(members) if "measured_rows" not in name} - optional
     assert len(names) > 20
     for name in names:
-        packed(tmp_path / "result.buff", {key: content for key, content in members.items() if key != name})
+        pack(tmp_path / "result.buff", {key: content for key, content in members.items() if key != name})
         with pytest.raises(ArchiveError):
             buff.load(tmp_path / "result.buff")
 
@@ -104,7 +105,7 @@ def test_what_lacks_a_part_is_refused(members, tmp_path):
     ],
 )
 def test_records_that_say_something_else_are_refused(place, value, members, tmp_path):
-    packed(tmp_path / "result.buff", saying(members, place, value))
+    pack(tmp_path / "result.buff", saying(members, place, value))
     with pytest.raises(ArchiveError):
         buff.load(tmp_path / "result.buff")
 

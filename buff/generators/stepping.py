@@ -1,0 +1,108 @@
+"""Where the solvers of a comparison step: grids by name, shared or a model's own, of so many steps or evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, TypeAlias
+
+from buff.errors import check_whole
+from buff.flows import PatternedFlow
+from buff.grids import TimeGrid, as_grid, get_grid
+from buff.solvers import Solver
+
+__all__ = ["COMMON", "Grid", "Stepping", "calls", "places_of", "plans", "stepped", "within"]
+
+Grid: TypeAlias = str | TimeGrid | Sequence[float] | None
+
+#: Name of the grid that all models share.
+COMMON = "common"
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """Where solvers step: ``rule(model, n)`` gives the grid of n steps; None where there is none."""
+
+    rule: Callable[[Any, int], TimeGrid | None]
+    n_steps: int | None = None
+
+
+def places_of(grids: Sequence[Grid] | Mapping[str, Grid], fits: Mapping[str, list[Any]]) -> dict[str, Stepping]:
+    """Grids by the names they are shown with."""
+    if isinstance(grids, Mapping):
+        return {name: _place(grid, fits)[1] for name, grid in grids.items()}
+    if grids is None or isinstance(grids, str | TimeGrid):
+        grids = [grids]
+    places: dict[str, Stepping] = {}
+    for grid in grids:
+        name, place = _place(grid, fits)
+        places[name or f"grid {sum(known.startswith('grid ') for known in places) + 1}"] = place
+    return places
+
+
+def _place(grid: Grid, fits: Mapping[str, list[Any]]) -> tuple[str, Stepping]:
+    if grid is None:
+        return "own grid", Stepping(_own_grid)
+    if isinstance(grid, str) and grid != COMMON:
+        return grid, Stepping(lambda model, n: get_grid(grid, n))
+    if not isinstance(grid, str):
+        times = as_grid(grid)
+        return "", Stepping(lambda model, n: times, times.n_steps)
+    name = next((name for name, own in fits.items() if _has_nodes(own[0])), next(iter(fits)))
+    model = fits[name][0]
+    shown = f"{model.grid} (of {name})" if isinstance(model.grid, str) else f"that of {name}"
+    return shown, Stepping(lambda _, n: _own_grid(model, n))
+
+
+def plans(
+    places: Mapping[str, Stepping], sizes: Sequence[int], budgets: bool, *names: Mapping[str, Any]
+) -> Iterator[tuple[tuple[str, Stepping], int, str, str]]:
+    """Every grid with every number of steps, or of evaluations, every model and every solver."""
+    for size in sizes:
+        check_whole("nfe" if budgets else "n_steps", size, 1)
+    for where, place in places.items():
+        own = sizes if place.n_steps is None or budgets else [place.n_steps]
+        for size, label, name in product(own, *names):
+            yield (where, place), size, label, name
+
+
+def stepped(place: Stepping, fits: list[Any], n: int) -> list[TimeGrid]:
+    """The grid of n steps of each fit, or nothing where one has none."""
+    grids = [place.rule(model, n) for model in fits]
+    return [] if None in grids else [grid for grid in grids if grid is not None]
+
+
+def within(place: Stepping, fits: list[Any], solver: Solver, nfe: int) -> list[TimeGrid]:
+    """The grids of the most steps that take no more evaluations than ``nfe``."""
+    refused: ValueError | None = None
+    # rules that span intervals of a grid call the field down to once in three of them
+    for n in range(3 * nfe, 0, -1) if place.n_steps is None else [place.n_steps]:
+        try:
+            if (grids := stepped(place, fits, n)) and calls(solver, grids, fits) <= nfe:
+                return grids
+        except ValueError as error:
+            refused = error
+    raise refused or ValueError("any number of steps takes more")
+
+
+def _own_grid(model: Any, n: int) -> TimeGrid | None:
+    """The grid of a fit in n steps; of trees n + 1 of their times, as evenly among them as can be."""
+    if _has_nodes(model):
+        times = _flow(model).grid.times
+        most = len(times) - 1
+        return TimeGrid(tuple(times[(2 * i * most + n) // (2 * n)] for i in range(n + 1))) if n <= most else None
+    return get_grid(model.grid, model.n_steps if not isinstance(model.grid, str) else n)
+
+
+def _has_nodes(model: Any) -> bool:
+    return hasattr(model.model_, "nodes") or isinstance(model.model_, PatternedFlow)
+
+
+def _flow(model: Any) -> Any:
+    return model.model_.flow if isinstance(model.model_, PatternedFlow) else model.model_
+
+
+def calls(solver: Solver, grids: Sequence[TimeGrid], fits: Sequence[Any]) -> int:
+    """Evaluations of a solver on the grids of fits."""
+    return solver.nfe(grids[0], _flow(fits[0]).field.path)
