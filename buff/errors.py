@@ -5,6 +5,7 @@ caller may want to tell apart.
 """
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from inspect import currentframe, signature
@@ -27,6 +28,7 @@ __all__ = [
     "check_range",
     "check_resources",
     "check_rows",
+    "check_sample_size",
     "check_states",
     "check_steps",
     "check_whole",
@@ -37,6 +39,9 @@ __all__ = [
     "install_hint",
     "warn",
 ]
+
+#: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
+_VALUE = 16
 
 
 class OffGridError(ValueError):
@@ -196,6 +201,44 @@ def check_memory(needed: int, max_memory: int | None, advice: str) -> None:
         raise MemoryError(
             f"the fit needs {needed / 2**20:,.0f} MiB and max_memory allows {max_memory / 2**20:,.0f} MiB: {advice}"
         )
+
+
+def _machine_memory() -> int | None:
+    """Bytes of main memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not POSIX
+        return None
+
+
+def check_sample_size(n_samples: object, n_values: int) -> int:
+    """The number of events of a sample whose events have ``n_values`` values each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no number of events.
+    MemoryError
+        The events need more than the main memory of the machine.
+
+    Examples
+    --------
+    >>> check_sample_size(1000, 5)
+    1000
+    """
+    n, limit = check_whole("n_samples", n_samples, 0), _machine_memory()
+    needed = _VALUE * n * n_values
+    if limit is not None and needed > limit:
+        raise MemoryError(
+            f"n_samples={n:,} events of {n_values} values need {_size(needed)} and this machine has {_size(limit)}: "
+            f"draw some at a time, such as sample(100_000, first_event=0), or into a file with `buff sample`"
+        )
+    return n
+
+
+def _size(n_bytes: float) -> str:
+    unit, factor = ("TB", 1e12) if n_bytes >= 1e12 else ("GB", 1e9)
+    return f"{n_bytes / factor:,.3g} {unit}" if n_bytes < 1e3 * factor else f"{n_bytes / factor:,.0f} {unit}"
 
 
 def check_parameters(name: str, rule: Callable[..., Any], parameters: Mapping[str, Any]) -> None:

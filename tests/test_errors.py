@@ -8,7 +8,7 @@ import pytest
 
 import buff.errors
 from buff import BUFF
-from buff.errors import MissingExtraError
+from buff.errors import MissingExtraError, _size, check_sample_size
 
 FAST = {"n_steps": 3, "n_estimators": 3, "max_depth": 3, "noise_budget": 2000, "n_jobs": 1, "random_state": 0}
 RNG = np.random.default_rng(0)
@@ -56,3 +56,14 @@ def test_a_missing_extra_is_installed_from_a_checkout(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.metadata.requires", lambda name: ["numpy", 'onnx>=1.16; extra == "onnx"'])
     assert str(MissingExtraError("onnx", "onnx")) == 'onnx is not installed: pip install "onnx>=1.16"'
     assert str(MissingExtraError("pandas")) == "pandas is not installed: pip install pandas"
+
+
+def test_more_events_than_the_machine_holds_are_refused(monkeypatch):
+    monkeypatch.setattr("buff.errors._machine_memory", lambda: 8_000)
+    assert check_sample_size(10, 5) == 10
+    with pytest.raises(MemoryError, match=r"n_samples=1,000,000 events of 5 values need .* and this machine has"):
+        check_sample_size(1_000_000, 5)
+
+
+def test_sizes_are_written_in_their_unit():
+    assert (_size(2.5e9), _size(3e12), _size(4.2e18)) == ("2.5 GB", "3 TB", "4,200,000 TB")

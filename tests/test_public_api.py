@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from inspect import signature
+from inspect import getdoc, signature
 from pathlib import Path
 
 import pytest
@@ -68,8 +68,8 @@ def test_signatures_of_the_estimator():
 
 
 def test_every_parameter_is_described():
-    described = buff.BUFF.__doc__
-    assert all(re.search(rf"^    {name} : ", described, re.M) for name in signature(buff.BUFF).parameters)
+    described = getdoc(buff.BUFF)
+    assert all(re.search(rf"^{name} : ", described, re.M) for name in signature(buff.BUFF).parameters)
 
 
 def test_readme_example_runs(tmp_path, monkeypatch, capsys):

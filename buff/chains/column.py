@@ -141,7 +141,7 @@ class ChainColumn:
             return LocationScale.fit(part.completed, s[own], part.given, rows.weights[own], **how)
 
         folds = [np.flatnonzero(rows.folds != k) for k in range(N_FOLDS)]
-        tried = [_Fitted.of([*(base_of(own) for own in folds), base_of(np.arange(len(s)))], context, s, rows)]
+        tried = [_Fitted.of([*(base_of(fold) for fold in folds), base_of(np.arange(len(s)))], context, s, rows)]
         others = [_Fitted.of(bases, context, s, rows) for bases in mixtures]
 
         def gain(fitted: _Fitted) -> float:

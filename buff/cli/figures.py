@@ -46,7 +46,7 @@ class DerivedMass:
     @property
     def columns(self) -> list[str]:
         """Columns that it is computed from."""
-        return [name for own in self.particles for name in own]
+        return [name for particle in self.particles for name in particle]
 
     def added(self, table: Any) -> Any:
         """The table with the column, of massless particles."""

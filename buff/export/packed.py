@@ -257,7 +257,7 @@ def _posterior(posterior: Any) -> bytes:
     parts += [ranks.packed() for ranks in posterior.residuals.columns]
     calibration = posterior.calibration
     quantiles = (calibration.quantiles, calibration.wanted) if calibration is not None else (np.empty((0, 0)),) * 2
-    arrays = [kernels.sized(np.ascontiguousarray(np.asarray(own, np.float64).T)) for own in quantiles]
+    arrays = [kernels.sized(np.ascontiguousarray(np.asarray(quantile, np.float64).T)) for quantile in quantiles]
     return b"".join([*parts, kernels.integers(len(quantiles[0])), *arrays])
 
 

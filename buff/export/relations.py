@@ -121,7 +121,7 @@ class Outputs:
         head = (kind, self._place(relation.target), form, _digits(dtype), -1 if decimals is None else decimals, rest)
         arrays = (numbers, keys, values)
         places = kernels.sized(np.array([self._place(name) for name in inputs], np.int32))
-        sized = [kernels.sized(np.array(list(own), np.float64)) for own in arrays]
+        sized = [kernels.sized(np.array(list(array), np.float64)) for array in arrays]
         return b"".join([kernels.integers(*head), kernels.doubles(*_absence(sentinel)), places, *sized])
 
 

@@ -151,8 +151,9 @@ class Guided(_View):
         1 follows the condition as learned, 0 ignores it, above 1 overstates it (useful: 1 to 5).
     unconditional : AbstractField, optional
         The field without condition; by default ``field`` called with ``condition=None``, which networks of
-        ``buff_baselines`` do not learn: give the ``field_`` of a second one, fitted without condition on the same
-        rows. Trees with a condition have no ``field_`` to guide: their coordinates depend on it.
+        ``buff_baselines`` learn with ``condition_dropout``: of others give the ``field_`` of a second one, fitted
+        without condition on the same rows. Trees with a condition have no ``field_`` to guide: their coordinates
+        depend on it.
 
     References
     ----------

@@ -54,7 +54,7 @@ class PatternedData:
         has_missing: Sequence[bool] = (),
     ) -> "PatternedData | None":
         """Rows of pairs (low, high) of scores; None where there are no atoms to draw first."""
-        if not any(len(own) for own in atoms):
+        if not any(len(atom) for atom in atoms):
             return None
         patterns = AtomPatterns.of(x1, atoms, sample_weight, condition, has_missing)
         if patterns is None:

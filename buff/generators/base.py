@@ -9,28 +9,27 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from buff.errors import check_rows, check_whole, warn
+from buff.archive import Archive, write_archive
+from buff.errors import check_rows, check_sample_size, check_whole, warn
 from buff.estimator import BaseEstimator
 from buff.generators.conditions import requested_conditions, split_conditions
 from buff.generators.latents import WithField, WithLatents
-from buff.generators.persistence import StoredGenerator
+from buff.generators.persistence import check_record, draw_two, pack, restored, to_json
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import SampleRequest, sampling_seed, within_range
+from buff.records import nested
 from buff.solvers import Solver
 from buff.tables import Columns, read, validate_data
 from buff.tables.schema import TableReduction
-from buff.transforms import ConditionEncoder
+from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["EventGenerator", "TableGenerator", "checked_number"]
-
-#: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
-_VALUE = 16
+__all__ = ["EventGenerator", "TableGenerator"]
 
 
-class TableGenerator(StoredGenerator, WithField, BaseEstimator):
+class TableGenerator(WithField, BaseEstimator):
     """Tables to scores, a model of scores, and scores back to tables.
 
     Attributes
@@ -53,6 +52,10 @@ class TableGenerator(StoredGenerator, WithField, BaseEstimator):
     schema: Mapping[str, Any] | None = None
     n_jobs: int | None = None
 
+    #: Whatever maps columns to scores and back.
+    space_: Any
+    _encoder: ConditionEncoder | None
+    _seed: int
     #: What of the table is learned: all of it, unless relations or ids are left out.
     _reduction: TableReduction = TableReduction(())
 
@@ -161,6 +164,51 @@ class TableGenerator(StoredGenerator, WithField, BaseEstimator):
         """What the tables that come back are like."""
         return self._reduction.template or self.space_.template_
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
+        check_is_fitted(self)
+        write_archive(path, self.to_archive())
+
+    def to_archive(self) -> Archive:
+        """Everything that makes the fitted model, as JSON, arrays and trees."""
+        record, arrays, blobs = self.model_.to_arrays()
+        encoders, encoder_arrays = pack({"space": self.space_, "condition": self._encoder})
+        names = getattr(self, "feature_names_in_", None)
+        record |= encoders | {
+            "parameters": to_json(self.get_params()),
+            "entropy": str(self._seed),
+            "features": [self.n_features_in_, None if names is None else list(names)],
+        }
+        if not self._reduction.trivial:
+            record["reduction"] = self._reduction.to_dict()
+        return Archive(type(self).__name__, record, arrays | encoder_arrays, blobs)
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> Self:
+        """Inverse of :meth:`to_archive`, for this machine; what does not fit together raises an error."""
+        check_record(archive.record)
+        model = restored(cls, archive.record["parameters"])
+        model._load(archive)
+        model._check_parameters()
+        draw_two(model.model_, model.space_, model._encoder, model._decode)
+        return model
+
+    def _load(self, archive: Archive) -> None:
+        """Take what was learned from a file."""
+        record, arrays = archive.record, archive.arrays
+        self._reduction = TableReduction.from_dict(record.get("reduction"))
+        self.space_ = self._load_space(record["space"], nested(arrays, "space"))
+        condition = record["condition"]
+        self._encoder = condition and ConditionEncoder.from_arrays(condition, nested(arrays, "condition"))
+        self.n_features_in_, names = record["features"]
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        self._seed = int(record["entropy"])
+        self._set_schemas()
+
+    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
+        return TableTransformer.from_arrays(record, arrays)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
@@ -250,7 +298,7 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         batch_size: int | None = None,
     ) -> tuple[SampleRequest, Any]:
         """The events that are asked for, and their conditions in the user's container."""
-        n, first_event = checked_number(n_samples, self.n_features_in_), check_whole("first_event", first_event, 0)
+        n, first_event = check_sample_size(n_samples, self.n_features_in_), check_whole("first_event", first_event, 0)
         seed = self._sampling_seed(random_state)
         drawn, features, n = self._conditions(n, condition, seed, first_event)
         return SampleRequest(n, seed, first_event, features, None, batch_size, self.n_jobs), drawn
@@ -265,41 +313,3 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         tags = super().__sklearn_tags__()
         tags.estimator_type = "density_estimator"
         return tags
-
-
-def _machine_memory() -> int | None:
-    """Bytes of main memory; None where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not POSIX
-        return None
-
-
-def checked_number(n_samples: object, n_values: int) -> int:
-    """The number of events of a sample whose events have ``n_values`` values each.
-
-    Raises
-    ------
-    TypeError, ValueError
-        It is no number of events.
-    MemoryError
-        The events need more than the main memory of the machine.
-
-    Examples
-    --------
-    >>> checked_number(1000, 5)
-    1000
-    """
-    n, limit = check_whole("n_samples", n_samples, 0), _machine_memory()
-    needed = _VALUE * n * n_values
-    if limit is not None and needed > limit:
-        raise MemoryError(
-            f"n_samples={n:,} events of {n_values} values need {_size(needed)} and this machine has {_size(limit)}: "
-            f"draw some at a time, such as sample(100_000, first_event=0), or into a file with `buff sample`"
-        )
-    return n
-
-
-def _size(n_bytes: float) -> str:
-    unit, factor = ("TB", 1e12) if n_bytes >= 1e12 else ("GB", 1e9)
-    return f"{n_bytes / factor:,.3g} {unit}" if n_bytes < 1e3 * factor else f"{n_bytes / factor:,.0f} {unit}"

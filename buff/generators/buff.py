@@ -332,7 +332,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         x1, source = space.bounds(columns), Source(coupling=self.get_coupling())
         if self.atoms == "together" and space.has_atoms:
             atoms = atoms_of(space)
-            intervals, missing = [own.intervals for own in atoms], [own.missing for own in atoms]
+            intervals, missing = [atom.intervals for atom in atoms], [atom.missing for atom in atoms]
             patterned = PatternedData.of(x1, intervals, features, sample_weight, source, missing)
             if patterned is not None:
                 return patterned

@@ -120,7 +120,7 @@ def _grouped(
 ) -> _Groups:
     columns, _ = read_any(condition)
     places = [j for j, name in enumerate(encoder.names) if name in names]
-    ends = np.cumsum([0, *(len(own.names) for own in encoder.columns)])
+    ends = np.cumsum([0, *(len(column.names) for column in encoder.columns)])
     telling = [int(i) for j in places for i in range(ends[j], ends[j + 1])]
     levels, first, number = np.unique(features[:, telling], axis=0, return_index=True, return_inverse=True)
     sizes = np.bincount(number.ravel(), None if weights is None else np.asarray(weights) > 0, minlength=len(levels))

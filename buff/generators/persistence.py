@@ -1,28 +1,23 @@
 """Generators as files: what was learned as records, arrays and trees, parameters as JSON."""
 
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from buff.archive import Archive, write_archive
 from buff.couplings import MinibatchTransport
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.stored import solver_name
 from buff.grids import TimeGrid, as_grid
-from buff.protocols import Array, Scores
-from buff.records import checked_list, checked_record, joined, known_part, nested, require
+from buff.protocols import Array
+from buff.records import checked_list, checked_record, joined, known_part, require
 from buff.solvers import Solver
 from buff.tables.relations.collection import relation_from_dict
-from buff.tables.schema import TableReduction
-from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["StoredGenerator", "pack", "restored", "to_json"]
+__all__ = ["check_record", "draw_two", "pack", "restored", "to_json"]
 
 T = TypeVar("T")
 
@@ -67,7 +62,7 @@ def restored(kind: type[T], parameters: Any) -> T:
     return kind(**kept)
 
 
-def _check_record(record: Mapping[str, Any]) -> None:
+def check_record(record: Mapping[str, Any]) -> None:
     """Refuse a model's record that lacks what any has.
 
     Raises
@@ -82,9 +77,7 @@ def _check_record(record: Mapping[str, Any]) -> None:
         checked_list(names, "the names of features", str, n)
 
 
-def _draw_two(
-    model: Any, space: Any, encoder: Any, decode: Callable[[Array, SampleRequest], tuple[Array, ...]]
-) -> None:
+def draw_two(model: Any, space: Any, encoder: Any, decode: Callable[[Array, SampleRequest], tuple[Array, ...]]) -> None:
     """Draw two events, so that parts of a file that do not fit each other show before a model is used."""
     features = None
     if isinstance(model, MixtureModel):
@@ -97,67 +90,3 @@ def _draw_two(
         columns = decode(model.draw(batch), batch)
     names = space.template_.names
     require(len(columns) == len(names), f"{len(columns)} columns are drawn, of the table's {len(names)}")
-
-
-class StoredGenerator:
-    """A generator that one file holds."""
-
-    #: Whatever maps columns to scores and back.
-    space_: Any
-    model_: Any
-    _encoder: ConditionEncoder | None
-    _reduction: TableReduction
-    _seed: int
-    n_features_in_: int
-
-    if TYPE_CHECKING:
-
-        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
-        def _check_parameters(self) -> None: ...
-        def _set_schemas(self) -> None: ...
-        def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]: ...
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file that :func:`buff.load` reads: no pickle, no training rows."""
-        check_is_fitted(self)
-        write_archive(path, self.to_archive())
-
-    def to_archive(self) -> Archive:
-        """Everything that makes the fitted model, as JSON, arrays and trees."""
-        record, arrays, blobs = self.model_.to_arrays()
-        encoders, encoder_arrays = pack({"space": self.space_, "condition": self._encoder})
-        names = getattr(self, "feature_names_in_", None)
-        record |= encoders | {
-            "parameters": to_json(self.get_params()),
-            "entropy": str(self._seed),
-            "features": [self.n_features_in_, None if names is None else list(names)],
-        }
-        if not self._reduction.trivial:
-            record["reduction"] = self._reduction.to_dict()
-        return Archive(type(self).__name__, record, arrays | encoder_arrays, blobs)
-
-    @classmethod
-    def from_archive(cls, archive: Archive) -> Self:
-        """Inverse of :meth:`to_archive`, for this machine; what does not fit together raises an error."""
-        _check_record(archive.record)
-        model = restored(cls, archive.record["parameters"])
-        model._load(archive)
-        model._check_parameters()
-        _draw_two(model.model_, model.space_, model._encoder, model._decode)
-        return model
-
-    def _load(self, archive: Archive) -> None:
-        """Take what was learned from a file."""
-        record, arrays = archive.record, archive.arrays
-        self._reduction = TableReduction.from_dict(record.get("reduction"))
-        self.space_ = self._load_space(record["space"], nested(arrays, "space"))
-        condition = record["condition"]
-        self._encoder = condition and ConditionEncoder.from_arrays(condition, nested(arrays, "condition"))
-        self.n_features_in_, names = record["features"]
-        if names is not None:
-            self.feature_names_in_ = np.array(names, dtype=object)
-        self._seed = int(record["entropy"])
-        self._set_schemas()
-
-    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
-        return TableTransformer.from_arrays(record, arrays)

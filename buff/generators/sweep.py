@@ -222,7 +222,8 @@ def compare_samplers(
                 for model, grid in zip(own, steps, strict=True)
             ]
         except ValueError as error:  # off the nodes, adaptive, or a number of steps that the solver cannot take
-            left_out.append(f"{called}, {size} {'evaluations' if nfe is not None else 'steps'}: {error}")
+            reason, _, _ = str(error).partition(";")
+            left_out.append(f"{called}, {size} {'steps' if nfe is None else 'evaluations'}: {reason}")
             continue
         sampler = Sampler(*row, n_calls if nfe is None else size)
         found.append((sampler, Quality(called, n_calls, *_summary(np.array(judged))), np.array(judged)[..., 0]))

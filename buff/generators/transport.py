@@ -13,10 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.archive import Archive
 from buff.couplings import MinibatchTransport, stratify
-from buff.errors import check_whole
+from buff.errors import check_sample_size, check_whole
 from buff.estimator import TransformerMixin
 from buff.flows import CostEstimate, FlowMatchingData, RankIntervals, ReproducibleLinear, SampleRequest, Source
-from buff.generators.base import checked_number
 from buff.generators.deployment import DeployablePairs
 from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data, repeated
 from buff.generators.parameters import FlowEstimator
@@ -244,7 +243,7 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         check_is_fitted(self)
         draws, first = check_whole("n_samples", n_samples, 0), check_whole("first_row", first_row or 0, 0)
         columns = read(X)
-        checked_number(draws * len(columns), len(self.space_.template_.names))
+        check_sample_size(draws * len(columns), len(self.space_.template_.names))
         validate_data(self, X, skip_check_array=True, reset=False)
         features = self._condition_features(condition)
         if features is not None:

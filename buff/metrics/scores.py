@@ -118,13 +118,7 @@ class _Pair:
         if v[inside].sum() <= 0:
             return ColumnScore(self.name, self.kind, estimate, Estimate(1.0, 0.0), outside)
         s = separation_power(
-            self.x,
-            self.y,
-            edges,
-            real_weights=w,
-            generated_weights=v,
-            n_bootstrap=n_bootstrap,
-            random_state=seed,
+            self.x, self.y, edges, real_weights=w, generated_weights=v, n_bootstrap=n_bootstrap, random_state=seed
         )
         return ColumnScore(self.name, self.kind, estimate, Estimate(s.value, s.error), outside)
 

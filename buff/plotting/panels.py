@@ -86,7 +86,7 @@ class Panel:
     @property
     def beyond(self) -> npt.NDArray[np.bool_]:
         """Whether something lies below, above the edges."""
-        return np.asarray(np.any([own.value[[0, -1]] != 0 for own in self.shares], axis=0))
+        return np.asarray(np.any([share.value[[0, -1]] != 0 for share in self.shares], axis=0))
 
     @property
     def outer(self) -> tuple[Values, slice]:
@@ -134,12 +134,12 @@ def panels_of(
 
 def _parts(label: Observable) -> Iterator[tuple[str, list[Any]]]:
     """Each value of a column in words, and the rows of all samples that have it."""
-    values = np.unique(np.concatenate([own[np.isfinite(own)] for own in label.samples]))
+    values = np.unique(np.concatenate([sample[np.isfinite(sample)] for sample in label.samples]))
     if not label.discrete or len(values) > _MOST_LEVELS:
         raise ValueError(f"by={label.name!r} has {len(values)} values: name a column of at most {_MOST_LEVELS} labels")
     for value in values:
         words = label.categories[int(value)] if label.is_category else f"{value:g}"
-        yield f"{label.name} = {words}", [own == value for own in label.samples]
+        yield f"{label.name} = {words}", [sample == value for sample in label.samples]
 
 
 def _panel(

@@ -209,7 +209,7 @@ class FlatForest:
         nodes = NodeTable.of(trees, d)
         cuts = nodes.cuts(int(parameters["num_feature"]))
         feature, code, leaf = nodes.flatten(cuts)
-        thresholds, n_cuts = np.concatenate([*cuts, np.empty(0, np.float32)]), np.array([len(own) for own in cuts])
+        thresholds, n_cuts = np.concatenate([*cuts, np.empty(0, np.float32)]), np.array([len(cut) for cut in cuts])
         base = np.broadcast_to(base, (d,)).copy()
         return cls(thresholds, n_cuts.astype(np.int32), feature, code, leaf, group, base, len(per_round))
 

@@ -1,6 +1,8 @@
 """Neural generators: the surface of BUFF, closed forms, and files."""
 
 import functools
+import importlib
+import sys
 from contextlib import nullcontext
 
 import numpy as np
@@ -13,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from buff_baselines import BridgeSolver, NeuralDiffusion, NeuralFlow, distill, load  # noqa: E402
 
-from buff.errors import ArchiveError, Notice  # noqa: E402
+from buff.errors import ArchiveError, MissingExtraError, Notice  # noqa: E402
 from buff.fields import Guided  # noqa: E402
 from buff.grids import TimeGrid, get_grid  # noqa: E402
 from buff.paths import Path, get_path  # noqa: E402
@@ -516,3 +518,12 @@ def test_a_grid_of_ones_own_is_kept(tmp_path):
     again = load(tmp_path / "grid.buff")
     assert again.grid == grid
     np.testing.assert_array_equal(again.sample(20), model.sample(20, grid=grid))
+
+
+@pytest.mark.parametrize("package", ["torch", "safetensors"])
+def test_packages_that_are_missing_are_named_with_their_extra(package, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "buff_baselines"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf"{package} is not installed: pip install .*torch\]"):
+        importlib.import_module("buff_baselines")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from buff.flows import SampleRequest
-from buff.generators.base import _size, checked_number
 
 CONDITION = np.arange(10, dtype=np.float32)[:, None]
 
@@ -53,14 +52,3 @@ def test_nothing_to_draw_has_no_batches():
 def test_rows_must_be_one_or_as_many_as_events(part):
     with pytest.raises(ValueError, match=f"{part} must have one row, or one for each of 5 events"):
         SampleRequest(5, 7, **{part: CONDITION})
-
-
-def test_more_events_than_the_machine_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("buff.generators.base._machine_memory", lambda: 8_000)
-    assert checked_number(10, 5) == 10
-    with pytest.raises(MemoryError, match=r"n_samples=1,000,000 events of 5 values need .* and this machine has"):
-        checked_number(1_000_000, 5)
-
-
-def test_sizes_are_written_in_their_unit():
-    assert (_size(2.5e9), _size(3e12), _size(4.2e18)) == ("2.5 GB", "3 TB", "4,200,000 TB")

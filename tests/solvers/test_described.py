@@ -1,6 +1,7 @@
 """Solvers by name."""
 
 import re
+from inspect import getdoc
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_every_solver_says_where_it_comes_from():
 
 @pytest.mark.parametrize("solver", sorted({type(s) for s in SOLVERS.values()}, key=str))
 def test_every_solver_says_order_calls_noise_and_nodes(solver):
-    line = re.search(r"^    Order .+?\n\n", solver.__doc__ or "", re.S | re.M)
+    line = re.search(r"^Order .+?\n\n", getdoc(solver), re.S | re.M)
     assert line
     _, calls, noise, nodes = re.split(r";\s", line[0].strip(), maxsplit=3)
     assert re.search("call", calls)

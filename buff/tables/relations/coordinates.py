@@ -86,7 +86,7 @@ class Coordinates(Relation):
         cuts = _strips(x[order])
         knots = [_knots(np.sort(part)) for part in np.split(known[order], cuts)]
         ends = 0.5 * (x[order][cuts - 1] + x[order][cuts])
-        ranks, values = (tuple(tuple(own[k].tolist()) for own in knots) for k in (0, 1))
+        ranks, values = (tuple(tuple(knot[k].tolist()) for knot in knots) for k in (0, 1))
         learned = {"ends": tuple(ends.tolist()), "ranks": ranks, "values": values, "sentinel": absence.sentinel}
         return self.seen(len(known), dtype=y.dtype.str, decimals=decimals_of(y[there]), **learned)
 
