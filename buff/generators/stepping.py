@@ -52,7 +52,14 @@ def _place(grid: Grid, fits: Mapping[str, list[Any]]) -> tuple[str, Stepping]:
     name = next((name for name, own in fits.items() if _has_nodes(own[0])), next(iter(fits)))
     model = fits[name][0]
     shown = f"{model.grid} (of {name})" if isinstance(model.grid, str) else f"that of {name}"
-    return shown, Stepping(lambda _, n: _own_grid(model, n))
+
+    def common(other: Any, n: int) -> TimeGrid | None:
+        found = _own_grid(model, n)
+        if found is None and isinstance(model.grid, str) and not _has_nodes(other):
+            return get_grid(model.grid, n)  # networks know more times than the trees have
+        return found
+
+    return shown, Stepping(common)
 
 
 def plans(
@@ -97,6 +104,12 @@ def _own_grid(model: Any, n: int) -> TimeGrid | None:
 
 def _has_nodes(model: Any) -> bool:
     return hasattr(model.model_, "nodes") or isinstance(model.model_, PatternedFlow)
+
+
+def own_solver(model: Any) -> Solver:
+    """What :meth:`sample` of a fit takes by default."""
+    solver: Solver = _flow(model).solver
+    return solver
 
 
 def _flow(model: Any) -> Any:

@@ -9,9 +9,11 @@ from math import nan
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
+from buff.datasets.table import Table
 from buff.errors import check_whole, warn
-from buff.generators.stepping import COMMON, Grid, calls, places_of, plans, stepped, within
+from buff.generators.stepping import COMMON, Grid, calls, own_solver, places_of, plans, stepped, within
 from buff.grids import TimeGrid
 from buff.metrics import Estimate, Quality, sliced_wasserstein
 from buff.metrics.record import data_frame
@@ -22,6 +24,8 @@ __all__ = ["Sampler", "SamplerComparison", "compare_samplers"]
 
 #: Random halves whose distance is the floor.
 _SPLITS = 10
+#: Each model with the solver of its own.
+_OWN = "own"
 
 
 class Sampler(NamedTuple):
@@ -46,8 +50,9 @@ class SamplerComparison:
         Mean and standard deviation over fits, or over the draws of a single one;
         for :func:`buff.plotting.quality_against_nfe`.
     differences : tuple of Estimate or None
-        Of each record: mean and standard error of the difference to its reference, on the same rows and noise; None
-        for the reference itself, and where there is none.
+        Of each record: the difference to its reference, on the same rows and noise: its mean over fits, or over the
+        draws of a single one, and half the width of Student's interval of 68 percent, which for many is the standard
+        error. None for the reference itself, and where there is none.
     values : tuple of arrays of shape (n_fits, seeds)
         Of each record: the metric of every draw.
     floor : Estimate
@@ -72,6 +77,7 @@ class SamplerComparison:
     def __str__(self) -> str:
         n_fits, n_draws = np.max([values.shape for values in self.values], axis=0)
         over = f"{n_fits} fits of {n_draws} draws" if n_fits > 1 else f"{n_draws} draws of one fit"
+        pairs = f"paired difference to {self.reference or 'the best'} of no more NFE: mean ± standard error"
         rows = sorted(
             zip(self.samplers, self.records, self.differences, strict=True),
             key=lambda row: (row[0].budget, row[1].value),
@@ -86,7 +92,7 @@ class SamplerComparison:
         return "\n".join(
             [
                 f"grid: {'; '.join(self.grids)}",
-                f"mean ± spread over {over}; paired difference to {self.reference or 'the best'} of no more NFE",
+                f"mean ± standard deviation over {over}; {pairs} of {n_fits if n_fits > 1 else n_draws}",
                 *(f"{name:{a}}  {nfe:>{max(b, 5)}}  {value:{c}}  {more}".rstrip() for name, nfe, value, more in shown),
             ]
         )
@@ -94,8 +100,9 @@ class SamplerComparison:
     def to_pandas(self) -> Any:
         """A data frame with a row for each record, and the floor and the training rows beside it.
 
-        Columns are ``model``, ``solver``, ``grid``, ``n_steps``, ``budget``, ``nfe``, ``value``, ``error``,
-        ``difference``, ``difference_error``, ``floor``, ``floor_error``, ``training`` and ``training_error``.
+        Columns are ``model``, ``solver``, ``grid``, ``n_steps``, ``budget``, ``nfe``, ``value``, ``value_sd``,
+        ``difference``, ``difference_error``, ``floor``, ``floor_sd``, ``training`` and ``training_sd``: errors and
+        standard deviations as in the attributes.
 
         Raises
         ------
@@ -108,16 +115,15 @@ class SamplerComparison:
             (*sampler, record.nfe, record.value, record.error, *_pair(difference or nothing), *beside)
             for sampler, record, difference in zip(self.samplers, self.records, self.differences, strict=True)
         ]
-        pairs = [name for one in ("difference", "floor", "training") for name in (one, f"{one}_error")]
-        own = ("model", "solver", "grid", "n_steps", "budget", "nfe", "value", "error")
-        return data_frame(rows, [*own, *pairs])
+        pairs = ("difference", "difference_error", "floor", "floor_sd", "training", "training_sd")
+        return data_frame(rows, [*Sampler._fields, "nfe", "value", "value_sd", *pairs])
 
 
 def compare_samplers(
     models: Mapping[str, Any],
     real: TableLike,
-    solvers: Sequence[str | Solver] | Mapping[str, Solver],
-    grids: Sequence[Grid] | Mapping[str, Grid] = (COMMON,),
+    solvers: Sequence[str | Solver] | Mapping[str, Solver] | None = None,
+    grids: Sequence[Grid] | Mapping[str, Grid] | None = None,
     n_steps: int | Sequence[int] | None = None,
     *,
     nfe: int | Sequence[int] | None = None,
@@ -136,15 +142,17 @@ def compare_samplers(
     Parameters
     ----------
     models : mapping from name to fitted generator, or to a list of them
-        :class:`buff.BUFF`, or neural ones of ``buff_baselines``, without condition. The fits of a list differ in their
-        seeds (or training rows): means and spreads are then over them, and differences are of fits with the same place.
+        :class:`buff.BUFF`, or neural ones of ``buff_baselines``; conditional ones draw their conditions. The fits of a
+        list differ in their seeds (or training rows): means and spreads are then over them, and differences are of fits
+        with the same place.
     real : array or table of shape (n, p)
         Rows that no model was fitted to.
-    solvers : list of names or Solvers, or mapping from name to Solver
-        Solvers of one's own included.
-    grids : list of names, TimeGrids, increasing times or None, or mapping from name to such
-        ``"common"``: for all models that of the first with trees, of fewer steps as evenly among its times as can be,
-        or of the first network if there are no trees. None is the grid of each fit, which differs between models.
+    solvers : list of names or Solvers, or mapping from name to Solver, optional
+        Solvers of one's own included. By default that of each model, on its own grid: models as they are used.
+    grids : list of names, TimeGrids, increasing times or None, or mapping from name to such, optional
+        ``"common"``, the default where solvers are given: for all models that of the first with trees, of fewer steps
+        as evenly among its times as can be, or of the first network if there are no trees; networks take the grid of
+        its name where trees have too few times. None in a list is the grid of each fit, which differs between models.
     n_steps : int or list of int, optional
         Steps, (5, 10) by default; grids that are given by their times have their own.
     nfe : int or list of int, optional
@@ -199,8 +207,11 @@ def compare_samplers(
     if len({len(own) for own in fits.values()} - {1}) > 1:
         counts = ", ".join(f"{name} {len(own)}" for name, own in fits.items())
         raise ValueError(f"give each name as many fits, or one: found {counts}")
+    grids = grids or ((None,) if solvers is None else (COMMON,))
     solvers = [solvers] if isinstance(solvers, str | Solver) else solvers
-    rules = solvers if isinstance(solvers, Mapping) else {_name(solver): get_solver(solver) for solver in solvers}
+    rules: Mapping[str, Solver | None] = {_OWN: None}
+    if solvers:
+        rules = solvers if isinstance(solvers, Mapping) else {_name(solver): get_solver(solver) for solver in solvers}
     halves = [_halves(real, random_state + i) for i in range(max(check_whole("seeds", seeds, 1), _SPLITS))]
     if metric is sliced_wasserstein and seeds > 1:
         metric = partial(metric, n_bootstrap=0)  # the spread is that of the draws
@@ -209,7 +220,9 @@ def compare_samplers(
     places, found, left_out = places_of(grids, fits), [], []
     known: set[tuple[str, str, str, int]] = set()
     for (where, place), size, label, name in plans(places, sizes, nfe is not None, fits, rules):
-        own, solver = fits[label], rules[name]
+        own = fits[label]
+        solver = rules[name] or own_solver(own[0])
+        name = _name(solver) if rules[name] is None else name
         called = ", ".join((*_shown(label, fits), name, *_shown(where, places)))
         try:
             steps = within(place, own, solver, size) if nfe is not None else stepped(place, own, size)
@@ -275,7 +288,8 @@ def _differences(
             continue
         pairs = own - values[best]
         each = pairs.mean(axis=1) if len(pairs) > 1 else pairs[0]
-        error = float(each.std(ddof=1) / len(each) ** 0.5) if len(each) > 1 else float("nan")
+        n = len(each)
+        error = float(stdtrit(n - 1, ndtr(1.0)) * each.std(ddof=1) / n**0.5) if n > 1 else nan
         differences.append(Estimate(float(each.mean()), error))
     return tuple(differences)
 
@@ -306,7 +320,9 @@ def _halves(table: Any, seed: int) -> tuple[Any, Any]:
 
 
 def _rows(table: Any, rows: Any) -> Any:
-    """Rows of a data frame, a table of pyarrow, or an array."""
+    """Rows of a data frame, a table of pyarrow or of :mod:`buff.datasets`, or an array."""
+    if isinstance(table, Table):
+        return table.rows(rows)
     if hasattr(table, "iloc"):
         return table.iloc[rows]
     if hasattr(table, "take") and not isinstance(table, np.ndarray):

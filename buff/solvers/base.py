@@ -154,15 +154,19 @@ class Solver(ABC):
     def calls(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[float, ...]:
         """The times of all field calls over a grid, in the order they are made.
 
-        Found by walking the grid with one number for a state, so that it cannot disagree with what steps do.
+        Found by walking the grid with a small and a large state, so that it cannot disagree with what steps do.
         """
         if self.adaptive:
             raise ValueError(f"{self} chooses its times as it goes: it has no fixed nodes and no fixed nfe")
-        recorder, x, memory = _Recorder(path), np.ones((1, 1)), None
-        for t, s in self.steps(grid, path):
-            bound = BoundField(recorder, noise=np.ones_like)
-            x, memory = checked_step(self, self.advance(bound, x, t, s, memory), x)
-        return tuple(recorder.calls)
+        found: list[list[float]] = []
+        for start in (1.0, 100.0):
+            recorder, x, memory = _Recorder(path), np.full((1, 1), start), None
+            for t, s in self.steps(grid, path):
+                x, memory = checked_step(self, self.step(recorder, x, t, s, memory=memory, noise=np.ones_like), x)
+            found.append(recorder.calls)
+        if found[0] != found[1]:
+            raise ValueError(f"{self} calls the field as the state tells it to: say adaptive = True in its class")
+        return tuple(found[0])
 
     @final
     def nodes(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[float, ...]:

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from buff import BUFF
+from buff.datasets import load_jets
 from buff.errors import Notice
 from buff.generators import compare_samplers
 from buff.grids import TimeGrid
@@ -37,7 +39,8 @@ def test_more_evaluations_come_closer_and_euler_is_euler_by_any_name(trees):
     assert by["euler", 2] > 3 * found.floor.value
     lines = str(found).splitlines()
     assert lines[0] == "grid: dense1.5 (of trees)"
-    assert lines[1] == "mean ± spread over 5 draws of one fit; paired difference to the best of no more NFE"
+    assert lines[1].startswith("mean ± standard deviation over 5 draws of one fit; paired difference to the best of no")
+    assert lines[1].endswith("more NFE: mean ± standard error of 5")
     assert lines[2].startswith("real against real")
     assert len(lines) == 9
     figure = quality_against_nfe(found.records, floor=found.floor)
@@ -50,7 +53,8 @@ def test_differences_are_those_of_pairs(trees):
     better, worse = (one, other) if first.value < second.value else (other, one)
     (difference,) = [d for d in found.differences if d is not None and d.value > 0] or [found.differences[1]]
     assert difference.value == pytest.approx(abs(worse.mean() - better.mean()))
-    assert difference.error == pytest.approx((worse - better).std(ddof=1) / 6**0.5)
+    student = stats.t.interval(2 * stats.norm.cdf(1) - 1, 5)[1]
+    assert difference.error == pytest.approx(student * (worse - better).std(ddof=1) / 6**0.5)
     assert first.error == pytest.approx(one.std(ddof=1))
     named = compare_samplers({"trees": trees}, X[800:], ["ifab2", "heun"], n_steps=(4, 8), reference="heun")
     assert named.reference == "heun"
@@ -70,8 +74,10 @@ def test_several_fits_of_a_name_give_the_spread_over_fits(trees):
     assert found.records[0].error == pytest.approx(a.mean(axis=1).std(ddof=1))
     assert found.records[1].error == pytest.approx(b[0].std(ddof=1))
     (difference,) = [d for d in found.differences if d is not None]
-    assert difference.error == pytest.approx((a - b).mean(axis=1).std(ddof=1) / 3**0.5)
-    assert "spread over 3 fits of 2 draws" in str(found)
+    student = stats.t.interval(2 * stats.norm.cdf(1) - 1, 2)[1]
+    assert difference.error == pytest.approx(student * (a - b).mean(axis=1).std(ddof=1) / 3**0.5)
+    assert "standard deviation over 3 fits of 2 draws" in str(found)
+    assert str(found).splitlines()[1].endswith("standard error of 3")
     with pytest.raises(ValueError, match="give each name as many fits, or one: found a 3, b 2"):
         compare_samplers({"a": [trees, *more], "b": more}, X[800:], ["ab2"], n_steps=(8,))
 
@@ -143,7 +149,35 @@ def test_comparisons_are_data_frames(trees):
     assert list(frame["nfe"]) == list(frame["budget"]) == [8] * 4
     assert frame["difference"].isna().sum() == sum(difference is None for difference in found.differences)
     assert set(frame["floor"]) == {found.floor.value}
-    assert set(frame["training_error"]) == {found.training.error}
+    assert set(frame["training_sd"]) == {found.training.error}
+
+
+def test_tables_of_the_package_are_judged_and_models_with_solvers_of_their_own():
+    jets = load_jets("t", n=600).select(["mass", "tau1", "tau2"])
+    train, test = jets.split(0.5, random_state=0)
+    trees = BUFF(n_steps=4, noise_budget=2000, random_state=0).fit(train)
+    found = compare_samplers({"trees": trees}, test, nfe=[4], train=train, seeds=2)
+    assert [(record.name, record.nfe) for record in found.records] == [("ifab2", 4)]
+    assert found.grids == ("own grid",)
+    given = compare_samplers({"trees": trees}, test, ["ifab2"], nfe=[4], seeds=2)
+    np.testing.assert_array_equal(found.values[0], given.values[0])
+
+
+class Restless(Solver):
+    """Refines where the velocity is large, without saying that it is adaptive."""
+
+    def advance(self, flow, x, t, s, memory):
+        u = flow.velocity(x, t)
+        if np.abs(u).max() > 1.5:
+            u = flow.velocity(x + 0.5 * (s - t) * u, t)
+        return x + (s - t) * u, None
+
+
+def test_evaluations_that_depend_on_the_state_are_no_number(trees):
+    with pytest.raises(ValueError, match="calls the field as the state tells it to: say adaptive = True in its class"):
+        Restless().nfe(TimeGrid.uniform(4))
+    with pytest.raises(ValueError, match="nothing to compare: Restless, 4 evaluations: .*say adaptive = True"):
+        compare_samplers({"trees": trees}, X[800:], [Restless()], nfe=[4], seeds=2)
 
 
 def test_one_grid_serves_trees_and_networks(trees):
