@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from buff.paths import Path, Schedule
 from buff.schedules import (
     SCHEDULES,
     Backward,
@@ -160,3 +161,39 @@ def test_parameters_are_checked_by_name_and_kind():
         get_schedule("vp", beta=3.0)
     with pytest.raises(TypeError, match="b0 of vp must be a number: found 'x'"):
         get_schedule("vp", b0="x")
+
+
+class Square(Schedule):
+    """alpha = t^2, sigma = 1 - t^2, with a mistake if one is asked for."""
+
+    def __init__(self, mistake=""):
+        self.mistake = mistake
+
+    def alpha(self, t):
+        return 1 - t**2 if self.mistake == "turned" else t**2
+
+    def sigma(self, t):
+        return 1 - self.alpha(t)
+
+    def alpha_dot(self, t):
+        return (-2 if self.mistake == "turned" else 2) * t * (0.5 if self.mistake == "slope" else 1)
+
+    def sigma_dot(self, t):
+        return 2 * t if self.mistake == "turned" else -2 * t
+
+    def time(self, ratio):
+        return 1 / (1 + ratio) if self.mistake == "inverse" else (1 + ratio) ** -0.5
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("slope", r"Square.alpha_dot\(0.1\) is 0.1, and alpha has the slope 0.2 there"),
+        ("turned", r"Square: sigma / alpha must fall with t, and is 0.010101, then 0.0989011 at t = 0.3"),
+        ("inverse", r"Square.time\(99\) is 0.01, and sigma / alpha is that at 0.1"),
+    ],
+)
+def test_a_schedule_that_contradicts_itself_is_refused(mistake, message):
+    with pytest.raises(ValueError, match=message):
+        Path(Square(mistake))
+    assert Path(Square()).at(0.5).sigma == 0.75

@@ -115,8 +115,8 @@ class SamplerComparison:
             (*sampler, record.nfe, record.value, record.error, *_pair(difference or nothing), *beside)
             for sampler, record, difference in zip(self.samplers, self.records, self.differences, strict=True)
         ]
-        pairs = ("difference", "difference_error", "floor", "floor_sd", "training", "training_sd")
-        return data_frame(rows, [*Sampler._fields, "nfe", "value", "value_sd", *pairs])
+        names = ["model", "solver", "grid", "n_steps", "budget", "nfe", "value", "value_sd", "difference"]
+        return data_frame(rows, [*names, "difference_error", "floor", "floor_sd", "training", "training_sd"])
 
 
 def compare_samplers(

@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from buff.paths.checked import check_schedule
 from buff.protocols import Array
 
 if TYPE_CHECKING:
@@ -301,6 +302,9 @@ class Path:
 
     schedule: Schedule = field(default_factory=Linear)
 
+    def __post_init__(self) -> None:
+        check_schedule(self.schedule)
+
     def at(self, t: Time) -> Marginal:
         """The marginal at time t."""
         return Marginal(t, self.schedule.alpha(t), self.schedule.sigma(t), self.schedule)
@@ -319,8 +323,7 @@ class Path:
     def sample(self, x0: Array, x1: Array, t: Time) -> PathSample:
         """State and velocity of each pair at time t."""
         now = self.at(t)
-        x_t = now.alpha * x1 + now.sigma * x0
-        v_t = now.alpha_dot * x1 + now.sigma_dot * x0
+        x_t, v_t = now.alpha * x1 + now.sigma * x0, now.alpha_dot * x1 + now.sigma_dot * x0
         return PathSample(x_t, v_t, x0, x1, t)
 
 
