@@ -13,7 +13,9 @@ ALL = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "FORMAT.md", "CH
 ALL += sorted(p for p in DOCS.rglob("*.md") if not {"_build", "api", "notebooks"} & set(p.relative_to(DOCS).parts))
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "page", [*PAGES, DOCS / "from" / "k_diffusion.md", ROOT / "CONTRIBUTING.md"], ids=lambda p: p.stem
+)
 def test_code_of_a_page_runs(page, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # pages save models
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)

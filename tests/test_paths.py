@@ -1,11 +1,14 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from buff.fields import Retimed, TimeField
 from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR, REDUCED, Path, get_path, renoise
 from buff.schedules import Trigonometric
+from buff.solvers import integrate
 from tests.problems import P2
 
 PATHS = {
@@ -170,3 +173,23 @@ def test_paths_by_name():
 def test_the_old_name_of_a_grid_of_ratios():
     with pytest.warns(DeprecationWarning, match=r"TimeGrid\.of_ratios"):
         assert LINEAR.grid([3.0, 0.0]) == TimeGrid.of_ratios(LINEAR, [3.0, 0.0])
+
+
+def test_a_denoiser_of_sigma_is_followed_as_heun_in_sigma_does():
+    """Ten steps of the sampler of Karras et al., written out, and "edm" on the linear path."""
+
+    def D(x, sigma):
+        return (0.25 * x + 3 * sigma**2) / (0.25 + sigma**2)
+
+    z = np.random.default_rng(0).standard_normal((50, 1))
+    sigmas = [*((80 ** (1 / 7) + i / 9 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(10)), 0.0]
+    x = 80 * z
+    for a, b in pairwise(sigmas):
+        slope = (x - D(x, a)) / a
+        end = x + (b - a) * slope
+        x = x + (b - a) * (slope + (end - D(end, b)) / b) / 2 if b else end
+    field = Retimed(
+        TimeField(lambda x, t, condition: D(x, REDUCED.at(t).sigma), path=REDUCED, predicts="denoised"), LINEAR
+    )
+    grid = TimeGrid.of_ratios(LINEAR, noise_grid("karras", 9, append_zero=True))
+    np.testing.assert_allclose(integrate("edm", field, LINEAR.at(grid.times[0]).sigma * z, grid), x, rtol=1e-10)
