@@ -91,8 +91,9 @@ class RankedEncoder(ColumnEncoder):
         """Values of the column's dtype from numbers, NaN where missing."""
 
     def numbers(self, values: Values) -> Array:
-        """As :meth:`to_numbers`; ValueError for missing values where the fit had none."""
+        """As :meth:`to_numbers`; ValueError for missing values where the fit had none, and for those that get lost."""
         x = self.to_numbers(values)
+        refuse_lost(self.name, values, x)
         if not self.ranks.missing:
             refuse_missing(self.name, np.isnan(x))
         return x
@@ -174,8 +175,10 @@ class NumberEncoder(RankedEncoder):
         encoder = cls(schema.name, values.dtype.str, origin, step, None)  # type: ignore[arg-type]
         if schema.kind == "integer":
             encoder._refuse_rounding(values)
+        x = encoder.to_numbers(values)
+        refuse_lost(schema.name, values, x)
         ranks = QuantileMap.fit(
-            encoder.to_numbers(values),
+            x,
             weights,
             n_knots=n_knots,
             extrapolate=schema.tails == "extrapolate",
@@ -236,11 +239,24 @@ class NumberEncoder(RankedEncoder):
         if bound is None:
             return None
         dtype = np.dtype(self.dtype)
-        return float(self.to_numbers(np.array([bound]).astype(dtype if dtype.kind in "mM" else float))[0])
+        bounds = np.array([bound]).astype(dtype if dtype.kind in "mM" else float)
+        refuse_lost(self.name, bounds, x := self.to_numbers(bounds))
+        return float(x[0])
 
 
 def _storable(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int64) if dtype.kind in "mM" else dtype
+
+
+def refuse_lost(name: str, values: Values, x: Numbers) -> None:
+    """Raise ValueError for the first value that is there, and has no finite number."""
+    lost = ~np.isfinite(x)
+    lost[lost] = ~is_missing(values[lost])
+    if lost.any():
+        found = values[lost][:1].tolist()[0]
+        raise ValueError(
+            f"column {name!r} holds {found!r}, for which its kind has no finite number: change it or the kind"
+        )
 
 
 def refuse_missing(name: str, missing: Mask) -> None:

@@ -166,6 +166,19 @@ def test_a_new_kind_is_learned_kept_and_given(new_kinds, tmp_path, kind):
     assert conditional.sample(3, condition={"e": 2.0}).shape == (3, 1)
 
 
+def test_values_and_bounds_without_a_number_are_refused_when_fitted(new_kinds):
+    rows = table("logged")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        with pytest.raises(ValueError, match=r"column 'e' holds 0.0, for which its kind has no finite number"):
+            buff.BUFF(**QUICK, schema={"e": {"kind": "logged", "lower": 0.0}}).fit(rows)
+        model = buff.TreeDensity(schema={"e": "logged"}, n_estimators=3, random_state=0).fit(rows)
+        rows.loc[5, "e"] = -2.0
+        with pytest.raises(ValueError, match=r"column 'e' holds -2.0, for which its kind has no finite number"):
+            buff.BUFF(**QUICK, schema={"e": "logged"}).fit(rows)
+        with pytest.raises(ValueError, match=r"column 'e' holds -2.0, for which its kind has no finite number"):
+            model.score_samples(rows)
+
+
 @pytest.mark.parametrize("model", [buff.BUFF(**QUICK, given="any"), buff.TreeDensity(), buff.BUFFImputer()])
 def test_chains_take_kinds_with_ranks_and_say_so(new_kinds, model):
     with pytest.raises(NotImplementedError, match="column 'e' has no density: PositiveEncoder is no RankedEncoder"):
