@@ -132,7 +132,7 @@ class FlowEstimator(TableGenerator):
 
     def _check_parameters(self) -> None:
         """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
-        if self.negative_weights not in POLICIES:
+        if not isinstance(self.negative_weights, str) or self.negative_weights not in POLICIES:
             raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}, found {self.negative_weights!r}")
         check_range("bandwidth", self.bandwidth, 0, 1)
         self.get_coupling()
