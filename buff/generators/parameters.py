@@ -65,7 +65,7 @@ class FlowEstimator(TableGenerator):
     layout: str
     tree_features: str
     smooth_degree: int
-    smooth_rows: int = 20
+    smooth_rows: int = 20  # a parameter of BUFFTransport alone
     categories: str
     tails: str
     bandwidth: float
@@ -76,7 +76,7 @@ class FlowEstimator(TableGenerator):
     # of BUFF alone, and of BUFFTransport
     given: str | None
     atoms: str
-    classes: str
+    classes: str | Sequence[str]
     relations: Any
     noise: str | float
 
