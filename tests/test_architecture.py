@@ -1,6 +1,7 @@
 """The shape of the code: who may import whom, how long things may get, what stays optional."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,15 @@ SHARED = {
     *("errors", "protocols", "randomness", "records", "archive", "grids", "schedules", "paths", "couplings", "solvers"),
     *("fields", "tables", "transforms", "metrics", "datasets", "flows", "generators", "weights"),
 }
+
+
+def test_the_table_of_parts_is_the_list():
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("| part | what it is |")[1]
+    rows = [set(re.findall("`(.+?)`", line.split("|")[1])) for line in text.split("\n\n")[0].splitlines()[2:]]
+    *layers, beside, baselines = rows
+    assert layers == LAYERS
+    assert beside == set(SIDES) - set().union(*LAYERS) - {"__init__", "__main__"}
+    assert baselines == {"baselines/buff_baselines"}
 
 
 def allowed(part):

@@ -275,8 +275,8 @@ def fit_node(
 
     Returns
     -------
-    trees : Booster or None
-        None where nothing is left to learn.
+    trees : Booster, SmoothedTrees or None
+        Beside a polynomial, if there is one; None where nothing is left to learn.
     record : NodeRecord
     """
     start = time.process_time()

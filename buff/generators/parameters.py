@@ -65,7 +65,7 @@ class FlowEstimator(TableGenerator):
     layout: str
     tree_features: str
     smooth_degree: int
-    smooth_rows: int = 20
+    smooth_rows: int = 20  # a parameter of BUFFTransport alone
     categories: str
     tails: str
     bandwidth: float
@@ -76,7 +76,7 @@ class FlowEstimator(TableGenerator):
     # of BUFF alone, and of BUFFTransport
     given: str | None
     atoms: str
-    classes: str
+    classes: str | Sequence[str]
     relations: Any
     noise: str | float
 
@@ -132,7 +132,7 @@ class FlowEstimator(TableGenerator):
 
     def _check_parameters(self) -> None:
         """Raise ValueError or TypeError naming the first parameter that is off, what it is and what it may be."""
-        if self.negative_weights not in POLICIES:
+        if not isinstance(self.negative_weights, str) or self.negative_weights not in POLICIES:
             raise ValueError(f"negative_weights must be one of {', '.join(POLICIES)}, found {self.negative_weights!r}")
         check_range("bandwidth", self.bandwidth, 0, 1)
         self.get_coupling()

@@ -27,7 +27,7 @@ from buff.physics.clustering import cluster
 from buff.physics.nodes import Branch, JetKinematics, Nodes
 from buff.protocols import Array, Integers, Numbers, Scores
 
-__all__ = ["SplittingTree", "Splittings", "split"]
+__all__ = ["SplittingTree", "Splittings"]
 
 _TINY = 1e-300
 #: Least distance to the rim of the jet, and least width of an interval.
@@ -282,11 +282,6 @@ class SplittingTree:
         least = np.clip(1 - nodes.pt * z * (self.radius**2 - soft) / rest, 0.0, 1.0)
         empty = most <= least + _LEAST_BALANCE
         return np.where(empty, 0.0, least), np.where(empty, 1.0, most)
-
-
-def split(eta: Numbers, phi: Numbers, pt: Numbers, tree: SplittingTree) -> tuple[JetKinematics, Nodes, Splittings]:
-    """Jets of particles with all their nodes and splittings."""
-    return JetKinematics.of(eta, phi, pt), *tree.encode(eta, phi, pt)
 
 
 def side(nodes: Nodes) -> Array:

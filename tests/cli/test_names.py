@@ -11,9 +11,9 @@ from buff.cli import app
 
 FIT = {"--steps": 7, "--solver": "ab1", "--rounds": 5, "--depth": 4, "--learning-rate": 0.3, "--noise-budget": 999}
 FIT |= {"--negative-weights": "cancel", "--jobs": 1, "--given": "any", "--classes": "apart"}
-ONLY_FIT = {"--early-stopping": 9, "--classes": "apart", "--device": "cpu", "--cache": "nodes", "--seed": 8}
-LEARNING = [("fit", *item) for item in (FIT | ONLY_FIT).items()]
-LEARNING += [("plan", *item) for item in FIT.items() if item[0] != "--learning-rate"]
+FIT |= {"--early-stopping": 9, "--device": "cpu"}
+ONLY_FIT = {"--cache": "nodes", "--seed": 8}
+LEARNING = [("fit", *item) for item in (FIT | ONLY_FIT).items()] + [("plan", *item) for item in FIT.items()]
 SAMPLE = {"--number": 5, "--first-event": 6, "--seed": 8}
 
 
@@ -45,6 +45,12 @@ def test_what_a_fit_is_told(buff, folder, monkeypatch, verb, option, value):
     words = [verb, folder / "train.parquet", *(["-o", folder / "x.buff", "-q"] if verb == "fit" else [])]
     before, after = taken(buff, *words), taken(buff, *words, option, value)
     assert {key: str(after[key]) for key in after if after[key] != before.get(key)} == {name(verb, option): str(value)}
+
+
+def test_plans_take_what_tables_are_fitted_with():
+    fit, plan = ({p.name for p in typer.main.get_command(app).commands[verb].params} for verb in ("fit", "plan"))
+    assert fit - plan == {"output", "cache", "seed", "quiet", "jets", "showers", "effort"}
+    assert not plan - fit
 
 
 def test_the_names_are_those_of_the_estimator():
