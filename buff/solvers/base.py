@@ -235,9 +235,9 @@ def get_solver(name: str | Solver, **hyperparameters: Any) -> Solver:
         meant = "".join(f"did you mean {near!r}? " for near in get_close_matches(name, SOLVERS, n=1, cutoff=0.75))
         raise ValueError(f"unknown solver {name!r}: {meant}choose one of {', '.join(SOLVERS)}")
     if not isinstance(name, str | Solver):
-        own = getattr(name, "__name__", "")
-        found = f"{own}, take {own}()" if own else type(name).__name__
-        raise TypeError(f"solver must be a name or a Solver: found {found}")
+        raise TypeError(
+            f"solver must be a name or a Solver, not its class: found {getattr(name, '__name__', type(name).__name__)}"
+        )
     solver = SOLVERS[name] if isinstance(name, str) else name
     known: list[str] = [f.name for f in fields(cast(Any, solver))] if is_dataclass(solver) else []
     for key in hyperparameters:

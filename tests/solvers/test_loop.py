@@ -113,7 +113,7 @@ def test_solvers_go_by_name():
     with pytest.raises(ValueError, match="did you mean 'dpmpp_2m'"):
         integrate("dpmpp2m", nonlinear, x0, GRID)
     euler = type(get_solver("ab1"))
-    with pytest.raises(TypeError, match=r"found AdamsBashforth, take AdamsBashforth\(\)"):
+    with pytest.raises(TypeError, match="not its class: found AdamsBashforth"):
         integrate(euler, nonlinear, x0, GRID)
 
 
