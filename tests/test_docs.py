@@ -14,7 +14,9 @@ ALL += sorted(p for p in DOCS.rglob("*.md") if not {"_build", "api", "notebooks"
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, DOCS / "from" / "k_diffusion.md", ROOT / "CONTRIBUTING.md"], ids=lambda p: p.stem
+    "page",
+    [*PAGES, DOCS / "from" / "k_diffusion.md", DOCS / "from" / "omnifold.md", ROOT / "CONTRIBUTING.md"],
+    ids=lambda p: p.stem,
 )
 def test_code_of_a_page_runs(page, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)  # pages save models

@@ -44,6 +44,12 @@ def tell_closure(
         verbose=verbose,
     )
     typer.echo(repr(test))
+    wanted = data.passing("reco")[0].num_rows
+    if max(test.n_measured) < 0.9 * wanted:
+        typer.echo(
+            f"The data have {wanted:,} measured events: with fewer, statistics hide more of a bias than there. "
+            "More simulated events give larger pseudo-data."
+        )
     for path in _drawn(config, test):
         typer.echo(str(path))
 

@@ -31,7 +31,7 @@ file = "data.parquet"
 # weight = "weight"
 
 # [alternative]                   # another simulation: its difference is a source of the errors, at the cost of a fit
-# file = "other_generator.parquet"    # with the columns and entries of [simulation]
+# file = "other_generator.parquet"    # weight, pass_truth and pass_reco are as in [simulation], unless told ("": none)
 
 [observables.mass]                # one section for each column; the name is yours
 truth = "truth_mass"              # column of the simulation; leave it out for what is measured only
@@ -147,6 +147,8 @@ class Config:
 
 _SECTIONS = ("simulation", "data", "background", "alternative", "observables", "unfolding", "output")
 _FURTHER = ("background", "alternative")
+#: Entries that another simulation takes from the first.
+_INHERITED = ("weight", "pass_truth", "pass_reco")
 _FIGURES = ("", "png", "pdf", "svg")
 
 
@@ -171,9 +173,11 @@ def read_config(path: Path) -> Config:
     observables = {
         name: _record(ObservableSection, entry, f"observables.{name}") for name, entry in content["observables"].items()
     }
-    background, other = (
-        None if content.get(name) is None else _record(SampleSection, content[name], name) for name in _FURTHER
-    )
+    further = {name: content[name] for name in _FURTHER if content.get(name) is not None}
+    if isinstance(further.get("alternative"), Mapping) and isinstance(content["simulation"], Mapping):
+        own = {name: content["simulation"][name] for name in _INHERITED if name in content["simulation"]}
+        further["alternative"] = own | dict(further["alternative"])
+    background, other = (_record(SampleSection, further[name], name) if name in further else None for name in _FURTHER)
     config = Config(
         path.parent,
         _record(SampleSection, content["simulation"], "simulation"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -99,9 +100,11 @@ def spoken_replicas(effective: float, made: int | None = None) -> str:
 
     Examples
     --------
-    >>> spoken_replicas(201.6, 15), spoken_replicas(30.0, 30), spoken_replicas(30.0)
-    ('15 replicas, effectively 202', '30 replicas', '30 replicas')
+    >>> spoken_replicas(201.6, 15), spoken_replicas(30.0, 30), spoken_replicas(math.inf)
+    ('15 replicas, effectively 202', '30 replicas', 'no replicas')
     """
+    if math.isinf(effective):
+        return "no replicas"
     if made is None or round(effective) == made:
         return f"{effective:.0f} replicas"
     return f"{made} replicas, effectively {effective:.0f}"

@@ -101,11 +101,14 @@ class ClosureTest:
         Of each repetition.
     errors : str
         What the errors of an unfolding hold.
+    n_measured : tuple of int
+        Events of the pseudo-data at detector level, of each repetition.
     """
 
     bins: Mapping[str, ClosureBins]
     iterations: tuple[int, ...]
     errors: str
+    n_measured: tuple[int, ...]
 
     def __getitem__(self, name: str) -> ClosureBins:
         return self.bins[name]
@@ -118,7 +121,8 @@ class ClosureTest:
     def __repr__(self) -> str:
         n, numbers = len(self.iterations), ", ".join(map(str, sorted(set(self.iterations))))
         head = (
-            f"{n} repetitions, iterations: {numbers}; {self.coverage:.2f} of all bins lie within one error (.68 asked)"
+            f"{n} repetitions, {min(self.n_measured):,} measured events or more each, iterations: {numbers}; "
+            f"{self.coverage:.2f} of all bins lie within one error (.68 asked)"
         )
         return "\n\n".join([f"{head}\n{self.errors}", *map(repr, self.bins.values())])
 
@@ -254,7 +258,7 @@ def closure_test(
         fitted = simulation.learned(clone(unfolder).set_params(random_state=int(rng.integers(2**31))), learned)
         seen = pseudo[source.pass_reco[pseudo]]
         result = fitted.unfold(passing_rows(source.reco, seen), sample_weight=source.bent[seen])
-        counts.append(len(result.history))
+        counts.append((len(result.history), len(seen)))
         said = result.errors
         for name, wanted in bins.items():
             edges.setdefault(name, result.histogram(name, wanted).axes[0].edges)
@@ -263,7 +267,8 @@ def closure_test(
         name: ClosureBins(name, edges[name], *(np.array(part) for part in zip(*own, strict=True)))
         for name, own in found.items()
     }
-    return ClosureTest(columns, tuple(counts), said)
+    iterations, n_seen = zip(*counts, strict=True)
+    return ClosureTest(columns, iterations, said, n_seen)
 
 
 def _split(

@@ -38,7 +38,8 @@ class UnfoldingResult(Figures):
     ----------
     method : str
     events : table of shape (n, p)
-        Truth, in the container that was fitted: draws for the measured events, or simulated events.
+        Truth, in the container that was fitted: draws for the measured events, or simulated events: those that pass
+        both cuts, then those that pass at truth level only, in the order given.
     weights : array of shape (n,)
         In units of measured events, corrected for background, fakes and efficiency: their sum is the number of events
         at truth level.

@@ -308,9 +308,15 @@ def test_other_bins_from_a_kept_result(buff, home):
     assert "goes with neither" in buff("unfold", "-q", wider, "--result", kept, "--model", kept).stderr
 
 
+def test_an_alternative_has_the_entries_of_the_simulation_unless_told(tmp_path):
+    text = CONFIG.replace("[unfolding]", '[alternative]\nfile = "other.parquet"\npass_truth = "kept"\n\n[unfolding]')
+    other = read_config(write(tmp_path, text)).alternative
+    assert (other.file, other.weight, other.pass_reco, other.pass_truth) == ("other.parquet", "weight", "seen", "kept")
+
+
 def test_an_alternative_is_a_source_of_the_errors(buff, home):
-    text = CONFIG.replace('page = "page.html"', 'figures = ""\nmodel = "unfolder.buff"').replace('"out"', '"two"')
-    section = '[alternative]\nfile = "mixed.parquet"\npass_reco = "seen"\n\n[unfolding]'
+    text = CONFIG.replace('page = "page.html"', 'model = "unfolder.buff"').replace('"out"', '"two"')
+    section = '[alternative]\nfile = "mixed.parquet"\nweight = ""\n\n[unfolding]'  # flags as in [simulation]
     both = buff("unfold", "-q", write(home, text.replace("[unfolding]", section), "two.toml"))
     assert both.exit_code == 0, both.stderr
     assert "(1 alternative)" in both.stdout
@@ -329,11 +335,11 @@ def test_an_alternative_is_a_source_of_the_errors(buff, home):
 
 
 def test_closure_and_stress_print_and_draw(buff, home):
-    section = '[alternative]\nfile = "mixed.parquet"\npass_reco = "seen"\n\n[unfolding]'
+    section = '[alternative]\nfile = "mixed.parquet"\nweight = ""\n\n[unfolding]'  # flags as in [simulation]
     config = write(home, CONFIG.replace('"out"', '"closure"').replace("[unfolding]", section), "closure.toml")
     plain = buff("unfold", "-q", config, "--closure", 2)
     assert plain.exit_code == 0, plain.stderr
-    assert "2 repetitions, iterations: 5" in plain.stdout
+    assert "measured events or more each, iterations: 5" in plain.stdout
     assert re.search(r"^mass\nbin +truth +bias +\+- +scatter +error +pull +coverage\n-2 to -1 ", plain.stdout, re.M)
     assert (home / "closure" / "closure.png").stat().st_size > 1000
     other = buff("unfold", "-q", config, "--closure", 2, "--stress", "alternative")
