@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, TypeAlias
 
 from buff.errors import check_whole
 from buff.flows import PatternedFlow
 from buff.grids import TimeGrid, as_grid, get_grid
+from buff.paths import LINEAR, Path
+from buff.protocols import Array
 from buff.solvers import Solver
+from buff.solvers.base import BoundField
 
-__all__ = ["COMMON", "Grid", "Stepping", "calls", "places_of", "plans", "stepped", "within"]
+__all__ = ["COMMON", "Grid", "Stepping", "calls", "held_to", "places_of", "plans", "stepped", "within"]
 
 Grid: TypeAlias = str | TimeGrid | Sequence[float] | None
 
@@ -119,3 +122,60 @@ def _flow(model: Any) -> Any:
 def calls(solver: Solver, grids: Sequence[TimeGrid], fits: Sequence[Any]) -> int:
     """Evaluations of a solver on the grids of fits."""
     return solver.nfe(grids[0], _flow(fits[0]).field.path)
+
+
+def held_to(solver: Solver, grids: Sequence[TimeGrid], fits: Sequence[Any]) -> Solver:
+    """A solver of one's own, held in its runs to the evaluations that it says it takes on the grids."""
+    if type(solver).__module__.startswith("buff."):
+        return solver
+    held = _Held(solver)
+    for grid, model in zip(grids, fits, strict=True):
+        held.calls(grid, _flow(model).field.path)
+    held.all_known = True
+    return held
+
+
+class _Held(Solver):
+    """A solver whose steps may call the field as often as they did until ``all_known``."""
+
+    def __init__(self, solver: Solver) -> None:
+        self.solver, self.stochastic = solver, solver.stochastic
+        self.known: dict[tuple[float, float], set[int]] = {}
+        self.all_known = False
+
+    def __repr__(self) -> str:
+        return repr(self.solver)
+
+    def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
+        return self.solver.steps(grid, path)
+
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+        field = _Tallied(flow.field)
+        found = self.solver.advance(replace(flow, field=field), x, t, s, memory)
+        known = self.known.setdefault((t, s), set())
+        if self.all_known and field.n_calls not in known:
+            known_as = " or ".join(map(str, sorted(known))) or "no"
+            raise ValueError(
+                f"{self} took {field.n_calls} evaluations from t = {t:.6g} to {s:.6g}, not {known_as}, "
+                "as the state told it to: say adaptive = True in its class"
+            )
+        known.add(field.n_calls)
+        return found
+
+
+class _Tallied:
+    """A field, of a fit or of symbols, that counts its calls."""
+
+    def __init__(self, field: Any) -> None:
+        self.field, self.n_calls = field, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["field"], name)
+
+    def __call__(self, x: Any, t: float, condition: Any = None) -> Any:
+        self.n_calls += 1
+        return self.field(x, t, condition)
+
+    def frame_velocity(self, x: Any, y: Any, t: float, condition: Any = None) -> Any:
+        self.n_calls += 1
+        return self.field.frame_velocity(x, y, t, condition)

@@ -13,7 +13,7 @@ from scipy.special import ndtr, stdtrit
 
 from buff.datasets.table import Table
 from buff.errors import check_whole, warn
-from buff.generators.stepping import COMMON, Grid, calls, own_solver, places_of, plans, stepped, within
+from buff.generators.stepping import COMMON, Grid, calls, held_to, own_solver, places_of, plans, stepped, within
 from buff.grids import TimeGrid
 from buff.metrics import Estimate, Quality, sliced_wasserstein
 from buff.metrics.record import data_frame
@@ -24,6 +24,8 @@ __all__ = ["Sampler", "SamplerComparison", "compare_samplers"]
 
 #: Random halves whose distance is the floor.
 _SPLITS = 10
+#: Real rows below which their halves say little.
+_FEW = 100
 #: Each model with the solver of its own.
 _OWN = "own"
 
@@ -161,7 +163,7 @@ def compare_samplers(
     train : array or table of shape (n, p), optional
         Training rows, to be judged as if they were generated: what a model gives that knows no more.
     metric : callable
-        ``metric(real, generated)``: an estimate or a number.
+        ``metric(real, generated)``: a number, or an estimate of one.
     seeds : int
         Draws from every fit.
     reference : str, optional
@@ -213,6 +215,8 @@ def compare_samplers(
     if solvers:
         rules = solvers if isinstance(solvers, Mapping) else {_name(solver): get_solver(solver) for solver in solvers}
     halves = [_halves(real, random_state + i) for i in range(max(check_whole("seeds", seeds, 1), _SPLITS))]
+    if (n_real := sum(map(len, halves[0]))) < _FEW:
+        warn(f"{n_real} real rows tell samplers apart by chance only: give some hundred, of no training")
     if metric is sliced_wasserstein and seeds > 1:
         metric = partial(metric, n_bootstrap=0)  # the spread is that of the draws
     sizes = nfe if nfe is not None else n_steps or (5, 10)
@@ -230,6 +234,7 @@ def compare_samplers(
                 continue  # a larger budget may be too small for another step
             known.add(row)
             n_calls = calls(solver, steps, own)
+            solver = held_to(solver, steps, own)
             judged = [
                 [_judged(model, solver, grid, half, metric, random_state + i) for i, half in enumerate(halves[:seeds])]
                 for model, grid in zip(own, steps, strict=True)
@@ -331,4 +336,8 @@ def _rows(table: Any, rows: Any) -> Any:
 
 
 def _estimate(found: Any) -> tuple[float, float]:
-    return (found.value, found.error) if hasattr(found, "error") else (float(found), 0.0)
+    if hasattr(found, "error"):
+        return found.value, found.error
+    if np.size(found) != 1:
+        raise TypeError(f"metric must return a number or an estimate: found an array of shape {np.shape(found)}")
+    return float(np.asarray(found).item()), 0.0

@@ -40,10 +40,11 @@ def copies_verdict(found: Memorisation, n_generated: int = 0) -> Verdict:
 
     Judged is what held-out rows do not show: exact copies beyond their number among these, by three standard errors and
     a tenth; and rows as near to training rows as the nearest percent of held-out ones, where there are too many by two
-    in a hundred and two standard errors (one in a hundred is usual for models of a thousand rows). That rows are nearer
-    to training than to held-out rows is usual, as they were learned from the former, and a sign only where it surely
-    holds for three in four. Nothing can be said where held-out rows equal training rows more than twice as often as
-    generated ones do, and in one of a hundred or more, where their number is told: they were not held out.
+    standard errors: few copies, if any, up to two in a hundred (one is usual for models of a thousand rows), and
+    a reason to look from there. That rows are nearer to training than to held-out rows is usual, as they were learned
+    from the former, and a sign only where it surely holds for three in four. Nothing can be said where held-out rows
+    equal training rows more than twice as often as generated ones do, and in one of a hundred or more, where their
+    number is told: they were not held out.
 
     Examples
     --------
@@ -64,7 +65,9 @@ def copies_verdict(found: Memorisation, n_generated: int = 0) -> Verdict:
     if found.share_closer.value - 2 * (0.0 if isnan(found.share_closer.error) else found.share_closer.error) > _CLOSER:
         return Verdict("look for copies: most rows lean to a training row", "fair")
     if surely > 0:
-        return Verdict("no sign of copies: little nearer to training rows than real rows come", "good")
+        excess = found.share_near.value - found.expected_near
+        words = f"few copies, if any: {excess:.1%} of the rows are nearer to training rows than real rows come"
+        return Verdict(words, "fair")
     return Verdict("no sign of copies: as near to training rows as real rows come", "good")
 
 

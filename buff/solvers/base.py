@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from difflib import get_close_matches
 from numbers import Real
 from typing import Any, Literal, cast, final
 
@@ -152,19 +153,16 @@ class Solver(ABC):
 
     @final
     def calls(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[float, ...]:
-        """The times of all field calls over a grid, in the order they are made.
-
-        Found by walking the grid with a small and a large state, so that it cannot disagree with what steps do.
-        """
+        """The times of all field calls over a grid, in their order, found by walking it with small to large states."""
         if self.adaptive:
             raise ValueError(f"{self} chooses its times as it goes: it has no fixed nodes and no fixed nfe")
         found: list[list[float]] = []
-        for start in (1.0, 100.0):
+        for start in (1e-3, 0.1, 1.0, 3.0, 100.0):
             recorder, x, memory = _Recorder(path), np.full((1, 1), start), None
             for t, s in self.steps(grid, path):
                 x, memory = checked_step(self, self.step(recorder, x, t, s, memory=memory, noise=np.ones_like), x)
             found.append(recorder.calls)
-        if found[0] != found[1]:
+        if any(calls != found[0] for calls in found):
             raise ValueError(f"{self} calls the field as the state tells it to: say adaptive = True in its class")
         return tuple(found[0])
 
@@ -234,15 +232,17 @@ def get_solver(name: str | Solver, **hyperparameters: Any) -> Solver:
     AdamsBashforth(order=3, start='rk4')
     """
     if isinstance(name, str) and name not in SOLVERS:
-        raise ValueError(f"unknown solver {name!r}: choose one of {', '.join(SOLVERS)}")
+        meant = "".join(f"did you mean {near!r}? " for near in get_close_matches(name, SOLVERS, n=1, cutoff=0.75))
+        raise ValueError(f"unknown solver {name!r}: {meant}choose one of {', '.join(SOLVERS)}")
     if not isinstance(name, str | Solver):
-        raise TypeError(f"solver must be a name or a Solver: found {type(name).__name__}")
+        raise TypeError(
+            f"solver must be a name or a Solver, not its class: found {getattr(name, '__name__', type(name).__name__)}"
+        )
     solver = SOLVERS[name] if isinstance(name, str) else name
     known: list[str] = [f.name for f in fields(cast(Any, solver))] if is_dataclass(solver) else []
     for key in hyperparameters:
         if key not in known:
-            valid = ", ".join(known) or "none"
-            raise ValueError(f"{name} has no hyperparameter {key!r}: choose from {valid}")
+            raise ValueError(f"{name} has no hyperparameter {key!r}: choose from {', '.join(known) or 'none'}")
         value = hyperparameters[key]
         if type(getattr(solver, key)) in (int, float) and (isinstance(value, bool) or not isinstance(value, Real)):
             raise TypeError(f"{key} of {name} must be a number: found {value!r}")

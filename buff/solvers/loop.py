@@ -214,6 +214,9 @@ def unroll(
             x, memory = solver.advance(bound, x, t, s, memory)
         except (AttributeError, TypeError) as error:
             raise _Unfit(f"{solver} looks at its states: its steps are no fixed program") from error
+    n_calls = sum(kind in ("field", "frame field") for kind, *_ in tape.instructions)
+    if n_calls != len(solver.calls(grid, path)):
+        raise _Unfit(f"{solver} calls the field as the state tells it to: say adaptive = True in its class")
     return replace(_compact(tape.instructions, x.register), frame_times=tuple(tape.frame_times))
 
 

@@ -180,6 +180,30 @@ def test_evaluations_that_depend_on_the_state_are_no_number(trees):
         compare_samplers({"trees": trees}, X[800:], [Restless()], nfe=[4], seeds=2)
 
 
+class Sneaky(Restless):
+    """Looks at more than its number of events tells a walk with one of them."""
+
+    def advance(self, flow, x, t, s, memory):
+        return super().advance(flow, x, t, s, memory) if len(x) > 1 else Own().advance(flow, x, t, s, memory)
+
+
+def test_evaluations_of_real_runs_are_those_that_are_listed():
+    pytest.importorskip("torch")
+    from buff_baselines import NeuralFlow
+
+    net = NeuralFlow(hidden=(8,), n_iterations=3, batch_size=8, random_state=0).fit(X[:800])
+    with pytest.raises(ValueError, match=r"Sneaky.* took 2 evaluations from t = 0 to 0.25, not 1, as the state told"):
+        compare_samplers({"net": net}, X[800:], [Sneaky()], nfe=[4], seeds=2)
+    assert compare_samplers({"net": net}, X[800:], [Own()], nfe=[4], seeds=2).records[0].nfe == 4
+
+
+def test_few_rows_and_metrics_of_many_numbers_are_told(trees):
+    with pytest.warns(Notice, match="3 real rows tell samplers apart by chance only"):
+        compare_samplers({"trees": trees}, X[800:803], ["ab2"], nfe=[4], seeds=2)
+    with pytest.raises(TypeError, match=r"metric must return a number or an estimate: found an array of shape \(2,\)"):
+        compare_samplers({"trees": trees}, X[800:], ["ab2"], nfe=[4], metric=lambda a, b: np.zeros(2))
+
+
 def test_one_grid_serves_trees_and_networks(trees):
     torch = pytest.importorskip("torch")
     from buff_baselines import NeuralFlow

@@ -108,8 +108,13 @@ def test_a_solver_of_ones_own():
 def test_solvers_go_by_name():
     x0 = np.ones((2, 1))
     assert (integrate("unipc3", nonlinear, x0, GRID) == integrate(get_solver("unipc3"), nonlinear, x0, GRID)).all()
-    with pytest.raises(ValueError, match="unknown solver 'unipc9': choose one of euler"):
+    with pytest.raises(ValueError, match="unknown solver 'unipc9': did you mean 'unipc3'[?] choose one of euler"):
         integrate("unipc9", nonlinear, x0, GRID)
+    with pytest.raises(ValueError, match="did you mean 'dpmpp_2m'"):
+        integrate("dpmpp2m", nonlinear, x0, GRID)
+    euler = type(get_solver("ab1"))
+    with pytest.raises(TypeError, match="not its class: found AdamsBashforth"):
+        integrate(euler, nonlinear, x0, GRID)
 
 
 @pytest.mark.parametrize(("answer", "kind"), [([1.0], "list"), (None, "NoneType")])
