@@ -106,7 +106,7 @@ class Diagnostics:
 
 
 def _moving(unfolded: Unfolded, simulation: Simulation, effective: float) -> tuple[Moving, ...]:
-    """What the last iteration moved; the first changes the simulation."""
+    """Change of truth in the last iteration; the first is counted from the simulation."""
     s, space = simulation, simulation.truth_space
     z = s.truth_scores if unfolded.events is s.truth else features(space, unfolded.events)
     before = (s.truth_scores, s.weights) if unfolded.before is None else (z, unfolded.before)

@@ -73,7 +73,7 @@ class Figures:
         return unfolded_spectrum(binning.edges[0], counts, error=error, name=name, labels=labels, **given, **style)
 
     def plot_refolded(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
-        """What the unfolded events give at detector level beside the measured signal, with their ratio.
+        """Unfolded events at detector level beside the measured signal, with their ratio.
 
         Parameters
         ----------

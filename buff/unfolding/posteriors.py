@@ -39,7 +39,7 @@ _CALIBRATION_DRAWS = 3
 
 
 class Posterior(Protocol):
-    """What draws truth for measured events."""
+    """A fitted model that draws truth for measured events."""
 
     def draw(self, reco: Columns, n_samples: int, seed: int) -> Columns:
         """``n_samples`` rows of truth an event, those of an event next to each other."""

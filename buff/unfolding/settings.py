@@ -113,7 +113,7 @@ def classifier_settings(classifier: Any) -> ClassifierSettings:
 
 
 def default_generator(method: str, n_matched: int, **how: Any) -> BUFF | BUFFTransport:
-    """What the flow of a method is a clone of where the user gives nothing, for so many events that pass both cuts."""
+    """Default generator of a method, which is cloned, for so many events that pass both cuts."""
     if method == "bridge":
         return BUFFTransport(noise="auto", **SCORES_ALONE, **how)
     # all noise draws of an event share its conditions: no split for the sake of single events

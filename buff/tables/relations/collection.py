@@ -185,7 +185,7 @@ def _exchange(orders: Sequence[Order], table: dict[str, Array]) -> None:
 
 
 def _refuse_shared_exchanges(relations: Sequence[Relation]) -> None:
-    """Raise ValueError for columns swapped by an exchange that another relation uses too."""
+    """Raise ValueError for columns whose values an order swaps, and that another relation names."""
     apart = {name for r in relations if not (isinstance(r, Order) and r.exchange) for name in r.columns}
     for relation in relations:
         if isinstance(relation, Order) and relation.exchange and (shared := apart & set(relation.columns)):
