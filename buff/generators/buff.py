@@ -181,8 +181,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
-        parameters = dict(locals())
-        super().__init__(**{name: parameters[name] for name in self._get_param_names()})
+        self._store_parameters(locals())
 
     def fit(
         self, X: TableLike, y: object = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None

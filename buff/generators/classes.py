@@ -105,12 +105,12 @@ class _Groups:
 
     @property
     def uneven(self) -> bool:
-        """Whether trees that all rows share would follow the large classes alone."""
+        """Whether a class is so small that trees fitted to all rows would hardly learn it."""
         return bool(self.sizes.min() < min(_FEWEST, _UNEVEN * self.sizes.max()))
 
     @property
     def stand_apart(self) -> bool:
-        """Whether each class has rows enough for trees of its own, or would have no say in those of all."""
+        """Whether each class gets trees of its own: with rows enough, or fewer where classes are uneven."""
         smallest = self.sizes.min()
         return 1 < len(self.sizes) <= _MOST and bool(smallest >= _FEWEST or (self.uneven and smallest >= _LEAST))
 

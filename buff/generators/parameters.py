@@ -85,9 +85,10 @@ class FlowEstimator(TableGenerator):
     #: Names that ``coupling`` may have.
     _couplings: ClassVar[tuple[str, ...]] = ("independent", "transport")
 
-    def __init__(self, **parameters: Any) -> None:
-        for name, value in parameters.items():
-            setattr(self, name, value)
+    def _store_parameters(self, given: Mapping[str, Any]) -> None:
+        """Set ``self.NAME`` for every parameter NAME of ``__init__``, from its ``locals()``: nothing else sets them."""
+        for name in self._get_param_names():
+            setattr(self, name, given[name])
 
     @property
     def flow_settings(self) -> FlowSettings:
@@ -235,7 +236,7 @@ def margins_of(
 ) -> dict[str, Mask]:
     """Which scores are ``smooth`` (:func:`smooth_of`), and which are ``calibrated``: these, or ``fine`` ones too.
 
-    Frequent values stay where they are: where the levels of two such columns meet is what they have in common.
+    Scores of frequent values are not calibrated: moving the levels of one column would change its dependence on others.
     """
     smooth = smooth_of(space, data)
     own = np.array([part.fine for part in atoms_of(space)], bool) if fine and space.has_atoms else smooth

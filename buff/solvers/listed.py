@@ -87,7 +87,7 @@ LISTED: dict[str, tuple[Solver, str]] = {
     "ddim": (Ancestral(eta_ddim=0.0), _DDIM),
     "ddpm": (Ancestral(), _DDPM),
     "ddpm_large": (Ancestral(variance="large"), _DDPM),
-    "euler_ancestral": (Ancestral(), _EDM),
+    "euler_ancestral": (Ancestral(), _EDM),  # the step of "ddpm", under the name that k-diffusion has for it
     "dpm2_ancestral": (Ancestral(_DPM2), _DPM),
     "dpmpp_2s_ancestral": (Ancestral(_DPMPP_2S), _DPMPP),
     "euler_maruyama": (EulerMaruyama(), _SDE),

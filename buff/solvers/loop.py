@@ -19,7 +19,7 @@ from buff.grids import TimeGrid, as_grid, nearest
 from buff.paths import LINEAR, Path
 from buff.protocols import Array, Field, Noise
 from buff.solvers.base import BoundField, Solver, get_solver
-from buff.solvers.refused import between_nodes, no_noise, noise_grows, tell_of_frame
+from buff.solvers.refused import between_nodes, no_noise, noise_grows, warn_without_frame
 
 __all__ = ["KINDS", "Instruction", "Program", "integrate", "trajectory", "unroll"]
 
@@ -106,7 +106,7 @@ def integrate(
 
 
 def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) -> None:
-    """Refuse at the door what would fail, or mislead, halfway."""
+    """Raise for noise, tolerance, direction or nodes that the solver cannot work with, before the first step."""
     if solver.stochastic and not callable(noise):
         raise no_noise(solver, noise)
     rtol = getattr(solver, "rtol", 1.0)
@@ -119,7 +119,7 @@ def _check(solver: Solver, field: Field, grid: TimeGrid, noise: Noise | None) ->
     if solver.stochastic and noise_grows(grid, path):
         raise ValueError(f"{solver} draws noise, and takes steps towards data only: run fields backwards without noise")
     if getattr(field, "at_every_time", True):
-        tell_of_frame(solver, field)
+        warn_without_frame(solver, field)
         return
     available = cast(Any, field).times
     if where := solver.off_nodes(grid, path, available):

@@ -6,7 +6,7 @@ from buff.paths import Path
 from buff.protocols import Field
 from buff.solvers.base import SOLVERS, IntegratingFactor, Solver
 
-__all__ = ["between_nodes", "no_noise", "noise_grows", "tell_of_frame"]
+__all__ = ["between_nodes", "no_noise", "noise_grows", "warn_without_frame"]
 
 
 def no_noise(solver: Solver, noise: object) -> Exception:
@@ -18,8 +18,8 @@ def no_noise(solver: Solver, noise: object) -> Exception:
     return ValueError(asked) if noise is None else TypeError(f"{asked}; found {noise!r}")
 
 
-def tell_of_frame(solver: Solver, field: Field) -> None:
-    """Tell where a rule in the frame of a Gaussian meets a field without one."""
+def warn_without_frame(solver: Solver, field: Field) -> None:
+    """Warn of an integrating factor on a field without a Gaussian part: it is plain Adams-Bashforth there."""
     if isinstance(solver, IntegratingFactor) and getattr(field, "gaussian", None) is None:
         warn(
             f"the field has no Gaussian part, without which {solver} is AdamsBashforth({solver.order}): "

@@ -3,13 +3,14 @@
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import gcd
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from buff.protocols import Array, Values
 from buff.randomness import EventNoise
@@ -170,8 +171,6 @@ class IdPattern:
     def fresh(self, n: int, first_event: int = 0, *, seed: int) -> Array:
         """Ids of ``n`` events; that of event i depends on i and the seed alone."""
         u = EventNoise(seed, first_event, _STREAM).normal(n, 2)
-        from scipy.special import ndtr
-
         share, chosen = ndtr(u.astype(np.float64)).T
         texts = [self._text(first_event + i, chosen[i], seed) for i in range(n)]
         dtype = np.dtype(self.dtype)
@@ -299,7 +298,7 @@ def _product(alphabets: Sequence[str]) -> int:
     return product
 
 
-def _primes() -> Any:
+def _primes() -> Iterator[int]:
     """Primes, each about a quarter above the last."""
     n = 2
     while True:
@@ -312,6 +311,7 @@ def _primes() -> Any:
 
 def _shuffled(i: int, m: int) -> int:
     """A permutation of 0 ... m - 1 without rising runs: steps of the golden section."""
+    # beyond 2^50, digits of the golden section as whole numbers: a product of doubles would not be exact
     step = max(1, int(m * 0.6180339887498949)) if m < 2**50 else m * 618033988749 // 10**12
     while gcd(step, m) != 1:
         step += 1

@@ -126,8 +126,8 @@ def normalised(name: str, override: Any) -> dict[str, Any]:
 
 def check_choice(what: str, found: object, choices: Collection[str]) -> None:
     """Raise ValueError for what is none of the choices."""
-    if found not in choices:
-        raise ValueError(f"unknown {what}: {found!r}; choose one of {list(choices)}")
+    if not isinstance(found, str) or found not in choices:
+        raise ValueError(f"{what} must be one of {', '.join(choices)}, found {found!r}")
 
 
 def is_categorical(kind: str, values: Values) -> bool:

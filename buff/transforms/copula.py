@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from buff.protocols import Array, Indices, Numbers, Scores, Values, Weights
-from buff.records import nested
+from buff.records import checked_array, nested
 from buff.tables.categories import factorize
 from buff.tables.columns import Columns
 from buff.tables.kinds import ColumnSchema, is_categorical, numbers_of
@@ -229,14 +229,17 @@ class MixedCopula:
 
     @classmethod
     def from_arrays(cls, record: dict[str, Any], arrays: Mapping[str, Array]) -> "MixedCopula":
-        """Inverse of :meth:`to_arrays`."""
+        """Inverse of :meth:`to_arrays`; ArchiveError for arrays that do not fit together."""
         copulas = []
-        for c, space in enumerate(record["spaces"]):
-            part = nested(arrays, str(c))
-            factor = part.pop("factor")
-            copulas.append(Copula(TableTransformer.from_arrays(space, part), factor))
+        for c, part in enumerate(record["spaces"]):
+            own = nested(arrays, str(c))
+            factor, space = own.pop("factor"), TableTransformer.from_arrays(part, own)
+            copulas.append(Copula(space, checked_array(factor, "factor", (space.n_dims_, space.n_dims_))))
         values = tuple(_unlisted(v["list"], v["dtype"]) for v in record["values"])
-        return cls(tuple(record["discrete"]), values, arrays["cumulative"], tuple(copulas), arrays["copula_of"])
+        cumulative = checked_array(arrays["cumulative"], "cumulative", (None,), low=0, high=1 + 1e-9, rising=True)
+        limits: dict[str, Any] = {"kinds": "i", "low": 0, "high": max(0, len(copulas) - 1)}
+        of = checked_array(arrays["copula_of"], "copula_of", cumulative.shape, **limits)
+        return cls(tuple(record["discrete"]), values, cumulative, tuple(copulas), of)
 
 
 def _equal(given: Numbers, values: Values) -> Array:

@@ -71,7 +71,7 @@ class History(tuple[Iteration, ...]):
     def __repr__(self) -> str:
         lines = [f"{'iteration':>9} {'change':>8} {'effective':>10} {'clipped':>8}"]
         for i in self:
-            change = "–" if i.change != i.change else f"{i.change:.4f}"
+            change = "–" if np.isnan(i.change) else f"{i.change:.4f}"
             lines.append(f"{i.number:9d} {change:>8} {i.effective:10.4f} {i.clipped:8.4f}")
         return "\n".join(lines)
 

@@ -17,7 +17,7 @@ def joined(**parts: Parts) -> Parts:
 
 
 def part_of(parts: Parts, name: str) -> Parts:
-    """What :func:`joined` put under a name.
+    """The part that :func:`joined` put under a name.
 
     Examples
     --------

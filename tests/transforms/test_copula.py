@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp, spearmanr
 
+from buff.errors import ArchiveError
 from buff.tables import infer_schema, read
 from buff.transforms.copula import MixedCopula
 
@@ -88,6 +89,16 @@ def test_arrays_round_trip():
     again = MixedCopula.from_arrays(json.loads(json.dumps(record)), arrays)
     assert again.n_normals == copula.n_normals
     pd.testing.assert_frame_equal(drawn(again, frame, 100), drawn(copula, frame, 100))
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [("cumulative", np.array([0.5, 0.2])), ("copula_of", np.array([9])), ("0/factor", np.eye(7)), ("0/factor", None)],
+)
+def test_damaged_arrays_are_refused(name, array):
+    record, arrays = fitted(table(500)).to_arrays()
+    with pytest.raises(ArchiveError, match=name.removeprefix("0/")):
+        MixedCopula.from_arrays(record, arrays | {name: array})
 
 
 def test_copies_of_a_column_stay_copies():

@@ -185,7 +185,7 @@ def _exchange(orders: Sequence[Order], table: dict[str, Array]) -> None:
 
 
 def _refuse_shared_exchanges(relations: Sequence[Relation]) -> None:
-    """What is swapped in the end must not have told another column before."""
+    """Raise ValueError for columns swapped by an exchange that another relation uses too."""
     apart = {name for r in relations if not (isinstance(r, Order) and r.exchange) for name in r.columns}
     for relation in relations:
         if isinstance(relation, Order) and relation.exchange and (shared := apart & set(relation.columns)):
@@ -195,7 +195,7 @@ def _refuse_shared_exchanges(relations: Sequence[Relation]) -> None:
 
 
 def _refuse_shared_replacements(relations: Sequence[Relation]) -> None:
-    """What holds something else while it is learned is no input of others."""
+    """Raise ValueError for columns replaced while they are learned that are inputs of other relations."""
     for relation in relations:
         others = {name for other in relations if other is not relation for name in other.columns}
         if shared := others & set(relation.replaced):

@@ -108,7 +108,7 @@ def _is_soft(low: Array, up: Array) -> bool:
 
 
 def _circular(relation: Relation, others: list[Relation]) -> bool:
-    """Whether the target tells one of the inputs, by whatever way."""
+    """Whether one of the inputs depends on the target, directly or through other relations."""
     of = {other.target: other for other in others}
     open_, seen = list(relation.inputs), set()
     while open_:
@@ -215,7 +215,7 @@ def _tells(fine: Values, coarse: Values) -> bool:
 
 
 def _evenly_shown(fine: Values, coarse: Values) -> bool:
-    """Whether rows beside the commonest value tell as much: one rare value in one fine level could be luck."""
+    """Whether rows with other than the commonest coarse value repeat fine ones often enough to rule out chance."""
     common = np.bincount(coarse).argmax()
     other = coarse != common
     repeats = other.sum() - len(np.unique(fine[other]))
