@@ -15,7 +15,7 @@ from buff.protocols import Array
 from buff.solvers import Solver
 from buff.solvers.base import BoundField
 
-__all__ = ["COMMON", "Grid", "Stepping", "calls", "held_to", "places_of", "plans", "stepped", "within"]
+__all__ = ["COMMON", "Grid", "Stepping", "calls", "held_to", "places_of", "plans", "stepped", "told", "within"]
 
 Grid: TypeAlias = str | TimeGrid | Sequence[float] | None
 
@@ -63,6 +63,13 @@ def _place(grid: Grid, fits: Mapping[str, list[Any]]) -> tuple[str, Stepping]:
         return found
 
     return shown, Stepping(common)
+
+
+def told(places: Mapping[str, Stepping], fits: Mapping[str, list[Any]]) -> tuple[str, ...]:
+    """Names of grids, of each model's own with what they are."""
+    grids = {name: own[0].grid if isinstance(own[0].grid, str) else "times" for name, own in fits.items()}
+    own = ", ".join(f"{name}: {grid}" for name, grid in grids.items())
+    return tuple(f"{where} ({own})" if place.rule is _own_grid else where for where, place in places.items())
 
 
 def plans(

@@ -13,7 +13,7 @@ from scipy.special import ndtr, stdtrit
 
 from buff.datasets.table import Table
 from buff.errors import check_whole, warn
-from buff.generators.stepping import COMMON, Grid, calls, held_to, own_solver, places_of, plans, stepped, within
+from buff.generators.stepping import COMMON, Grid, calls, held_to, own_solver, places_of, plans, stepped, told, within
 from buff.grids import TimeGrid
 from buff.metrics import Estimate, Quality, sliced_wasserstein
 from buff.metrics.record import data_frame
@@ -253,7 +253,7 @@ def compare_samplers(
     floor = Estimate(*_summary(np.array([[_estimate(metric(*pair)) for pair in halves]])))
     differences = _differences(samplers, records, values, reference)
     training = None if train is None else _of_training(train, halves[:seeds], metric, random_state)
-    return SamplerComparison(samplers, records, differences, values, floor, tuple(places), reference, training)
+    return SamplerComparison(samplers, records, differences, values, floor, told(places, fits), reference, training)
 
 
 def _judged(

@@ -158,7 +158,7 @@ def test_tables_of_the_package_are_judged_and_models_with_solvers_of_their_own()
     trees = BUFF(n_steps=4, noise_budget=2000, random_state=0).fit(train)
     found = compare_samplers({"trees": trees}, test, nfe=[4], train=train, seeds=2)
     assert [(record.name, record.nfe) for record in found.records] == [("ifab2", 4)]
-    assert found.grids == ("own grid",)
+    assert found.grids == ("own grid (trees: dense1.5)",)
     given = compare_samplers({"trees": trees}, test, ["ifab2"], nfe=[4], seeds=2)
     np.testing.assert_array_equal(found.values[0], given.values[0])
 
