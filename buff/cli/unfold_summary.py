@@ -41,8 +41,9 @@ def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult")
     if edges and not any(replica.source != "alternative" for replica in result.replicas):
         n = max(len(own) - 1 for own in edges.values())
         yield (
-            f"For covariances and errors of {n} bins, write replicas = {{ data = {10 * n}, simulation = 10 }} into "
-            f"[unfolding]: {10 * n} times the classifiers and 10 fits more."
+            f"Errors without replicas can be several times too small where bins migrate. For covariances and errors of "
+            f"{n} bins, write replicas = {{ data = {10 * n}, simulation = 10 }} into [unfolding]: {10 * n} times the "
+            f"classifiers and 10 fits more."
         )
     total = result.weights.sum()
     for name, bins in edges.items():
@@ -58,6 +59,8 @@ def _distance(result: "UnfoldingResult", name: str, edges: Any, truth: Any, trut
         found = result.chi2(name, edges, truth, truth_error)
     except ValueError as error:
         return f"no chi2: {error}"
+    if not any(replica.source in ("data", "simulation", "model") for replica in result.replicas):
+        return f"chi2/n {found.value:.1f}/{found.n} (errors of both; no p-value without replicas)"
     return f"chi2/n {found.value:.1f}/{found.n} (p = {found.p_value:.2g}, errors of both)"
 
 

@@ -67,9 +67,9 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
     the dependence on the simulation (see alternative: none was given).
     >>> print(told_errors([], "iterated", background=True))  # doctest: +NORMALIZE_WHITESPACE
     Errors hold the Poisson fluctuation of the measured weights, the difference of further iterations. They do not
-    hold the statistics of the background, the statistics of the simulation, other seeds (see n_replicas), the
-    dependence on the simulation (see alternative: none was given), the normalisation of the background (unfold with it
-    scaled).
+    hold what unfolding adds to these fluctuations, the statistics of the background, the statistics of the simulation,
+    other seeds (see n_replicas), the dependence on the simulation (see alternative: none was given), the normalisation
+    of the background (unfold with it scaled).
     """
     counts = Counter(replica.source for replica in replicas)
     own, shaken = "simulated" if method == "reweight" else "measured", any(counts[source] for source in SOURCES)
@@ -84,6 +84,8 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
     lacking = [ORIGINS[source] for source in SOURCES if not known.get(source)]
     if background and not counts["data"]:
         lacking.insert(0, "the statistics of the background")
+    if not shaken:
+        lacking.insert(0, "what unfolding adds to these fluctuations")
     if lacking:
         lacking[-1] += " (see n_replicas)"
     if not counts["alternative"]:

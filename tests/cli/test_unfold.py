@@ -112,7 +112,10 @@ def test_what_comes_out(buff, home):
     page = (out / "page.html").read_text()
     assert page.count("<img") == 7
     assert "measured events" in page
-    assert re.search(r"mass: unfolded beside the truth of the data, chi2/n \d+\.\d/5 \(p = ", result.stdout)
+    assert re.search(
+        r"mass: unfolded beside the truth of the data, chi2/n \d+\.\d/5 \(errors of both; no p-value without",
+        result.stdout,
+    )
     assert "<pre" not in page  # nothing that does not wrap
     headings, captions = (re.findall(rf"<{tag}>(.+?)</{tag}>", page) for tag in ("h2", "figcaption"))
     assert len(captions) == 7
