@@ -33,7 +33,7 @@ class Figures:
 
         def _binning(self, columns: Any, bins: BinsLike) -> Binning: ...
 
-        def _uncertainty(self, binning: Binning) -> tuple[Array, dict[str, Any]]: ...
+        def _sources(self, binning: Binning) -> tuple[dict[str, Array], dict[str, Any]]: ...
 
         def _poisson(self, binning: Binning) -> Array: ...
 
@@ -44,8 +44,9 @@ class Figures:
     ) -> Any:
         """Unfolded, simulated and measured distribution, with the ratio to the truth.
 
-        The band is the total error of :meth:`histogram`; the legend says of what. Bars are the Poisson error of the
-        weights: of the measured events, or of the simulated ones for ``"reweight"``.
+        The band is the total error of :meth:`histogram`; the legend says of what. Bars are the error of the data: of
+        their replicas, if there are any, else the Poisson error of the weights, of the measured events or of the
+        simulated ones for ``"reweight"``.
 
         Parameters
         ----------
@@ -64,11 +65,12 @@ class Figures:
         given: dict[str, Any] = {"prior": binning.counts(simulation.truth, simulation.weights * scale), "truth": truth}
         if name in self.measured.reco.names:
             given["reco"] = binning.counts(self.measured.reco, self.signal)
-        matrix, replicas = self._uncertainty(binning)
+        sources, replicas = self._sources(binning)
+        matrix, poisson = np.asarray(sum(sources.values())), self._poisson(binning)
         if replicas or np.any(matrix != np.diag(np.diag(matrix))):
             given |= {"covariance": matrix, **replicas}
         labels = {"band": self._error_name(), **(style.pop("labels", None) or {})}
-        error = np.sqrt(self._poisson(binning))
+        error = np.sqrt(np.diag(sources["data"]) if "data" in sources else poisson)
         counts = binning.counts(self.columns, self.weights)
         return unfolded_spectrum(binning.edges[0], counts, error=error, name=name, labels=labels, **given, **style)
 
