@@ -31,7 +31,7 @@ def test_unknown_names_list_the_valid_ones():
         get_solver("heun", eta=1)
     with pytest.raises(ValueError, match="pndm has no hyperparameter 'k': choose from none"):
         get_solver("pndm", k=1)
-    with pytest.raises(TypeError, match="a name or a Solver: found int"):
+    with pytest.raises(TypeError, match="a name or a Solver, not its class: found int"):
         get_solver(3)
 
 
