@@ -6,6 +6,7 @@ from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.iterations import History, Iteration
 from buff.unfolding.refolding import Refolded
 from buff.unfolding.replicas import Replica
+from buff.unfolding.response import Response
 from buff.unfolding.result import UnfoldingResult
 from buff.unfolding.unfolder import Unfolder
 
@@ -19,6 +20,7 @@ __all__ = [
     "Iteration",
     "Refolded",
     "Replica",
+    "Response",
     "Unfolder",
     "UnfoldingResult",
     "closure_test",

@@ -24,6 +24,7 @@ from buff.unfolding.figures import Figures
 from buff.unfolding.iterations import History
 from buff.unfolding.members import Measured, Unfolded
 from buff.unfolding.replicas import Replica, told_errors
+from buff.unfolding.response import Response
 from buff.unfolding.settings import DIFFERENCES, SPOKEN
 from buff.unfolding.stored_result import archive_of_result, parts_of_result
 
@@ -131,6 +132,23 @@ class UnfoldingResult(Figures):
         view.value = binning.counts(self.columns, self.weights).reshape(binning.shape)
         view.variance = np.diag(self._uncertainty(binning)[0]).reshape(binning.shape)
         return h
+
+    def response(self, column: str | int, bins: BinsLike = 30) -> Response:
+        """Efficiency, fakes, purity and stability of the bins of a column, of the simulated events.
+
+        Parameters
+        ----------
+        column : str or int
+            Of truth and of reco.
+        bins : int or array of edges
+
+        Raises
+        ------
+        ValueError
+            A column that is at truth level only.
+        """
+        binning = self._binning(column, bins)
+        return Response.of(self.simulation, binning.names[0], binning.edges[0])
 
     def beyond(self, columns: str | int | Sequence[str | int], bins: BinsLike = 30) -> float:
         """Events at truth level that lie in no bin of :meth:`histogram`."""

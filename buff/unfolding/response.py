@@ -1,0 +1,79 @@
+"""How the simulated detector sees the bins of a column: efficiency, fakes, purity, stability."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from buff.protocols import Array
+from buff.unfolding.events import Simulation
+
+__all__ = ["Response"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Response:
+    r"""Simulated events of a column that truth and reco both have, by their bins at both levels.
+
+    With N_ij the weight of events in bin i of truth and j of reco that pass both selections, T_i and R_j that of all
+    that pass at truth and at detector level:
+
+    .. math:: \epsilon_i = \sum_j N_{ij} / T_i, \quad f_j = 1 - \sum_i N_{ij} / R_j, \quad
+              p_i = N_{ii} / \sum_k N_{ki}, \quad s_i = N_{ii} / \sum_k N_{ik}
+
+    where sums run over all values, in a bin or not. Prints as a table.
+
+    Attributes
+    ----------
+    name : str
+    edges : array of shape (b + 1,)
+    matched : array of shape (b, b)
+        N, rows are bins of truth.
+    efficiency : array of shape (b,)
+        Share of the events of a bin of truth that pass at detector level; NaN for a bin without events, as below.
+    fakes : array of shape (b,)
+        Share of those of a bin of reco that do not pass at truth level.
+    purity : array of shape (b,)
+        Share of the matched events of a bin of reco whose truth lies in the same bin.
+    stability : array of shape (b,)
+        Share of the matched events of a bin of truth that are found in the same bin.
+    """
+
+    name: str
+    edges: Array
+    matched: Array
+    efficiency: Array
+    fakes: Array
+    purity: Array
+    stability: Array
+
+    @classmethod
+    def of(cls, simulation: Simulation, name: str, edges: Array) -> "Response":
+        """Of the simulated events; ValueError for a column that is not at both levels."""
+        s, n = simulation, simulation.n_matched
+        if name not in s.reco.names:
+            raise ValueError(f"reco has no column {name!r}, only {', '.join(s.reco.names)}: a response needs both")
+        truth, reco = (table.arrays[table.names.index(name)] for table in (s.truth, s.reco))
+        w = s.matched_weights
+        matched = np.histogram2d(truth[:n], reco[:n], [edges, edges], weights=w)[0]
+        in_truth, in_reco = (np.histogram(x[:n], edges, weights=w)[0] for x in (truth, reco))
+        passing = np.histogram(truth, edges, weights=s.weights)[0]
+        faked = np.histogram(reco[n:], edges, weights=s.fake_weights)[0]
+        same = np.diag(matched)
+        shares = (
+            _share(in_truth, passing),
+            _share(faked, in_reco + faked),
+            _share(same, in_reco),
+            _share(same, in_truth),
+        )
+        return cls(name, edges, matched, *shares)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.name:<20}{'efficiency':>11}{'fakes':>11}{'purity':>11}{'stability':>11}"]
+        for i, row in enumerate(zip(self.efficiency, self.fakes, self.purity, self.stability, strict=True)):
+            place = f"{self.edges[i]:g} to {self.edges[i + 1]:g}"
+            lines.append(f"{place:<20}" + "".join(f"{share:>11.3f}" for share in row))
+        return "\n".join(lines)
+
+
+def _share(part: Array, whole: Array) -> Array:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
