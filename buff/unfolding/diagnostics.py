@@ -40,7 +40,9 @@ class Diagnostics:
     refolded : tuple of Refolded
         What the unfolded events give in each column at detector level, beside what was measured.
     least_efficiency : float
-        The limit of the correction for efficiency.
+        Truth that is seen more rarely counts as if seen so often. It follows from the simulation: with it, posterior
+        draws for simulated events that pass both cuts become as many as all that pass at truth level; a hundredth of
+        the mean efficiency at least. ``"reweight"`` has no such limit.
     moving : tuple of Moving
         Columns of truth that the last iteration moved by more than the statistical error of the measured events, at the
         bin or frequent value where it did most.
@@ -53,7 +55,7 @@ class Diagnostics:
     effective: float
     poorly_seen: float = 0.0
     refolded: tuple[Refolded, ...] = ()
-    least_efficiency: float = 0.01
+    least_efficiency: float = np.nan
     moving: tuple[Moving, ...] = ()
 
     def __str__(self) -> str:
