@@ -8,7 +8,7 @@ bins Andreassen et al., 2020, arXiv:1911.09107). The starting point matters less
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,6 +22,7 @@ from buff.unfolding.events import Simulation
 from buff.unfolding.moving import moving
 from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio, require_events
 from buff.unfolding.refolding import Refolded, described, refold
+from buff.unfolding.spikes import Spikes
 from buff.weights import effective_size
 
 __all__ = ["Draws", "History", "Iteration", "Prior", "Step", "drain", "reweighting", "updating"]
@@ -133,7 +134,9 @@ class Prior:
     factors : array of shape (matched + missed,)
         nu of the simulated events, from trees that did not see them.
     nu : Ratio or None
-        nu elsewhere; None for 1.
+        nu elsewhere, but for the factors of spikes; None for 1.
+    spikes : Spikes
+        Factors of frequent values and of what lies beside them, part of nu.
     clipped : float
         Share of the events whose factor reached its limit.
 
@@ -149,6 +152,7 @@ class Prior:
     seed: int
     factors: Array
     nu: Ratio | None = None
+    spikes: Spikes = field(default_factory=Spikes)
     clipped: float = 0.0
 
     @cached_property
@@ -194,8 +198,11 @@ class Prior:
         s, n, w = self.simulation, self.simulation.n_matched, self.simulation.matched_weights
         pulled = np.clip(self.factors[:n] * self.ratio.of_rows, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
         nu = conditional_mean(pulled, s.truth_scores[:n], w, self.settings, seed=self.seed + 1)
-        factors, clipped = _clipped(np.concatenate([nu.of_rows, nu(s.truth_scores[n:])]))
-        return replace(self, factors=factors * (w.sum() / dot(w, factors[:n])), nu=nu, clipped=clipped)
+        factors = np.concatenate([nu.of_rows, nu(s.truth_scores[n:])])
+        spikes = Spikes.of(s, factors, self.reco_scores, self.data_weights)
+        factors, clipped = _clipped(factors * spikes(s.truth_scores))
+        factors = factors * (w.sum() / dot(w, factors[:n]))
+        return replace(self, factors=factors, nu=nu, spikes=spikes, clipped=clipped)
 
 
 def reweighting(prior: Prior, n_iterations: int | None, further: bool = False) -> Iterator[Step]:
@@ -234,7 +241,7 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None, further: bool
 
     def step(number: int, before: Array, further: bool = False) -> Step:
         assert prior.nu is not None
-        factors, clipped = _clipped(prior.nu(draws.scores))
+        factors, clipped = _clipped(prior.nu(draws.scores) * prior.spikes(draws.scores))
         if draws.factors is not None:
             factors = factors * draws.factors
         after = _within(factors, draws, data_weights)
