@@ -36,8 +36,7 @@ LARGEST_FACTOR = 100.0
 _GROWTH, _NOTABLE = 1.5, 0.05
 #: Share of the events that the weights must be worth.
 _WORTH = 0.005
-#: Statistical errors by which the last iteration may move truth. With 1 iterations go on where the detector of nature
-#: is another, and amplify that.
+#: Statistical errors by which the last iteration may move truth; with 1 they amplify that nature's detector is another.
 _MOVED = 2.0
 
 
@@ -134,9 +133,8 @@ class Prior:
     factors : array of shape (matched + missed,)
         nu of the simulated events, from trees that did not see them.
     nu : Ratio or None
-        nu elsewhere, but for the factors of spikes; None for 1.
+        nu elsewhere, but for the factors of ``spikes``; None for 1.
     spikes : Spikes
-        Factors of frequent values and of what lies beside them, part of nu.
     clipped : float
         Share of the events whose factor reached its limit.
 
@@ -179,8 +177,7 @@ class Prior:
         Iterations end where the data are described within their uncertainty (Morozov, 1966): those that follow would
         amplify noise, and what differs between the detectors of simulation and nature. A classifier may overlook what
         few events differ in, so that no column and no frequent value may be off either, or none that got closer since
-        the prior ``before``. Where few of the events seen somewhere belong there, refolding does not show what is
-        missing: nothing may have moved since ``before`` by much more than measured events can tell.
+        the prior ``before``; and nothing may have moved since by much more than measured events can tell.
         """
         if before is None:
             return not self.ratio.gain > 0 and described(self.refolded)
