@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from buff.protocols import Array, Integers, Numbers, Weights
+from buff.protocols import Array, Integers, Mask, Numbers, Weights
 from buff.unfolding.features import frequent_values
 from buff.unfolding.refolding import ColumnBins, column_bins
 
@@ -19,6 +19,8 @@ __all__ = ["Spikes"]
 _BINS_BESIDE, _BINS_OF_RECO = 3, 20
 #: Steps of expectation maximisation: what the detector does not tell apart hardly moves in so many.
 _STEPS = 16
+#: Simulated events that a frequent value has at least: of fewer, nobody knows what they look like.
+_FEWEST = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,8 @@ class Spikes:
             best = int(np.argmax([_association(table) for table in tables]))
             table = _counts(truth, reco[best], weights, tables[best].shape)
             data = np.bincount(seen[best](measured), signal, seen[best].size)
-            factors.append(_solved(table * (data.sum() / table.sum()), data))
+            known = np.bincount(truth, minlength=column.size) >= _FEWEST
+            factors.append(_solved(table * (data.sum() / table.sum()), data, known))
             weights = weights * factors[-1][truth]
         return cls(tuple(columns), tuple(factors))
 
@@ -86,11 +89,11 @@ def _association(table: Array) -> float:
     return float(np.sum(np.divide((table - expected) ** 2, expected, out=np.zeros_like(table), where=expected > 0)))
 
 
-def _solved(table: Array, data: Array) -> Array:
-    """Factors of the rows of a table that make its columns the data, nearly."""
+def _solved(table: Array, data: Array, known: Mask) -> Array:
+    """Factors of the rows of a table that make its columns the data, nearly; 1 where a row is not known."""
     factors, rows = np.ones(len(table)), table.sum(axis=1)
     for _ in range(_STEPS):
         expected = (factors[:, None] * table).sum(axis=0)
         ratio = np.divide(data, expected, out=np.zeros_like(data), where=expected > 0)
-        factors *= np.divide((table * ratio).sum(axis=1), rows, out=np.ones_like(rows), where=rows > 0)
+        factors *= np.divide((table * ratio).sum(axis=1), rows, out=np.ones_like(rows), where=known & (rows > 0))
     return factors

@@ -54,3 +54,12 @@ def test_columns_of_nothing_but_frequent_values_and_of_none_are_left_to_iteratio
     spikes = Spikes.of(simulation, np.ones(2000), simulation.reco_scores, np.ones(2000))
     assert spikes.columns == ()
     np.testing.assert_array_equal(spikes(simulation.truth_scores), np.ones(2000))
+
+
+def test_a_frequent_value_of_few_events_is_left_to_iterations():
+    rng = np.random.default_rng(2)
+    simulated, (_, reco) = grooming(6000, rng, 0.004, 1.2), grooming(6000, rng, 0.1, 1.2)
+    simulation = Simulation.of(*simulated)
+    spikes = Spikes.of(simulation, np.ones(6000), features(simulation.reco_space, read(reco)), np.ones(6000))
+    assert spikes.factors[0][0] == 1
+    assert (spikes.factors[0][1:] != 1).all()
