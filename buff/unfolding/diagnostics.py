@@ -45,7 +45,8 @@ class Diagnostics:
         the mean efficiency at least. ``"reweight"`` has no such limit.
     moving : tuple of Moving
         Columns of truth that the last iteration moved by more than the statistical error of the measured events, at the
-        bin or frequent value where it did most.
+        bin or frequent value where it did most. Where iterations end by themselves, draws are left as they were before
+        the one that shows that they may.
     """
 
     measured: int
@@ -108,9 +109,12 @@ class Diagnostics:
 
 
 def _moving(unfolded: Unfolded, simulation: Simulation, effective: float) -> tuple[Moving, ...]:
-    """Change of truth in the last iteration; the first is counted from the simulation."""
+    """Change of truth in the last iteration that was made; the first is counted from the simulation."""
     s, space = simulation, simulation.truth_space
     z = s.truth_scores if unfolded.events is s.truth else features(space, unfolded.events)
-    before = (s.truth_scores, s.weights) if unfolded.before is None else (z, unfolded.before)
-    found = moving(space, s.truth_scores, before, (z, unfolded.weights), effective)
+    if unfolded.last is None:
+        before, after = (s.truth_scores, s.weights), (z, unfolded.weights)
+    else:
+        before, after = ((z, weights) for weights in unfolded.last)
+    found = moving(space, s.truth_scores, before, after, effective)
     return named_moves(found, space, unfolded.events)

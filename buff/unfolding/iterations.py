@@ -29,7 +29,6 @@ __all__ = ["Draws", "History", "Iteration", "Prior", "Step", "drain", "reweighti
 
 #: Where iterations that are not counted beforehand end at the latest.
 MOST_ITERATIONS = 10
-
 #: Largest factor, and the inverse of the smallest, by which a prior may be changed in all.
 LARGEST_FACTOR = 100.0
 #: A change this much larger than the one before, and larger than this in itself, is no convergence.
@@ -80,12 +79,13 @@ class History(tuple[Iteration, ...]):
 class Step:
     """An iteration, and the weights of the unfolded events after it, in units of measured events.
 
-    ``further`` ones come after those of the result and only tell how far that depends on where iterations ended.
+    ``further`` ones, and the one that ``settled`` iterations, only tell how far the result depends on where these end.
     """
 
     iteration: Iteration
     weights: Array
     further: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,10 +229,9 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None, further: bool
 
     .. math:: p_n(t_{jk} \mid r_j) = \frac{\nu_{n-1}(t_{jk})}{\sum_l \nu_{n-1}(t_{jl})}
 
-    for the draws k of the measured event j, times the factors of the draws. Nothing is trained but classifiers: the
-    posterior under another prior has the same draws with other weights. After n iterations the density of the draws is
-    that of nu_n, with the fluctuations that the measured events have. With ``further``, a last step has the weights
-    after :func:`_further` ones.
+    for the draws k of the measured event j, times the factors of the draws. Nothing is trained but classifiers. After n
+    iterations the density of the draws is that of nu_n, with the fluctuations that the measured events have. With
+    ``further``, a last step has the weights after :func:`_further` ones.
     """
     data_weights = prior.data_weights
 
@@ -251,11 +250,11 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None, further: bool
     number, updates = 1, 0
     while number < (n_iterations or MOST_ITERATIONS):
         last, prior, updates = prior, prior.updated(), updates + 1
+        now = step(number + 1, weights)
         if n_iterations is None and prior.settled(last):
+            yield replace(now, settled=True)
             break
-        number += 1
-        now = step(number, weights)
-        weights = now.weights
+        number, weights = number + 1, now.weights
         yield now
     if further:
         for _ in range(_further(number, n_iterations) - 1 - updates):
@@ -264,15 +263,12 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None, further: bool
 
 
 def _further(number: int, asked: int | None) -> int:
-    """Iterations that tell what ending after ``number`` left out: twice as many, and all where none were asked for.
-
-    Where frequent values and what lies beside them are told apart slowly, twice three are still far from the limit.
-    """
+    """Iterations that tell what ending after ``number`` left out: twice as many, and all where none were asked for."""
     return 2 * number if asked is not None else max(2 * number, MOST_ITERATIONS)
 
 
-def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, History]:
-    """Weights after the last iteration, before it and after further ones, and the history.
+def drain(steps: Iterator[Step]) -> tuple[Array, tuple[Array, Array] | None, Array | None, History]:
+    """Weights of the result, those before and after the last iteration made, those after further ones, and the history.
 
     An iteration that diverges ends them with a warning.
 
@@ -282,7 +278,7 @@ def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, His
         Weights are not finite.
     """
     history: list[Iteration] = []
-    weights, before, further = np.empty(0), None, None
+    weights, last, further = np.empty(0), None, None
     for step in steps:
         if step.further:
             further = step.weights if np.isfinite(step.weights).all() else None
@@ -290,14 +286,18 @@ def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, His
         now = step.iteration
         if not np.isfinite(step.weights).all():
             raise FloatingPointError(f"iteration {now.number} gave weights that are not finite: lower n_iterations")
+        if len(weights):
+            last = weights, step.weights
+        if step.settled:
+            continue
         history.append(now)
         if reason := _divergence(history):
             if len(history) > 1:
                 warn(f"{reason}: kept iteration {now.number - 1}", ConvergenceWarning)
                 break
             warn(reason, ConvergenceWarning)
-        weights, before = step.weights, weights if len(weights) else None
-    return weights, before, further, History(history)
+        weights = step.weights
+    return weights, last, further, History(history)
 
 
 def _divergence(history: list[Iteration]) -> str:

@@ -42,7 +42,7 @@ class Moving:
 
     def __str__(self) -> str:
         where = f"{self.name} {self.place}".rstrip()
-        return f"{where}, {self.before:,.0f} events before and {self.after:,.0f} now"
+        return f"{where}, {self.before:,.0f} events before and {self.after:,.0f} after"
 
 
 @dataclass(frozen=True, eq=False)
