@@ -115,7 +115,7 @@ class Draws:
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    r"""Simulated events with weights that make them look more like the measured ones: OmniFold.
+    r"""Simulated events with weights that make them look more like the measured ones: OmniFold, arXiv:1911.09107.
 
     .. math:: \ell_n(r) = \frac{d(r)}{\sum_t \nu_n\, p(r, t)}, \qquad
               \nu_{n+1}(t) = E[\nu_n\, \ell_n(r) \mid t, \text{passes both}]
@@ -137,10 +137,6 @@ class Prior:
     spikes : Spikes
     clipped : float
         Share of the events whose factor reached its limit.
-
-    References
-    ----------
-    Andreassen et al., 2020, arXiv:1911.09107; Andreassen et al., 2021, arXiv:2105.04448.
     """
 
     simulation: Simulation
@@ -181,7 +177,8 @@ class Prior:
         """
         if before is None:
             return not self.ratio.gain > 0 and described(self.refolded)
-        return not (self.moved(before) or self.ratio.gain > 0) and described(self.refolded, before.refolded)
+        columns = self.refolded, before.refolded
+        return not (self.moved(before) or self.ratio.gain > 0) and described(*columns, self.spikes.left > 0)
 
     def moved(self, before: "Prior") -> bool:
         """Whether truth moved since an earlier prior, see :func:`buff.unfolding.moving.moving`."""

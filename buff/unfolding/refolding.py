@@ -17,8 +17,8 @@ __all__ = ["ColumnBins", "Refolded", "bins_for", "column_bins", "described", "re
 _MOST_BINS, _EVENTS_A_BIN = 20, 25
 #: Probability below which the worst column is no chance; pulls from which a frequent value may be, and is, none.
 _LEAST_P, _SIGMAS, _SURELY = 0.01, 2.0, 3.0
-#: Pull from which iterations go on for a frequent value, unless the last left more than this of the misfit.
-_ONE, _CLOSER = 1.0, 0.9
+#: The same where frequent values of truth are left to iterations. Share of a misfit that the last one left at most.
+_SIGMAS_LEFT, _CLOSER = 1.0, 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,17 +127,17 @@ def column_bins(space: TableTransformer, simulated: Numbers, n_bins: int) -> Ite
         yield ColumnBins(j, str(name), np.array([value for k, value in frequent if k == j]), flags, edges)
 
 
-def described(columns: tuple[Refolded, ...], before: tuple[Refolded, ...] = ()) -> bool:
+def described(columns: tuple[Refolded, ...], before: tuple[Refolded, ...] = (), left: bool = True) -> bool:
     """Whether what is measured may be a fluctuation of what is refolded, or came no closer to it than ``before``.
 
-    A column may be off by what chance does once in a hundred times. A frequent value may be off by one standard
-    deviation, as it would be with the right truth: where few of the events seen there belong to it, two are a bias of
-    half of them.
+    A column may be off by what chance does once in a hundred times. A frequent value may be off by two standard
+    deviations; where such values of truth are ``left`` to iterations by one, as it would be with the right truth: where
+    few of the events seen there belong to it, two are a bias of half of them.
     """
     worst = min((column.chi2.p_value for column in columns), default=1.0)
     whole, last = (sum(c.chi2.value for c in of) for of in (columns, before))
     spikes, earlier = (np.array([pull**2 for c in of for pull in c.pulls[: len(c.values)]]) for of in (columns, before))
-    off = spikes >= _ONE**2
+    off = spikes >= (_SIGMAS_LEFT if left else _SIGMAS) ** 2
     if before:
         off &= spikes <= _CLOSER * earlier
     return bool((worst * len(columns) >= _LEAST_P or (before and whole > _CLOSER * last)) and not off.any())

@@ -43,16 +43,20 @@ class Spikes:
         Bins of truth.
     factors : tuple of arrays
         Of each bin.
+    left : int
+        Frequent values of truth that are not solved for.
     """
 
     columns: tuple[ColumnBins, ...] = ()
     factors: tuple[Array, ...] = ()
+    left: int = 0
 
     @classmethod
     def of(cls, simulation: "Simulation", prior: Numbers, measured: Numbers, signal: Weights) -> "Spikes":
         """For simulated events with factors ``prior``, and features and weights of measured events."""
         s, n = simulation, simulation.n_matched
-        spiked = {j for j, _ in frequent_values(s.truth_space)}
+        frequent = frequent_values(s.truth_space)
+        spiked, left = {j for j, _ in frequent}, len(frequent)
         columns = [c for c in column_bins(s.truth_space, s.truth_scores, _BINS_BESIDE) if c.dimension in spiked]
         columns = [c for c in columns if c.size == len(c.values) + _BINS_BESIDE]  # others have nothing but such values
         seen = list(column_bins(s.reco_space, s.reco_scores[:n], _BINS_OF_RECO)) if columns else []
@@ -67,9 +71,10 @@ class Spikes:
             table = _counts(truth, reco[best], weights, tables[best].shape)
             data = np.bincount(seen[best](measured), signal, seen[best].size)
             known = np.bincount(truth, minlength=column.size) >= _FEWEST
+            left -= int(known[: len(column.values)].sum())
             factors.append(_solved(table * (data.sum() / table.sum()), data, known))
             weights = weights * factors[-1][truth]
-        return cls(tuple(columns), tuple(factors))
+        return cls(tuple(columns), tuple(factors), left)
 
     def __call__(self, z: Numbers) -> Array:
         """Factors of features of truth."""

@@ -157,3 +157,6 @@ def test_a_frequent_value_that_comes_no_closer_stops_nothing():
     assert not described(refolded(1.4, 1.3), refolded(2.5, 1.3))  # the first still comes closer
     assert described(refolded(0.6, 1.3), refolded(1.4, 1.3))
     assert described(refolded(0.9, -0.9))
+    # where all frequent values of truth are solved for, one may be off by two standard deviations
+    assert described(refolded(1.4, 1.3), left=False)
+    assert not described(refolded(2.1, 0.0), left=False)

@@ -41,6 +41,7 @@ def test_factors_are_what_truth_asks_for():
     spikes = Spikes.of(simulation, np.ones(20000), features(simulation.reco_space, read(reco)), np.ones(20000))
     (column,), (factors,) = spikes.columns, spikes.factors
     np.testing.assert_array_equal(column.values, [0.0])
+    assert spikes.left == 0
     np.testing.assert_allclose(factors, [0.4 / 0.25, *[0.6 / 0.75] * 3], rtol=0.06)
     z = features(simulation.truth_space, read(truth))
     np.testing.assert_array_equal(spikes(z), factors[column(z)])
@@ -53,6 +54,7 @@ def test_columns_of_nothing_but_frequent_values_and_of_none_are_left_to_iteratio
     simulation = Simulation.of(truth, reco)
     spikes = Spikes.of(simulation, np.ones(2000), simulation.reco_scores, np.ones(2000))
     assert spikes.columns == ()
+    assert spikes.left == 3
     np.testing.assert_array_equal(spikes(simulation.truth_scores), np.ones(2000))
 
 
@@ -61,5 +63,5 @@ def test_a_frequent_value_of_few_events_is_left_to_iterations():
     simulated, (_, reco) = grooming(6000, rng, 0.004, 1.2), grooming(6000, rng, 0.1, 1.2)
     simulation = Simulation.of(*simulated)
     spikes = Spikes.of(simulation, np.ones(6000), features(simulation.reco_space, read(reco)), np.ones(6000))
-    assert spikes.factors[0][0] == 1
+    assert spikes.factors[0][0] == spikes.left == 1
     assert (spikes.factors[0][1:] != 1).all()
