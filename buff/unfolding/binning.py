@@ -143,8 +143,9 @@ class Covariance:
         most = max(map(len, shaken.values()), default=fewest_replicas(n_bins))
         if most < fewest_replicas(n_bins):
             warn(
-                f"{most} replicas are few for {n_bins} bins: variances are rough, correlations mostly noise, and a "
-                f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
+                f"{most} replicas are few for {n_bins} bins of {', '.join(binning.names)}: variances are rough, "
+                f"correlations mostly noise, and a chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or "
+                f"unfold with more n_replicas"
             )
         of_source = {source: np.atleast_2d(np.cov(np.array(own).T)) for source, own in shaken.items()}
         for source in replicas.keys() - shaken.keys():

@@ -88,8 +88,8 @@ class Unfolded:
     signal : array of shape (measured events,)
         Weights without background and fakes.
     efficiency : array of shape (n,)
-    before : array of shape (n,), optional
-        Weights before the last of several iterations.
+    last : pair of arrays of shape (n,), optional
+        Weights before and after the last iteration that was made, which need not be one of the result.
     further : array of shape (n,), optional
         Weights after further iterations.
     refolded : array of shape (matched simulated events,), optional
@@ -102,7 +102,7 @@ class Unfolded:
     history: History
     signal: Array
     efficiency: Array
-    before: Array | None = None
+    last: tuple[Array, Array] | None = None
     further: Array | None = None
     refolded: Array | None = None
 
@@ -202,16 +202,16 @@ class Member:
         prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
         further = further and bool(np.count_nonzero(signal) >= FEWEST_EVENTS)
         if drawn is None:
-            weights, before, after, history = drain(reweighting(prior, n_iterations, further))
+            weights, last, after, history = drain(reweighting(prior, n_iterations, further))
             rows, efficiency = np.full(len(s.truth), -1), self.efficiency.of_rows
-            return Unfolded(s.truth, weights, rows, history, signal, efficiency, before, after)
+            return Unfolded(s.truth, weights, rows, history, signal, efficiency, last, after)
         events, draws = drawn
-        found = drain(updating(prior, draws, n_iterations, further))
+        weights, last, after, history = drain(updating(prior, draws, n_iterations, further))
         efficiency = self.efficiency(draws.scores)
         seen = np.maximum(efficiency, self.least_efficiency)
-        weights, *others = (None if w is None else w / seen for w in found[:3])
-        assert weights is not None
-        return Unfolded(events, weights, draws.rows, found[3], signal, efficiency, *others)
+        last = None if last is None else (last[0] / seen, last[1] / seen)
+        after = None if after is None else after / seen
+        return Unfolded(events, weights / seen, draws.rows, history, signal, efficiency, last, after)
 
     def refolding(self, unfolded: Unfolded) -> Array | None:
         """Weights of the simulated events that pass both cuts, which give them the unfolded truth at detector level.

@@ -72,7 +72,7 @@ class Unfolder(BaseEstimator):
     n_iterations : int or None
         Of the prior; None is 1 for ``"conditional"`` and ``"bridge"``. The others go on, ten times at most, until the
         refolded events describe the measured ones, for a classifier and in every column and frequent value, and the
-        last iteration moved no bin of truth by more than two statistical errors of the measured events there.
+        last one moved no bin of truth by more than two statistical errors. Each solves for the shares of spikes.
     n_samples : int or None
         Draws of truth for each measured event; None is 200,000 in all, but 10 at least and 100 at most an event.
     n_replicas : int or mapping

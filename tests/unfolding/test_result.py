@@ -339,7 +339,7 @@ def test_diagnostics_print(result):
     ]
     agree = r"Refolded events agree with measured ones in every column, worst in x0: chi2/n \d+\.\d/20\."
     assert re.fullmatch(agree, text.splitlines()[5])
-    off = str(Diagnostics(1500, 2, 0.9, 0.012, 1200.0))
+    off = str(Diagnostics(1500, 2, 0.9, 0.012, 1200.0, least_efficiency=0.01))
     assert "2 of them where no simulated one lies" in off
     assert "1.20% of the unfolded events are seen less than once in 100" in off
 
