@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +11,10 @@ import numpy as np
 import typer
 
 from buff.cli.options import Quiet, existing
-from buff.cli.unfold_checks import check_config, check_observables, check_options, check_sample
+from buff.cli.unfold_checks import check_config, check_options
 from buff.cli.unfold_closure import tell_closure
-from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
+from buff.cli.unfold_config import TEMPLATE, Config, read_config
+from buff.cli.unfold_events import Events, check_events, read_events
 from buff.cli.unfold_summary import Known, printed, sentences, summary_html
 from buff.protocols import WeightsLike
 
@@ -30,25 +31,6 @@ class _Figure:
     name: str
     caption: str
     drawing: Any
-
-
-@dataclass(frozen=True)
-class _Events:
-    """A table read for unfolding; None for what it does not have."""
-
-    truth: Any
-    reco: Any
-    weights: Any
-    pass_truth: Any
-    pass_reco: Any
-
-    def passing(self, level: str) -> tuple[Any, Any]:
-        """Table and weights of the events that pass the selection at one level."""
-        table, flags = (self.truth, self.pass_truth) if level == "truth" else (self.reco, self.pass_reco)
-        if table is None or flags is None:
-            return table, self.weights
-        rows = np.flatnonzero(flags)
-        return table.take(rows), None if self.weights is None else np.asarray(self.weights)[rows]
 
 
 def unfold(
@@ -105,15 +87,15 @@ def unfold(
     check_options(model, alternative, result, closure, stress)
     if result is not None:
         with _warnings_in_a_line():
-            _write(wanted, _kept(result, wanted), _read(wanted, "data", True) if wanted.data.truth else None)
+            _write(wanted, _kept(result, wanted), read_events(wanted, "data", True) if wanted.data.truth else None)
         return
     unfolder: Any = None if model is None else _loaded(model, wanted, quiet)
     others = [_loaded(path, wanted, quiet) for path in alternative or ()]
-    simulation = None if unfolder else _read(wanted, "simulation", True)
-    other = None if wanted.alternative is None else _read(wanted, "alternative", True)
-    data = _read(wanted, "data", wanted.data.truth)
-    background = None if wanted.background is None else _read(wanted, "background", False)
-    _check_events(wanted, {"simulation": simulation, "alternative": other}, {"data": data, "background": background})
+    simulation = None if unfolder else read_events(wanted, "simulation", True)
+    other = None if wanted.alternative is None else read_events(wanted, "alternative", True)
+    data = read_events(wanted, "data", wanted.data.truth)
+    background = None if wanted.background is None else read_events(wanted, "background", False)
+    check_events(wanted, {"simulation": simulation, "alternative": other}, {"data": data, "background": background})
     (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
     if not quiet:
         simulated = f"{simulation.reco.num_rows:,} simulated and " if simulation else ""
@@ -124,7 +106,10 @@ def unfold(
         return
     with _warnings_in_a_line():
         unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
-        others += [_fitted(wanted, other, quiet, n_replicas=0)] if other else []
+        if other:
+            if other.weights is None:  # the file says so: entries of [simulation] count unless told
+                other = replace(other, weights=np.ones(other.reco.num_rows))
+            others.append(_fitted(wanted, other, quiet, n_replicas=0))
         found = _result(unfolder, data, background, others, quiet)
         saved = list(_saved(wanted, {"model": unfolder, "result": found}))
         _write(wanted, found, data)
@@ -141,7 +126,7 @@ def _saved(config: Config, kept: Mapping[str, Any]) -> Iterator[Path]:
             yield path
 
 
-def _write(config: Config, result: "UnfoldingResult", data: _Events | None) -> None:
+def _write(config: Config, result: "UnfoldingResult", data: Events | None) -> None:
     """Sentences on the terminal, and what is asked for on the disk."""
     truth, weights = data.passing("truth") if data else (None, None)
     bins = {name: config.observables[name].bins for name in config.truth} if config.output.binned else {}
@@ -161,45 +146,6 @@ def _warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("once", UserWarning)
         warnings.showwarning = lambda message, *_, **__: typer.echo(f"buff: {message}", err=True)
         yield
-
-
-def _check_events(
-    config: Config, simulated: Mapping[str, _Events | None], measured: Mapping[str, _Events | None]
-) -> None:
-    from buff.unfolding.event_weights import checked_weights
-
-    policy = config.settings.negative_weights
-    for section, events in simulated.items():
-        if events is not None:
-            check_observables(config, events.truth)
-            checked_weights(events.weights, events.reco.num_rows, f"[{section}] weight", policy)
-    for section, events in measured.items():
-        if events is not None:
-            check_sample(section, *events.passing("reco"), policy)
-
-
-def _read(config: Config, section: str, with_truth: bool) -> _Events:
-    from buff.io import read_table
-    from buff.unfolding.events import checked_flags
-
-    sample: SampleSection = getattr(config, section)
-    columns = [*(config.truth.values() if with_truth else ()), *config.reco.values()]
-    aside = [name for name in (sample.weight, sample.pass_truth, sample.pass_reco) if name]
-    table = read_table(config.home / sample.file, [*columns, *aside], sample.rows or None)
-
-    def named(names: Mapping[str, str]) -> Any:
-        return table.select(list(names.values())).rename_columns(list(names))
-
-    if not table.num_rows:
-        raise ValueError(f"[{section}] {sample.file} has no events")
-
-    def flags(level: str, name: str) -> Any:
-        what = f"[{section}] {level}, column {name!r},"
-        return checked_flags(table[name].to_numpy(), table.num_rows, what) if name else None
-
-    passing = flags("pass_truth", sample.pass_truth), flags("pass_reco", sample.pass_reco)
-    weights = table[sample.weight].to_numpy() if sample.weight else None
-    return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *passing)
 
 
 def _loaded(path: Path, config: Config, quiet: bool) -> Any:
@@ -251,7 +197,7 @@ def _settings(config: Config, quiet: bool, n_replicas: Any = None) -> Any:
     )
 
 
-def _fitted(config: Config, simulation: _Events, quiet: bool, n_replicas: Any = None) -> Any:
+def _fitted(config: Config, simulation: Events, quiet: bool, n_replicas: Any = None) -> Any:
     return _settings(config, quiet, n_replicas).fit(
         simulation.truth,
         simulation.reco,
@@ -261,7 +207,7 @@ def _fitted(config: Config, simulation: _Events, quiet: bool, n_replicas: Any = 
     )
 
 
-def _result(unfolder: Any, data: _Events, background: _Events | None, others: list[Any], quiet: bool) -> Any:
+def _result(unfolder: Any, data: Events, background: Events | None, others: list[Any], quiet: bool) -> Any:
     events = None if background is None else background.passing("reco")
     reco, weights = data.passing("reco")
     result = unfolder.unfold(reco, sample_weight=weights, background=events, alternative=others)

@@ -162,16 +162,23 @@ def shaken(
 
 
 def checked_alternatives(given: Any, members: Mapping[str, Sequence[Member]]) -> tuple[Unfolder, ...]:
-    """One Unfolder or several; TypeError or ValueError for what is not fitted to the same columns."""
+    """One Unfolder or several; TypeError or ValueError for other columns than the first or lost its weights."""
+    nominal = members["nominal"][0].simulation
     others = tuple(given) if isinstance(given, list | tuple) else (given,)
     for other in others:
         own = getattr(other, "simulation_", None)
         if own is None:
             raise TypeError(f"alternative must be an Unfolder fitted to another simulation, found {other!r}")
         for level in ("truth", "reco"):
-            names, wanted = (getattr(s, level).names for s in (own, members["nominal"][0].simulation))
+            names, wanted = (getattr(s, level).names for s in (own, nominal))
             if names != wanted:
                 raise ValueError(f"alternative has the columns {list(names)} of {level}, the unfolder {list(wanted)}")
+        if nominal.weighted and np.ptp(nominal.weights) > 0 and not own.weighted:
+            raise ValueError(
+                "alternative was fitted without sample_weight, the unfolder with weights that differ: fit it with its "
+                "own, or say that there are none: sample_weight=np.ones(n), on the command line "
+                '[alternative] weight = ""'
+            )
     return others
 
 

@@ -216,11 +216,16 @@ class UnfoldingResult(Figures):
         Raises
         ------
         ValueError
-            Fewer replicas than bins and 3.
+            Another shape, fewer replicas than bins and 3.
         """
         binning = self._binning(column, bins)
         matrix, replicas = self._uncertainty(binning)
-        difference = binning.counts(self.columns, self.weights) - np.asarray(truth)
+        counts = binning.counts(self.columns, self.weights)
+        for name, given in (("truth", truth), ("truth_error", truth_error)):
+            shape = np.shape(given)
+            if shape != counts.shape and (shape or name == "truth"):
+                raise ValueError(f"{name} must have shape {counts.shape}, one value a bin; found {shape}")
+        difference = counts - np.asarray(truth, np.float64)
         extra = np.square(np.broadcast_to(truth_error, difference.shape))
         return chi_squared(difference, matrix, extra=extra, n_replicas=replicas.get("n_replicas"))
 

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import buff
 from buff.datasets import gaussian_1d, gaussian_2d
 from buff.errors import Notice
 from buff.metrics.chi2 import spoken_replicas
@@ -371,3 +372,25 @@ def test_the_prior_that_one_iteration_keeps_is_named():
     assert result.further is None
     assert "do not hold" in result.errors
     assert "what another number of iterations changes" in result.errors
+
+
+def test_an_alternative_that_lost_its_weights_is_refused(tmp_path):
+    pairs, rng = gaussian_2d().sample(1000, 0), np.random.default_rng(0)
+    unfolder = quick("reweight", n_iterations=1)
+    unfolder.fit(pairs.truth, pairs.reco, sample_weight=rng.uniform(0.5, 1.5, 1000))
+    other = quick("reweight").fit(pairs.truth + 0.1, pairs.reco)
+    other.save(tmp_path / "other.buff")
+    for alternative in (other, buff.load(tmp_path / "other.buff")):
+        with pytest.raises(ValueError, match="alternative was fitted without sample_weight, the unfolder with weights"):
+            unfolder.unfold(pairs.reco[:300], alternative=alternative)
+    told = quick("reweight").fit(pairs.truth + 0.1, pairs.reco, sample_weight=np.ones(1000))
+    assert [r.source for r in unfolder.unfold(pairs.reco[:300], alternative=told).replicas] == ["alternative"]
+    assert other.unfold(pairs.reco[:300], alternative=unfolder).replicas  # those of the alternative alone count
+
+
+@pytest.mark.parametrize(("truth", "error"), [(np.ones(5), 0.0), (1.0, 0.0), (np.ones(6), np.ones(7))])
+def test_a_truth_of_another_shape_is_refused(bare, truth, error):
+    name = "truth" if np.shape(truth) != (6,) else "truth_error"
+    with pytest.raises(ValueError, match=rf"^{name} must have shape \(6,\), one value a bin; found"):
+        bare.chi2(0, EDGES, truth, error)
+    assert bare.chi2(0, EDGES, list(range(6)), 2.0).n == 6
