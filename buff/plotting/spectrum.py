@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from buff.metrics.chi2 import chi_squared, fewest_replicas, spoken_replicas
-from buff.metrics.histograms import checked_edges
+from buff.metrics.histograms import checked_edges, narrow_bins
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, experiment_label, new_figure
 from buff.plotting.unfolding import checked_covariance
@@ -30,8 +30,8 @@ _LINES: Mapping[str, dict[str, Any]] = {
 _BAND: Mapping[str, Any] = {"fill": True, "color": GENERATED, "alpha": 0.25, "linewidth": 0}
 
 
-#: A bin narrower than this share of the axis is a bar of its own, which is so wide instead.
-_NARROW, _BAR = 0.005, 0.04
+#: Share of the axis that a bin of a spike takes.
+_BAR = 0.04
 #: Characters of a note that stand behind chi-squared; more stand below.
 _SHORT = 15
 
@@ -70,9 +70,9 @@ def unfolded_spectrum(
     r"""Unfolded distribution over the truth it should have, with their ratio below.
 
     Bars are statistical errors, the band around the points the total ones of ``covariance``, or else those of the bars.
-    Written are chi-squared against truth, with the covariance if there is one, and the number of bins. A bin much
-    narrower than the others, such as one around a spike, is a bar of its own: wider than the bin, with its content in
-    place of a density, on the scale of a bin of median width, and written in it.
+    Written are chi-squared against truth, with the covariance if there is one, and the number of bins. A bin of a spike
+    (:func:`buff.metrics.histograms.narrow_bins`) has no density: it is a bar of its own, wider than the bin, with its
+    content on the scale of a bin of median width, and written in it.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def unfolded_spectrum(
 def _shown(edges: Values) -> tuple[Values, Values, Any]:
     """Edges as they are drawn, what contents are divided by, and the numbers of the bins that are bars of their own."""
     width, shown, reach = np.diff(edges), edges.copy(), edges[-1] - edges[0]
-    narrow = np.flatnonzero((width < _NARROW * reach) & (width < 0.1 * np.median(width)))
+    narrow = narrow_bins(edges)
     for i in narrow:
         if i > 0 and i < len(width) - 1:
             middle = (edges[i] + edges[i + 1]) / 2

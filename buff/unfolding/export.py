@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from buff.errors import Notice
+from buff.metrics.histograms import narrow_bins
 from buff.protocols import Array, BinsLike, Numbers
 from buff.unfolding.settings import ORIGINS, SPOKEN
 
@@ -144,14 +145,23 @@ def _distribution(result: "UnfoldingResult", name: str, bins: BinsLike, unit: st
         "independent_variables": [{"header": _header(name, unit), "values": _ranges(edges)}],
         "dependent_variables": [
             about | {"values": _with_errors(h.values() / width, {k: own / width for k, own in sigmas.items()})}
-            for about, width in ((events, np.ones(len(edges) - 1)), (density, np.diff(edges)))
+            for about, width in ((events, np.ones(len(edges) - 1)), (density, _widths(edges)))
         ],
     }
 
 
+def _widths(edges: Numbers) -> Array:
+    """What contents are divided by; NaN for the bins of a spike, which have no density, as in figures."""
+    width = np.diff(edges)
+    width[narrow_bins(edges)] = np.nan
+    return width
+
+
 def _with_errors(values: Array, sigmas: Mapping[str, Array]) -> list[dict[str, Any]]:
     return [
-        {
+        {"value": "-"}
+        if np.isnan(value)
+        else {
             "value": _digits(value),
             "errors": [{"label": label, "symerror": _digits(s[i])} for label, s in sigmas.items()],
         }

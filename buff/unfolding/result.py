@@ -239,7 +239,8 @@ class UnfoldingResult(Figures):
         """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.
 
         Each table has events a bin and densities, with the errors of each source; tables of two columns are not
-        written: :meth:`histogram` and :meth:`covariance` give their numbers.
+        written: :meth:`histogram` and :meth:`covariance` give their numbers. The bin of a spike has no density
+        ("-"), as in figures: see :func:`buff.metrics.histograms.narrow_bins`.
 
         Parameters
         ----------

@@ -317,6 +317,19 @@ def test_yaml_without_replicas(bare, tmp_path):
     assert "cmenergies" in (tmp_path / "submission.yaml").read_text()
 
 
+def test_the_bin_of_a_spike_has_no_density(bare, tmp_path):
+    edges = [-1.0, -1e-4, 1e-4, 1.0, 2.0]
+    bare.to_yaml(tmp_path, {"x0": edges})
+    values = re.findall(r"- value: (.+)|- (\{\"value\".+)", (tmp_path / "x0.yaml").read_text())
+    counts = bare.histogram("x0", edges).values()
+    found = [float(one) if one else json.loads(other)["value"] for one, other in values]
+    np.testing.assert_allclose(found[:4], counts, rtol=2e-5)
+    assert found[5] == "-"
+    np.testing.assert_allclose([found[4], *found[6:]], (counts / np.diff(edges))[[0, 2, 3]], rtol=2e-5)
+    (spike,) = (text.get_text() for text in bare.plot_unfolded("x0", edges).axes[0].texts)
+    assert spike.endswith("in this bin")
+
+
 def test_figures(result, bare):
     figure = result.plot_unfolded(0, EDGES, truth=result.histogram(0, EDGES).values(), unit="GeV")
     assert figure.axes[-1].get_xlabel() == "x0 [GeV]"
