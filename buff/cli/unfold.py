@@ -240,7 +240,9 @@ def _written(
     if output.tables:
         paths.append(folder / output.tables)
         observables = {name: config.observables[name] for name in config.truth}
-        bins, units = ({name: getattr(o, key) for name, o in observables.items()} for key in ("bins", "unit"))
+        bins: dict[Any, Any] = {name: o.bins for name, o in observables.items()}
+        bins |= {tuple(group): [bins[name] for name in group] for group in output.together}
+        units = {name: o.unit for name, o in observables.items()}
         result.to_yaml(paths[-1], bins, units, output.keywords)
     if output.figures or output.page:
         paths += _drawn(config, result, said, edges, known)
@@ -261,7 +263,7 @@ def _drawn(
             figure.drawing.savefig(paths[-1])
     if config.output.page:
         pictures = [section_html(figure.name, figure_html(figure.drawing, figure.caption)) for figure in figures]
-        parts = ["<h1>Unfolded events</h1>", *summary_html(said, result), *pictures]
+        parts = ["<h1>Unfolded events</h1>", *summary_html(said, result, edges), *pictures]
         paths.append(folder / config.output.page)
         write_page(paths[-1], page_html("Unfolded events", parts))
     return paths

@@ -34,6 +34,7 @@ def check_config(config: Config) -> None:
             raise ValueError(f"[{section}] rows must be at least 1, or 0 for all, found {sample.rows}")
     _check_settings(config.settings)
     _check_output(config.output, config.home / config.output.folder)
+    _check_together(config)
 
 
 def check_options(
@@ -108,6 +109,20 @@ def _check_settings(settings: Settings) -> None:
     if settings.jobs == 0:
         raise ValueError("[unfolding] jobs must be at least 1, or -1 for all cores, found 0")
     replica_counts(settings.replicas, "[unfolding] replicas")
+
+
+def _check_together(config: Config) -> None:
+    groups = config.output.together
+    lists = isinstance(groups, list | tuple) and all(isinstance(group, list) for group in groups)
+    if not lists or any(len(group) < 2 or len(set(map(str, group))) < len(group) for group in groups):
+        raise ValueError(
+            f'[output] together must be lists of observables, such as [["mass", "mult"]], found {groups!r}'
+        )
+    for name in (name for group in groups for name in group):
+        if name not in config.truth:
+            raise ValueError(
+                f"[output] together names {name!r}: the observables of truth are {', '.join(config.truth)}"
+            )
 
 
 def _check_output(output: Output, folder: Path) -> None:

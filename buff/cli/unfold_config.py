@@ -59,6 +59,7 @@ method = "iterated"               # iterated, conditional, bridge or reweight
 folder = "unfolded"
 events = "events.parquet"         # unfolded events with their weights; "" for none
 tables = "hepdata"                # folder of tables in the format of HEPData; "" for none
+# together = [["mass", "mult"]]   # observables that have tables together, too, one axis each
 # keywords = { reactions = ["P P --> JET X"], cmenergies = [13000.0] }   # of the tables
 figures = "png"                   # png, pdf or svg; "" for none
 # page = "unfolded.html"          # a page with all figures
@@ -113,6 +114,7 @@ class Output:
     page: str = ""
     model: str = ""
     result: str = ""
+    together: Any = ()
     keywords: Any = None
 
     @property

@@ -26,12 +26,16 @@ def printed(said: Sequence[str], result: "UnfoldingResult") -> Iterator[str]:
     yield from (f"  {line}" for line in _legend(result))
 
 
-def summary_html(said: Sequence[str], result: "UnfoldingResult") -> Iterator[str]:
-    """Sentences and iterations as parts of a page."""
+def summary_html(said: Sequence[str], result: "UnfoldingResult", edges: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences, iterations and what the detector does to the bins as parts of a page."""
     from buff.report.page import section_html, table_html
 
     yield "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
     yield section_html("iterations", table_html(_HEAD, _rows(result.history)), "<br>".join(_legend(result)))
+    for response in _responses(edges, result):
+        head, *rows = response.rows()
+        about = "Shares of simulated events: seen of the true ones, fakes of those seen, in their own bin of both."
+        yield section_html(f"{response.name} response", table_html(head, rows), about)
 
 
 def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
@@ -49,8 +53,13 @@ def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult")
     for name, bins in edges.items():
         beyond = _amount(result.beyond(name, bins), total)
         yield f"{beyond} of {_amount(total, total)} unfolded events lie beyond the bins of {name}."
+    yield from (f"{response.summary}." for response in _responses(edges, result))
     for name, own in known.items():
         yield f"{name}: unfolded beside the truth of the data, {_distance(result, name, edges[name], **own)}."
+
+
+def _responses(edges: Mapping[str, Any], result: "UnfoldingResult") -> Iterator[Any]:
+    yield from (result.response(name, own) for name, own in edges.items() if name in result.simulation.reco.names)
 
 
 def _distance(result: "UnfoldingResult", name: str, edges: Any, truth: Any, truth_error: Any) -> str:

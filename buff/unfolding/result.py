@@ -19,8 +19,9 @@ from buff.tables import Columns
 from buff.unfolding.binning import Binning, Blocks, Covariance
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
-from buff.unfolding.export import write_tables, write_weights
+from buff.unfolding.export import write_weights
 from buff.unfolding.figures import Figures
+from buff.unfolding.hepdata import checked_columns, write_tables
 from buff.unfolding.iterations import History
 from buff.unfolding.members import Measured, Unfolded
 from buff.unfolding.replicas import Replica, told_errors
@@ -195,12 +196,12 @@ class UnfoldingResult(Figures):
             binning = self._binning(columns, bins)
         return Covariance.of(binning, binning.counts(self.columns, self.weights), self._shaken(binning))
 
-    def sigmas(self, column: str | int, bins: BinsLike = 30) -> dict[str, Array]:
+    def sigmas(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> dict[str, Array]:
         """Errors of the bins of :meth:`histogram` by source; the squares add up to its variances.
 
         ``"statistics"`` is the Poisson fluctuation of the weights, where there are no replicas.
         """
-        parts, _ = self._sources(self._binning(column, bins))
+        parts, _ = self._sources(self._binning(columns, bins))
         return {source: np.sqrt(np.diag(matrix)) for source, matrix in parts.items()}
 
     def chi2(self, column: str | int, bins: BinsLike, truth: Values, truth_error: Values | float = 0.0) -> ChiSquared:
@@ -238,28 +239,23 @@ class UnfoldingResult(Figures):
     ) -> None:
         """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.
 
-        Each table has events a bin and densities, with the errors of each source; tables of two columns are not
-        written: :meth:`histogram` and :meth:`covariance` give their numbers. The bin of a spike has no density
-        ("-"), as in figures: see :func:`buff.metrics.histograms.narrow_bins`.
+        Each table has events a bin and densities, with the errors of each source; columns that reco has, too, have
+        :meth:`response` and migration. The bin of a spike has no density ("-"), as in figures: see
+        :func:`buff.metrics.histograms.narrow_bins`.
 
         Parameters
         ----------
         path : path
             Folder, made if it is not there.
-        bins : mapping from column name to bins, optional
-            See :meth:`histogram`; all columns of numbers by default.
+        bins : mapping from column name, or a tuple of these, to bins, optional
+            See :meth:`histogram`: ``{"mass": edges, ("mass", "pt"): [edges, pt_edges]}``, where columns together are
+            one table with an axis each; all columns of numbers by default.
         units : mapping from column name to str, optional
             Written on the axes.
         keywords : mapping from str to sequence, optional
             Of all tables, beside ``observables``: ``{"reactions": ["P P --> JET X"], "cmenergies": [13000.0]}``.
         """
-        for name, given in (("bins", bins), ("units", units)):
-            if given is not None and not isinstance(given, Mapping):
-                raise TypeError(f"{name} must be a mapping from column name to its {name}, found {given!r}")
-            for column in given or {}:
-                if column not in self.columns.names:
-                    known = ", ".join(self.columns.names)
-                    raise ValueError(f"{name} names the column {column!r}, which there is not; the columns are {known}")
+        checked_columns(self.columns.names, bins=bins, units=units)
         wanted = dict.fromkeys(self._numeric(), 30) if bins is None else dict(bins)
         write_tables(Path(path), self, wanted, units or {}, keywords or {})
 

@@ -111,6 +111,11 @@ def test_what_comes_out(buff, home):
     assert (out / "hepdata" / "submission.yaml").exists()
     page = (out / "page.html").read_text()
     assert page.count("<img") == 7
+    assert re.search(
+        r"^mass, simulated: efficiency 0\.\d\d to .*fakes 0\.00 .*\(purity least from ", result.stdout, re.M
+    )
+    for heading in ("mass response", "width response", "stability"):
+        assert heading in page
     assert "measured events" in page
     assert re.search(
         r"mass: unfolded beside the truth of the data, chi2/n \d+\.\d/5 \(errors of both; no p-value without",
@@ -227,6 +232,12 @@ def test_nothing_more_than_asked_for(buff, home):
         ('"page.html"', '"page.pdf"', "[output] page must be a file name that ends in .html, found 'page.pdf'"),
         ('"out"', '"data.parquet"', "[output] folder must be a folder, found the file"),
         ('page = "page.html"', 'figures = "gif"', "[output] figures must be one of png, pdf, svg or empty"),
+        ('"page.html"', '""\ntogether = [["mass"]]', "[output] together must be lists of observables, such as"),
+        (
+            '"page.html"',
+            '""\ntogether = [["mass", "pt"]]',
+            "[output] together names 'pt': the observables of truth are m",
+        ),
         ("iterations = 5", "iterations = two", "not TOML"),
         (
             'pass_reco = "seen"\ntruth',
@@ -302,9 +313,13 @@ def test_other_bins_from_a_kept_result(buff, home):
     assert same.exit_code == 0, same.stderr
     for name in ("events.parquet", "hepdata/mass.yaml", "mass.png"):
         assert (home / "kept" / name).read_bytes() == (home / "other" / name).read_bytes()
+    assert not (home / "other" / "hepdata" / "mass_width.yaml").exists()
+    other += 'together = [["mass", "width"]]\n'
     wider = write(home, other.replace("[-2, -1, 0, 1, 2, 3]", "[-2, 0, 3]"), "wider.toml")
     assert buff("unfold", "-q", wider, "--result", kept).exit_code == 0
     assert (home / "other" / "hepdata" / "mass.yaml").read_text().count('"low"') == 2
+    both = (home / "other" / "hepdata" / "mass_width.yaml").read_text()
+    assert both.count('"low"') == 2 * 2 * 8
     refused = buff("unfold", "-q", wider, "--model", kept)
     assert refused.exit_code != 0
     assert "holds a UnfoldingResult: --model and --alternative take" in refused.stderr

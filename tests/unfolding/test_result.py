@@ -187,11 +187,13 @@ def test_yaml_tables(result, tmp_path):
     result.to_yaml(tmp_path / "record", {"x0": EDGES})
     files = sorted(path.name for path in (tmp_path / "record").iterdir())
     covariances = [f"x0_covariance_{source}.yaml" for source in ("data", "model", "simulation", "total")]
-    assert files == ["submission.yaml", "x0.yaml", *covariances]
+    assert files == ["submission.yaml", "x0.yaml", *covariances, "x0_migration.yaml", "x0_response.yaml"]
     submission = (tmp_path / "record" / "submission.yaml").read_text()
     assert re.findall(r'^data_file: "(.+)"', submission, re.M) == [
         "x0.yaml",
         *sorted(covariances, key=lambda f: ["data", "simulation", "model", "total"].index(f.split("_")[-1][:-5])),
+        "x0_response.yaml",
+        "x0_migration.yaml",
     ]
     table = (tmp_path / "record" / "x0.yaml").read_text()
     both = [float(v) for v in re.findall(r"- value: (.+)", table)]
@@ -307,7 +309,8 @@ def test_results_print(two):
 
 def test_yaml_without_replicas(bare, tmp_path):
     bare.to_yaml(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.yaml", "x0.yaml", "x1.yaml"]
+    tables = [f"{name}{what}.yaml" for name in ("x0", "x1") for what in ("", "_migration", "_response")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.yaml", *tables]
     assert '"label": "statistics"' in (tmp_path / "x1.yaml").read_text()
     assert '"label": "regularisation"' in (tmp_path / "x1.yaml").read_text()
     squares = sum(own**2 for own in bare.sigmas(0, EDGES).values())
