@@ -132,7 +132,7 @@ def _write(config: Config, result: "UnfoldingResult", data: Events | None) -> No
     bins = {name: config.observables[name].bins for name in config.truth} if config.output.binned else {}
     edges = {name: result.histogram(name, own).axes[0].edges for name, own in bins.items()}
     known = {} if truth is None else {name: _counts(truth[name].to_numpy(), e, weights) for name, e in edges.items()}
-    said = list(sentences(edges, known, result))
+    said = list(sentences(edges, known, result, config.output.normalise))
     for line in printed(said, result):
         typer.echo(line)
     for path in _written(config, result, said, edges, known):
@@ -243,7 +243,7 @@ def _written(
         bins: dict[Any, Any] = {name: o.bins for name, o in observables.items()}
         bins |= {tuple(group): [bins[name] for name in group] for group in output.together}
         units = {name: o.unit for name, o in observables.items()}
-        result.to_yaml(paths[-1], bins, units, output.keywords)
+        result.to_yaml(paths[-1], bins, units, output.keywords, output.normalise)
     if output.figures or output.page:
         paths += _drawn(config, result, said, edges, known)
     return paths
@@ -274,8 +274,10 @@ def _figures(config: Config, result: "UnfoldingResult", edges_of: Mapping[str, A
     for name, edges in edges_of.items():
         unit = config.observables[name].unit
         below = "the truth of the data" if known else "the truth of the simulation"
-        about = f"Events in each bin at truth level, with their errors; below, as ratios to {below}."
-        yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known.get(name, {})))
+        what = "Share of the events" if (shares := config.output.normalise) else "Events"
+        about = f"{what} in each bin at truth level, with their errors; below, as ratios to {below}."
+        style = {"unit": unit, "normalise": shares, **known.get(name, {})}
+        yield _Figure(name, about, result.plot_unfolded(name, edges, **style))
         if name in config.reco:
             about = "What the unfolded events give at detector level beside the measured signal."
             if result.refolded is not None:

@@ -60,6 +60,7 @@ folder = "unfolded"
 events = "events.parquet"         # unfolded events with their weights; "" for none
 tables = "hepdata"                # folder of tables in the format of HEPData; "" for none
 # together = [["mass", "mult"]]   # observables that have tables together, too, one axis each
+# normalise = true                # 1/sigma dsigma/dx: in figures, and tables of its own with its covariances
 # keywords = { reactions = ["P P --> JET X"], cmenergies = [13000.0] }   # of the tables
 figures = "png"                   # png, pdf or svg; "" for none
 # page = "unfolded.html"          # a page with all figures
@@ -115,6 +116,7 @@ class Output:
     model: str = ""
     result: str = ""
     together: Any = ()
+    normalise: bool = False
     keywords: Any = None
 
     @property

@@ -38,7 +38,9 @@ def summary_html(said: Sequence[str], result: "UnfoldingResult", edges: Mapping[
         yield section_html(f"{response.name} response", table_html(head, rows), about)
 
 
-def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
+def sentences(
+    edges: Mapping[str, Any], known: Known, result: "UnfoldingResult", normalise: bool = False
+) -> Iterator[str]:
     """Diagnostics, errors, what lies beyond the bins, and how far the unfolded events are from known truth."""
     yield from str(result.diagnostics).splitlines()
     yield result.errors
@@ -55,17 +57,22 @@ def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult")
         yield f"{beyond} of {_amount(total, total)} unfolded events lie beyond the bins of {name}."
     yield from (f"{response.summary}." for response in _responses(edges, result))
     for name, own in known.items():
-        yield f"{name}: unfolded beside the truth of the data, {_distance(result, name, edges[name], **own)}."
+        what = "shape of the " if normalise else ""
+        distance = _distance(result, name, edges[name], normalise, **own)
+        yield f"{name}: unfolded beside the {what}truth of the data, {distance}."
 
 
 def _responses(edges: Mapping[str, Any], result: "UnfoldingResult") -> Iterator[Any]:
     yield from (result.response(name, own) for name, own in edges.items() if name in result.simulation.reco.names)
 
 
-def _distance(result: "UnfoldingResult", name: str, edges: Any, truth: Any, truth_error: Any) -> str:
+def _distance(result: "UnfoldingResult", name: str, edges: Any, normalise: bool, truth: Any, truth_error: Any) -> str:
     """Chi-squared as the figure has it."""
     try:
-        found = result.chi2(name, edges, truth, truth_error)
+        if normalise:
+            found = result.normalised(name, edges).chi2(truth, truth_error)
+        else:
+            found = result.chi2(name, edges, truth, truth_error)
     except ValueError as error:
         return f"no chi2: {error}"
     if not any(replica.source in ("data", "simulation", "model") for replica in result.replicas):

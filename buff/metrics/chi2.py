@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ChiSquared", "chi_squared", "effective_replicas", "fewest_replicas", "spoken_replicas"]
+__all__ = [
+    "ChiSquared",
+    "chi_squared",
+    "effective_replicas",
+    "fewest_replicas",
+    "normalised_covariance",
+    "spoken_replicas",
+]
 
 #: Variance, as a share of the largest, of a direction in which nothing fluctuates.
 _NOTHING = 1e-9
@@ -108,6 +115,30 @@ def spoken_replicas(effective: float, made: int | None = None) -> str:
     if made is None or round(effective) == made:
         return f"{effective:.0f} replicas"
     return f"{made} replicas, effectively {effective:.0f}"
+
+
+def normalised_covariance(counts: npt.ArrayLike, covariance: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    r"""Covariance of the shares :math:`p_i = n_i / N` of bins with contents n and their sum N, to first order.
+
+    .. math:: C_p = J C J^T, \qquad J_{ij} = \frac{\delta_{ij} - p_i}{N}
+
+    Shares sum to 1 whatever fluctuates, so that the matrix lacks a rank.
+
+    Parameters
+    ----------
+    counts : array-like of shape (p,)
+    covariance : array-like of shape (p, p)
+        Of the contents.
+
+    Examples
+    --------
+    >>> normalised_covariance([1.0, 3.0], [[1.0, 0.0], [0.0, 3.0]])
+    array([[ 0.046875, -0.046875],
+           [-0.046875,  0.046875]])
+    """
+    n = np.asarray(counts, np.float64)
+    J = (np.eye(len(n)) - (n / n.sum())[:, None]) / n.sum()
+    return np.asarray(J @ np.asarray(covariance, np.float64) @ J.T)
 
 
 def fewest_replicas(n_bins: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from buff.metrics.chi2 import chi_squared, fewest_replicas, spoken_replicas
+from buff.metrics.chi2 import chi_squared, fewest_replicas, normalised_covariance, spoken_replicas
 from buff.metrics.histograms import checked_edges, narrow_bins
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, experiment_label, new_figure
@@ -45,6 +45,10 @@ class _Bins:
 
     def per(self, width: Values) -> _Bins:
         return _Bins(self.value / width, self.error / width)
+
+    def normalised(self) -> _Bins:
+        covariance = normalised_covariance(self.value, np.diag(self.error**2))
+        return _Bins(self.value / self.value.sum(), np.sqrt(np.diag(covariance)))
 
 
 def unfolded_spectrum(
@@ -96,7 +100,8 @@ def unfolded_spectrum(
     n_made : int, optional
         Replicas of all sources, where ``n_replicas`` is their effective number: both are written.
     normalise : bool
-        Whether to divide each distribution by its sum.
+        Whether to divide each distribution by its sum; errors are those of the shares, see
+        :func:`buff.metrics.chi2.normalised_covariance`.
     log : bool, optional
         Logarithmic axis; where the content spans more than a factor 300 unless told.
     labels : mapping, optional
@@ -132,8 +137,8 @@ def unfolded_spectrum(
     if matrix is not None and error is not None and "unfolded" not in (labels or {}):
         names["unfolded"] += ", bars statistical only"
     if normalise:
-        matrix = None if matrix is None else matrix / bins["unfolded"].value.sum() ** 2
-        bins = {key: b.per(b.value.sum()) for key, b in bins.items()}
+        matrix = None if matrix is None else normalised_covariance(bins["unfolded"].value, matrix)
+        bins = {key: b.normalised() for key, b in bins.items()}
     reference = next((key for key in ("truth", "prior") if key in bins), None)
     shown, width, narrow = _shown(e)
     density = {key: b.per(width) for key, b in bins.items()}

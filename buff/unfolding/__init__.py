@@ -4,6 +4,7 @@ from buff.unfolding.binning import Binning, Covariance
 from buff.unfolding.closure import ClosureBins, ClosureTest, closure_test
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.iterations import History, Iteration
+from buff.unfolding.normalised import Normalised
 from buff.unfolding.refolding import Refolded
 from buff.unfolding.replicas import Replica
 from buff.unfolding.response import Response
@@ -18,6 +19,7 @@ __all__ = [
     "Diagnostics",
     "History",
     "Iteration",
+    "Normalised",
     "Refolded",
     "Replica",
     "Response",

@@ -10,6 +10,7 @@ import numpy as np
 from buff.errors import warn
 from buff.metrics import automatic_bins
 from buff.metrics.chi2 import effective_replicas, fewest_replicas, spoken_replicas
+from buff.metrics.histograms import narrow_bins
 from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
 from buff.unfolding.settings import DIFFERENCES, ORIGINS
@@ -52,6 +53,23 @@ class Binning:
     def shape(self) -> tuple[int, ...]:
         """Bins a column."""
         return tuple(len(edges) - 1 for edges in self.edges)
+
+    @property
+    def widths(self) -> Array:
+        """Of each bin; the product of those of its columns."""
+        found = np.ones(1)
+        for edges in self.edges:
+            found = np.outer(found, np.diff(edges)).ravel()
+        return found
+
+    @property
+    def narrow(self) -> Array:
+        """Whether each bin is one of a spike: see :func:`buff.metrics.histograms.narrow_bins`."""
+        found = np.zeros(1, bool)
+        for edges in self.edges:
+            own = np.isin(np.arange(len(edges) - 1), narrow_bins(edges))
+            found = np.logical_or.outer(found, own).ravel()
+        return found
 
     def counts(self, events: Columns, weights: Weights) -> Array:
         """Weight in each bin; the last of a column is closed, what is outside is left out."""

@@ -58,7 +58,8 @@ class Figures:
         truth : array of shape (bins,), optional
             Events in each bin that there should be, where known.
         **style
-            Such as ``unit``, ``log``, ``labels`` or ``experiment`` of :func:`buff.plotting.unfolded_spectrum`.
+            Such as ``unit``, ``normalise``, ``log``, ``labels`` or ``experiment`` of
+            :func:`buff.plotting.unfolded_spectrum`.
         """
         from buff.plotting import unfolded_spectrum
 
@@ -70,7 +71,7 @@ class Figures:
             given["reco"] = binning.counts(self.measured.reco, self.signal)
         sources, replicas = self._sources(binning)
         matrix, poisson = np.asarray(sum(sources.values())), self._poisson(binning)
-        if replicas or np.any(matrix != np.diag(np.diag(matrix))):
+        if replicas or style.get("normalise") or np.any(matrix != np.diag(np.diag(matrix))):
             given |= {"covariance": matrix, **replicas}
         labels = {"band": self._error_name(), **(style.pop("labels", None) or {})}
         error = np.sqrt(np.diag(sources["data"]) if "data" in sources else poisson)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from buff.errors import Notice
-from buff.metrics.histograms import narrow_bins
 from buff.protocols import Array, Numbers
 from buff.unfolding.binning import Binning
 from buff.unfolding.settings import ORIGINS, SPOKEN
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["checked_columns", "write_tables"]
 
 #: What a covariance of each source is made of.
-_ORIGINS = {**ORIGINS, "total": "all sources together"}
+_ORIGINS = {**ORIGINS, "statistics": "the Poisson fluctuation of the weights", "total": "all sources together"}
 _LABELS = {"data": "data statistics", "simulation": "simulation statistics", **SPOKEN}
 
 
@@ -47,6 +46,7 @@ def write_tables(
     bins: Mapping[Any, Any],
     units: Mapping[str, str],
     keywords: Mapping[str, Sequence[Any]],
+    normalise: bool,
 ) -> None:
     """``submission.yaml``, and a table, its covariances and the response for each column, or columns together.
 
@@ -63,7 +63,7 @@ def write_tables(
     for columns, edges in bins.items():
         names = _together(columns)
         stem = "_".join("".join(c if c.isalnum() else "_" for c in name) for name in names)
-        for suffix, about, table in _tables(result, columns, edges, units):
+        for suffix, about, table in _tables(result, columns, edges, units, normalise):
             file = f"{stem}{suffix}"
             (folder / f"{file}.yaml").write_text(_yaml(table))
             documents.append(_document(file, about, names, keywords))
@@ -79,7 +79,7 @@ def write_tables(
 
 
 def _tables(
-    result: "UnfoldingResult", columns: Any, bins: Any, units: Mapping[str, str]
+    result: "UnfoldingResult", columns: Any, bins: Any, units: Mapping[str, str], normalise: bool
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """End of the file name, description and content of the tables of a column, or of columns together."""
     binning = result._binning(columns, bins)
@@ -89,7 +89,9 @@ def _tables(
         covariance = result.covariance(list(binning.names), list(binning.edges))
         for source, matrix in [*covariance.of_source.items(), ("total", covariance.total)]:
             about = f"Covariance of the bins of the unfolded distribution of {name}: {_ORIGINS[source]}."
-            yield f"_covariance_{source}", about, _matrix(binning, units, matrix, "covariance")
+            yield f"_covariance_{source}", about, _matrix(binning, units, {"covariance": matrix})
+    if normalise:
+        yield from _normalised(result, binning, units)
     if len(binning.names) == 1 and name in result.simulation.reco.names:
         yield from _response(result, binning, units)
 
@@ -108,23 +110,48 @@ def _distribution(result: "UnfoldingResult", binning: Binning, units: Mapping[st
         {"name": "unfolded events in all", "value": _digits(result.weights.sum())},
         {"name": "unfolded events beyond the bins", "value": _digits(result.beyond(columns, edges))},
     ]
-    wide = " ".join(unit for name in columns if (unit := units.get(name, "")))
-    per = f"1/({wide})" if " " in wide else f"1/{wide}" if wide else ""
     of_bin = "width of the bin" if len(columns) == 1 else "widths of the bin"
     events = {"header": {"name": "events a bin"}, "qualifiers": about}
     return {
         "independent_variables": _axes(binning, units),
         "dependent_variables": [
             events | {"values": _with_errors(counts, sigmas)},
-            {"header": _header(f"events by {of_bin}", per)}
+            {"header": _header(f"events by {of_bin}", _per(binning, units))}
             | {"values": _with_errors(counts / widths, {k: own / widths for k, own in sigmas.items()})},
         ],
     }
 
 
-def _matrix(binning: Binning, units: Mapping[str, str], matrix: Array, name: str) -> dict[str, Any]:
-    """A number for each pair of bins, the first the slower."""
-    n = len(matrix)
+def _normalised(
+    result: "UnfoldingResult", binning: Binning, units: Mapping[str, str]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Shares of the bins and the normalised cross section, with errors by source and covariances."""
+    found, widths = result.normalised(list(binning.names), list(binning.edges)), _widths(binning)
+    total = sum(found.share_covariances.values())
+    shares = {_LABELS.get(k, k): np.sqrt(np.diag(m)) for k, m in found.share_covariances.items()}
+    n, axes, name = len(binning.names), "".join(f"d({name})" for name in binning.names), " and ".join(binning.names)
+    density = _header(f"1/sigma d{n if n > 1 else ''}sigma/{axes}", _per(binning, units))
+    yield (
+        "_normalised",
+        f"Normalised differential cross section of {name}: shares of the events in all bins, by the width of each.",
+        {
+            "independent_variables": _axes(binning, units),
+            "dependent_variables": [
+                {"header": {"name": "share of the events in all bins"}, "values": _with_errors(found.shares, shares)},
+                {"header": density}
+                | {"values": _with_errors(found.shares / widths, {k: own / widths for k, own in shares.items()})},
+            ],
+        },
+    )
+    for source, matrix in [*found.share_covariances.items(), ("total", total)]:
+        both = {"covariance of shares": matrix, f"covariance of {density['name']}": matrix / np.outer(widths, widths)}
+        about = f"Covariance of the bins of the normalised cross section of {name}: {_ORIGINS[source]}."
+        yield f"_normalised_covariance_{source}", about, _matrix(binning, units, both)
+
+
+def _matrix(binning: Binning, units: Mapping[str, str], matrices: Mapping[str, Array]) -> dict[str, Any]:
+    """Numbers for each pair of bins, the first the slower."""
+    n = len(next(iter(matrices.values())))
     axes = [
         {"header": header | {"name": f"{header['name']} ({which})"}, "values": [values[i] for i in rows]}
         for which, rows in zip(("first", "second"), (np.repeat(np.arange(n), n), np.tile(np.arange(n), n)), strict=True)
@@ -132,7 +159,9 @@ def _matrix(binning: Binning, units: Mapping[str, str], matrix: Array, name: str
     ]
     return {
         "independent_variables": axes,
-        "dependent_variables": [{"header": {"name": name}, "values": _values(matrix)}],
+        "dependent_variables": [
+            {"header": {"name": name}, "values": _values(matrix)} for name, matrix in matrices.items()
+        ],
     }
 
 
@@ -201,12 +230,7 @@ def _axes(binning: Binning, units: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def _widths(binning: Binning) -> Array:
     """What contents are divided by; NaN for the bins of a spike, which have no density, as in figures."""
-    product = np.ones(1)
-    for edges in binning.edges:
-        width = np.diff(edges)
-        width[narrow_bins(edges)] = np.nan
-        product = np.outer(product, width).ravel()
-    return product
+    return np.where(binning.narrow, np.nan, binning.widths)
 
 
 def _digits(value: float) -> Any:
@@ -232,6 +256,12 @@ def _with_errors(values: Array, sigmas: Mapping[str, Array]) -> list[dict[str, A
 
 def _header(name: str, unit: str) -> dict[str, str]:
     return {"name": name, "units": unit} if unit else {"name": name}
+
+
+def _per(binning: Binning, units: Mapping[str, str]) -> str:
+    """Unit of a density."""
+    wide = " ".join(unit for name in binning.names if (unit := units.get(name, "")))
+    return f"1/({wide})" if " " in wide else f"1/{wide}" if wide else ""
 
 
 def _ranges(edges: Numbers) -> list[dict[str, float]]:

@@ -24,6 +24,7 @@ from buff.unfolding.figures import Figures
 from buff.unfolding.hepdata import checked_columns, write_tables
 from buff.unfolding.iterations import History
 from buff.unfolding.members import Measured, Unfolded
+from buff.unfolding.normalised import Normalised, checked_truth
 from buff.unfolding.replicas import Replica, told_errors
 from buff.unfolding.response import Response
 from buff.unfolding.settings import DIFFERENCES, SPOKEN
@@ -222,13 +223,18 @@ class UnfoldingResult(Figures):
         binning = self._binning(column, bins)
         matrix, replicas = self._uncertainty(binning)
         counts = binning.counts(self.columns, self.weights)
-        for name, given in (("truth", truth), ("truth_error", truth_error)):
-            shape = np.shape(given)
-            if shape != counts.shape and (shape or name == "truth"):
-                raise ValueError(f"{name} must have shape {counts.shape}, one value a bin; found {shape}")
-        difference = counts - np.asarray(truth, np.float64)
-        extra = np.square(np.broadcast_to(truth_error, difference.shape))
-        return chi_squared(difference, matrix, extra=extra, n_replicas=replicas.get("n_replicas"))
+        expected, error = checked_truth(truth, truth_error, counts.shape)
+        return chi_squared(counts - expected, matrix, extra=error**2, n_replicas=replicas.get("n_replicas"))
+
+    def normalised(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> Normalised:
+        """Normalised differential cross section, with covariances by source, as for :meth:`histogram`.
+
+        Its errors are no ratios of those of the histogram: bins of a distribution of unit area pull each other.
+        """
+        binning = self._binning(columns, bins)
+        sources, replicas = self._sources(binning)
+        counts = binning.counts(self.columns, self.weights)
+        return Normalised.of(binning, counts, sources, replicas.get("n_replicas"))
 
     def to_yaml(
         self,
@@ -236,6 +242,7 @@ class UnfoldingResult(Figures):
         bins: Any = None,
         units: Mapping[str, str] | None = None,
         keywords: Mapping[str, Sequence[Any]] | None = None,
+        normalise: bool = False,
     ) -> None:
         """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.
 
@@ -254,10 +261,13 @@ class UnfoldingResult(Figures):
             Written on the axes.
         keywords : mapping from str to sequence, optional
             Of all tables, beside ``observables``: ``{"reactions": ["P P --> JET X"], "cmenergies": [13000.0]}``.
+        normalise : bool
+            Write :meth:`normalised` cross sections and their covariances, too.
         """
         checked_columns(self.columns.names, bins=bins, units=units)
-        wanted = dict.fromkeys(self._numeric(), 30) if bins is None else dict(bins)
-        write_tables(Path(path), self, wanted, units or {}, keywords or {})
+        pairs = zip(self.columns.names, self.columns.arrays, strict=True)
+        numeric = {name: 30 for name, values in pairs if values.dtype.kind in "biuf"}
+        write_tables(Path(path), self, numeric if bins is None else bins, units or {}, keywords or {}, normalise)
 
     def to_parquet(self, path: Any) -> None:
         """Write the events with ``weight``, ``measured_row`` and the weights of replicas, ``weight_data_0`` ...
@@ -321,10 +331,6 @@ class UnfoldingResult(Figures):
             sources.insert(0, f"Poisson of {'simulated' if self.method == 'reweight' else 'measured'} weights")
         sources += ["regularisation"] if self.further is not None else []
         return "error: " + ",\n".join(", ".join(sources[i : i + 3]) for i in range(0, len(sources), 3))
-
-    def _numeric(self) -> list[str]:
-        pairs = zip(self.columns.names, self.columns.arrays, strict=True)
-        return [name for name, values in pairs if values.dtype.kind in "biuf"]
 
     @classmethod
     def of(

@@ -314,9 +314,16 @@ def test_other_bins_from_a_kept_result(buff, home):
     for name in ("events.parquet", "hepdata/mass.yaml", "mass.png"):
         assert (home / "kept" / name).read_bytes() == (home / "other" / name).read_bytes()
     assert not (home / "other" / "hepdata" / "mass_width.yaml").exists()
-    other += 'together = [["mass", "width"]]\n'
+    other += 'together = [["mass", "width"]]\nnormalise = true\n'
     wider = write(home, other.replace("[-2, -1, 0, 1, 2, 3]", "[-2, 0, 3]"), "wider.toml")
-    assert buff("unfold", "-q", wider, "--result", kept).exit_code == 0
+    shape = buff("unfold", "-q", wider, "--result", kept)
+    assert shape.exit_code == 0, shape.stderr
+    assert re.search(r"mass: unfolded beside the shape of the truth of the data, chi2/n \d+\.\d/1 ", shape.stdout)
+    table = (home / "other" / "hepdata" / "mass_normalised.yaml").read_text()
+    shares = [float(x) for x in re.findall(r"value: (.+)", table)]
+    assert shares[0] + shares[1] == pytest.approx(1)
+    assert shares[2] == pytest.approx(shares[0] / 2, rel=1e-4)
+    assert '{"name": "1/sigma dsigma/d(mass)", "units": "1/GeV"}' in table
     assert (home / "other" / "hepdata" / "mass.yaml").read_text().count('"low"') == 2
     both = (home / "other" / "hepdata" / "mass_width.yaml").read_text()
     assert both.count('"low"') == 2 * 2 * 8

@@ -19,7 +19,7 @@ def result():
     truth = pd.DataFrame(rng.normal(size=(1500, 2)), columns=["mass", "pt"])
     reco = truth + 0.3 * rng.normal(size=(1500, 2))
     passing = {"pass_truth": truth["mass"] > -1.5, "pass_reco": reco["mass"] > -1.2}
-    unfolder = quick("reweight", n_iterations=2, n_replicas={"data": 10, "model": 2}).fit(truth, reco, **passing)
+    unfolder = quick("reweight", n_iterations=2, n_replicas={"data": 14, "model": 2}).fit(truth, reco, **passing)
     return unfolder.unfold(reco[passing["pass_reco"]][:400])
 
 
@@ -82,3 +82,22 @@ def test_columns_together_are_one_table_with_an_axis_each(result, tmp_path):
     assert '"units": "1/(GeV TeV)"' in (tmp_path / "mass_pt.yaml").read_text()
     with pytest.raises(ValueError, match="bins names the column 'eta', which there is not; the columns are mass, pt"):
         result.to_yaml(tmp_path, {("mass", "eta"): [MASS, PT]})
+
+
+def test_normalised_cross_sections(result, tmp_path):
+    spike = [-1.0, -1e-4, 1e-4, 1.0, 3.0]
+    tables = read(tmp_path, {"mass": MASS, ("mass", "pt"): [spike, PT]}, of=result, normalise=True)
+    found = tables["mass_normalised"][1]
+    normalised = result.normalised("mass", MASS)
+    density = "1/sigma dsigma/d(mass)"
+    np.testing.assert_allclose(numbers(found["share of the events in all bins"]), normalised.shares, rtol=1e-5)
+    np.testing.assert_allclose(numbers(found[density]), normalised.values, rtol=1e-5)
+    errors = {e["label"]: e["symerror"] for e in found[density][1]["errors"]}
+    assert errors["data statistics"] == pytest.approx(normalised.sigmas["data"][1], rel=1e-5)
+    for source, matrix in {**normalised.of_source, "total": normalised.total}.items():
+        cells = tables[f"mass_normalised_covariance_{source}"][1]
+        np.testing.assert_allclose(numbers(cells[f"covariance of {density}"]), matrix.ravel(), rtol=1e-5, atol=1e-12)
+    both = tables["mass_pt_normalised"][1]
+    values = numbers(both["1/sigma d2sigma/d(mass)d(pt)"]).reshape(4, 2)
+    np.testing.assert_array_equal(np.isnan(values), [[False] * 2, [True] * 2, [False] * 2, [False] * 2])
+    assert numbers(both["share of the events in all bins"]).sum() == pytest.approx(1, abs=1e-5)
