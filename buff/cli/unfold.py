@@ -57,7 +57,7 @@ def unfold(
         str,
         typer.Option(
             metavar="COLUMN",
-            help='With --closure: weights that bend pseudo-data, or "alternative": these are that one.',
+            help='With --closure: weights that bend pseudo-data, or "alternative" or "alternative.NAME": they are it.',
         ),
     ] = "",
     quiet: Quiet = False,
@@ -90,27 +90,33 @@ def unfold(
             _write(wanted, _kept(result, wanted), read_events(wanted, "data", True) if wanted.data.truth else None)
         return
     unfolder: Any = None if model is None else _loaded(model, wanted, quiet)
-    others = [_loaded(path, wanted, quiet) for path in alternative or ()]
+    given = [_loaded(path, wanted, quiet) for path in alternative or ()]
     simulation = None if unfolder else read_events(wanted, "simulation", True)
-    other = None if wanted.alternative is None else read_events(wanted, "alternative", True)
+    others = {section: read_events(wanted, section, True) for section in wanted.alternatives}
     data = read_events(wanted, "data", wanted.data.truth)
     background = None if wanted.background is None else read_events(wanted, "background", False)
-    check_events(wanted, {"simulation": simulation, "alternative": other}, {"data": data, "background": background})
+    check_events(wanted, {"simulation": simulation, **others}, {"data": data, "background": background})
     (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
     if not quiet:
         simulated = f"{simulation.reco.num_rows:,} simulated and " if simulation else ""
         typer.echo(f"{simulated}{data.reco.num_rows:,} measured events", err=True)
     if closure is not None:
         with _warnings_in_a_line():
-            tell_closure(wanted, _settings(wanted, True), (simulation, other, data), closure, stress, 0 if quiet else 1)
+            tell_closure(
+                wanted, _settings(wanted, True), (simulation, others, data), closure, stress, 0 if quiet else 1
+            )
         return
     with _warnings_in_a_line():
         unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
-        if other:
+        named: dict[str, list[Any]] = {"alternative": given}
+        for section, other in others.items():
             if other.weights is None:  # the file says so: entries of [simulation] count unless told
                 other = replace(other, weights=np.ones(other.reco.num_rows))
-            others.append(_fitted(wanted, other, quiet, n_replicas=0))
-        found = _result(unfolder, data, background, others, quiet)
+            named.setdefault(section.partition(".")[2] or section, []).append(
+                _fitted(wanted, other, quiet, n_replicas=0)
+            )
+        uncertainty = 0.0 if wanted.background is None else wanted.background.uncertainty
+        found = _result(unfolder, data, background, uncertainty, named, quiet)
         saved = list(_saved(wanted, {"model": unfolder, "result": found}))
         _write(wanted, found, data)
     for path in saved:
@@ -207,10 +213,13 @@ def _fitted(config: Config, simulation: Events, quiet: bool, n_replicas: Any = N
     )
 
 
-def _result(unfolder: Any, data: Events, background: Events | None, others: list[Any], quiet: bool) -> Any:
+def _result(
+    unfolder: Any, data: Events, background: Events | None, uncertainty: float, others: Mapping[str, Any], quiet: bool
+) -> Any:
     events = None if background is None else background.passing("reco")
     reco, weights = data.passing("reco")
-    result = unfolder.unfold(reco, sample_weight=weights, background=events, alternative=others)
+    more = {"background": events, "background_uncertainty": uncertainty, "alternative": others}
+    result = unfolder.unfold(reco, sample_weight=weights, **more)
     if not quiet:
         for line in _notes(result):
             typer.echo(line, err=True)

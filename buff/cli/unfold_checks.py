@@ -26,12 +26,17 @@ def check_config(config: Config) -> None:
     MissingExtraError
         A package that the output needs is not installed.
     """
+    from buff.unfolding.systematics import checked_names, checked_uncertainty
+
     for name, observable in config.observables.items():
         _check_observable(name, observable, config.output)
-    for section in ("simulation", "data", "background", "alternative"):
-        sample = getattr(config, section)
-        if sample is not None and sample.rows < 0:
+    for section, sample in config.samples.items():
+        if sample.rows < 0:
             raise ValueError(f"[{section}] rows must be at least 1, or 0 for all, found {sample.rows}")
+        if sample.uncertainty and section != "background":
+            raise ValueError(f"[{section}] uncertainty is that of the normalisation of a [background] alone")
+        checked_uncertainty(sample.uncertainty, sample.file, f"[{section}] uncertainty")
+    checked_names(section.partition(".")[2] or section for section in config.alternatives)
     _check_settings(config.settings)
     _check_output(config.output, config.home / config.output.folder)
     _check_together(config)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from buff.cli.unfold_checks import check_observables, check_sample
-from buff.cli.unfold_config import Config, SampleSection
+from buff.cli.unfold_config import Config
 
 __all__ = ["Events", "check_events", "read_events"]
 
@@ -50,7 +50,7 @@ def read_events(config: Config, section: str, with_truth: bool) -> Events:
     from buff.io import read_table
     from buff.unfolding.events import checked_flags
 
-    sample: SampleSection = getattr(config, section)
+    sample = config.samples[section]
     columns = [*(config.truth.values() if with_truth else ()), *config.reco.values()]
     aside = [name for name in (sample.weight, sample.pass_truth, sample.pass_reco) if name]
     table = read_table(config.home / sample.file, [*columns, *aside], sample.rows or None)

@@ -42,9 +42,11 @@ def sentences(
     edges: Mapping[str, Any], known: Known, result: "UnfoldingResult", normalise: bool = False
 ) -> Iterator[str]:
     """Diagnostics, errors, what lies beyond the bins, and how far the unfolded events are from known truth."""
+    from buff.unfolding.settings import SOURCES
+
     yield from str(result.diagnostics).splitlines()
     yield result.errors
-    if edges and not any(replica.source != "alternative" for replica in result.replicas):
+    if edges and not any(replica.source in SOURCES for replica in result.replicas):
         n = max(len(own) - 1 for own in edges.values())
         yield (
             f"Errors without replicas can be several times too small where bins migrate. For covariances and errors of "
@@ -68,6 +70,8 @@ def _responses(edges: Mapping[str, Any], result: "UnfoldingResult") -> Iterator[
 
 def _distance(result: "UnfoldingResult", name: str, edges: Any, normalise: bool, truth: Any, truth_error: Any) -> str:
     """Chi-squared as the figure has it."""
+    from buff.unfolding.settings import SOURCES
+
     try:
         if normalise:
             found = result.normalised(name, edges).chi2(truth, truth_error)
@@ -75,7 +79,7 @@ def _distance(result: "UnfoldingResult", name: str, edges: Any, normalise: bool,
             found = result.chi2(name, edges, truth, truth_error)
     except ValueError as error:
         return f"no chi2: {error}"
-    if not any(replica.source in ("data", "simulation", "model") for replica in result.replicas):
+    if not any(replica.source in SOURCES for replica in result.replicas):
         return f"chi2/n {found.value:.1f}/{found.n} (errors of both; no p-value without replicas)"
     return f"chi2/n {found.value:.1f}/{found.n} (p = {found.p_value:.2g}, errors of both)"
 

@@ -12,15 +12,14 @@ import numpy as np
 from buff.errors import Notice
 from buff.protocols import Array, Numbers
 from buff.unfolding.binning import Binning
-from buff.unfolding.settings import ORIGINS, SPOKEN
+from buff.unfolding.settings import SPOKEN, origin_of
 
 if TYPE_CHECKING:
     from buff.unfolding.result import UnfoldingResult
 
 __all__ = ["checked_columns", "write_tables"]
 
-#: What a covariance of each source is made of.
-_ORIGINS = {**ORIGINS, "statistics": "the Poisson fluctuation of the weights", "total": "all sources together"}
+#: What errors are called where the name of their source says too little.
 _LABELS = {"data": "data statistics", "simulation": "simulation statistics", **SPOKEN}
 
 
@@ -62,9 +61,8 @@ def write_tables(
     documents: list[Any] = [{"comment": about}]
     for columns, edges in bins.items():
         names = _together(columns)
-        stem = "_".join("".join(c if c.isalnum() else "_" for c in name) for name in names)
         for suffix, about, table in _tables(result, columns, edges, units, normalise):
-            file = f"{stem}{suffix}"
+            file = "".join(c if c.isalnum() else "_" for c in f"{'_'.join(names)}{suffix}")
             (folder / f"{file}.yaml").write_text(_yaml(table))
             documents.append(_document(file, about, names, keywords))
     if result.replicas and len(bins) > 1:
@@ -82,13 +80,13 @@ def _tables(
     result: "UnfoldingResult", columns: Any, bins: Any, units: Mapping[str, str], normalise: bool
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """End of the file name, description and content of the tables of a column, or of columns together."""
-    binning = result._binning(columns, bins)
+    binning = Binning.of(result.columns, result.weights, columns, bins)
     name = " and ".join(binning.names)
     yield "", f"Unfolded distribution of {name}.", _distribution(result, binning, units)
     if result.replicas:
         covariance = result.covariance(list(binning.names), list(binning.edges))
         for source, matrix in [*covariance.of_source.items(), ("total", covariance.total)]:
-            about = f"Covariance of the bins of the unfolded distribution of {name}: {_ORIGINS[source]}."
+            about = f"Covariance of the bins of the unfolded distribution of {name}: {origin_of(source)}."
             yield f"_covariance_{source}", about, _matrix(binning, units, {"covariance": matrix})
     if normalise:
         yield from _normalised(result, binning, units)
@@ -145,7 +143,7 @@ def _normalised(
     )
     for source, matrix in [*found.share_covariances.items(), ("total", total)]:
         both = {"covariance of shares": matrix, f"covariance of {density['name']}": matrix / np.outer(widths, widths)}
-        about = f"Covariance of the bins of the normalised cross section of {name}: {_ORIGINS[source]}."
+        about = f"Covariance of the bins of the normalised cross section of {name}: {origin_of(source)}."
         yield f"_normalised_covariance_{source}", about, _matrix(binning, units, both)
 
 

@@ -73,6 +73,11 @@ class Measured:
         """A copy with weights times Poisson numbers of mean 1: another experiment of the same length."""
         return replace(self, of_data=self.of_data.resampled(rng), of_background=self.of_background.resampled(rng))
 
+    def with_background(self, factor: float) -> "Measured":
+        """A copy with so many times the background."""
+        own = self.of_background
+        return replace(self, of_background=replace(own, given=factor * own.given, values=factor * own.values))
+
 
 @dataclass(frozen=True, eq=False)
 class Unfolded:

@@ -16,7 +16,7 @@ from buff.errors import MissingExtraError
 from buff.metrics.chi2 import ChiSquared, chi_squared
 from buff.protocols import Array, BinsLike, Mask, Values
 from buff.tables import Columns
-from buff.unfolding.binning import Binning, Blocks, Covariance
+from buff.unfolding.binning import Binning, Blocks, Covariance, from_differences
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
 from buff.unfolding.export import write_weights
@@ -27,7 +27,7 @@ from buff.unfolding.members import Measured, Unfolded
 from buff.unfolding.normalised import Normalised, checked_truth
 from buff.unfolding.replicas import Replica, told_errors
 from buff.unfolding.response import Response
-from buff.unfolding.settings import DIFFERENCES, SPOKEN
+from buff.unfolding.settings import SOURCES, SPOKEN
 from buff.unfolding.stored_result import archive_of_result, parts_of_result
 
 __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
@@ -312,13 +312,12 @@ class UnfoldingResult(Figures):
 
     def _sources(self, binning: Binning) -> tuple[dict[str, Array], dict[str, Any]]:
         """The same by source; the Poisson fluctuation of the weights stands for those that have replicas."""
-        if any(replica.source not in DIFFERENCES for replica in self.replicas):
+        if any(replica.source in SOURCES for replica in self.replicas):
             covariance = self.covariance(list(binning.names), list(binning.edges))
             return dict(covariance.of_source), covariance.replicas
         parts, counts = {"statistics": np.diag(self._poisson(binning))}, binning.counts(self.columns, self.weights)
         for source, shaken in self._shaken(binning).items():
-            differences = np.array(shaken) - counts
-            parts[source] = differences.T @ differences
+            parts[source] = from_differences(source, counts, shaken)
         return parts, {}
 
     def _poisson(self, binning: Binning) -> Array:
@@ -326,8 +325,9 @@ class UnfoldingResult(Figures):
         return source.inflation * binning.variances(self.columns, self.weights, self.measured_rows)
 
     def _error_name(self) -> str:
-        sources = [SPOKEN.get(source, source) for source in dict.fromkeys(r.source for r in self.replicas)]
-        if not set(sources) - set(DIFFERENCES):
+        found = dict.fromkeys(replica.source for replica in self.replicas)
+        sources = [SPOKEN.get(source, source) for source in found]
+        if not set(found) & set(SOURCES):
             sources.insert(0, f"Poisson of {'simulated' if self.method == 'reweight' else 'measured'} weights")
         sources += ["regularisation"] if self.further is not None else []
         return "error: " + ",\n".join(", ".join(sources[i : i + 3]) for i in range(0, len(sources), 3))

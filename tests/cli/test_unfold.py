@@ -132,13 +132,16 @@ def test_background_and_draws_of_what_was_only_measured(buff, home):
     text = (
         CONFIG.replace('weight = "weight"\n', "").replace("data.parquet", "mixed.parquet").replace("truth = true\n", "")
     )
-    section = '[background]\nfile = "background.parquet"\nweight = "share"\npass_reco = "seen"\n\n[unfolding]'
+    section = '[background]\nfile = "background.parquet"\nweight = "share"\npass_reco = "seen"\n'
+    section += "uncertainty = 0.2\n\n[unfolding]"
     text = text.replace("[unfolding]", section).replace('"out"', '"mixed"').replace('page = "page.html"', "")
     text = text.replace('"reweight"', '"conditional"\nsamples = 2\nreplicas = { data = 2 }').replace(
         "iterations = 5", ""
     )
     result = buff("unfold", "-q", write(home, text, "mixed.toml"))
     assert result.exit_code == 0, result.stderr
+    assert "the normalisation of the background (up and down)" in result.stdout
+    assert '"label": "background"' in (home / "mixed" / "hepdata" / "mass.yaml").read_text()
     tables = {
         name: pq.read_table(home / f"{name}.parquet").to_pandas() for name in ("mixed", "background", "simulation")
     }
@@ -238,6 +241,13 @@ def test_nothing_more_than_asked_for(buff, home):
             '""\ntogether = [["mass", "pt"]]',
             "[output] together names 'pt': the observables of truth are m",
         ),
+        ("[unfolding]", '[alternative.data]\nfile = "data.parquet"\n[unfolding]', "alternative has the name 'data':"),
+        ("[data]", "uncertainty = 0.1\n[data]", "[simulation] uncertainty is that of the normalisation of a [back"),
+        (
+            "[unfolding]",
+            '[background]\nfile = "background.parquet"\nuncertainty = 20\n[unfolding]',
+            "[background] uncertainty must be from 0 to 1, a share of the background, found 20",
+        ),
         ("iterations = 5", "iterations = two", "not TOML"),
         (
             'pass_reco = "seen"\ntruth',
@@ -335,7 +345,7 @@ def test_other_bins_from_a_kept_result(buff, home):
 
 def test_an_alternative_has_the_entries_of_the_simulation_unless_told(tmp_path):
     text = CONFIG.replace("[unfolding]", '[alternative]\nfile = "other.parquet"\npass_truth = "kept"\n\n[unfolding]')
-    other = read_config(write(tmp_path, text)).alternative
+    other = read_config(write(tmp_path, text)).samples["alternative"]
     assert (other.file, other.weight, other.pass_reco, other.pass_truth) == ("other.parquet", "weight", "seen", "kept")
 
 
@@ -348,6 +358,13 @@ def test_an_alternative_is_a_source_of_the_errors(buff, home):
     assert "simulation (see alternative" not in both.stdout
     table = (home / "two" / "hepdata" / "mass_covariance_alternative.yaml").read_text()
     assert "covariance" in table
+    named = section.replace("[alternative]", "[alternative.herwig]")
+    text_of_both = text.replace("[unfolding]", named).replace('"two"', '"named"')
+    under = buff("unfold", "-q", write(home, text_of_both, "named.toml"))
+    assert "(1 alternative: herwig)" in under.stdout, under.stderr
+    renamed = (home / "named" / "hepdata" / "mass_covariance_herwig.yaml").read_text()
+    assert renamed == table
+    assert '"label": "herwig"' in (home / "named" / "hepdata" / "mass.yaml").read_text()
     alone = buff("unfold", "-q", write(home, text, "one.toml"), "--alternative", home / "two" / "unfolder.buff")
     assert "(1 alternative)" in alone.stdout
     without = buff("unfold", "-q", write(home, text, "one.toml"))
@@ -377,7 +394,7 @@ def test_closure_and_stress_print_and_draw(buff, home):
     [
         (("--closure", 1), "--closure must be at least 2, found 1"),
         (("--stress", "weight"), "--stress bends the pseudo-data of --closure"),
-        (("--closure", 2, "--stress", "alternative"), r"needs a section \[alternative\]"),
+        (("--closure", 2, "--stress", "alternative"), r"needs a section \[alternative\]; the file has none"),
         (("--closure", 2, "--model", "unfolder.buff"), "--closure fits anew"),
     ],
 )

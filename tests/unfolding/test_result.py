@@ -273,7 +273,7 @@ def test_errors_name_the_background(two):
     assert "hold the statistics of the measured events and of the background (3 replicas)" in with_data
     assert "fluctuations, the statistics of the background" in without
     for errors in (with_data, without):
-        assert "the normalisation of the background (unfold with it scaled)" in errors
+        assert "the normalisation of the background (see background_uncertainty)" in errors
     assert "background" not in unfolder.unfold(reco, n_replicas=0).errors
 
 
