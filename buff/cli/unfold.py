@@ -15,6 +15,7 @@ from buff.cli.unfold_checks import check_config, check_options
 from buff.cli.unfold_closure import tell_closure
 from buff.cli.unfold_config import TEMPLATE, Config, read_config
 from buff.cli.unfold_events import Events, check_events, read_events
+from buff.cli.unfold_scan import tell_scan
 from buff.cli.unfold_summary import Known, printed, sentences, summary_html
 from buff.protocols import WeightsLike
 
@@ -60,6 +61,13 @@ def unfold(
             help='With --closure: weights that bend pseudo-data, or "alternative" or "alternative.NAME": they are it.',
         ),
     ] = "",
+    scan: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ITERATIONS",
+            help="Print what each of so many iterations moves and costs instead; 20 replicas of the data unless told.",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Unfold measured events to truth level.
@@ -76,6 +84,7 @@ def unfold(
       buff unfold unfold.toml --alternative other_generator/unfolder.buff
       buff unfold other_bins.toml --result unfolded/result.buff
       buff unfold unfold.toml --closure 10 --stress alternative
+      buff unfold unfold.toml --scan 10
     """
     if template:
         typer.echo(TEMPLATE, nl=False)
@@ -84,7 +93,7 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
-    check_options(model, alternative, result, closure, stress)
+    check_options(model, alternative, result, closure, stress, scan)
     if result is not None:
         with _warnings_in_a_line():
             _write(wanted, _kept(result, wanted), read_events(wanted, "data", True) if wanted.data.truth else None)
@@ -105,6 +114,11 @@ def unfold(
             tell_closure(
                 wanted, _settings(wanted, True), (simulation, others, data), closure, stress, 0 if quiet else 1
             )
+        return
+    if scan is not None:
+        with _warnings_in_a_line():
+            unfolder = _fitted(wanted, simulation, quiet, n_replicas=0) if simulation else unfolder
+            tell_scan(wanted, unfolder, data, background, scan, 0 if quiet else 1)
         return
     with _warnings_in_a_line():
         unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder

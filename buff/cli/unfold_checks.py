@@ -43,9 +43,20 @@ def check_config(config: Config) -> None:
 
 
 def check_options(
-    model: Path | None, alternative: list[Path] | None, result: Path | None, closure: int | None, stress: str
+    model: Path | None,
+    alternative: list[Path] | None,
+    result: Path | None,
+    closure: int | None,
+    stress: str,
+    scan: int | None,
 ) -> None:
     """Raise ValueError for options of the command that do not go together."""
+    if scan is not None and (alternative or result or closure is not None):
+        raise ValueError(
+            "--scan unfolds iteration by iteration: it goes with neither --alternative, --result nor --closure"
+        )
+    if scan is not None and scan < 1:
+        raise ValueError(f"--scan must be at least 1, found {scan}")
     if closure is not None and (model or alternative or result):
         raise ValueError("--closure fits anew: it goes with neither --model, --alternative nor --result")
     if stress and closure is None:

@@ -13,7 +13,7 @@ from buff.metrics.histograms import checked_edges
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, PALETTE, REAL, drawing, experiment_label, new_figure, two_digits
 
-__all__ = ["bin_correlations", "checked_covariance", "closure", "convergence", "migration"]
+__all__ = ["bin_correlations", "checked_covariance", "closure", "convergence", "iteration_scan", "migration"]
 
 #: Bins up to which matrices have numbers in their cells: whole ones, and those with two decimals.
 _WRITTEN, _SPELLED = 12, 9
@@ -276,6 +276,49 @@ def closure(
             below.set_xlabel(f"{name} [{unit}]" if unit else name)
         panels[0, 0].set_ylabel("bias / error")
         panels[1, 0].set_ylabel("coverage")
+        if experiment:
+            experiment_label(panels[0, 0], experiment)
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def iteration_scan(columns: Mapping[str, Any], *, style: str | None = None, experiment: str | None = None) -> Any:
+    """Chi-squareds, mean relative error and correlation of neighbouring bins after each iteration, for each column.
+
+    Parameters
+    ----------
+    columns : mapping from name to object
+        With the attributes of :class:`buff.unfolding.ScannedColumn`.
+    style : str, optional
+        A style of mplhep, such as "CMS".
+    experiment : str, optional
+        Label of mplhep above the panels: the experiment, and words after it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with drawing(style):
+        from matplotlib.ticker import MaxNLocator, NullLocator
+
+        figure = new_figure(max(3.4 * len(columns), 4.0), 4.6)
+        panels = figure.subplots(3, len(columns), sharex="col", squeeze=False, height_ratios=(1.6, 1, 1))
+        for j, (name, own) in enumerate(columns.items()):
+            number = 1 + np.arange(len(own.counts))
+            lines = {"moved": own.moved, "refolded": own.refolded, "against truth": own.truth}
+            for i, (label, values) in enumerate(lines.items()):
+                if values is not None and np.isfinite(values).any():
+                    panels[0, j].plot(number, values, "osD"[i] + "-", markersize=3, color=PALETTE[i], label=label)
+            panels[0, j].axhline(1, color="0.4", linestyle="--", linewidth=0.9)
+            panels[0, j].set_yscale("log")
+            panels[1, j].plot(number, 100 * own.error, "o-", markersize=3, color=GENERATED)
+            panels[2, j].plot(number, own.correlation, "o-", markersize=3, color=GENERATED)
+            panels[2, j].axhline(0, color=REAL, linewidth=0.8)
+            panels[2, j].xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+            panels[2, j].xaxis.set_minor_locator(NullLocator())
+            panels[2, j].set_xlabel(f"iteration ({name})")
+        for row, label in zip(panels[:, 0], (r"$\chi^2/n$", "error [%]", "correlation"), strict=True):
+            row.set_ylabel(label)
         if experiment:
             experiment_label(panels[0, 0], experiment)
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)

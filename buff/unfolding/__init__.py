@@ -9,6 +9,7 @@ from buff.unfolding.refolding import Refolded
 from buff.unfolding.replicas import Replica
 from buff.unfolding.response import Response
 from buff.unfolding.result import UnfoldingResult
+from buff.unfolding.scan import IterationScan, ScannedColumn, scan_iterations
 from buff.unfolding.unfolder import Unfolder
 
 __all__ = [
@@ -19,11 +20,14 @@ __all__ = [
     "Diagnostics",
     "History",
     "Iteration",
+    "IterationScan",
     "Normalised",
     "Refolded",
     "Replica",
     "Response",
+    "ScannedColumn",
     "Unfolder",
     "UnfoldingResult",
     "closure_test",
+    "scan_iterations",
 ]

@@ -1,5 +1,6 @@
 """One trained view of the simulation, and what it makes of measured events."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,15 +13,17 @@ from buff.trees import ClassifierSettings
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.events import Simulation, row_count
 from buff.unfolding.features import combinations, features, frequent_values
-from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating
+from buff.unfolding.iterations import Draws, History, Prior, Step, drain, reweighting, updating
 from buff.unfolding.membership import Membership
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import FEWEST_EVENTS, Share, density_ratio, require_events, share_of
 
-__all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "draws_for"]
+__all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "with_weights"]
 
-#: Draws in all that are aimed at, and the most that an event gets; draws in all that refolding looks at.
-_DRAWS, _MOST_DRAWS, _REFOLDED = 200_000, 100, 50_000
+#: Draws in all that are aimed at, and draws in all that refolding looks at.
+_DRAWS, _REFOLDED = 200_000, 50_000
+#: Draws that an event gets at least, as weights within an event need a choice, and at most.
+_FEWEST_DRAWS, _MOST_DRAWS = 10, 100
 #: Draws of each simulated event that tell how often posteriors have frequent values.
 _MEMBER_DRAWS = 3
 
@@ -56,7 +59,7 @@ class Measured:
     ) -> "Measured":
         """Tables with the columns of the simulation's reco; background as :meth:`Unfolder.unfold` takes it."""
         columns, data = _weighted(simulation, reco, weights, "reco", "sample_weight", policy)
-        table, own = _with_weights(background)
+        table, own = with_weights(background)
         if table is None or row_count(table, "background") == 0:
             events, b = columns.take(slice(0)), EventWeights(np.empty(0), np.empty(0), (), policy)
         else:
@@ -185,6 +188,10 @@ class Member:
         reco, truth = combinations(s.reco_space, s.reco_scores[:n]), combinations(s.truth_space, s.truth_scores[:n])
         return Membership.of(reco, truth, combinations(s.truth_space, drawn), s.matched_weights)
 
+    def drawn(self, measured: Measured, n_samples: int | None) -> tuple[Columns, Draws] | None:
+        """So many draws of each measured event, or as many as it takes; None where simulated events are weighted."""
+        return None if self.posterior is None else self.draw(measured, n_samples or _draws_for(len(measured.weights)))
+
     def draw(self, measured: Measured, n_samples: int) -> tuple[Columns, Draws]:
         """Posterior draws of truth, as a table and as scores."""
         assert self.posterior is not None
@@ -203,20 +210,49 @@ class Member:
         further: bool = False,
     ) -> Unfolded:
         """Truth of the measured events, by weights of simulated events or of the draws given."""
-        signal, s = self.signal(measured), self.simulation
-        prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
+        signal = self.signal(measured)
         further = further and bool(np.count_nonzero(signal) >= FEWEST_EVENTS)
+        events, rows = self._events(drawn)
+        steps, efficiency, seen = self._steps(signal, measured, n_iterations, drawn, further)
+        *found, history = drain(steps)
+        weights, before, after = (None if w is None else w / seen for w in found)
+        return Unfolded(events, weights, rows, history, signal, efficiency, before, after)
+
+    def after_each(
+        self, measured: Measured, n_iterations: int, drawn: tuple[Columns, Draws] | None
+    ) -> Iterator[Unfolded]:
+        """Truth of the measured events after each of so many iterations."""
+        signal = self.signal(measured)
+        events, rows = self._events(drawn)
+        steps, efficiency, seen = self._steps(signal, measured, n_iterations, drawn, False)
+        for step in steps:
+            yield Unfolded(events, step.weights / seen, rows, History((step.iteration,)), signal, efficiency)
+
+    def _events(self, drawn: tuple[Columns, Draws] | None) -> tuple[Columns, Array]:
+        """Draws, or else simulated truth, and the measured event of each."""
         if drawn is None:
-            weights, before, after, history = drain(reweighting(prior, n_iterations, further))
-            rows, efficiency = np.full(len(s.truth), -1), self.efficiency.of_rows
-            return Unfolded(s.truth, weights, rows, history, signal, efficiency, before, after)
-        events, draws = drawn
-        found = drain(updating(prior, draws, n_iterations, further))
-        efficiency = self.efficiency(draws.scores)
-        seen = np.maximum(efficiency, self.least_efficiency)
-        weights, *others = (None if w is None else w / seen for w in found[:3])
-        assert weights is not None
-        return Unfolded(events, weights, draws.rows, found[3], signal, efficiency, *others)
+            return self.simulation.truth, np.full(len(self.simulation.truth), -1)
+        return drawn[0], drawn[1].rows
+
+    def _steps(
+        self,
+        signal: Array,
+        measured: Measured,
+        n_iterations: int | None,
+        drawn: tuple[Columns, Draws] | None,
+        further: bool,
+    ) -> tuple[Iterator[Step], Array, Array]:
+        """Iterations, the efficiency of each event, and what weights are yet to be divided by for it."""
+        s = self.simulation
+        prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
+        if drawn is None:
+            return reweighting(prior, n_iterations, further), self.efficiency.of_rows, np.ones(1)
+        efficiency = self.efficiency(drawn[1].scores)
+        return (
+            updating(prior, drawn[1], n_iterations, further),
+            efficiency,
+            np.maximum(efficiency, self.least_efficiency),
+        )
 
     def refolding(self, unfolded: Unfolded) -> Array | None:
         """Weights of the simulated events that pass both cuts, which give them the unfolded truth at detector level.
@@ -256,9 +292,9 @@ class Member:
         return np.asarray(w * self.purity(measured.scores))
 
 
-def draws_for(n: int, least: int) -> int:
+def _draws_for(n: int) -> int:
     """Draws of each of n events."""
-    return int(np.clip(_DRAWS // n, least, _MOST_DRAWS))
+    return int(np.clip(_DRAWS // n, _FEWEST_DRAWS, _MOST_DRAWS))
 
 
 def _weighted(
@@ -268,9 +304,10 @@ def _weighted(
     return columns, EventWeights.of(checked_weights(weights, len(columns), what, policy), (columns,), policy)
 
 
-def _with_weights(background: Any) -> tuple[Any, Any]:
-    if not isinstance(background, tuple):
-        return background, None
-    if len(background) != 2:
-        raise ValueError(f"background must be a table or a pair (table, weights), found a tuple of {len(background)}")
-    return background
+def with_weights(given: Any, name: str = "background") -> tuple[Any, Any]:
+    """A table and its weights, if there are any; ValueError for other tuples."""
+    if not isinstance(given, tuple):
+        return given, None
+    if len(given) != 2:
+        raise ValueError(f"{name} must be a table or a pair (table, weights), found a tuple of {len(given)}")
+    return given

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from buff.randomness import seed_from
 from buff.trees import ClassifierSettings
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
-from buff.unfolding.members import Measured, Member, draws_for
+from buff.unfolding.members import Measured, Member
 from buff.unfolding.posteriors import Posterior
 from buff.unfolding.replicas import checked_counts, fitted_members, shaken
 from buff.unfolding.result import UnfoldingResult
@@ -40,8 +39,6 @@ from buff.unfolding.systematics import alternatives, checked_alternatives, check
 
 __all__ = ["Unfolder"]
 
-#: Draws that a measured event gets at least: weights within an event need a choice.
-_FEWEST_DRAWS = 10
 #: Streams of random seeds.
 _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
@@ -293,10 +290,10 @@ class Unfolder(BaseEstimator):
         measured = Measured.of(self.simulation_, reco, sample_weight, background, self.negative_weights)
         outside = warned_outside(self.simulation_, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
-        drawn = self._drawn(member, measured)
+        drawn = member.drawn(measured, self.n_samples)
         unfolded = member.unfold(measured, iterations, drawn, further=iterations != 1 or METHODS[self.method] is None)
         nominal, n = replace(unfolded, refolded=member.refolding(unfolded)), len(unfolded.history)
-        own = (partial(self._drawn, measured=measured), (self._entropy, _DATA), self.verbose)
+        own = (lambda other: other.drawn(measured, self.n_samples), (self._entropy, _DATA), self.verbose)
         replicas = tuple(shaken(self.members_, measured, n, counts, drawn, *own))
         replicas += tuple(alternatives(others, reco, n, {"sample_weight": sample_weight, "background": background}))
         replicas += tuple(other_backgrounds(member, measured, n, drawn, uncertainty))
@@ -340,10 +337,6 @@ class Unfolder(BaseEstimator):
         # bars within bars are for a terminal, not for a log
         told = self.verbose if sys.stderr.isatty() or not any(replica_counts(self.n_replicas).values()) else 0
         return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=told)
-
-    def _drawn(self, member: Member, measured: Measured) -> Any:
-        n = self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS)
-        return None if member.posterior is None else member.draw(measured, n)
 
     def _seed(self, stream: int, number: int = 0) -> int:
         return int(np.random.SeedSequence([self._entropy, stream, number]).generate_state(1)[0] >> 1)

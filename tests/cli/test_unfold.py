@@ -389,6 +389,18 @@ def test_closure_and_stress_print_and_draw(buff, home):
     assert other.stdout != plain.stdout
 
 
+def test_iterations_are_scanned(buff, home):
+    config = write(
+        home, CONFIG.replace('"out"', '"scan"').replace("iterations = 5", "replicas = { data = 4 }"), "scan.toml"
+    )
+    found = buff("unfold", "-q", config, "--scan", 3)
+    assert found.exit_code == 0, found.stderr
+    assert re.search(r"^mass\n +iteration +moved +refolded +error +correlation +truth\n +1 ", found.stdout, re.M)
+    assert found.stdout.count("\n           3 ") == 2
+    assert "(4 replicas)" in found.stdout
+    assert sorted(path.name for path in (home / "scan").iterdir()) == ["scan.png"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -396,6 +408,8 @@ def test_closure_and_stress_print_and_draw(buff, home):
         (("--stress", "weight"), "--stress bends the pseudo-data of --closure"),
         (("--closure", 2, "--stress", "alternative"), r"needs a section \[alternative\]; the file has none"),
         (("--closure", 2, "--model", "unfolder.buff"), "--closure fits anew"),
+        (("--scan", 3, "--result", "result.buff"), "--scan unfolds iteration by iteration: it goes with neither"),
+        (("--scan", 0), "--scan must be at least 1, found 0"),
     ],
 )
 def test_closures_that_cannot_be_made_are_refused(buff, home, options, message):
