@@ -267,13 +267,21 @@ def _ranges(edges: Numbers) -> list[dict[str, float]]:
 
 
 def _yaml(content: Any, pad: str = "") -> str:
-    """Block style, with mappings of plain values on one line: as JSON, which is YAML."""
+    """Block style, with mappings of plain values on one line, in braces."""
     if isinstance(content, list):
         return "".join(f"{pad}- {_yaml(entry, pad + '  ').removeprefix(pad + '  ')}" for entry in content)
-    if not isinstance(content, dict) or not any(isinstance(value, list | dict) for value in content.values()):
-        return f"{pad}{json.dumps(content)}\n"
+    if not isinstance(content, dict):
+        return f"{pad}{_plain(content)}\n"
+    if not any(isinstance(value, list | dict) for value in content.values()):
+        return f"{pad}{{{', '.join(f'{_plain(key)}: {_plain(value)}' for key, value in content.items())}}}\n"
     lines = []
     for key, value in content.items():
         nested = isinstance(value, list | dict) and value
-        lines.append(f"{pad}{key}:\n{_yaml(value, pad + '  ')}" if nested else f"{pad}{key}: {json.dumps(value)}\n")
+        lines.append(f"{pad}{key}:\n{_yaml(value, pad + '  ')}" if nested else f"{pad}{key}: {_plain(value)}\n")
     return "".join(lines)
+
+
+def _plain(value: Any) -> str:
+    """As JSON, which is YAML but for numbers such as 1e-06: without a point they are text."""
+    text = json.dumps(value)
+    return text.replace("e", ".0e") if isinstance(value, float) and "e" in text and "." not in text else text

@@ -85,7 +85,7 @@ def test_columns_together_are_one_table_with_an_axis_each(result, tmp_path):
 
 
 def test_normalised_cross_sections(result, tmp_path):
-    spike = [-1.0, -1e-4, 1e-4, 1.0, 3.0]
+    spike = [-1.0, -1e-6, 1e-6, 1.0, 3.0]
     tables = read(tmp_path, {"mass": MASS, ("mass", "pt"): [spike, PT]}, of=result, normalise=True)
     found = tables["mass_normalised"][1]
     normalised = result.normalised("mass", MASS)
@@ -101,3 +101,7 @@ def test_normalised_cross_sections(result, tmp_path):
     values = numbers(both["1/sigma d2sigma/d(mass)d(pt)"]).reshape(4, 2)
     np.testing.assert_array_equal(np.isnan(values), [[False] * 2, [True] * 2, [False] * 2, [False] * 2])
     assert numbers(both["share of the events in all bins"]).sum() == pytest.approx(1, abs=1e-5)
+    ranges = tables["mass_pt_normalised"][0]["mass"]
+    assert ranges[2] == {"low": -1e-6, "high": 1e-6}  # numbers, and no text
+    everything = [v["value"] for table in tables.values() for values in table[1].values() for v in values]
+    assert {type(value) for value in everything if value != "-"} == {float}
