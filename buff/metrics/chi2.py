@@ -165,8 +165,8 @@ def chi_squared(
     difference : array-like of shape (p,)
         Contents of the bins less what is expected.
     covariance : array-like of shape (p, p)
-    extra : array-like of shape (p,), optional
-        Further variances of the bins, known exactly, such as those of the expectation.
+    extra : array-like of shape (p,) or (p, p), optional
+        Further variances of the bins, or covariances, known exactly, such as those of the expectation.
     n_replicas : float, optional
         Replicas behind the covariance, which :attr:`Covariance.n_replicas <buff.unfolding.Covariance>` counts for
         several sources; None for one that is known exactly.
@@ -189,7 +189,8 @@ def chi_squared(
     if d.ndim != 1 or matrix.shape != (len(d), len(d)):
         raise ValueError(f"covariance: shape {(d.size, d.size)} expected, found {matrix.shape}")
     if extra is not None:
-        known = np.diag(np.broadcast_to(np.asarray(extra, np.float64), d.shape))
+        known = np.asarray(extra, np.float64)
+        known = known if known.ndim == 2 else np.diag(np.broadcast_to(known, d.shape))
         if n_replicas is not None:
             n_replicas = effective_replicas([matrix], [n_replicas], known)
         matrix += known

@@ -38,17 +38,18 @@ _SHORT = 15
 
 @dataclass(frozen=True, eq=False)
 class _Bins:
-    """Contents of bins with their statistical errors, 0 where not known."""
+    """Contents of bins with their statistical errors, 0 where not known, and covariances where there are some."""
 
     value: Values
     error: Values
+    covariance: Values | None = None
 
     def per(self, width: Values) -> _Bins:
         return _Bins(self.value / width, self.error / width)
 
     def normalised(self) -> _Bins:
         covariance = normalised_covariance(self.value, np.diag(self.error**2))
-        return _Bins(self.value / self.value.sum(), np.sqrt(np.diag(covariance)))
+        return _Bins(self.value / self.value.sum(), np.sqrt(np.diag(covariance)), covariance)
 
 
 def unfolded_spectrum(
@@ -257,11 +258,12 @@ def _chi2(
     unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: float | None, n_made: int | None
 ) -> str | None:
     """Chi-squared of the contents, with what is known of their errors."""
-    covariance = np.diag(unfolded.error**2) if matrix is None else matrix
+    own, extra = (np.diag(b.error**2) if b.covariance is None else b.covariance for b in (unfolded, truth))
+    covariance = own if matrix is None else matrix
     if not (np.diag(covariance) + truth.error**2).any():
         return None
     try:
-        found = chi_squared(unfolded.value - truth.value, covariance, extra=truth.error**2, n_replicas=n_replicas)
+        found = chi_squared(unfolded.value - truth.value, covariance, extra=extra, n_replicas=n_replicas)
     except ValueError:
         return rf"$\chi^2$ needs {fewest_replicas(len(covariance))} replicas"
     if found.n_replicas is None:

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from buff.metrics.chi2 import ChiSquared, chi_squared, effective_replicas, normalised_covariance
+from buff.metrics.chi2 import ChiSquared, chi_squared, normalised_covariance
 from buff.protocols import Array, Values
 from buff.unfolding.binning import Binning
 
@@ -92,10 +92,8 @@ class Normalised:
         """
         expected, error = checked_truth(truth, truth_error, self.shares.shape)
         matrix = np.asarray(sum(self.share_covariances.values()))
-        known, replicas = normalised_covariance(expected, np.diag(error**2)), self.n_replicas
-        if replicas is not None:
-            replicas = effective_replicas([matrix], [replicas], known)
-        return chi_squared(self.shares - expected / expected.sum(), matrix + known, n_replicas=replicas)
+        known = normalised_covariance(expected, np.diag(error**2))
+        return chi_squared(self.shares - expected / expected.sum(), matrix, extra=known, n_replicas=self.n_replicas)
 
     def __repr__(self) -> str:
         axis = "".join(f"d({name})" for name in self.binning.names)

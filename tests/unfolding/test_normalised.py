@@ -76,5 +76,10 @@ def test_figures_of_unit_area_have_the_errors_of_shares(result):
     axes = result.plot_unfolded(0, EDGES, normalise=True).axes[0]
     band = next(p.get_data() for p in axes.patches if p.get_alpha() == 0.25)
     np.testing.assert_allclose((band.values - band.baseline) / 2, np.sqrt(np.diag(normalised.total)))
+    counts = result.histogram(0, EDGES).values()
+    truth = {"truth": 3 * counts * [1.2, 1, 1, 1], "truth_error": 0.1 * counts}
+    (note,) = (text.get_text() for text in result.plot_unfolded(0, EDGES, normalise=True, **truth).axes[0].texts)
+    found = normalised.chi2(*truth.values())
+    assert f"= {found.value:.1f}/3," in note
     bars = [np.ptp(s[:, 1]) / 2 for s in axes.containers[0].lines[2][0].get_segments()]
     assert len(bars) == 4
