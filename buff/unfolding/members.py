@@ -1,6 +1,5 @@
 """One trained view of the simulation, and what it makes of measured events."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +12,7 @@ from buff.trees import ClassifierSettings
 from buff.unfolding.event_weights import EventWeights, checked_weights
 from buff.unfolding.events import Simulation, row_count
 from buff.unfolding.features import combinations, features, frequent_values
-from buff.unfolding.iterations import Draws, History, Prior, Step, drain, reweighting, updating
+from buff.unfolding.iterations import Draws, History, Prior, drain, reweighting, updating
 from buff.unfolding.membership import Membership
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import FEWEST_EVENTS, Share, density_ratio, require_events, share_of
@@ -210,49 +209,20 @@ class Member:
         further: bool = False,
     ) -> Unfolded:
         """Truth of the measured events, by weights of simulated events or of the draws given."""
-        signal = self.signal(measured)
-        further = further and bool(np.count_nonzero(signal) >= FEWEST_EVENTS)
-        events, rows = self._events(drawn)
-        steps, efficiency, seen = self._steps(signal, measured, n_iterations, drawn, further)
-        *found, history = drain(steps)
-        weights, before, after = (None if w is None else w / seen for w in found)
-        return Unfolded(events, weights, rows, history, signal, efficiency, before, after)
-
-    def after_each(
-        self, measured: Measured, n_iterations: int, drawn: tuple[Columns, Draws] | None
-    ) -> Iterator[Unfolded]:
-        """Truth of the measured events after each of so many iterations."""
-        signal = self.signal(measured)
-        events, rows = self._events(drawn)
-        steps, efficiency, seen = self._steps(signal, measured, n_iterations, drawn, False)
-        for step in steps:
-            yield Unfolded(events, step.weights / seen, rows, History((step.iteration,)), signal, efficiency)
-
-    def _events(self, drawn: tuple[Columns, Draws] | None) -> tuple[Columns, Array]:
-        """Draws, or else simulated truth, and the measured event of each."""
-        if drawn is None:
-            return self.simulation.truth, np.full(len(self.simulation.truth), -1)
-        return drawn[0], drawn[1].rows
-
-    def _steps(
-        self,
-        signal: Array,
-        measured: Measured,
-        n_iterations: int | None,
-        drawn: tuple[Columns, Draws] | None,
-        further: bool,
-    ) -> tuple[Iterator[Step], Array, Array]:
-        """Iterations, the efficiency of each event, and what weights are yet to be divided by for it."""
-        s = self.simulation
+        signal, s = self.signal(measured), self.simulation
         prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
+        further = further and bool(np.count_nonzero(signal) >= FEWEST_EVENTS)
         if drawn is None:
-            return reweighting(prior, n_iterations, further), self.efficiency.of_rows, np.ones(1)
-        efficiency = self.efficiency(drawn[1].scores)
-        return (
-            updating(prior, drawn[1], n_iterations, further),
-            efficiency,
-            np.maximum(efficiency, self.least_efficiency),
-        )
+            weights, before, after, history = drain(reweighting(prior, n_iterations, further))
+            rows, efficiency = np.full(len(s.truth), -1), self.efficiency.of_rows
+            return Unfolded(s.truth, weights, rows, history, signal, efficiency, before, after)
+        events, draws = drawn
+        found = drain(updating(prior, draws, n_iterations, further))
+        efficiency = self.efficiency(draws.scores)
+        seen = np.maximum(efficiency, self.least_efficiency)
+        weights, *others = (None if w is None else w / seen for w in found[:3])
+        assert weights is not None
+        return Unfolded(events, weights, draws.rows, found[3], signal, efficiency, *others)
 
     def refolding(self, unfolded: Unfolded) -> Array | None:
         """Weights of the simulated events that pass both cuts, which give them the unfolded truth at detector level.

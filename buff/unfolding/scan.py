@@ -14,10 +14,12 @@ from tqdm import tqdm
 from buff.errors import check_whole
 from buff.protocols import Array, BinsLike, RandomState, TableLike, WeightsLike
 from buff.randomness import seed_from
+from buff.tables import Columns
 from buff.unfolding.binning import Binning
 from buff.unfolding.event_weights import checked_weights
 from buff.unfolding.events import read_named
-from buff.unfolding.members import Measured, Unfolded, with_weights
+from buff.unfolding.iterations import Draws, History, Prior, reweighting, updating
+from buff.unfolding.members import Measured, Member, Unfolded, with_weights
 from buff.unfolding.refolding import refold
 from buff.unfolding.replicas import pace
 
@@ -181,14 +183,14 @@ def scan_iterations(
     drawn, seed = member.drawn(measured, unfolder.n_samples), seed_from(random_state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        nominal = list(member.after_each(measured, most, drawn))
+        nominal = _after_each(member, measured, most, drawn)
     last = nominal[-1]
     binnings = {name: Binning.of(last.events, last.weights, name, own) for name, own in bins.items()}
     shaken = []
     off, turns = not verbose, range(n_replicas)
     for i in tqdm(turns, "replicas", unit="replica", disable=off, mininterval=pace()):
         again = measured.resampled(np.random.default_rng([seed, i]))
-        shaken.append([_counts(own, binnings) for own in member.after_each(again, most, drawn)])
+        shaken.append([_counts(own, binnings) for own in _after_each(member, again, most, drawn)])
     n, space = simulation.n_matched, simulation.reco_space
     refolded: list[dict[str, float]] = []
     for own in nominal:
@@ -216,6 +218,21 @@ def scan_iterations(
             _mean_square(counts - known[name][0], np.hypot(errors, known[name][1])) if known else None,
         )
     return IterationScan(columns, n_replicas)
+
+
+def _after_each(member: Member, measured: Measured, most: int, drawn: tuple[Columns, Draws] | None) -> list[Unfolded]:
+    """Truth of the measured events after each iteration, with the weights of :meth:`Member.unfold`."""
+    signal, s = member.signal(measured), member.simulation
+    prior = Prior(s, measured.scores, signal, member.settings, member.seed, np.ones(len(s.truth)))
+    if drawn is None:
+        events, rows, efficiency = s.truth, np.full(len(s.truth), -1), member.efficiency.of_rows
+        steps, seen = reweighting(prior, most), np.ones(1)
+    else:
+        (events, draws), rows, efficiency = drawn, drawn[1].rows, member.efficiency(drawn[1].scores)
+        steps, seen = updating(prior, draws, most), np.maximum(efficiency, member.least_efficiency)
+    return [
+        Unfolded(events, step.weights / seen, rows, History((step.iteration,)), signal, efficiency) for step in steps
+    ]
 
 
 def _counts(unfolded: Unfolded, binnings: Mapping[str, Binning]) -> dict[str, Array]:
