@@ -29,7 +29,8 @@ class Normalised:
     shares : array of shape (b,)
         Numbered as in a C array where there are several columns, as below.
     values : array of shape (b,)
-        Shares by the widths of the bins, in units of 1 / unit of the column.
+        Shares by the widths of the bins, in units of 1 / unit of the column. Those of a spike depend on the width that
+        was chosen: tables and figures show its share.
     share_covariances : mapping from source to array of shape (b, b)
         Of the shares, see :attr:`buff.unfolding.Covariance.of_source`; ``"statistics"`` is the Poisson fluctuation of
         the weights, where there are no replicas.
@@ -96,12 +97,15 @@ class Normalised:
         return chi_squared(self.shares - expected / expected.sum(), matrix, extra=known, n_replicas=self.n_replicas)
 
     def __repr__(self) -> str:
-        axis = "".join(f"d({name})" for name in self.binning.names)
-        lines = [f"{' x '.join(self.binning.names):<30}{'1/sigma dsigma/' + axis:>24}{'error':>12}"]
+        density = f"1/sigma dsigma/{''.join(f'd({name})' for name in self.binning.names)}"
+        lines = [f"{' x '.join(self.binning.names):<30}{'share':>10}{'error':>10}{density:>26}{'error':>10}"]
+        widths, sigma = self.binning.widths, np.sqrt(np.diag(self.total))
         places = product(*(pairwise(edges) for edges in self.binning.edges))
-        for place, value, error in zip(places, self.values, np.sqrt(np.diag(self.total)), strict=True):
+        for i, place in enumerate(places):
             where = " x ".join(f"{low:g} to {high:g}" for low, high in place)
-            lines.append(f"{where:<30}{value:>24.5g}{error:>12.2g}")
+            own = f"{self.shares[i]:>10.4f}{sigma[i] * widths[i]:>10.4f}"
+            by = ("-", "-") if self.binning.narrow[i] else (f"{self.values[i]:.5g}", f"{sigma[i]:.2g}")
+            lines.append(f"{where:<30}{own}{by[0]:>26}{by[1]:>10}")
         return "\n".join(lines)
 
 

@@ -65,8 +65,11 @@ def test_chi_squared_is_of_the_shape(result):
 
 def test_prints_a_line_a_bin(result):
     lines = repr(result.normalised(0, EDGES)).splitlines()
-    assert lines[0].split() == ["x0", "1/sigma", "dsigma/d(x0)", "error"]
+    assert lines[0].split() == ["x0", "share", "error", "1/sigma", "dsigma/d(x0)", "error"]
     assert lines[1].startswith("-2 to -0.5 ")
+    assert lines[1].split()[5] == f"{result.normalised(0, EDGES).values[0]:.5g}"
+    spike = repr(result.normalised(0, [-2.0, -1e-4, 1e-4, 1.0, 2.5])).splitlines()[2]
+    assert spike.split()[-2:] == ["-", "-"]
     with pytest.raises(ValueError, match="no unfolded events in the bins of x0"):
         result.normalised(0, [50.0, 60.0])
 
