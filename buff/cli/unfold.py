@@ -43,7 +43,7 @@ def unfold(
     alternative: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="MODEL",
+            metavar="[NAME=]MODEL",
             help="Unfolder of a run with another simulation, a source of the errors; may be given several times.",
         ),
     ] = None,
@@ -99,7 +99,7 @@ def unfold(
             _write(wanted, _kept(result, wanted), read_events(wanted, "data", True) if wanted.data.truth else None)
         return
     unfolder: Any = None if model is None else _loaded(model, wanted, quiet)
-    given = [_loaded(path, wanted, quiet) for path in alternative or ()]
+    named = _alternatives(alternative or [], wanted, quiet)
     simulation = None if unfolder else read_events(wanted, "simulation", True)
     others = {section: read_events(wanted, section, True) for section in wanted.alternatives}
     data = read_events(wanted, "data", wanted.data.truth)
@@ -122,7 +122,6 @@ def unfold(
         return
     with _warnings_in_a_line():
         unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
-        named: dict[str, list[Any]] = {"alternative": given}
         for section, other in others.items():
             if other.weights is None:  # the file says so: entries of [simulation] count unless told
                 other = replace(other, weights=np.ones(other.reco.num_rows))
@@ -180,6 +179,18 @@ def _loaded(path: Path, config: Config, quiet: bool) -> Any:
         )
     _check_names(path, config, unfolder.simulation_)
     return unfolder.set_params(verbose=0 if quiet else 1)
+
+
+def _alternatives(paths: list[Path], config: Config, quiet: bool) -> dict[str, list[Any]]:
+    """The Unfolders of files, by the names that stand before them."""
+    from buff.unfolding.systematics import checked_names
+
+    named: dict[str, list[Any]] = {}
+    for path in paths:
+        name, _, file = ("", "", str(path)) if path.exists() else str(path).rpartition("=")
+        named.setdefault(name or "alternative", []).append(_loaded(Path(file), config, quiet))
+    checked_names(named)
+    return named
 
 
 def _kept(path: Path, config: Config) -> "UnfoldingResult":

@@ -367,6 +367,8 @@ def test_an_alternative_is_a_source_of_the_errors(buff, home):
     assert '"label": "herwig"' in (home / "named" / "hepdata" / "mass.yaml").read_text()
     alone = buff("unfold", "-q", write(home, text, "one.toml"), "--alternative", home / "two" / "unfolder.buff")
     assert "(1 alternative)" in alone.stdout
+    model = f"powheg={home / 'two' / 'unfolder.buff'}"
+    assert "(1 alternative: powheg)" in buff("unfold", "-q", home / "one.toml", "--alternative", model).stdout
     without = buff("unfold", "-q", write(home, text, "one.toml"))
     assert "For covariances and errors of 8 bins, write replicas = { data = 80, simulation = 10 }" in without.stdout
     assert (
