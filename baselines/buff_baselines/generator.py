@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -64,7 +64,7 @@ class NeuralGenerator(EventGenerator):
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
         n_steps: int | None = None,
-        guidance: float = 1.0,
+        guidance: float | Callable[[float], float] = 1.0,
     ) -> Any:
         """Draw events; parameters as for :meth:`buff.BUFF.sample`.
 
@@ -73,7 +73,8 @@ class NeuralGenerator(EventGenerator):
         Event i depends on the random state and on i alone, to single precision (if the solver treats rows alone).
 
         ``guidance`` is the weight of :class:`buff.fields.Guided`, each time for two evaluations of the network: 1
-        follows the condition as learned, more overstates it, 0 ignores it. It needs a fit with ``condition_dropout``.
+        follows the condition as learned, more overstates it, 0 ignores it; or a function of the time that gives it,
+        ``lambda t: 3.0 if 0.2 < t < 0.8 else 1.0``. It needs a fit with ``condition_dropout``.
         """
         asked = self._asked(solver, grid, n_steps, guidance)
         return super(NeuralGenerator, asked).sample(
@@ -94,7 +95,7 @@ class NeuralGenerator(EventGenerator):
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
         n_steps: int | None = None,
-        guidance: float = 1.0,
+        guidance: float | Callable[[float], float] = 1.0,
     ) -> Iterator[Any]:
         """The events of :meth:`sample` on their way, with the same solver, grid, n_steps and guidance."""
         asked = self._asked(solver, grid, n_steps, guidance)
@@ -116,13 +117,14 @@ class NeuralGenerator(EventGenerator):
         solver: str | Solver | None,
         grid: str | TimeGrid | Sequence[float] | None,
         n_steps: int | None,
-        guidance: float,
+        guidance: float | Callable[[float], float],
     ) -> Self:
         asked = self._solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
-        if check_number("guidance", guidance) != 1:
+        if callable(guidance) or check_number("guidance", guidance) != 1:
             if self._encoder is None or not self.condition_dropout:
+                shown = guidance if callable(guidance) else f"{guidance:g}"
                 raise ValueError(
-                    f"guidance = {guidance:g} needs a network that knows its events without a condition too: fit it "
+                    f"guidance = {shown} needs a network that knows its events without a condition too: fit it "
                     "with a condition and condition_dropout=0.1"
                 )
             asked.model_ = replace(asked.model_, field=Guided(asked.model_.field, guidance))
