@@ -60,7 +60,9 @@ class _View(_OnPath):
 
 @dataclass
 class Counted(_View):
-    """Counts how often the field is called: its nfe.
+    """Counts how often the field is called, its nfe, and for how many rows in all, ``evaluations``.
+
+    Adaptive solvers call it for some rows alone: ``evaluations`` over the rows of a batch is their mean nfe.
 
     Examples
     --------
@@ -76,13 +78,14 @@ class Counted(_View):
 
     field: AbstractField
     nfe: int = 0
+    evaluations: int = 0
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
-        self.nfe += 1
+        self.nfe, self.evaluations = self.nfe + 1, self.evaluations + len(x)
         return self.field(x, t, condition)
 
     def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
-        self.nfe += 1
+        self.nfe, self.evaluations = self.nfe + 1, self.evaluations + len(x)
         return self.field.frame_velocity(x, y, t, condition)
 
 

@@ -29,7 +29,8 @@ from buff.generators.stepping import (
 from buff.metrics import Estimate, Quality, sliced_wasserstein
 from buff.metrics.record import data_frame
 from buff.protocols import Array, TableLike
-from buff.solvers import SOLVERS, Solver, get_solver
+from buff.solvers import Solver, get_solver
+from buff.solvers.accuracy import solver_name
 
 __all__ = ["Sampler", "SamplerComparison", "compare_samplers"]
 
@@ -229,7 +230,9 @@ def compare_samplers(
     solvers = [solvers] if isinstance(solvers, str | Solver) else solvers
     rules: Mapping[str, Solver | None] = {_OWN: None}
     if solvers:
-        rules = solvers if isinstance(solvers, Mapping) else {_name(solver): get_solver(solver) for solver in solvers}
+        rules = (
+            solvers if isinstance(solvers, Mapping) else {solver_name(solver): get_solver(solver) for solver in solvers}
+        )
     halves = halves_of(real, max(check_whole("seeds", seeds, 1), _SPLITS), random_state)
     if metric is sliced_wasserstein and seeds > 1:
         metric = partial(metric, n_bootstrap=0)  # the spread is that of the draws
@@ -240,7 +243,7 @@ def compare_samplers(
     for (where, place), size, label, name in plans(places, sizes, nfe is not None, fits, rules):
         own = fits[label]
         solver = rules[name] or own_solver(own[0])
-        name = _name(solver) if rules[name] is None else name
+        name = solver_name(solver) if rules[name] is None else name
         called = ", ".join((*_shown(label, fits), name, *_shown(where, places)))
         try:
             steps = within(place, own, solver, size) if nfe is not None else stepped(place, own, size)
@@ -306,9 +309,3 @@ def _pair(estimate: Estimate) -> tuple[float, float]:
 def _shown(name: str, among: Mapping[str, Any]) -> tuple[str, ...]:
     """A name where there are others."""
     return (name,) if len(among) > 1 else ()
-
-
-def _name(solver: str | Solver) -> str:
-    if isinstance(solver, str):
-        return solver
-    return next((name for name, known in SOLVERS.items() if known == solver), type(solver).__name__)
