@@ -121,9 +121,8 @@ def within(place: Stepping, fits: list[Any], solver: Solver, nfe: int) -> list[T
 def _own_grid(model: Any, n: int) -> TimeGrid | None:
     """The grid of a fit in n steps; of trees n + 1 of their times, as evenly among them as can be."""
     if _has_nodes(model):
-        times = _flow(model).grid.times
-        most = len(times) - 1
-        return TimeGrid(tuple(times[(2 * i * most + n) // (2 * n)] for i in range(n + 1))) if n <= most else None
+        grid: TimeGrid = _flow(model).grid
+        return grid.coarser(n) if n <= grid.n_steps else None
     return get_grid(model.grid, model.n_steps if not isinstance(model.grid, str) else n)
 
 
