@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-Constructor = TypeVar("Constructor", bound=Callable[..., None])
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 __all__ = [
     "ArchiveError",
@@ -322,8 +322,8 @@ def checked_step(solver: Any, found: Any, x: Any) -> tuple[Any, Any]:
     return found
 
 
-def with_hints(**hints: str) -> Callable[[Constructor], Constructor]:
-    """A constructor that says what does the work of parameters which others of its kind have.
+def with_hints(**hints: str) -> Callable[[Method], Method]:
+    """A method that says what does the work of parameters which others of its kind have.
 
     Examples
     --------
@@ -336,13 +336,13 @@ def with_hints(**hints: str) -> Callable[[Constructor], Constructor]:
     TypeError: Trees has no parameter 'layers': trees have max_depth=...
     """
 
-    def hinted(init: Constructor) -> Constructor:
-        @wraps(init)
-        def wrapped(self: Any, *args: Any, **parameters: Any) -> None:
+    def hinted(method: Method) -> Method:
+        @wraps(method)
+        def wrapped(self: Any, *args: Any, **parameters: Any) -> Any:
             for name in hints.keys() & parameters.keys():
                 raise TypeError(f"{type(self).__name__} has no parameter {name!r}: {hints[name]}")
-            init(self, *args, **parameters)
+            return method(self, *args, **parameters)
 
-        return cast(Constructor, wrapped)
+        return cast(Method, wrapped)
 
     return hinted

@@ -57,6 +57,8 @@ def test_parameters_are_found():
 def test_parameters_of_networks_are_told_what_does_their_work():
     with pytest.raises(TypeError, match=r"BUFF has no parameter 'path': trees learn the linear path; .*Retimed"):
         BUFF(path="vp")
+    with pytest.raises(TypeError, match=r"BUFF has no parameter 'guidance': networks overstate conditions: .*dropout"):
+        BUFF().sample(3, guidance=2.0)
     with pytest.raises(TypeError, match="unexpected keyword argument 'paths'"):
         BUFF(paths="vp")
     assert list(signature(BUFF).parameters)[:3] == ["n_steps", "solver", "grid"]

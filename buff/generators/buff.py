@@ -195,6 +195,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         self._chain = None if self.given is None else self._fit_chain(X, condition, sample_weight)
         return self
 
+    @with_hints(guidance="networks overstate conditions: NeuralFlow(condition_dropout=0.1), sample(guidance=2)")
     def sample(
         self,
         n_samples: int = 1,
@@ -235,8 +236,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         return_condition : bool
             Return ``(events, conditions)``, the latter in the container and dtypes of the training.
         solver, grid, n_steps : optional
-            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``.
-            Fewer steps are taken as evenly among its times as can be; more need a fit with more.
+            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``,
+            or fewer steps, as evenly among its times as can be.
 
         Returns
         -------
@@ -246,8 +247,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Raises
         ------
         ValueError, TypeError
-            Given columns that are unknown, categories that were not seen, values far outside of the training or of
-            another kind: with the column and the value.
+            Given columns, categories or kinds that are unknown, values far outside of the training: by name and value.
         OffGridError
             A solver that leaves the nodes; with those that stay on them.
 
