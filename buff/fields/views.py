@@ -62,7 +62,8 @@ class _View(_OnPath):
 class Counted(_View):
     """Counts how often the field is called, its nfe, and for how many rows in all, ``evaluations``.
 
-    Adaptive solvers call it for some rows alone: ``evaluations`` over the rows of a batch is their mean nfe.
+    Adaptive solvers call it for some rows alone: ``evaluations`` over the rows of a batch is their mean nfe. What is
+    counted is what is inside: ``Guided(Counted(field), 2.0)`` counts both calls of guidance.
 
     Examples
     --------
