@@ -81,7 +81,8 @@ class WithDensity:
             beyond, the density is 0. ``"standard"`` has no ends.
         y : ignored
         condition : table of shape (n, c), optional
-            Conditions of the rows, where the model has them.
+            Conditions of the rows, where the model has them; one fitted with ``condition_dropout`` tells the density
+            without them, too.
         solver, grid, n_steps
             Any solver without noise, with as many steps; a grid from 0 to 1.
         n_probes : int, optional
@@ -108,7 +109,8 @@ class WithDensity:
             raise ValueError(f"densities follow an ODE: found {rule if rule.stochastic else self.model_.solver}")
         validate_data(self, X, skip_check_array=True, reset=False)
         columns = read(X)
-        features = self._features_of(condition, len(columns))
+        free = condition is None and bool(self.condition_dropout)
+        features = None if free else self._features_of(condition, len(columns))
         scores, slopes = _scores_with_slopes(self.space_, columns)
         probes = None if n_probes is None else check_whole("n_probes", n_probes, 0)
         how: dict[str, Any] = {"n_probes": probes, "seed": seed_from(random_state)}

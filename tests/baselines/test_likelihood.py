@@ -65,6 +65,9 @@ def test_densities_integrate_to_one_in_the_units_of_the_table(kind, preprocessin
         density = np.exp(model.score_samples(line[:, None], condition=np.full(4001, own), n_steps=16))
         assert np.trapezoid(density, line) == pytest.approx(1, abs=0.04)
         assert np.trapezoid(density * line, line) == pytest.approx(5 + 10 * own, abs=2.0)
+    either = np.exp(model.score_samples(line[:, None], n_steps=16))
+    assert np.trapezoid(either, line) == pytest.approx(1, abs=0.04)
+    assert np.trapezoid(either * line, line) == pytest.approx(10, abs=2.5)
     if preprocessing == "rank":
         assert model.score_samples([[-1.0]], condition=[0]) == -np.inf
 
