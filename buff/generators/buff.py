@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from sklearn.utils.validation import check_is_fitted
 
+from buff.errors import with_hints
 from buff.flows import Classes, CostEstimate, FlowMatchingData, MixtureModel, PatternedData, SampleRequest, Source
 from buff.generators.any_given import AnyGiven
 from buff.generators.classes import ClassEstimator, find_classes
@@ -148,6 +149,10 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
 
     _calibrated: ClassVar[bool] = True
 
+    @with_hints(
+        path="trees learn the linear path; buff.fields.Retimed(gen.field_, path) moves their field to another",
+        network="buff_baselines.NeuralFlow(network=...) learns with networks",
+    )
     def __init__(
         self,
         n_steps: int = 10,
@@ -190,6 +195,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         self._chain = None if self.given is None else self._fit_chain(X, condition, sample_weight)
         return self
 
+    @with_hints(guidance="networks overstate conditions: NeuralFlow(condition_dropout=0.1), sample(guidance=2)")
     def sample(
         self,
         n_samples: int = 1,
@@ -202,6 +208,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         return_condition: bool = False,
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
+        n_steps: int | None = None,
     ) -> Any:
         """Draw events.
 
@@ -228,8 +235,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
             Events at a time: bounds memory, changes nothing else.
         return_condition : bool
             Return ``(events, conditions)``, the latter in the container and dtypes of the training.
-        solver, grid : optional
-            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``.
+        solver, grid, n_steps : optional
+            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``,
+            or fewer steps, as evenly among its times as can be.
 
         Returns
         -------
@@ -239,8 +247,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Raises
         ------
         ValueError, TypeError
-            Given columns that are unknown, categories that were not seen, values far outside of the training or of
-            another kind: with the column and the value.
+            Given columns, categories or kinds that are unknown, values far outside of the training: by name and value.
         OffGridError
             A solver that leaves the nodes; with those that stay on them.
 
@@ -251,8 +258,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         """
         how: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
         how |= {"batch_size": batch_size, "return_condition": return_condition}
-        if solver is not None or grid is not None:
-            return self._solved_by(solver, grid).sample(n_samples, given=given, **how)
+        if solver is not None or grid is not None or n_steps is not None:
+            return self._solved_by(solver, grid, n_steps).sample(n_samples, given=given, **how)
         if given is None:
             return super().sample(n_samples, **how)
         return self._sample_given(given, n_samples, **how)

@@ -74,11 +74,13 @@ class WithField:
             raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
         return model
 
-    def _solved_by(self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Self:
+    def _solved_by(
+        self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None = None
+    ) -> Self:
         """This fit with events that another solver draws, or another grid."""
         check_is_fitted(self)
         asked = copy(self)
-        asked.model_ = _solved(self.model_, solver, grid)
+        asked.model_ = _solved(self.model_, solver, grid, n_steps)
         return asked
 
 
@@ -172,13 +174,18 @@ class WithLatents(WithField):
         return features
 
 
-def _solved(model: Any, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Any:
+def _solved(
+    model: Any, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None
+) -> Any:
     """A model, or each of its parts, with another solver or grid."""
     if isinstance(model, MixtureModel):
-        return replace(model, models=tuple(_solved(own, solver, grid) for own in model.models))
+        return replace(model, models=tuple(_solved(own, solver, grid, n_steps) for own in model.models))
     if isinstance(model, PatternedFlow):
-        return replace(model, flow=_solved(model.flow, solver, grid))
-    times = model.grid if grid is None else get_grid(grid, model.grid.n_steps if isinstance(grid, str) else None)
+        return replace(model, flow=_solved(model.flow, solver, grid, n_steps))
+    if grid is None:
+        times = model.grid if n_steps is None else model.grid.coarser(n_steps)
+    else:
+        times = get_grid(grid, model.grid.n_steps if isinstance(grid, str) and n_steps is None else n_steps)
     return replace(model, solver=model.solver if solver is None else get_solver(solver), grid=times)
 
 
