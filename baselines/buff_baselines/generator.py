@@ -16,14 +16,13 @@ from buff.archive import Archive, read_archive
 from buff.errors import ArchiveError, check_whole, warn
 from buff.fields import Guided
 from buff.flows import SampleRequest
-from buff.generators.base import EventGenerator
+from buff.generators.base import EventGenerator, TrainingTable
 from buff.grids import TimeGrid, get_grid
 from buff.paths import LINEAR, Path, get_path
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.schedules import SCHEDULES, Schedule
 from buff.solvers import Solver
-from buff.tables import Columns
 from buff_baselines.checks import check_number, check_parameters, check_weights, get_device
 from buff_baselines.data import TrainingData
 from buff_baselines.fields import get_solver
@@ -140,10 +139,11 @@ class NeuralGenerator(EventGenerator):
     def _check_parameters(self) -> None:
         check_parameters(self)
 
-    def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
+    def _learn(self, table: TrainingTable) -> None:
+        columns, features = table.columns, table.features
         self._seed = seed_from(self.random_state)
         seed, device = int(np.random.SeedSequence(self._seed).generate_state(1)[0]), get_device(self.device)
-        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weights = None if table.weights is None else np.asarray(table.weights, np.float64)
         if weights is not None:
             check_weights(weights, len(columns))
         self.space_ = SPACES[self.preprocessing]().fit(columns, sample_weight=weights)

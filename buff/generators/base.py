@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +20,7 @@ from buff.generators.persistence import check_record, draw_two, pack, restored, 
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
-from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import SampleRequest, sampling_seed, within_range
 from buff.records import nested
 from buff.solvers import Solver
@@ -26,7 +28,29 @@ from buff.tables import Columns, read, validate_data
 from buff.tables.schema import TableReduction
 from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["EventGenerator", "TableGenerator"]
+__all__ = ["EventGenerator", "TableGenerator", "TrainingTable"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """A table to learn from, read and checked.
+
+    Attributes
+    ----------
+    columns : Columns
+        Of n rows.
+    features : float32 array of shape (n, c) or None
+        Those of the condition.
+    condition : table or None
+        As the user gave it, in a container of its own.
+    weights : array of shape (n,) or None
+        None of them negative.
+    """
+
+    columns: Columns
+    features: Array | None
+    condition: Any
+    weights: Any
 
 
 class TableGenerator(WithField, BaseEstimator):
@@ -64,12 +88,6 @@ class TableGenerator(WithField, BaseEstimator):
         """From conditions to features; None without a condition."""
         check_is_fitted(self)
         return self._encoder
-
-    def _learn(
-        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
-    ) -> None:
-        """Fit ``space_`` and ``model_``, where events are drawn from noise."""
-        raise NotImplementedError
 
     def _fit_encoder(self, condition: ConditionLike, sample_weight: WeightsLike, n_rows: int) -> Array | None:
         """Features of the conditions, (n_rows, c)."""
@@ -241,9 +259,9 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         MemoryError
             The fit needs more than ``max_memory``.
         """
-        if condition is not None:
-            X, condition = split_conditions(X, condition)
-        self._learn(*self._read(X, condition, sample_weight), condition)
+        fitted = copy(self)
+        fitted._learn(fitted._read(X, condition, sample_weight))
+        self.__dict__ = fitted.__dict__  # at once: a fit that fails leaves an earlier one whole
         return self
 
     def sample(
@@ -279,15 +297,19 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         for scores in model.trajectory(request):
             yield self._template.restore(self._completed(self._decode(scores, batch), batch))
 
-    def _read(
-        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
-    ) -> tuple[Columns, Array | None, Any]:
-        """Validate everything: columns, features of the conditions, weights of which none is negative."""
+    def _learn(self, table: TrainingTable) -> None:
+        """Fit ``space_`` and ``model_``."""
+        raise NotImplementedError
+
+    def _read(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> TrainingTable:
+        """Check parameters and arguments of a fit, and learn the features of the condition."""
+        if condition is not None:
+            X, condition = split_conditions(X, condition)
         self._check_parameters()
-        sample_weight = self._positive_weights(sample_weight, X, condition)
+        weights = self._positive_weights(sample_weight, X, condition)
         columns = read(X, min_rows=2)
         validate_data(self, X, skip_check_array=True)
-        return columns, self._fit_encoder(condition, sample_weight, len(columns)), sample_weight
+        return TrainingTable(columns, self._fit_encoder(condition, weights, len(columns)), condition, weights)
 
     def _request(
         self,
