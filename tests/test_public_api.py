@@ -21,6 +21,16 @@ def test_every_public_name_is_there(name):
     assert name in dir(buff)
 
 
+def test_all_parts_are_listed_and_none_is_loaded():
+    program = "import buff, sys; print(*dir(buff)); print(*(n for n in sys.modules if n.count('.') == 1))"
+    listed, loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout.splitlines()
+    parts = {"couplings", "fields", "generators", "metrics", "tables", "transforms", "trees", "unfolding", "weights"}
+    assert parts <= set(listed.split())
+    assert not {f"buff.{part}" for part in parts - {"trees"}} & set(loaded.split())
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'Buff'"):
         _ = buff.Buff

@@ -14,6 +14,7 @@ from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.nodes import NodeModel
 from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
+from buff.kernels.backends import warn_of_fallback
 from buff.protocols import Array, Noise
 from buff.randomness import SampleRequest, ScoreModel, stream_key
 from buff.solvers import Solver, integrate, trajectory
@@ -199,7 +200,10 @@ class FlowModel(ScoreModel):
             compiled = CompiledFlow(self)
         except ValueError as error:
             return str(error)
-        return compiled if self._agrees(compiled) else "the kernels draw other scores than the solver"
+        if self._agrees(compiled):
+            return compiled
+        warn_of_fallback(reason := "the kernels draw other scores than the solver")
+        return reason
 
     @property
     def backend(self) -> str:
