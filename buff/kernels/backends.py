@@ -66,8 +66,8 @@ def warn_of_fallback(reason: str) -> None:
     """Warn, once a process, that NumPy and XGBoost do what the kernels should, and say how to build them anew."""
     warn(
         f"{reason}: they are left out of it, events are the same and take longer. Build them on this machine (pip "
-        "install --force-reinstall --no-binary buff buff; in a clone: python setup.py build_ext --inplace); if this "
-        "comes back, please report it"
+        "install --force-reinstall --no-binary buff-flow buff-flow; in a clone: python setup.py build_ext --inplace); "
+        "if this comes back, please report it"
     )
 
 

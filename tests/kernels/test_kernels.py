@@ -44,7 +44,7 @@ def test_normal_quantiles_that_are_not_scipys_are_told_of_once(monkeypatch):
     monkeypatch.setattr(backends, "ndtri", lambda u: ndtri(u) * (1 + 1e-15))
     for cached in (backends.is_exact, backends.warn_of_fallback):
         cached.cache_clear()
-    with pytest.warns(UserWarning, match="otherwise than this SciPy.*--no-binary buff") as told:
+    with pytest.warns(UserWarning, match="otherwise than this SciPy.*--no-binary buff-flow") as told:
         exact = [kernels.is_exact() for _ in range(2)]
     assert (exact, len(told)) == ([False, False], 1)
     backends.is_exact.cache_clear()
