@@ -100,14 +100,6 @@ def test_one_version_and_date_stand_everywhere():
     assert cited[0] == version
 
 
-def test_readme_map_names_what_there_is():
-    root = Path(__file__).parents[1]
-    for folder in re.findall(r"^\| (`.+?) \|", README, re.M):
-        for name in re.findall(r"`(.+?)`", folder):
-            home = root / name if "/" in name or (root / name).exists() else root / "buff" / name
-            assert home.exists() or home.with_suffix(".py").exists(), name
-
-
 def test_readme_commands_exist():
     from typer.testing import CliRunner
 
