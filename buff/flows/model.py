@@ -1,7 +1,7 @@
 """A fitted flow as a value: states of the source in, data out."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,11 @@ from buff.flows.conditional import ConditionalStandardizer
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.nodes import NodeModel
 from buff.flows.stored import restored_parts, stored_parts
-from buff.grids import TimeGrid
+from buff.grids import TimeGrid, get_grid
 from buff.kernels.backends import warn_of_fallback
 from buff.protocols import Array, Noise
 from buff.randomness import SampleRequest, ScoreModel, stream_key
-from buff.solvers import Solver, integrate, trajectory
+from buff.solvers import Solver, get_solver, integrate, trajectory
 from buff.solvers.loop import KINDS, Program, unroll
 from buff.trees import Booster, device_arrays, to_numpy
 
@@ -32,17 +32,7 @@ _NO_RECORDS = NodeRecords()
 
 
 class CompiledFlow:
-    """A flow as the kernels hold it; its scores are those of the model, bit by bit.
-
-    Parameters
-    ----------
-    model : FlowModel
-
-    Raises
-    ------
-    ValueError
-        The kernels cannot hold the model, and why.
-    """
+    """A flow as the kernels hold it; its scores are those of the model, bit by bit. ValueError if they cannot."""
 
     def __init__(self, model: "FlowModel") -> None:
         if model.unfit:
@@ -62,14 +52,7 @@ class CompiledFlow:
         return self._sample(len(x0), bytes(16 * self.n_draws), 0, None, x0, None, condition)
 
     def _sample(
-        self,
-        n: int,
-        keys: bytes,
-        first: int,
-        chosen: Array | None,
-        state: Array | None,
-        source: Array | None,
-        condition: Array | None,
+        self, n: int, keys: bytes, first: int, chosen: Array | None, *state_source_condition: Array | None
     ) -> Array | None:
         module = kernels.native()
         if self._flow is None:
@@ -77,7 +60,7 @@ class CompiledFlow:
         out = np.empty((n, self.n_dims), np.float32)
         if not n:
             return out
-        parts = [None if part is None else _rows(part) for part in (state, source, condition)]
+        parts = [None if part is None else _rows(part) for part in state_source_condition]
         return out if module.sample(self._flow, kernels.number(), keys, first, chosen, *parts, out) else None
 
 
@@ -150,6 +133,34 @@ class FlowModel(ScoreModel):
                 models.setdefault(t, NodeModel.of(self.gaussian, t, None, self.device))
         times = tuple(sorted(models))
         return NodeField(times, [models[t] for t in times], gaussian=self.gaussian)
+
+    @property
+    def models(self) -> "tuple[FlowModel]":
+        """The flows of all classes: this one."""
+        return (self,)
+
+    @property
+    def flow(self) -> "FlowModel":
+        """The flow of values, where no atoms come first: this one."""
+        return self
+
+    @property
+    def no_field(self) -> str:
+        """Why :attr:`field` is none of scores; empty if it is."""
+        return (
+            "a model with a condition has coordinates of its own for each: fit one without" if self.standardizer else ""
+        )
+
+    @property
+    def no_latents(self) -> str:
+        """Why no event tells the noise that it comes from; empty if each does."""
+        own = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
+        return own if self.gaussian is None else ""
+
+    def solved_by(self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> "FlowModel":
+        """The same flow, followed by another solver or on another grid; None for those that it has."""
+        times = self.grid if grid is None else get_grid(grid, self.grid.n_steps if isinstance(grid, str) else None)
+        return replace(self, solver=self.solver if solver is None else get_solver(solver), grid=times)
 
     @property
     def n_dims(self) -> int:
@@ -255,8 +266,7 @@ class FlowModel(ScoreModel):
 
     def _integrate(self, x0: Array, condition: Array | None, noise: Noise | None) -> Array:
         x, condition = self.on_device(x0, condition)
-        x = integrate(self.solver, self.field, x, self.grid, condition, noise)
-        return self._scores(x, condition, last=True)
+        return self._scores(integrate(self.solver, self.field, x, self.grid, condition, noise), condition, last=True)
 
     def draw(self, batch: SampleRequest) -> Array:
         """Scores of one batch of events, at once."""

@@ -64,7 +64,8 @@ class Deployable:
         return f"{unfit} of {nodes} nodes in XGBoost's format: over 8 levels, or over 255 cuts of a feature"
 
     def _flows(self) -> tuple[Any, ...]:
-        return self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
+        models: tuple[Any, ...] = self.model_.models
+        return models
 
     def request(self, n: int, *, condition: Any = None, random_state: RandomState = None) -> SampleRequest:
         """What ``sample`` asks of the flow: numbers of events, features of conditions."""
