@@ -16,7 +16,8 @@ from buff.archive import Archive, read_archive
 from buff.errors import ArchiveError, check_whole, warn
 from buff.fields import Guided
 from buff.flows import SampleRequest
-from buff.generators.base import EventGenerator, TrainingTable
+from buff.generators.base import EventGenerator
+from buff.generators.contracts import TrainingTable
 from buff.grids import TimeGrid, get_grid
 from buff.paths import LINEAR, Path, get_path
 from buff.protocols import Array

@@ -10,8 +10,9 @@ from buff.archive import Archive
 from buff.chains import ChainCost
 from buff.errors import check_whole, warn
 from buff.flows import SampleRequest
-from buff.generators.base import EventGenerator, TrainingTable
+from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
+from buff.generators.contracts import TrainingTable
 from buff.generators.given import GivenTable, check_values, read_given
 from buff.generators.given_relations import complete, require_inputs
 from buff.protocols import Array, Indices, RandomState

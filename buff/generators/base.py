@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from buff.archive import Archive, write_archive
 from buff.errors import check_rows, check_sample_size, check_whole, warn
 from buff.estimator import BaseEstimator
 from buff.generators.conditions import requested_conditions, split_conditions
+from buff.generators.contracts import Space, TrainingTable
 from buff.generators.latents import WithField, WithLatents
 from buff.generators.persistence import check_record, draw_two, pack, restored, to_json
 from buff.generators.scoring import ScoredEvents
@@ -28,29 +28,7 @@ from buff.tables import Columns, read, validate_data
 from buff.tables.schema import TableReduction
 from buff.transforms import ConditionEncoder, TableTransformer
 
-__all__ = ["EventGenerator", "TableGenerator", "TrainingTable"]
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingTable:
-    """A table to learn from, read and checked.
-
-    Attributes
-    ----------
-    columns : Columns
-        Of n rows.
-    features : float32 array of shape (n, c) or None
-        Those of the condition.
-    condition : table or None
-        As the user gave it, in a container of its own.
-    weights : array of shape (n,) or None
-        None of them negative.
-    """
-
-    columns: Columns
-    features: Array | None
-    condition: Any
-    weights: Any
+__all__ = ["EventGenerator", "TableGenerator"]
 
 
 class TableGenerator(WithField, BaseEstimator):
@@ -60,8 +38,8 @@ class TableGenerator(WithField, BaseEstimator):
     ----------
     model_ : buff.flows.ScoreModel
         The fitted model, arrays only.
-    space_ : TableTransformer
-        The map between table and normal scores.
+    space_ : Space
+        The map between table and scores.
     schema_ : Schema
         Kinds and bounds of the columns; prints as a table.
     condition_schema_ : Schema or None
@@ -76,8 +54,7 @@ class TableGenerator(WithField, BaseEstimator):
     schema: Mapping[str, Any] | None = None
     n_jobs: int | None = None
 
-    #: Whatever maps columns to scores and back.
-    space_: Any
+    space_: Space
     _encoder: ConditionEncoder | None
     _seed: int
     #: What of the table is learned: all of it, unless relations or ids are left out.
@@ -168,8 +145,7 @@ class TableGenerator(WithField, BaseEstimator):
 
     def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of scores."""
-        columns: tuple[Array, ...] = self.space_.decode(scores)
-        return columns
+        return self.space_.decode(scores)
 
     def _restore(self, pieces: Iterable[tuple[Array, ...]]) -> Any:
         """Columns in pieces to a table like the one that was fitted."""
@@ -224,7 +200,7 @@ class TableGenerator(WithField, BaseEstimator):
         self._seed = int(record["entropy"])
         self._set_schemas()
 
-    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
+    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Space:
         return TableTransformer.from_arrays(record, arrays)
 
     def __sklearn_tags__(self) -> Any:

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from buff.archive import Archive
 from buff.flows import Classes, CostEstimate, FlowMatchingData, MixtureModel, PatternedData, SampleRequest, Source
 from buff.generators.any_given import AnyGiven
-from buff.generators.base import TrainingTable
 from buff.generators.classes import class_tables, decode_classes, find_classes, stored_spaces, total_cost, with_spaces
+from buff.generators.contracts import TrainingTable
 from buff.generators.deployment import Deployable
-from buff.generators.parameters import FlowEstimator, FlowPart, margins_of, train_rows
+from buff.generators.parameters import FlowPart, margins_of, train_rows
 from buff.grids import TimeGrid
 from buff.protocols import Array, ConditionLike, Mask, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import seed_from
@@ -34,7 +34,7 @@ __all__ = ["BUFF"]
 ATOMS = ("together", "apart")
 
 
-class BUFF(Deployable, AnyGiven, FlowEstimator):
+class BUFF(Deployable, AnyGiven):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
@@ -151,9 +151,6 @@ class BUFF(Deployable, AnyGiven, FlowEstimator):
     >>> bool(abs(np.corrcoef(events.T)[0, 1] - 0.8) < 0.1)
     True
     """
-
-    #: The map between table and normal scores of each class; none where all share one.
-    _class_spaces: tuple[TableTransformer, ...] = ()
 
     def __init__(
         self,
@@ -338,9 +335,9 @@ class BUFF(Deployable, AnyGiven, FlowEstimator):
         return FlowMatchingData.of(x1, table.features, table.weights, source)
 
     def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
-        if not self._class_spaces:
-            return super()._decode(scores, batch)
-        return decode_classes(self.model_.classes, self._class_spaces, scores, batch)
+        if isinstance(self.model_, MixtureModel):
+            return decode_classes(self.model_.classes, self._class_spaces, scores, batch)
+        return super()._decode(scores, batch)
 
     def to_archive(self) -> Archive:
         return with_spaces(super().to_archive(), self._class_spaces)

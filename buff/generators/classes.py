@@ -9,7 +9,7 @@ import numpy as np
 from buff.archive import Archive
 from buff.errors import warn
 from buff.flows import Classes, CostEstimate, FlowModel, PatternedFlow, SampleRequest
-from buff.generators.base import TrainingTable
+from buff.generators.contracts import TrainingTable
 from buff.generators.persistence import pack
 from buff.protocols import Array, ConditionLike, Indices, Numbers, Scores
 from buff.records import nested

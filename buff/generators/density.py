@@ -12,8 +12,9 @@ from buff.archive import Archive
 from buff.chains import ScoreCells
 from buff.errors import check_growth, check_resources, check_rows, check_whole
 from buff.flows import SampleRequest
-from buff.generators.base import EventGenerator, TrainingTable
+from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
+from buff.generators.contracts import TrainingTable
 from buff.generators.given import check_values, read_given
 from buff.generators.persistence import restored
 from buff.generators.prefix import column_numbers, count_prefix, require_integrable, require_prefix
@@ -121,6 +122,8 @@ class TreeDensity(EventGenerator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    space_: TableTransformer
 
     @property
     def order_(self) -> tuple[str, ...]:

@@ -53,6 +53,9 @@ _TRANSPORT = MinibatchTransport(batch_size=128)
 class FlowEstimator(TableGenerator):
     """A generator whose model is a flow of boosted trees; the parameters are described in :class:`buff.BUFF`."""
 
+    model_: FlowModel | PatternedFlow | MixtureModel
+    space_: TableTransformer
+
     # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
     n_steps: int
     solver: str | Solver
