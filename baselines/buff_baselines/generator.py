@@ -17,13 +17,13 @@ from buff.errors import ArchiveError, check_whole, warn
 from buff.fields import Guided
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
+from buff.generators.contracts import TrainingTable
 from buff.grids import TimeGrid, get_grid
 from buff.paths import LINEAR, Path, get_path
 from buff.protocols import Array
 from buff.randomness import seed_from
 from buff.schedules import SCHEDULES, Schedule
 from buff.solvers import Solver
-from buff.tables import Columns
 from buff_baselines.checks import check_number, check_parameters, check_weights, get_device
 from buff_baselines.data import TrainingData
 from buff_baselines.fields import get_solver
@@ -122,7 +122,7 @@ class NeuralGenerator(WithDensity, EventGenerator):
         n_steps: int | None,
         guidance: float | Callable[[float], float],
     ) -> Self:
-        asked = self._solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
+        asked = self._solved_by(solver, grid, n_steps)
         if callable(guidance) or check_number("guidance", guidance) != 1:
             if self._encoder is None or not self.condition_dropout:
                 shown = guidance if callable(guidance) else f"{guidance:g}"
@@ -145,10 +145,11 @@ class NeuralGenerator(WithDensity, EventGenerator):
     def _check_parameters(self) -> None:
         check_parameters(self)
 
-    def _learn(self, columns: Columns, features: Array | None, sample_weight: Any, condition: Any) -> None:
+    def _learn(self, table: TrainingTable) -> None:
+        columns, features = table.columns, table.features
         self._seed = seed_from(self.random_state)
         seed, device = int(np.random.SeedSequence(self._seed).generate_state(1)[0]), get_device(self.device)
-        weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weights = None if table.weights is None else np.asarray(table.weights, np.float64)
         if weights is not None:
             check_weights(weights, len(columns))
         self.space_ = SPACES[self.preprocessing]().fit(columns, sample_weight=weights)

@@ -8,7 +8,6 @@ from itertools import product
 from typing import Any, TypeAlias
 
 from buff.errors import check_whole
-from buff.flows import PatternedFlow
 from buff.grids import TimeGrid, as_grid, get_grid
 from buff.paths import LINEAR, Path
 from buff.protocols import Array
@@ -127,7 +126,7 @@ def _own_grid(model: Any, n: int) -> TimeGrid | None:
 
 
 def _has_nodes(model: Any) -> bool:
-    return hasattr(model.model_, "nodes") or isinstance(model.model_, PatternedFlow)
+    return hasattr(_flow(model), "nodes")
 
 
 def own_solver(model: Any) -> Solver:
@@ -137,7 +136,7 @@ def own_solver(model: Any) -> Solver:
 
 
 def _flow(model: Any) -> Any:
-    return model.model_.flow if isinstance(model.model_, PatternedFlow) else model.model_
+    return getattr(model.model_, "flow", model.model_)
 
 
 def calls(solver: Solver, grids: Sequence[TimeGrid], fits: Sequence[Any]) -> int:
