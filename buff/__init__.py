@@ -131,4 +131,4 @@ _CITATION = """@article{buff2024,
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_MODULES})

@@ -185,8 +185,8 @@ def _values(part):
     return [float(f"{part:.10g}")] if isinstance(part, float) and np.isfinite(part) else []
 
 
-#: What is pinned, by name.
-CASES = {
+#: Events that are pinned, by name.
+EVENTS = {
     "plain": _plain,
     "mixed": _mixed,
     "smooth": _smooth,
@@ -207,5 +207,6 @@ CASES = {
     "conditional unfolding": lambda: _unfolded("conditional", 1),
     "bridge": lambda: _unfolded("bridge"),
     "reweighted": lambda: _unfolded("reweight"),
-    **{f"report: {name}": partial(_reported, name) for name in ("columns", "trees", *MEASURES)},
 }
+#: Numbers of a report, to ten digits, which are the same with all vector instructions.
+REPORTS = {name: partial(_reported, name) for name in ("columns", "trees", *MEASURES)}

@@ -1,8 +1,8 @@
 """A trained network with its solver and grid, as a value."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from safetensors.torch import save as save_tensors
@@ -35,6 +35,14 @@ class NeuralModel:
     solver: Solver
     grid: TimeGrid
     n_dims: int
+
+    #: Every network has a field of scores, and noise that its events come from.
+    no_field: ClassVar[str] = ""
+    no_latents: ClassVar[str] = ""
+
+    def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "NeuralModel":
+        """The same network, followed by another solver or on another grid; None for those that it has."""
+        return replace(self, solver=solver or self.solver, grid=grid or self.grid)
 
     def draw(self, batch: SampleRequest) -> Array:
         """Scores of one batch of events, at once."""

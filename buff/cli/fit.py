@@ -24,7 +24,8 @@ from buff.cli.options import (
     bytes_of,
     listed,
     read_schema,
-    takes_text,
+    takes,
+    text_options,
 )
 from buff.cli.showers import fit_showers
 
@@ -65,6 +66,17 @@ Pair = Annotated[
 Device = Annotated[str | None, typer.Option(help="Tables, jets: auto, cpu or cuda.")]
 
 
+#: Options that no other kind of events takes.
+_TABLES_ALONE = (
+    *("columns", "exclude", "weight_column", "rounds", "depth", "learning_rate", "noise_budget", "early_stopping"),
+    *("negative_weights", "given", "schema", "classes", "pair"),
+)
+#: Options that are parameters of :class:`buff.BUFF` as they are, by their names there.
+_PARAMETERS = {"steps": "n_steps", "rounds": "n_estimators", "depth": "max_depth"}
+_PARAMETERS |= {name: name for name in ("solver", "learning_rate", "noise_budget", "early_stopping", "device", "given")}
+_PARAMETERS["negative_weights"] = "negative_weights"
+
+
 @dataclass(frozen=True)
 class _Training:
     """What a generator is fitted to."""
@@ -74,10 +86,7 @@ class _Training:
     weight: Any
 
 
-@takes_text
-def fit(
-    events: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File for the model.")],
+def _table_options(
     columns: Columns = None,
     exclude: Exclude = None,
     condition: Condition = None,
@@ -98,6 +107,16 @@ def fit(
     device: Device = None,
     jobs: Jobs = None,
     max_memory: MaxMemory = None,
+) -> dict[str, Any]:
+    """The options that ``fit`` and ``plan`` share, by their names."""
+    return dict(locals())
+
+
+@takes(table=_table_options, text=text_options)
+def fit(
+    events: Source,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File for the model.")],
+    table: Any,
     cache: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Keep finished nodes here; a killed fit goes on from them (cache_dir)."),
@@ -129,71 +148,27 @@ def fit(
         raise FileNotFoundError(f"{output.parent}: no such folder for the model")
     if jets and showers:
         raise ValueError("--jets and --showers exclude each other")
-    tables: dict[str, Any] = {"--columns": columns, "--exclude": exclude, "--weight-column": weight_column}
-    tables |= {"--rounds": rounds, "--depth": depth, "--learning-rate": learning_rate, "--noise-budget": noise_budget}
-    tables |= {"--early-stopping": early_stopping, "--negative-weights": negative_weights, "--given": given}
-    tables |= {"--schema": schema, "--classes": classes, "--pair": pair}
-    chosen: dict[str, Any] = {"n_jobs": jobs, "max_memory": bytes_of(max_memory), "cache_dir": cache}
-    chosen |= {"random_state": seed}
+    tables = {f"--{name.replace('_', '-')}": table[name] for name in _TABLES_ALONE}
+    chosen = {"n_jobs": table["jobs"], "max_memory": bytes_of(table["max_memory"])}
+    chosen |= {"cache_dir": cache, "random_state": seed}
     if showers:
-        tables |= {"--condition": condition, "--steps": steps, "--solver": solver, "--device": device}
-        fit_showers(events, output, showers, max_rows, chosen, tables | {"--effort": effort})
+        tables |= {f"--{name}": table[name] for name in ("condition", "steps", "solver", "device")}
+        fit_showers(events, output, showers, table["max_rows"], chosen, tables | {"--effort": effort})
         return
     if jets:
-        chosen |= {"n_steps": steps, "solver": solver, "effort": effort, "device": device}
-        fit_jets(events, output, listed(condition), max_rows, chosen, tables, quiet=quiet)
+        chosen |= {"n_steps": table["steps"], "solver": table["solver"], "effort": effort, "device": table["device"]}
+        fit_jets(events, output, listed(table["condition"]), table["max_rows"], chosen, tables, quiet=quiet)
         return
     if effort is not None:
         raise ValueError("--effort goes with --jets")
-    data = _read(events, columns, condition, weight_column, max_rows, exclude, text)
-    generator = _generator(
-        n_steps=steps,
-        solver=solver,
-        n_estimators=rounds,
-        max_depth=depth,
-        learning_rate=learning_rate,
-        noise_budget=noise_budget,
-        early_stopping=early_stopping,
-        negative_weights=negative_weights,
-        classes=_classes(classes),
-        given=given,
-        relations=_pairs(pair),
-        schema=read_schema(schema),
-        device=device,
-        **chosen,
-        verbose=0 if quiet else 1,
-    )
+    data, generator = _prepared(events, table, text, **chosen, verbose=0 if quiet else 1)
     generator.fit(data.events, condition=data.condition, sample_weight=data.weight)
     generator.save(output)
     typer.echo(f"{output}: {data.events.num_rows:,} events learned, {output.stat().st_size / 1e6:.1f} MB")
 
 
-@takes_text
-def plan(
-    events: Source,
-    columns: Columns = None,
-    exclude: Exclude = None,
-    condition: Condition = None,
-    classes: ClassesChoice = None,
-    weight_column: WeightColumn = None,
-    max_rows: MaxRows = None,
-    steps: Steps = None,
-    solver: Solver = None,
-    rounds: Rounds = None,
-    depth: Depth = None,
-    learning_rate: LearningRate = None,
-    noise_budget: NoiseBudget = None,
-    early_stopping: EarlyStopping = None,
-    negative_weights: Negative = None,
-    given: Given = None,
-    pair: Pair = None,
-    schema: SchemaFile = None,
-    device: Device = None,
-    jobs: Jobs = None,
-    max_memory: MaxMemory = None,
-    *,
-    text: Any,
-) -> None:
+@takes(table=_table_options, text=text_options)
+def plan(events: Source, table: Any, *, text: Any) -> None:
     """Say what a fit would cost.
 
     Rows, memory, disk and time, without doing it.
@@ -203,25 +178,20 @@ def plan(
       buff plan jets.parquet
       buff plan jets.parquet --steps 20 --max-memory 2GB
     """
-    data = _read(events, columns, condition, weight_column, max_rows, exclude, text)
-    generator = _generator(
-        n_steps=steps,
-        solver=solver,
-        n_estimators=rounds,
-        max_depth=depth,
-        learning_rate=learning_rate,
-        noise_budget=noise_budget,
-        early_stopping=early_stopping,
-        negative_weights=negative_weights,
-        classes=_classes(classes),
-        given=given,
-        relations=_pairs(pair),
-        schema=read_schema(schema),
-        device=device,
-        n_jobs=jobs,
-        max_memory=bytes_of(max_memory),
-    )
+    resources = {"n_jobs": table["jobs"], "max_memory": bytes_of(table["max_memory"])}
+    data, generator = _prepared(events, table, text, **resources)
     typer.echo(str(generator.plan(data.events, condition=data.condition, sample_weight=data.weight)))
+
+
+def _prepared(path: Path, table: dict[str, Any], text: Any, **chosen: Any) -> tuple[_Training, Any]:
+    """What is learned, and a generator with its own defaults for what was not chosen."""
+    from buff.generators import BUFF
+
+    data = _read(path, table, text)
+    chosen |= {parameter: table[option] for option, parameter in _PARAMETERS.items()}
+    chosen |= {"classes": _classes(table["classes"]), "relations": _pairs(table["pair"])}
+    chosen["schema"] = read_schema(table["schema"])
+    return data, BUFF(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def _classes(choice: str | None) -> str | list[str] | None:
@@ -242,44 +212,28 @@ def _pairs(entries: list[str] | None) -> list[Any] | None:
     return ["auto", *(PairMass(*names[:6]) for names in pairs)] if pairs else None
 
 
-def _generator(**chosen: Any) -> Any:
-    """A generator with its own defaults for what was not chosen."""
-    from buff.generators import BUFF
-
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return BUFF(**given)
-
-
-def _read(
-    path: Path,
-    columns: list[str] | None,
-    condition: list[str] | None,
-    weight_column: str | None,
-    max_rows: int | None,
-    exclude: list[str] | None,
-    text: Any,
-) -> _Training:
+def _read(path: Path, table: dict[str, Any], text: Any) -> _Training:
     from buff.io import column_names, read_table
     from buff.io.reading import left_out
 
-    conditions = listed(condition) or []
+    conditions, weight_column = listed(table["condition"]) or [], table["weight_column"]
     aside = [*conditions, *([weight_column] if weight_column else [])]
     names = column_names(path, options=text)
-    out = listed(exclude) or []
+    out = listed(table["exclude"]) or []
     unknown = [name for name in out if name not in names and name not in left_out(path, options=text)]
     if unknown:
         raise ValueError(f"{path}: --exclude {unknown[0]}: no such column; it has {' '.join(names)}")
-    chosen = [name for name in listed(columns) or names if name not in (*aside, *out)]
+    chosen = [name for name in listed(table["columns"]) or names if name not in (*aside, *out)]
     if not chosen:
         raise ValueError(f"{path}: no column is left to learn beside {' '.join((*aside, *out))}")
     everything = len({*chosen, *aside}) == len(names)
-    table = read_table(path, None if everything else [*chosen, *aside], max_rows, options=text)
-    if table.num_rows < 2:
-        raise ValueError(f"{path}: {table.num_rows} rows, where two are the least that can be learned from")
+    events = read_table(path, None if everything else [*chosen, *aside], table["max_rows"], options=text)
+    if events.num_rows < 2:
+        raise ValueError(f"{path}: {events.num_rows} rows, where two are the least that can be learned from")
     return _Training(
-        table.select(chosen),
-        table.select(conditions) if conditions else None,
-        _weights(table[weight_column], weight_column, path) if weight_column else None,
+        events.select(chosen),
+        events.select(conditions) if conditions else None,
+        _weights(events[weight_column], weight_column, path) if weight_column else None,
     )
 
 

@@ -31,7 +31,9 @@ __all__ = [
     "existing",
     "listed",
     "read_schema",
+    "takes",
     "takes_text",
+    "text_options",
 ]
 
 Source = Annotated[Path, typer.Argument(metavar="EVENTS", help="Table of events.")]
@@ -204,7 +206,7 @@ def _json(words: str | Path, where: str) -> Any:
         raise ValueError(f"{where}: not JSON ({error})") from error
 
 
-def _text_options(
+def text_options(
     sep: Annotated[
         str | None, typer.Option("--sep", metavar="CHAR", help="Text: separator of columns; \\t is a tabulator.")
     ] = None,
@@ -233,17 +235,24 @@ def _text_options(
     return TextOptions(sep, decimal, thousands, encoding, comment, words, header, tuple(listed(names) or ()))
 
 
-def takes_text(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb with the options of text files, from which its last parameter, ``text``, is made."""
-    *own, _ = signature(verb).parameters.values()
-    more = signature(_text_options).parameters
+def takes(**makers: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A verb of which some parameters are made of options: those of the function that stands here under their name."""
 
-    @wraps(verb)
-    def run(**given: Any) -> None:
-        text = _text_options(**{name: given.pop(name) for name in more})
-        verb(**given, text=text)
+    def with_options(verb: Callable[..., None]) -> Callable[..., None]:
+        options = {name: signature(make).parameters for name, make in makers.items()}
 
-    parameters = [*own, *more.values()]
-    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+        @wraps(verb)
+        def run(**given: Any) -> None:
+            made = {name: makers[name](**{key: given.pop(key) for key in own}) for name, own in options.items()}
+            verb(**given, **made)
+
+        parts = [options.get(p.name, {p.name: p}).values() for p in signature(verb).parameters.values()]
+        run.__signature__ = Signature([p for part in parts for p in part])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for part in parts for p in part}
+        return run
+
+    return with_options
+
+
+#: A verb with the options of text files, from which its parameter ``text`` is made.
+takes_text = takes(text=text_options)

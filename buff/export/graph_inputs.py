@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from buff.export.packed import flow_of
 from buff.flows import MixtureModel, PatternedFlow, SampleRequest
 from buff.flows.patterned import pattern_noise
 from buff.protocols import ConditionLike, Scores
@@ -62,14 +61,14 @@ def graph_inputs(
         inputs["condition"] = np.ascontiguousarray(np.broadcast_to(features, (rows, features.shape[1])), np.float32)
     if isinstance(model.model_, MixtureModel):
         parts = model.model_.class_subset(SampleRequest(rows, seed, condition=inputs["condition"]))
-        width = max(flow_of(part).n_dims for part in model.model_.models)
+        width = max(part.flow.n_dims for part in model.model_.models)
     else:
         parts = [(model.model_, np.arange(rows), SampleRequest(rows, seed))]
-        width = flow_of(model.model_).n_dims
+        width = model.model_.flow.n_dims
     for part, own, request in parts:
         for k in range(1 + n_draws):
             name = f"noise_{k}" if k else "noise"
-            noise = EventNoise(seed, request.first_event, k, request.chosen).normal(request.n, flow_of(part).n_dims)
+            noise = EventNoise(seed, request.first_event, k, request.chosen).normal(request.n, part.flow.n_dims)
             inputs.setdefault(name, np.zeros((rows, width), np.float32))[own, : noise.shape[1]] = noise
         if isinstance(part, PatternedFlow):
             inputs.setdefault("pattern", np.zeros((rows, 1), np.float32))[own] = pattern_noise(request)

@@ -105,7 +105,7 @@ def _scores(graph: Graph, model: Learned, noises: _Noises, condition: str | None
 
 
 def _width(models: Sequence[Learned]) -> int:
-    return max((m.flow if isinstance(m, PatternedFlow) else m).n_dims for m in models)
+    return max(model.flow.n_dims for model in models)
 
 
 def _generator(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
@@ -114,7 +114,7 @@ def _generator(graph: Graph, model: Any) -> tuple[dict[str, Any], list[Any]]:
     condition = None if encoder is None else graph.input("condition", encoder.n_dims)
     refuse_partial_classes(model)
     apart = isinstance(model.model_, MixtureModel)
-    models = list(model.model_.models) if apart else [model.model_]
+    models = model.model_.models
     levels = {e.name: e.levels for e in model.space_.encoders_}
     noises, table = _Noises(graph, _width(models)), ""
     for k, (own, space) in enumerate(zip(models, model.class_spaces_, strict=True)):

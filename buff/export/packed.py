@@ -22,8 +22,6 @@ __all__ = [
     "check_labels",
     "condition_columns",
     "constant_code",
-    "flow_of",
-    "models_of",
     "outputs_of",
     "pack_sampler",
     "precision",
@@ -52,12 +50,12 @@ def pack_sampler(model: Any) -> bytes:
     """
     model = as_generator(model)
     check_compilable(model)
-    outputs, models = outputs_of(model), models_of(model)
+    outputs, models = outputs_of(model), model.model_.models
     conditions = list(_conditions(condition_columns(model)))
     parts = [np.uint64(_MAGIC).tobytes(), kernels.integers(len(conditions)), *conditions]
     parts.append(kernels.integers(len(models)))
     for own, encoders in zip(models, spaces_of(model), strict=True):
-        patterned, flow = isinstance(own, PatternedFlow), flow_of(own)
+        patterned, flow = isinstance(own, PatternedFlow), own.flow
         parts += [kernels.integers(patterned), own.patterns.packed() if isinstance(own, PatternedFlow) else b""]
         parts += [flow.packed(), kernels.integers(len(encoders))]
         parts += [_column(e, outputs.levels.get(e.name, ())) for e in encoders]
@@ -77,8 +75,8 @@ def check_compilable(model: Any) -> None:
     _check_fitted(model)
     refuse_partial_classes(model)
     outputs_of(model)
-    for own in models_of(model):
-        if reason := flow_of(own).unfit:
+    for own in model.model_.models:
+        if reason := own.flow.unfit:
             raise ExportError(f"the model cannot be exported: {reason}")
 
 
@@ -153,16 +151,6 @@ def condition_columns(model: Any) -> list[Any]:
 def outputs_of(model: Any) -> Outputs:
     """Columns of an event; ExportError for relations that cannot be exported."""
     return Outputs(model, {e.name: e.levels for e in model.space_.encoders_})
-
-
-def flow_of(model: FlowModel | PatternedFlow) -> FlowModel:
-    """The flow inside."""
-    return model.flow if isinstance(model, PatternedFlow) else model
-
-
-def models_of(model: Any) -> list[FlowModel | PatternedFlow]:
-    """The model of all rows, or of each class."""
-    return list(model.model_.models) if isinstance(model.model_, MixtureModel) else [model.model_]
 
 
 def spaces_of(model: Any) -> list[Sequence[ColumnEncoder]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from buff import kernels
 from buff.errors import ExportError
-from buff.export.packed import check_compilable, flow_of, models_of, outputs_of, pack_sampler, spaces_of
+from buff.export.packed import check_compilable, outputs_of, pack_sampler, spaces_of
 from buff.flows import MixtureModel, SampleRequest
 from buff.flows.patterned import PATTERN_STREAM
 from buff.protocols import Array
@@ -63,7 +63,7 @@ class EventSampler:
         self.condition_names: tuple[str, ...] = () if encoder is None else tuple(encoder.names)
         self._codes = [] if encoder is None else [_codes(column) for column in encoder.columns]
         self._raw = pack_sampler(model)
-        n_draws = max(flow_of(own).program.n_draws for own in models_of(model))
+        n_draws = max(own.flow.program.n_draws for own in model.model_.models)
         self._keys = b"".join(stream_key(seed, k) for k in (*range(n_draws + 1), PATTERN_STREAM))
         self._native: Any = None
 
@@ -127,7 +127,7 @@ class EventSampler:
         if isinstance(model.model_, MixtureModel):
             classes = model.model_.classes
             k, features = int(classes.numbers(features)[0]), classes.rest(features)
-        own, encoders = models_of(model)[k], spaces_of(model)[k]
+        own, encoders = model.model_.models[k], spaces_of(model)[k]
         request = SampleRequest(1, self._seed, event, features).batch(0, 1)
         scores = own.draw(request)
         scores, _ = within_range(scores.astype(np.float32) if isinstance(model.model_, MixtureModel) else scores)

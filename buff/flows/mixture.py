@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from buff.flows.cost import NodeRecords
 from buff.flows.model import FlowModel
 from buff.flows.patterned import PatternedFlow
+from buff.grids import TimeGrid
 from buff.protocols import Array, Indices
 from buff.randomness import SampleRequest, ScoreModel
 from buff.records import checked_array, checked_list, checked_record, joined, nested, require
+from buff.solvers import Solver
 
 __all__ = ["Classes", "MixtureModel"]
 
@@ -101,6 +103,14 @@ class MixtureModel(ScoreModel):
 
     classes: Classes
     models: tuple[FlowModel | PatternedFlow, ...]
+
+    #: Why there is no field of scores, and no noise that an event comes from.
+    no_field: ClassVar[str] = "a model with a condition has coordinates of its own for each: fit one without"
+    no_latents: ClassVar[str] = "each class has a flow of its own: fit with classes='together' for latents"
+
+    def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "MixtureModel":
+        """The same models, each with another solver or grid."""
+        return replace(self, models=tuple(model.solved_by(solver, grid) for model in self.models))
 
     @property
     def n_dims(self) -> int:

@@ -1,7 +1,7 @@
 """A fitted flow as a value: states of the source in, data out."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.nodes import NodeModel
 from buff.flows.stored import restored_parts, stored_parts
 from buff.grids import TimeGrid
+from buff.kernels.backends import warn_of_fallback
 from buff.protocols import Array, Noise
 from buff.randomness import SampleRequest, ScoreModel, stream_key
 from buff.solvers import Solver, integrate, trajectory
@@ -31,17 +32,7 @@ _NO_RECORDS = NodeRecords()
 
 
 class CompiledFlow:
-    """A flow as the kernels hold it; its scores are those of the model, bit by bit.
-
-    Parameters
-    ----------
-    model : FlowModel
-
-    Raises
-    ------
-    ValueError
-        The kernels cannot hold the model, and why.
-    """
+    """A flow as the kernels hold it; its scores are those of the model, bit by bit. ValueError if they cannot."""
 
     def __init__(self, model: "FlowModel") -> None:
         if model.unfit:
@@ -61,14 +52,7 @@ class CompiledFlow:
         return self._sample(len(x0), bytes(16 * self.n_draws), 0, None, x0, None, condition)
 
     def _sample(
-        self,
-        n: int,
-        keys: bytes,
-        first: int,
-        chosen: Array | None,
-        state: Array | None,
-        source: Array | None,
-        condition: Array | None,
+        self, n: int, keys: bytes, first: int, chosen: Array | None, *state_source_condition: Array | None
     ) -> Array | None:
         module = kernels.native()
         if self._flow is None:
@@ -76,7 +60,7 @@ class CompiledFlow:
         out = np.empty((n, self.n_dims), np.float32)
         if not n:
             return out
-        parts = [None if part is None else _rows(part) for part in (state, source, condition)]
+        parts = [None if part is None else _rows(part) for part in state_source_condition]
         return out if module.sample(self._flow, kernels.number(), keys, first, chosen, *parts, out) else None
 
 
@@ -151,6 +135,33 @@ class FlowModel(ScoreModel):
         return NodeField(times, [models[t] for t in times], gaussian=self.gaussian)
 
     @property
+    def models(self) -> "tuple[FlowModel]":
+        """The flows of all classes: this one."""
+        return (self,)
+
+    @property
+    def flow(self) -> "FlowModel":
+        """The flow of values, where no atoms come first: this one."""
+        return self
+
+    @property
+    def no_field(self) -> str:
+        """Why :attr:`field` is none of scores; empty if it is."""
+        return (
+            "a model with a condition has coordinates of its own for each: fit one without" if self.standardizer else ""
+        )
+
+    @property
+    def no_latents(self) -> str:
+        """Why no event tells the noise that it comes from; empty if each does."""
+        own = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
+        return own if self.gaussian is None else ""
+
+    def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "FlowModel":
+        """The same flow, followed by another solver or on another grid; None for those that it has."""
+        return replace(self, solver=solver or self.solver, grid=grid or self.grid)
+
+    @property
     def n_dims(self) -> int:
         """Number d of scores."""
         return len(self.nodes[0].linear.bias)
@@ -199,7 +210,10 @@ class FlowModel(ScoreModel):
             compiled = CompiledFlow(self)
         except ValueError as error:
             return str(error)
-        return compiled if self._agrees(compiled) else "the kernels draw other scores than the solver"
+        if self._agrees(compiled):
+            return compiled
+        warn_of_fallback(reason := "the kernels draw other scores than the solver")
+        return reason
 
     @property
     def backend(self) -> str:
@@ -251,8 +265,7 @@ class FlowModel(ScoreModel):
 
     def _integrate(self, x0: Array, condition: Array | None, noise: Noise | None) -> Array:
         x, condition = self.on_device(x0, condition)
-        x = integrate(self.solver, self.field, x, self.grid, condition, noise)
-        return self._scores(x, condition, last=True)
+        return self._scores(integrate(self.solver, self.field, x, self.grid, condition, noise), condition, last=True)
 
     def draw(self, batch: SampleRequest) -> Array:
         """Scores of one batch of events, at once."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.special import ndtr
@@ -14,10 +14,12 @@ from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import CALIBRATION_DRAWS, ENOUGH_ROWS, FlowSettings, MarginalCalibration, train_flow
 from buff.flows.model import FlowModel
 from buff.flows.patterns import AtomPatterns
+from buff.grids import TimeGrid
 from buff.kernels import ReproducibleLinear
 from buff.protocols import Array, Indices, Mask, Numbers
 from buff.randomness import EventNoise, SampleRequest, ScoreModel, seed_from, training_seed
 from buff.records import joined, nested
+from buff.solvers import Solver
 
 __all__ = ["PATTERN_STREAM", "PatternedData", "PatternedFlow", "train_patterned"]
 
@@ -80,6 +82,19 @@ class PatternedFlow(ScoreModel):
 
     patterns: AtomPatterns
     flow: FlowModel
+
+    #: Why there is no field of scores, and no noise that an event comes from.
+    no_field: ClassVar[str] = "this model draws atoms before it follows a field: fit one with atoms='apart'"
+    no_latents: ClassVar[str] = "this model draws atoms before it follows a flow: fit with atoms='apart' for latents"
+
+    @property
+    def models(self) -> "tuple[PatternedFlow]":
+        """The models of all classes: this one."""
+        return (self,)
+
+    def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "PatternedFlow":
+        """The same model, with another solver or grid of its flow."""
+        return replace(self, flow=self.flow.solved_by(solver, grid))
 
     @property
     def n_dims(self) -> int:

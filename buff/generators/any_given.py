@@ -12,12 +12,12 @@ from buff.errors import check_whole, warn
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
-from buff.generators.conditions import split_conditions
+from buff.generators.contracts import TrainingTable
 from buff.generators.given import GivenTable, check_values, read_given
 from buff.generators.given_relations import complete, require_inputs
-from buff.protocols import Array, ConditionLike, Indices, RandomState, TableLike, WeightsLike
+from buff.protocols import Array, Indices, RandomState
 from buff.records import nested
-from buff.tables import Columns, read
+from buff.tables import Columns
 from buff.tables.frames import with_index
 from buff.tables.kinds import ASIDE
 from buff.transforms import TableTransformer
@@ -89,32 +89,25 @@ class AnyGiven(EventGenerator):
                 raise ValueError(f"the model has no column {name!r}; its columns are {list(encoders)}")
         return {name: value_of_text(name, encoders[name], text, "given") for name, text in texts.items()}
 
-    def _fit_chain(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> ChainTable:
+    def _fit_chain(self, table: TrainingTable) -> ChainTable:
         """The chain of conditional distributions of all columns that have one."""
-        columns, space, features, weights = self._chain_rows(X, condition, sample_weight)
-        how: dict[str, Any] = {"context": features, "weights": weights, "seed": self._seed % 2**31}
-        return ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **how)
+        columns, space, weights = self._chain_rows(table)
+        options: dict[str, Any] = {"context": table.features, "weights": weights, "seed": self._seed % 2**31}
+        return ChainTable.fit(space, columns.arrays, chain_settings(any_given=True), open_ends=False, **options)
 
-    def _chain_cost(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> ChainCost:
+    def _chain_cost(self, table: TrainingTable) -> ChainCost:
         """What :meth:`_fit_chain` would cost."""
-        columns, space, features, _ = self._chain_rows(X, condition, sample_weight)
-        return ChainTable.cost(space, columns.arrays, chain_settings(any_given=True), features)
+        columns, space, _ = self._chain_rows(table)
+        return ChainTable.cost(space, columns.arrays, chain_settings(any_given=True), table.features)
 
-    def _chain_rows(
-        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
-    ) -> tuple[Columns, TableTransformer, Array | None, Array | None]:
-        X, condition = split_conditions(X, condition)
-        columns = self._chain_columns(read(X))
-        weights = self._positive_weights(sample_weight, X, condition)
-        weights = None if weights is None else checked_weights(weights, len(columns))
-        features = None if self._encoder is None else self._encoder.transform(condition)
-        space = TableTransformer(self._chain_schema(columns), categories=self._chain_categories, tails=self.tails)
+    def _chain_rows(self, table: TrainingTable) -> tuple[Columns, TableTransformer, Array | None]:
+        """Columns of the chain, their scores, and weights."""
+        columns = self._chain_columns(table.columns)
+        weights = None if table.weights is None else checked_weights(table.weights, len(columns))
+        categories = "similar" if self.categories == "onehot" else self.categories
+        space = TableTransformer(self._chain_schema(columns), categories=categories, tails=self.tails)
         space.set_params(bandwidth=self.bandwidth).fit(columns, sample_weight=weights)
-        return columns, space, features, weights
-
-    @property
-    def _chain_categories(self) -> str:
-        return "similar" if self.categories == "onehot" else self.categories
+        return columns, space, weights
 
     def _chain_columns(self, columns: Columns) -> Columns:
         """All columns that have a distribution."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -13,12 +14,13 @@ from buff.archive import Archive, write_archive
 from buff.errors import check_rows, check_sample_size, check_whole, warn
 from buff.estimator import BaseEstimator
 from buff.generators.conditions import requested_conditions, split_conditions
+from buff.generators.contracts import Space, TrainingTable
 from buff.generators.latents import WithField, WithLatents
 from buff.generators.persistence import check_record, draw_two, pack, restored, to_json
 from buff.generators.scoring import ScoredEvents
 from buff.generators.signed import resolve_negative_weights
 from buff.grids import TimeGrid
-from buff.protocols import Array, ConditionLike, Numbers, RandomState, Scores, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, RandomState, Scores, TableLike, WeightsLike
 from buff.randomness import SampleRequest, sampling_seed, within_range
 from buff.records import nested
 from buff.solvers import Solver
@@ -36,8 +38,8 @@ class TableGenerator(WithField, BaseEstimator):
     ----------
     model_ : buff.flows.ScoreModel
         The fitted model, arrays only.
-    space_ : TableTransformer
-        The map between table and normal scores.
+    space_ : Space
+        The map between table and scores.
     schema_ : Schema
         Kinds and bounds of the columns; prints as a table.
     condition_schema_ : Schema or None
@@ -52,8 +54,7 @@ class TableGenerator(WithField, BaseEstimator):
     schema: Mapping[str, Any] | None = None
     n_jobs: int | None = None
 
-    #: Whatever maps columns to scores and back.
-    space_: Any
+    space_: Space
     _encoder: ConditionEncoder | None
     _seed: int
     #: What of the table is learned: all of it, unless relations or ids are left out.
@@ -64,12 +65,6 @@ class TableGenerator(WithField, BaseEstimator):
         """From conditions to features; None without a condition."""
         check_is_fitted(self)
         return self._encoder
-
-    def _learn(
-        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
-    ) -> None:
-        """Fit ``space_`` and ``model_``, where events are drawn from noise."""
-        raise NotImplementedError
 
     def _fit_encoder(self, condition: ConditionLike, sample_weight: WeightsLike, n_rows: int) -> Array | None:
         """Features of the conditions, (n_rows, c)."""
@@ -150,8 +145,7 @@ class TableGenerator(WithField, BaseEstimator):
 
     def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
         """Columns of scores."""
-        columns: tuple[Array, ...] = self.space_.decode(scores)
-        return columns
+        return self.space_.decode(scores)
 
     def _restore(self, pieces: Iterable[tuple[Array, ...]]) -> Any:
         """Columns in pieces to a table like the one that was fitted."""
@@ -206,7 +200,7 @@ class TableGenerator(WithField, BaseEstimator):
         self._seed = int(record["entropy"])
         self._set_schemas()
 
-    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Any:
+    def _load_space(self, record: dict[str, Any], arrays: Mapping[str, Array]) -> Space:
         return TableTransformer.from_arrays(record, arrays)
 
     def __sklearn_tags__(self) -> Any:
@@ -241,9 +235,9 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         MemoryError
             The fit needs more than ``max_memory``.
         """
-        if condition is not None:
-            X, condition = split_conditions(X, condition)
-        self._learn(*self._read(X, condition, sample_weight), condition)
+        fitted = copy(self)
+        fitted._learn(fitted._read(X, condition, sample_weight))
+        self.__dict__ = fitted.__dict__  # at once: a fit that fails leaves an earlier one whole
         return self
 
     def sample(
@@ -270,24 +264,34 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         random_state: RandomState = None,
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
+        n_steps: int | None = None,
     ) -> Iterator[Any]:
-        """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
+        """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step.
+
+        Their times are ``grid_.times``, or those of the grid that is asked for; solvers that group intervals
+        (``"midpoint_nodes"``) stop at fewer of them, ``solver.steps(grid)``.
+        """
         check_is_fitted(self)
-        model = self.model_ if solver is None and grid is None else self._solved_by(solver, grid).model_
+        as_fitted = solver is None and grid is None and n_steps is None
+        model = self.model_ if as_fitted else self._solved_by(solver, grid, n_steps).model_
         request, _ = self._request(n_samples, condition, random_state)
         batch = request.batch(0, request.n)
         for scores in model.trajectory(request):
             yield self._template.restore(self._completed(self._decode(scores, batch), batch))
 
-    def _read(
-        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
-    ) -> tuple[Columns, Array | None, Any]:
-        """Validate everything: columns, features of the conditions, weights of which none is negative."""
+    def _learn(self, table: TrainingTable) -> None:
+        """Fit ``space_`` and ``model_``."""
+        raise NotImplementedError
+
+    def _read(self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> TrainingTable:
+        """Check parameters and arguments of a fit, and learn the features of the condition."""
+        if condition is not None:
+            X, condition = split_conditions(X, condition)
         self._check_parameters()
-        sample_weight = self._positive_weights(sample_weight, X, condition)
+        weights = self._positive_weights(sample_weight, X, condition)
         columns = read(X, min_rows=2)
         validate_data(self, X, skip_check_array=True)
-        return columns, self._fit_encoder(condition, sample_weight, len(columns)), sample_weight
+        return TrainingTable(columns, self._fit_encoder(condition, weights, len(columns)), condition, weights)
 
     def _request(
         self,

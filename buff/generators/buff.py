@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
+from tqdm import tqdm
 
+from buff.archive import Archive
+from buff.errors import with_hints
 from buff.flows import Classes, CostEstimate, FlowMatchingData, MixtureModel, PatternedData, SampleRequest, Source
 from buff.generators.any_given import AnyGiven
-from buff.generators.classes import ClassEstimator, find_classes
+from buff.generators.classes import class_tables, decode_classes, find_classes, stored_spaces, total_cost, with_spaces
+from buff.generators.contracts import TrainingTable
 from buff.generators.deployment import Deployable
-from buff.generators.parameters import margins_of
+from buff.generators.parameters import FlowPart, margins_of, train_rows
 from buff.grids import TimeGrid
-from buff.protocols import Array, ConditionLike, Mask, Numbers, RandomState, Scores, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, Mask, RandomState, Scores, TableLike, WeightsLike
+from buff.randomness import seed_from
 from buff.solvers import Solver
 from buff.tables import Columns
 from buff.tables.relations import Relations
@@ -28,7 +35,7 @@ __all__ = ["BUFF"]
 ATOMS = ("together", "apart")
 
 
-class BUFF(Deployable, AnyGiven, ClassEstimator):
+class BUFF(Deployable, AnyGiven):
     """Boosted flow matching: gradient-boosted trees that turn noise into rows of a table.
 
     Columns go to normal scores (:class:`~buff.transforms.TableTransformer`), where x1 is data and x0 standard normal
@@ -56,8 +63,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     noise_budget : int
         Rows a node is trained on: each row of the table is used with so many noise draws that this is reached.
     coupling : {"independent", "transport"} or MinibatchTransport
-        Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among rows
-        of the same labels or, where conditions are continuous, of similar ones.
+        Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among
+        rows of the same labels or similar conditions.
     classes : {"auto", "apart", "together"} or list of str
         Whether each class of a condition of labels gets a flow of its own; ``"auto"``: up to 20 classes of 2,000 rows
         or more, or very uneven ones. A list names the columns of the condition whose labels tell the classes.
@@ -74,11 +81,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         or the scores alone; ``"auto"``: both, unless most columns repeat their values, or a single one depends on a
         condition.
     smooth_degree : {0, 2, 3}
-        Degree of a polynomial along these axes that trees start from, or less where there are fewer than 20 rows a
-        coefficient; 0 for none.
+        Degree of a polynomial along these axes that trees start from, less with under 20 rows a coefficient; 0: none.
     schema : mapping, optional
-        Kinds, bounds, tails and orders of columns that are known better: see
-        :func:`buff.tables.infer_schema`.
+        Kinds, bounds, tails and orders of columns that are known better: see :func:`buff.tables.infer_schema`.
     categories : {"similar", "frequency", "lexical", "onehot"}
         How categories are laid out.
     relations : "auto", list of relations or None
@@ -88,9 +93,8 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.
     given : {None, "any"}
-        ``"any"`` also learns a chain of conditional distributions (as :class:`buff.TreeDensity`, for any columns
-        known), from which :meth:`sample` completes rows whose cells are ``given`` in part: two to four boosted fits for
-        each column beside those of the flow.
+        ``"any"`` also learns a chain of conditional distributions (as :class:`buff.TreeDensity`), from which
+        :meth:`sample` completes rows ``given`` in part: two to four boosted fits a column beside those of the flow.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
     bandwidth : float
@@ -146,8 +150,10 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     True
     """
 
-    _calibrated: ClassVar[bool] = True
-
+    @with_hints(
+        path="trees learn the linear path; buff.fields.Retimed(gen.field_, path) moves their field to another",
+        network="buff_baselines.NeuralFlow(network=...) learns with networks",
+    )
     def __init__(
         self,
         n_steps: int = 10,
@@ -183,13 +189,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
     ) -> None:
         self._store_parameters(locals())
 
-    def fit(
-        self, X: TableLike, y: object = None, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
-    ) -> Self:
-        super().fit(X, y, condition=condition, sample_weight=sample_weight)
-        self._chain = None if self.given is None else self._fit_chain(X, condition, sample_weight)
-        return self
-
+    @with_hints(guidance="networks overstate conditions: NeuralFlow(condition_dropout=0.1), sample(guidance=2)")
     def sample(
         self,
         n_samples: int = 1,
@@ -202,6 +202,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         return_condition: bool = False,
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
+        n_steps: int | None = None,
     ) -> Any:
         """Draw events.
 
@@ -212,10 +213,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         n_samples : int
             Number of events, or of events for a single condition.
         given : table or mapping, optional
-            With the parameter ``given="any"``: rows of which some cells are known, one an event, or one for all of
-            them: ``{"pt": 500.0}``, or a table with any of the columns. Missing cells and absent columns are drawn
-            given the others, from the chain of conditional distributions of :class:`buff.TreeDensity`, learned for
-            any columns given; given cells come back bit by bit.
+            With the parameter ``given="any"``: rows of which some cells are known, one an event, or one for all:
+            ``{"pt": 500.0}``, or a table with any of the columns. Missing cells and absent columns are drawn given
+            the others, from the chain of :class:`buff.TreeDensity`; given cells come back bit by bit.
         condition : table, array or mapping, optional
             One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
             left out of it is drawn from what was learned given the rest; a conditional model that is given none draws
@@ -228,8 +228,9 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
             Events at a time: bounds memory, changes nothing else.
         return_condition : bool
             Return ``(events, conditions)``, the latter in the container and dtypes of the training.
-        solver, grid : optional
-            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``.
+        solver, grid, n_steps : optional
+            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``,
+            or fewer steps, as evenly among its times as can be.
 
         Returns
         -------
@@ -239,8 +240,7 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         Raises
         ------
         ValueError, TypeError
-            Given columns that are unknown, categories that were not seen, values far outside of the training or of
-            another kind: with the column and the value.
+            Given columns, categories or kinds that are unknown, values far outside of the training: by name and value.
         OffGridError
             A solver that leaves the nodes; with those that stay on them.
 
@@ -249,13 +249,13 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         UserWarning
             Rows for which no draw kept the relations of the columns.
         """
-        how: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
-        how |= {"batch_size": batch_size, "return_condition": return_condition}
-        if solver is not None or grid is not None:
-            return self._solved_by(solver, grid).sample(n_samples, given=given, **how)
+        options: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
+        options |= {"batch_size": batch_size, "return_condition": return_condition}
+        if solver is not None or grid is not None or n_steps is not None:
+            return self._solved_by(solver, grid, n_steps).sample(n_samples, given=given, **options)
         if given is None:
-            return super().sample(n_samples, **how)
-        return self._sample_given(given, n_samples, **how)
+            return super().sample(n_samples, **options)
+        return self._sample_given(given, n_samples, **options)
 
     @property
     def relations_(self) -> Relations:
@@ -275,18 +275,12 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         MemoryError
             The fit would need more than ``max_memory``.
         """
-        twin = type(self)(**self.get_params())
-        columns, features, weights = twin._read(X, condition, sample_weight)
-        classes = twin._classes(condition, features, weights)
-        twin.space_ = twin._new_space(columns, weights)
-        if classes is None or features is None:
-            plan = twin._plan(twin._rows(twin.space_, columns, features, weights))
-        else:
-            parts = twin._class_subsets(classes, columns, features, weights)
-            plan = CostEstimate.combined([twin._plan(data) for _, data in parts])
+        twin = copy(self)
+        table = twin._read(X, condition, sample_weight)
+        plan = CostEstimate.combined([twin._plan(*part) for part in twin._flow_parts(table)[1]])
         if self.given is None:
             return plan
-        chain = twin._chain_cost(X, condition, sample_weight)
+        chain = twin._chain_cost(table)
         return plan.with_chain(chain.n_dims, chain.memory, chain.disk, chain.cpu_seconds)
 
     def _check_parameters(self) -> None:
@@ -296,48 +290,61 @@ class BUFF(Deployable, AnyGiven, ClassEstimator):
         if self.given not in (None, "any"):
             raise ValueError(f"given must be 'any' or None, found {self.given!r}")
 
-    def _read(
-        self, X: TableLike, condition: ConditionLike, sample_weight: WeightsLike
-    ) -> tuple[Columns, Array | None, Any]:
-        columns, features, weights = super()._read(X, condition, sample_weight)
-        self._reduction = TableReduction.of(columns, self.schema, self.relations)
-        return self._reduction.reduce(columns), features, weights
-
-    def _learn(
-        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
-    ) -> None:
-        classes = self._classes(condition, features, sample_weight)
-        self.space_, self._class_spaces = self._new_space(columns, sample_weight), ()
-        if classes is None or features is None:
-            self._train(self._rows(self.space_, columns, features, sample_weight))
+    def _learn(self, table: TrainingTable) -> None:
+        classes, parts = self._flow_parts(table)
+        if classes is None:
+            self._class_spaces = ()
+            self._train(*next(parts))
         else:
-            self._learn_classes(classes, columns, features, sample_weight)
+            self._learn_classes(classes, parts)
+        self._chain = None if self.given is None else self._fit_chain(table)
+
+    def _flow_parts(self, table: TrainingTable) -> tuple[Classes | None, Iterator[FlowPart]]:
+        """The classes that get flows of their own, if any do, and what each flow is fitted to.
+
+        Sets what all of them share: the columns that are left out, and ``space_``, whose kinds those of a class have.
+        """
+        self._reduction = TableReduction.of(table.columns, self.schema, self.relations)
+        table = replace(table, columns=self._reduction.reduce(table.columns))
+        self.space_, classes = self._new_space(table.columns, table.weights), None
+        if table.features is not None or self.classes != "auto":
+            classes = find_classes(self.classes, self._encoder, table.condition, table.features, table.weights)
+        if classes is None:
+            return None, iter([(self.space_, self._rows(self.space_, table))])
+        tables, kinds = class_tables(classes, table), self.space_.schema_
+        parts = ((self._new_space(part.columns, part.weights, kinds), part) for part in tables)
+        return classes, ((space, self._rows(space, part)) for space, part in parts)
+
+    def _learn_classes(self, classes: Classes, parts: Iterator[FlowPart]) -> None:
+        self._seed = seed_from(self.random_state)
+        seed = None if self.random_state is None else self._seed
+        settings, spaces, flows = replace(self.flow_settings, verbose=0), [], []
+        for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
+            spaces.append(space)
+            flows.append(train_rows(data, settings, **self._margins(space, data), seed=seed))
+        self._class_spaces = tuple(spaces)
+        self._set_model(MixtureModel(classes, tuple(flows)), total_cost(flows))
 
     def _margins(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> dict[str, Mask]:
         return margins_of(space, data, fine=self.atoms == "together")  # apart as in 0.1.0
 
-    def _classes(
-        self, condition: ConditionLike, features: Numbers | None, sample_weight: WeightsLike
-    ) -> Classes | None:
-        """The classes that get a flow of their own."""
-        if features is None and self.classes == "auto":
-            return None
-        return find_classes(self.classes, self._encoder, condition, features, sample_weight)
-
-    def _rows(
-        self, space: TableTransformer, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
-    ) -> FlowMatchingData | PatternedData:
+    def _rows(self, space: TableTransformer, table: TrainingTable) -> FlowMatchingData | PatternedData:
         """The rows as scores, with the source they start from."""
-        x1, source = space.bounds(columns), Source(coupling=self.get_coupling())
+        x1, source = space.bounds(table.columns), Source(coupling=self.get_coupling())
         if self.atoms == "together" and space.has_atoms:
-            atoms = atoms_of(space)
-            intervals, missing = [atom.intervals for atom in atoms], [atom.missing for atom in atoms]
-            patterned = PatternedData.of(x1, intervals, features, sample_weight, source, missing)
-            if patterned is not None:
-                return patterned
-        return FlowMatchingData.of(x1, features, sample_weight, source)
+            levels, missing = zip(*((atom.intervals, atom.missing) for atom in atoms_of(space)), strict=True)
+            if data := PatternedData.of(x1, levels, table.features, table.weights, source, missing):
+                return data
+        return FlowMatchingData.of(x1, table.features, table.weights, source)
 
     def _decode(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
         if isinstance(self.model_, MixtureModel):
-            return self._decode_classes(scores, batch)
+            return decode_classes(self.model_.classes, self._class_spaces, scores, batch)
         return super()._decode(scores, batch)
+
+    def to_archive(self) -> Archive:
+        return with_spaces(super().to_archive(), self._class_spaces)
+
+    def _load(self, archive: Archive) -> None:
+        super()._load(archive)
+        self._class_spaces = stored_spaces(archive)

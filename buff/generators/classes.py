@@ -5,31 +5,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from buff.archive import Archive
 from buff.errors import warn
-from buff.flows import (
-    Classes,
-    CostEstimate,
-    FlowMatchingData,
-    FlowModel,
-    MixtureModel,
-    PatternedData,
-    PatternedFlow,
-    SampleRequest,
-)
-from buff.generators.parameters import FlowEstimator, train_rows
+from buff.flows import Classes, CostEstimate, FlowModel, PatternedFlow, SampleRequest
+from buff.generators.contracts import TrainingTable
 from buff.generators.persistence import pack
-from buff.protocols import Array, ConditionLike, Indices, Numbers, Scores, WeightsLike
-from buff.randomness import seed_from
+from buff.protocols import Array, ConditionLike, Indices, Numbers, Scores
 from buff.records import nested
-from buff.tables import Columns
 from buff.tables.kinds import KINDS
 from buff.transforms import ConditionEncoder, TableTransformer
 from buff.transforms.conditions import read_any
 
-__all__ = ["CLASSES", "ClassEstimator", "find_classes", "gather", "total_cost"]
+__all__ = [
+    "CLASSES",
+    "class_tables",
+    "decode_classes",
+    "find_classes",
+    "gather",
+    "stored_spaces",
+    "total_cost",
+    "with_spaces",
+]
 
 #: Ways to treat a condition of labels.
 CLASSES = ("auto", "apart", "together")
@@ -162,64 +159,41 @@ def _tell_shared(groups: _Groups) -> None:
     )
 
 
-class ClassEstimator(FlowEstimator):
-    """An estimator in which classes may have ranks of their own."""
+def class_tables(classes: Classes, table: TrainingTable) -> Iterator[TrainingTable]:
+    """The rows of each class, and what of their condition does not tell it."""
+    assert table.features is not None
+    numbers, rest = classes.numbers(table.features), classes.rest(table.features)
+    for k in range(len(classes)):
+        rows = numbers == k
+        weights = None if table.weights is None else np.asarray(table.weights)[rows]
+        yield TrainingTable(table.columns.take(rows), None if rest is None else rest[rows], None, weights)
 
-    #: The map between table and normal scores of each class; none where all share one.
-    _class_spaces: tuple[TableTransformer, ...] = ()
 
-    def _rows(
-        self, space: TableTransformer, columns: Columns, features: Numbers | None, sample_weight: WeightsLike
-    ) -> FlowMatchingData | PatternedData:
-        """Rows of a table as scores, with the source they start from."""
-        raise NotImplementedError
+def decode_classes(
+    classes: Classes, spaces: Sequence[TableTransformer], scores: Scores, batch: SampleRequest
+) -> tuple[Array, ...]:
+    """Columns of scores, those of each class by its own space."""
+    numbers, parts = classes.numbers(np.asarray(batch.condition)), []
+    rows = [np.flatnonzero(numbers == k) for k in np.unique(numbers)]
+    for k, chosen in zip(np.unique(numbers), rows, strict=True):
+        parts.append(spaces[k].decode(scores[chosen, : spaces[k].n_dims_]))
+    return gather(rows, parts)
 
-    def _class_subsets(
-        self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike
-    ) -> Iterator[tuple[TableTransformer, FlowMatchingData | PatternedData]]:
-        """Ranks and scores of the rows of each class, whose columns have the kinds that all rows show."""
-        numbers, schema = classes.numbers(features), self.space_.schema_
-        rest = classes.rest(features)
-        for k in range(len(classes)):
-            rows = numbers == k
-            weights = None if sample_weight is None else np.asarray(sample_weight)[rows]
-            part = columns.take(rows)
-            space = self._new_space(part, weights, schema)
-            yield space, self._rows(space, part, None if rest is None else rest[rows], weights)
 
-    def _learn_classes(self, classes: Classes, columns: Columns, features: Numbers, sample_weight: WeightsLike) -> None:
-        """A flow for each class."""
-        self._seed = seed_from(self.random_state)
-        seed = None if self.random_state is None else self._seed
-        settings, spaces, flows = replace(self.flow_settings, verbose=0), [], []
-        parts = self._class_subsets(classes, columns, features, sample_weight)
-        for space, data in tqdm(parts, "classes", len(classes), unit="class", disable=not self.verbose):
-            spaces.append(space)
-            flows.append(train_rows(data, settings, **self._margins(space, data), seed=seed))
-        self._class_spaces = tuple(spaces)
-        self._set_model(MixtureModel(classes, tuple(flows)), total_cost(flows))
+def with_spaces(archive: Archive, spaces: Sequence[TableTransformer]) -> Archive:
+    """An archive with the spaces of classes, each in the record of its model."""
+    records, arrays = pack({f"class_{k}/space": space for k, space in enumerate(spaces)})
+    for model, record in zip(archive.record.get("models", []), records.values(), strict=True):
+        model["space"] = record
+    return replace(archive, arrays={**archive.arrays, **arrays})
 
-    def _decode_classes(self, scores: Scores, batch: SampleRequest) -> tuple[Array, ...]:
-        classes, parts = self.model_.classes.numbers(np.asarray(batch.condition)), []
-        rows = [np.flatnonzero(classes == k) for k in np.unique(classes)]
-        for k, own in zip(np.unique(classes), rows, strict=True):
-            space = self._class_spaces[k]
-            parts.append(space.decode(scores[own, : space.n_dims_]))
-        return gather(rows, parts)
 
-    def to_archive(self) -> Archive:
-        archive = super().to_archive()
-        spaces, arrays = pack({f"class_{k}/space": space for k, space in enumerate(self._class_spaces)})
-        for model, space in zip(archive.record.get("models", []), spaces.values(), strict=True):
-            model["space"] = space
-        return replace(archive, arrays={**archive.arrays, **arrays})
-
-    def _load(self, archive: Archive) -> None:
-        super()._load(archive)
-        self._class_spaces = tuple(
-            TableTransformer.from_arrays(part["space"], nested(archive.arrays, f"class_{k}/space"))
-            for k, part in enumerate(archive.record.get("models", []))
-        )
+def stored_spaces(archive: Archive) -> tuple[TableTransformer, ...]:
+    """Inverse of :func:`with_spaces`."""
+    return tuple(
+        TableTransformer.from_arrays(part["space"], nested(archive.arrays, f"class_{k}/space"))
+        for k, part in enumerate(archive.record.get("models", []))
+    )
 
 
 def gather(rows: list[Indices], parts: list[tuple[Array, ...]]) -> tuple[Array, ...]:

@@ -14,12 +14,13 @@ from buff.errors import check_growth, check_resources, check_rows, check_whole
 from buff.flows import SampleRequest
 from buff.generators.base import EventGenerator
 from buff.generators.chain_table import ChainTable, chain_settings
+from buff.generators.contracts import TrainingTable
 from buff.generators.given import check_values, read_given
 from buff.generators.persistence import restored
 from buff.generators.prefix import column_numbers, count_prefix, require_integrable, require_prefix
-from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
+from buff.protocols import Array, ConditionLike, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, seed_from
-from buff.tables import Columns, read, validate_data
+from buff.tables import read, validate_data
 from buff.tables.columns import is_missing
 from buff.transforms import TableTransformer
 from buff.transforms.transformer import checked_weights
@@ -121,6 +122,8 @@ class TreeDensity(EventGenerator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    space_: TableTransformer
 
     @property
     def order_(self) -> tuple[str, ...]:
@@ -254,22 +257,20 @@ class TreeDensity(EventGenerator):
         events = self._restore(request.map(draw))
         return (events, drawn) if return_condition else events
 
-    def _learn(
-        self, columns: Columns, features: Numbers | None, sample_weight: WeightsLike, condition: ConditionLike
-    ) -> None:
+    def _learn(self, table: TrainingTable) -> None:
         self._seed = seed_from(self.random_state)
         space = TableTransformer(self.schema, categories=self.categories)
-        self.space_ = space.fit(columns, sample_weight=sample_weight)
+        self.space_ = space.fit(table.columns, sample_weight=table.weights)
         settings = chain_settings(
             n_estimators=self.n_estimators,
             max_depth=self.max_depth,
             learning_rate=self.learning_rate,
             reg_lambda=self.reg_lambda,
         )
-        weights = None if sample_weight is None else checked_weights(sample_weight, len(columns))
+        weights = None if table.weights is None else checked_weights(table.weights, len(table.columns))
         first = None if self.order is None else column_numbers(self.order, self.space_.template_.names, "order")
-        how: dict[str, Any] = {"open_ends": True, "order": first, "context": features, "weights": weights}
-        self._set_table(ChainTable.fit(self.space_, columns.arrays, settings, seed=self._seed % 2**31, **how))
+        how: dict[str, Any] = {"open_ends": True, "order": first, "context": table.features, "weights": weights}
+        self._set_table(ChainTable.fit(self.space_, table.columns.arrays, settings, seed=self._seed % 2**31, **how))
 
     def _set_table(self, table: ChainTable) -> None:
         self._table, self.model_ = table, table.chain

@@ -9,13 +9,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from buff.errors import check_whole
 from buff.flows import FlowModel, FlowSettings, MixtureModel, PatternedFlow, SampleRequest, distill, teaching_seed
+from buff.generators.base import EventGenerator
 from buff.generators.classes import total_cost
-from buff.protocols import Array, RandomState
+from buff.generators.parameters import FlowEstimator
+from buff.protocols import RandomState
+from buff.transforms import TableTransformer
 
 if TYPE_CHECKING:
     from buff.export import EventSampler
     from buff.flows import ReproducibleLinear
-    from buff.transforms import ConditionEncoder, TableTransformer
+    from buff.transforms import ConditionEncoder
 
 __all__ = ["Deployable", "DeployablePairs"]
 
@@ -31,21 +34,11 @@ _STUDENT: dict[str, Any] = {
 }
 
 
-class Deployable:
-    """Single events, exports and students of a generator."""
+class Deployable(EventGenerator, FlowEstimator):
+    """A generator of boosted flows, with single events, exports and students."""
 
-    if TYPE_CHECKING:
-        model_: Any
-        space_: Any
-        _encoder: ConditionEncoder | None
-        _class_spaces: tuple[TableTransformer, ...]
-        _seed: int
-
-        def _sampling_seed(self, random_state: RandomState) -> int: ...
-        def _condition_features(self, condition: Any) -> Array | None: ...
-        def _conditions(self, n: int, condition: Any, seed: int, first_event: int) -> tuple[Any, Any, int]: ...
-        def _set_model(self, model: Any, cost: Any = None) -> None: ...
-        def set_params(self, **parameters: Any) -> Self: ...
+    #: The map between table and normal scores of each class; none where all share one.
+    _class_spaces: tuple[TableTransformer, ...] = ()
 
     @property
     def backend_(self) -> str:
@@ -63,8 +56,8 @@ class Deployable:
             return "plain arrays"
         return f"{unfit} of {nodes} nodes in XGBoost's format: over 8 levels, or over 255 cuts of a feature"
 
-    def _flows(self) -> tuple[Any, ...]:
-        return self.model_.models if isinstance(self.model_, MixtureModel) else (self.model_,)
+    def _flows(self) -> tuple[FlowModel | PatternedFlow, ...]:
+        return self.model_.models
 
     def request(self, n: int, *, condition: Any = None, random_state: RandomState = None) -> SampleRequest:
         """What ``sample`` asks of the flow: numbers of events, features of conditions."""
@@ -72,7 +65,7 @@ class Deployable:
         return SampleRequest(n, self._sampling_seed(random_state), condition=self._condition_features(condition))
 
     @property
-    def class_spaces_(self) -> "tuple[TableTransformer, ...]":
+    def class_spaces_(self) -> tuple[TableTransformer, ...]:
         """The map between table and scores of each class, or of all rows."""
         check_is_fitted(self)
         return self._class_spaces or (self.space_,)
@@ -165,27 +158,29 @@ class Deployable:
         if "noise_budget" in parameters:
             raise ValueError("noise_budget is none of a student's parameters: n_samples says how many rows it sees")
         n = check_whole("n_samples", n_samples, 10)
-        student: Any = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
+        student = copy.copy(self).set_params(**_STUDENT | {"n_steps": n_steps} | parameters, noise_budget=n)
         if random_state is not None:
             student.set_params(random_state=random_state)
         settings, student._seed = student.flow_settings, self._sampling_seed(random_state)
-        how: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
+        options: dict[str, Any] = {"method": method, "n_samples": n, "seed": student._seed}
         if isinstance(self.model_, MixtureModel):
             if self.model_.classes.columns:
                 raise ValueError(
                     "a model with classes= of some columns of its condition has no student: fit it without"
                 )
-            flows = tuple(_distilled(model, settings, **how) for model in self.model_.models)
+            flows = tuple(_distilled(model, settings, **options) for model in self.model_.models)
             student._set_model(replace(self.model_, models=flows), total_cost(flows))
         else:
             _, features, _ = self._conditions(n, None, teaching_seed(student._seed), 0)
-            model = _distilled(self.model_, settings, condition=features, **how)
+            model = _distilled(self.model_, settings, condition=features, **options)
             student._set_model(model, model.cost)
-        return student  # type: ignore[no-any-return]
+        return student
 
 
-def _distilled(model: FlowModel | PatternedFlow, settings: FlowSettings, **how: Any) -> FlowModel | PatternedFlow:
-    return model.distilled(settings, **how) if isinstance(model, PatternedFlow) else distill(model, settings, **how)
+def _distilled(model: FlowModel | PatternedFlow, settings: FlowSettings, **options: Any) -> FlowModel | PatternedFlow:
+    if isinstance(model, PatternedFlow):
+        return model.distilled(settings, **options)
+    return distill(model, settings, **options)
 
 
 class DeployablePairs:

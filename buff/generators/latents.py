@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -10,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from buff.fields import Reversed
-from buff.flows import FlowModel, MixtureModel, PatternedFlow, SampleRequest
+from buff.flows import FlowModel, SampleRequest
 from buff.generators.conditions import split_conditions
 from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array, ConditionLike, Field, TableLike
@@ -67,19 +66,25 @@ class WithField:
     def _model_of_field(self) -> Any:
         if "model_" not in vars(self):
             raise AttributeError(f"this {type(self).__name__} is not fitted: call fit first")
-        model = self.model_
-        if isinstance(model, PatternedFlow):
-            raise AttributeError("this model draws atoms before it follows a field: fit one with atoms='apart'")
-        if isinstance(model, MixtureModel) or (isinstance(model, FlowModel) and model.standardizer):
-            raise AttributeError("a model with a condition has coordinates of its own for each: fit one without")
-        return model
+        if self.model_.no_field:
+            raise AttributeError(self.model_.no_field)
+        return self.model_
 
-    def _solved_by(self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Self:
+    def _solved_by(
+        self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None = None
+    ) -> Self:
         """This fit with events that another solver draws, or another grid."""
         check_is_fitted(self)
         asked = copy(self)
-        asked.model_ = _solved(self.model_, solver, grid)
+        asked.model_ = self.model_.solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
         return asked
+
+    def _grid(self, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None) -> TimeGrid | None:
+        """The grid that is asked for; None for that of the fit."""
+        fitted: TimeGrid = self.model_.models[0].flow.grid
+        if grid is None:
+            return None if n_steps is None else fitted.coarser(n_steps)
+        return get_grid(grid, fitted.n_steps if isinstance(grid, str) and n_steps is None else n_steps)
 
 
 class WithLatents(WithField):
@@ -153,14 +158,8 @@ class WithLatents(WithField):
 
     def _model_of_latents(self: Any) -> Any:
         check_is_fitted(self)
-        if isinstance(self.model_, MixtureModel):
-            raise ValueError("each class has a flow of its own: fit with classes='together' for latents")
-        if isinstance(self.model_, PatternedFlow):
-            raise ValueError("this model draws atoms before it follows a flow: fit with atoms='apart' for latents")
-        if isinstance(self.model_, FlowModel) and self.model_.gaussian is None:
-            raise ValueError("noise that is coupled with the data has no closed form at t = 1, hence events no latents")
-        if not isinstance(self.model_, FlowModel) and not hasattr(self.model_, "encode"):
-            raise ValueError(f"a {type(self).__name__} has no flow from noise, hence no latents")
+        if reason := getattr(self.model_, "no_latents", f"a {type(self).__name__} has no flow from noise"):
+            raise ValueError(reason)
         return self.model_
 
     def _features_of(self: Any, condition: ConditionLike, n: int) -> Array | None:
@@ -170,16 +169,6 @@ class WithLatents(WithField):
             found = "none" if features is None else f"{len(features)}"
             raise ValueError(f"the model has a condition: give one for each of {n} rows, found {found}")
         return features
-
-
-def _solved(model: Any, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Any:
-    """A model, or each of its parts, with another solver or grid."""
-    if isinstance(model, MixtureModel):
-        return replace(model, models=tuple(_solved(own, solver, grid) for own in model.models))
-    if isinstance(model, PatternedFlow):
-        return replace(model, flow=_solved(model.flow, solver, grid))
-    times = model.grid if grid is None else get_grid(grid, model.grid.n_steps if isinstance(grid, str) else None)
-    return replace(model, solver=model.solver if solver is None else get_solver(solver), grid=times)
 
 
 def _encoded(flow: FlowModel, x1: Array, condition: Array | None) -> Array:

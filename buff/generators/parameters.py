@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -34,8 +34,10 @@ from buff.trees import TreeSettings, cuda_is_available
 from buff.trees.regressor import FEATURES, LAYOUTS
 from buff.weights import POLICIES
 
-__all__ = ["FlowEstimator", "margins_of", "resolve_device", "smooth_of", "train_rows"]
+__all__ = ["FlowEstimator", "FlowPart", "margins_of", "resolve_device", "smooth_of", "train_rows"]
 
+#: What a flow is fitted to: scores of rows, and the map that they come from.
+FlowPart: TypeAlias = tuple[TableTransformer, FlowMatchingData | PatternedData]
 #: Names under which XGBoost takes what its trees are grown with; others it would pass over in silence.
 _TREE_PARAMS = (
     *("alpha", "base_score", "colsample_bylevel", "colsample_bynode", "colsample_bytree", "device", "eta", "gamma"),
@@ -50,6 +52,9 @@ _TRANSPORT = MinibatchTransport(batch_size=128)
 
 class FlowEstimator(TableGenerator):
     """A generator whose model is a flow of boosted trees; the parameters are described in :class:`buff.BUFF`."""
+
+    model_: FlowModel | PatternedFlow | MixtureModel
+    space_: TableTransformer
 
     # the parameters, of which every estimator has its own list with defaults, as scikit-learn asks
     n_steps: int
@@ -80,8 +85,6 @@ class FlowEstimator(TableGenerator):
     relations: Any
     noise: str | float
 
-    #: Whether marginals of small tables are made those of the training.
-    _calibrated: ClassVar[bool] = False
     #: Names that ``coupling`` may have.
     _couplings: ClassVar[tuple[str, ...]] = ("independent", "transport")
 
@@ -163,23 +166,23 @@ class FlowEstimator(TableGenerator):
         space = TableTransformer(schema or self._schema_overrides, **how)
         return space.fit(columns, sample_weight=sample_weight)
 
-    def _plan(self, data: FlowMatchingData | PatternedData) -> CostEstimate:
+    def _plan(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> CostEstimate:
         """What :meth:`_train` would cost, after a trial."""
         values = data.values if isinstance(data, PatternedData) else data
-        smooth = smooth_of(self.space_, data) if self._calibrated else None
+        smooth = self._margins(space, data).get("smooth")
         return estimate_cost(values, suited(self.flow_settings, smooth), trial=True)
 
-    def _train(self, data: FlowMatchingData | PatternedData) -> None:
+    def _train(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> None:
         """Fit the flow: all that is left to do once the rows are scores."""
-        how = self._margins(self.space_, data) if self._calibrated else {}
         seed = None if self.random_state is None else seed_from(self.random_state)
-        model = train_rows(data, self.flow_settings, **how, seed=seed)
+        model = train_rows(data, self.flow_settings, **self._margins(space, data), seed=seed)
         assert model.cost is not None
         self._seed = model.seed
         self._set_model(model, model.cost)
 
     def _margins(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> dict[str, Mask]:
-        return margins_of(space, data)
+        """Which scores are ``smooth`` and ``calibrated``, as :func:`train_rows` takes them: none unless told."""
+        return {}
 
     def _set_model(self, model: FlowModel | PatternedFlow | MixtureModel, cost: CostEstimate | None = None) -> None:
         """The fitted model with what is known of it."""
@@ -231,9 +234,7 @@ def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -
     return space.smooth
 
 
-def margins_of(
-    space: TableTransformer, data: FlowMatchingData | PatternedData, *, fine: bool = False
-) -> dict[str, Mask]:
+def margins_of(space: TableTransformer, data: FlowMatchingData | PatternedData, *, fine: bool) -> dict[str, Mask]:
     """Which scores are ``smooth`` (:func:`smooth_of`), and which are ``calibrated``: these, or ``fine`` ones too.
 
     Scores of frequent values are not calibrated: moving the levels of one column would change its dependence on others.

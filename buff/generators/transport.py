@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from buff.estimator import TransformerMixin
 from buff.flows import CostEstimate, FlowMatchingData, RankIntervals, ReproducibleLinear, SampleRequest, Source
 from buff.generators.deployment import DeployablePairs
 from buff.generators.pairing import as_pair, check_noise, check_same_columns, paired_data, repeated
-from buff.generators.parameters import FlowEstimator
+from buff.generators.parameters import FlowEstimator, FlowPart
 from buff.generators.persistence import pack
 from buff.generators.scoring import ScoredPairs
 from buff.grids import TimeGrid
@@ -163,15 +164,17 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         MemoryError
             The fit needs more than ``max_memory``.
         """
-        self._train(self._prepare(X, y, condition, sample_weight))
+        fitted = copy(self)
+        fitted._train(*fitted._prepare(X, y, condition, sample_weight))
+        self.__dict__ = fitted.__dict__
         return self
 
     def plan(
         self, X: TableLike, y: TableLike, *, condition: ConditionLike = None, sample_weight: WeightsLike = None
     ) -> CostEstimate:
         """What :meth:`fit` would cost: see :meth:`buff.BUFF.plan`."""
-        twin = type(self)(**self.get_params())
-        return twin._plan(twin._prepare(X, y, condition, sample_weight))
+        twin = copy(self)
+        return twin._plan(*twin._prepare(X, y, condition, sample_weight))
 
     def fit_transform(
         self, X: TableLike, y: TableLike, *, condition: Any = None, sample_weight: WeightsLike = None
@@ -221,8 +224,8 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         table of shape (n * n_samples, q) or array of shape (n * n_samples,)
             Like the target that was fitted; the draws of a row follow each other.
         """
-        own: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_row": first_row}
-        return self._restored(self._drawn(self.request(X, n_samples, batch_size=batch_size, **own)))
+        options: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_row": first_row}
+        return self._restored(self._drawn(self.request(X, n_samples, batch_size=batch_size, **options)))
 
     def _restored(self, pieces: Iterator[tuple[Array, ...]]) -> Any:
         table = self._restore(pieces)
@@ -266,9 +269,7 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         both = source if features is None else np.hstack([source, features])
         return (None, both) if self._prediction is None else (self._prediction(both), features)
 
-    def _prepare(
-        self, X: TableLike, y: TableLike, condition: ConditionLike, sample_weight: WeightsLike
-    ) -> FlowMatchingData:
+    def _prepare(self, X: TableLike, y: TableLike, condition: ConditionLike, sample_weight: WeightsLike) -> FlowPart:
         """Validate everything, and bring both tables to scores."""
         self._check_parameters()
         coupling, noise = self.get_coupling(), check_noise(self.noise, self.coupling == "paired")
@@ -280,8 +281,10 @@ class BUFFTransport(DeployablePairs, ScoredPairs, TransformerMixin, FlowEstimato
         target, self._one_column = read_any(y, "y", "y")
         self._source = self._source_space = self._prediction = None
         if coupling is None:
-            return self._paired(columns, target, condition, sample_weight, noise)
-        return self._unpaired(columns, target, condition, sample_weight, Source(noise, coupling=coupling))
+            data = self._paired(columns, target, condition, sample_weight, noise)
+        else:
+            data = self._unpaired(columns, target, condition, sample_weight, Source(noise, coupling=coupling))
+        return self.space_, data
 
     def _paired(
         self, columns: Columns, target: Columns, condition: ConditionLike, sample_weight: WeightsLike, noise: float

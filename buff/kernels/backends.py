@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from buff.errors import warn
 
-__all__ = ["BACKENDS", "VARIABLE", "backend", "chosen_for", "is_exact", "sources", "why"]
+__all__ = ["BACKENDS", "VARIABLE", "backend", "chosen_for", "is_exact", "sources", "warn_of_fallback", "why"]
 
 #: Names that ``BUFF_BACKEND`` may have; with "xgboost" nothing compiled is used.
 BACKENDS = ("xgboost", "scalar", "avx2", "avx512", "neon")
@@ -55,7 +55,20 @@ def is_exact() -> bool:
     u = np.concatenate([k / 4001, 2.0 ** (-k / 80.0), 1 - 2.0 ** (-k / 80.0)])
     z = np.concatenate([(k - 2000) / 250.0, k / 100.0, -k / 100.0])
     pairs = [(module.ndtri, ndtri, u[(u > 0) & (u < 1)]), (module.ndtr, ndtr, z)]
-    return all(np.array_equal(_elementwise(own, x), other(x)) for own, other, x in pairs) and _same_noise(module)
+    if all(np.array_equal(_elementwise(own, x), other(x)) for own, other, x in pairs) and _same_noise(module):
+        return True
+    warn_of_fallback("the compiled kernels round normal quantiles otherwise than this SciPy")
+    return False
+
+
+@cache
+def warn_of_fallback(reason: str) -> None:
+    """Warn, once a process, that NumPy and XGBoost do what the kernels should, and say how to build them anew."""
+    warn(
+        f"{reason}: they are left out of it, events are the same and take longer. Build them on this machine (pip "
+        "install --force-reinstall --no-binary buff-flow buff-flow; in a clone: python setup.py build_ext --inplace); "
+        "if this comes back, please report it"
+    )
 
 
 def sources() -> Path:
@@ -96,7 +109,7 @@ def _load() -> tuple[Any, str]:
     for name, code in compiled.backends():
         if not _agrees(compiled, code):
             reason = f"the compiled kernels ({name}) failed their check"
-            warn(f"{reason}: events are the same without them, and slower; please report this")
+            warn_of_fallback(reason)
             return None, reason
     return compiled, ""
 

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from buff import kernels
+from buff.kernels.backends import warn_of_fallback
 from buff.protocols import Array, Integers, Numbers, Scores, Values, Weights
 from buff.transforms.checked import check_quantile_map
 from buff.transforms.quantiles import Lattice, Polyline, compress, gap_levels, merge, merge_at, smooth
@@ -211,7 +212,10 @@ class QuantileMap:
         """The map for the kernels; None if they would decode to other values."""
         made, z = kernels.native().quantiles(self.packed()), np.linspace(-5, 5, 101)
         kernels.native().decode(made, z, own := np.empty(len(z)))
-        return made if np.array_equal(own, self._by_levels(z), equal_nan=True) else None
+        if np.array_equal(own, self._by_levels(z), equal_nan=True):
+            return made
+        warn_of_fallback("the kernels decode other values than NumPy")
+        return None
 
     def _decoded(self, z: Scores) -> Array:
         out = np.empty(len(z))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from buff import kernels
+from buff.kernels.backends import warn_of_fallback
 from buff.protocols import Array
 from buff.trees.regressor import Booster, decode
 
@@ -190,7 +191,8 @@ class FlatForest:
         forest = cls.from_document(decode(booster.to_bytes()))
         x = np.random.default_rng(0).standard_normal((_CHECKED, forest.n_features)).astype(np.float32)
         if kernels.native() and not np.array_equal(forest(x), booster(x)):
-            raise UnfitForest("the kernels predict other values than XGBoost")
+            warn_of_fallback(reason := "the kernels predict other values than XGBoost")
+            raise UnfitForest(reason)
         return forest
 
     @classmethod

@@ -17,10 +17,12 @@ from buff.unfolding.membership import Membership
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import FEWEST_EVENTS, Share, density_ratio, require_events, share_of
 
-__all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "draws_for"]
+__all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "with_weights"]
 
-#: Draws in all that are aimed at, and the most that an event gets; draws in all that refolding looks at.
-_DRAWS, _MOST_DRAWS, _REFOLDED = 200_000, 100, 50_000
+#: Draws in all that are aimed at, and draws in all that refolding looks at.
+_DRAWS, _REFOLDED = 200_000, 50_000
+#: Draws that an event gets at least, as weights within an event need a choice, and at most.
+_FEWEST_DRAWS, _MOST_DRAWS = 10, 100
 #: Draws of each simulated event that tell how often posteriors have frequent values.
 _MEMBER_DRAWS = 3
 
@@ -56,7 +58,7 @@ class Measured:
     ) -> "Measured":
         """Tables with the columns of the simulation's reco; background as :meth:`Unfolder.unfold` takes it."""
         columns, data = _weighted(simulation, reco, weights, "reco", "sample_weight", policy)
-        table, own = _with_weights(background)
+        table, own = with_weights(background)
         if table is None or row_count(table, "background") == 0:
             events, b = columns.take(slice(0)), EventWeights(np.empty(0), np.empty(0), (), policy)
         else:
@@ -72,6 +74,11 @@ class Measured:
     def resampled(self, rng: np.random.Generator) -> "Measured":
         """A copy with weights times Poisson numbers of mean 1: another experiment of the same length."""
         return replace(self, of_data=self.of_data.resampled(rng), of_background=self.of_background.resampled(rng))
+
+    def with_background(self, factor: float) -> "Measured":
+        """A copy with so many times the background."""
+        own = self.of_background
+        return replace(self, of_background=replace(own, given=factor * own.given, values=factor * own.values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +187,10 @@ class Member:
         reco, truth = combinations(s.reco_space, s.reco_scores[:n]), combinations(s.truth_space, s.truth_scores[:n])
         return Membership.of(reco, truth, combinations(s.truth_space, drawn), s.matched_weights)
 
+    def drawn(self, measured: Measured, n_samples: int | None) -> tuple[Columns, Draws] | None:
+        """So many draws of each measured event, or as many as it takes; None where simulated events are weighted."""
+        return None if self.posterior is None else self.draw(measured, n_samples or _draws_for(len(measured.weights)))
+
     def draw(self, measured: Measured, n_samples: int) -> tuple[Columns, Draws]:
         """Posterior draws of truth, as a table and as scores."""
         assert self.posterior is not None
@@ -251,9 +262,9 @@ class Member:
         return np.asarray(w * self.purity(measured.scores))
 
 
-def draws_for(n: int, least: int) -> int:
+def _draws_for(n: int) -> int:
     """Draws of each of n events."""
-    return int(np.clip(_DRAWS // n, least, _MOST_DRAWS))
+    return int(np.clip(_DRAWS // n, _FEWEST_DRAWS, _MOST_DRAWS))
 
 
 def _weighted(
@@ -263,9 +274,10 @@ def _weighted(
     return columns, EventWeights.of(checked_weights(weights, len(columns), what, policy), (columns,), policy)
 
 
-def _with_weights(background: Any) -> tuple[Any, Any]:
-    if not isinstance(background, tuple):
-        return background, None
-    if len(background) != 2:
-        raise ValueError(f"background must be a table or a pair (table, weights), found a tuple of {len(background)}")
-    return background
+def with_weights(given: Any, name: str = "background") -> tuple[Any, Any]:
+    """A table and its weights, if there are any; ValueError for other tuples."""
+    if not isinstance(given, tuple):
+        return given, None
+    if len(given) != 2:
+        raise ValueError(f"{name} must be a table or a pair (table, weights), found a tuple of {len(given)}")
+    return given

@@ -7,6 +7,7 @@ import pytest
 from buff import kernels
 from buff.flows import FlowSettings, SampleRequest, fit_flow
 from buff.flows.model import CompiledFlow
+from buff.kernels.backends import warn_of_fallback
 from buff.solvers import get_solver
 
 HERE = list(dict(kernels.native().backends())) if kernels.native() else []
@@ -98,5 +99,9 @@ def test_kernels_that_draw_other_scores_are_left_out(flows, monkeypatch):
     draw = CompiledFlow.draw
     monkeypatch.setattr(CompiledFlow, "draw", lambda self, batch: draw(self, batch) + np.float32(1e-3))
     model = replace(flows["plain"], seed=5)
-    assert model.compiled == "the kernels draw other scores than the solver"
+    warn_of_fallback.cache_clear()
+    with pytest.warns(UserWarning, match="draw other scores .* events are the same and take longer. Build") as told:
+        known = [model.compiled, replace(model).compiled]
+    assert known == ["the kernels draw other scores than the solver"] * 2
+    assert len(told) == 1
     assert "other scores" in model.backend

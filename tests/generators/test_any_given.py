@@ -4,7 +4,8 @@ import pytest
 
 import buff
 from buff import BUFF
-from buff.tables.relations import Derived
+from buff.generators import base
+from buff.tables.relations import Combinations, Derived
 from tests.labels import contradictions, frame_of_labels
 
 TINY = {"n_steps": 3, "n_estimators": 3, "max_depth": 3, "noise_budget": 2000, "random_state": 0, "given": "any"}
@@ -217,3 +218,35 @@ def test_given_cells_that_exclude_each_other_come_back(labelled, tmp_path):
     gen.save(tmp_path / "m.buff")
     again = buff.load(tmp_path / "m.buff").sample(500, given={"c0": "l4"})
     pd.testing.assert_frame_equal(again, gen.sample(500, given={"c0": "l4"}))
+
+
+def test_a_refit_that_fails_leaves_the_model_as_it_was():
+    rng = np.random.default_rng(0)
+    first, other = rng.normal(size=(300, 2)), pd.DataFrame(rng.integers(0, 3, (200, 3)), columns=list("abc"))
+    model = BUFF(**TINY).fit(first)
+    events, given = model.sample(20), model.sample(20, given={"x0": 0.5})
+    before = {name: own for name, own in vars(model).items() if name != "relations"}
+    model.set_params(relations=[Combinations("a", "b")])  # for which there is a flow, and no chain
+    with pytest.raises(ValueError, match="given='any' knows no"):
+        model.fit(other)
+    assert {name: own for name, own in vars(model).items() if name != "relations"} == before
+    assert np.array_equal(model.sample(20), events)
+    assert np.array_equal(model.sample(20, given={"x0": 0.5}), given)
+
+
+@pytest.mark.parametrize("given", [None, "any"])
+def test_a_fit_resolves_weights_and_reads_the_table_once(given, monkeypatch):
+    calls = []
+    for home, name in ((base, "read"), (base, "resolve_negative_weights")):
+        own = getattr(home, name)
+        monkeypatch.setattr(home, name, lambda *a, own=own, name=name, **k: calls.append(name) or own(*a, **k))
+    rng = np.random.default_rng(0)
+    model = BUFF(**TINY | {"given": given}, negative_weights="smooth")
+    model.fit(rng.normal(size=(300, 2)), sample_weight=np.where(rng.random(300) < 0.1, -1.0, 1.0))
+    assert sorted(calls) == ["read", "resolve_negative_weights"]
+
+
+def test_plan_takes_names_of_conditions_as_fit_does(shop):
+    plan = BUFF(**TINY).plan(shop[1], condition=["city"])
+    fitted = BUFF(**TINY).fit(shop[1], condition=["city"]).plan_
+    assert (plan.n_rows, plan.n_dims, plan.n_models) == (fitted.n_rows, fitted.n_dims, fitted.n_models)

@@ -40,7 +40,19 @@ def test_normal_quantiles_and_levels_are_scipys():
 
 
 @built
+def test_normal_quantiles_that_are_not_scipys_are_told_of_once(monkeypatch):
+    monkeypatch.setattr(backends, "ndtri", lambda u: ndtri(u) * (1 + 1e-15))
+    for cached in (backends.is_exact, backends.warn_of_fallback):
+        cached.cache_clear()
+    with pytest.warns(UserWarning, match="otherwise than this SciPy.*--no-binary buff-flow") as told:
+        exact = [kernels.is_exact() for _ in range(2)]
+    assert (exact, len(told)) == ([False, False], 1)
+    backends.is_exact.cache_clear()
+
+
+@built
 def test_kernels_that_err_are_left_out_with_a_warning(monkeypatch):
+    backends.warn_of_fallback.cache_clear()
     backends._load.cache_clear()
     backends._choice.cache_clear()
     monkeypatch.setattr(backends, "_agrees", lambda module, code: False)
