@@ -154,8 +154,8 @@ class FlowModel(ScoreModel):
     @property
     def no_latents(self) -> str:
         """Why no event tells the noise that it comes from; empty if each does."""
-        own = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
-        return own if self.gaussian is None else ""
+        reason = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
+        return reason if self.gaussian is None else ""
 
     def solved_by(self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> "FlowModel":
         """The same flow, followed by another solver or on another grid; None for those that it has."""
@@ -308,10 +308,10 @@ class FlowModel(ScoreModel):
         if self.n_conditions or self.standardizer is not None:
             condition = np.random.default_rng(0).standard_normal((_CHECKED, self.n_conditions), np.float32)
         batch = SampleRequest(_CHECKED, 0, condition=condition)
-        noise, own = batch.noise(), compiled.draw(batch)
-        if own is None:  # let the solver say what is wrong
+        noise, drawn = batch.noise(), compiled.draw(batch)
+        if drawn is None:  # let the solver say what is wrong
             return True
-        return np.array_equal(own, self._integrate(self.source_samples(batch, noise), condition, noise))
+        return np.array_equal(drawn, self._integrate(self.source_samples(batch, noise), condition, noise))
 
     def __getstate__(self) -> dict[str, Any]:
         skipped = ("compiled", "program", "field")
