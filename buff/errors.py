@@ -8,10 +8,13 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from functools import wraps
 from inspect import currentframe, signature
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 __all__ = [
     "ArchiveError",
@@ -38,6 +41,7 @@ __all__ = [
     "checked_velocity",
     "install_hint",
     "warn",
+    "with_hints",
 ]
 
 #: Bytes of a value: in the pieces that are drawn, and in the table that they are joined to.
@@ -316,3 +320,29 @@ def checked_step(solver: Any, found: Any, x: Any) -> tuple[Any, Any]:
         shown = f"shape {tuple(found[0].shape)}" if hasattr(found[0], "shape") else type(found[0]).__name__
         raise ValueError(f"{name}.advance must return states like x, of shape {tuple(x.shape)}: it returned {shown}")
     return found
+
+
+def with_hints(**hints: str) -> Callable[[Method], Method]:
+    """A method that says what does the work of parameters which others of its kind have.
+
+    Examples
+    --------
+    >>> class Trees:
+    ...     @with_hints(layers="trees have max_depth=...")
+    ...     def __init__(self, max_depth=3):
+    ...         self.max_depth = max_depth
+    >>> Trees(layers=2)
+    Traceback (most recent call last):
+    TypeError: Trees has no parameter 'layers': trees have max_depth=...
+    """
+
+    def hinted(method: Method) -> Method:
+        @wraps(method)
+        def wrapped(self: Any, *args: Any, **parameters: Any) -> Any:
+            for name in hints.keys() & parameters.keys():
+                raise TypeError(f"{type(self).__name__} has no parameter {name!r}: {hints[name]}")
+            return method(self, *args, **parameters)
+
+        return cast(Method, wrapped)
+
+    return hinted

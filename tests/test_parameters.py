@@ -52,3 +52,13 @@ def test_refused_by_name(estimator, name, value):
 def test_parameters_are_found():
     found = {(case.values[0].__name__, case.values[1]) for case in CASES}
     assert {("BUFF", "learning_rate"), ("TreeDensity", "reg_lambda"), ("JetBUFF", "effort")} <= found
+
+
+def test_parameters_of_networks_are_told_what_does_their_work():
+    with pytest.raises(TypeError, match=r"BUFF has no parameter 'path': trees learn the linear path; .*Retimed"):
+        BUFF(path="vp")
+    with pytest.raises(TypeError, match=r"BUFF has no parameter 'guidance': networks overstate conditions: .*dropout"):
+        BUFF().sample(3, guidance=2.0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'paths'"):
+        BUFF(paths="vp")
+    assert list(signature(BUFF).parameters)[:3] == ["n_steps", "solver", "grid"]

@@ -140,8 +140,9 @@ def test_migration_in_percent():
     axes = figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("true mass [GeV]", "measured mass [GeV]")
     written = {t.get_position(): t.get_text() for t in axes.texts}
-    assert written[(0.5, 0.0)] == f"{100 * matrix.probability[0, 0]:.0f}"
-    assert written[(3.0, 2.0)] == f"{100 * matrix.probability[2, 1]:.0f}"
+    assert written[(0.5, 0.5)] == f"{100 * matrix.probability[0, 0]:.0f}"
+    assert written[(2.5, 1.5)] == f"{100 * matrix.probability[2, 1]:.0f}"
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["-1", "1", "3"]
     assert not migration(np.full((20, 20), 0.05), np.arange(21.0)).axes[0].texts
 
 
@@ -151,6 +152,20 @@ def test_correlations_of_bins():
     assert {t.get_position(): t.get_text() for t in figure.axes[0].texts} == {
         (0.5, 0.5): "1.00", (0.5, 1.5): "0.50", (1.5, 0.5): "0.50", (1.5, 1.5): "1.00",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", [migration, bin_correlations])
+def test_the_bin_of_a_spike_is_a_cell_like_the_others(draw):
+    edges = np.array([-1e-6, 1e-6, 10.0, 20.0, 40.0])
+    figure = draw(np.full((4, 4), 0.25) + 0.5 * np.eye(4), edges)
+    assert is_whole(figure)
+    axes = figure.axes[0]
+    assert len(axes.texts) == 16
+    np.testing.assert_allclose(axes.collections[0].get_coordinates()[0, :, 0], np.arange(5))
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["-1e-06", "1e-06", "10", "20", "40"]
+    many = draw(np.eye(40), np.arange(41.0))
+    assert len(many.axes[0].get_xticks()) <= 13
+    assert not many.axes[0].texts
 
 
 def test_convergence_counts_iterations():

@@ -74,6 +74,7 @@ def test_signatures_of_the_estimator():
         "return_condition",
         "solver",
         "grid",
+        "n_steps",
     ]
 
 

@@ -176,21 +176,25 @@ class Square(Schedule):
         return 1 - self.alpha(t)
 
     def alpha_dot(self, t):
-        return (-2 if self.mistake == "turned" else 2) * t * (0.5 if self.mistake == "slope" else 1)
+        wrong = self.mistake == "slope" or (self.mistake == "late slope" and t > 0.93)
+        return (-2 if self.mistake == "turned" else 2) * t * (0.5 if wrong else 1)
 
     def sigma_dot(self, t):
         return 2 * t if self.mistake == "turned" else -2 * t
 
     def time(self, ratio):
-        return 1 / (1 + ratio) if self.mistake == "inverse" else (1 + ratio) ** -0.5
+        wrong = self.mistake == "inverse" or (self.mistake == "early inverse" and ratio > 500)
+        return 1 / (1 + ratio) if wrong else (1 + ratio) ** -0.5
 
 
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        ("slope", r"Square.alpha_dot\(0.1\) is 0.1, and alpha has the slope 0.2 there"),
-        ("turned", r"Square: sigma / alpha must fall with t, and is 0.010101, then 0.0989011 at t = 0.3"),
-        ("inverse", r"Square.time\(99\) is 0.01, and sigma / alpha is that at 0.1"),
+        ("slope", r"Square.alpha_dot\(0.005412\) is 0.00541175, and alpha has the slope 0.0108235 there"),
+        ("late slope", r"Square.alpha_dot\(0.952\) is 0.951995, and alpha has the slope 1.90399 there"),
+        ("turned", r"Square: sigma / alpha must fall with t, and is .*e-07, then .*e-05 at t = 0.005412"),
+        ("inverse", r"Square.time\(.*\) is 2.9287e-05, and sigma / alpha is that at 0.005412"),
+        ("early inverse", r"Square.time\(34143.9\) is 2.9287e-05, and sigma / alpha is that at 0.005412"),
     ],
 )
 def test_a_schedule_that_contradicts_itself_is_refused(mistake, message):

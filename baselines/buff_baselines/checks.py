@@ -62,6 +62,8 @@ def check_parameters(model: Any) -> None:
         raise ValueError(f"ema must lie in [0, 1), found {model.ema!r}")
     if not 0 < model.held_out < 1:
         raise ValueError(f"held_out must lie in (0, 1), found {model.held_out!r}")
+    if not check_number("max_frequency", model.max_frequency) > 1:
+        raise ValueError(f"max_frequency must be above 1, found {model.max_frequency!r}")
     if not 0 <= model.condition_dropout < 1:
         raise ValueError(f"condition_dropout must lie in [0, 1), found {model.condition_dropout!r}")
     if model.preprocessing not in SPACES:

@@ -13,6 +13,7 @@ from buff.schedules import Linear, Schedule, Trigonometric
 from buff_baselines.checks import check_number
 from buff_baselines.frames import FrameMatching, FrameNetwork
 from buff_baselines.generator import NeuralGenerator
+from buff_baselines.networks import MAX_FREQUENCY
 from buff_baselines.objectives import BridgeMatching, Diffusion, FlowMatching, Objective
 from buff_baselines.parametrisations import Parametrisation
 
@@ -44,6 +45,10 @@ class NeuralFlow(NeuralGenerator):
         default the former for the method ``"icfm"``, for which alone it can be.
     hidden : tuple of int, optional
         Widths of the layers, those of the network's authors by default.
+    max_frequency : float
+        Of the waves of the time that ``"mlp"`` and ``"tabddpm"`` see, in radians: frequencies from 1 to this one. The
+        higher, the faster the velocity may change with the time, and the more steps solvers need to show their order.
+        Files that do not tell it have 1000.
     solver, grid, n_steps
         How :meth:`sample` integrates: any name in :data:`buff.solvers.SOLVERS` (those in the frame of a Gaussian,
         ``"ifab2"``, need a network that learned in it), and for ``"sbcfm"`` also ``"bridge"``,
@@ -102,6 +107,7 @@ class NeuralFlow(NeuralGenerator):
         network: str | nn.Module = "mlp",
         frame: str | None = None,
         hidden: tuple[int, ...] | None = None,
+        max_frequency: float = MAX_FREQUENCY,
         solver: str = "rk4",
         grid: str | TimeGrid | Sequence[float] = "uniform",
         n_steps: int = 4,
@@ -129,6 +135,7 @@ class NeuralFlow(NeuralGenerator):
         self.network = network
         self.frame = frame
         self.hidden = hidden
+        self.max_frequency = max_frequency
         self.solver = solver
         self.grid = grid
         self.n_steps = n_steps
@@ -236,6 +243,7 @@ class NeuralDiffusion(NeuralGenerator):
         loss_weight: str | Mapping[str, Any] | None = None,
         network: str | nn.Module = "mlp",
         hidden: tuple[int, ...] | None = None,
+        max_frequency: float = MAX_FREQUENCY,
         solver: str = "heun",
         grid: str | TimeGrid | Sequence[float] = "uniform",
         n_steps: int = 10,
@@ -262,6 +270,7 @@ class NeuralDiffusion(NeuralGenerator):
         self.loss_weight = loss_weight
         self.network = network
         self.hidden = hidden
+        self.max_frequency = max_frequency
         self.solver = solver
         self.grid = grid
         self.n_steps = n_steps

@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +28,7 @@ from buff_baselines.checks import check_number, check_parameters, check_weights,
 from buff_baselines.data import TrainingData
 from buff_baselines.fields import get_solver
 from buff_baselines.frames import FrameMatching, FrameNetwork
+from buff_baselines.likelihood import WithDensity
 from buff_baselines.model import NeuralModel
 from buff_baselines.networks import OptionalCondition, make_network, parameter_count
 from buff_baselines.objectives import Objective
@@ -36,6 +37,8 @@ from buff_baselines.training import Rows, StepRecord, Trainer, TrainingSettings
 
 __all__ = ["NeuralGenerator"]
 
+#: Largest frequency of the waves of files that do not tell it.
+_OLD_FREQUENCY = 1000.0
 #: What files say in place of a network that is none of buff's.
 _OWN = "own"
 #: Iterations after which a network of buff, or one's own, that is no better than a Gaussian is told of; and the loss
@@ -43,7 +46,7 @@ _OWN = "own"
 _ENOUGH, _ENOUGH_OF_OWN, _GAUSSIAN_LOSS = 1000, 100, 0.997
 
 
-class NeuralGenerator(EventGenerator):
+class NeuralGenerator(WithDensity, EventGenerator):
     """What all neural baselines share: training, and sampling with any of buff's solvers."""
 
     hidden: tuple[int, ...] | None
@@ -64,7 +67,7 @@ class NeuralGenerator(EventGenerator):
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
         n_steps: int | None = None,
-        guidance: float = 1.0,
+        guidance: float | Callable[[float], float] = 1.0,
     ) -> Any:
         """Draw events; parameters as for :meth:`buff.BUFF.sample`.
 
@@ -73,7 +76,8 @@ class NeuralGenerator(EventGenerator):
         Event i depends on the random state and on i alone, to single precision (if the solver treats rows alone).
 
         ``guidance`` is the weight of :class:`buff.fields.Guided`, each time for two evaluations of the network: 1
-        follows the condition as learned, more overstates it, 0 ignores it. It needs a fit with ``condition_dropout``.
+        follows the condition as learned, more overstates it, 0 ignores it; or a function of the time that gives it,
+        ``lambda t: 3.0 if 0.2 < t < 0.8 else 1.0``. It needs a fit with ``condition_dropout``.
         """
         asked = self._asked(solver, grid, n_steps, guidance)
         return super(NeuralGenerator, asked).sample(
@@ -94,7 +98,7 @@ class NeuralGenerator(EventGenerator):
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
         n_steps: int | None = None,
-        guidance: float = 1.0,
+        guidance: float | Callable[[float], float] = 1.0,
     ) -> Iterator[Any]:
         """The events of :meth:`sample` on their way, with the same solver, grid, n_steps and guidance."""
         asked = self._asked(solver, grid, n_steps, guidance)
@@ -116,13 +120,14 @@ class NeuralGenerator(EventGenerator):
         solver: str | Solver | None,
         grid: str | TimeGrid | Sequence[float] | None,
         n_steps: int | None,
-        guidance: float,
+        guidance: float | Callable[[float], float],
     ) -> Self:
         asked = self._solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
-        if check_number("guidance", guidance) != 1:
+        if callable(guidance) or check_number("guidance", guidance) != 1:
             if self._encoder is None or not self.condition_dropout:
+                shown = guidance if callable(guidance) else f"{guidance:g}"
                 raise ValueError(
-                    f"guidance = {guidance:g} needs a network that knows its events without a condition too: fit it "
+                    f"guidance = {shown} needs a network that knows its events without a condition too: fit it "
                     "with a condition and condition_dropout=0.1"
                 )
             asked.model_ = replace(asked.model_, field=Guided(asked.model_.field, guidance))
@@ -188,9 +193,10 @@ class NeuralGenerator(EventGenerator):
 
     def _network(self, objective: Objective) -> nn.Module:
         d, c = self.space_.n_dims_, 0 if self._encoder is None else self._encoder.n_dims
-        if not (c and self.condition_dropout):
-            return make_network(self.network, d, c, self.hidden, d * objective.n_outputs)
-        return OptionalCondition(make_network(self.network, d, c + 1, self.hidden, d * objective.n_outputs), c)
+        optional = bool(c and self.condition_dropout)
+        shape = (d, c + optional, self.hidden, d * objective.n_outputs)
+        network = make_network(self.network, *shape, max_frequency=float(self.max_frequency))
+        return OptionalCondition(network, c) if optional else network
 
     def _coupling(self) -> str | None:
         return None
@@ -283,6 +289,8 @@ class NeuralGenerator(EventGenerator):
 
     def _load(self, archive: Archive) -> None:
         self.hidden = None if self.hidden is None else tuple(self.hidden)
+        if "max_frequency" not in archive.record["parameters"]:
+            self.max_frequency = _OLD_FREQUENCY
         # files of 0.1.0 know the features from the space alone
         width = len(archive.record["space"]["template"]["names"])
         super()._load(replace(archive, record={"features": [width, None], **archive.record}))

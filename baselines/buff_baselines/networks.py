@@ -3,11 +3,13 @@
 import copy
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 __all__ = [
+    "MAX_FREQUENCY",
     "NETWORKS",
     "OptionalCondition",
     "Perceptron",
@@ -18,10 +20,14 @@ __all__ = [
 ]
 
 
-def sinusoids(level: Tensor, n_features: int) -> Tensor:
-    """cos and sin of ``level`` (n, 1) at ``n_features / 2`` frequencies from 1 to 1000, shape (n, n_features)."""
+#: Largest frequency of the waves by which a network knows the time, in radians per unit of its level.
+MAX_FREQUENCY = 30.0
+
+
+def sinusoids(level: Tensor, n_features: int, high: float) -> Tensor:
+    """cos and sin of ``level`` (n, 1) at ``n_features / 2`` frequencies from 1 to ``high``, shape (n, n_features)."""
     half = n_features // 2
-    frequencies = torch.exp(torch.linspace(0, math.log(1000), half, dtype=level.dtype, device=level.device))
+    frequencies = torch.exp(torch.linspace(0, math.log(high), half, dtype=level.dtype, device=level.device))
     angles = level * frequencies
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
@@ -39,12 +45,21 @@ class Perceptron(nn.Module):  # type: ignore[misc]
     hidden : tuple of int
     n_outputs : int, optional
         d if not given.
+    max_frequency : float
+        Of the sinusoids: the higher, the faster the output may change with the level.
     """
 
-    def __init__(self, d: int, c: int = 0, hidden: tuple[int, ...] = (256,) * 4, n_outputs: int | None = None) -> None:
+    def __init__(
+        self,
+        d: int,
+        c: int = 0,
+        hidden: tuple[int, ...] = (256,) * 4,
+        n_outputs: int | None = None,
+        max_frequency: float = MAX_FREQUENCY,
+    ) -> None:
         super().__init__()
         self.n_conditions = c
-        self.n_features = 32
+        self.n_features, self.max_frequency = 32, max_frequency
         widths = (d + c + self.n_features, *hidden)
         layers: list[nn.Module] = []
         for i, o in pairwise(widths):
@@ -65,7 +80,7 @@ class Perceptron(nn.Module):  # type: ignore[misc]
             first[:, waves] *= math.sqrt(0.2 * first.shape[1] / self.n_features)  # their mean square is 1 / 2
 
     def forward(self, x: Tensor, level: Tensor, condition: Tensor | None = None) -> Tensor:
-        parts = [x, sinusoids(level, self.n_features)]
+        parts = [x, sinusoids(level, self.n_features, self.max_frequency)]
         return self.layers(torch.cat(parts if condition is None else [*parts, condition], dim=-1))
 
 
@@ -97,10 +112,11 @@ class TabularPerceptron(nn.Module):  # type: ignore[misc]
         c: int = 0,
         hidden: tuple[int, ...] = (256, 1024, 1024, 1024, 1024, 256),
         n_outputs: int | None = None,
+        max_frequency: float = MAX_FREQUENCY,
     ) -> None:
         super().__init__()
         self.n_conditions = c
-        self.n_features = 128
+        self.n_features, self.max_frequency = 128, max_frequency
         self.project = nn.Linear(d, self.n_features)
         self.embed = nn.Sequential(
             nn.Linear(self.n_features, self.n_features), nn.SiLU(), nn.Linear(self.n_features, self.n_features)
@@ -113,7 +129,7 @@ class TabularPerceptron(nn.Module):  # type: ignore[misc]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], n_outputs or d))
 
     def forward(self, x: Tensor, level: Tensor, condition: Tensor | None = None) -> Tensor:
-        features = sinusoids(level, self.n_features)
+        features = sinusoids(level, self.n_features, self.max_frequency)
         if self.label is not None and condition is not None:
             features = features + nn.functional.silu(self.label(condition))
         return self.layers(self.project(x) + self.embed(features))
@@ -145,7 +161,12 @@ NETWORKS = {"mlp": Perceptron, "torchcfm": PlainPerceptron, "tabddpm": TabularPe
 
 
 def make_network(
-    network: str | nn.Module, d: int, c: int = 0, hidden: tuple[int, ...] | None = None, n_outputs: int | None = None
+    network: str | nn.Module,
+    d: int,
+    c: int = 0,
+    hidden: tuple[int, ...] | None = None,
+    n_outputs: int | None = None,
+    max_frequency: float = MAX_FREQUENCY,
 ) -> nn.Module:
     """A network by name, or a copy of one's own that fits.
 
@@ -159,6 +180,8 @@ def make_network(
         Widths of the layers of a network by name.
     n_outputs : int, optional
         d if not given.
+    max_frequency : float
+        Of the waves by which ``"mlp"`` and ``"tabddpm"`` know the level.
 
     Raises
     ------
@@ -179,7 +202,9 @@ def make_network(
         raise TypeError(f"network must be a module, found the class itself: {network.__name__}(...) makes one")
     if network not in NETWORKS:
         raise ValueError(f"unknown network {network!r}: choose one of {', '.join(NETWORKS)}, or give a torch.nn.Module")
-    options = {} if hidden is None else {"hidden": tuple(hidden)}
+    options: dict[str, Any] = {} if hidden is None else {"hidden": tuple(hidden)}
+    if network != "torchcfm":  # which is told the level as a number
+        options["max_frequency"] = max_frequency
     return NETWORKS[network](d, c, n_outputs=n_outputs, **options)
 
 

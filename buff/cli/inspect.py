@@ -80,11 +80,11 @@ explained: share of the variance of the velocity, on rows that trees were not gr
 linear part leaves. Below 0 they follow noise: more rows help, or fewer rounds."""
 
 _LEGEND = """\
-order: of the error, between times that have noise and signal in them; of multistep rules (ab, ifab, lms, deis,
-dpmpp_3m) that of their steps after the first, which has order 1 and limits them to 2 from some hundred steps on, unless
-it is another (start="rk4"). "0 to 1": on a grid with pure noise and data, where lambda = log(t / (1 - t)) is infinite:
-rules in lambda take steps of order 1 there too. "Sampler research" in the documentation has grids that keep most of it.
-evaluations: of the field, by one event in N steps; fewer where a step ends in pure data ("edm", "dpm2_ancestral", ...).
+order: of the error, between times that have noise and signal in them. "2 (4)": the steps after the first have order 4,
+and the first, of order 1, leaves 2 in the end, from some ten to some hundred steps on; ab, ifab, lms and deis keep the
+order with start="rk4". "0 to 1": on a grid with pure noise and data, where lambda = log(t / (1 - t)) is infinite: rules
+in lambda take steps of order 1 there. "Sampler research" in the documentation has grids that keep most of it.
+evaluations: of the field, by one event in N steps from a finite noise to pure data, as a sigma grid ending at 0.
 noise: whether the solver draws random numbers on its way.
 stays on: the grids on whose times all its evaluations fall; "uniform in lambda" is uniform in log(t / (1 - t)).
 A fit trains trees at every time at which its solver evaluates the field, and so takes any but "adaptive" ones; one that
@@ -117,7 +117,8 @@ def samplers(
     rows = [("name", "order", "0 to 1", "evaluations", "noise", "stays on", "reference")]
     for record in describe_samplers():
         noise = "yes" if record.stochastic else "no"
-        orders = ("-", "-") if record.name == "consistency" else (str(record.order), str(record.order_at_ends))
+        later = f" ({record.order_of_steps})" if record.order_of_steps > record.order else ""
+        orders = (f"{record.order}{later}", str(record.order_at_ends)) if record.name != "consistency" else ("-", "-")
         rows.append((record.name, *orders, record.nfe, noise, record.stays_on, record.reference))
     typer.echo(f"{_aligned(rows)}\n\n{_LEGEND}")
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import typer
 
 from buff.cli.options import Quiet, existing
-from buff.cli.unfold_checks import check_config, check_observables, check_options, check_sample
+from buff.cli.unfold_checks import check_config, check_options
 from buff.cli.unfold_closure import tell_closure
-from buff.cli.unfold_config import TEMPLATE, Config, SampleSection, read_config
+from buff.cli.unfold_config import TEMPLATE, Config, read_config
+from buff.cli.unfold_events import Events, check_events, read_events
+from buff.cli.unfold_scan import tell_scan
 from buff.cli.unfold_summary import Known, printed, sentences, summary_html
 from buff.protocols import WeightsLike
 
@@ -32,25 +34,6 @@ class _Figure:
     drawing: Any
 
 
-@dataclass(frozen=True)
-class _Events:
-    """A table read for unfolding; None for what it does not have."""
-
-    truth: Any
-    reco: Any
-    weights: Any
-    pass_truth: Any
-    pass_reco: Any
-
-    def passing(self, level: str) -> tuple[Any, Any]:
-        """Table and weights of the events that pass the selection at one level."""
-        table, flags = (self.truth, self.pass_truth) if level == "truth" else (self.reco, self.pass_reco)
-        if table is None or flags is None:
-            return table, self.weights
-        rows = np.flatnonzero(flags)
-        return table.take(rows), None if self.weights is None else np.asarray(self.weights)[rows]
-
-
 def unfold(
     config: Annotated[Path | None, typer.Argument(metavar="CONFIG", help="TOML file that says what to unfold.")] = None,
     template: Annotated[bool, typer.Option("--template", help="Print such a file, with comments, and stop.")] = False,
@@ -60,7 +43,7 @@ def unfold(
     alternative: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="MODEL",
+            metavar="[NAME=]MODEL",
             help="Unfolder of a run with another simulation, a source of the errors; may be given several times.",
         ),
     ] = None,
@@ -75,9 +58,16 @@ def unfold(
         str,
         typer.Option(
             metavar="COLUMN",
-            help='With --closure: weights that bend pseudo-data, or "alternative": these are that one.',
+            help='With --closure: weights that bend pseudo-data, or "alternative" or "alternative.NAME": they are it.',
         ),
     ] = "",
+    scan: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ITERATIONS",
+            help="Print what each of so many iterations moves and costs instead; 20 replicas of the data unless told.",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Unfold measured events to truth level.
@@ -94,6 +84,7 @@ def unfold(
       buff unfold unfold.toml --alternative other_generator/unfolder.buff
       buff unfold other_bins.toml --result unfolded/result.buff
       buff unfold unfold.toml --closure 10 --stress alternative
+      buff unfold unfold.toml --scan 10
     """
     if template:
         typer.echo(TEMPLATE, nl=False)
@@ -102,30 +93,43 @@ def unfold(
         raise ValueError("CONFIG is missing: write one with `buff unfold --template > unfold.toml`")
     wanted = read_config(config)
     check_config(wanted)
-    check_options(model, alternative, result, closure, stress)
+    check_options(model, alternative, result, closure, stress, scan)
     if result is not None:
         with _warnings_in_a_line():
-            _write(wanted, _kept(result, wanted), _read(wanted, "data", True) if wanted.data.truth else None)
+            _write(wanted, _kept(result, wanted), read_events(wanted, "data", True) if wanted.data.truth else None)
         return
     unfolder: Any = None if model is None else _loaded(model, wanted, quiet)
-    others = [_loaded(path, wanted, quiet) for path in alternative or ()]
-    simulation = None if unfolder else _read(wanted, "simulation", True)
-    other = None if wanted.alternative is None else _read(wanted, "alternative", True)
-    data = _read(wanted, "data", wanted.data.truth)
-    background = None if wanted.background is None else _read(wanted, "background", False)
-    _check_events(wanted, {"simulation": simulation, "alternative": other}, {"data": data, "background": background})
+    named = _alternatives(alternative or [], wanted, quiet)
+    simulation = None if unfolder else read_events(wanted, "simulation", True)
+    others = {section: read_events(wanted, section, True) for section in wanted.alternatives}
+    data = read_events(wanted, "data", wanted.data.truth)
+    background = None if wanted.background is None else read_events(wanted, "background", False)
+    check_events(wanted, {"simulation": simulation, **others}, {"data": data, "background": background})
     (wanted.home / wanted.output.folder).mkdir(parents=True, exist_ok=True)
     if not quiet:
         simulated = f"{simulation.reco.num_rows:,} simulated and " if simulation else ""
         typer.echo(f"{simulated}{data.reco.num_rows:,} measured events", err=True)
     if closure is not None:
         with _warnings_in_a_line():
-            tell_closure(wanted, _settings(wanted, True), (simulation, other, data), closure, stress, 0 if quiet else 1)
+            tell_closure(
+                wanted, _settings(wanted, True), (simulation, others, data), closure, stress, 0 if quiet else 1
+            )
+        return
+    if scan is not None:
+        with _warnings_in_a_line():
+            unfolder = _fitted(wanted, simulation, quiet, n_replicas=0) if simulation else unfolder
+            tell_scan(wanted, unfolder, data, background, scan, 0 if quiet else 1)
         return
     with _warnings_in_a_line():
         unfolder = _fitted(wanted, simulation, quiet) if simulation else unfolder
-        others += [_fitted(wanted, other, quiet, n_replicas=0)] if other else []
-        found = _result(unfolder, data, background, others, quiet)
+        for section, other in others.items():
+            if other.weights is None:  # the file says so: entries of [simulation] count unless told
+                other = replace(other, weights=np.ones(other.reco.num_rows))
+            named.setdefault(section.partition(".")[2] or section, []).append(
+                _fitted(wanted, other, quiet, n_replicas=0)
+            )
+        uncertainty = 0.0 if wanted.background is None else wanted.background.uncertainty
+        found = _result(unfolder, data, background, uncertainty, named, quiet)
         saved = list(_saved(wanted, {"model": unfolder, "result": found}))
         _write(wanted, found, data)
     for path in saved:
@@ -141,13 +145,13 @@ def _saved(config: Config, kept: Mapping[str, Any]) -> Iterator[Path]:
             yield path
 
 
-def _write(config: Config, result: "UnfoldingResult", data: _Events | None) -> None:
+def _write(config: Config, result: "UnfoldingResult", data: Events | None) -> None:
     """Sentences on the terminal, and what is asked for on the disk."""
     truth, weights = data.passing("truth") if data else (None, None)
     bins = {name: config.observables[name].bins for name in config.truth} if config.output.binned else {}
     edges = {name: result.histogram(name, own).axes[0].edges for name, own in bins.items()}
     known = {} if truth is None else {name: _counts(truth[name].to_numpy(), e, weights) for name, e in edges.items()}
-    said = list(sentences(edges, known, result))
+    said = list(sentences(edges, known, result, config.output.normalise))
     for line in printed(said, result):
         typer.echo(line)
     for path in _written(config, result, said, edges, known):
@@ -163,45 +167,6 @@ def _warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def _check_events(
-    config: Config, simulated: Mapping[str, _Events | None], measured: Mapping[str, _Events | None]
-) -> None:
-    from buff.unfolding.event_weights import checked_weights
-
-    policy = config.settings.negative_weights
-    for section, events in simulated.items():
-        if events is not None:
-            check_observables(config, events.truth)
-            checked_weights(events.weights, events.reco.num_rows, f"[{section}] weight", policy)
-    for section, events in measured.items():
-        if events is not None:
-            check_sample(section, *events.passing("reco"), policy)
-
-
-def _read(config: Config, section: str, with_truth: bool) -> _Events:
-    from buff.io import read_table
-    from buff.unfolding.events import checked_flags
-
-    sample: SampleSection = getattr(config, section)
-    columns = [*(config.truth.values() if with_truth else ()), *config.reco.values()]
-    aside = [name for name in (sample.weight, sample.pass_truth, sample.pass_reco) if name]
-    table = read_table(config.home / sample.file, [*columns, *aside], sample.rows or None)
-
-    def named(names: Mapping[str, str]) -> Any:
-        return table.select(list(names.values())).rename_columns(list(names))
-
-    if not table.num_rows:
-        raise ValueError(f"[{section}] {sample.file} has no events")
-
-    def flags(level: str, name: str) -> Any:
-        what = f"[{section}] {level}, column {name!r},"
-        return checked_flags(table[name].to_numpy(), table.num_rows, what) if name else None
-
-    passing = flags("pass_truth", sample.pass_truth), flags("pass_reco", sample.pass_reco)
-    weights = table[sample.weight].to_numpy() if sample.weight else None
-    return _Events(named(config.truth) if with_truth else None, named(config.reco), weights, *passing)
-
-
 def _loaded(path: Path, config: Config, quiet: bool) -> Any:
     """The Unfolder of a file, for the observables that are asked for."""
     from buff.archive import load
@@ -214,6 +179,18 @@ def _loaded(path: Path, config: Config, quiet: bool) -> Any:
         )
     _check_names(path, config, unfolder.simulation_)
     return unfolder.set_params(verbose=0 if quiet else 1)
+
+
+def _alternatives(paths: list[Path], config: Config, quiet: bool) -> dict[str, list[Any]]:
+    """The Unfolders of files, by the names that stand before them."""
+    from buff.unfolding.systematics import checked_names
+
+    named: dict[str, list[Any]] = {}
+    for path in paths:
+        name, _, file = ("", "", str(path)) if path.exists() else str(path).rpartition("=")
+        named.setdefault(name or "alternative", []).append(_loaded(Path(file), config, quiet))
+    checked_names(named)
+    return named
 
 
 def _kept(path: Path, config: Config) -> "UnfoldingResult":
@@ -251,7 +228,7 @@ def _settings(config: Config, quiet: bool, n_replicas: Any = None) -> Any:
     )
 
 
-def _fitted(config: Config, simulation: _Events, quiet: bool, n_replicas: Any = None) -> Any:
+def _fitted(config: Config, simulation: Events, quiet: bool, n_replicas: Any = None) -> Any:
     return _settings(config, quiet, n_replicas).fit(
         simulation.truth,
         simulation.reco,
@@ -261,10 +238,13 @@ def _fitted(config: Config, simulation: _Events, quiet: bool, n_replicas: Any = 
     )
 
 
-def _result(unfolder: Any, data: _Events, background: _Events | None, others: list[Any], quiet: bool) -> Any:
+def _result(
+    unfolder: Any, data: Events, background: Events | None, uncertainty: float, others: Mapping[str, Any], quiet: bool
+) -> Any:
     events = None if background is None else background.passing("reco")
     reco, weights = data.passing("reco")
-    result = unfolder.unfold(reco, sample_weight=weights, background=events, alternative=others)
+    more = {"background": events, "background_uncertainty": uncertainty, "alternative": others}
+    result = unfolder.unfold(reco, sample_weight=weights, **more)
     if not quiet:
         for line in _notes(result):
             typer.echo(line, err=True)
@@ -294,8 +274,10 @@ def _written(
     if output.tables:
         paths.append(folder / output.tables)
         observables = {name: config.observables[name] for name in config.truth}
-        bins, units = ({name: getattr(o, key) for name, o in observables.items()} for key in ("bins", "unit"))
-        result.to_yaml(paths[-1], bins, units, output.keywords)
+        bins: dict[Any, Any] = {name: o.bins for name, o in observables.items()}
+        bins |= {tuple(group): [bins[name] for name in group] for group in output.together}
+        units = {name: o.unit for name, o in observables.items()}
+        result.to_yaml(paths[-1], bins, units, output.keywords, output.normalise)
     if output.figures or output.page:
         paths += _drawn(config, result, said, edges, known)
     return paths
@@ -315,7 +297,7 @@ def _drawn(
             figure.drawing.savefig(paths[-1])
     if config.output.page:
         pictures = [section_html(figure.name, figure_html(figure.drawing, figure.caption)) for figure in figures]
-        parts = ["<h1>Unfolded events</h1>", *summary_html(said, result), *pictures]
+        parts = ["<h1>Unfolded events</h1>", *summary_html(said, result, edges), *pictures]
         paths.append(folder / config.output.page)
         write_page(paths[-1], page_html("Unfolded events", parts))
     return paths
@@ -326,8 +308,10 @@ def _figures(config: Config, result: "UnfoldingResult", edges_of: Mapping[str, A
     for name, edges in edges_of.items():
         unit = config.observables[name].unit
         below = "the truth of the data" if known else "the truth of the simulation"
-        about = f"Events in each bin at truth level, with their errors; below, as ratios to {below}."
-        yield _Figure(name, about, result.plot_unfolded(name, edges, unit=unit, **known.get(name, {})))
+        what = "Share of the events" if (shares := config.output.normalise) else "Events"
+        about = f"{what} in each bin at truth level, with their errors; below, as ratios to {below}."
+        style = {"unit": unit, "normalise": shares, **known.get(name, {})}
+        yield _Figure(name, about, result.plot_unfolded(name, edges, **style))
         if name in config.reco:
             about = "What the unfolded events give at detector level beside the measured signal."
             if result.refolded is not None:

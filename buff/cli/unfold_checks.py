@@ -26,20 +26,37 @@ def check_config(config: Config) -> None:
     MissingExtraError
         A package that the output needs is not installed.
     """
+    from buff.unfolding.systematics import checked_names, checked_uncertainty
+
     for name, observable in config.observables.items():
         _check_observable(name, observable, config.output)
-    for section in ("simulation", "data", "background", "alternative"):
-        sample = getattr(config, section)
-        if sample is not None and sample.rows < 0:
+    for section, sample in config.samples.items():
+        if sample.rows < 0:
             raise ValueError(f"[{section}] rows must be at least 1, or 0 for all, found {sample.rows}")
+        if sample.uncertainty and section != "background":
+            raise ValueError(f"[{section}] uncertainty is that of the normalisation of a [background] alone")
+        checked_uncertainty(sample.uncertainty, sample.file, f"[{section}] uncertainty")
+    checked_names(section.partition(".")[2] or section for section in config.alternatives)
     _check_settings(config.settings)
     _check_output(config.output, config.home / config.output.folder)
+    _check_together(config)
 
 
 def check_options(
-    model: Path | None, alternative: list[Path] | None, result: Path | None, closure: int | None, stress: str
+    model: Path | None,
+    alternative: list[Path] | None,
+    result: Path | None,
+    closure: int | None,
+    stress: str,
+    scan: int | None,
 ) -> None:
     """Raise ValueError for options of the command that do not go together."""
+    if scan is not None and (alternative or result or closure is not None):
+        raise ValueError(
+            "--scan unfolds iteration by iteration: it goes with neither --alternative, --result nor --closure"
+        )
+    if scan is not None and scan < 1:
+        raise ValueError(f"--scan must be at least 1, found {scan}")
     if closure is not None and (model or alternative or result):
         raise ValueError("--closure fits anew: it goes with neither --model, --alternative nor --result")
     if stress and closure is None:
@@ -108,6 +125,20 @@ def _check_settings(settings: Settings) -> None:
     if settings.jobs == 0:
         raise ValueError("[unfolding] jobs must be at least 1, or -1 for all cores, found 0")
     replica_counts(settings.replicas, "[unfolding] replicas")
+
+
+def _check_together(config: Config) -> None:
+    groups = config.output.together
+    lists = isinstance(groups, list | tuple) and all(isinstance(group, list) for group in groups)
+    if not lists or any(len(group) < 2 or len(set(map(str, group))) < len(group) for group in groups):
+        raise ValueError(
+            f'[output] together must be lists of observables, such as [["mass", "mult"]], found {groups!r}'
+        )
+    for name in (name for group in groups for name in group):
+        if name not in config.truth:
+            raise ValueError(
+                f"[output] together names {name!r}: the observables of truth are {', '.join(config.truth)}"
+            )
 
 
 def _check_output(output: Output, folder: Path) -> None:

@@ -29,16 +29,18 @@ def tell_closure(
 
     if repeats < 2:
         raise ValueError(f"--closure must be at least 2, found {repeats}")
-    simulation, other, data = events
-    if stress == _OTHER and other is None:
-        raise ValueError("--stress alternative needs a section [alternative]")
+    simulation, others, data = events
+    other = others.get(stress)
+    if stress.partition(".")[0] == _OTHER and other is None:
+        known = ", ".join(others) or "none"
+        raise ValueError(f"--stress {stress} needs a section [{stress}]; the file has {known}")
     test = closure_test(
         unfolder,
         **_arguments(simulation),
         bins={name: config.observables[name].bins for name in config.truth},
         n_repeats=repeats,
-        stress=None if stress in ("", _OTHER) else _weights(config, stress),
-        nature=_arguments(other) if stress == _OTHER else None,
+        stress=None if other or not stress else _weights(config, stress),
+        nature=_arguments(other) if other else None,
         n_measured=data.passing("reco")[0].num_rows,
         random_state=config.settings.seed,
         verbose=verbose,

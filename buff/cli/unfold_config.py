@@ -29,9 +29,13 @@ file = "data.parquet"
 # [background]                    # events whose weights sum to the background expected among the data
 # file = "background.parquet"
 # weight = "weight"
+# uncertainty = 0.1               # of its normalisation, relative: a source of the errors
 
 # [alternative]                   # another simulation: its difference is a source of the errors, at the cost of a fit
 # file = "other_generator.parquet"    # weight, pass_truth and pass_reco are as in [simulation], unless told ("": none)
+
+# [alternative.herwig]            # and others, each a source of the errors under its name
+# file = "herwig.parquet"
 
 [observables.mass]                # one section for each column; the name is yours
 truth = "truth_mass"              # column of the simulation; leave it out for what is measured only
@@ -59,6 +63,8 @@ method = "iterated"               # iterated, conditional, bridge or reweight
 folder = "unfolded"
 events = "events.parquet"         # unfolded events with their weights; "" for none
 tables = "hepdata"                # folder of tables in the format of HEPData; "" for none
+# together = [["mass", "mult"]]   # observables that have tables together, too, one axis each
+# normalise = true                # 1/sigma dsigma/dx: in figures, and tables of its own with its covariances
 # keywords = { reactions = ["P P --> JET X"], cmenergies = [13000.0] }   # of the tables
 figures = "png"                   # png, pdf or svg; "" for none
 # page = "unfolded.html"          # a page with all figures
@@ -77,6 +83,7 @@ class SampleSection:
     pass_reco: str = ""
     truth: bool = False
     rows: int = 0
+    uncertainty: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,8 @@ class Output:
     page: str = ""
     model: str = ""
     result: str = ""
+    together: Any = ()
+    normalise: bool = False
     keywords: Any = None
 
     @property
@@ -129,10 +138,16 @@ class Config:
     simulation: SampleSection
     data: SampleSection
     background: SampleSection | None
-    alternative: SampleSection | None
+    alternatives: Mapping[str, SampleSection]
     observables: Mapping[str, ObservableSection]
     settings: Settings
     output: Output
+
+    @property
+    def samples(self) -> dict[str, SampleSection]:
+        """Tables by their sections."""
+        further = {"background": self.background} if self.background else {}
+        return {"simulation": self.simulation, "data": self.data, **further, **self.alternatives}
 
     @property
     def truth(self) -> dict[str, str]:
@@ -146,7 +161,6 @@ class Config:
 
 
 _SECTIONS = ("simulation", "data", "background", "alternative", "observables", "unfolding", "output")
-_FURTHER = ("background", "alternative")
 #: Entries that another simulation takes from the first.
 _INHERITED = ("weight", "pass_truth", "pass_reco")
 _FIGURES = ("", "png", "pdf", "svg")
@@ -173,17 +187,13 @@ def read_config(path: Path) -> Config:
     observables = {
         name: _record(ObservableSection, entry, f"observables.{name}") for name, entry in content["observables"].items()
     }
-    further = {name: content[name] for name in _FURTHER if content.get(name) is not None}
-    if isinstance(further.get("alternative"), Mapping) and isinstance(content["simulation"], Mapping):
-        own = {name: content["simulation"][name] for name in _INHERITED if name in content["simulation"]}
-        further["alternative"] = own | dict(further["alternative"])
-    background, other = (_record(SampleSection, further[name], name) if name in further else None for name in _FURTHER)
+    background = content.get("background")
     config = Config(
         path.parent,
         _record(SampleSection, content["simulation"], "simulation"),
         _record(SampleSection, content["data"], "data"),
-        background,
-        other,
+        None if background is None else _record(SampleSection, background, "background"),
+        _alternatives(content.get("alternative"), content["simulation"]),
         observables,
         _record(Settings, content.get("unfolding", {}), "unfolding"),
         _record(Output, content["output"], "output"),
@@ -196,6 +206,22 @@ def read_config(path: Path) -> Config:
     return config
 
 
+def _alternatives(given: Any, simulation: Any) -> dict[str, SampleSection]:
+    """Other simulations by section, one without a name and those with one; what they lack is as in the first."""
+    if given is None:
+        return {}
+    entries = given if isinstance(given, Mapping) else {}
+    sections: dict[str, Any] = {f"alternative.{k}": own for k, own in entries.items() if isinstance(own, Mapping)}
+    alone = {k: own for k, own in entries.items() if not isinstance(own, Mapping)}
+    if alone or not sections:
+        sections["alternative"] = alone if isinstance(given, Mapping) else given
+    inherited = {name: simulation[name] for name in _INHERITED if name in simulation}
+    return {
+        section: _record(SampleSection, inherited | dict(own) if isinstance(own, Mapping) else own, section)
+        for section, own in sections.items()
+    }
+
+
 def _record(kind: Any, entries: Any, section: str) -> Any:
     if not isinstance(entries, Mapping):
         raise TypeError(f"[{section}] must be a section, found {entries!r}")
@@ -204,7 +230,9 @@ def _record(kind: Any, entries: Any, section: str) -> Any:
     _required(entries, [name for name, f in known.items() if f.default is MISSING], f"[{section}]", "entry")
     for name, value in entries.items():
         wanted: Any = known[name].type
-        if wanted in (str, int, bool) and type(value) is not wanted:
+        if (wanted in (str, int, bool) and type(value) is not wanted) or (
+            wanted is float and type(value) not in (int, float)
+        ):
             raise TypeError(f"[{section}] {name} must be of type {wanted.__name__}, found {value!r}")
     return kind(**entries)
 

@@ -26,19 +26,27 @@ def printed(said: Sequence[str], result: "UnfoldingResult") -> Iterator[str]:
     yield from (f"  {line}" for line in _legend(result))
 
 
-def summary_html(said: Sequence[str], result: "UnfoldingResult") -> Iterator[str]:
-    """Sentences and iterations as parts of a page."""
+def summary_html(said: Sequence[str], result: "UnfoldingResult", edges: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences, iterations and what the detector does to the bins as parts of a page."""
     from buff.report.page import section_html, table_html
 
     yield "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
     yield section_html("iterations", table_html(_HEAD, _rows(result.history)), "<br>".join(_legend(result)))
+    for response in _responses(edges, result):
+        head, *rows = response.rows()
+        about = "Shares of simulated events: seen of the true ones, fakes of those seen, in their own bin of both."
+        yield section_html(f"{response.name} response", table_html(head, rows), about)
 
 
-def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult") -> Iterator[str]:
+def sentences(
+    edges: Mapping[str, Any], known: Known, result: "UnfoldingResult", normalise: bool = False
+) -> Iterator[str]:
     """Diagnostics, errors, what lies beyond the bins, and how far the unfolded events are from known truth."""
+    from buff.unfolding.settings import SOURCES
+
     yield from str(result.diagnostics).splitlines()
     yield result.errors
-    if edges and not any(replica.source != "alternative" for replica in result.replicas):
+    if edges and not any(replica.source in SOURCES for replica in result.replicas):
         n = max(len(own) - 1 for own in edges.values())
         yield (
             f"Errors without replicas can be several times too small where bins migrate. For covariances and errors of "
@@ -49,17 +57,29 @@ def sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult")
     for name, bins in edges.items():
         beyond = _amount(result.beyond(name, bins), total)
         yield f"{beyond} of {_amount(total, total)} unfolded events lie beyond the bins of {name}."
+    yield from (f"{response.summary}." for response in _responses(edges, result))
     for name, own in known.items():
-        yield f"{name}: unfolded beside the truth of the data, {_distance(result, name, edges[name], **own)}."
+        what = "shape of the " if normalise else ""
+        distance = _distance(result, name, edges[name], normalise, **own)
+        yield f"{name}: unfolded beside the {what}truth of the data, {distance}."
 
 
-def _distance(result: "UnfoldingResult", name: str, edges: Any, truth: Any, truth_error: Any) -> str:
+def _responses(edges: Mapping[str, Any], result: "UnfoldingResult") -> Iterator[Any]:
+    yield from (result.response(name, own) for name, own in edges.items() if name in result.simulation.reco.names)
+
+
+def _distance(result: "UnfoldingResult", name: str, edges: Any, normalise: bool, truth: Any, truth_error: Any) -> str:
     """Chi-squared as the figure has it."""
+    from buff.unfolding.settings import SOURCES
+
     try:
-        found = result.chi2(name, edges, truth, truth_error)
+        if normalise:
+            found = result.normalised(name, edges).chi2(truth, truth_error)
+        else:
+            found = result.chi2(name, edges, truth, truth_error)
     except ValueError as error:
         return f"no chi2: {error}"
-    if not any(replica.source in ("data", "simulation", "model") for replica in result.replicas):
+    if not any(replica.source in SOURCES for replica in result.replicas):
         return f"chi2/n {found.value:.1f}/{found.n} (errors of both; no p-value without replicas)"
     return f"chi2/n {found.value:.1f}/{found.n} (p = {found.p_value:.2g}, errors of both)"
 

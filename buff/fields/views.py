@@ -1,8 +1,9 @@
 """Views of a field: its velocities counted, scaled, guided, clipped, reversed or moved to another path."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from buff.fields.sources import AbstractField, GaussianFlow
 from buff.fields.steps import as_field
@@ -59,7 +60,10 @@ class _View(_OnPath):
 
 @dataclass
 class Counted(_View):
-    """Counts how often the field is called: its nfe.
+    """Counts how often the field is called, its nfe, and for how many rows in all, ``evaluations``.
+
+    Adaptive solvers call it for some rows alone: ``evaluations`` over the rows of a batch is their mean nfe. What is
+    counted is what is inside: ``Guided(Counted(field), 2.0)`` counts both calls of guidance.
 
     Examples
     --------
@@ -75,13 +79,14 @@ class Counted(_View):
 
     field: AbstractField
     nfe: int = 0
+    evaluations: int = 0
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
-        self.nfe += 1
+        self.nfe, self.evaluations = self.nfe + 1, self.evaluations + len(x)
         return self.field(x, t, condition)
 
     def frame_velocity(self, x: Array, y: Array, t: float, condition: Array | None = None) -> Array:
-        self.nfe += 1
+        self.nfe, self.evaluations = self.nfe + 1, self.evaluations + len(x)
         return self.field.frame_velocity(x, y, t, condition)
 
 
@@ -147,8 +152,10 @@ class Guided(_View):
     ----------
     field : AbstractField
         Field trained with conditions.
-    weight : float
-        1 follows the condition as learned, 0 ignores it, above 1 overstates it (useful: 1 to 5).
+    weight : float or callable
+        1 follows the condition as learned, 0 ignores it, above 1 overstates it (useful: 1 to 5). A function of the time
+        t of the path, from 0 (noise) to 1 (data), gives each its own, such as guidance within limits alone,
+        ``lambda t: 3.0 if 0.2 < t < 0.8 else 1.0``. At weights of 0 and 1 one of the two fields is called.
     unconditional : AbstractField, optional
         The field without condition; by default ``field`` called with ``condition=None``, which networks of
         ``buff_baselines`` learn with ``condition_dropout``: of others give the ``field_`` of a second one, fitted
@@ -157,7 +164,13 @@ class Guided(_View):
 
     References
     ----------
-    Ho, Salimans, "Classifier-free diffusion guidance", 2022, arXiv:2207.12598 (their w is weight - 1).
+    Ho, Salimans, "Classifier-free diffusion guidance", 2022, arXiv:2207.12598 (their w is weight - 1); Kynkaanniemi et
+    al., "Applying guidance in a limited interval improves sample and distribution quality", 2024, arXiv:2404.07724.
+
+    Raises
+    ------
+    TypeError
+        A weight that is neither a number nor a function that gives one.
 
     Examples
     --------
@@ -171,17 +184,32 @@ class Guided(_View):
     """
 
     field: AbstractField
-    weight: float
+    weight: float | Callable[[float], float]
     unconditional: AbstractField | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not callable(self.weight):
+            _number(self.weight, "weight")
         if self.unconditional is not None:
             object.__setattr__(self, "unconditional", as_field(self.unconditional))
 
     def __call__(self, x: Array, t: float, condition: Array | None = None) -> Array:
+        weight = _number(self.weight(t), f"weight({t:.6g})") if callable(self.weight) else self.weight
+        if weight == 1:
+            return self.field(x, t, condition)
         free = (self.unconditional or self.field)(x, t, None)
-        return free + self.weight * (self.field(x, t, condition) - free)
+        return free if weight == 0 else free + weight * (self.field(x, t, condition) - free)
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise TypeError(f"{name} of the guidance must be a number, or a function of t that gives one: found {value!r}")
+    return number
 
 
 @dataclass(frozen=True)

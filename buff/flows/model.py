@@ -1,6 +1,6 @@
 """A fitted flow as a value: states of the source in, data out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from buff.flows.conditional import ConditionalStandardizer
 from buff.flows.cost import CostEstimate, NodeRecords
 from buff.flows.nodes import NodeModel
 from buff.flows.stored import restored_parts, stored_parts
-from buff.grids import TimeGrid, get_grid
+from buff.grids import TimeGrid
 from buff.kernels.backends import warn_of_fallback
 from buff.protocols import Array, Noise
 from buff.randomness import SampleRequest, ScoreModel, stream_key
@@ -157,10 +157,10 @@ class FlowModel(ScoreModel):
         reason = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
         return reason if self.gaussian is None else ""
 
-    def solved_by(self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> "FlowModel":
-        """The same flow, followed by another solver or on another grid; None for those that it has."""
-        times = self.grid if grid is None else get_grid(grid, self.grid.n_steps if isinstance(grid, str) else None)
-        return replace(self, solver=self.solver if solver is None else get_solver(solver), grid=times)
+    def solved_by(self, solver: str | Solver | None, *grid: Any) -> "FlowModel":
+        """The same flow with another solver, or the grid that :meth:`TimeGrid.changed` gives; None for its own."""
+        rule = self.solver if solver is None else get_solver(solver)
+        return replace(self, solver=rule, grid=self.grid.changed(*grid))
 
     @property
     def n_dims(self) -> int:

@@ -264,10 +264,16 @@ class EventGenerator(ScoredEvents, WithLatents, TableGenerator):
         random_state: RandomState = None,
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
+        n_steps: int | None = None,
     ) -> Iterator[Any]:
-        """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step."""
+        """The events of :meth:`sample` on their way from noise to data: a table at the start and after every step.
+
+        Their times are ``grid_.times``, or those of the grid that is asked for; solvers that group intervals
+        (``"midpoint_nodes"``) stop at fewer of them, ``solver.steps(grid)``.
+        """
         check_is_fitted(self)
-        model = self.model_ if solver is None and grid is None else self._solved_by(solver, grid).model_
+        as_fitted = solver is None and grid is None and n_steps is None
+        model = self.model_ if as_fitted else self._solved_by(solver, grid, n_steps).model_
         request, _ = self._request(n_samples, condition, random_state)
         batch = request.batch(0, request.n)
         for scores in model.trajectory(request):

@@ -11,10 +11,10 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from buff.archive import Archive
+from buff.errors import with_hints
 from buff.flows import Classes, CostEstimate, FlowMatchingData, MixtureModel, PatternedData, SampleRequest, Source
 from buff.generators.any_given import AnyGiven
-from buff.generators.classes import class_tables, decode_classes, find_classes, stored_spaces, total_cost, with_spaces
+from buff.generators.classes import class_tables, decode_classes, find_classes, total_cost
 from buff.generators.contracts import TrainingTable
 from buff.generators.deployment import Deployable
 from buff.generators.parameters import FlowPart, margins_of, train_rows
@@ -152,6 +152,10 @@ class BUFF(Deployable, AnyGiven):
     True
     """
 
+    @with_hints(
+        path="trees learn the linear path; buff.fields.Retimed(gen.field_, path) moves their field to another",
+        network="buff_baselines.NeuralFlow(network=...) learns with networks",
+    )
     def __init__(
         self,
         n_steps: int = 10,
@@ -187,6 +191,7 @@ class BUFF(Deployable, AnyGiven):
     ) -> None:
         self._store_parameters(locals())
 
+    @with_hints(guidance="networks overstate conditions: NeuralFlow(condition_dropout=0.1), sample(guidance=2)")
     def sample(
         self,
         n_samples: int = 1,
@@ -199,6 +204,7 @@ class BUFF(Deployable, AnyGiven):
         return_condition: bool = False,
         solver: str | Solver | None = None,
         grid: str | TimeGrid | Sequence[float] | None = None,
+        n_steps: int | None = None,
     ) -> Any:
         """Draw events.
 
@@ -225,8 +231,9 @@ class BUFF(Deployable, AnyGiven):
             Events at a time: bounds memory, changes nothing else.
         return_condition : bool
             Return ``(events, conditions)``, the latter in the container and dtypes of the training.
-        solver, grid : optional
-            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``.
+        solver, grid, n_steps : optional
+            Others than those of the fit, on its nodes, t = 0 and t = 1: ``solver="heun", grid=gen.grid_.times[::2]``,
+            or fewer steps, as evenly among its times as can be.
 
         Returns
         -------
@@ -236,8 +243,7 @@ class BUFF(Deployable, AnyGiven):
         Raises
         ------
         ValueError, TypeError
-            Given columns that are unknown, categories that were not seen, values far outside of the training or of
-            another kind: with the column and the value.
+            Given columns, categories or kinds that are unknown, values far outside of the training: by name and value.
         OffGridError
             A solver that leaves the nodes; with those that stay on them.
 
@@ -248,8 +254,8 @@ class BUFF(Deployable, AnyGiven):
         """
         options: dict[str, Any] = {"condition": condition, "random_state": random_state, "first_event": first_event}
         options |= {"batch_size": batch_size, "return_condition": return_condition}
-        if solver is not None or grid is not None:
-            return self._solved_by(solver, grid).sample(n_samples, given=given, **options)
+        if solver is not None or grid is not None or n_steps is not None:
+            return self._solved_by(solver, grid, n_steps).sample(n_samples, given=given, **options)
         if given is None:
             return super().sample(n_samples, **options)
         return self._sample_given(given, n_samples, **options)
@@ -338,10 +344,3 @@ class BUFF(Deployable, AnyGiven):
         if isinstance(self.model_, MixtureModel):
             return decode_classes(self.model_.classes, self._class_spaces, scores, batch)
         return super()._decode(scores, batch)
-
-    def to_archive(self) -> Archive:
-        return with_spaces(super().to_archive(), self._class_spaces)
-
-    def _load(self, archive: Archive) -> None:
-        super()._load(archive)
-        self._class_spaces = stored_spaces(archive)

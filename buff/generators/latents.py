@@ -70,11 +70,13 @@ class WithField:
             raise AttributeError(self.model_.no_field)
         return self.model_
 
-    def _solved_by(self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None) -> Self:
+    def _solved_by(
+        self, solver: str | Solver | None, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None = None
+    ) -> Self:
         """This fit with events that another solver draws, or another grid."""
         check_is_fitted(self)
         asked = copy(self)
-        asked.model_ = self.model_.solved_by(solver, grid)
+        asked.model_ = self.model_.solved_by(solver, grid, n_steps)
         return asked
 
 

@@ -14,7 +14,20 @@ from buff.protocols import Array
 from buff.solvers import Solver
 from buff.solvers.base import BoundField
 
-__all__ = ["COMMON", "Grid", "Stepping", "calls", "held_to", "places_of", "plans", "stepped", "told", "within"]
+__all__ = [
+    "COMMON",
+    "Grid",
+    "Metered",
+    "Stepping",
+    "calls",
+    "held_to",
+    "own_solver",
+    "places_of",
+    "plans",
+    "stepped",
+    "told",
+    "within",
+]
 
 Grid: TypeAlias = str | TimeGrid | Sequence[float] | None
 
@@ -90,7 +103,9 @@ def stepped(place: Stepping, fits: list[Any], n: int) -> list[TimeGrid]:
 
 
 def within(place: Stepping, fits: list[Any], solver: Solver, nfe: int) -> list[TimeGrid]:
-    """The grids of the most steps that take no more evaluations than ``nfe``."""
+    """The grids of the most steps that take no more evaluations than ``nfe``; of an adaptive solver, those of one."""
+    if solver.adaptive:
+        return stepped(place, fits, place.n_steps or 1)
     refused: ValueError | None = None
     # rules that span intervals of a grid call the field down to once in three of them
     for n in range(3 * nfe, 0, -1) if place.n_steps is None else [place.n_steps]:
@@ -105,9 +120,8 @@ def within(place: Stepping, fits: list[Any], solver: Solver, nfe: int) -> list[T
 def _own_grid(model: Any, n: int) -> TimeGrid | None:
     """The grid of a fit in n steps; of trees n + 1 of their times, as evenly among them as can be."""
     if _has_nodes(model):
-        times = _flow(model).grid.times
-        most = len(times) - 1
-        return TimeGrid(tuple(times[(2 * i * most + n) // (2 * n)] for i in range(n + 1))) if n <= most else None
+        grid: TimeGrid = _flow(model).grid
+        return grid.coarser(n) if n <= grid.n_steps else None
     return get_grid(model.grid, model.n_steps if not isinstance(model.grid, str) else n)
 
 
@@ -169,19 +183,51 @@ class _Held(Solver):
         return found
 
 
+class Metered(Solver):
+    """An adaptive solver of which the evaluations are counted as it runs, for fields that are known at every time."""
+
+    adaptive = True
+
+    def __init__(self, solver: Solver, fits: Sequence[Any]) -> None:
+        if any(map(_has_nodes, fits)):
+            raise ValueError(f"{solver} chooses its times as it goes, and trees are known at their nodes alone")
+        self.solver, self.stochastic = solver, solver.stochastic
+        self.rtol = getattr(solver, "rtol", 1.0)
+        self.rows: dict[float, int] = {}
+        self.evaluations = 0
+
+    def __repr__(self) -> str:
+        return repr(self.solver)
+
+    @property
+    def nfe_an_event(self) -> int:
+        """Evaluations over events, rounded up: rows that need a smaller step are evaluated without the others."""
+        return -(-self.evaluations // max(self.rows.values()))
+
+    def steps(self, grid: TimeGrid, path: Path = LINEAR) -> tuple[tuple[float, float], ...]:
+        return self.solver.steps(grid, path)
+
+    def advance(self, flow: BoundField, x: Array, t: float, s: float, memory: Any) -> tuple[Array, Any]:
+        field = _Tallied(flow.field)
+        found = self.solver.advance(replace(flow, field=field), x, t, s, memory)
+        self.evaluations += field.n_rows
+        self.rows[t] = self.rows.get(t, 0) + len(x)
+        return found
+
+
 class _Tallied:
-    """A field, of a fit or of symbols, that counts its calls."""
+    """A field, of a fit or of symbols, that counts its calls, and the rows they are for."""
 
     def __init__(self, field: Any) -> None:
-        self.field, self.n_calls = field, 0
+        self.field, self.n_calls, self.n_rows = field, 0, 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["field"], name)
 
     def __call__(self, x: Any, t: float, condition: Any = None) -> Any:
-        self.n_calls += 1
+        self.n_calls, self.n_rows = self.n_calls + 1, self.n_rows + x.shape[0]
         return self.field(x, t, condition)
 
     def frame_velocity(self, x: Any, y: Any, t: float, condition: Any = None) -> Any:
-        self.n_calls += 1
+        self.n_calls, self.n_rows = self.n_calls + 1, self.n_rows + x.shape[0]
         return self.field.frame_velocity(x, y, t, condition)

@@ -11,21 +11,31 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from buff.datasets.table import Table
 from buff.errors import check_whole, warn
-from buff.generators.stepping import COMMON, Grid, calls, held_to, own_solver, places_of, plans, stepped, told, within
-from buff.grids import TimeGrid
+from buff.generators.judging import halves_of, judged_draws, of_real, of_training, summary
+from buff.generators.stepping import (
+    COMMON,
+    Grid,
+    Metered,
+    calls,
+    held_to,
+    own_solver,
+    places_of,
+    plans,
+    stepped,
+    told,
+    within,
+)
 from buff.metrics import Estimate, Quality, sliced_wasserstein
 from buff.metrics.record import data_frame
 from buff.protocols import Array, TableLike
-from buff.solvers import SOLVERS, Solver, get_solver
+from buff.solvers import Solver, get_solver
+from buff.solvers.accuracy import solver_name
 
 __all__ = ["Sampler", "SamplerComparison", "compare_samplers"]
 
 #: Random halves whose distance is the floor.
 _SPLITS = 10
-#: Real rows below which their halves say little.
-_FEW = 100
 #: Each model with the solver of its own.
 _OWN = "own"
 
@@ -58,13 +68,17 @@ class SamplerComparison:
     values : tuple of arrays of shape (n_fits, seeds)
         Of each record: the metric of every draw.
     floor : Estimate
-        The same metric of real against real: mean and standard deviation over random halves.
+        The same metric of real rows beside as many others: mean and standard deviation over ten random halves. A
+        perfect model gives that on average; as all samplers see the same real rows, they may lie on one side of it
+        together, by up to this standard deviation.
     grids : tuple of str
         Where the solvers stepped.
     reference : str or None
         Name of the reference; None for the best of no more evaluations.
     training : Estimate or None
-        The metric of training rows, as if they were generated.
+        The metric of training rows, as if they were generated: one sample, which differs from the floor by its chance.
+    n_rows : tuple of int
+        Of a draw, which are those of each side of the floor; and of the training rows, fewer where there are fewer.
     """
 
     samplers: tuple[Sampler, ...]
@@ -75,6 +89,7 @@ class SamplerComparison:
     grids: tuple[str, ...]
     reference: str | None = None
     training: Estimate | None = None
+    n_rows: tuple[int, int] = (0, 0)
 
     def __str__(self) -> str:
         n_fits, n_draws = np.max([values.shape for values in self.values], axis=0)
@@ -84,9 +99,10 @@ class SamplerComparison:
             zip(self.samplers, self.records, self.differences, strict=True),
             key=lambda row: (row[0].budget, row[1].value),
         )
-        shown = [("real against real", "NFE", f"{self.floor}", "")]
+        drawn, trained = self.n_rows
+        shown = [("real against real", "NFE", f"{self.floor}", f"{drawn} rows beside {drawn}")]
         if self.training is not None:
-            shown.append(("training rows", "", f"{self.training}", ""))
+            shown.append(("training rows", "", f"{self.training}", f"{trained} rows beside {drawn}"))
         for sampler, record, difference in rows:
             nfe = f"{record.nfe}" if record.nfe == sampler.budget else f"{record.nfe} of {sampler.budget}"
             shown.append((record.name, nfe, f"{Estimate(record.value, record.error)}", _signed(difference)))
@@ -139,7 +155,7 @@ def compare_samplers(
 
     Every draw has noise of its own and a random half of the real rows to be compared with; as many events are drawn as
     it has rows. All samplers see the same noise and halves, so that differences are those of pairs: their errors are
-    smaller than those of the values. The other halves give the floor.
+    smaller than those of the values. The other halves, of the same size, give the floor.
 
     Parameters
     ----------
@@ -159,7 +175,8 @@ def compare_samplers(
         Steps, (5, 10) by default; grids that are given by their times have their own.
     nfe : int or list of int, optional
         Instead of steps: evaluations of the field. Each solver takes as many steps as there are evaluations for, and
-        is compared with those of the same budget, or a smaller one.
+        is compared with those of the same budget, or a smaller one. Adaptive ones, on networks, start from one step and
+        take what their tolerances ask for: the mean over events is counted, and is their budget.
     train : array or table of shape (n, p), optional
         Training rows, to be judged as if they were generated: what a model gives that knows no more.
     metric : callable
@@ -184,7 +201,7 @@ def compare_samplers(
     Warns
     -----
     UserWarning
-        Combinations are left out: the solver leaves the nodes of the trees, or has no fixed number of evaluations.
+        Combinations are left out: the solver leaves the nodes of the trees, as adaptive ones do.
 
     Examples
     --------
@@ -213,10 +230,10 @@ def compare_samplers(
     solvers = [solvers] if isinstance(solvers, str | Solver) else solvers
     rules: Mapping[str, Solver | None] = {_OWN: None}
     if solvers:
-        rules = solvers if isinstance(solvers, Mapping) else {_name(solver): get_solver(solver) for solver in solvers}
-    halves = [_halves(real, random_state + i) for i in range(max(check_whole("seeds", seeds, 1), _SPLITS))]
-    if (n_real := sum(map(len, halves[0]))) < _FEW:
-        warn(f"{n_real} real rows tell samplers apart by chance only: give some hundred, of no training")
+        rules = (
+            solvers if isinstance(solvers, Mapping) else {solver_name(solver): get_solver(solver) for solver in solvers}
+        )
+    halves = halves_of(real, max(check_whole("seeds", seeds, 1), _SPLITS), random_state)
     if metric is sliced_wasserstein and seeds > 1:
         metric = partial(metric, n_bootstrap=0)  # the spread is that of the draws
     sizes = nfe if nfe is not None else n_steps or (5, 10)
@@ -226,55 +243,37 @@ def compare_samplers(
     for (where, place), size, label, name in plans(places, sizes, nfe is not None, fits, rules):
         own = fits[label]
         solver = rules[name] or own_solver(own[0])
-        name = _name(solver) if rules[name] is None else name
+        name = solver_name(solver) if rules[name] is None else name
         called = ", ".join((*_shown(label, fits), name, *_shown(where, places)))
         try:
             steps = within(place, own, solver, size) if nfe is not None else stepped(place, own, size)
             if not steps or (row := (label, name, where, steps[0].n_steps)) in known:
                 continue  # a larger budget may be too small for another step
             known.add(row)
-            n_calls = calls(solver, steps, own)
-            solver = held_to(solver, steps, own)
-            judged = [
-                [_judged(model, solver, grid, half, metric, random_state + i) for i, half in enumerate(halves[:seeds])]
-                for model, grid in zip(own, steps, strict=True)
-            ]
-        except ValueError as error:  # off the nodes, adaptive, or a number of steps that the solver cannot take
+            n_calls = 0 if solver.adaptive else calls(solver, steps, own)
+            solver = Metered(solver, own) if solver.adaptive else held_to(solver, steps, own)
+            judged = judged_draws(own, solver, steps, halves[:seeds], metric, random_state)
+        except ValueError as error:  # off the nodes, or a number of steps that the solver cannot take
             reason, _, _ = str(error).partition(";")
             left_out.append(f"{called}, {size} {'steps' if nfe is None else 'evaluations'}: {reason}")
             continue
-        sampler = Sampler(*row, n_calls if nfe is None else size)
-        found.append((sampler, Quality(called, n_calls, *_summary(np.array(judged))), np.array(judged)[..., 0]))
+        if isinstance(solver, Metered):
+            n_calls = solver.nfe_an_event
+        sampler = Sampler(*row, n_calls if nfe is None or solver.adaptive else size)
+        found.append((sampler, Quality(called, n_calls, *summary(judged)), judged[..., 0]))
     if not found:
         raise ValueError(f"nothing to compare: {'; '.join(left_out) or 'no model has such a grid'}")
     if left_out:
         warn(f"{len(left_out)} combinations are left out, the first: {left_out[0]}")
     samplers, records, values = tuple(r[0] for r in found), tuple(r[1] for r in found), tuple(r[2] for r in found)
-    floor = Estimate(*_summary(np.array([[_estimate(metric(*pair)) for pair in halves]])))
     differences = _differences(samplers, records, values, reference)
-    training = None if train is None else _of_training(train, halves[:seeds], metric, random_state)
-    return SamplerComparison(samplers, records, differences, values, floor, told(places, fits), reference, training)
-
-
-def _judged(
-    model: Any, solver: Solver, grid: TimeGrid, half: tuple[Any, Any], metric: Any, seed: int
-) -> tuple[float, float]:
-    return _estimate(metric(half[0], model.sample(len(half[0]), solver=solver, grid=grid, random_state=seed)))
-
-
-def _summary(judged: Array) -> Estimate:
-    """Mean and standard deviation over fits, or draws of a single one; of one value with its own error."""
-    each = judged[..., 0].mean(axis=1) if len(judged) > 1 else judged[0, :, 0]
-    return Estimate(float(each.mean()), float(each.std(ddof=1) if len(each) > 1 else judged[0, 0, 1]))
-
-
-def _of_training(train: Any, halves: Sequence[tuple[Any, Any]], metric: Any, seed: int) -> Estimate:
-    """The metric of random training rows against the halves of real ones."""
-    judged = []
-    for i, (half, _) in enumerate(halves):
-        rows = np.random.default_rng(seed + i).permutation(len(train))[: len(half)]
-        judged.append(_estimate(metric(half, _rows(train, rows))))
-    return Estimate(*_summary(np.array([judged])))
+    training, n = None, len(halves[0][0])
+    floor, n_rows = of_real(halves, metric), (n, n)
+    if train is not None:
+        training, n_trained = of_training(train, halves[:seeds], metric, random_state)
+        n_rows = n, n_trained
+    stood = told(places, fits)
+    return SamplerComparison(samplers, records, differences, values, floor, stood, reference, training, n_rows)
 
 
 def _differences(
@@ -310,34 +309,3 @@ def _pair(estimate: Estimate) -> tuple[float, float]:
 def _shown(name: str, among: Mapping[str, Any]) -> tuple[str, ...]:
     """A name where there are others."""
     return (name,) if len(among) > 1 else ()
-
-
-def _name(solver: str | Solver) -> str:
-    if isinstance(solver, str):
-        return solver
-    return next((name for name, known in SOLVERS.items() if known == solver), type(solver).__name__)
-
-
-def _halves(table: Any, seed: int) -> tuple[Any, Any]:
-    """Two random halves of the rows."""
-    one, other = np.array_split(np.random.default_rng(seed).permutation(len(table)), 2)
-    return _rows(table, np.sort(one)), _rows(table, np.sort(other))
-
-
-def _rows(table: Any, rows: Any) -> Any:
-    """Rows of a data frame, a table of pyarrow or of :mod:`buff.datasets`, or an array."""
-    if isinstance(table, Table):
-        return table.rows(rows)
-    if hasattr(table, "iloc"):
-        return table.iloc[rows]
-    if hasattr(table, "take") and not isinstance(table, np.ndarray):
-        return table.take(rows)
-    return table[rows] if hasattr(table, "columns") else np.asarray(table)[rows]
-
-
-def _estimate(found: Any) -> tuple[float, float]:
-    if hasattr(found, "error"):
-        return found.value, found.error
-    if np.size(found) != 1:
-        raise TypeError(f"metric must return a number or an estimate: found an array of shape {np.shape(found)}")
-    return float(np.asarray(found).item()), 0.0

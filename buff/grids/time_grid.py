@@ -12,7 +12,7 @@ from typing import Any
 
 from scipy.special import ndtri
 
-from buff.errors import OffGridError, check_parameters, check_range, check_steps
+from buff.errors import OffGridError, check_parameters, check_range, check_steps, check_whole
 from buff.grids.noise import NOISE_GRIDS, noise_grid
 from buff.paths import Linear, Path, Schedule
 
@@ -105,6 +105,31 @@ class TimeGrid:
         (0.0, 0.25, 1.0)
         """
         return TimeGrid(tuple(1 - t for t in reversed(self.times)), partial=self.partial)
+
+    def changed(self, grid: "str | TimeGrid | Sequence[float] | None", n_steps: int | None) -> "TimeGrid":
+        """Another grid as for :func:`get_grid`, of as many steps as this one unless told; or fewer of its times."""
+        if grid is None:
+            return self if n_steps is None else self.coarser(n_steps)
+        return get_grid(grid, self.n_steps if isinstance(grid, str) and n_steps is None else n_steps)
+
+    def coarser(self, n_steps: int) -> "TimeGrid":
+        """A grid of fewer steps, as evenly among the times as can be.
+
+        Raises
+        ------
+        ValueError
+            More steps than there are.
+
+        Examples
+        --------
+        >>> TimeGrid.uniform(8).coarser(2).times
+        (0.0, 0.5, 1.0)
+        """
+        most = self.n_steps
+        if not 1 <= check_whole("n_steps", n_steps, 1) <= most:
+            raise ValueError(f"the grid has {most} steps, found n_steps = {n_steps}: trees need a fit with more")
+        chosen = ((2 * i * most + n_steps) // (2 * n_steps) for i in range(n_steps + 1))
+        return TimeGrid(tuple(self.times[i] for i in chosen), partial=self.partial)
 
     def has(self, t: float, tol: float = 1e-9) -> bool:
         """Whether ``t`` is one of the times."""

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ChiSquared", "chi_squared", "effective_replicas", "fewest_replicas", "spoken_replicas"]
+__all__ = [
+    "ChiSquared",
+    "chi_squared",
+    "effective_replicas",
+    "fewest_replicas",
+    "normalised_covariance",
+    "spoken_replicas",
+]
 
 #: Variance, as a share of the largest, of a direction in which nothing fluctuates.
 _NOTHING = 1e-9
@@ -110,6 +117,30 @@ def spoken_replicas(effective: float, made: int | None = None) -> str:
     return f"{made} replicas, effectively {effective:.0f}"
 
 
+def normalised_covariance(counts: npt.ArrayLike, covariance: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    r"""Covariance of the shares :math:`p_i = n_i / N` of bins with contents n and their sum N, to first order.
+
+    .. math:: C_p = J C J^T, \qquad J_{ij} = \frac{\delta_{ij} - p_i}{N}
+
+    Shares sum to 1 whatever fluctuates, so that the matrix lacks a rank.
+
+    Parameters
+    ----------
+    counts : array-like of shape (p,)
+    covariance : array-like of shape (p, p)
+        Of the contents.
+
+    Examples
+    --------
+    >>> normalised_covariance([1.0, 3.0], [[1.0, 0.0], [0.0, 3.0]])
+    array([[ 0.046875, -0.046875],
+           [-0.046875,  0.046875]])
+    """
+    n = np.asarray(counts, np.float64)
+    J = (np.eye(len(n)) - (n / n.sum())[:, None]) / n.sum()
+    return np.asarray(J @ np.asarray(covariance, np.float64) @ J.T)
+
+
 def fewest_replicas(n_bins: int) -> int:
     """Replicas that a chi-squared of ``n_bins`` bins needs: the inverse of fewer has no mean."""
     return n_bins + 3
@@ -134,8 +165,8 @@ def chi_squared(
     difference : array-like of shape (p,)
         Contents of the bins less what is expected.
     covariance : array-like of shape (p, p)
-    extra : array-like of shape (p,), optional
-        Further variances of the bins, known exactly, such as those of the expectation.
+    extra : array-like of shape (p,) or (p, p), optional
+        Further variances of the bins, or covariances, known exactly, such as those of the expectation.
     n_replicas : float, optional
         Replicas behind the covariance, which :attr:`Covariance.n_replicas <buff.unfolding.Covariance>` counts for
         several sources; None for one that is known exactly.
@@ -158,7 +189,8 @@ def chi_squared(
     if d.ndim != 1 or matrix.shape != (len(d), len(d)):
         raise ValueError(f"covariance: shape {(d.size, d.size)} expected, found {matrix.shape}")
     if extra is not None:
-        known = np.diag(np.broadcast_to(np.asarray(extra, np.float64), d.shape))
+        known = np.asarray(extra, np.float64)
+        known = known if known.ndim == 2 else np.diag(np.broadcast_to(known, d.shape))
         if n_replicas is not None:
             n_replicas = effective_replicas([matrix], [n_replicas], known)
         matrix += known

@@ -23,12 +23,16 @@ __all__ = [
     "bin_numbers",
     "checked_edges",
     "effective_sample_size",
+    "narrow_bins",
     "one_column",
     "separation_power",
     "total_variation",
     "triangular_discriminator",
     "variation_replicas",
 ]
+
+#: A bin narrower than this share of the axis may be one of a spike.
+_NARROW = 0.005
 
 
 def _linear(start: float, stop: float, n_bins: int) -> Rows:
@@ -300,6 +304,21 @@ def one_column(x: npt.ArrayLike, name: str) -> Rows:
     if rows.shape[1] != 1:
         raise ValueError(f"{name}: one column expected, found {rows.shape[1]}; bin them one at a time")
     return rows[:, 0]
+
+
+def narrow_bins(edges: npt.ArrayLike) -> Indices:
+    """Numbers of the bins around a spike: below a 200th of the axis and a tenth of the median width.
+
+    They have contents and no density: events divided by a width that was chosen as small as one likes say nothing.
+
+    Examples
+    --------
+    >>> narrow_bins([-1e-6, 1e-6, 10, 20, 40]).tolist()
+    [0]
+    """
+    e = np.asarray(edges, np.float64)
+    width = np.diff(e)
+    return np.flatnonzero((width < _NARROW * (e[-1] - e[0])) & (width < 0.1 * np.median(width)))
 
 
 def checked_edges(bins: npt.ArrayLike) -> Rows:

@@ -15,7 +15,7 @@ from buff.plotting.quality import Quality, quality_against_nfe
 from buff.plotting.showers import average_showers, shower_displays, shower_histograms, shower_profiles
 from buff.plotting.spectrum import unfolded_spectrum
 from buff.plotting.trajectories import flow_trajectory
-from buff.plotting.unfolding import bin_correlations, closure, convergence, migration
+from buff.plotting.unfolding import bin_correlations, closure, convergence, iteration_scan, migration
 
 __all__ = [
     "Observable",
@@ -30,6 +30,7 @@ __all__ = [
     "correlation_difference",
     "event_displays",
     "flow_trajectory",
+    "iteration_scan",
     "lund_planes",
     "marginals",
     "mean_truth",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from buff.metrics.chi2 import chi_squared, fewest_replicas, spoken_replicas
-from buff.metrics.histograms import checked_edges
+from buff.metrics.chi2 import chi_squared, fewest_replicas, normalised_covariance, spoken_replicas
+from buff.metrics.histograms import checked_edges, narrow_bins
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, PALETTE, REAL, SHADE, drawing, experiment_label, new_figure
 from buff.plotting.unfolding import checked_covariance
@@ -30,21 +30,26 @@ _LINES: Mapping[str, dict[str, Any]] = {
 _BAND: Mapping[str, Any] = {"fill": True, "color": GENERATED, "alpha": 0.25, "linewidth": 0}
 
 
-#: A bin narrower than this share of the axis is a bar of its own, which is so wide instead.
-_NARROW, _BAR = 0.005, 0.04
+#: Share of the axis that a bin of a spike takes.
+_BAR = 0.04
 #: Characters of a note that stand behind chi-squared; more stand below.
 _SHORT = 15
 
 
 @dataclass(frozen=True, eq=False)
 class _Bins:
-    """Contents of bins with their statistical errors, 0 where not known."""
+    """Contents of bins with their statistical errors, 0 where not known, and covariances where there are some."""
 
     value: Values
     error: Values
+    covariance: Values | None = None
 
     def per(self, width: Values) -> _Bins:
         return _Bins(self.value / width, self.error / width)
+
+    def normalised(self) -> _Bins:
+        covariance = normalised_covariance(self.value, np.diag(self.error**2))
+        return _Bins(self.value / self.value.sum(), np.sqrt(np.diag(covariance)), covariance)
 
 
 def unfolded_spectrum(
@@ -70,9 +75,9 @@ def unfolded_spectrum(
     r"""Unfolded distribution over the truth it should have, with their ratio below.
 
     Bars are statistical errors, the band around the points the total ones of ``covariance``, or else those of the bars.
-    Written are chi-squared against truth, with the covariance if there is one, and the number of bins. A bin much
-    narrower than the others, such as one around a spike, is a bar of its own: wider than the bin, with its content in
-    place of a density, on the scale of a bin of median width, and written in it.
+    Written are chi-squared against truth, with the covariance if there is one, and the number of bins. A bin of a spike
+    (:func:`buff.metrics.histograms.narrow_bins`) has no density: it is a bar of its own, wider than the bin, with its
+    content on the scale of a bin of median width, and written in it.
 
     Parameters
     ----------
@@ -96,7 +101,8 @@ def unfolded_spectrum(
     n_made : int, optional
         Replicas of all sources, where ``n_replicas`` is their effective number: both are written.
     normalise : bool
-        Whether to divide each distribution by its sum.
+        Whether to divide each distribution by its sum; errors are those of the shares, see
+        :func:`buff.metrics.chi2.normalised_covariance`.
     log : bool, optional
         Logarithmic axis; where the content spans more than a factor 300 unless told.
     labels : mapping, optional
@@ -132,8 +138,8 @@ def unfolded_spectrum(
     if matrix is not None and error is not None and "unfolded" not in (labels or {}):
         names["unfolded"] += ", bars statistical only"
     if normalise:
-        matrix = None if matrix is None else matrix / bins["unfolded"].value.sum() ** 2
-        bins = {key: b.per(b.value.sum()) for key, b in bins.items()}
+        matrix = None if matrix is None else normalised_covariance(bins["unfolded"].value, matrix)
+        bins = {key: b.normalised() for key, b in bins.items()}
     reference = next((key for key in ("truth", "prior") if key in bins), None)
     shown, width, narrow = _shown(e)
     density = {key: b.per(width) for key, b in bins.items()}
@@ -162,7 +168,7 @@ def unfolded_spectrum(
 def _shown(edges: Values) -> tuple[Values, Values, Any]:
     """Edges as they are drawn, what contents are divided by, and the numbers of the bins that are bars of their own."""
     width, shown, reach = np.diff(edges), edges.copy(), edges[-1] - edges[0]
-    narrow = np.flatnonzero((width < _NARROW * reach) & (width < 0.1 * np.median(width)))
+    narrow = narrow_bins(edges)
     for i in narrow:
         if i > 0 and i < len(width) - 1:
             middle = (edges[i] + edges[i + 1]) / 2
@@ -252,11 +258,12 @@ def _chi2(
     unfolded: _Bins, truth: _Bins, matrix: Values | None, n_replicas: float | None, n_made: int | None
 ) -> str | None:
     """Chi-squared of the contents, with what is known of their errors."""
-    covariance = np.diag(unfolded.error**2) if matrix is None else matrix
+    own, extra = (np.diag(b.error**2) if b.covariance is None else b.covariance for b in (unfolded, truth))
+    covariance = own if matrix is None else matrix
     if not (np.diag(covariance) + truth.error**2).any():
         return None
     try:
-        found = chi_squared(unfolded.value - truth.value, covariance, extra=truth.error**2, n_replicas=n_replicas)
+        found = chi_squared(unfolded.value - truth.value, covariance, extra=extra, n_replicas=n_replicas)
     except ValueError:
         return rf"$\chi^2$ needs {fewest_replicas(len(covariance))} replicas"
     if found.n_replicas is None:

@@ -13,14 +13,12 @@ from buff.metrics.histograms import checked_edges
 from buff.plotting.columns import Values
 from buff.plotting.style import GENERATED, PALETTE, REAL, drawing, experiment_label, new_figure, two_digits
 
-__all__ = ["bin_correlations", "checked_covariance", "closure", "convergence", "migration"]
+__all__ = ["bin_correlations", "checked_covariance", "closure", "convergence", "iteration_scan", "migration"]
 
-#: Bins up to which matrices have numbers in their cells.
-_WRITTEN = 12
+#: Bins up to which matrices have numbers in their cells: whole ones, and those with two decimals.
+_WRITTEN, _SPELLED = 12, 9
 #: Bins that have their edges written at most.
 _PLACES = 12
-#: Inches that a number in a cell takes.
-_CELL = 0.3
 
 
 def migration(
@@ -32,7 +30,7 @@ def migration(
     unit: str = "",
     style: str | None = None,
 ) -> Any:
-    """Migration matrix: where the detector finds the events of each truth bin.
+    """Migration matrix: where the detector finds the events of each truth bin, in cells of equal size.
 
     Parameters
     ----------
@@ -64,10 +62,11 @@ def migration(
     with drawing(style):
         figure = new_figure(4.4, 3.7)
         axes = figure.subplots()
-        mesh = axes.pcolormesh(rows, columns, np.ma.masked_equal(p.T, 0), cmap="Blues", vmin=0, vmax=max(p.max(), 1e-9))
+        mesh = axes.pcolormesh(np.ma.masked_equal(p.T, 0), cmap="Blues", vmin=0, vmax=max(p.max(), 1e-9))
         figure.colorbar(mesh, ax=axes, label="P(measured bin | true bin)", pad=0.02)
+        _write_edges(axes, rows, columns)
         if max(p.shape) <= _WRITTEN:
-            _write_cells(axes, rows, columns, np.where(p == 0, np.nan, 100 * p), "{:.0f}", 60 * p.max())
+            _write_cells(axes, np.where(p == 0, np.nan, 100 * p), "{:.0f}", 60 * p.max())
         suffix = f" [{unit}]" if unit else ""
         axes.set_xlabel(f"true {name}{suffix}")
         axes.set_ylabel(f"measured {name}{suffix}")
@@ -84,7 +83,7 @@ def bin_correlations(
     unit: str = "",
     style: str | None = None,
 ) -> Any:
-    """Correlations of the bins of an unfolded distribution.
+    """Correlations of the bins of an unfolded distribution, in cells of equal size.
 
     Parameters
     ----------
@@ -122,10 +121,11 @@ def bin_correlations(
         axes = figure.subplots()
         label = "correlation" if n_replicas is None else f"correlation, {spoken_replicas(n_replicas, n_made)}"
         noise = 0.0 if n_replicas is None else 2 / np.sqrt(max(n_replicas - 1, 1))
-        mesh = axes.pcolormesh(e, e, np.ma.masked_invalid(rho.T), cmap="PuOr", vmin=-1, vmax=1)
+        mesh = axes.pcolormesh(np.ma.masked_invalid(rho.T), cmap="PuOr", vmin=-1, vmax=1)
         figure.colorbar(mesh, ax=axes, label=label, pad=0.02)
-        if len(rho) <= _WRITTEN and 2.9 * np.diff(e).min() >= _CELL * (e[-1] - e[0]):
-            _write_cells(axes, e, e, rho, None, 0.7, faint=noise)
+        _write_edges(axes, e, e)
+        if len(rho) <= _SPELLED:
+            _write_cells(axes, rho, None, 0.7, faint=noise)
         observable = f"{name} [{unit}]" if unit else name
         axes.set_xlabel(observable)
         axes.set_ylabel(observable)
@@ -209,15 +209,21 @@ def checked_covariance(covariance: npt.ArrayLike, n_bins: int) -> Values:
     return matrix
 
 
-def _write_cells(
-    axes: Any, x_edges: Values, y_edges: Values, values: Values, form: str | None, dark: float, faint: float = 0.0
-) -> None:
-    x, y = ((edges[1:] + edges[:-1]) / 2 for edges in (x_edges, y_edges))
+def _write_edges(axes: Any, x_edges: Values, y_edges: Values) -> None:
+    """Edges of the bins at those of the cells, all of one size: with those of the bins a spike is not seen."""
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    for axis, edges, look in ((axes.xaxis, x_edges, turned), (axes.yaxis, y_edges, {})):
+        places = np.arange(0, len(edges), -(-len(edges) // (_PLACES + 1)))
+        axis.set_ticks(places, [f"{edge:.4g}" for edge in edges[places]], fontsize="x-small", **look)
+    axes.minorticks_off()
+
+
+def _write_cells(axes: Any, values: Values, form: str | None, dark: float, faint: float = 0.0) -> None:
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
             text = two_digits(value) if form is None else form.format(value)
             colour = "0.6" if abs(value) < faint else "white" if abs(value) > dark else "black"
-            axes.text(x[i], y[j], text, ha="center", va="center", color=colour, fontsize="x-small")
+            axes.text(i + 0.5, j + 0.5, text, ha="center", va="center", color=colour, fontsize="x-small")
 
 
 def closure(
@@ -270,6 +276,49 @@ def closure(
             below.set_xlabel(f"{name} [{unit}]" if unit else name)
         panels[0, 0].set_ylabel("bias / error")
         panels[1, 0].set_ylabel("coverage")
+        if experiment:
+            experiment_label(panels[0, 0], experiment)
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def iteration_scan(columns: Mapping[str, Any], *, style: str | None = None, experiment: str | None = None) -> Any:
+    """Chi-squareds, mean relative error and correlation of neighbouring bins after each iteration, for each column.
+
+    Parameters
+    ----------
+    columns : mapping from name to object
+        With the attributes of :class:`buff.unfolding.ScannedColumn`.
+    style : str, optional
+        A style of mplhep, such as "CMS".
+    experiment : str, optional
+        Label of mplhep above the panels: the experiment, and words after it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with drawing(style):
+        from matplotlib.ticker import MaxNLocator, NullLocator
+
+        figure = new_figure(max(3.4 * len(columns), 4.0), 4.6)
+        panels = figure.subplots(3, len(columns), sharex="col", squeeze=False, height_ratios=(1.6, 1, 1))
+        for j, (name, own) in enumerate(columns.items()):
+            number = 1 + np.arange(len(own.counts))
+            lines = {"moved": own.moved, "refolded": own.refolded, "against truth": own.truth}
+            for i, (label, values) in enumerate(lines.items()):
+                if values is not None and np.isfinite(values).any():
+                    panels[0, j].plot(number, values, "osD"[i] + "-", markersize=3, color=PALETTE[i], label=label)
+            panels[0, j].axhline(1, color="0.4", linestyle="--", linewidth=0.9)
+            panels[0, j].set_yscale("log")
+            panels[1, j].plot(number, 100 * own.error, "o-", markersize=3, color=GENERATED)
+            panels[2, j].plot(number, own.correlation, "o-", markersize=3, color=GENERATED)
+            panels[2, j].axhline(0, color=REAL, linewidth=0.8)
+            panels[2, j].xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+            panels[2, j].xaxis.set_minor_locator(NullLocator())
+            panels[2, j].set_xlabel(f"iteration ({name})")
+        for row, label in zip(panels[:, 0], (r"$\chi^2/n$", "error [%]", "correlation"), strict=True):
+            row.set_ylabel(label)
         if experiment:
             experiment_label(panels[0, 0], experiment)
         figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)

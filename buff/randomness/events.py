@@ -175,6 +175,8 @@ class EventNoise:
         self._calls += 1
         if isinstance(x, np.ndarray):
             return z.astype(x.dtype)
+        if hasattr(x, "new_tensor"):
+            return x.new_tensor(z)
         import cupy
 
         return cupy.asarray(z, x.dtype)

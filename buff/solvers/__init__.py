@@ -1,5 +1,6 @@
 """Solvers: rules that carry states along a field, and the one loop that applies them over a grid."""
 
+from buff.solvers.accuracy import SolverError, SolverErrors, solver_errors
 from buff.solvers.adaptive import Adaptive, AdaptiveExponential, ScipyAdaptive
 from buff.solvers.ancestral import Ancestral, Consistency, DpmSde
 from buff.solvers.base import SOLVERS, AdamsBashforth, BoundField, IntegratingFactor, Solver, get_solver
@@ -57,10 +58,13 @@ __all__ = [
     "SamplerRecord",
     "ScipyAdaptive",
     "Solver",
+    "SolverError",
+    "SolverErrors",
     "Tableau",
     "UniPC",
     "describe_samplers",
     "get_solver",
     "integrate",
+    "solver_errors",
     "trajectory",
 ]

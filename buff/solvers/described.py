@@ -7,10 +7,13 @@ from typing import Any, cast
 from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR
 from buff.solvers.adaptive import Adaptive, ScipyAdaptive
-from buff.solvers.base import Solver
+from buff.solvers.base import STARTS, AdamsBashforth, Solver
+from buff.solvers.exponential import ExponentialMultistep
 from buff.solvers.langevin import PredictorCorrector
 from buff.solvers.listed import LISTED
+from buff.solvers.noise_multistep import NoiseMultistep
 from buff.solvers.runge_kutta import ReducedRungeKutta, RungeKutta
+from buff.solvers.unipc import UniPC
 
 __all__ = ["SamplerRecord", "describe_samplers"]
 
@@ -24,13 +27,15 @@ class SamplerRecord:
     name : str
         For ``get_solver``.
     order : int
-        Global order between times that have noise and signal, weak where stochastic; of multistep rules with exact
-        first steps.
+        Global order between times that have noise and signal, weak where stochastic, with the start the solver has: the
+        first step of a multistep rule of higher order limits it.
     order_at_ends : int
         That on a grid from 0 to 1. Pure noise and pure data have no finite lambda, and steps there are of order 1 for
-        rules in lambda; so is the first step of a multistep rule. One such step limits the order to 2.
+        rules in lambda. One such step limits the order to 2.
+    order_of_steps : int
+        That of the steps after the first, the global order after exact first ones.
     nfe : str
-        Field calls for N steps that do not touch a pure end.
+        Field calls for N steps from a finite noise to pure data, as sigma grids that end at zero take them.
     stochastic : bool
         Whether it draws noise.
     stays_on : str
@@ -45,6 +50,7 @@ class SamplerRecord:
     name: str
     order: int
     order_at_ends: int
+    order_of_steps: int
     nfe: str
     stochastic: bool
     stays_on: str
@@ -63,7 +69,7 @@ def describe_samplers() -> tuple[SamplerRecord, ...]:
     Examples
     --------
     >>> [(r.name, r.order, r.order_at_ends, r.nfe) for r in describe_samplers() if r.name in ("rk4", "unipc3")]
-    [('rk4', 4, 4, '4N'), ('unipc3', 4, 2, 'N')]
+    [('rk4', 4, 4, '4N'), ('unipc3', 3, 2, 'N')]
     """
     return tuple(_describe(name, solver, reference) for name, (solver, reference) in LISTED.items())
 
@@ -73,8 +79,18 @@ def _describe(name: str, solver: Solver, reference: str) -> SamplerRecord:
     probed = replace(solver, n_predictor=None) if isinstance(solver, PredictorCorrector) else solver
     nfe, grid = ("adaptive", "none") if solver.adaptive else (_nfe_formula(probed), _stays_on(probed))
     in_time = isinstance(solver, RungeKutta | ReducedRungeKutta | Adaptive | ScipyAdaptive)
-    at_ends = solver.order if in_time else min(solver.order, 2)
-    return SamplerRecord(name, solver.order, at_ends, nfe, solver.stochastic, grid, shown, reference)
+    order = min(solver.order, _limit(solver))
+    at_ends = order if in_time else min(order, 2)
+    return SamplerRecord(name, order, at_ends, solver.order, nfe, solver.stochastic, grid, shown, reference)
+
+
+def _limit(solver: Solver) -> int:
+    """One order above that of the first steps of a rule that looks back."""
+    if isinstance(solver, AdamsBashforth | NoiseMultistep):
+        return STARTS[solver.start].order + 1
+    if isinstance(solver, UniPC):  # its first step is of order 1, and corrected
+        return 3 if solver.corrector else 2
+    return 2 if isinstance(solver, ExponentialMultistep) else solver.order
 
 
 def _probes(n_steps: int) -> dict[str, TimeGrid]:
@@ -95,10 +111,13 @@ def _stays_on(solver: Solver) -> str:
 
 
 def _nfe_formula(solver: Solver) -> str:
-    few, more, many = (solver.nfe(_probes(n)["uniform in t"]) for n in (12, 24, 36))
+    unit = {n: TimeGrid.uniform(n).times for n in (12, 24, 36)}
+    few, more, many = (
+        solver.nfe(TimeGrid(tuple(0.05 + 0.95 * t for t in times), partial=True)) for times in unit.values()
+    )
     if many - more != more - few:
         return "depends on the grid"
     rate, constant = Fraction(more - few, 12), 2 * few - more
     numerator = "N" if rate.numerator == 1 else f"{rate.numerator}N"
     formula = numerator if rate.denominator == 1 else f"{numerator}/{rate.denominator}"
-    return f"{formula} + {constant}" if constant else formula
+    return f"{formula} {'-+'[constant > 0]} {abs(constant)}" if constant else formula

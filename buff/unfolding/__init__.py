@@ -4,10 +4,12 @@ from buff.unfolding.binning import Binning, Covariance
 from buff.unfolding.closure import ClosureBins, ClosureTest, closure_test
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.iterations import History, Iteration
+from buff.unfolding.normalised import Normalised
 from buff.unfolding.refolding import Refolded
 from buff.unfolding.replicas import Replica
 from buff.unfolding.response import Response
 from buff.unfolding.result import UnfoldingResult
+from buff.unfolding.scan import IterationScan, ScannedColumn, scan_iterations
 from buff.unfolding.unfolder import Unfolder
 
 __all__ = [
@@ -18,10 +20,14 @@ __all__ = [
     "Diagnostics",
     "History",
     "Iteration",
+    "IterationScan",
+    "Normalised",
     "Refolded",
     "Replica",
     "Response",
+    "ScannedColumn",
     "Unfolder",
     "UnfoldingResult",
     "closure_test",
+    "scan_iterations",
 ]

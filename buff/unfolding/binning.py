@@ -10,11 +10,12 @@ import numpy as np
 from buff.errors import warn
 from buff.metrics import automatic_bins
 from buff.metrics.chi2 import effective_replicas, fewest_replicas, spoken_replicas
+from buff.metrics.histograms import narrow_bins
 from buff.protocols import Array, BinsLike, Indices, Numbers, Weights
 from buff.tables import Columns
-from buff.unfolding.settings import DIFFERENCES, ORIGINS
+from buff.unfolding.settings import ORIGINS, SOURCES
 
-__all__ = ["Binning", "Covariance"]
+__all__ = ["Binning", "Covariance", "from_differences"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,23 @@ class Binning:
     def shape(self) -> tuple[int, ...]:
         """Bins a column."""
         return tuple(len(edges) - 1 for edges in self.edges)
+
+    @property
+    def widths(self) -> Array:
+        """Of each bin; the product of those of its columns."""
+        found = np.ones(1)
+        for edges in self.edges:
+            found = np.outer(found, np.diff(edges)).ravel()
+        return found
+
+    @property
+    def narrow(self) -> Array:
+        """Whether each bin is one of a spike: see :func:`buff.metrics.histograms.narrow_bins`."""
+        found = np.zeros(1, bool)
+        for edges in self.edges:
+            own = np.isin(np.arange(len(edges) - 1), narrow_bins(edges))
+            found = np.logical_or.outer(found, own).ravel()
+        return found
 
     def counts(self, events: Columns, weights: Weights) -> Array:
         """Weight in each bin; the last of a column is closed, what is outside is left out."""
@@ -119,14 +137,15 @@ class Covariance:
     binning : Binning or Blocks
     counts : array of shape (b,)
         The histogram.
-    of_source : mapping from {"data", "simulation", "model", "alternative", "regularisation"} to array of shape (b, b)
-        Statistics of the measured and of the simulated events, spread of other seeds, difference of other simulations
-        and of further iterations.
+    of_source : mapping from source to array of shape (b, b)
+        ``"data"``, ``"simulation"``, ``"model"``, ``"alternative"``, ``"background"``, ``"regularisation"``: statistics
+        of the measured and of the simulated events, spread of other seeds, difference of other simulations, of more and
+        less background and of further iterations; then alternatives by the names they were given.
     n_replicas_of : mapping from source to int
         Replicas of each.
     n_replicas : float
         Replicas of one source that would tell the total as well: near those of the sources that contribute most.
-    data, simulation, model, alternative, regularisation, total, correlation : array of shape (b, b)
+    data, simulation, model, alternative, background, regularisation, total, correlation : array of shape (b, b)
         Of one source (ValueError where there is none), of all together, and its correlations.
     """
 
@@ -139,18 +158,19 @@ class Covariance:
     def of(cls, binning: Any, counts: Array, replicas: Mapping[str, Sequence[Array]]) -> "Covariance":
         """Of the histograms of the replicas of each source; warns where no source has enough for a chi-squared."""
         n_bins = int(np.prod(binning.shape))
-        shaken = {source: own for source, own in replicas.items() if source not in DIFFERENCES}
+        shaken = {source: own for source, own in replicas.items() if source in SOURCES}
         most = max(map(len, shaken.values()), default=fewest_replicas(n_bins))
         if most < fewest_replicas(n_bins):
             warn(
-                f"{most} replicas are few for {n_bins} bins: variances are rough, correlations mostly noise, and a "
-                f"chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or unfold with more n_replicas"
+                f"{most} replicas are few for {n_bins} bins of {', '.join(binning.names)}: variances are rough, "
+                f"correlations mostly noise, and a chi-squared needs {fewest_replicas(n_bins)}; take fewer bins, or "
+                f"unfold with more n_replicas"
             )
         of_source = {source: np.atleast_2d(np.cov(np.array(own).T)) for source, own in shaken.items()}
         for source in replicas.keys() - shaken.keys():
-            differences = np.array(replicas[source]) - counts
-            of_source[source] = differences.T @ differences
-        of_source = {source: of_source[source] for source in ORIGINS if source in of_source}
+            of_source[source] = from_differences(source, counts, replicas[source])
+        named = [source for source in replicas if source not in ORIGINS]
+        of_source = {source: of_source[source] for source in (*ORIGINS, *named) if source in of_source}
         return cls(binning, counts, of_source, {source: len(own) for source, own in shaken.items()})
 
     def __repr__(self) -> str:
@@ -167,7 +187,7 @@ class Covariance:
     def n_replicas(self) -> float:
         """See :func:`buff.metrics.chi2.effective_replicas`."""
         covariances = [self.of_source[source] for source in self.n_replicas_of]
-        exact = sum((self.of_source[s] for s in DIFFERENCES if s in self.of_source), np.zeros_like(self.total))
+        exact = self.total - sum(covariances)
         return effective_replicas(covariances, list(self.n_replicas_of.values()), exact) if covariances else np.inf
 
     @property
@@ -187,8 +207,16 @@ class Covariance:
 
     @property
     def alternative(self) -> Array:
-        """Difference of what other simulations give, times itself."""
-        return self._source("alternative")
+        """Difference of what other simulations give, times itself; of all of them, named or not."""
+        found = [
+            matrix for source, matrix in self.of_source.items() if source == "alternative" or source not in ORIGINS
+        ]
+        return np.asarray(sum(found)) if found else self._source("alternative")
+
+    @property
+    def background(self) -> Array:
+        """Mean square of the differences that more and less background make."""
+        return self._source("background")
 
     @property
     def regularisation(self) -> Array:
@@ -213,6 +241,16 @@ class Covariance:
         if name not in self.of_source:
             raise ValueError(f"no replicas of {name}, only of {', '.join(self.of_source)}: see n_replicas of Unfolder")
         return self.of_source[name]
+
+
+def from_differences(source: str, counts: Array, others: Sequence[Array]) -> Array:
+    """Covariance of histograms that are no sample: their differences times themselves.
+
+    Several of one source are variations of it, such as up and down, and their squares are averaged; alternatives
+    without a name are sources of their own, and add up.
+    """
+    differences = np.array(others) - counts
+    return np.asarray(differences.T @ differences / (1 if source == "alternative" else len(differences)))
 
 
 def _name(events: Columns, column: Any) -> str:

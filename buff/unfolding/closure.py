@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -198,9 +199,9 @@ def closure_test(
     """Learn from one half of a simulation, unfold pseudo-data of the other, and compare with their truth: many times.
 
     Each repetition draws other halves, so that the statistics of the simulation are part of the scatter: errors without
-    ``n_replicas`` of ``"simulation"`` cover too little. Pseudo-data are a quarter of the simulation, or as many
-    events as are measured; expected is the truth of all other events, scaled, whose statistics count as error, too.
-    Backgrounds are not part of it.
+    ``n_replicas`` of ``"simulation"`` cover too little. Pseudo-data are a quarter of the simulation, or ``n_measured``
+    events; expected is the truth of all other events, scaled, whose statistics count as error, too. Backgrounds are not
+    part of it.
 
     Parameters
     ----------
@@ -219,7 +220,8 @@ def closure_test(
         Another simulation, which pseudo-data come from: the arguments of :meth:`buff.Unfolder.fit` by name. ``stress``
         is then about its events.
     n_measured : int, optional
-        Events of the pseudo-data at detector level, at most half of what is not learned from.
+        Events of the pseudo-data at detector level, or as many as there are: those of the half of the simulation that
+        is not learned from, or of half of ``nature``.
     random_state : None, int or NumPy generator
     verbose : int
         1 shows progress.
@@ -261,8 +263,11 @@ def closure_test(
         counts.append((len(result.history), len(seen)))
         said = result.errors
         for name, wanted in bins.items():
-            edges.setdefault(name, result.histogram(name, wanted).axes[0].edges)
-            found[name].append(_compared(result, source, name, edges[name], len(pseudo) / len(rest), rest))
+            if name not in edges:
+                edges[name] = result.histogram(name, wanted).axes[0].edges
+            with warnings.catch_warnings():  # what these edges were warned of need not be said again
+                warnings.filterwarnings("ignore", ".*replicas are few")
+                found[name].append(_compared(result, source, name, edges[name], len(pseudo) / len(rest), rest))
     columns = {
         name: ClosureBins(name, edges[name], *(np.array(part) for part in zip(*own, strict=True)))
         for name, own in found.items()
@@ -276,16 +281,16 @@ def _split(
 ) -> tuple[Indices, Indices, Indices]:
     """Events to learn from, those of the pseudo-data, and those of the truth that they are compared with."""
     order = rng.permutation(len(simulation.weights))
-    half = len(order) // 2
+    half, own = len(order) // 2, source is simulation
     learned, left = order[:half], order[half:]
-    if source is not simulation:
+    if not own:
         left = rng.permutation(len(source.weights))
     n = len(left) // 2
     if n_measured is not None:
         check_whole("n_measured", n_measured, 1)
         enough = np.searchsorted(np.cumsum(source.pass_reco[left]), n_measured) + 1
-        n = min(n, int(enough))
-    rest = left[n:] if source is not simulation else np.concatenate([left[n:], learned])
+        n = min(len(left) if own else n, int(enough))  # of another simulation, the rest is all that tells its truth
+    rest = np.concatenate([left[n:], learned]) if own else left[n:]
     return learned, left[:n], rest
 
 

@@ -40,10 +40,13 @@ class Diagnostics:
     refolded : tuple of Refolded
         What the unfolded events give in each column at detector level, beside what was measured.
     least_efficiency : float
-        The limit of the correction for efficiency.
+        Truth that is seen more rarely counts as if seen so often. It follows from the simulation: with it, posterior
+        draws for simulated events that pass both cuts become as many as all that pass at truth level; a hundredth of
+        the mean efficiency at least. ``"reweight"`` has no such limit.
     moving : tuple of Moving
         Columns of truth that the last iteration moved by more than the statistical error of the measured events, at the
-        bin or frequent value where it did most.
+        bin or frequent value where it did most. Where iterations end by themselves, draws are left as they were before
+        the one that shows that they may.
     """
 
     measured: int
@@ -53,7 +56,7 @@ class Diagnostics:
     effective: float
     poorly_seen: float = 0.0
     refolded: tuple[Refolded, ...] = ()
-    least_efficiency: float = 0.01
+    least_efficiency: float = np.nan
     moving: tuple[Moving, ...] = ()
 
     def __str__(self) -> str:
@@ -106,9 +109,12 @@ class Diagnostics:
 
 
 def _moving(unfolded: Unfolded, simulation: Simulation, effective: float) -> tuple[Moving, ...]:
-    """Change of truth in the last iteration; the first is counted from the simulation."""
+    """Change of truth in the last iteration that was made; the first is counted from the simulation."""
     s, space = simulation, simulation.truth_space
     z = s.truth_scores if unfolded.events is s.truth else features(space, unfolded.events)
-    before = (s.truth_scores, s.weights) if unfolded.before is None else (z, unfolded.before)
-    found = moving(space, s.truth_scores, before, (z, unfolded.weights), effective)
+    if unfolded.last is None:
+        before, after = (s.truth_scores, s.weights), (z, unfolded.weights)
+    else:
+        before, after = ((z, weights) for weights in unfolded.last)
+    found = moving(space, s.truth_scores, before, after, effective)
     return named_moves(found, space, unfolded.events)

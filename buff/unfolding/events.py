@@ -41,6 +41,8 @@ class Simulation:
         Normal scores of both tables.
     truth_scores, reco_scores : float32 arrays
         Features of the rows of ``truth`` and ``reco``, see :mod:`buff.unfolding.features`.
+    weighted : bool
+        Whether weights were given.
     """
 
     truth: Columns
@@ -50,6 +52,7 @@ class Simulation:
     reco_space: TableTransformer
     truth_scores: Array
     reco_scores: Array
+    weighted: bool = True
 
     @cached_property
     def neighbours(self) -> Neighbours:
@@ -117,7 +120,7 @@ class Simulation:
         for name, z in zip(("truth", "reco"), scores, strict=True):
             if not z.shape[1]:
                 raise ValueError(f"{name}: no column has two values in the events that pass, nothing can be learned")
-        return cls(seen, found, (a, b, c), truth_space, reco_space, *scores)
+        return cls(seen, found, (a, b, c), truth_space, reco_space, *scores, sample_weight is not None)
 
     def resampled(self, rng: np.random.Generator) -> "Simulation":
         """A copy with weights times Poisson numbers of mean 1: another simulation of the same size."""

@@ -12,6 +12,7 @@ from buff.unfolding.binning import Binning, Covariance
 from buff.unfolding.events import Simulation
 from buff.unfolding.iterations import History
 from buff.unfolding.members import Measured
+from buff.unfolding.response import Response
 
 __all__ = ["Figures"]
 
@@ -30,6 +31,8 @@ class Figures:
         refolded: Array | None
 
         def covariance(self, columns: Any, bins: BinsLike = 30) -> Covariance: ...
+
+        def response(self, column: str | int, bins: BinsLike = 30) -> Response: ...
 
         def _binning(self, columns: Any, bins: BinsLike) -> Binning: ...
 
@@ -55,7 +58,8 @@ class Figures:
         truth : array of shape (bins,), optional
             Events in each bin that there should be, where known.
         **style
-            Such as ``unit``, ``log``, ``labels`` or ``experiment`` of :func:`buff.plotting.unfolded_spectrum`.
+            Such as ``unit``, ``normalise``, ``log``, ``labels`` or ``experiment`` of
+            :func:`buff.plotting.unfolded_spectrum`.
         """
         from buff.plotting import unfolded_spectrum
 
@@ -67,7 +71,7 @@ class Figures:
             given["reco"] = binning.counts(self.measured.reco, self.signal)
         sources, replicas = self._sources(binning)
         matrix, poisson = np.asarray(sum(sources.values())), self._poisson(binning)
-        if replicas or np.any(matrix != np.diag(np.diag(matrix))):
+        if replicas or style.get("normalise") or np.any(matrix != np.diag(np.diag(matrix))):
             given |= {"covariance": matrix, **replicas}
         labels = {"band": self._error_name(), **(style.pop("labels", None) or {})}
         error = np.sqrt(np.diag(sources["data"]) if "data" in sources else poisson)
@@ -108,16 +112,10 @@ class Figures:
 
     def plot_migration(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
         """Where the simulated detector finds the events of each bin of a column that truth and reco both have."""
-        from buff.metrics import migration_matrix
         from buff.plotting import migration
 
-        binning, s = self._binning(column, bins), self.simulation
-        name = binning.names[0]
-        if name not in s.reco.names:
-            raise ValueError(f"reco has no column {name!r}, only {', '.join(s.reco.names)}: a migration needs both")
-        truth, reco = (table.arrays[table.names.index(name)][: s.n_matched] for table in (s.truth, s.reco))
-        found = migration_matrix(truth, reco, binning.edges[0], weights=s.matched_weights)
-        return migration(found.probability, binning.edges[0], name=name, **style)
+        response = self.response(column, bins)
+        return migration(np.nan_to_num(response.migration), response.edges, name=response.name, **style)
 
     def plot_correlation(self, column: str | int, bins: BinsLike = 30, **style: Any) -> Any:
         """Correlations of the unfolded bins of a column."""

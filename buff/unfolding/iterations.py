@@ -8,7 +8,7 @@ bins Andreassen et al., 2020, arXiv:1911.09107). The starting point matters less
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,21 +22,20 @@ from buff.unfolding.events import Simulation
 from buff.unfolding.moving import moving
 from buff.unfolding.ratios import Ratio, conditional_mean, density_ratio, require_events
 from buff.unfolding.refolding import Refolded, described, refold
+from buff.unfolding.spikes import Spikes
 from buff.weights import effective_size
 
 __all__ = ["Draws", "History", "Iteration", "Prior", "Step", "drain", "reweighting", "updating"]
 
 #: Where iterations that are not counted beforehand end at the latest.
 MOST_ITERATIONS = 10
-
 #: Largest factor, and the inverse of the smallest, by which a prior may be changed in all.
 LARGEST_FACTOR = 100.0
 #: A change this much larger than the one before, and larger than this in itself, is no convergence.
 _GROWTH, _NOTABLE = 1.5, 0.05
 #: Share of the events that the weights must be worth.
 _WORTH = 0.005
-#: Statistical errors by which the last iteration may move truth. With 1 iterations go on where the detector of nature
-#: is another, and amplify that.
+#: Statistical errors by which the last iteration may move truth; with 1 they amplify that nature's detector is another.
 _MOVED = 2.0
 
 
@@ -80,12 +79,13 @@ class History(tuple[Iteration, ...]):
 class Step:
     """An iteration, and the weights of the unfolded events after it, in units of measured events.
 
-    ``further`` ones come after those of the result and only tell how far that depends on where iterations ended.
+    ``further`` ones, and the one that ``settled`` iterations, only tell how far the result depends on where these end.
     """
 
     iteration: Iteration
     weights: Array
     further: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,8 @@ class Prior:
     factors : array of shape (matched + missed,)
         nu of the simulated events, from trees that did not see them.
     nu : Ratio or None
-        nu elsewhere; None for 1.
+        nu elsewhere, but for the factors of ``spikes``; None for 1.
+    spikes : Spikes
     clipped : float
         Share of the events whose factor reached its limit.
 
@@ -149,6 +150,7 @@ class Prior:
     seed: int
     factors: Array
     nu: Ratio | None = None
+    spikes: Spikes = field(default_factory=Spikes)
     clipped: float = 0.0
 
     @cached_property
@@ -175,8 +177,7 @@ class Prior:
         Iterations end where the data are described within their uncertainty (Morozov, 1966): those that follow would
         amplify noise, and what differs between the detectors of simulation and nature. A classifier may overlook what
         few events differ in, so that no column and no frequent value may be off either, or none that got closer since
-        the prior ``before``. Where few of the events seen somewhere belong there, refolding does not show what is
-        missing: nothing may have moved since ``before`` by much more than measured events can tell.
+        the prior ``before``; and nothing may have moved since by much more than measured events can tell.
         """
         if before is None:
             return not self.ratio.gain > 0 and described(self.refolded)
@@ -194,8 +195,11 @@ class Prior:
         s, n, w = self.simulation, self.simulation.n_matched, self.simulation.matched_weights
         pulled = np.clip(self.factors[:n] * self.ratio.of_rows, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
         nu = conditional_mean(pulled, s.truth_scores[:n], w, self.settings, seed=self.seed + 1)
-        factors, clipped = _clipped(np.concatenate([nu.of_rows, nu(s.truth_scores[n:])]))
-        return replace(self, factors=factors * (w.sum() / dot(w, factors[:n])), nu=nu, clipped=clipped)
+        factors = np.concatenate([nu.of_rows, nu(s.truth_scores[n:])])
+        spikes = Spikes.of(s, factors, self.reco_scores, self.data_weights)
+        factors, clipped = _clipped(factors * spikes(s.truth_scores))
+        factors = factors * (w.sum() / dot(w, factors[:n]))
+        return replace(self, factors=factors, nu=nu, spikes=spikes, clipped=clipped)
 
 
 def reweighting(prior: Prior, n_iterations: int | None, further: bool = False) -> Iterator[Step]:
@@ -225,16 +229,15 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None, further: bool
 
     .. math:: p_n(t_{jk} \mid r_j) = \frac{\nu_{n-1}(t_{jk})}{\sum_l \nu_{n-1}(t_{jl})}
 
-    for the draws k of the measured event j, times the factors of the draws. Nothing is trained but classifiers: the
-    posterior under another prior has the same draws with other weights. After n iterations the density of the draws is
-    that of nu_n, with the fluctuations that the measured events have. With ``further``, a last step has the weights
-    after :func:`_further` ones.
+    for the draws k of the measured event j, times the factors of the draws. Nothing is trained but classifiers. After n
+    iterations the density of the draws is that of nu_n, with the fluctuations that the measured events have. With
+    ``further``, a last step has the weights after :func:`_further` ones.
     """
     data_weights = prior.data_weights
 
     def step(number: int, before: Array, further: bool = False) -> Step:
         assert prior.nu is not None
-        factors, clipped = _clipped(prior.nu(draws.scores))
+        factors, clipped = _clipped(prior.nu(draws.scores) * prior.spikes(draws.scores))
         if draws.factors is not None:
             factors = factors * draws.factors
         after = _within(factors, draws, data_weights)
@@ -247,11 +250,11 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None, further: bool
     number, updates = 1, 0
     while number < (n_iterations or MOST_ITERATIONS):
         last, prior, updates = prior, prior.updated(), updates + 1
+        now = step(number + 1, weights)
         if n_iterations is None and prior.settled(last):
+            yield replace(now, settled=True)
             break
-        number += 1
-        now = step(number, weights)
-        weights = now.weights
+        number, weights = number + 1, now.weights
         yield now
     if further:
         for _ in range(_further(number, n_iterations) - 1 - updates):
@@ -260,15 +263,12 @@ def updating(prior: Prior, draws: Draws, n_iterations: int | None, further: bool
 
 
 def _further(number: int, asked: int | None) -> int:
-    """Iterations that tell what ending after ``number`` left out: twice as many, and all where none were asked for.
-
-    Where frequent values and what lies beside them are told apart slowly, twice three are still far from the limit.
-    """
+    """Iterations that tell what ending after ``number`` left out: twice as many, and all where none were asked for."""
     return 2 * number if asked is not None else max(2 * number, MOST_ITERATIONS)
 
 
-def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, History]:
-    """Weights after the last iteration, before it and after further ones, and the history.
+def drain(steps: Iterator[Step]) -> tuple[Array, tuple[Array, Array] | None, Array | None, History]:
+    """Weights of the result, those before and after the last iteration made, those after further ones, and the history.
 
     An iteration that diverges ends them with a warning.
 
@@ -278,7 +278,7 @@ def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, His
         Weights are not finite.
     """
     history: list[Iteration] = []
-    weights, before, further = np.empty(0), None, None
+    weights, last, further = np.empty(0), None, None
     for step in steps:
         if step.further:
             further = step.weights if np.isfinite(step.weights).all() else None
@@ -286,14 +286,18 @@ def drain(steps: Iterator[Step]) -> tuple[Array, Array | None, Array | None, His
         now = step.iteration
         if not np.isfinite(step.weights).all():
             raise FloatingPointError(f"iteration {now.number} gave weights that are not finite: lower n_iterations")
+        if len(weights):
+            last = weights, step.weights
+        if step.settled:
+            continue
         history.append(now)
         if reason := _divergence(history):
             if len(history) > 1:
                 warn(f"{reason}: kept iteration {now.number - 1}", ConvergenceWarning)
                 break
             warn(reason, ConvergenceWarning)
-        weights, before = step.weights, weights if len(weights) else None
-    return weights, before, further, History(history)
+        weights = step.weights
+    return weights, last, further, History(history)
 
 
 def _divergence(history: list[Iteration]) -> str:

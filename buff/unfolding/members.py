@@ -17,10 +17,12 @@ from buff.unfolding.membership import Membership
 from buff.unfolding.posteriors import Bridge, LocatedFlow, Posterior
 from buff.unfolding.ratios import FEWEST_EVENTS, Share, density_ratio, require_events, share_of
 
-__all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "draws_for"]
+__all__ = ["POORLY_SEEN", "Measured", "Member", "Unfolded", "with_weights"]
 
-#: Draws in all that are aimed at, and the most that an event gets; draws in all that refolding looks at.
-_DRAWS, _MOST_DRAWS, _REFOLDED = 200_000, 100, 50_000
+#: Draws in all that are aimed at, and draws in all that refolding looks at.
+_DRAWS, _REFOLDED = 200_000, 50_000
+#: Draws that an event gets at least, as weights within an event need a choice, and at most.
+_FEWEST_DRAWS, _MOST_DRAWS = 10, 100
 #: Draws of each simulated event that tell how often posteriors have frequent values.
 _MEMBER_DRAWS = 3
 
@@ -56,7 +58,7 @@ class Measured:
     ) -> "Measured":
         """Tables with the columns of the simulation's reco; background as :meth:`Unfolder.unfold` takes it."""
         columns, data = _weighted(simulation, reco, weights, "reco", "sample_weight", policy)
-        table, own = _with_weights(background)
+        table, own = with_weights(background)
         if table is None or row_count(table, "background") == 0:
             events, b = columns.take(slice(0)), EventWeights(np.empty(0), np.empty(0), (), policy)
         else:
@@ -73,6 +75,11 @@ class Measured:
         """A copy with weights times Poisson numbers of mean 1: another experiment of the same length."""
         return replace(self, of_data=self.of_data.resampled(rng), of_background=self.of_background.resampled(rng))
 
+    def with_background(self, factor: float) -> "Measured":
+        """A copy with so many times the background."""
+        own = self.of_background
+        return replace(self, of_background=replace(own, given=factor * own.given, values=factor * own.values))
+
 
 @dataclass(frozen=True, eq=False)
 class Unfolded:
@@ -88,8 +95,8 @@ class Unfolded:
     signal : array of shape (measured events,)
         Weights without background and fakes.
     efficiency : array of shape (n,)
-    before : array of shape (n,), optional
-        Weights before the last of several iterations.
+    last : pair of arrays of shape (n,), optional
+        Weights before and after the last iteration that was made, which need not be one of the result.
     further : array of shape (n,), optional
         Weights after further iterations.
     refolded : array of shape (matched simulated events,), optional
@@ -102,7 +109,7 @@ class Unfolded:
     history: History
     signal: Array
     efficiency: Array
-    before: Array | None = None
+    last: tuple[Array, Array] | None = None
     further: Array | None = None
     refolded: Array | None = None
 
@@ -180,6 +187,10 @@ class Member:
         reco, truth = combinations(s.reco_space, s.reco_scores[:n]), combinations(s.truth_space, s.truth_scores[:n])
         return Membership.of(reco, truth, combinations(s.truth_space, drawn), s.matched_weights)
 
+    def drawn(self, measured: Measured, n_samples: int | None) -> tuple[Columns, Draws] | None:
+        """So many draws of each measured event, or as many as it takes; None where simulated events are weighted."""
+        return None if self.posterior is None else self.draw(measured, n_samples or _draws_for(len(measured.weights)))
+
     def draw(self, measured: Measured, n_samples: int) -> tuple[Columns, Draws]:
         """Posterior draws of truth, as a table and as scores."""
         assert self.posterior is not None
@@ -202,16 +213,16 @@ class Member:
         prior = Prior(s, measured.scores, signal, self.settings, self.seed, np.ones(len(s.truth)))
         further = further and bool(np.count_nonzero(signal) >= FEWEST_EVENTS)
         if drawn is None:
-            weights, before, after, history = drain(reweighting(prior, n_iterations, further))
+            weights, last, after, history = drain(reweighting(prior, n_iterations, further))
             rows, efficiency = np.full(len(s.truth), -1), self.efficiency.of_rows
-            return Unfolded(s.truth, weights, rows, history, signal, efficiency, before, after)
+            return Unfolded(s.truth, weights, rows, history, signal, efficiency, last, after)
         events, draws = drawn
-        found = drain(updating(prior, draws, n_iterations, further))
+        weights, last, after, history = drain(updating(prior, draws, n_iterations, further))
         efficiency = self.efficiency(draws.scores)
         seen = np.maximum(efficiency, self.least_efficiency)
-        weights, *others = (None if w is None else w / seen for w in found[:3])
-        assert weights is not None
-        return Unfolded(events, weights, draws.rows, found[3], signal, efficiency, *others)
+        last = None if last is None else (last[0] / seen, last[1] / seen)
+        after = None if after is None else after / seen
+        return Unfolded(events, weights / seen, draws.rows, history, signal, efficiency, last, after)
 
     def refolding(self, unfolded: Unfolded) -> Array | None:
         """Weights of the simulated events that pass both cuts, which give them the unfolded truth at detector level.
@@ -251,9 +262,9 @@ class Member:
         return np.asarray(w * self.purity(measured.scores))
 
 
-def draws_for(n: int, least: int) -> int:
+def _draws_for(n: int) -> int:
     """Draws of each of n events."""
-    return int(np.clip(_DRAWS // n, least, _MOST_DRAWS))
+    return int(np.clip(_DRAWS // n, _FEWEST_DRAWS, _MOST_DRAWS))
 
 
 def _weighted(
@@ -263,9 +274,10 @@ def _weighted(
     return columns, EventWeights.of(checked_weights(weights, len(columns), what, policy), (columns,), policy)
 
 
-def _with_weights(background: Any) -> tuple[Any, Any]:
-    if not isinstance(background, tuple):
-        return background, None
-    if len(background) != 2:
-        raise ValueError(f"background must be a table or a pair (table, weights), found a tuple of {len(background)}")
-    return background
+def with_weights(given: Any, name: str = "background") -> tuple[Any, Any]:
+    """A table and its weights, if there are any; ValueError for other tuples."""
+    if not isinstance(given, tuple):
+        return given, None
+    if len(given) != 2:
+        raise ValueError(f"{name} must be a table or a pair (table, weights), found a tuple of {len(given)}")
+    return given

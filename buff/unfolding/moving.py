@@ -8,7 +8,7 @@ import numpy as np
 from buff.protocols import Numbers, Weights
 from buff.tables import Columns
 from buff.transforms import TableTransformer
-from buff.unfolding.refolding import column_bins
+from buff.unfolding.refolding import bins_for, column_bins
 
 __all__ = ["Moving", "moving", "named_moves"]
 
@@ -42,7 +42,7 @@ class Moving:
 
     def __str__(self) -> str:
         where = f"{self.name} {self.place}".rstrip()
-        return f"{where}, {self.before:,.0f} events before and {self.after:,.0f} now"
+        return f"{where}, {self.before:,.0f} events before and {self.after:,.0f} after"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,17 +82,17 @@ def moving(
     """
     found, total, same = [], after[1].sum(), before[0] is after[0]
     scale = total / before[1].sum()
-    for j, name, values, size, bins in column_bins(space, simulated, effective):
-        now = bins(after[0])
+    for column in column_bins(space, simulated, bins_for(effective)):
+        now, size, values = column(after[0]), column.size, column.values
         counts = np.bincount(now, after[1], size)
-        earlier = scale * np.bincount(now if same else bins(before[0]), before[1], size)
+        earlier = scale * np.bincount(now if same else column(before[0]), before[1], size)
         error = np.sqrt(np.maximum(counts, earlier) * total / effective)
         sigmas = np.divide(np.abs(counts - earlier), error, out=np.zeros(size), where=error > 0)
         worst = int(np.argmax(sigmas))
         if sigmas[worst] > (_FACTOR if same else _OF_DRAWS):
             place = f"at {values[worst]:g}" if worst < len(values) else ""
-            told = Moving(name, place, float(earlier[worst]), float(counts[worst]), float(sigmas[worst]))
-            found.append(_Move(j, now == worst, told))
+            told = Moving(column.name, place, float(earlier[worst]), float(counts[worst]), float(sigmas[worst]))
+            found.append(_Move(column.dimension, now == worst, told))
     return found
 
 

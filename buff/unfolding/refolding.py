@@ -1,8 +1,7 @@
 """What unfolded events give at detector level, beside what was measured."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from buff.transforms import TableTransformer
 from buff.unfolding.features import frequent_values
 from buff.weights import effective_size
 
-__all__ = ["Refolded", "column_bins", "described", "refold", "refolded_sentences"]
+__all__ = ["ColumnBins", "Refolded", "bins_for", "column_bins", "described", "refold", "refolded_sentences"]
 
 #: Bins of a column at most, and events that they have at least.
 _MOST_BINS, _EVENTS_A_BIN = 20, 25
@@ -69,30 +68,63 @@ def refold(
     refolded, signal : array of shape (n,) and (m,)
         Weights, in units of measured events.
     """
-    found = []
-    for _, name, values, size, bins in column_bins(space, simulated, effective_size(signal) if signal.any() else 0.0):
-        one, other = bins(measured), bins(simulated)
+    found, n_bins = [], bins_for(effective_size(signal) if signal.any() else 0.0)
+    for column in column_bins(space, simulated, n_bins):
+        one, other, size = column(measured), column(simulated), column.size
         counts, expected = (np.bincount(b, w, size) for b, w in ((one, signal), (other, refolded)))
         variance = np.bincount(one, signal**2, size) + np.bincount(other, refolded**2, size)
-        found.append(Refolded(name, values, counts, expected, variance))
+        found.append(Refolded(column.name, column.values, counts, expected, variance))
     return tuple(found)
 
 
-def column_bins(
-    space: TableTransformer, simulated: Numbers, events: float
-) -> Iterator[tuple[int, str, Array, int, Callable[[Numbers], Array]]]:
-    """Bins of each column for so many measured events: frequent values, then as many simulated events in each.
+@dataclass(frozen=True, eq=False)
+class ColumnBins:
+    """Bins of one column: frequent values, then bins with as many simulated events each; gives those of features.
 
-    Yields dimension, name, frequent values, number of bins, and what gives the bin of each row of features.
+    Attributes
+    ----------
+    dimension : int
+    name : str
+    values : array of shape (v,)
+        The frequent values.
+    flags : tuple of int
+        Features that tell who has them.
+    edges : array of shape (bins - 1,)
+        Between other values.
     """
+
+    dimension: int
+    name: str
+    values: Array
+    flags: tuple[int, ...]
+    edges: Array
+
+    @property
+    def size(self) -> int:
+        """All bins."""
+        return len(self.flags) + len(self.edges) + 1
+
+    def __call__(self, z: Numbers) -> Array:
+        """Number of the bin of each row of features."""
+        number = len(self.flags) + np.searchsorted(self.edges, z[:, self.dimension], side="right")
+        for i, flag in enumerate(self.flags):
+            number = np.where(z[:, flag] > 0, i, number)
+        return np.asarray(number)
+
+
+def bins_for(events: float) -> int:
+    """Bins of a column for so many measured events."""
+    return int(np.clip(events / _EVENTS_A_BIN, 2, _MOST_BINS))
+
+
+def column_bins(space: TableTransformer, simulated: Numbers, n_bins: int) -> Iterator[ColumnBins]:
+    """Frequent values of each column, and so many bins of all others with as many simulated events each."""
     names, frequent = space.get_feature_names_out(), frequent_values(space)
-    n_bins = int(np.clip(events / _EVENTS_A_BIN, 2, _MOST_BINS))
     for j, name in enumerate(names):
-        flags = [len(names) + i for i, (k, _) in enumerate(frequent) if k == j]
+        flags = tuple(len(names) + i for i, (k, _) in enumerate(frequent) if k == j)
         rest = simulated[~simulated[:, flags].any(axis=1), j]
         edges = np.unique(np.quantile(rest, np.linspace(0, 1, n_bins + 1)[1:-1])) if len(rest) else np.empty(0)
-        values = np.array([value for k, value in frequent if k == j])
-        yield j, str(name), values, len(flags) + len(edges) + 1, partial(_bins, j=j, flags=flags, edges=edges)
+        yield ColumnBins(j, str(name), np.array([value for k, value in frequent if k == j]), flags, edges)
 
 
 def described(columns: tuple[Refolded, ...], before: tuple[Refolded, ...] = ()) -> bool:
@@ -148,11 +180,3 @@ def _guess(pull: float) -> str:
 
 def _chi2(column: Refolded) -> str:
     return f"chi2/n {column.chi2.value:.1f}/{column.chi2.n}"
-
-
-def _bins(x: Numbers, j: int, flags: list[int], edges: Numbers) -> Array:
-    """Number of the bin of each row: frequent values first."""
-    number = len(flags) + np.searchsorted(edges, x[:, j], side="right")
-    for i, flag in enumerate(flags):
-        number = np.where(x[:, flag] > 0, i, number)
-    return np.asarray(number)

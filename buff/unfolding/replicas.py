@@ -1,13 +1,14 @@
-"""Further unfoldings of the same events: with something shaken, or from another simulation."""
+"""Further unfoldings of the same events with something shaken."""
 
 from __future__ import annotations
 
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -18,13 +19,8 @@ from buff.unfolding.events import Simulation
 from buff.unfolding.members import Measured, Member
 from buff.unfolding.settings import ORIGINS, SOURCES, replica_counts
 
-if TYPE_CHECKING:
-    from buff.unfolding.unfolder import Unfolder
-
 __all__ = [
     "Replica",
-    "alternatives",
-    "checked_alternatives",
     "checked_counts",
     "fitted_members",
     "pace",
@@ -39,8 +35,8 @@ class Replica:
 
     Attributes
     ----------
-    source : {"data", "simulation", "model", "alternative"}
-        What was shaken; ``"model"`` are seeds, ``"alternative"`` is another simulation.
+    source : {"data", "simulation", "model", "alternative", "background"} or str
+        What was shaken; ``"model"`` are seeds, ``"alternative"`` is another simulation, or a name that it was given.
     weights : array of shape (n,)
     events : Columns or None
         None for those of the result itself.
@@ -69,14 +65,17 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
     Errors hold the Poisson fluctuation of the measured weights, the difference of further iterations. They do not
     hold what unfolding adds to these fluctuations, the statistics of the background, the statistics of the simulation,
     other seeds (see n_replicas), the dependence on the simulation (see alternative: none was given), the normalisation
-    of the background (unfold with it scaled).
+    of the background (see background_uncertainty).
     """
     counts = Counter(replica.source for replica in replicas)
     own, shaken = "simulated" if method == "reweight" else "measured", any(counts[source] for source in SOURCES)
     known = counts if shaken or own == "simulated" else {**counts, "data": 1}
-    held = [f"{ORIGINS[source]} ({_spoken(source, counts[source])})" for source in ORIGINS if counts[source]]
+    named = [source for source in counts if source not in ORIGINS]
+    if named:
+        counts["alternative"] += len(named)
+    held = [f"{ORIGINS[source]} ({_spoken(source, counts[source], named)})" for source in ORIGINS if counts[source]]
     if background and counts["data"]:
-        held[0] = f"the statistics of the measured events and of the background ({_spoken('data', counts['data'])})"
+        held[0] = f"the statistics of the measured events and of the background ({_spoken('data', counts['data'], [])})"
     if not shaken:
         held.insert(0, f"the Poisson fluctuation of the {own} weights")
     if further:
@@ -92,14 +91,18 @@ def told_errors(replicas: Sequence[Replica], method: str, background: bool = Fal
         lacking.append("the dependence on the simulation (see alternative: none was given)")
     if not further:
         lacking.append("what another number of iterations changes")
-    if background:
-        lacking.append("the normalisation of the background (unfold with it scaled)")
+    if background and not counts["background"]:
+        lacking.append("the normalisation of the background (see background_uncertainty)")
     said = f"Errors hold {', '.join(held)}{' alone' * (len(held) == 1 and not shaken)}."
     return f"{said} They do not hold {', '.join(lacking)}." if lacking else said
 
 
-def _spoken(source: str, n: int) -> str:
-    return f"{n} alternative{'s' * (n > 1)}" if source == "alternative" else f"{n} replicas"
+def _spoken(source: str, n: int, named: Sequence[str]) -> str:
+    if source == "background":
+        return "up and down"
+    if source == "alternative":
+        return f"{n} alternative{'s' * (n > 1)}{': ' * bool(named)}{', '.join(named)}"
+    return f"{n} replicas"
 
 
 def checked_counts(asked: int | Mapping[str, int], members: Mapping[str, Sequence[Member]]) -> dict[str, int]:
@@ -115,13 +118,23 @@ def checked_counts(asked: int | Mapping[str, int], members: Mapping[str, Sequenc
 
 
 def fitted_members(
-    jobs: Iterable[tuple[str, Simulation, int]], fit: Callable[[Simulation, int], Member], total: int, verbose: int
+    simulation: Simulation,
+    streams: Sequence[np.random.Generator],
+    seeds: Sequence[int],
+    fit: Callable[[Simulation, int], Member],
+    verbose: int,
 ) -> dict[str, tuple[Member, ...]]:
-    """Members by what they are of, each fitted to a simulation with a seed."""
+    """Members by what they are of: the result has the first seed, and so has the simulation shaken by each stream."""
+    jobs = chain(
+        [("nominal", simulation, seeds[0])],
+        (("simulation", simulation.resampled(rng), seeds[0]) for rng in streams),
+        (("model", simulation, seed) for seed in seeds[1:]),
+    )
     members: dict[str, tuple[Member, ...]] = {"nominal": (), "simulation": (), "model": ()}
+    total = len(streams) + len(seeds)
     off = not verbose or total == 1
-    for source, simulation, seed in tqdm(jobs, "fits", total, unit="fit", disable=off, mininterval=pace()):
-        members[source] += (fit(simulation, seed),)
+    for source, own, seed in tqdm(jobs, "fits", total, unit="fit", disable=off, mininterval=pace()):
+        members[source] += (fit(own, seed),)
     return members
 
 
@@ -159,26 +172,3 @@ def shaken(
                 unfolded = member.unfold(measured, iterations, own)
                 yield Replica(source, unfolded.weights, None if own is None else unfolded.events)
                 bar.update()
-
-
-def checked_alternatives(given: Any, members: Mapping[str, Sequence[Member]]) -> tuple[Unfolder, ...]:
-    """One Unfolder or several; TypeError or ValueError for what is not fitted to the same columns."""
-    others = tuple(given) if isinstance(given, list | tuple) else (given,)
-    for other in others:
-        own = getattr(other, "simulation_", None)
-        if own is None:
-            raise TypeError(f"alternative must be an Unfolder fitted to another simulation, found {other!r}")
-        for level in ("truth", "reco"):
-            names, wanted = (getattr(s, level).names for s in (own, members["nominal"][0].simulation))
-            if names != wanted:
-                raise ValueError(f"alternative has the columns {list(names)} of {level}, the unfolder {list(wanted)}")
-    return others
-
-
-def alternatives(others: Sequence[Unfolder], reco: Any, iterations: int, given: Mapping[str, Any]) -> Iterator[Replica]:
-    """What other Unfolders make of the same events, with as many iterations."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for other in others:
-            result = other.unfold(reco, n_iterations=iterations, n_replicas=0, **given)
-            yield Replica("alternative", result.weights, result.columns, result.measured_rows)

@@ -1,6 +1,7 @@
 """How the simulated detector sees the bins of a column: efficiency, fakes, purity, stability."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class Response:
         Share of the matched events of a bin of reco whose truth lies in the same bin.
     stability : array of shape (b,)
         Share of the matched events of a bin of truth that are found in the same bin.
+    migration : array of shape (b, b)
+        P(bin of reco | bin of truth) of events that pass both selections, N with rows of truth divided by their sums.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Response:
     fakes: Array
     purity: Array
     stability: Array
+    migration: Array
 
     @classmethod
     def of(cls, simulation: Simulation, name: str, edges: Array) -> "Response":
@@ -65,15 +69,32 @@ class Response:
             _share(same, in_reco),
             _share(same, in_truth),
         )
-        return cls(name, edges, matched, *shares)
+        return cls(name, edges, matched, *shares, _share(matched, in_truth[:, None]))
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Names and numbers of each bin, as text."""
+        head = (self.name, *self._shares)
+        places = (f"{low:g} to {high:g}" for low, high in pairwise(self.edges))
+        rows = zip(places, *self._shares.values(), strict=True)
+        return [head, *((place, *(f"{share:.3f}" for share in own)) for place, *own in rows)]
+
+    @property
+    def summary(self) -> str:
+        """The range of each share, and where purity is least: a line."""
+        known = {name: own for name, own in self._shares.items() if not np.isnan(own).all()}
+        ranges = ", ".join(f"{name} {np.nanmin(own):.2f} to {np.nanmax(own):.2f}" for name, own in known.items())
+        least = (
+            f" (purity least from {self.rows()[1 + int(np.nanargmin(self.purity))][0]})" if "purity" in known else ""
+        )
+        return f"{self.name}, simulated: {ranges or 'no events in its bins'}{least}"
+
+    @property
+    def _shares(self) -> dict[str, Array]:
+        return {name: getattr(self, name) for name in ("efficiency", "fakes", "purity", "stability")}
 
     def __repr__(self) -> str:
-        lines = [f"{self.name:<20}{'efficiency':>11}{'fakes':>11}{'purity':>11}{'stability':>11}"]
-        for i, row in enumerate(zip(self.efficiency, self.fakes, self.purity, self.stability, strict=True)):
-            place = f"{self.edges[i]:g} to {self.edges[i + 1]:g}"
-            lines.append(f"{place:<20}" + "".join(f"{share:>11.3f}" for share in row))
-        return "\n".join(lines)
+        return "\n".join(f"{place:<20}" + "".join(f"{x:>11}" for x in own) for place, *own in self.rows())
 
 
 def _share(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

@@ -16,16 +16,18 @@ from buff.errors import MissingExtraError
 from buff.metrics.chi2 import ChiSquared, chi_squared
 from buff.protocols import Array, BinsLike, Mask, Values
 from buff.tables import Columns
-from buff.unfolding.binning import Binning, Blocks, Covariance
+from buff.unfolding.binning import Binning, Blocks, Covariance, from_differences
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
-from buff.unfolding.export import write_tables, write_weights
+from buff.unfolding.export import write_weights
 from buff.unfolding.figures import Figures
+from buff.unfolding.hepdata import checked_columns, write_tables
 from buff.unfolding.iterations import History
 from buff.unfolding.members import Measured, Unfolded
+from buff.unfolding.normalised import Normalised, checked_truth
 from buff.unfolding.replicas import Replica, told_errors
 from buff.unfolding.response import Response
-from buff.unfolding.settings import DIFFERENCES, SPOKEN
+from buff.unfolding.settings import SOURCES, SPOKEN
 from buff.unfolding.stored_result import archive_of_result, parts_of_result
 
 __all__ = ["Diagnostics", "Replica", "UnfoldingResult"]
@@ -195,12 +197,12 @@ class UnfoldingResult(Figures):
             binning = self._binning(columns, bins)
         return Covariance.of(binning, binning.counts(self.columns, self.weights), self._shaken(binning))
 
-    def sigmas(self, column: str | int, bins: BinsLike = 30) -> dict[str, Array]:
+    def sigmas(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> dict[str, Array]:
         """Errors of the bins of :meth:`histogram` by source; the squares add up to its variances.
 
         ``"statistics"`` is the Poisson fluctuation of the weights, where there are no replicas.
         """
-        parts, _ = self._sources(self._binning(column, bins))
+        parts, _ = self._sources(self._binning(columns, bins))
         return {source: np.sqrt(np.diag(matrix)) for source, matrix in parts.items()}
 
     def chi2(self, column: str | int, bins: BinsLike, truth: Values, truth_error: Values | float = 0.0) -> ChiSquared:
@@ -216,13 +218,23 @@ class UnfoldingResult(Figures):
         Raises
         ------
         ValueError
-            Fewer replicas than bins and 3.
+            Another shape, fewer replicas than bins and 3.
         """
         binning = self._binning(column, bins)
         matrix, replicas = self._uncertainty(binning)
-        difference = binning.counts(self.columns, self.weights) - np.asarray(truth)
-        extra = np.square(np.broadcast_to(truth_error, difference.shape))
-        return chi_squared(difference, matrix, extra=extra, n_replicas=replicas.get("n_replicas"))
+        counts = binning.counts(self.columns, self.weights)
+        expected, error = checked_truth(truth, truth_error, counts.shape)
+        return chi_squared(counts - expected, matrix, extra=error**2, n_replicas=replicas.get("n_replicas"))
+
+    def normalised(self, columns: str | int | Sequence[str | int], bins: Any = 30) -> Normalised:
+        """Normalised differential cross section, with covariances by source, as for :meth:`histogram`.
+
+        Its errors are no ratios of those of the histogram: bins of a distribution of unit area pull each other.
+        """
+        binning = self._binning(columns, bins)
+        sources, replicas = self._sources(binning)
+        counts = binning.counts(self.columns, self.weights)
+        return Normalised.of(binning, counts, sources, replicas.get("n_replicas"))
 
     def to_yaml(
         self,
@@ -230,32 +242,32 @@ class UnfoldingResult(Figures):
         bins: Any = None,
         units: Mapping[str, str] | None = None,
         keywords: Mapping[str, Sequence[Any]] | None = None,
+        normalise: bool = False,
     ) -> None:
         """Write histograms and their covariances as tables for HEPData: a folder with ``submission.yaml``.
 
-        Each table has events a bin and densities, with the errors of each source; tables of two columns are not
-        written: :meth:`histogram` and :meth:`covariance` give their numbers.
+        Each table has events a bin and densities, with the errors of each source; columns that reco has, too, have
+        :meth:`response` and migration. The bin of a spike has no density ("-"), as in figures: see
+        :func:`buff.metrics.histograms.narrow_bins`.
 
         Parameters
         ----------
         path : path
             Folder, made if it is not there.
-        bins : mapping from column name to bins, optional
-            See :meth:`histogram`; all columns of numbers by default.
+        bins : mapping from column name, or a tuple of these, to bins, optional
+            See :meth:`histogram`: ``{"mass": edges, ("mass", "pt"): [edges, pt_edges]}``, where columns together are
+            one table with an axis each; all columns of numbers by default.
         units : mapping from column name to str, optional
             Written on the axes.
         keywords : mapping from str to sequence, optional
             Of all tables, beside ``observables``: ``{"reactions": ["P P --> JET X"], "cmenergies": [13000.0]}``.
+        normalise : bool
+            Write :meth:`normalised` cross sections and their covariances, too.
         """
-        for name, given in (("bins", bins), ("units", units)):
-            if given is not None and not isinstance(given, Mapping):
-                raise TypeError(f"{name} must be a mapping from column name to its {name}, found {given!r}")
-            for column in given or {}:
-                if column not in self.columns.names:
-                    known = ", ".join(self.columns.names)
-                    raise ValueError(f"{name} names the column {column!r}, which there is not; the columns are {known}")
-        wanted = dict.fromkeys(self._numeric(), 30) if bins is None else dict(bins)
-        write_tables(Path(path), self, wanted, units or {}, keywords or {})
+        checked_columns(self.columns.names, bins=bins, units=units)
+        pairs = zip(self.columns.names, self.columns.arrays, strict=True)
+        numeric = {name: 30 for name, values in pairs if values.dtype.kind in "biuf"}
+        write_tables(Path(path), self, numeric if bins is None else bins, units or {}, keywords or {}, normalise)
 
     def to_parquet(self, path: Any) -> None:
         """Write the events with ``weight``, ``measured_row`` and the weights of replicas, ``weight_data_0`` ...
@@ -300,13 +312,12 @@ class UnfoldingResult(Figures):
 
     def _sources(self, binning: Binning) -> tuple[dict[str, Array], dict[str, Any]]:
         """The same by source; the Poisson fluctuation of the weights stands for those that have replicas."""
-        if any(replica.source not in DIFFERENCES for replica in self.replicas):
+        if any(replica.source in SOURCES for replica in self.replicas):
             covariance = self.covariance(list(binning.names), list(binning.edges))
             return dict(covariance.of_source), covariance.replicas
         parts, counts = {"statistics": np.diag(self._poisson(binning))}, binning.counts(self.columns, self.weights)
         for source, shaken in self._shaken(binning).items():
-            differences = np.array(shaken) - counts
-            parts[source] = differences.T @ differences
+            parts[source] = from_differences(source, counts, shaken)
         return parts, {}
 
     def _poisson(self, binning: Binning) -> Array:
@@ -314,15 +325,12 @@ class UnfoldingResult(Figures):
         return source.inflation * binning.variances(self.columns, self.weights, self.measured_rows)
 
     def _error_name(self) -> str:
-        sources = [SPOKEN.get(source, source) for source in dict.fromkeys(r.source for r in self.replicas)]
-        if not set(sources) - set(DIFFERENCES):
+        found = dict.fromkeys(replica.source for replica in self.replicas)
+        sources = [SPOKEN.get(source, source) for source in found]
+        if not set(found) & set(SOURCES):
             sources.insert(0, f"Poisson of {'simulated' if self.method == 'reweight' else 'measured'} weights")
         sources += ["regularisation"] if self.further is not None else []
         return "error: " + ",\n".join(", ".join(sources[i : i + 3]) for i in range(0, len(sources), 3))
-
-    def _numeric(self) -> list[str]:
-        pairs = zip(self.columns.names, self.columns.arrays, strict=True)
-        return [name for name, values in pairs if values.dtype.kind in "biuf"]
 
     @classmethod
     def of(

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from buff.unfolding.unfolder import Unfolder
 
 __all__ = [
-    "DIFFERENCES",
     "METHODS",
     "ORIGINS",
     "SCORES_ALONE",
@@ -25,6 +24,7 @@ __all__ = [
     "classifier_settings",
     "default_generator",
     "iterations_of",
+    "origin_of",
     "replica_counts",
 ]
 
@@ -46,10 +46,9 @@ ORIGINS: Mapping[str, str] = {
     "simulation": "the statistics of the simulation",
     "model": "other seeds",
     "alternative": "the difference of other simulations",
+    "background": "the normalisation of the background",
     "regularisation": "the difference of further iterations",
 }
-#: Sources that are one difference: all bins move together, and no replicas are needed.
-DIFFERENCES = ("alternative", "regularisation")
 #: What a source is called where its name says too little.
 SPOKEN: Mapping[str, str] = {"model": "seeds"}
 #: Rows that a node of the default generator is trained on.
@@ -69,6 +68,12 @@ def check_settings(unfolder: "Unfolder") -> None:
     replica_counts(unfolder.n_replicas)
     classifier_settings(unfolder.classifier)
     _check_generator(unfolder)
+
+
+def origin_of(source: str) -> str:
+    """What an uncertainty of a source is, also of one that the user named."""
+    alone = {"statistics": "the Poisson fluctuation of the weights", "total": "all sources together"}
+    return ORIGINS.get(source) or alone.get(source, f"the difference of the simulation {source}")
 
 
 def iterations_of(method: str, asked: int | None) -> int | None:

@@ -120,7 +120,8 @@ def restored_simulation(parts: Parts, policy: str) -> Simulation:
     first, rest = slice(int(n)), slice(int(n), None)
     of = ((truth.take(first), reco.take(first)), (truth.take(rest),), (reco.take(rest),))
     of_kind = _weights_of(part_of(parts, "weights"), of, policy)
-    return Simulation(truth, reco, of_kind, spaces["truth"], spaces["reco"], *scores)
+    weighted = bool(parts[0]["weights"].get("weighted", True))
+    return Simulation(truth, reco, of_kind, spaces["truth"], spaces["reco"], *scores, weighted)
 
 
 def _parameters(unfolder: "Unfolder") -> dict[str, Any]:
@@ -166,8 +167,10 @@ def restored_table(parts: Parts, space: TableTransformer, name: str) -> Columns:
 
 
 def _weights(simulation: Simulation) -> Parts:
-    """Weights of the three kinds of events."""
-    return joined(**{name: stored_weights(kind) for name, kind in zip(_KINDS, simulation.of_kind, strict=True)})
+    """Weights of the three kinds of events, and whether they were given."""
+    kinds = {name: stored_weights(kind) for name, kind in zip(_KINDS, simulation.of_kind, strict=True)}
+    record, arrays, blobs = joined(**kinds)
+    return record | {"weighted": simulation.weighted}, arrays, blobs
 
 
 def _weights_of(

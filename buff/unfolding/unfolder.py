@@ -6,8 +6,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,9 +21,9 @@ from buff.randomness import seed_from
 from buff.trees import ClassifierSettings
 from buff.unfolding.diagnostics import Diagnostics
 from buff.unfolding.events import Simulation
-from buff.unfolding.members import Measured, Member, draws_for
+from buff.unfolding.members import Measured, Member
 from buff.unfolding.posteriors import Posterior
-from buff.unfolding.replicas import alternatives, checked_alternatives, checked_counts, fitted_members, shaken
+from buff.unfolding.replicas import checked_counts, fitted_members, shaken
 from buff.unfolding.result import UnfoldingResult
 from buff.unfolding.settings import (
     METHODS,
@@ -37,11 +35,10 @@ from buff.unfolding.settings import (
 )
 from buff.unfolding.stored import archive_of, restored_unfolder, simulation_and_members
 from buff.unfolding.support import warned_outside
+from buff.unfolding.systematics import alternatives, checked_alternatives, checked_uncertainty, other_backgrounds
 
 __all__ = ["Unfolder"]
 
-#: Draws that a measured event gets at least: weights within an event need a choice.
-_FEWEST_DRAWS = 10
 #: Streams of random seeds.
 _NOMINAL, _SIMULATION, _MODEL, _DATA = range(4)
 
@@ -72,7 +69,7 @@ class Unfolder(BaseEstimator):
     n_iterations : int or None
         Of the prior; None is 1 for ``"conditional"`` and ``"bridge"``. The others go on, ten times at most, until the
         refolded events describe the measured ones, for a classifier and in every column and frequent value, and the
-        last iteration moved no bin of truth by more than two statistical errors of the measured events there.
+        last one moved no bin of truth by more than two statistical errors. Each solves for the shares of spikes.
     n_samples : int or None
         Draws of truth for each measured event; None is 200,000 in all, but 10 at least and 100 at most an event.
     n_replicas : int or mapping
@@ -178,16 +175,9 @@ class Unfolder(BaseEstimator):
         self.n_features_in_ = simulation.truth_space.n_features_in_
         self._entropy = seed_from(self.random_state)
         counts = replica_counts(self.n_replicas)
-        others = (
-            simulation.resampled(np.random.default_rng([self._entropy, _SIMULATION, i]))
-            for i in range(counts["simulation"])
-        )
-        jobs = chain(
-            [("nominal", simulation, self._seed(_NOMINAL))],
-            (("simulation", other, self._seed(_NOMINAL)) for other in others),
-            (("model", simulation, self._seed(_MODEL, i)) for i in range(counts["model"])),
-        )
-        self.members_ = fitted_members(jobs, self._member, 1 + counts["simulation"] + counts["model"], self.verbose)
+        streams = [np.random.default_rng([self._entropy, _SIMULATION, i]) for i in range(counts["simulation"])]
+        seeds = [self._seed(_NOMINAL), *(self._seed(_MODEL, i) for i in range(counts["model"]))]
+        self.members_ = fitted_members(simulation, streams, seeds, self._member, self.verbose)
         return self
 
     @available_if(_has_posterior)  # type: ignore[untyped-decorator]
@@ -248,9 +238,10 @@ class Unfolder(BaseEstimator):
         *,
         sample_weight: WeightsLike = None,
         background: TableLike | None = None,
+        background_uncertainty: float = 0.0,
         n_iterations: int | None = None,
         n_replicas: int | Mapping[str, int] | None = None,
-        alternative: Unfolder | Sequence[Unfolder] = (),
+        alternative: Unfolder | Sequence[Unfolder] | Mapping[str, Unfolder | Sequence[Unfolder]] = (),
     ) -> UnfoldingResult:
         """The distribution of truth behind measured events.
 
@@ -263,13 +254,16 @@ class Unfolder(BaseEstimator):
         background : table of shape (b, q), or pair of such a table and weights of shape (b,), optional
             Events whose weights sum to the background expected among the measured ones. A classifier turns them into
             the share of background at each measured event, so that no weight is negative.
+        background_uncertainty : float
+            Of its normalisation, relative: unfoldings with so much more and less are a source of the covariance.
         n_iterations : int, optional
             Instead of the estimator's.
         n_replicas : int or mapping, optional
             Instead of the estimator's; 0 for none. Of simulation and model there are no more than :meth:`fit` was told.
-        alternative : Unfolder or sequence of these, optional
+        alternative : Unfolder, sequence of these, or mapping from name to these, optional
             Fitted to other simulations of the same columns. Each unfolds the same events with as many iterations, and
-            its difference is a source of the covariance: what the result owes to the simulation.
+            its difference is a source of the covariance, under its name; several of one name are variations of it, such
+            as up and down, whose squares are averaged.
 
         Returns
         -------
@@ -291,16 +285,18 @@ class Unfolder(BaseEstimator):
         check_settings(self)
         counts = checked_counts(self.n_replicas if n_replicas is None else n_replicas, self.members_)
         others = checked_alternatives(alternative, self.members_)
+        uncertainty = checked_uncertainty(background_uncertainty, background)
         iterations = iterations_of(self.method, self.n_iterations if n_iterations is None else n_iterations)
         measured = Measured.of(self.simulation_, reco, sample_weight, background, self.negative_weights)
         outside = warned_outside(self.simulation_, measured.reco, measured.weights)
         member = self.members_["nominal"][0]
-        drawn = self._drawn(member, measured)
+        drawn = member.drawn(measured, self.n_samples)
         unfolded = member.unfold(measured, iterations, drawn, further=iterations != 1 or METHODS[self.method] is None)
         nominal, n = replace(unfolded, refolded=member.refolding(unfolded)), len(unfolded.history)
-        own = (partial(self._drawn, measured=measured), (self._entropy, _DATA), self.verbose)
+        own = (lambda other: other.drawn(measured, self.n_samples), (self._entropy, _DATA), self.verbose)
         replicas = tuple(shaken(self.members_, measured, n, counts, drawn, *own))
         replicas += tuple(alternatives(others, reco, n, {"sample_weight": sample_weight, "background": background}))
+        replicas += tuple(other_backgrounds(member, measured, n, drawn, uncertainty))
         diagnostics = Diagnostics.of(nominal, measured, outside, member)
         return UnfoldingResult.of(self.method, nominal, replicas, diagnostics, outside, self.simulation_, measured)
 
@@ -341,10 +337,6 @@ class Unfolder(BaseEstimator):
         # bars within bars are for a terminal, not for a log
         told = self.verbose if sys.stderr.isatty() or not any(replica_counts(self.n_replicas).values()) else 0
         return default_generator(self.method, self.simulation_.n_matched, n_jobs=self.n_jobs, verbose=told)
-
-    def _drawn(self, member: Member, measured: Measured) -> Any:
-        n = self.n_samples or draws_for(len(measured.weights), _FEWEST_DRAWS)
-        return None if member.posterior is None else member.draw(measured, n)
 
     def _seed(self, stream: int, number: int = 0) -> int:
         return int(np.random.SeedSequence([self._entropy, stream, number]).generate_state(1)[0] >> 1)

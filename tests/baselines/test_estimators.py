@@ -305,6 +305,9 @@ def test_guidance_of_one_network(kind, tmp_path):
     assert free.std() == pytest.approx(table.std(), abs=0.15)
     assert plain.mean() == pytest.approx(1, abs=0.2)
     assert guided.mean() > plain.mean() + 0.3
+    always, late = (model.sample(2000, condition=1, guidance=w, n_steps=10) for w in (lambda t: 2.0, lambda t: 1 + t))
+    np.testing.assert_array_equal(always, guided)
+    assert plain.mean() < late.mean() < guided.mean()
     *_, last = model.trajectory(2000, condition=1, guidance=2, n_steps=10)
     np.testing.assert_allclose(last, guided, atol=1e-5)
     model.save(tmp_path / "m.buff")

@@ -111,6 +111,11 @@ def test_what_comes_out(buff, home):
     assert (out / "hepdata" / "submission.yaml").exists()
     page = (out / "page.html").read_text()
     assert page.count("<img") == 7
+    assert re.search(
+        r"^mass, simulated: efficiency 0\.\d\d to .*fakes 0\.00 .*\(purity least from ", result.stdout, re.M
+    )
+    for heading in ("mass response", "width response", "stability"):
+        assert heading in page
     assert "measured events" in page
     assert re.search(
         r"mass: unfolded beside the truth of the data, chi2/n \d+\.\d/5 \(errors of both; no p-value without",
@@ -127,13 +132,16 @@ def test_background_and_draws_of_what_was_only_measured(buff, home):
     text = (
         CONFIG.replace('weight = "weight"\n', "").replace("data.parquet", "mixed.parquet").replace("truth = true\n", "")
     )
-    section = '[background]\nfile = "background.parquet"\nweight = "share"\npass_reco = "seen"\n\n[unfolding]'
+    section = '[background]\nfile = "background.parquet"\nweight = "share"\npass_reco = "seen"\n'
+    section += "uncertainty = 0.2\n\n[unfolding]"
     text = text.replace("[unfolding]", section).replace('"out"', '"mixed"').replace('page = "page.html"', "")
     text = text.replace('"reweight"', '"conditional"\nsamples = 2\nreplicas = { data = 2 }').replace(
         "iterations = 5", ""
     )
     result = buff("unfold", "-q", write(home, text, "mixed.toml"))
     assert result.exit_code == 0, result.stderr
+    assert "the normalisation of the background (up and down)" in result.stdout
+    assert '"label": "background"' in (home / "mixed" / "hepdata" / "mass.yaml").read_text()
     tables = {
         name: pq.read_table(home / f"{name}.parquet").to_pandas() for name in ("mixed", "background", "simulation")
     }
@@ -227,6 +235,19 @@ def test_nothing_more_than_asked_for(buff, home):
         ('"page.html"', '"page.pdf"', "[output] page must be a file name that ends in .html, found 'page.pdf'"),
         ('"out"', '"data.parquet"', "[output] folder must be a folder, found the file"),
         ('page = "page.html"', 'figures = "gif"', "[output] figures must be one of png, pdf, svg or empty"),
+        ('"page.html"', '""\ntogether = [["mass"]]', "[output] together must be lists of observables, such as"),
+        (
+            '"page.html"',
+            '""\ntogether = [["mass", "pt"]]',
+            "[output] together names 'pt': the observables of truth are m",
+        ),
+        ("[unfolding]", '[alternative.data]\nfile = "data.parquet"\n[unfolding]', "alternative has the name 'data':"),
+        ("[data]", "uncertainty = 0.1\n[data]", "[simulation] uncertainty is that of the normalisation of a [back"),
+        (
+            "[unfolding]",
+            '[background]\nfile = "background.parquet"\nuncertainty = 20\n[unfolding]',
+            "[background] uncertainty must be from 0 to 1, a share of the background, found 20",
+        ),
         ("iterations = 5", "iterations = two", "not TOML"),
         (
             'pass_reco = "seen"\ntruth',
@@ -302,9 +323,20 @@ def test_other_bins_from_a_kept_result(buff, home):
     assert same.exit_code == 0, same.stderr
     for name in ("events.parquet", "hepdata/mass.yaml", "mass.png"):
         assert (home / "kept" / name).read_bytes() == (home / "other" / name).read_bytes()
+    assert not (home / "other" / "hepdata" / "mass_width.yaml").exists()
+    other += 'together = [["mass", "width"]]\nnormalise = true\n'
     wider = write(home, other.replace("[-2, -1, 0, 1, 2, 3]", "[-2, 0, 3]"), "wider.toml")
-    assert buff("unfold", "-q", wider, "--result", kept).exit_code == 0
+    shape = buff("unfold", "-q", wider, "--result", kept)
+    assert shape.exit_code == 0, shape.stderr
+    assert re.search(r"mass: unfolded beside the shape of the truth of the data, chi2/n \d+\.\d/1 ", shape.stdout)
+    table = (home / "other" / "hepdata" / "mass_normalised.yaml").read_text()
+    shares = [float(x) for x in re.findall(r"value: (.+)", table)]
+    assert shares[0] + shares[1] == pytest.approx(1)
+    assert shares[2] == pytest.approx(shares[0] / 2, rel=1e-4)
+    assert '{"name": "1/sigma dsigma/d(mass)", "units": "1/GeV"}' in table
     assert (home / "other" / "hepdata" / "mass.yaml").read_text().count('"low"') == 2
+    both = (home / "other" / "hepdata" / "mass_width.yaml").read_text()
+    assert both.count('"low"') == 2 * 2 * 8
     refused = buff("unfold", "-q", wider, "--model", kept)
     assert refused.exit_code != 0
     assert "holds a UnfoldingResult: --model and --alternative take" in refused.stderr
@@ -313,7 +345,7 @@ def test_other_bins_from_a_kept_result(buff, home):
 
 def test_an_alternative_has_the_entries_of_the_simulation_unless_told(tmp_path):
     text = CONFIG.replace("[unfolding]", '[alternative]\nfile = "other.parquet"\npass_truth = "kept"\n\n[unfolding]')
-    other = read_config(write(tmp_path, text)).alternative
+    other = read_config(write(tmp_path, text)).samples["alternative"]
     assert (other.file, other.weight, other.pass_reco, other.pass_truth) == ("other.parquet", "weight", "seen", "kept")
 
 
@@ -326,8 +358,17 @@ def test_an_alternative_is_a_source_of_the_errors(buff, home):
     assert "simulation (see alternative" not in both.stdout
     table = (home / "two" / "hepdata" / "mass_covariance_alternative.yaml").read_text()
     assert "covariance" in table
+    named = section.replace("[alternative]", "[alternative.herwig]")
+    text_of_both = text.replace("[unfolding]", named).replace('"two"', '"named"')
+    under = buff("unfold", "-q", write(home, text_of_both, "named.toml"))
+    assert "(1 alternative: herwig)" in under.stdout, under.stderr
+    renamed = (home / "named" / "hepdata" / "mass_covariance_herwig.yaml").read_text()
+    assert renamed == table
+    assert '"label": "herwig"' in (home / "named" / "hepdata" / "mass.yaml").read_text()
     alone = buff("unfold", "-q", write(home, text, "one.toml"), "--alternative", home / "two" / "unfolder.buff")
     assert "(1 alternative)" in alone.stdout
+    model = f"powheg={home / 'two' / 'unfolder.buff'}"
+    assert "(1 alternative: powheg)" in buff("unfold", "-q", home / "one.toml", "--alternative", model).stdout
     without = buff("unfold", "-q", write(home, text, "one.toml"))
     assert "For covariances and errors of 8 bins, write replicas = { data = 80, simulation = 10 }" in without.stdout
     assert (
@@ -350,13 +391,27 @@ def test_closure_and_stress_print_and_draw(buff, home):
     assert other.stdout != plain.stdout
 
 
+def test_iterations_are_scanned(buff, home):
+    config = write(
+        home, CONFIG.replace('"out"', '"scan"').replace("iterations = 5", "replicas = { data = 4 }"), "scan.toml"
+    )
+    found = buff("unfold", "-q", config, "--scan", 3)
+    assert found.exit_code == 0, found.stderr
+    assert re.search(r"^mass\n +iteration +moved +refolded +error +correlation +truth\n +1 ", found.stdout, re.M)
+    assert found.stdout.count("\n           3 ") == 2
+    assert "(4 replicas)" in found.stdout
+    assert sorted(path.name for path in (home / "scan").iterdir()) == ["scan.png"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--closure", 1), "--closure must be at least 2, found 1"),
         (("--stress", "weight"), "--stress bends the pseudo-data of --closure"),
-        (("--closure", 2, "--stress", "alternative"), r"needs a section \[alternative\]"),
+        (("--closure", 2, "--stress", "alternative"), r"needs a section \[alternative\]; the file has none"),
         (("--closure", 2, "--model", "unfolder.buff"), "--closure fits anew"),
+        (("--scan", 3, "--result", "result.buff"), "--scan unfolds iteration by iteration: it goes with neither"),
+        (("--scan", 0), "--scan must be at least 1, found 0"),
     ],
 )
 def test_closures_that_cannot_be_made_are_refused(buff, home, options, message):

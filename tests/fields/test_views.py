@@ -100,6 +100,20 @@ def test_guidance():
     np.testing.assert_allclose(Guided(TimeField(field), 2.0, free)(X, 0.5, np.ones((3, 1))), 2 * (1 - X) - X)
 
 
+def test_guidance_within_limits():
+    """Outside of them the field is that of the condition, bit by bit, at one call."""
+    asked = Counted(TimeField(lambda x, t, condition: -x if condition is None else condition - x))
+    guided, c = Guided(asked, lambda t: 3.0 if 0.2 < t < 0.8 else 1.0), np.ones((3, 1))
+    for t, weight, calls in ((0.1, 1, 1), (0.5, 3, 3), (0.9, 1, 4)):
+        np.testing.assert_array_equal(guided(X, t, c), weight - X)
+        assert asked.nfe == calls
+    np.testing.assert_array_equal(Guided(asked, 0)(X, 0.5, c), -X)
+    with pytest.raises(TypeError, match="weight of the guidance must be a number, or a function of t .*: found 'two'"):
+        Guided(asked, "two")
+    with pytest.raises(TypeError, match=r"weight\(0.25\) of the guidance must be a number, .*: found None"):
+        Guided(asked, lambda t: None)(X, 0.25, c)
+
+
 def test_guidance_of_gaussians_tilts_the_score():
     """On densities p and p_c the guided score is that of p^(1 - w) p_c^w."""
     w, t = 2.5, 0.6

@@ -118,6 +118,12 @@ def test_a_part_of_the_way_is_no_sample_and_trajectories_take_solvers(default):
         default.sample(5, grid=TimeGrid(default.grid_.times[:5], partial=True))
     with pytest.raises(ValueError, match="the grid runs from 0.0 to"):
         default.sample(5, grid=default.grid_.times[:5])
+    states = list(default.trajectory(20, solver="heun", n_steps=5, random_state=3))
+    assert len(states) == 6
+    assert (states[-1] == default.sample(20, solver="heun", n_steps=5, random_state=3)).all()
+    assert (states[-1] == default.sample(20, solver="heun", grid=default.grid_.coarser(5), random_state=3)).all()
+    with pytest.raises(ValueError, match="the grid has 10 steps, found n_steps = 20: trees need a fit with more"):
+        default.sample(2, n_steps=20)
     *_, last = default.trajectory(20, solver="heun", grid=list(default.grid_.times[::2]), random_state=3)
     assert (last == default.sample(20, solver="heun", grid=default.grid_.times[::2], random_state=3)).all()
 

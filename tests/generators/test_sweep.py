@@ -8,11 +8,14 @@ from scipy import stats
 from buff import BUFF
 from buff.datasets import load_jets
 from buff.errors import Notice
+from buff.fields import Counted
+from buff.flows import SampleRequest
 from buff.generators import compare_samplers
+from buff.generators.judging import halves_of, of_real
 from buff.grids import TimeGrid
 from buff.metrics import wasserstein
 from buff.plotting import quality_against_nfe
-from buff.solvers import Solver, integrate
+from buff.solvers import Solver, get_solver, integrate
 
 X = np.random.default_rng(0).multivariate_normal([0, 1], [[1, 0.8], [0.8, 1]], size=1600)
 
@@ -88,7 +91,7 @@ def test_what_leaves_the_nodes_is_told_and_left_out(trees):
     assert [record.name for record in found.records] == ["ab2, own grid"]
     single = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(8,), metric=_w1, seeds=1)
     assert single.records[0].error == 0
-    with pytest.raises(ValueError, match="nothing to compare: dopri5_adaptive, 8 steps: .* chooses its times"):
+    with pytest.raises(ValueError, match="dopri5_adaptive, 8 steps: .* chooses its times as it goes, and trees are kn"):
         compare_samplers({"trees": trees}, X[800:], ["dopri5_adaptive"], n_steps=(8,))
     with pytest.raises(ValueError, match="nothing to compare: no model has such a grid"):
         compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(9,))
@@ -136,6 +139,24 @@ def test_training_rows_are_judged_as_if_generated(trees):
     off = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(8,), train=X[:300] + 1, seeds=3)
     assert off.training.value > 5 * off.floor.value
     assert str(off).splitlines()[3].split()[:2] == ["training", "rows"]
+
+
+def test_the_floor_is_of_as_many_rows_as_a_draw(trees):
+    sizes = []
+
+    def metric(real, generated):
+        sizes.append((len(real), len(generated)))
+        return ((real.mean(axis=0) - generated.mean(axis=0)) ** 2).sum()
+
+    real = X[800:1201]
+    found = compare_samplers({"trees": trees}, real, ["ab2"], n_steps=(8,), metric=metric, seeds=2)
+    assert set(sizes) == {(200, 200)}  # of 401
+    assert found.floor == of_real(halves_of(real, 10, 0), metric)
+    # E |difference of means|^2 = 2 trace(C) / n, of halves as of independent samples
+    assert of_real(halves_of(real, 2000, 0), metric).value == pytest.approx(2 * np.trace(np.cov(real.T)) / 200, rel=0.1)
+    few = compare_samplers({"trees": trees}, real, ["ab2"], n_steps=(8,), metric=metric, seeds=2, train=X[:150])
+    assert [line.split("  ")[-1] for line in str(few).splitlines()[2:4]] == [f"{n} rows beside 200" for n in (200, 150)]
+    assert (200, 150) in sizes
 
 
 def test_comparisons_are_data_frames(trees):
@@ -195,6 +216,29 @@ def test_evaluations_of_real_runs_are_those_that_are_listed():
     with pytest.raises(ValueError, match=r"Sneaky.* took 2 evaluations from t = 0 to 0.25, not 1, as the state told"):
         compare_samplers({"net": net}, X[800:], [Sneaky()], nfe=[4], seeds=2)
     assert compare_samplers({"net": net}, X[800:], [Own()], nfe=[4], seeds=2).records[0].nfe == 4
+
+
+def test_evaluations_of_adaptive_solvers_are_counted():
+    pytest.importorskip("torch")
+    from buff_baselines import NeuralFlow
+
+    net = NeuralFlow(hidden=(8,), n_iterations=3, batch_size=8, random_state=0).fit(X[:800])
+    solvers = {
+        "coarse": get_solver("dopri5_adaptive", rtol=1e-2, atol=1e-2),
+        "fine": get_solver("dopri5_adaptive", rtol=1e-5, atol=1e-5),
+        "scipy": get_solver("scipy_rk45"),
+        "heun": get_solver("heun"),
+    }
+    found = compare_samplers({"net": net}, X[800:], solvers, nfe=[4, 8], seeds=2)
+    nfe = {name: [r.nfe for r in found.records if r.name == name] for name in solvers}
+    assert nfe["heun"] == [4, 8]
+    assert all(len(counts) == 1 for name, counts in nfe.items() if name != "heun")
+    assert 7 <= nfe["coarse"][0] < nfe["fine"][0]
+    counted = Counted(net.field_)
+    z = net.model_.trajectory(SampleRequest(400, 0)).__next__()
+    integrate("scipy_rk45", counted, z, [0.0, 1.0])
+    assert nfe["scipy"][0] == pytest.approx(counted.nfe, abs=12)
+    assert {s.budget for s in found.samplers if s.solver == "fine"} == {nfe["fine"][0]}
 
 
 def test_few_rows_and_metrics_of_many_numbers_are_told(trees):

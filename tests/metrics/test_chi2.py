@@ -32,6 +32,8 @@ def test_correlations_and_dependent_bins():
     normalised = chi_squared([0.1, -0.1], [[0.01, -0.01], [-0.01, 0.01]])
     assert (normalised.n, normalised.value) == (1, pytest.approx(1.0))
     assert chi_squared([1.0, 5.0], [[1.0, 0], [0, 0]]).n == 1
+    both = [[1.0, 0.5], [0.5, 1.0]]
+    assert chi_squared([1.0, 2.0], both, extra=both) == chi_squared([1.0, 2.0], 2 * np.array(both))
     with pytest.raises(ValueError, match="no bin"):
         chi_squared([1.0], [[0.0]])
     with pytest.raises(ValueError, match="shape"):

@@ -5,6 +5,8 @@ from inspect import getdoc
 
 import pytest
 
+from buff.grids import TimeGrid, noise_grid
+from buff.paths import LINEAR
 from buff.solvers import (
     RALSTON,
     SOLVERS,
@@ -90,13 +92,23 @@ def test_records_describe_every_solver():
     assert [r.name for r in records] == list(SOLVERS)
     for record in records:
         solver = SOLVERS[record.name]
-        assert (record.order, record.stochastic) == (solver.order, solver.stochastic)
-        assert record.order_at_ends <= record.order
+        assert (record.order_of_steps, record.stochastic) == (solver.order, solver.stochastic)
+        assert record.order_at_ends <= record.order <= solver.order
         assert record.reference
         assert record.needs_offgrid == (record.stays_on == "none")
     nfe = {r.name: r.nfe for r in records}
     assert (nfe["euler"], nfe["heun"], nfe["rk4"], nfe["ralston_nodes"]) == ("N", "2N", "4N", "2N/3")
-    assert (nfe["pndm"], nfe["restart"], nfe["dopri5_adaptive"]) == ("N + 9", "2N + 8", "adaptive")
+    assert (nfe["pndm"], nfe["restart"], nfe["dopri5_adaptive"]) == ("N + 9", "2N + 7", "adaptive")
+
+
+def test_evaluations_are_those_of_sigma_grids_that_end_at_zero():
+    """Of EDM 2N - 1 (Karras et al., 2022, algorithm 1)."""
+    nfe = {r.name: r.nfe for r in describe_samplers()}
+    counts = {"N": 12, "2N": 24, "2N - 1": 23, "3N - 2": 34, "4N": 48}
+    grid = TimeGrid.of_ratios(LINEAR, noise_grid("karras", 11, append_zero=True))
+    for name in ("edm", "heun", "ab4", "unipc3", "rk4", "dpm3", "dpmpp_2s", "dpm2_ancestral", "dpmpp_sde"):
+        assert get_solver(name).nfe(grid) == counts[nfe[name]], name
+    assert (nfe["edm"], nfe["dpmpp_sde"]) == ("2N - 1", "2N - 1")
 
 
 def test_every_solver_says_where_it_comes_from():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from buff.fields import Framed, GaussianFlow
 from buff.grids import TimeGrid, noise_grid
 from buff.paths import LINEAR
 from buff.solvers import (
@@ -18,6 +19,7 @@ from buff.solvers import (
 )
 from tests.problems import P1, P2, VE, fitted_order, moments, nonlinear, nonlinear_solution
 
+RECORDS = {record.name: record for record in describe_samplers()}
 DETERMINISTIC = [name for name, s in SOLVERS.items() if not s.adaptive and not s.stochastic]
 
 
@@ -84,6 +86,20 @@ def test_order(name, problem):
     assert fitted_order(steps, [problem(solver, n) for n in steps]) == pytest.approx(solver.order, abs=0.25)
 
 
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_orders_are_listed_as_they_are_with_the_start_that_rules_have(name):
+    """Integrated from the first step on, between finite sigmas, in steps even in lambda."""
+    listed = RECORDS[name].order
+    field = Framed(P2.field(), GaussianFlow.of(np.zeros(1), np.eye(1)))  # in which "ifab2" differs from "ab2"
+    x0, errors, steps = np.linspace(-1.7, 1.9, 9)[:, None], [], (12, 24) if listed == 5 else (192, 384)
+    for n in steps:
+        grid = TimeGrid.of_ratios(LINEAR, noise_grid("lu", n, low=0.3, high=1.5))
+        start, end = field.path.at(grid.times[0]), field.path.at(grid.times[-1])
+        exact = np.array([[P2.carried(x, start, end)] for x in x0[:, 0]])
+        errors.append(abs(integrate(name, field, x0, grid) - exact).max())
+    assert fitted_order(steps, errors) == pytest.approx(listed, abs=0.15)
+
+
 @pytest.mark.parametrize(("start", "order"), [("euler", 2), ("heun", 3), ("rk4", 4)])
 @pytest.mark.parametrize("solver", [AdamsBashforth(4), NoiseMultistep(4)], ids=["ab", "lms"])
 def test_start_limits_the_order_of_a_multistep_method(solver, start, order):
@@ -106,7 +122,7 @@ def test_start_limits_the_order_of_a_multistep_method(solver, start, order):
 )
 def test_ends_without_noise_or_signal_leave_rules_in_lambda_order_2(name):
     """From 0 to 1, with the start that rules have; no less than what is listed, and no order more."""
-    listed = next(record.order_at_ends for record in describe_samplers() if record.name == name)
+    listed = RECORDS[name].order_at_ends
     field, x0 = P2.field(), np.linspace(-1.7, 1.9, 9)[:, None]
     start, end = field.path.at(0.0), field.path.at(1.0)
     exact, steps = np.array([[P2.carried(x, start, end)] for x in x0[:, 0]]), (192, 384)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from buff.grids import TimeGrid
+from buff.randomness import EventNoise
 from buff.solvers import SOLVERS, integrate
 from tests.problems import nonlinear
 
@@ -42,3 +43,9 @@ def test_a_bad_field_is_named():
 
     with pytest.raises(ValueError, match="non-finite values in 25 % of 4 rows"):
         integrate(SOLVERS["euler"], field, torch.ones(4, 2), GRID)
+
+
+def test_noise_of_events_is_that_of_tensors_too():
+    x0 = np.linspace(-1, 1, 6).reshape(3, 2)
+    arrays, tensors = (integrate("ddpm", nonlinear, x, GRID, noise=EventNoise(0)) for x in (x0, torch.asarray(x0)))
+    np.testing.assert_allclose(arrays, tensors.numpy(), atol=1e-12)

@@ -73,6 +73,20 @@ def test_selections_tables_and_another_simulation():
     np.testing.assert_allclose(figure.axes[1].lines[-1].get_ydata(), test["x"].coverage)
 
 
+def test_pseudo_data_have_the_events_asked_for_and_few_replicas_are_told_once():
+    pairs = gaussian_1d().sample(800, 0)
+    few = Unfolder("reweight", n_iterations=1, n_replicas={"data": 2})
+    with pytest.warns(UserWarning, match="2 replicas are few for 4 bins of x0") as told:
+        test = closure_test(few, pairs.truth, pairs.reco, {"x0": EDGES}, n_repeats=3, n_measured=350, random_state=0)
+    assert len([w for w in told if "are few" in str(w.message)]) == 1
+    assert test.n_measured == (350,) * 3
+    asked = closure_test(
+        Unfolder("reweight", n_iterations=1), pairs.truth, pairs.reco, {"x0": EDGES}, n_repeats=2, n_measured=10**6
+    )
+    assert asked.n_measured == (400,) * 2
+    np.testing.assert_allclose(asked["x0"].truth.sum(axis=1), 400 * 0.954, rtol=0.05)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -59,7 +59,8 @@ def test_iterations_end_where_the_data_are_described():
         measured = nature.sample(8000, 1)
         prior = flat(pairs, measured.reco)
         draws, x = exact_draws(prior, measured.reco, 10, 3)
-        weighted, unfolded = list(reweighting(prior, None)), list(updating(prior, draws, None))
+        weighted, (*unfolded, settled) = list(reweighting(prior, None)), updating(prior, draws, None)
+        assert settled.settled  # one more than the result has
         assert fewest <= len(weighted) <= most
         assert len(weighted) == len(unfolded)
         assert np.average(x, weights=unfolded[-1].weights) == pytest.approx(measured.reco.mean(), abs=0.1)

@@ -29,7 +29,7 @@ def test_a_spike_may_move_by_the_error_of_the_measured_events(sigmas, is_told):
         assert move.before == pytest.approx(spike.sum())
         assert move.after == pytest.approx(wanted)
         assert move.sigmas == pytest.approx(abs(sigmas), rel=0.1)
-        assert str(move) == f"x0 at 0, {spike.sum():,} events before and {wanted:,.0f} now"
+        assert str(move) == f"x0 at 0, {spike.sum():,} events before and {wanted:,.0f} after"
     assert not told(factors, effective=100)
 
 

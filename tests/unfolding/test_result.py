@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import buff
 from buff.datasets import gaussian_1d, gaussian_2d
 from buff.errors import Notice
 from buff.metrics.chi2 import spoken_replicas
@@ -186,11 +187,13 @@ def test_yaml_tables(result, tmp_path):
     result.to_yaml(tmp_path / "record", {"x0": EDGES})
     files = sorted(path.name for path in (tmp_path / "record").iterdir())
     covariances = [f"x0_covariance_{source}.yaml" for source in ("data", "model", "simulation", "total")]
-    assert files == ["submission.yaml", "x0.yaml", *covariances]
+    assert files == ["submission.yaml", "x0.yaml", *covariances, "x0_migration.yaml", "x0_response.yaml"]
     submission = (tmp_path / "record" / "submission.yaml").read_text()
     assert re.findall(r'^data_file: "(.+)"', submission, re.M) == [
         "x0.yaml",
         *sorted(covariances, key=lambda f: ["data", "simulation", "model", "total"].index(f.split("_")[-1][:-5])),
+        "x0_response.yaml",
+        "x0_migration.yaml",
     ]
     table = (tmp_path / "record" / "x0.yaml").read_text()
     both = [float(v) for v in re.findall(r"- value: (.+)", table)]
@@ -270,7 +273,7 @@ def test_errors_name_the_background(two):
     assert "hold the statistics of the measured events and of the background (3 replicas)" in with_data
     assert "fluctuations, the statistics of the background" in without
     for errors in (with_data, without):
-        assert "the normalisation of the background (unfold with it scaled)" in errors
+        assert "the normalisation of the background (see background_uncertainty)" in errors
     assert "background" not in unfolder.unfold(reco, n_replicas=0).errors
 
 
@@ -306,7 +309,8 @@ def test_results_print(two):
 
 def test_yaml_without_replicas(bare, tmp_path):
     bare.to_yaml(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.yaml", "x0.yaml", "x1.yaml"]
+    tables = [f"{name}{what}.yaml" for name in ("x0", "x1") for what in ("", "_migration", "_response")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["submission.yaml", *tables]
     assert '"label": "statistics"' in (tmp_path / "x1.yaml").read_text()
     assert '"label": "regularisation"' in (tmp_path / "x1.yaml").read_text()
     squares = sum(own**2 for own in bare.sigmas(0, EDGES).values())
@@ -314,6 +318,19 @@ def test_yaml_without_replicas(bare, tmp_path):
     bare.to_yaml(tmp_path, {"x0": EDGES}, {"x0": "GeV"}, {"cmenergies": [13000.0]})
     assert '"units": "1/GeV"' in (tmp_path / "x0.yaml").read_text()
     assert "cmenergies" in (tmp_path / "submission.yaml").read_text()
+
+
+def test_the_bin_of_a_spike_has_no_density(bare, tmp_path):
+    edges = [-1.0, -1e-4, 1e-4, 1.0, 2.0]
+    bare.to_yaml(tmp_path, {"x0": edges})
+    values = re.findall(r"- value: (.+)|- (\{\"value\".+)", (tmp_path / "x0.yaml").read_text())
+    counts = bare.histogram("x0", edges).values()
+    found = [float(one) if one else json.loads(other)["value"] for one, other in values]
+    np.testing.assert_allclose(found[:4], counts, rtol=2e-5)
+    assert found[5] == "-"
+    np.testing.assert_allclose([found[4], *found[6:]], (counts / np.diff(edges))[[0, 2, 3]], rtol=2e-5)
+    (spike,) = (text.get_text() for text in bare.plot_unfolded("x0", edges).axes[0].texts)
+    assert spike.endswith("in this bin")
 
 
 def test_figures(result, bare):
@@ -339,7 +356,7 @@ def test_diagnostics_print(result):
     ]
     agree = r"Refolded events agree with measured ones in every column, worst in x0: chi2/n \d+\.\d/20\."
     assert re.fullmatch(agree, text.splitlines()[5])
-    off = str(Diagnostics(1500, 2, 0.9, 0.012, 1200.0))
+    off = str(Diagnostics(1500, 2, 0.9, 0.012, 1200.0, least_efficiency=0.01))
     assert "2 of them where no simulated one lies" in off
     assert "1.20% of the unfolded events are seen less than once in 100" in off
 
@@ -371,3 +388,25 @@ def test_the_prior_that_one_iteration_keeps_is_named():
     assert result.further is None
     assert "do not hold" in result.errors
     assert "what another number of iterations changes" in result.errors
+
+
+def test_an_alternative_that_lost_its_weights_is_refused(tmp_path):
+    pairs, rng = gaussian_2d().sample(1000, 0), np.random.default_rng(0)
+    unfolder = quick("reweight", n_iterations=1)
+    unfolder.fit(pairs.truth, pairs.reco, sample_weight=rng.uniform(0.5, 1.5, 1000))
+    other = quick("reweight").fit(pairs.truth + 0.1, pairs.reco)
+    other.save(tmp_path / "other.buff")
+    for alternative in (other, buff.load(tmp_path / "other.buff")):
+        with pytest.raises(ValueError, match="alternative was fitted without sample_weight, the unfolder with weights"):
+            unfolder.unfold(pairs.reco[:300], alternative=alternative)
+    told = quick("reweight").fit(pairs.truth + 0.1, pairs.reco, sample_weight=np.ones(1000))
+    assert [r.source for r in unfolder.unfold(pairs.reco[:300], alternative=told).replicas] == ["alternative"]
+    assert other.unfold(pairs.reco[:300], alternative=unfolder).replicas  # those of the alternative alone count
+
+
+@pytest.mark.parametrize(("truth", "error"), [(np.ones(5), 0.0), (1.0, 0.0), (np.ones(6), np.ones(7))])
+def test_a_truth_of_another_shape_is_refused(bare, truth, error):
+    name = "truth" if np.shape(truth) != (6,) else "truth_error"
+    with pytest.raises(ValueError, match=rf"^{name} must have shape \(6,\), one value a bin; found"):
+        bare.chi2(0, EDGES, truth, error)
+    assert bare.chi2(0, EDGES, list(range(6)), 2.0).n == 6
