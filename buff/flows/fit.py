@@ -313,8 +313,8 @@ class MarginalCalibration:
     def of(cls, drawn: Numbers, smooth: Mask) -> "MarginalCalibration":
         """Standard normal marginals, as those of a training are, for columns of numbers that hardly ever repeat.
 
-        Scores of values that repeat stay as they are: where the levels of two such columns meet is what they have in
-        common, such as charges that add up to zero.
+        Scores of repeated values are left alone: shifting the levels of one such column against another would break
+        relations between them, such as charges that add up to zero.
         """
         return cls(np.quantile(drawn, ndtr(_LEVELS), axis=0).astype(np.float32), smooth)
 

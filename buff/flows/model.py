@@ -146,14 +146,14 @@ class FlowModel(ScoreModel):
 
     @property
     def no_field(self) -> str:
-        """Why :attr:`field` is none of scores; empty if it is."""
+        """Why :attr:`field` is not a velocity of the scores; empty if it is."""
         return (
             "a model with a condition has coordinates of its own for each: fit one without" if self.standardizer else ""
         )
 
     @property
     def no_latents(self) -> str:
-        """Why no event tells the noise that it comes from; empty if each does."""
+        """Why events cannot be mapped back to noise; empty if they can."""
         reason = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
         return reason if self.gaussian is None else ""
 

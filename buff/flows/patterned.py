@@ -82,7 +82,7 @@ class PatternedFlow(ScoreModel):
     patterns: AtomPatterns
     flow: FlowModel
 
-    #: Why there is no field of scores, and no noise that an event comes from.
+    #: Why there is no velocity of the scores, and no map from events back to noise.
     no_field: ClassVar[str] = "this model draws atoms before it follows a field: fit one with atoms='apart'"
     no_latents: ClassVar[str] = "this model draws atoms before it follows a flow: fit with atoms='apart' for latents"
 

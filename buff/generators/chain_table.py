@@ -140,7 +140,7 @@ class ChainTable:
         *,
         attempt: int = 0,
     ) -> list[Array]:
-        """Columns of the table for one batch of events; those of given cells as well as their ranks tell."""
+        """Columns of the table for one batch of events; ``given`` cells come back to the accuracy of their ranks."""
         d = len(self.columns)
         noise = EventNoise(batch.seed, batch.first_event, _STREAM + attempt + batch.stream, batch.chosen, batch.words)
         u = noise.uniform(batch.n, 2 * d)

@@ -164,7 +164,7 @@ def _warn_of_shared_trees(groups: _Groups) -> None:
 
 
 def class_tables(classes: Classes, table: TrainingTable) -> Iterator[TrainingTable]:
-    """The rows of each class, and what of their condition does not tell it."""
+    """The rows of each class, with the features of their condition that do not define the class."""
     assert table.features is not None
     numbers, rest = classes.numbers(table.features), classes.rest(table.features)
     for k in range(len(classes)):

@@ -1,4 +1,4 @@
-"""What fitted generators offer beyond tables: single events, C++ and ONNX, students, what they run on."""
+"""Uses of fitted generators beyond tables: single events, exports to C++ and ONNX, distillation, backends."""
 
 import copy
 import os
@@ -220,7 +220,7 @@ class DeployablePairs:
 
     @property
     def starts_at_source_(self) -> bool:
-        """Whether the flow starts at the source, or where it says; else the source is a condition of the flow."""
+        """Whether the flow starts at the source or at its linear prediction; otherwise the source is a condition."""
         check_is_fitted(self)
         return self._source_space is not None or self._prediction is not None
 

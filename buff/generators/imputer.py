@@ -283,7 +283,7 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
         return columns, [~is_missing(values) for values in columns.arrays]
 
     def _drawn(self, columns: Columns, known: list[Array], random_state: RandomState, m: int) -> list[list[Array]]:
-        """Columns of m imputations; what no draw could mend is told of once."""
+        """Columns of m imputations; warns once of rows whose relations no draw kept."""
         seed = sampling_seed(random_state, self.random_state, self._seed)
         draws, broken = zip(*(self._draw(columns, known, seed, i) for i in range(m)), strict=True)
         warn_of_broken_relations(np.concatenate(broken), int((~np.logical_and.reduce(known)).sum()))

@@ -173,7 +173,7 @@ class FlowEstimator(TableGenerator):
         return estimate_cost(values, with_tree_features(self.flow_settings, smooth), trial=True)
 
     def _train(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> None:
-        """Fit the flow: all that is left to do once the rows are scores."""
+        """Fit the flow to rows that are scores already."""
         seed = None if self.random_state is None else seed_from(self.random_state)
         model = train_rows(data, self.flow_settings, **self._margins(space, data), seed=seed)
         assert model.cost is not None
@@ -185,7 +185,7 @@ class FlowEstimator(TableGenerator):
         return {}
 
     def _set_model(self, model: FlowModel | PatternedFlow | MixtureModel, cost: CostEstimate | None = None) -> None:
-        """The fitted model with what is known of it."""
+        """Set the fitted model, its records, its cost and the schemas."""
         self.model_, self.nodes_ = model, model.records
         if cost is not None:
             self.plan_ = cost
@@ -235,7 +235,7 @@ def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -
 
 
 def margins_of(space: TableTransformer, data: FlowMatchingData | PatternedData, *, fine: bool) -> dict[str, Mask]:
-    """Which scores are ``smooth`` (:func:`smooth_of`), and which are ``calibrated``: these, or ``fine`` ones too.
+    """Masks of scores: ``smooth`` ones (:func:`smooth_of`), and ``calibrated`` ones, which are these or ``fine`` too.
 
     Scores of frequent values are not calibrated: moving the levels of one column would change its dependence on others.
     """

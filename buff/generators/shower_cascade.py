@@ -264,7 +264,7 @@ def _joined(parts: list[SplitRows]) -> SplitRows:
 
 
 def _counts(angles: AngleWalk, rings: RingWalk) -> dict[str, int]:
-    """Splits that each model stands for."""
+    """Number of splits that share each model."""
     counts: dict[str, int] = defaultdict(lambda: len(rings.geometry.layers) if rings.shares_models else 1)
     counts["total"] = 1
     for i, _, split, _ in angles.numbered():
@@ -312,7 +312,7 @@ def _turned(layers: list[Array], turns: Numbers) -> list[Array]:
 
 
 def _fit_split(key: str, rows: SplitRows, settings: SplitSettings, seed: int, cache_dir: str | None) -> EnergySplit:
-    """A model, from the cache where it is there."""
+    """Fit the model of a split, or read it from the cache."""
     seed = int(np.random.SeedSequence([seed % 2**64, *key.encode()]).generate_state(1)[0] % 2**31)
     if cache_dir is None:
         with threadpool_limits(1):

@@ -243,7 +243,7 @@ class MixedCopula:
 
 
 def _equal(given: Numbers, values: Values) -> Array:
-    """Which of the values each row is, missing ones being equal; shape (n, k)."""
+    """Equality of each row with each of k values, missing ones being equal; shape (n, k)."""
     codes = factorize(np.append(values.astype(object), given.astype(object)))[1]
     same: Array = codes[len(values) :, None] == codes[: len(values)]
     return same
