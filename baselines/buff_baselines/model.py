@@ -11,7 +11,7 @@ from buff.fields import Reversed
 from buff.flows import SampleRequest
 from buff.grids import TimeGrid
 from buff.protocols import Array
-from buff.solvers import Solver, get_solver, integrate, trajectory
+from buff.solvers import Solver, integrate, trajectory
 from buff_baselines.fields import TorchField
 
 __all__ = ["NeuralModel"]
@@ -40,10 +40,9 @@ class NeuralModel:
     no_field: ClassVar[str] = ""
     no_latents: ClassVar[str] = ""
 
-    def solved_by(self, solver: str | Solver | None, *grid: Any) -> "NeuralModel":
-        """The same network with another solver or grid: see :meth:`buff.flows.FlowModel.solved_by`."""
-        rule = self.solver if solver is None else get_solver(solver)
-        return replace(self, solver=rule, grid=self.grid.changed(*grid))
+    def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "NeuralModel":
+        """The same network, followed by another solver or on another grid; None for those that it has."""
+        return replace(self, solver=solver or self.solver, grid=grid or self.grid)
 
     def draw(self, batch: SampleRequest) -> Array:
         """Scores of one batch of events, at once."""

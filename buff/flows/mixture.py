@@ -9,6 +9,7 @@ import numpy as np
 from buff.flows.cost import NodeRecords
 from buff.flows.model import FlowModel
 from buff.flows.patterned import PatternedFlow
+from buff.grids import TimeGrid
 from buff.protocols import Array, Indices
 from buff.randomness import SampleRequest, ScoreModel
 from buff.records import checked_array, checked_list, checked_record, joined, nested, require
@@ -107,9 +108,9 @@ class MixtureModel(ScoreModel):
     no_field: ClassVar[str] = "a model with a condition has coordinates of its own for each: fit one without"
     no_latents: ClassVar[str] = "each class has a flow of its own: fit with classes='together' for latents"
 
-    def solved_by(self, solver: str | Solver | None, *grid: Any) -> "MixtureModel":
-        """The same models, each with another solver or grid: see :meth:`FlowModel.solved_by`."""
-        return replace(self, models=tuple(model.solved_by(solver, *grid) for model in self.models))
+    def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "MixtureModel":
+        """The same models, each with another solver or grid."""
+        return replace(self, models=tuple(model.solved_by(solver, grid) for model in self.models))
 
     @property
     def n_dims(self) -> int:

@@ -17,7 +17,7 @@ from buff.grids import TimeGrid
 from buff.kernels.backends import warn_of_fallback
 from buff.protocols import Array, Noise
 from buff.randomness import SampleRequest, ScoreModel, stream_key
-from buff.solvers import Solver, get_solver, integrate, trajectory
+from buff.solvers import Solver, integrate, trajectory
 from buff.solvers.loop import KINDS, Program, unroll
 from buff.trees import Booster, device_arrays, to_numpy
 
@@ -157,10 +157,9 @@ class FlowModel(ScoreModel):
         reason = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
         return reason if self.gaussian is None else ""
 
-    def solved_by(self, solver: str | Solver | None, *grid: Any) -> "FlowModel":
-        """The same flow with another solver, or the grid that :meth:`TimeGrid.changed` gives; None for its own."""
-        rule = self.solver if solver is None else get_solver(solver)
-        return replace(self, solver=rule, grid=self.grid.changed(*grid))
+    def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "FlowModel":
+        """The same flow, followed by another solver or on another grid; None for those that it has."""
+        return replace(self, solver=solver or self.solver, grid=grid or self.grid)
 
     @property
     def n_dims(self) -> int:

@@ -14,6 +14,7 @@ from buff.flows.distill import distill, teaching_seed
 from buff.flows.fit import CALIBRATION_DRAWS, ENOUGH_ROWS, FlowSettings, MarginalCalibration, train_flow
 from buff.flows.model import FlowModel
 from buff.flows.patterns import AtomPatterns
+from buff.grids import TimeGrid
 from buff.kernels import ReproducibleLinear
 from buff.protocols import Array, Indices, Mask, Numbers
 from buff.randomness import EventNoise, SampleRequest, ScoreModel, seed_from, training_seed
@@ -91,9 +92,9 @@ class PatternedFlow(ScoreModel):
         """The models of all classes: this one."""
         return (self,)
 
-    def solved_by(self, solver: str | Solver | None, *grid: Any) -> "PatternedFlow":
-        """The same model, with another solver or grid of its flow: see :meth:`FlowModel.solved_by`."""
-        return replace(self, flow=self.flow.solved_by(solver, *grid))
+    def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "PatternedFlow":
+        """The same model, with another solver or grid of its flow."""
+        return replace(self, flow=self.flow.solved_by(solver, grid))
 
     @property
     def n_dims(self) -> int:

@@ -62,8 +62,8 @@ class BUFF(Deployable, AnyGiven):
     noise_budget : int
         Rows a node is trained on: each row of the table is used with so many noise draws that this is reached.
     coupling : {"independent", "transport"} or MinibatchTransport
-        Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among rows
-        of the same labels or, where conditions are continuous, of similar ones.
+        Which noise the rows are paired with: any, or the nearest in batches of 128 (:mod:`buff.couplings`), among
+        rows of the same labels or similar conditions.
     classes : {"auto", "apart", "together"} or list of str
         Whether each class of a condition of labels gets a flow of its own; ``"auto"``: up to 20 classes of 2,000 rows
         or more, or very uneven ones. A list names the columns of the condition whose labels tell the classes.
@@ -80,11 +80,9 @@ class BUFF(Deployable, AnyGiven):
         or the scores alone; ``"auto"``: both, unless most columns repeat their values, or a single one depends on a
         condition.
     smooth_degree : {0, 2, 3}
-        Degree of a polynomial along these axes that trees start from, or less where there are fewer than 20 rows a
-        coefficient; 0 for none.
+        Degree of a polynomial along these axes that trees start from, less with under 20 rows a coefficient; 0: none.
     schema : mapping, optional
-        Kinds, bounds, tails and orders of columns that are known better: see
-        :func:`buff.tables.infer_schema`.
+        Kinds, bounds, tails and orders of columns that are known better: see :func:`buff.tables.infer_schema`.
     categories : {"similar", "frequency", "lexical", "onehot"}
         How categories are laid out.
     relations : "auto", list of relations or None
@@ -94,9 +92,8 @@ class BUFF(Deployable, AnyGiven):
         Whether missing values, spikes and values of few are drawn first and jointly
         (:class:`buff.flows.AtomPatterns`), or column by column.
     given : {None, "any"}
-        ``"any"`` also learns a chain of conditional distributions (as :class:`buff.TreeDensity`, for any columns
-        known), from which :meth:`sample` completes rows whose cells are ``given`` in part: two to four boosted fits for
-        each column beside those of the flow.
+        ``"any"`` also learns a chain of conditional distributions (as :class:`buff.TreeDensity`), from which
+        :meth:`sample` completes rows ``given`` in part: two to four boosted fits a column beside those of the flow.
     tails : {"clip", "extrapolate"}
         Whether values beyond the training range may come back.
     bandwidth : float
@@ -215,10 +212,9 @@ class BUFF(Deployable, AnyGiven):
         n_samples : int
             Number of events, or of events for a single condition.
         given : table or mapping, optional
-            With the parameter ``given="any"``: rows of which some cells are known, one an event, or one for all of
-            them: ``{"pt": 500.0}``, or a table with any of the columns. Missing cells and absent columns are drawn
-            given the others, from the chain of conditional distributions of :class:`buff.TreeDensity`, learned for
-            any columns given; given cells come back bit by bit.
+            With the parameter ``given="any"``: rows of which some cells are known, one an event, or one for all:
+            ``{"pt": 500.0}``, or a table with any of the columns. Missing cells and absent columns are drawn given
+            the others, from the chain of :class:`buff.TreeDensity`; given cells come back bit by bit.
         condition : table, array or mapping, optional
             One event a row, or ``n_samples`` events if there is one row: ``{"label": "t", "energy": 50.0}``. What is
             left out of it is drawn from what was learned given the rest; a conditional model that is given none draws

@@ -11,10 +11,10 @@ from sklearn.utils.validation import check_is_fitted
 from buff.fields import Reversed
 from buff.flows import FlowModel, SampleRequest
 from buff.generators.conditions import split_conditions
-from buff.grids import TimeGrid
+from buff.grids import TimeGrid, get_grid
 from buff.protocols import Array, ConditionLike, Field, TableLike
 from buff.randomness import within_range
-from buff.solvers import Solver, integrate
+from buff.solvers import Solver, get_solver, integrate
 from buff.tables import read, validate_data
 from buff.trees import to_numpy
 
@@ -76,8 +76,15 @@ class WithField:
         """This fit with events that another solver draws, or another grid."""
         check_is_fitted(self)
         asked = copy(self)
-        asked.model_ = self.model_.solved_by(solver, grid, n_steps)
+        asked.model_ = self.model_.solved_by(None if solver is None else get_solver(solver), self._grid(grid, n_steps))
         return asked
+
+    def _grid(self, grid: str | TimeGrid | Sequence[float] | None, n_steps: int | None) -> TimeGrid | None:
+        """The grid that is asked for; None for that of the fit."""
+        fitted: TimeGrid = self.model_.models[0].flow.grid
+        if grid is None:
+            return None if n_steps is None else fitted.coarser(n_steps)
+        return get_grid(grid, fitted.n_steps if isinstance(grid, str) and n_steps is None else n_steps)
 
 
 class WithLatents(WithField):

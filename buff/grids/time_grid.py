@@ -106,12 +106,6 @@ class TimeGrid:
         """
         return TimeGrid(tuple(1 - t for t in reversed(self.times)), partial=self.partial)
 
-    def changed(self, grid: "str | TimeGrid | Sequence[float] | None", n_steps: int | None) -> "TimeGrid":
-        """Another grid as for :func:`get_grid`, of as many steps as this one unless told; or fewer of its times."""
-        if grid is None:
-            return self if n_steps is None else self.coarser(n_steps)
-        return get_grid(grid, self.n_steps if isinstance(grid, str) and n_steps is None else n_steps)
-
     def coarser(self, n_steps: int) -> "TimeGrid":
         """A grid of fewer steps, as evenly among the times as can be.
 
