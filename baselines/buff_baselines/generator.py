@@ -122,7 +122,7 @@ class NeuralGenerator(WithDensity, EventGenerator):
         n_steps: int | None,
         guidance: float | Callable[[float], float],
     ) -> Self:
-        asked = self._solved_by(solver, grid, n_steps)
+        asked = self._solved_by(None if solver is None else get_solver(solver), grid, n_steps)
         if callable(guidance) or check_number("guidance", guidance) != 1:
             if self._encoder is None or not self.condition_dropout:
                 shown = guidance if callable(guidance) else f"{guidance:g}"

@@ -1,4 +1,4 @@
-"""Finished nodes on disk, so that a fit that was killed goes on where it stopped."""
+"""Cache of fitted nodes on disk: an interrupted fit continues with the missing nodes."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ class NodeCache:
             return None
 
     def store(self, i: int, trees: Booster | SmoothedTrees, record: NodeRecord) -> None:
-        """Keep node i; the record comes last, so what is there is whole."""
+        """Store node i; the record is written last, so that a record implies complete trees."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path, row = self._paths(i)
         raw = trees.to_bytes()

@@ -1,4 +1,4 @@
-"""Calibrations of marginals beside those of a fit: between two samples, and from files."""
+"""Calibrations of marginals between two samples, and from files; that of a fit is made in ``fit.py``."""
 
 from collections.abc import Mapping
 

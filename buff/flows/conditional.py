@@ -1,4 +1,4 @@
-"""What flows given a condition need: coordinates without what is linear in it, trees that learn no row by heart."""
+"""Conditional flows: coordinates with the linear dependence on the condition removed, limits on memorisation."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING

@@ -53,7 +53,7 @@ class Source:
 
     @property
     def random(self) -> bool:
-        """Whether a second draw tells more than the first."""
+        """Whether repeated draws of targets differ."""
         return self.noise > 0 or self.coupling is not None
 
     def to_device(self, device: str) -> "Source":
@@ -244,7 +244,7 @@ class FlowMatchingData:
 
     @property
     def random(self) -> bool:
-        """Whether a second draw tells more than the first."""
+        """Whether repeated draws of targets differ."""
         return self.source.random
 
     def to_device(self, device: str) -> "FlowMatchingData":

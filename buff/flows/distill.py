@@ -78,7 +78,7 @@ class TeacherTrajectories:
 
     @property
     def random(self) -> bool:
-        """A teacher's steps are what they are."""
+        """False: the teacher's steps are deterministic."""
         return False
 
     def base(self, rng: np.random.Generator) -> StepVelocity:
@@ -120,7 +120,7 @@ class TeacherTrajectories:
         return False
 
     def is_uninformative(self, t: float) -> bool:
-        """Every state tells where it goes."""
+        """False: the teacher's step is a function of the state."""
         return False
 
     def _each(

@@ -150,7 +150,7 @@ def train_flow(
     base = data.base(rng)
     gaussian = base.gaussian_part(data.source.noise) if data.source.independent else None
     trees = settings.trees
-    if _tells_rows(data):
+    if _identifies_rows(data):
         trees = limit_memorisation(with_fine_bins(trees, data), data, base, cost.n_draws)
     part = gaussian if gaussian and trees.sees_both(data.n_dims, data.n_conditions) else base
     nodes, records = train_nodes(data, part, replace(settings, trees=trees), cost, seed, cache)
@@ -172,7 +172,7 @@ def train_flow(
     return model if calibrated is None or not few else calibrate(model, calibrated, settings.n_jobs)
 
 
-def _tells_rows(data: RegressionSource) -> TypeGuard[FlowMatchingData]:
+def _identifies_rows(data: RegressionSource) -> TypeGuard[FlowMatchingData]:
     """Whether conditions, or sources without noise, may tell which row a point belongs to."""
     return isinstance(data, FlowMatchingData) and (data.condition is not None or not data.random)
 
@@ -237,7 +237,7 @@ def estimate_cost(data: RegressionSource, settings: FlowSettings, *, trial: bool
         Even one worker would need more than ``settings.max_memory``.
     """
     trees, max_memory = settings.trees, settings.max_memory
-    if _tells_rows(data):
+    if _identifies_rows(data):
         trees = with_fine_bins(trees, data)
     n, d, c = len(data), data.n_dims, data.n_conditions
     times = tuple(t for t in settings.times if trees.n_estimators and not data.has_closed_form(t) and d)
@@ -313,8 +313,8 @@ class MarginalCalibration:
     def of(cls, drawn: Numbers, smooth: Mask) -> "MarginalCalibration":
         """Standard normal marginals, as those of a training are, for columns of numbers that hardly ever repeat.
 
-        Scores of values that repeat stay as they are: where the levels of two such columns meet is what they have in
-        common, such as charges that add up to zero.
+        Scores of repeated values are left alone: shifting the levels of one such column against another would break
+        relations between them, such as charges that add up to zero.
         """
         return cls(np.quantile(drawn, ndtr(_LEVELS), axis=0).astype(np.float32), smooth)
 

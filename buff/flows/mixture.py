@@ -65,7 +65,7 @@ class Classes:
         return number
 
     def rest(self, condition: Array) -> Array | None:
-        """Features that do not tell the class; None where there are none."""
+        """Features that do not define the class; None if there are none."""
         return np.delete(condition, self.columns, axis=1) if self.columns else None
 
     def completed(self, n_features: int) -> Array:
@@ -104,7 +104,7 @@ class MixtureModel(ScoreModel):
     classes: Classes
     models: tuple[FlowModel | PatternedFlow, ...]
 
-    #: Why there is no field of scores, and no noise that an event comes from.
+    #: Why there is no velocity of the scores, and no map from events back to noise.
     no_field: ClassVar[str] = "a model with a condition has coordinates of its own for each: fit one without"
     no_latents: ClassVar[str] = "each class has a flow of its own: fit with classes='together' for latents"
 

@@ -146,16 +146,16 @@ class FlowModel(ScoreModel):
 
     @property
     def no_field(self) -> str:
-        """Why :attr:`field` is none of scores; empty if it is."""
+        """Why :attr:`field` is not a velocity of the scores; empty if it is."""
         return (
             "a model with a condition has coordinates of its own for each: fit one without" if self.standardizer else ""
         )
 
     @property
     def no_latents(self) -> str:
-        """Why no event tells the noise that it comes from; empty if each does."""
-        own = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
-        return own if self.gaussian is None else ""
+        """Why events cannot be mapped back to noise; empty if they can."""
+        reason = "noise that is coupled with the data has no closed form at t = 1, hence events no latents"
+        return reason if self.gaussian is None else ""
 
     def solved_by(self, solver: Solver | None, grid: TimeGrid | None) -> "FlowModel":
         """The same flow, followed by another solver or on another grid; None for those that it has."""
@@ -307,10 +307,10 @@ class FlowModel(ScoreModel):
         if self.n_conditions or self.standardizer is not None:
             condition = np.random.default_rng(0).standard_normal((_CHECKED, self.n_conditions), np.float32)
         batch = SampleRequest(_CHECKED, 0, condition=condition)
-        noise, own = batch.noise(), compiled.draw(batch)
-        if own is None:  # let the solver say what is wrong
+        noise, drawn = batch.noise(), compiled.draw(batch)
+        if drawn is None:  # let the solver say what is wrong
             return True
-        return np.array_equal(own, self._integrate(self.source_samples(batch, noise), condition, noise))
+        return np.array_equal(drawn, self._integrate(self.source_samples(batch, noise), condition, noise))
 
     def __getstate__(self) -> dict[str, Any]:
         skipped = ("compiled", "program", "field")

@@ -105,7 +105,7 @@ class LinearVelocity:
 
 
 def _moments(parts: Sequence[Array], weights: Array | None) -> tuple[Array, Array]:
-    """Mean and covariance of columns that stand side by side."""
+    """Mean and covariance of the concatenated columns."""
     n = len(parts[0])
     w = np.full(n, 1 / n) if weights is None else weights / weights.sum(dtype=np.float64)
     batches = [slice(start, start + _BATCH) for start in range(0, n, _BATCH)]

@@ -83,7 +83,7 @@ class PatternedFlow(ScoreModel):
     patterns: AtomPatterns
     flow: FlowModel
 
-    #: Why there is no field of scores, and no noise that an event comes from.
+    #: Why there is no velocity of the scores, and no map from events back to noise.
     no_field: ClassVar[str] = "this model draws atoms before it follows a field: fit one with atoms='apart'"
     no_latents: ClassVar[str] = "this model draws atoms before it follows a flow: fit with atoms='apart' for latents"
 
@@ -150,12 +150,12 @@ class PatternedFlow(ScoreModel):
         own = nested(arrays, "patterns")
         return cls(AtomPatterns.from_arrays(own), flow) if own else flow
 
-    def distilled(self, settings: FlowSettings, **how: Any) -> "PatternedFlow":
+    def distilled(self, settings: FlowSettings, **options: Any) -> "PatternedFlow":
         """A student with the same patterns: see :func:`buff.flows.distill`."""
-        seed, n = how.get("seed"), how["n_samples"]
+        seed, n = options.get("seed"), options["n_samples"]
         seed = self.seed if seed is None else seed
-        request, _ = self._given(SampleRequest(n, teaching_seed(seed), condition=how.pop("condition", None)))
-        flow = distill(replace(self.flow, calibration=None), settings, condition=request.condition, **how)
+        request, _ = self._given(SampleRequest(n, teaching_seed(seed), condition=options.pop("condition", None)))
+        flow = distill(replace(self.flow, calibration=None), settings, condition=request.condition, **options)
         student = replace(self, flow=flow)
         bent = self.flow.calibration and self.flow.calibration.smooth
         return student if bent is None else student.calibrated(bent, settings.n_jobs)

@@ -83,17 +83,17 @@ class AtomPatterns:
         """
         n, d = x1[0].shape
         weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        states = np.column_stack([_states(x1, j, own) for j, own in enumerate(intervals)])
+        states = np.column_stack([_states(x1, j, atoms) for j, atoms in enumerate(intervals)])
         chosen, classes = joined(states, tuple(has_missing) or (False,) * d)
-        if len(chosen) == d and all((own >= 0).all() for own in chosen.values()):
+        if len(chosen) == d and all((column >= 0).all() for column in chosen.values()):
             chosen.popitem()  # a flow has something to learn
             classes = pattern_classes(np.column_stack([*chosen.values()])) if chosen else classes
         if not chosen:
             return None
-        own = _condition_cells(condition)
-        if own is None:
+        found = _condition_cells(condition)
+        if found is None:
             return None
-        conditions, cell = own
+        conditions, cell = found
         first = np.unique(classes, return_index=True)[1]
         table = np.full((len(first), d), -1, np.int64)
         for j, column in chosen.items():
@@ -112,7 +112,7 @@ class AtomPatterns:
 
     def classify(self, x1: tuple[Array, Array]) -> Indices:
         """Number of the pattern of each row."""
-        chosen = [j for j, own in enumerate(self.intervals) if len(own)]
+        chosen = [j for j, atoms in enumerate(self.intervals) if len(atoms)]
         states = np.column_stack([_states(x1, j, self.intervals[j]) for j in chosen])
         both = np.concatenate([self.states[:, chosen], states])
         classes = pattern_classes(both)
@@ -144,7 +144,7 @@ class AtomPatterns:
         """Numbers of patterns, from uniform numbers and conditions of rows."""
         if self.conditions is None or condition is None:
             return np.asarray(np.searchsorted(self.cumulative[0, :-1], u, side="right"))
-        cell = np.argmin([_distance(condition, own) for own in self.conditions], axis=0)
+        cell = np.argmin([_distance(condition, cell_of) for cell_of in self.conditions], axis=0)
         classes = np.empty(len(u), np.intp)
         for c in np.unique(cell):
             rows = cell == c
@@ -153,7 +153,7 @@ class AtomPatterns:
 
     def to_arrays(self) -> dict[str, Array]:
         """Named arrays."""
-        arrays = {f"intervals/{j}": own for j, own in enumerate(self.intervals)}
+        arrays = {f"intervals/{j}": atoms for j, atoms in enumerate(self.intervals)}
         for name in ("states", "cumulative", "features", "margins"):
             arrays[name] = getattr(self, name)
         return arrays if self.conditions is None else arrays | {"conditions": self.conditions}
@@ -167,10 +167,10 @@ class AtomPatterns:
         intervals = tuple(
             checked_array(arrays[f"intervals/{j}"], f"intervals/{j}", (None, 2), **ranks) for j in range(d)
         )
-        for j, own in enumerate(intervals):
-            widths = np.diff(own, axis=1)
+        for j, atoms in enumerate(intervals):
+            widths = np.diff(atoms, axis=1)
             require((widths >= 0).all() and widths.sum() < 1 + 1e-6, f"intervals/{j} are no parts of the ranks")
-            checked_array(states[:, j], f"states of score {j}", kinds="i", high=len(own) - 1)
+            checked_array(states[:, j], f"states of score {j}", kinds="i", high=len(atoms) - 1)
         cumulative = checked_array(arrays["cumulative"], "cumulative", (None, K), low=0, high=1 + 1e-6)
         require(cumulative.size and (np.diff(cumulative, axis=1) >= 0).all(), "cumulative does not rise")
         features, conditions = checked_array(arrays["features"], "features", (K, None)), arrays.get("conditions")
@@ -182,20 +182,20 @@ class AtomPatterns:
     def _values(self, scores: Scores, classes: Indices, anything: float) -> Array:
         columns = []
         for j in self.learned:
-            own, atoms = scores[:, j].astype(np.float64), self.intervals[j]
+            column, atoms = scores[:, j].astype(np.float64), self.intervals[j]
             if len(atoms):
-                u, width = ndtr(own), np.diff(atoms, axis=1).ravel()
+                u, width = ndtr(column), np.diff(atoms, axis=1).ravel()
                 below = np.clip(u[:, None] - atoms[:, 0], 0, width).sum(axis=1)
                 v = np.clip((u - below) / (1 - width.sum()), self.margins[j], 1 - self.margins[j])
-                own = np.where(self.states[classes, j] < 0, ndtri(v), anything)
-            columns.append(own.astype(np.float32))
+                column = np.where(self.states[classes, j] < 0, ndtri(v), anything)
+            columns.append(column.astype(np.float32))
         return np.column_stack(columns)
 
     def _ranked(self, v: Numbers, j: int) -> Array:
         """Scores of ranks among the values of a column."""
         starts, below, free = self._between(j)
-        own = np.clip(v, self.margins[j], 1 - self.margins[j]) * free
-        return ndtri(own + below[np.searchsorted(starts, own)])
+        place = np.clip(v, self.margins[j], 1 - self.margins[j]) * free
+        return ndtri(place + below[np.searchsorted(starts, place)])
 
     def _between(self, j: int) -> tuple[Numbers, Numbers, float]:
         """Ranks among values at which atoms start, ranks that the first 0, 1, ... atoms own, those of values."""
@@ -215,14 +215,14 @@ class AtomPatterns:
         for j, atoms in enumerate(self.intervals):
             starts, below, free = self._between(j)
             parts.append(np.array([j in learned], np.int32).tobytes() + kernels.doubles(free, self.margins[j]))
-            parts += [kernels.sized(own) for own in (starts, below, ndtri(atoms.mean(axis=1)))]
+            parts += [kernels.sized(values) for values in (starts, below, ndtri(atoms.mean(axis=1)))]
         return b"".join(parts)
 
 
-def _distance(condition: Array, own: Array) -> Numbers:
+def _distance(condition: Array, values: Array) -> Numbers:
     """Squared distances of rows from one, added column by column."""
     total = np.zeros(len(condition))
-    for column, value in zip(condition.T, own, strict=True):
+    for column, value in zip(condition.T, values, strict=True):
         total += (column.astype(np.float64) - np.float64(value)) ** 2
     return total
 

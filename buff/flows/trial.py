@@ -37,7 +37,7 @@ def trial_seconds(data: RegressionSource, plan: CostEstimate, settings: TreeSett
 
 
 def narrowed(data: FlowMatchingData, n_dims: int) -> FlowMatchingData:
-    """The first ``n_dims`` scores alone, where they start from noise: enough to tell what all of them cost."""
+    """The first ``n_dims`` scores, if flows start from noise: enough to estimate the cost of all."""
     if n_dims >= data.n_dims or not data.source.independent:
         return data
     return replace(data, scores=data.scores.each(lambda part: part[:, :n_dims]), standardizer=None)

@@ -1,4 +1,4 @@
-"""Processes that train nodes beside each other."""
+"""Parallel training of nodes in processes."""
 
 import os
 import signal

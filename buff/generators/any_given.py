@@ -115,18 +115,18 @@ class AnyGiven(EventGenerator):
             raise ValueError(f"given='any' knows no {pair}: leave one of them out")
         if self._reduction.trivial:
             return columns
-        own = [name in self._reduction.names and name not in self._reduction.ids for name in columns.names]
-        return columns.select([j for j, of in enumerate(own) if of])
+        in_chain = [name in self._reduction.names and name not in self._reduction.ids for name in columns.names]
+        return columns.select([j for j, chained in enumerate(in_chain) if chained])
 
     def _chain_schema(self, columns: Columns) -> Mapping[str, Any] | None:
         if not isinstance(self.schema, Mapping):
             return self.schema
-        own = {}
+        specs = {}
         for name, spec in self.schema.items():
             kind = spec.get("kind") if isinstance(spec, Mapping) else spec
             if name in columns.names and kind not in ASIDE:
-                own[name] = spec
-        return own
+                specs[name] = spec
+        return specs
 
     def _given_rows(self, given: object, n_samples: int) -> GivenTable:
         assert self._chain is not None
@@ -150,8 +150,8 @@ class AnyGiven(EventGenerator):
         """All columns of one batch, and which rows break a relation."""
         assert self._chain is not None
         numbers = self._chain_numbers
-        own = GivenTable(*(tuple(part[i] for i in numbers) for part in (rows.arrays, rows.known)))
-        cells = self._chain.cells(own.arrays, own.known)
+        cells_given = GivenTable(*(tuple(part[i] for i in numbers) for part in (rows.arrays, rows.known)))
+        cells = self._chain.cells(cells_given.arrays, cells_given.known)
 
         def draw(chosen: Indices | None, attempt: int) -> list[Array]:
             assert self._chain is not None
@@ -160,7 +160,7 @@ class AnyGiven(EventGenerator):
             return self._chain.draw(batch.choose(chosen), cells.take(chosen), attempt=attempt)
 
         names = self._chain.space.template_.names
-        columns, broken = complete(own, draw, self._reduction.relations, names)
+        columns, broken = complete(cells_given, draw, self._reduction.relations, names)
         if self._reduction.trivial:
             return tuple(columns), broken
         found = dict(zip(names, columns, strict=True))
@@ -170,18 +170,20 @@ class AnyGiven(EventGenerator):
 
     def to_archive(self) -> Archive:
         """Everything that makes the fitted model, as JSON, arrays and trees."""
-        own = super().to_archive()
+        archive = super().to_archive()
         if self._chain is None:
-            return own
+            return archive
         part = self._chain.to_archive().under("given")
         space, arrays = self._chain.space.to_arrays()
         arrays = {f"given_space/{key}": values for key, values in arrays.items()}
-        record = own.record | part.record | {"given_space": space}
-        return Archive(own.kind, record, {**own.arrays, **part.arrays, **arrays}, {**own.blobs, **part.blobs})
+        record = archive.record | part.record | {"given_space": space}
+        return Archive(
+            archive.kind, record, {**archive.arrays, **part.arrays, **arrays}, {**archive.blobs, **part.blobs}
+        )
 
     def _load(self, archive: Archive) -> None:
-        own = {k: v for k, v in archive.blobs.items() if not k.startswith("given/")}
-        super()._load(Archive(archive.kind, archive.record, archive.arrays, own))
+        blobs = {k: v for k, v in archive.blobs.items() if not k.startswith("given/")}
+        super()._load(Archive(archive.kind, archive.record, archive.arrays, blobs))
         self._chain = None
         if "given" in archive.record:
             space = TableTransformer.from_arrays(archive.record["given_space"], nested(archive.arrays, "given_space"))

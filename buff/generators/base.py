@@ -1,4 +1,4 @@
-"""The one door of all generators of tables: conditions, weights, seeds, requests, files."""
+"""Base classes of generators of tables: input, conditions, weights, seeds, sampling in batches, files."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class TableGenerator(WithField, BaseEstimator):
         return self._reduction.restore(columns, batch.n, seed=batch.seed, first_event=batch.first_event)
 
     def _drawn(self, request: SampleRequest, *, noted: bool = True) -> Iterator[tuple[Array, ...]]:
-        """Columns of all batches; in the end the user is told of events whose scores had to be clipped."""
+        """Columns of all batches; warns at the end if scores had to be clipped."""
         n_clipped = 0
         for columns, n in request.map(self._draw):
             n_clipped += n

@@ -11,11 +11,10 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from buff.archive import Archive
 from buff.errors import with_hints
 from buff.flows import Classes, CostEstimate, FlowMatchingData, MixtureModel, PatternedData, SampleRequest, Source
 from buff.generators.any_given import AnyGiven
-from buff.generators.classes import class_tables, decode_classes, find_classes, stored_spaces, total_cost, with_spaces
+from buff.generators.classes import class_tables, decode_classes, find_classes, total_cost
 from buff.generators.contracts import TrainingTable
 from buff.generators.deployment import Deployable
 from buff.generators.parameters import FlowPart, margins_of, train_rows
@@ -341,10 +340,3 @@ class BUFF(Deployable, AnyGiven):
         if isinstance(self.model_, MixtureModel):
             return decode_classes(self.model_.classes, self._class_spaces, scores, batch)
         return super()._decode(scores, batch)
-
-    def to_archive(self) -> Archive:
-        return with_spaces(super().to_archive(), self._class_spaces)
-
-    def _load(self, archive: Archive) -> None:
-        super()._load(archive)
-        self._class_spaces = stored_spaces(archive)

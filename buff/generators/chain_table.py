@@ -88,10 +88,10 @@ class ChainTable:
         numbers = table.order_of(order)
         ranks = [column.ranks for column in columns]
         targets = None if learned is None else learned[:, list(table.positions)]
-        how: dict[str, Any] = {"order": numbers, "context": context, "weights": weights, "seed": seed}
+        options: dict[str, Any] = {"order": numbers, "context": context, "weights": weights, "seed": seed}
         if not settings.any_given:
-            how["units"] = np.stack([_units(column) for column in columns])
-        return cls(space, columns, Chain.fit(cells, ranks, settings, targets=targets, **how))
+            options["units"] = np.stack([_units(column) for column in columns])
+        return cls(space, columns, Chain.fit(cells, ranks, settings, targets=targets, **options))
 
     @classmethod
     def cost(
@@ -114,8 +114,8 @@ class ChainTable:
         """
         positions = self.positions
         if first is not None:
-            own = [positions[j] for j in first if j in positions]
-            return np.array(own + [i for i in positions.values() if i not in own], np.intp)
+            first_ones = [positions[j] for j in first if j in positions]
+            return np.array(first_ones + [i for i in positions.values() if i not in first_ones], np.intp)
         mixed = [column.ranks.rest > 1e-9 for column in self.columns]
         return np.argsort(mixed, kind="stable")
 
@@ -129,8 +129,8 @@ class ChainTable:
         """Cells of columns of the table, of which some are known, bool (n,) each."""
         parts = []
         for j, i in self.positions.items():
-            own = self.columns[i].encode(arrays[j], None if known is None else known[j])
-            parts.append(ScoreCells(*(getattr(own, name)[:, None] for name in ScoreCells.__annotations__)))
+            encoded = self.columns[i].encode(arrays[j], None if known is None else known[j])
+            parts.append(ScoreCells(*(getattr(encoded, name)[:, None] for name in ScoreCells.__annotations__)))
         return ScoreCells.stack(parts)
 
     def draw(
@@ -140,7 +140,7 @@ class ChainTable:
         *,
         attempt: int = 0,
     ) -> list[Array]:
-        """Columns of the table for one batch of events; those of given cells as well as their ranks tell."""
+        """Columns of the table for one batch of events; ``given`` cells come back to the accuracy of their ranks."""
         d = len(self.columns)
         noise = EventNoise(batch.seed, batch.first_event, _STREAM + attempt + batch.stream, batch.chosen, batch.words)
         u = noise.uniform(batch.n, 2 * d)
@@ -171,8 +171,8 @@ class ChainTable:
         """Inverse of :meth:`to_archive`."""
         columns = cell_columns(space, open_ends=bool(archive.record["open_ends"]))
         chain = Chain.from_archive(archive)
-        own = [len(columns[j].ranks.intervals) for j in chain.order] if len(chain.order) == len(columns) else None
-        require(own == [len(ranks.intervals) for ranks in chain.ranks], "the chain is not one of the table's columns")
+        sizes = [len(columns[j].ranks.intervals) for j in chain.order] if len(chain.order) == len(columns) else None
+        require(sizes == [len(ranks.intervals) for ranks in chain.ranks], "the chain is not one of the table's columns")
         return cls(space, columns, chain)
 
 

@@ -67,7 +67,7 @@ def find_classes(
     mixed = choice == "auto" and bool(numbers)
     groups = None if mixed else _grouped(encoder, condition, features, weights, named or encoder.names)
     if groups is None or (choice == "auto" and not groups.stand_apart):
-        _tell_shared(_grouped(encoder, condition, features, weights, _telling(encoder)))
+        _warn_of_shared_trees(_grouped(encoder, condition, features, weights, _telling(encoder)))
         return None
     if odd := [name for name in groups.columns if name in numbers]:
         labels = [name for name in encoder.names if name not in numbers]
@@ -123,14 +123,18 @@ def _grouped(
     sizes = np.bincount(number.ravel(), None if weights is None else np.asarray(weights) > 0, minlength=len(levels))
     words = tuple(", ".join(str(columns.arrays[j][i]) for j in places) for i in first)
     whole = len(telling) == features.shape[1]
-    own = tuple(encoder.names[j] for j in places)
-    return _Groups(Classes(levels, words, () if whole else tuple(telling)), own, sizes)
+    names = tuple(encoder.names[j] for j in places)
+    return _Groups(Classes(levels, words, () if whole else tuple(telling)), names, sizes)
 
 
 def _telling(encoder: ConditionEncoder) -> list[str]:
     """Columns of labels that together make few classes, those of fewest labels first."""
     pairs = zip(encoder.columns, encoder.schema, strict=True)
-    levels = {own.name: len(getattr(own, "levels", ())) for own, column in pairs if not KINDS[column.kind].is_number}
+    levels = {
+        column_encoder.name: len(getattr(column_encoder, "levels", ()))
+        for column_encoder, column in pairs
+        if not KINDS[column.kind].is_number
+    }
     chosen, product = [], 1
     for name in sorted(levels, key=levels.__getitem__):
         product *= max(levels[name], 2)
@@ -139,7 +143,7 @@ def _telling(encoder: ConditionEncoder) -> list[str]:
     return chosen
 
 
-def _tell_shared(groups: _Groups) -> None:
+def _warn_of_shared_trees(groups: _Groups) -> None:
     """Say that a small class shares its trees."""
     if len(groups.sizes) < 2 or not groups.uneven:
         return
@@ -148,19 +152,19 @@ def _tell_shared(groups: _Groups) -> None:
         f"{name}={value}" for name, value in zip(groups.columns, groups.names[k].split(", "), strict=False)
     )
     whole = not groups.classes.columns
-    how = (
+    remedy = (
         "classes='apart' (--classes apart)"
         if whole
         else f"classes={list(groups.columns)} (--classes {','.join(groups.columns)})"
     )
     warn(
         f"condition {words} has {groups.sizes[k]:.0f} rows and shares its trees with larger classes: narrow shapes of "
-        f"those can leak into it; {how} gives it its own"
+        f"those can leak into it; {remedy} gives it its own"
     )
 
 
 def class_tables(classes: Classes, table: TrainingTable) -> Iterator[TrainingTable]:
-    """The rows of each class, and what of their condition does not tell it."""
+    """The rows of each class, with the features of their condition that do not define the class."""
     assert table.features is not None
     numbers, rest = classes.numbers(table.features), classes.rest(table.features)
     for k in range(len(classes)):

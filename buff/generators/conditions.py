@@ -1,4 +1,4 @@
-"""Conditions at the door of a generator: columns by their names, all or some of what is asked for, or nothing."""
+"""Conditions as users give them: names of columns, complete or partial conditions, or none."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["requested_conditions", "split_conditions"]
 
 
 def split_conditions(X: TableLike, condition: ConditionLike) -> tuple[Any, Any]:
-    """The table without the columns that ``condition`` names, and these; both as they are where it names none.
+    """Split the columns that ``condition`` names off the table; both unchanged if it names none.
 
     Raises
     ------

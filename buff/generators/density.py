@@ -238,9 +238,9 @@ class TreeDensity(EventGenerator):
         """
         check_is_fitted(self)
         if given is None:
-            how: dict[str, Any] = {"first_event": first_event, "batch_size": batch_size}
+            options: dict[str, Any] = {"first_event": first_event, "batch_size": batch_size}
             return super().sample(
-                n_samples, condition=condition, random_state=random_state, return_condition=return_condition, **how
+                n_samples, condition=condition, random_state=random_state, return_condition=return_condition, **options
             )
         n_samples = check_whole("n_samples", n_samples, 0)
         template = self.space_.template_
@@ -269,8 +269,8 @@ class TreeDensity(EventGenerator):
         )
         weights = None if table.weights is None else checked_weights(table.weights, len(table.columns))
         first = None if self.order is None else column_numbers(self.order, self.space_.template_.names, "order")
-        how: dict[str, Any] = {"open_ends": True, "order": first, "context": table.features, "weights": weights}
-        self._set_table(ChainTable.fit(self.space_, table.columns.arrays, settings, seed=self._seed % 2**31, **how))
+        options: dict[str, Any] = {"open_ends": True, "order": first, "context": table.features, "weights": weights}
+        self._set_table(ChainTable.fit(self.space_, table.columns.arrays, settings, seed=self._seed % 2**31, **options))
 
     def _set_table(self, table: ChainTable) -> None:
         self._table, self.model_ = table, table.chain

@@ -1,4 +1,4 @@
-"""What fitted generators offer beyond tables: single events, C++ and ONNX, students, what they run on."""
+"""Uses of fitted generators beyond tables: single events, exports to C++ and ONNX, distillation, backends."""
 
 import copy
 import os
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.utils.validation import check_is_fitted
 
+from buff.archive import Archive
 from buff.errors import check_whole
 from buff.flows import FlowModel, FlowSettings, MixtureModel, PatternedFlow, SampleRequest, distill, teaching_seed
 from buff.generators.base import EventGenerator
-from buff.generators.classes import total_cost
+from buff.generators.classes import stored_spaces, total_cost, with_spaces
 from buff.generators.parameters import FlowEstimator
 from buff.protocols import RandomState
 from buff.transforms import TableTransformer
@@ -69,6 +70,13 @@ class Deployable(EventGenerator, FlowEstimator):
         """The map between table and scores of each class, or of all rows."""
         check_is_fitted(self)
         return self._class_spaces or (self.space_,)
+
+    def to_archive(self) -> Archive:
+        return with_spaces(super().to_archive(), self._class_spaces)
+
+    def _load(self, archive: Archive) -> None:
+        super()._load(archive)
+        self._class_spaces = stored_spaces(archive)
 
     def sampler(self, random_state: RandomState = None) -> "EventSampler":
         """A small, thread-safe object that draws single events, for event loops.
@@ -212,7 +220,7 @@ class DeployablePairs:
 
     @property
     def starts_at_source_(self) -> bool:
-        """Whether the flow starts at the source, or where it says; else the source is a condition of the flow."""
+        """Whether the flow starts at the source or at its linear prediction; otherwise the source is a condition."""
         check_is_fitted(self)
         return self._source_space is not None or self._prediction is not None
 

@@ -51,8 +51,8 @@ class GivenTable:
     def over(self, drawn: tuple[Array, ...]) -> tuple[Array, ...]:
         """Drawn columns with the given cells in their place."""
         return tuple(
-            values if not known.any() else _replaced(values, own, known)
-            for values, own, known in zip(drawn, self.arrays, self.known, strict=True)
+            values if not known.any() else _replaced(values, cells, known)
+            for values, cells, known in zip(drawn, self.arrays, self.known, strict=True)
         )
 
 
@@ -165,19 +165,19 @@ def _without_empty(given: object) -> Any:
 
 def _cast(name: str, values: Values, there: Mask, dtype: np.dtype[Any]) -> Array:
     """Known values in the natural dtype of the column."""
-    own = in_dtype(values[there], dtype)
-    if own.dtype.kind != dtype.kind and not (own.dtype.kind in "iuf" and dtype.kind in "iuf"):
+    cells = in_dtype(values[there], dtype)
+    if cells.dtype.kind != dtype.kind and not (cells.dtype.kind in "iuf" and dtype.kind in "iuf"):
         raise TypeError(f"given {name!r} holds {values[there][0]!r}, and {dtype} when fitted: convert it")
-    if own.dtype != dtype:
-        if dtype.kind in "iu" and not (own == np.rint(own)).all():
-            raise ValueError(f"given {name!r} is {own[own != np.rint(own)][0]}, and whole numbers when fitted")
-        own = own.astype(dtype)
+    if cells.dtype != dtype:
+        if dtype.kind in "iu" and not (cells == np.rint(cells)).all():
+            raise ValueError(f"given {name!r} is {cells[cells != np.rint(cells)][0]}, and whole numbers when fitted")
+        cells = cells.astype(dtype)
     out = np.zeros(len(values), dtype)
-    out[there] = own
+    out[there] = cells
     return out
 
 
-def _replaced(values: Values, own: Values, known: Mask) -> Array:
-    out = values.astype(np.result_type(values.dtype, own.dtype)) if values.dtype != own.dtype else values.copy()
-    out[known] = own[known]
+def _replaced(values: Values, cells: Values, known: Mask) -> Array:
+    out = values.astype(np.result_type(values.dtype, cells.dtype)) if values.dtype != cells.dtype else values.copy()
+    out[known] = cells[known]
     return out

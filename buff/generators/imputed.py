@@ -11,7 +11,7 @@ from buff.tables import Columns
 from buff.tables.categories import factorize
 from buff.tables.frames import with_index
 
-__all__ = ["center_of_draws", "in_container", "tell_broken"]
+__all__ = ["center_of_draws", "in_container", "warn_of_broken_relations"]
 
 #: Rows that are named.
 _NAMED = 10
@@ -36,7 +36,7 @@ def center_of_draws(encoder: Any, draws: Values) -> Array:
     return own[counts.argmax(axis=1)]
 
 
-def tell_broken(rows: Indices, n_open: int) -> None:
+def warn_of_broken_relations(rows: Indices, n_open: int) -> None:
     """Say which rows break a relation of the table, whatever is drawn."""
     if not len(rows):
         return

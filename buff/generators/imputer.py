@@ -16,7 +16,7 @@ from buff.flows import SampleRequest
 from buff.generators.chain_table import ChainTable, chain_settings
 from buff.generators.given import GivenTable
 from buff.generators.given_relations import complete
-from buff.generators.imputed import center_of_draws, in_container, tell_broken
+from buff.generators.imputed import center_of_draws, in_container, warn_of_broken_relations
 from buff.generators.persistence import restored, to_json
 from buff.generators.pooling import PooledEstimate, pool_estimates
 from buff.protocols import Array, Indices, Numbers, RandomState, TableLike, Weights, WeightsLike
@@ -264,15 +264,15 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
             reg_lambda=self.reg_lambda,
             any_given=True,
         )
-        how: dict[str, Any] = {"open_ends": False, "weights": weights, "seed": self._seed % 2**31}
-        table = ChainTable.fit(self.space_, columns.arrays, settings, known=known, **how)
+        options: dict[str, Any] = {"open_ends": False, "weights": weights, "seed": self._seed % 2**31}
+        table = ChainTable.fit(self.space_, columns.arrays, settings, known=known, **options)
         learned = np.column_stack(known)
         if learned.all():
             return table
         for i in range(1, int(self.n_rounds)):
             self._table = table
             told, _ = self._draw(columns, known, self._seed, -i)
-            table = ChainTable.fit(self.space_, told, settings, learned=learned, **how)
+            table = ChainTable.fit(self.space_, told, settings, learned=learned, **options)
         return table
 
     def _read(self, X: TableLike) -> tuple[Columns, list[Array]]:
@@ -283,10 +283,10 @@ class BUFFImputer(TransformerMixin, BaseEstimator):
         return columns, [~is_missing(values) for values in columns.arrays]
 
     def _drawn(self, columns: Columns, known: list[Array], random_state: RandomState, m: int) -> list[list[Array]]:
-        """Columns of m imputations; what no draw could mend is told of once."""
+        """Columns of m imputations; warns once of rows whose relations no draw kept."""
         seed = sampling_seed(random_state, self.random_state, self._seed)
         draws, broken = zip(*(self._draw(columns, known, seed, i) for i in range(m)), strict=True)
-        tell_broken(np.concatenate(broken), int((~np.logical_and.reduce(known)).sum()))
+        warn_of_broken_relations(np.concatenate(broken), int((~np.logical_and.reduce(known)).sum()))
         return list(draws)
 
     def _draw(self, columns: Columns, known: list[Array], seed: int, number: int) -> tuple[list[Array], Indices]:

@@ -1,4 +1,4 @@
-"""Features of jets beside their particles: which are drawn, which follow, which are given."""
+"""Features of jets in addition to their particles: which are drawn, which are computed, which are given."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

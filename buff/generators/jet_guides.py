@@ -1,4 +1,4 @@
-"""Observables of whole jets that tell their splittings where to go."""
+"""Observables of whole jets on which their splittings are conditioned."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""A classifier that tells drawn jets from those of the training, and which of them to take."""
+"""Rejection sampling of drawn jets by a classifier between them and the training jets."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

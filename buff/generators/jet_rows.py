@@ -149,8 +149,8 @@ class SplittingRows:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         parts = (vars(self.nodes), vars(self.jets), vars(self.splittings), {"context": self.context})
-        own = sum(values.nbytes for part in parts for values in part.values())
-        return int(own + (0 if self.weights is None else self.weights.nbytes))
+        nbytes = sum(values.nbytes for part in parts for values in part.values())
+        return int(nbytes + (0 if self.weights is None else self.weights.nbytes))
 
     @classmethod
     def join(cls, parts: list["SplittingRows"]) -> "SplittingRows":
@@ -170,10 +170,10 @@ class SplittingRows:
 def context_of(k: int, nodes: Nodes, jets: JetKinematics, scale: Numbers, features: Numbers, radius: float) -> Array:
     """Context of nodes of kind k: what surrounds them, and the features (n_jets, c) of their jets."""
     if KINDS[k].name == "root":
-        own = root_context(jets.take(nodes.jet), scale[nodes.jet])
+        context = root_context(jets.take(nodes.jet), scale[nodes.jet])
     else:
-        own = node_context(nodes, jets, scale, radius)
-    return np.concatenate([own.T, features[nodes.jet].T]).T if features.shape[1] else own
+        context = node_context(nodes, jets, scale, radius)
+    return np.concatenate([context.T, features[nodes.jet].T]).T if features.shape[1] else context
 
 
 def splitting_rows(
@@ -191,8 +191,8 @@ def splitting_rows(
     parts: dict[str, list[SplittingRows]] = {kind.name: [] for kind in KINDS}
     kept = dict.fromkeys(parts, 1.0)
     for start in range(0, len(particles), chunk):
-        own = slice(start, start + chunk)
-        cloud = particles[own]
+        chosen = slice(start, start + chunk)
+        cloud = particles[chosen]
         jets = JetKinematics.of(cloud[..., 0], cloud[..., 1], cloud[..., 2])
         nodes, splittings = tree.encode(cloud[..., 0], cloud[..., 1], cloud[..., 2])
         kinds = kind_of(nodes)
@@ -204,9 +204,9 @@ def splitting_rows(
                 i = i[rng.random(len(i)) < kept[kind.name]]
             if len(i):
                 few = nodes.take(i)
-                context = np.ascontiguousarray(context_of(k, few, jets, scale[own], features[own], tree.radius))
-                own_weights = None if weights is None else weights[own][few.jet]
-                rows = SplittingRows(few, jets.take(few.jet), splittings.take(i), context, own_weights)
+                context = np.ascontiguousarray(context_of(k, few, jets, scale[chosen], features[chosen], tree.radius))
+                few_weights = None if weights is None else weights[chosen][few.jet]
+                rows = SplittingRows(few, jets.take(few.jet), splittings.take(i), context, few_weights)
                 parts[kind.name].append(rows)
     return {name: SplittingRows.join(part) for name, part in parts.items() if part}
 
@@ -242,11 +242,11 @@ def plan_stages(
     for kind in KINDS:
         if kind.name not in rows or len(rows[kind.name]) < LEAST_ROWS:
             continue
-        own, part = _left(settings[kind.name], held), rows[kind.name]
-        n = max(2, int(min(len(part) * factor, _SURPLUS * own.noise_budget)))
+        kind_settings, part = _left(settings[kind.name], held), rows[kind.name]
+        n = max(2, int(min(len(part) * factor, _SURPLUS * kind_settings.noise_budget)))
         x1 = np.zeros((n, len(kind.targets)), np.float32)
         condition = np.resize(part.context.astype(np.float32), (n, part.context.shape[1]))
-        plan = estimate_cost(FlowMatchingData.of(x1, condition), own, trial=trial)
+        plan = estimate_cost(FlowMatchingData.of(x1, condition), kind_settings, trial=trial)
         plans.append(replace(plan, memory=plan.memory + held))
     return plans
 

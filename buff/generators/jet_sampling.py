@@ -117,7 +117,7 @@ class JetSampler:
     n_jobs: int | None
 
     def draw(
-        self, n: int, condition: Any, given: Mapping[str, Array] | None, how: tuple[int, int, int | None]
+        self, n: int, condition: Any, given: Mapping[str, Array] | None, numbering: tuple[int, int, int | None]
     ) -> tuple[Array, Proposal, Any]:
         """Particles of n jets, what they started from, and their conditions.
 
@@ -126,13 +126,13 @@ class JetSampler:
         n : int
         condition, given
             Of jets.
-        how : (seed, first event, batch size or None)
+        numbering : (seed, first event, batch size or None)
         """
-        seed, first, batch = how
+        seed, first, batch = numbering
         proposals = []
         for again in range(1 if self.rejection is None else N_TABLES):
-            own = {"random_state": (seed + again * _NEXT) % 2**127, "first_event": first, "batch_size": batch}
-            columns, condition = self.tables.draw(n, condition, given, self.features, own)
+            options = {"random_state": (seed + again * _NEXT) % 2**127, "first_event": first, "batch_size": batch}
+            columns, condition = self.tables.draw(n, condition, given, self.features, options)
             proposals.append(self._proposal(columns, condition, given))
         cloud, used = np.zeros((n, self.most, 3)), np.zeros(n, np.intp)
         todo, attempt = np.arange(n), 0

@@ -1,4 +1,4 @@
-"""Jets as rows of a table: what their particles start from, beside the features that are to be generated."""
+"""Jets as rows of a table: kinematics and multiplicities that splittings start from, and further features."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

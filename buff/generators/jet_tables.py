@@ -62,24 +62,24 @@ class JetTables:
         """Fit the models (the second one only if there is one) to the columns of ``table``."""
         model, given = models
         model.fit(pa.table(dict(table)), condition=condition, sample_weight=weights)
-        own = cls(model, None if condition is None else ConditionEncoder().fit(condition, weights))
+        tables = cls(model, None if condition is None else ConditionEncoder().fit(condition, weights))
         if weights is None:
-            own = replace(own, margins=own._read_margins(table, condition))
-            known = own.condition_features(condition, len(table[KINEMATICS[0]]))
-            own = replace(own, mirrors=mirrored(table, known, features.odd))
+            tables = replace(tables, margins=tables._read_margins(table, condition))
+            known = tables.condition_features(condition, len(table[KINEMATICS[0]]))
+            tables = replace(tables, mirrors=mirrored(table, known, features.odd))
         if given is None or jets is None:
-            return own
-        asked = features.given_table(jets, own.aligned(condition))
+            return tables
+        asked = features.given_table(jets, tables.aligned(condition))
         drawn = {name: values for name, values in table.items() if name in KINEMATICS or name.startswith("guides.")}
         given.fit(pa.table(drawn), condition=asked, sample_weight=weights)
-        own = replace(own, given=given)
+        tables = replace(tables, given=given)
         if weights is not None or len(asked) < _LEAST:
-            return own
+            return tables
         few = asked.slice(0, _DRAWN)
         again = given.sample(len(few), condition=few, random_state=1)
         pair = {name: again[name].to_numpy() for name in drawn}, drawn
         smooth = [name for name, values in drawn.items() if values.dtype.kind == "f"]
-        return replace(own, given_margins=MarginMap.fit(smooth, np.zeros((1, 0)), [pair]))
+        return replace(tables, given_margins=MarginMap.fit(smooth, np.zeros((1, 0)), [pair]))
 
     def aligned(self, condition: Any, n: int | None = None) -> Columns | None:
         """Columns of a condition; a single row is spread over n."""
@@ -115,7 +115,7 @@ class JetTables:
         condition: ConditionLike,
         given: Mapping[str, Array] | None,
         features: JetFeatures,
-        how: Mapping[str, Any],
+        options: Mapping[str, Any],
     ) -> tuple[dict[str, Array], Any]:
         """Columns of n jets, and the conditions of all of them.
 
@@ -125,11 +125,13 @@ class JetTables:
             Features are given to a model that cannot take them, or without the condition that goes with them.
         """
         if given is None:
-            drawn, condition = self.model.sample(n, condition=condition, **how, return_condition=True)
+            drawn, condition = self.model.sample(n, condition=condition, **options, return_condition=True)
             columns = {name: drawn[name].to_numpy() for name in drawn.column_names}
             if self.margins is not None:
                 columns = self.margins(columns, self.condition_features(condition, n))
-            noise = StageNoise(how["random_state"], how["first_event"] + np.arange(n), _STREAM).draw(0, 1, 2)[:, 0]
+            noise = StageNoise(options["random_state"], options["first_event"] + np.arange(n), _STREAM).draw(0, 1, 2)[
+                :, 0
+            ]
             together = [name for name in self.mirrors if name not in _SIGNED]
             for name in self.mirrors:
                 if together and name != _SIGNED[1]:
@@ -142,7 +144,7 @@ class JetTables:
         if self.encoder is not None and condition is None:
             raise ValueError(f"condition: the model is conditional, pass {list(self.encoder.names)} too")
         asked = features.given_table(given, self.aligned(condition, n))
-        drawn = self.given.sample(n, condition=asked, **how)
+        drawn = self.given.sample(n, condition=asked, **options)
         columns = {name: drawn[name].to_numpy() for name in drawn.column_names}
         if self.given_margins is not None:
             columns = self.given_margins(columns, np.zeros((n, 0)))
@@ -155,9 +157,9 @@ class JetTables:
             return None
         columns, pairs = self.aligned(condition), []
         for label in labels:
-            own = (features == label).all(axis=1)
-            asked = None if columns is None else columns.take([int(own.argmax())])
+            of_class = (features == label).all(axis=1)
+            asked = None if columns is None else columns.take([int(of_class.argmax())])
             drawn = self.model.sample(_DRAWN // len(labels), condition=asked, random_state=1)
-            wanted = {name: values[own] for name, values in table.items()}
+            wanted = {name: values[of_class] for name, values in table.items()}
             pairs.append(({name: drawn[name].to_numpy() for name in table}, wanted))
         return MarginMap.fit([name for name, values in table.items() if values.dtype.kind == "f"], labels, pairs)

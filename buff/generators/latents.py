@@ -1,4 +1,4 @@
-"""What is under a generator: its field and grid, other solvers on it, and the noise that an event comes from."""
+"""Field and grid of a fitted generator, sampling with other solvers, and the map between events and noise."""
 
 from collections.abc import Sequence
 from copy import copy

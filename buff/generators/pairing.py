@@ -50,7 +50,7 @@ def paired_data(
 
 
 def merge_duplicates(key: Numbers, sample_weight: WeightsLike) -> tuple[Indices, Array | None]:
-    """Rows that are told apart by ``key`` (n, k), in an order that is theirs alone, and the weights of all that agree.
+    """Distinct rows of ``key`` (n, k) in an order independent of the input's, with the summed weights of duplicates.
 
     Noise is drawn for rows: a row of weight 2 and two copies of it are then given the same. Rows that all differ and
     weigh the same stay as they are.

@@ -162,18 +162,18 @@ class FlowEstimator(TableGenerator):
 
     def _new_space(self, columns: Columns, sample_weight: WeightsLike, schema: Any = None) -> TableTransformer:
         """A map of a table to scores and back."""
-        how: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
-        space = TableTransformer(schema or self._schema_overrides, **how)
+        options: dict[str, Any] = {"categories": self.categories, "tails": self.tails, "bandwidth": self.bandwidth}
+        space = TableTransformer(schema or self._schema_overrides, **options)
         return space.fit(columns, sample_weight=sample_weight)
 
     def _plan(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> CostEstimate:
         """What :meth:`_train` would cost, after a trial."""
         values = data.values if isinstance(data, PatternedData) else data
         smooth = self._margins(space, data).get("smooth")
-        return estimate_cost(values, suited(self.flow_settings, smooth), trial=True)
+        return estimate_cost(values, with_tree_features(self.flow_settings, smooth), trial=True)
 
     def _train(self, space: TableTransformer, data: FlowMatchingData | PatternedData) -> None:
-        """Fit the flow: all that is left to do once the rows are scores."""
+        """Fit the flow to rows that are scores already."""
         seed = None if self.random_state is None else seed_from(self.random_state)
         model = train_rows(data, self.flow_settings, **self._margins(space, data), seed=seed)
         assert model.cost is not None
@@ -185,7 +185,7 @@ class FlowEstimator(TableGenerator):
         return {}
 
     def _set_model(self, model: FlowModel | PatternedFlow | MixtureModel, cost: CostEstimate | None = None) -> None:
-        """The fitted model with what is known of it."""
+        """Set the fitted model, its records, its cost and the schemas."""
         self.model_, self.nodes_ = model, model.records
         if cost is not None:
             self.plan_ = cost
@@ -209,14 +209,14 @@ def train_rows(
     calibrated: Mask | None = None,
     seed: int | None = None,
 ) -> FlowModel | PatternedFlow:
-    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`; ``smooth`` as in :func:`suited`."""
-    settings = suited(settings, smooth)
+    """:func:`train_patterned` where rows have patterns, else :func:`train_flow`; ``smooth`` decides on features."""
+    settings = with_tree_features(settings, smooth)
     if isinstance(data, PatternedData):
         return train_patterned(data, settings, calibrated=calibrated, seed=seed)
     return train_flow(data, settings, calibrated=calibrated, seed=seed)
 
 
-def suited(settings: FlowSettings, smooth: Mask | None) -> FlowSettings:
+def with_tree_features(settings: FlowSettings, smooth: Mask | None) -> FlowSettings:
     """Settings with ``features="auto"`` settled for scores of which some are ``smooth``, bool of shape (d,).
 
     Principal axes of steps mean little: where most scores are steps of numbers or labels that repeat, trees do better
@@ -230,18 +230,18 @@ def suited(settings: FlowSettings, smooth: Mask | None) -> FlowSettings:
 def smooth_of(space: TableTransformer, data: FlowMatchingData | PatternedData) -> Array:
     """Which scores hardly ever repeat, apart from atoms that are drawn first."""
     if isinstance(data, PatternedData):
-        return np.array([own.smooth for own in atoms_of(space)], bool)
+        return np.array([atom.smooth for atom in atoms_of(space)], bool)
     return space.smooth
 
 
 def margins_of(space: TableTransformer, data: FlowMatchingData | PatternedData, *, fine: bool) -> dict[str, Mask]:
-    """Which scores are ``smooth`` (:func:`smooth_of`), and which are ``calibrated``: these, or ``fine`` ones too.
+    """Masks of scores: ``smooth`` ones (:func:`smooth_of`), and ``calibrated`` ones, which are these or ``fine`` too.
 
     Scores of frequent values are not calibrated: moving the levels of one column would change its dependence on others.
     """
     smooth = smooth_of(space, data)
-    own = np.array([part.fine for part in atoms_of(space)], bool) if fine and space.has_atoms else smooth
-    return {"smooth": smooth, "calibrated": smooth | own}
+    calibrated = np.array([part.fine for part in atoms_of(space)], bool) if fine and space.has_atoms else smooth
+    return {"smooth": smooth, "calibrated": smooth | calibrated}
 
 
 def resolve_device(device: Any) -> str:

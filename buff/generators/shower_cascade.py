@@ -21,10 +21,13 @@ from buff.generators.shower_walk import Walk
 from buff.physics import Geometry, SplitTree
 from buff.protocols import Array, Indices, Numbers, Weights
 from buff.randomness import EventNoise
-from buff.records import nested
+from buff.records import checked_list, checked_number, checked_record, nested, require
 from buff.trees.conditional import ConditionalSettings
 
 __all__ = ["CascadeSettings", "ShowerCascade"]
+
+#: Voxels of a geometry in a file, at most.
+_MOST_VOXELS = 10**7
 
 #: How trees of empty parts are grown: among layers and rings, and around the axis, where there are far more rows.
 _RING_ATOMS = ConditionalSettings(n_estimators=25, max_depth=4, reg_lambda=5.0, min_child_weight=5.0)
@@ -190,11 +193,13 @@ class ShowerCascade:
 
     @classmethod
     def from_archive(cls, archive: Archive) -> "ShowerCascade":
-        """Inverse of :meth:`to_archive`."""
+        """Inverse of :meth:`to_archive`; ArchiveError for parts that are lost or of other types."""
         from buff.physics import Layer
 
-        record = archive.record
-        name, lowest, layers = record["geometry"]
+        parts = ("geometry", "symmetric", "threshold", "standards", "models")
+        record = checked_record(archive.record, "a cascade", parts)
+        name, lowest, layers = checked_list(record["geometry"], "a geometry", length=3)
+        require(type(record["symmetric"]) is bool, "symmetric is neither true nor false")
         geometry = Geometry(name, tuple(Layer(number, tuple(r), n_alpha) for number, r, n_alpha in layers), lowest)
         models = {
             key: EnergySplit.from_archive(
@@ -202,8 +207,14 @@ class ShowerCascade:
             )
             for key, part in record["models"].items()
         }
-        standards = {int(j): (mean, spread) for j, (mean, spread) in zip(*record["standards"], strict=True)}
-        return cls(geometry, record["symmetric"], record["threshold"], standards, models)
+        require(geometry.n_voxels <= _MOST_VOXELS, f"a geometry has {geometry.n_voxels} voxels")
+        standards = {
+            int(j): (checked_number(mean, "a mean"), checked_number(spread, "a spread", 0))
+            for j, (mean, spread) in zip(*record["standards"], strict=True)
+        }
+        return cls(
+            geometry, record["symmetric"], checked_number(record["threshold"], "threshold", 0), standards, models
+        )
 
 
 class _Teacher:
@@ -253,7 +264,7 @@ def _joined(parts: list[SplitRows]) -> SplitRows:
 
 
 def _counts(angles: AngleWalk, rings: RingWalk) -> dict[str, int]:
-    """Splits that each model stands for."""
+    """Number of splits that share each model."""
     counts: dict[str, int] = defaultdict(lambda: len(rings.geometry.layers) if rings.shares_models else 1)
     counts["total"] = 1
     for i, _, split, _ in angles.numbered():
@@ -301,7 +312,7 @@ def _turned(layers: list[Array], turns: Numbers) -> list[Array]:
 
 
 def _fit_split(key: str, rows: SplitRows, settings: SplitSettings, seed: int, cache_dir: str | None) -> EnergySplit:
-    """A model, from the cache where it is there."""
+    """Fit the model of a split, or read it from the cache."""
     seed = int(np.random.SeedSequence([seed % 2**64, *key.encode()]).generate_state(1)[0] % 2**31)
     if cache_dir is None:
         with threadpool_limits(1):

@@ -145,9 +145,9 @@ class EnergySplit:
         atom = (rows.z <= 0) | ((rows.z >= 1) if settings.logit else False)
         limits = {}
         for k in np.unique(rows.group[atom]):
-            own = np.flatnonzero(rows.group == k)
-            highest = own[np.argsort(rows.p[own], kind="stable")[-_FEWEST:]]
-            limit = float(np.quantile(rows.p[own[atom[own]]], 0.9995) + 0.05)
+            members = np.flatnonzero(rows.group == k)
+            highest = members[np.argsort(rows.p[members], kind="stable")[-_FEWEST:]]
+            limit = float(np.quantile(rows.p[members[atom[members]]], 0.9995) + 0.05)
             limits[int(k)] = _NEVER if atom[highest].mean() > 0.5 else limit
         centre, width = (float(rows.p.mean()), float(rows.p.std()) + _MARGIN) if len(rows) else (0.0, 1.0)
         model = cls({}, limits, centre, width, None, None, rows.base, rows.shares, settings.logit)
@@ -166,12 +166,12 @@ class EnergySplit:
         x = self._ranked(rows.z)
         groups, mean, u = {}, np.zeros(len(x), np.float32), np.zeros(len(x))
         for k in np.unique(rows.group):
-            own = np.flatnonzero(rows.group == k)
-            learned = own if len(own) >= _FEWEST_OF_GROUP else np.arange(len(x))
+            members = np.flatnonzero(rows.group == k)
+            learned = members if len(members) >= _FEWEST_OF_GROUP else np.arange(len(x))
             group = self._fit_group(rows.take(learned), x[learned], settings)
             groups[int(k)] = group
-            mean[own] = group.linear(self._basis(rows.features[own], rows.p[own]))[:, 0]
-            u[own] = ndtr((group.ranks.encode(x[own], rows.p[own]) - mean[own]) / group.spread)
+            mean[members] = group.linear(self._basis(rows.features[members], rows.p[members]))[:, 0]
+            u[members] = ndtr((group.ranks.encode(x[members], rows.p[members]) - mean[members]) / group.spread)
         if len(rows) < _FEWEST:
             return replace(self, groups=groups)
         features = np.column_stack([rows.features, mean])
@@ -219,10 +219,10 @@ class EnergySplit:
 
     def _sample_inside(self, features: Numbers, p: Numbers, group: int, u: Numbers) -> Array:
         known = group if group in self.groups else min(self.groups, key=lambda k: abs(k - group))
-        own = self.groups[known]
-        mean = own.linear(self._basis(features, p))
+        fitted = self.groups[known]
+        mean = fitted.linear(self._basis(features, p))
         rank = u if self.inside is None else self.inside.ppf(np.hstack([features, mean]), u)
-        x = own.ranks.decode(mean[:, 0] + own.spread * ndtri(np.clip(rank, _MARGIN, 1 - _MARGIN)), p)
+        x = fitted.ranks.decode(mean[:, 0] + fitted.spread * ndtri(np.clip(rank, _MARGIN, 1 - _MARGIN)), p)
         return np.clip(expit(x), _INSIDE, 1 - _INSIDE) if self.logit else np.maximum(x, _INSIDE)
 
     def to_archive(self) -> Archive:
@@ -253,10 +253,10 @@ class EnergySplit:
         base = checked_array(arrays["base"], "base", (None,), kinds="i", low=0)
         groups = {}
         for k, spread in zip(record["groups"], record["spreads"], strict=True):
-            own = nested(arrays, str(k))
-            weights = checked_array(own["weights"], "weights", (3 + 2 * len(base), 1))
+            stored = nested(arrays, str(k))
+            weights = checked_array(stored["weights"], "weights", (3 + 2 * len(base), 1))
             linear = ReproducibleLinear(weights, np.zeros(1, np.float32))
-            groups[int(k)] = _Group(QuantileBins(own["centres"], own["knots"]), linear, spread)
+            groups[int(k)] = _Group(QuantileBins(stored["centres"], stored["knots"]), linear, spread)
         atoms = inside = None
         if "atoms" in blobs:
             atoms = ConditionalShares(arrays["prior"], restored_trees(blobs["atoms"], len(arrays["prior"])))

@@ -21,7 +21,7 @@ from buff.generators.shower_plan import ShowerPlan, looks_symmetric, plan_shower
 from buff.physics import Geometry
 from buff.protocols import Array, ConditionLike, Numbers, RandomState, TableLike, WeightsLike
 from buff.randomness import EventNoise, jobs_for, sampling_seed, seed_from
-from buff.records import nested
+from buff.records import checked_number, nested
 from buff.tables import Schema
 from buff.transforms import ConditionEncoder
 from buff.trees.conditional import ConditionalSettings
@@ -255,8 +255,11 @@ class ShowerBUFF(BaseEstimator):
         if model.geometry not in ("ds1-photons", "ds1-pions", "ds2", "ds3"):
             model.geometry = model.geometry_
         model.symmetric_ = model.cascade_.symmetric
-        model.energy_range_ = tuple(record["range"])
+        low, high = (checked_number(energy, "an energy", 0) for energy in record["range"])
+        model.energy_range_ = low, high
         model._seed, model.n_features_in_ = int(record["entropy"]), model.geometry_.n_voxels
+        width = 0 if model._encoder is None else model._encoder.n_dims
+        model.cascade_.sample(np.array([low, high]), np.zeros((2, width), np.float32), EventNoise(0))
         return model
 
     def _settings(self) -> CascadeSettings:

@@ -1,4 +1,4 @@
-"""Event weights of both signs at the door of a generator."""
+"""Check of event weights, and replacement of negative ones by a policy."""
 
 import sys
 from typing import Any

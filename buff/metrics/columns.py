@@ -122,7 +122,7 @@ def read_tables(
         if kind == "angle":
             parts[j] = _unrolled(parts[j], _period(schema, alike.names[j]))
     for j in categorical:
-        _tell_strangers(alike.names[j], dict(zip(alike.tables, alike.parts(j), strict=True)))
+        _warn_of_unshared_labels(alike.names[j], dict(zip(alike.tables, alike.parts(j), strict=True)))
     values = [np.column_stack(rows) for rows in zip(*parts, strict=True)]
     for name, rows in zip(alike.tables, values, strict=True):
         _refuse_extremes(rows, alike.names, name)
@@ -172,7 +172,7 @@ def _codes(parts: list[Array]) -> list[Rows]:
     return [rows[codes] for rows, (_, codes) in zip(numbers, found, strict=True)]
 
 
-def _tell_strangers(column: str, parts: Mapping[str, Array]) -> None:
+def _warn_of_unshared_labels(column: str, parts: Mapping[str, Array]) -> None:
     """Warn of tables that share no label with the first: a model knows no others, so these are written otherwise."""
     levels = {name: [str(level) for level in factorize(part)[0]] for name, part in parts.items()}
     first, *others = levels

@@ -13,9 +13,9 @@ from buff.tables.ids import looks_like_ids
 from buff.tables.relations.base import Relation
 from buff.tables.relations.coordinates import LATITUDE, find_coordinates
 from buff.tables.relations.pair_mass import PairMass, labels_that_tell
-from buff.tables.written import tell_written
+from buff.tables.written import warn_of_written_numbers
 
-__all__ = ["find_particles", "tell_masses", "tell_particles", "told_ids"]
+__all__ = ["find_ids", "find_particles", "warn_of_masses", "warn_of_particles"]
 
 #: Labels of a single row are told of where there are more than so many, and as a share of the rows.
 _FEWEST_SINGLE, _SINGLE_SHARE = 20, 0.05
@@ -25,19 +25,19 @@ _FEW, _WIDE = 100, 1000
 _AZIMUTH = re.compile(r"(?i)(^|_|\.|[a-z](?=Phi))phi(\d|_|$)")
 
 
-def told_ids(table: Mapping[str, Values], names: Sequence[str]) -> list[str]:
+def find_ids(table: Mapping[str, Values], names: Sequence[str]) -> list[str]:
     """Which of these columns, of texts or of integers, are taken for ids; says so, and what else seems odd of them."""
-    written = {name for name in names if table[name].dtype.kind == "O" and tell_written(name, table[name])}
+    written = {name for name in names if table[name].dtype.kind == "O" and warn_of_written_numbers(name, table[name])}
     reasons = {name: looks_like_ids(table[name]) if table[name].dtype.kind in "iuO" else "" for name in names}
     for name in names:
         if name not in written:
-            _tell_id(name, table[name], reasons[name])
+            _warn_of_id(name, table[name], reasons[name])
             if not reasons[name]:
-                _tell_rare(name, table[name])
+                _warn_of_rare_labels(name, table[name])
     return [name for name in names if reasons[name]]
 
 
-def _tell_id(name: str, values: Values, why: str | None) -> None:
+def _warn_of_id(name: str, values: Values, why: str | None) -> None:
     """Say ``why`` a column is taken for an id, or that it may be one."""
     if not why and _may_number(values):
         warn(
@@ -60,7 +60,7 @@ def _may_number(values: Values) -> bool:
     return wide and len(np.unique(values)) == len(values)
 
 
-def _tell_rare(name: str, values: Values) -> None:
+def _warn_of_rare_labels(name: str, values: Values) -> None:
     """Say that labels come back as they are, where many are of a single row."""
     if values.dtype.kind != "O" or not len(values) or not all(isinstance(v, str | None) for v in values[:20]):
         return
@@ -73,7 +73,7 @@ def _tell_rare(name: str, values: Values) -> None:
         )
 
 
-def tell_particles(table: Mapping[str, Values], schema: Mapping[str, Any], relations: Any) -> None:
+def warn_of_particles(table: Mapping[str, Values], schema: Mapping[str, Any], relations: Any) -> None:
     """Say what would be blurred, or have a seam, where columns look like momenta of particles."""
     numbers = [name for name, values in table.items() if values.dtype.kind == "f" and name not in schema]
     particles = list(find_particles(numbers).values())
@@ -124,7 +124,7 @@ def find_particles(names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def tell_masses(table: Mapping[str, Values], stated: Sequence[Relation]) -> None:
+def warn_of_masses(table: Mapping[str, Values], stated: Sequence[Relation]) -> None:
     """Say where rows of some labels have a pair mass of their own, which those of others would take over."""
     for pair in stated:
         if isinstance(pair, PairMass):

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from buff.errors import ArchiveError
 from buff.protocols import Array, Values
 from buff.randomness import EventNoise
+from buff.records import checked_list, checked_number, checked_record, require
 from buff.tables.columns import is_missing
 
 __all__ = ["IdPattern", "Shape", "looks_like_ids"]
@@ -42,6 +44,8 @@ _ROOM = 10
 _MOST_SHAPES = 200
 #: Stream of an event's random numbers that chooses the shape of its ids.
 _STREAM = 2**31 + 3
+#: Digits of a number that rises, at most, in a file.
+_MOST_DIGITS = 1000
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,8 @@ class IdPattern:
         if self.counter:
             prefix, width, start, suffix = self.counter
             return f"{prefix}{start + i:0{width}d}{suffix}"
+        if not self.shapes:  # all ids of the training were missing
+            return ""
         shape = self.shapes[int(np.searchsorted(self.cumulative[:-1], u, side="right"))]
         if i < shape.capacity:
             return shape.value((i + seed) % shape.capacity)
@@ -199,10 +205,27 @@ class IdPattern:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> "IdPattern":
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`; ArchiveError for a pattern of which no ids can be drawn."""
+        checked_record(record, "an id", ("dtype", "missing", "counter", "shapes", "cumulative"))
         shapes = tuple(Shape(tuple(s["alphabets"]), s["modulus"], s["residue"]) for s in record["shapes"])
-        counter = record["counter"] and tuple(record["counter"])
-        return cls(record["dtype"], record["missing"], counter, shapes, tuple(record["cumulative"]))
+        for shape in shapes:
+            require(
+                shape.alphabets and all(map(len, checked_list(shape.alphabets, "an id", str))), "an id has no letters"
+            )
+            require(all(type(k) is int for k in (shape.modulus, shape.residue)), "an id counts by no number")
+            require(shape.modulus >= 1 and shape.residue >= 0, "an id counts by a number below 1")
+        cumulative = checked_list(record["cumulative"], "shares of ids", float, len(shapes))
+        counter = record["counter"] and tuple(checked_list(record["counter"], "the counter of an id", length=4))
+        if counter:
+            checked_number(counter[1], "digits of an id", 0, _MOST_DIGITS)
+        own = cls(
+            record["dtype"], checked_number(record["missing"], "missing ids", 0, 1), counter, shapes, tuple(cumulative)
+        )
+        try:
+            own.fresh(2, seed=0)
+        except (TypeError, ValueError, IndexError) as error:
+            raise ArchiveError(f"an id cannot be drawn: {str(error)[:80]}") from None
+        return own
 
 
 def looks_like_ids(values: Values) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from buff.protocols import Array, Values
 from buff.records import checked_list, checked_number, checked_record, known_part, require
-from buff.tables.advice import tell_masses, tell_particles, told_ids
+from buff.tables.advice import find_ids, warn_of_masses, warn_of_particles
 from buff.tables.categories import ORDERS
 from buff.tables.columns import Columns, Template, is_missing, kind_of, summary
 from buff.tables.ids import IdPattern
@@ -255,9 +255,9 @@ class TableReduction:
             relation.learn(table)
         known = {*ids, *dropped, *schema}
         odd = [name for name in columns.names if name not in known and table[name].dtype.kind in "iuO"]
-        ids += told_ids(table, odd) if odd else []
+        ids += find_ids(table, odd) if odd else []
         if columns.template.is_frame:
-            tell_particles(table, schema, relations)
+            warn_of_particles(table, schema, relations)
         kept = [j for j, name in enumerate(columns.names) if name not in dropped]
         learned = [j for j in kept if columns.names[j] not in ids]
         if not learned:
@@ -268,7 +268,7 @@ class TableReduction:
         bounded = {name for name, said in schema.items() if isinstance(said, Mapping)}
         found = find_relations(rest, own, bounded) if search else Relations.learn(own, rest)
         if stated:
-            tell_masses(table, stated)
+            warn_of_masses(table, stated)
         if not (dropped or ids or found.relations):
             return cls(columns.names)
         whole = columns.select(kept)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from buff.errors import warn
 from buff.protocols import Values
 
-__all__ = ["MARKERS", "tell_written", "written_as_text"]
+__all__ = ["MARKERS", "warn_of_written_numbers", "written_as_text"]
 
 #: What stands for a missing number or date; in a column of words it is a word.
 MARKERS = ("-", "--", "?", ".", "...", "*", "n/a", "N/A", "none", "None", "missing", "unknown", "NaN")
@@ -59,7 +59,7 @@ def _distinct(values: Values) -> Iterator[str]:
             yield value
 
 
-def tell_written(name: str, values: Values) -> bool:
+def warn_of_written_numbers(name: str, values: Values) -> bool:
     """Whether a column is text that looks like numbers or dates; says so, and how to convert it."""
     if not all(isinstance(value, str | None) for value in values[:20]):
         return False

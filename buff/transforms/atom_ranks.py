@@ -37,8 +37,8 @@ class AtomRanks:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], name: str) -> "AtomRanks":
         """Of the arrays under a name; ArchiveError where they are no parts of the ranks."""
-        how: dict[str, Any] = {"low": 0, "high": 1 + 1e-9, "rising": True}
-        found = [checked_array(arrays[f"{name}/{part}"], part, (None, 2), **how) for part in ("intervals", "small")]
+        options: dict[str, Any] = {"low": 0, "high": 1 + 1e-9, "rising": True}
+        found = [checked_array(arrays[f"{name}/{part}"], part, (None, 2), **options) for part in ("intervals", "small")]
         require(
             all((np.diff(part, axis=1) >= 0).all() for part in found), f"{name} has ranks that end before they start"
         )

@@ -1,4 +1,4 @@
-"""Which values of a column are drawn as such: missing ones, spikes and sentinels, and all values of few."""
+"""Atoms of a column: missing values, spikes, sentinels, and all values of columns that have few."""
 
 from dataclasses import dataclass
 

@@ -189,9 +189,9 @@ class ConditionEncoder:
         given = {}
         for name in known:
             j, values = self.names.index(name), columns.arrays[columns.names.index(name)]
-            own = self._natural(j, values)
-            self._space.encoders_[j].encode(own)  # unknown labels show here
-            given[j] = np.repeat(own, n) if m == 1 and n != 1 else own
+            natural = self._natural(j, values)
+            self._space.encoders_[j].encode(natural)  # unknown labels show here
+            given[j] = np.repeat(natural, n) if m == 1 and n != 1 else natural
         arrays = self._copula.draw(np.asarray(normals, np.float64), given)
         return Columns(self.names, arrays, self._template)
 
@@ -209,8 +209,8 @@ class ConditionEncoder:
         if isinstance(condition, Mapping | Columns):
             return False
         columns, alone = read_any(condition)
-        own, other = self._template, columns.template
-        same = (own.container, own.names, own.dtypes) == (other.container, other.names, other.dtypes)
+        fitted, other = self._template, columns.template
+        same = (fitted.container, fitted.names, fitted.dtypes) == (other.container, other.names, other.dtypes)
         return same and alone == self._one_column
 
     def restore(self, columns: Columns) -> Any:
@@ -337,14 +337,14 @@ def _layout(columns: Columns, schema: Schema, overrides: Mapping[str, Any], max_
     """Overrides that give labels one indicator a level, or one score where there are only two or too many."""
     settings = {}
     for column, values in zip(schema, columns.arrays, strict=True):
-        own = overrides.get(column.name, {})
-        own = {"kind": own} if isinstance(own, str) else dict(own)
+        spec = overrides.get(column.name, {})
+        spec = {"kind": spec} if isinstance(spec, str) else dict(spec)
         label = KINDS[column.kind].is_label
-        if column.kind == "integer" and "kind" not in own and values.dtype.kind in "iu":
+        if column.kind == "integer" and "kind" not in spec and values.dtype.kind in "iu":
             label = len(np.unique(values)) <= max_levels
-        if label and "order" not in own:
+        if label and "order" not in spec:
             n_levels = len(factorize(values)[0])
             order = "lexical" if n_levels <= 2 else "onehot" if n_levels <= max_levels else "similar"
-            own |= {"kind": column.kind if column.kind != "integer" else "categorical", "order": order}
-        settings[column.name] = own
+            spec |= {"kind": column.kind if column.kind != "integer" else "categorical", "order": order}
+        settings[column.name] = spec
     return settings

@@ -87,8 +87,8 @@ class Copula:
         for j, (low, high) in reach.items():
             encoder = self.space.encoders_[j]
             if not encoder.names:  # constant
-                own = encoder.decode(np.empty((n, 0)))
-                total += np.where((low <= own) & (own <= high), 0.0, np.log(_IMPOSSIBLE))
+                constant = encoder.decode(np.empty((n, 0)))
+                total += np.where((low <= constant) & (constant <= high), 0.0, np.log(_IMPOSSIBLE))
                 continue
             u = [ndtr(encoder.encode(end, place)[:, 0].astype(float)) for end, place in ((low, 0.0), (high, 1.0))]
             total += np.log(np.maximum(u[1] - u[0], _IMPOSSIBLE))
@@ -184,8 +184,8 @@ class MixedCopula:
         others = self._others
         for c, copula in enumerate(self.copulas):
             rows = np.flatnonzero(self.copula_of[classes] == c)
-            own = {others.index(j): values[rows] for j, values in given.items() if j in others}
-            for j, values in zip(others, copula.draw(normals[rows, 1:], own), strict=True):
+            known = {others.index(j): values[rows] for j, values in given.items() if j in others}
+            for j, values in zip(others, copula.draw(normals[rows, 1:], known), strict=True):
                 columns.setdefault(j, np.empty(len(normals), values.dtype))[rows] = values
         return tuple((columns | given)[j] for j in range(len(columns)))
 
@@ -207,10 +207,10 @@ class MixedCopula:
             raise ValueError(f"no row of the training had the condition of row {row}: a combination never seen")
         log_p = np.where(fits, np.log(np.maximum(shares, 1e-300)), -np.inf)
         others = self._others
-        own = {others.index(j): values for j, values in given.items() if j in others}
-        if own and len(shares) > 1:
-            reach = {j: _reach(self.copulas[0].space, j, values) for j, values in own.items()}
-            of = np.column_stack([copula.log_density(own, reach) for copula in self.copulas])
+        known = {others.index(j): values for j, values in given.items() if j in others}
+        if known and len(shares) > 1:
+            reach = {j: _reach(self.copulas[0].space, j, values) for j, values in known.items()}
+            of = np.column_stack([copula.log_density(known, reach) for copula in self.copulas])
             log_p = log_p + of[:, self.copula_of]
         p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
         cumulative = np.cumsum(p, axis=1)
@@ -232,8 +232,8 @@ class MixedCopula:
         """Inverse of :meth:`to_arrays`; ArchiveError for arrays that do not fit together."""
         copulas = []
         for c, part in enumerate(record["spaces"]):
-            own = nested(arrays, str(c))
-            factor, space = own.pop("factor"), TableTransformer.from_arrays(part, own)
+            stored = nested(arrays, str(c))
+            factor, space = stored.pop("factor"), TableTransformer.from_arrays(part, stored)
             copulas.append(Copula(space, checked_array(factor, "factor", (space.n_dims_, space.n_dims_))))
         values = tuple(_unlisted(v["list"], v["dtype"]) for v in record["values"])
         cumulative = checked_array(arrays["cumulative"], "cumulative", (None,), low=0, high=1 + 1e-9, rising=True)
@@ -243,7 +243,7 @@ class MixedCopula:
 
 
 def _equal(given: Numbers, values: Values) -> Array:
-    """Which of the values each row is, missing ones being equal; shape (n, k)."""
+    """Equality of each row with each of k values, missing ones being equal; shape (n, k)."""
     codes = factorize(np.append(values.astype(object), given.astype(object)))[1]
     same: Array = codes[len(values) :, None] == codes[: len(values)]
     return same

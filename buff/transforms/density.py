@@ -57,9 +57,9 @@ class CellColumn:
             )
         self.encoder, self.whole = encoder, whole
         ranks = encoder.ranks
-        own = np.column_stack([ranks.starts, ranks.starts + ranks.masses])
-        chosen = np.isin(own[:, 0], intervals[:, 0]) if len(intervals) else np.zeros(len(own), bool)
-        self.ranks = AtomRanks(np.asarray(intervals, np.float64), own[~chosen])
+        bands = np.column_stack([ranks.starts, ranks.starts + ranks.masses])
+        chosen = np.isin(bands[:, 0], intervals[:, 0]) if len(intervals) else np.zeros(len(bands), bool)
+        self.ranks = AtomRanks(np.asarray(intervals, np.float64), bands[~chosen])
         self.is_open = open_ends and encoder.is_number
         self.line = without_small_gaps(ranks.decoding) if self.is_open else ranks.decoding
         self.ends = open_ends_of(ranks, self.line) if self.is_open else (None, None)
@@ -84,9 +84,9 @@ class CellColumn:
         )
         rows = np.arange(n) if known is None else np.flatnonzero(known)
         if len(rows):
-            own = self._encode(values[rows])
+            encoded = self._encode(values[rows])
             for name in Cells.__annotations__:
-                getattr(cells, name)[rows] = getattr(own, name)
+                getattr(cells, name)[rows] = getattr(encoded, name)
         return cells
 
     def _encode(self, values: Values) -> Cells:
@@ -156,10 +156,10 @@ class CellColumn:
                 log_slope = np.full(len(x), 0.0 if self.whole else -np.log(cell * ranks.unit))
         if len(ranks.atoms):
             i = np.minimum(np.searchsorted(ranks.atoms, x), len(ranks.atoms) - 1)
-            own = ranks.atoms[i] == x
-            low = np.where(own, ranks.starts[i], low)
-            high = np.where(own, ranks.starts[i] + ranks.masses[i], high)
-            log_slope[own] = 0.0
+            on_atom = ranks.atoms[i] == x
+            low = np.where(on_atom, ranks.starts[i], low)
+            high = np.where(on_atom, ranks.starts[i] + ranks.masses[i], high)
+            log_slope[on_atom] = 0.0
         gone = np.isnan(x)
         return np.where(gone, 0.0, low), np.where(gone, ranks.missing, high), np.where(gone, 0.0, log_slope)
 
@@ -220,9 +220,9 @@ def cell_columns(space: TableTransformer, *, open_ends: bool) -> list[CellColumn
     for encoder, schema in zip(space.encoders_, space.schema_, strict=True):
         if not encoder.names:
             continue
-        own = next(atoms)
+        atom = next(atoms)
         whole = KINDS[schema.kind].is_whole
-        found.append(CellColumn(encoder, own.intervals, whole=whole, open_ends=open_ends))
+        found.append(CellColumn(encoder, atom.intervals, whole=whole, open_ends=open_ends))
     return found
 
 

@@ -1,4 +1,4 @@
-"""One column and its dimensions of unit space: values to scores and back, of numbers and of what is constant."""
+"""Encoders of one column: values to normal scores and back, for numbers and constants."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields

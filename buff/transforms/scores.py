@@ -38,8 +38,8 @@ class NormalScores:
         """Distributions of the columns of x (n, d), with weights (n,) that are positive."""
         w = None if weights is None else checked_weights(weights, len(x))
         values = np.asarray(x, np.float64).T
-        how: dict[str, Any] = {"extrapolate": extrapolate, "dtype": np.dtype(np.float64), "whole": False}
-        return cls(tuple(QuantileMap.fit(column, w, **how) for column in values))
+        options: dict[str, Any] = {"extrapolate": extrapolate, "dtype": np.dtype(np.float64), "whole": False}
+        return cls(tuple(QuantileMap.fit(column, w, **options) for column in values))
 
     def encode(self, x: Array, place: Placement = 0.5) -> Array:
         """Scores, float32 of shape (n, d), of x (n, d)."""

@@ -1,4 +1,4 @@
-"""Values that the training did not have: beyond its ends, beside its atoms, between its whole numbers."""
+"""Values absent from the training: beyond its range, next to its atoms, between its whole numbers."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,7 @@
 """Showers: energies exact, events stable, files, conditions, bad input."""
 
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,9 @@ from sklearn.base import clone
 
 import buff
 from buff import ShowerBUFF
+from buff.archive import write_archive
 from buff.datasets import make_showers
+from buff.errors import ArchiveError
 from buff.physics import Geometry, Layer
 
 FAST = {"rings": {"n_estimators": 4}, "angles": {"n_estimators": 4, "max_depth": 4}, "random_state": 0}
@@ -77,6 +80,26 @@ def test_files_and_pickles_hold_the_model(model, tmp_path):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).sample([500.0, 5000.0], random_state=2), expected)
     assert again.geometry_ == model.geometry_
     assert again.energy_range_ == model.energy_range_
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("geometry", lambda geometry: geometry[:2]),
+        ("geometry", lambda geometry: [*geometry[:2], [[0, [0.0, 1.0], 10**9]]]),
+        ("symmetric", lambda symmetric: "yes"),
+        ("threshold", lambda threshold: -1.0),
+        ("standards", lambda standards: [standards[0][:1], standards[1]]),
+        ("models", lambda models: dict(list(models.items())[1:])),
+    ],
+)
+def test_damaged_files_are_refused(model, tmp_path, part, change):
+    archive = model.to_archive()
+    cascade = archive.record["cascade"]
+    record = archive.record | {"cascade": cascade | {part: change(cascade[part])}}
+    write_archive(tmp_path / "model.buff", replace(archive, record=record))
+    with pytest.raises(ArchiveError):
+        buff.load(tmp_path / "model.buff")
 
 
 def test_compiled_forests_draw_what_xgboost_draws(model, monkeypatch):

@@ -5,6 +5,7 @@ import uuid
 import numpy as np
 import pytest
 
+from buff.errors import ArchiveError
 from buff.tables.ids import IdPattern, looks_like_ids
 
 RNG = np.random.default_rng(0)
@@ -101,3 +102,32 @@ def test_ids_keep_their_width_where_it_has_room():
 def test_two_numbers_go_on_and_so_do_values_of_a_single_place():
     pattern = IdPattern.of(np.array(["run-01", "run-02"], object))
     assert pattern.fresh(2, seed=0).tolist() == ["run-03", "run-04"]
+
+
+COUNTER = json.loads(json.dumps(IdPattern.of(np.array(["run-007", "run-008", "run-015"], object)).to_dict()))
+SHAPED = json.loads(json.dumps(IdPattern.of(np.array([a + b for a in "abcdef" for b in "xyzuvw"], object)).to_dict()))
+
+
+@pytest.mark.parametrize(
+    ("record", "change"),
+    [
+        (COUNTER, {"counter": ["a", 10, "x", "b"]}),
+        (COUNTER, {"counter": ["a", 10**9, 1, "b"]}),
+        (COUNTER, {"dtype": "<i8"}),
+        (COUNTER, {"missing": "no"}),
+        (SHAPED, {"cumulative": []}),
+        (SHAPED, {"shapes": [{"alphabets": ["ab"], "modulus": 0, "residue": 0}]}),
+        (SHAPED, {"shapes": [{"alphabets": ["a", ""], "modulus": 1, "residue": 0}]}),
+        (SHAPED, {"shapes": [{"alphabets": [], "modulus": 1, "residue": 0}]}),
+        (SHAPED, {"dtype": "<i8"}),
+    ],
+)
+def test_patterns_of_damaged_files_are_refused(record, change):
+    assert IdPattern.from_dict(record).fresh(2, seed=0).dtype == object
+    with pytest.raises(ArchiveError):
+        IdPattern.from_dict({**record, **change})
+
+
+def test_a_column_of_missing_ids_comes_back_missing():
+    ids = IdPattern.from_dict(IdPattern.of(np.array([None, None], object)).to_dict())
+    assert ids.fresh(3, seed=0).tolist() == [None] * 3
