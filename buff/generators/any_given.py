@@ -164,8 +164,8 @@ class AnyGiven(EventGenerator):
         if self._reduction.trivial:
             return tuple(columns), broken
         found = dict(zip(names, columns, strict=True))
-        fresh = {"n": batch.n, "first_event": batch.first_event, "seed": batch.seed}
-        found |= {name: ids.fresh(**fresh) for name, ids in self._reduction.ids.items()}
+        for name, ids in self._reduction.ids.items():
+            found[name] = ids.fresh(batch.n, batch.first_event, seed=batch.seed, column=name)
         return rows.over(tuple(found[name] for name in self._reduction.names)), broken
 
     def to_archive(self) -> Archive:

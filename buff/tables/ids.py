@@ -1,12 +1,10 @@
 """Columns that name rows: fresh, unique values of the same pattern, and nothing of those that were seen."""
 
 import re
-import string
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -17,20 +15,10 @@ from buff.protocols import Array, Values
 from buff.randomness import EventNoise
 from buff.records import checked_list, checked_number, checked_record, require
 from buff.tables.columns import is_missing
+from buff.tables.id_shapes import Shape
 
-__all__ = ["IdPattern", "Shape", "looks_like_ids"]
+__all__ = ["IdPattern", "looks_like_ids"]
 
-#: Classes of characters: what stands at a place is drawn from the smallest that holds all that was seen there.
-_ALPHABETS = (
-    string.digits,
-    string.hexdigits[:16],
-    string.ascii_lowercase,
-    string.ascii_uppercase,
-    string.ascii_letters,
-    string.digits + string.ascii_letters,
-)
-#: A character that so many rows share at its place is part of the pattern, and so is a choice of few.
-_FEWEST_ROWS, _FEW_CHARACTERS, _ROWS_OF_FEW = 5, 4, 100
 #: A column of text with so many distinct values, and as a share of the rows, names rows.
 _FEWEST_IDS, _ID_SHARE = 20, 0.5
 #: Integers that rise in every row count them where they leave out no more than so many numbers for each that they have.
@@ -38,85 +26,12 @@ _SKIPPED = 1
 #: Integers in any order name rows where none repeats, though so many pairs of independent ones would be equal: at least
 #: n (n - 1) / 2 / span of them are expected, and none has a probability of the exponential of minus their number.
 _COINCIDENCES = 20
-#: Values of a shape for each row, at least, before places of few digits take any digit.
-_ROOM = 10
 #: Shapes of values, at most.
 _MOST_SHAPES = 200
 #: Stream of an event's random numbers that chooses the shape of its ids.
 _STREAM = 2**31 + 3
 #: Digits of a number that rises, at most, in a file.
 _MOST_DIGITS = 1000
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Values of one length: an alphabet for each place, of which a residue class that no row of the training is in.
-
-    Attributes
-    ----------
-    alphabets : tuple of str
-        Characters that may stand at each place, in order; one where it is fixed.
-    modulus, residue : int
-        Values are numbered by their places; those of the training have other remainders.
-    """
-
-    alphabets: tuple[str, ...]
-    modulus: int
-    residue: int
-
-    @classmethod
-    def of(cls, values: Sequence[str], whole: bool = False) -> "Shape":
-        """The shape of values of equal length and classes of characters; ``whole`` numbers have no leading zero."""
-        alphabets = tuple(_alphabet([v[i] for v in values]) for i in range(len(values[0])))
-        if whole and len(alphabets) > 1:
-            alphabets = (alphabets[0].replace("0", ""), *alphabets[1:])
-        own = cls._beside(values, alphabets)
-        # numbers keep their width where that has room for more than a few times the rows
-        for i in reversed(range(len(alphabets))):
-            if own.capacity >= _ROOM * len(values):
-                break
-            digits = string.digits[whole and i == 0 and len(alphabets) > 1 :]
-            if set(alphabets[i]) < set(digits):
-                alphabets = (*alphabets[:i], digits, *alphabets[i + 1 :])
-                own = max(own, cls._beside(values, alphabets), cls._above(values, alphabets), key=lambda s: s.capacity)
-        return own
-
-    @classmethod
-    def _above(cls, values: Sequence[str], alphabets: tuple[str, ...]) -> "Shape":
-        """The shape of all that come after the last of the values."""
-        shape = cls(alphabets, 1, 0)
-        return cls(alphabets, 1, max(shape._number(v) for v in values) + 1)
-
-    @classmethod
-    def _beside(cls, values: Sequence[str], alphabets: tuple[str, ...]) -> "Shape":
-        """The shape that has none of the values."""
-        shape = cls(alphabets, 1, 0)
-        numbers = [shape._number(v) for v in values]
-        for modulus in _primes():
-            absent = set(range(modulus)) - {number % modulus for number in numbers} if modulus < 10**7 else set()
-            if absent:
-                return cls(alphabets, modulus, min(absent))
-        raise AssertionError("some remainder is free below twice the number of rows")
-
-    @property
-    def capacity(self) -> int:
-        """Values that there are."""
-        return max(0, (_product(self.alphabets) - self.residue - 1) // self.modulus + 1)
-
-    def value(self, i: int) -> str:
-        """The i-th of ``capacity`` values."""
-        number = self.residue + self.modulus * _shuffled(i, self.capacity)
-        places = []
-        for alphabet in reversed(self.alphabets):
-            number, k = divmod(number, len(alphabet))
-            places.append(alphabet[k])
-        return "".join(reversed(places))
-
-    def _number(self, value: str) -> int:
-        number = 0
-        for alphabet, character in zip(self.alphabets, value, strict=True):
-            number = number * len(alphabet) + alphabet.index(character)
-        return number
 
 
 @dataclass(frozen=True)
@@ -170,16 +85,27 @@ class IdPattern:
         own = cls(values.dtype.str, float(missing.mean()) if len(values) else 0.0)
         if not texts:
             return own
-        return _counter(own, texts, whole) or _shaped(own, texts, whole)
+        return _counter(own, texts, whole) or _shaped(own, texts)
 
-    def fresh(self, n: int, first_event: int = 0, *, seed: int) -> Array:
-        """Ids of ``n`` events; that of event i depends on i and the seed alone."""
+    def fresh(self, n: int, first_event: int = 0, *, seed: int, column: str = "id") -> Array:
+        """Ids of ``n`` events; that of event i depends on i and the seed alone.
+
+        Raises
+        ------
+        ValueError
+            Numbers beyond the dtype.
+        """
         u = EventNoise(seed, first_event, _STREAM).normal(n, 2)
         share, chosen = ndtr(u.astype(np.float64)).T
         texts = [self._text(first_event + i, chosen[i], seed) for i in range(n)]
         dtype = np.dtype(self.dtype)
         values = np.empty(n, dtype)
-        values[:] = texts if dtype.kind == "O" else [int(text) for text in texts]
+        try:
+            values[:] = texts if dtype.kind == "O" else [int(text) for text in texts]
+        except OverflowError:
+            raise ValueError(
+                f"column {column!r}: new ids go beyond {dtype}: make it int64 before the fit, or leave it out"
+            ) from None
         if self.missing:
             values[share < self.missing] = None if dtype.kind == "O" else np.nan
         return values
@@ -194,8 +120,9 @@ class IdPattern:
         if i < shape.capacity:
             return shape.value((i + seed) % shape.capacity)
         longest = max(len(own.alphabets) for own in self.shapes)
-        if np.dtype(self.dtype).kind != "O":
-            return str(10**longest + i)
+        if np.dtype(self.dtype).kind != "O":  # event i has the i-th value of no other shape
+            widest = max(self.shapes, key=lambda s: s.capacity)
+            return widest.value((i + seed) % widest.capacity) if i < widest.capacity else str(10**longest + i)
         text = shape.value(0) if shape.capacity else "".join(alphabet[0] for alphabet in shape.alphabets)
         return _lengthened(text, f"{i:0{longest + 1 - len(text)}d}")
 
@@ -263,6 +190,12 @@ def looks_like_ids(values: Values) -> str:
     return f"has {levels} different texts in {len(known)} rows" if levels > _ID_SHARE * len(known) else ""
 
 
+def _most(dtype: str) -> int:
+    """The largest number of a dtype; 0 for text."""
+    kind = np.dtype(dtype).kind
+    return 0 if kind == "O" else 2**53 if kind == "f" else int(np.iinfo(dtype).max)
+
+
 def _counter(own: IdPattern, texts: Sequence[str], whole: bool) -> IdPattern | None:
     """Numbers between the same words, that rise from row to row."""
     parts = [re.fullmatch(r"(\D*)(\d+)(\D*)", text) for text in texts]
@@ -280,12 +213,12 @@ def _counter(own: IdPattern, texts: Sequence[str], whole: bool) -> IdPattern | N
     return IdPattern(own.dtype, own.missing, (prefix, width, numbers[-1] + 1, suffix))
 
 
-def _shaped(own: IdPattern, texts: Sequence[str], whole: bool) -> IdPattern:
+def _shaped(own: IdPattern, texts: Sequence[str]) -> IdPattern:
     groups: dict[str, list[str]] = {}
     for text in texts:
         groups.setdefault(_outline(text), []).append(text)
     common = Counter({outline: len(members) for outline, members in groups.items()}).most_common(_MOST_SHAPES)
-    shapes = [Shape.of(groups[outline], whole) for outline, _ in common]
+    shapes = [Shape.of(groups[outline], _most(own.dtype)) for outline, _ in common]
     counts = np.array([count for _, count in common], float)
     order = [k for k, shape in enumerate(shapes) if shape.capacity] or [0]
     cumulative = np.cumsum(counts[order]) / counts[order].sum()
@@ -298,47 +231,6 @@ def _outline(text: str) -> str:
     if hexadecimal:
         return re.sub(r"[0-9a-f]", "x", text)
     return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", re.sub(r"[A-Z]", "A", re.sub(r"[a-z]", "a", text))))
-
-
-def _alphabet(characters: Sequence[str]) -> str:
-    seen = set(characters)
-    if not all(c.isalnum() for c in seen):
-        return "".join(sorted(seen))
-    if len(seen) == 1 and len(characters) >= _FEWEST_ROWS:
-        return characters[0]
-    if len(seen) <= _FEW_CHARACTERS and len(characters) >= _ROWS_OF_FEW:
-        return "".join(sorted(seen))
-    for alphabet in _ALPHABETS:
-        if seen <= set(alphabet):
-            return alphabet
-    return "".join(sorted(seen | set(string.ascii_letters)))
-
-
-def _product(alphabets: Sequence[str]) -> int:
-    product = 1
-    for alphabet in alphabets:
-        product *= len(alphabet)
-    return product
-
-
-def _primes() -> Iterator[int]:
-    """Primes, each about a quarter above the last."""
-    n = 2
-    while True:
-        if all(n % k for k in range(2, int(n**0.5) + 1)):
-            yield n
-            n = max(n + 1, n + n // 4)
-        else:
-            n += 1
-
-
-def _shuffled(i: int, m: int) -> int:
-    """A permutation of 0 ... m - 1 without rising runs: steps of the golden section."""
-    # beyond 2^50, digits of the golden section as whole numbers: a product of doubles would not be exact
-    step = max(1, int(m * 0.6180339887498949)) if m < 2**50 else m * 618033988749 // 10**12
-    while gcd(step, m) != 1:
-        step += 1
-    return (i * step + step // 2) % m
 
 
 def _lengthened(text: str, number: str) -> str:

@@ -293,7 +293,7 @@ class TableReduction:
         if self.trivial:
             return tuple(arrays)
         values = iter(self.relations.restore(arrays))
-        fresh = {name: ids.fresh(n, first_event, seed=seed) for name, ids in self.ids.items()}
+        fresh = {name: ids.fresh(n, first_event, seed=seed, column=name) for name, ids in self.ids.items()}
         return tuple(fresh[name] if name in fresh else next(values) for name in self.names)
 
     def overrides(self, schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

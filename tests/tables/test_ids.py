@@ -131,3 +131,20 @@ def test_patterns_of_damaged_files_are_refused(record, change):
 def test_a_column_of_missing_ids_comes_back_missing():
     ids = IdPattern.from_dict(IdPattern.of(np.array([None, None], object)).to_dict())
     assert ids.fresh(3, seed=0).tolist() == [None] * 3
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint32", "int64", "uint64"])
+def test_fresh_numbers_stay_within_their_type(dtype):
+    most = np.iinfo(dtype).max
+    seen = np.random.default_rng(0).integers(most // 2, most, 300, dtype=dtype, endpoint=True)
+    ids = IdPattern.of(seen).fresh(5000, seed=1)
+    assert ids.dtype == dtype
+    assert len(set(ids.tolist())) == 5000
+    assert not set(ids.tolist()) & set(seen.tolist())
+
+
+def test_numbers_that_rise_end_with_their_type():
+    pattern = IdPattern.of(np.arange(200, dtype=np.uint8))
+    assert pattern.fresh(56, seed=0).tolist() == list(range(200, 256))
+    with pytest.raises(ValueError, match="column 'row': new ids go beyond uint8: make it int64 before the fit"):
+        pattern.fresh(57, seed=0, column="row")
