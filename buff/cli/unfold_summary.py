@@ -73,10 +73,7 @@ def _distance(result: "UnfoldingResult", name: str, edges: Any, normalise: bool,
     from buff.unfolding.settings import SOURCES
 
     try:
-        if normalise:
-            found = result.normalised(name, edges).chi2(truth)
-        else:
-            found = result.chi2(name, edges, truth)
+        found = result.normalised(name, edges).chi2(truth) if normalise else result.chi2(name, edges, truth)
     except ValueError as error:
         return f"no chi2: {error}"
     if not any(replica.source in SOURCES for replica in result.replicas):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, stdtrit
+from sklearn.utils.validation import check_is_fitted
 
 from buff.errors import check_whole, warn
 from buff.generators.judging import halves_of, judged_draws, of_real, of_training, summary
@@ -140,7 +141,7 @@ class SamplerComparison:
 def compare_samplers(
     models: Mapping[str, Any],
     real: TableLike,
-    solvers: Sequence[str | Solver] | Mapping[str, Solver] | None = None,
+    solvers: Sequence[str | Solver] | Mapping[str, str | Solver] | None = None,
     grids: Sequence[Grid] | Mapping[str, Grid] | None = None,
     n_steps: int | Sequence[int] | None = None,
     *,
@@ -223,6 +224,10 @@ def compare_samplers(
     if not isinstance(models, Mapping):
         raise TypeError(f'models must be named, as in {{"trees": model}}: found {type(models).__name__}')
     fits = {name: list(model) if isinstance(model, list | tuple) else [model] for name, model in models.items()}
+    for name, model in ((name, model) for name, own in fits.items() for model in own):
+        if not hasattr(model, "sample"):
+            raise TypeError(f"{name!r} is a {type(model).__name__}, no model: buff.solvers.solver_errors takes fields")
+        check_is_fitted(model)
     if len({len(own) for own in fits.values()} - {1}) > 1:
         counts = ", ".join(f"{name} {len(own)}" for name, own in fits.items())
         raise ValueError(f"give each name as many fits, or one: found {counts}")
@@ -230,9 +235,8 @@ def compare_samplers(
     solvers = [solvers] if isinstance(solvers, str | Solver) else solvers
     rules: Mapping[str, Solver | None] = {_OWN: None}
     if solvers:
-        rules = (
-            solvers if isinstance(solvers, Mapping) else {solver_name(solver): get_solver(solver) for solver in solvers}
-        )
+        named = solvers if isinstance(solvers, Mapping) else {solver_name(solver): solver for solver in solvers}
+        rules = {name: get_solver(solver) for name, solver in named.items()}
     halves = halves_of(real, max(check_whole("seeds", seeds, 1), _SPLITS), random_state)
     if metric is sliced_wasserstein and seeds > 1:
         metric = partial(metric, n_bootstrap=0)  # the spread is that of the draws
@@ -247,7 +251,9 @@ def compare_samplers(
         called = ", ".join((*_shown(label, fits), name, *_shown(where, places)))
         try:
             steps = within(place, own, solver, size) if nfe is not None else stepped(place, own, size)
-            if not steps or (row := (label, name, where, steps[0].n_steps)) in known:
+            if not steps:
+                raise ValueError("the trees of a fit have fewer")
+            if (row := (label, name, where, steps[0].n_steps)) in known:
                 continue  # a larger budget may be too small for another step
             known.add(row)
             n_calls = 0 if solver.adaptive else calls(solver, steps, own)
@@ -262,7 +268,7 @@ def compare_samplers(
         sampler = Sampler(*row, n_calls if nfe is None or solver.adaptive else size)
         found.append((sampler, Quality(called, n_calls, *summary(judged)), judged[..., 0]))
     if not found:
-        raise ValueError(f"nothing to compare: {'; '.join(left_out) or 'no model has such a grid'}")
+        raise ValueError(f"nothing to compare: {'; '.join(left_out)}")
     if left_out:
         warn(f"{len(left_out)} combinations are left out, the first: {left_out[0]}")
     samplers, records, values = tuple(r[0] for r in found), tuple(r[1] for r in found), tuple(r[2] for r in found)

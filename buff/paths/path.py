@@ -2,8 +2,7 @@
 
 ``x_t = alpha x1 + sigma eps``, where a *schedule* says how much signal and how much noise there is at a time. Time runs
 from 0 (noise) to 1 (data); formulas published the other way round are written in ``tau = 1 - t``. Times may be floats,
-arrays of NumPy or CuPy, or PyTorch tensors; a float gives a float, so that coefficients never change the precision of a
-state.
+arrays of NumPy or CuPy, or PyTorch tensors; a float gives a float, so that coefficients keep the precision of states.
 
 Five quantities say the same thing about a state x at a time t:
 
@@ -25,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from buff.paths.checked import check_schedule
+from buff.paths.checked import check_schedule, without_rounding
 from buff.protocols import Array
 
 if TYPE_CHECKING:
@@ -58,8 +57,8 @@ def check_prediction(kind: str) -> None:
 class Schedule(ABC):
     """alpha increasing, sigma decreasing in t; ``'`` is d/dt.
 
-    One of your own defines the five methods. Solvers ask for a float, training for a column of times, an array or a
-    tensor: :func:`buff.schedules.functions` gives the library whose functions take either.
+    One of your own defines the five methods. Solvers ask for a float, training for an array or tensor of times:
+    :func:`buff.schedules.functions` gives the library of functions for each.
 
     Examples
     --------
@@ -98,8 +97,8 @@ class Schedule(ABC):
 
     def ratio(self, t: float) -> float:
         """Noise over signal, ``sigma / alpha``; infinite where there is no signal."""
-        alpha = self.alpha(t)
-        return float(self.sigma(t) / alpha) if alpha else math.inf
+        alpha = without_rounding(self.alpha(t))
+        return float(without_rounding(self.sigma(t)) / alpha) if alpha else math.inf
 
     @abstractmethod
     def time(self, ratio: float) -> float:
@@ -307,7 +306,8 @@ class Path:
 
     def at(self, t: Time) -> Marginal:
         """The marginal at time t."""
-        return Marginal(t, self.schedule.alpha(t), self.schedule.sigma(t), self.schedule)
+        alpha, sigma = (without_rounding(of(t)) for of in (self.schedule.alpha, self.schedule.sigma))
+        return Marginal(t, alpha, sigma, self.schedule)
 
     def time(self, ratio: float) -> float:
         """The time at which ``sigma / alpha`` equals ``ratio``."""

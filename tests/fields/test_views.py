@@ -188,6 +188,13 @@ def test_ends_of_a_schedule_may_be_missed_by_round_off():
     assert len(Retimed(NODES, get_path("trigonometric", data_angle=0.1)).times) == 2
     with np.errstate(all="raise"):
         assert np.isfinite(moved(X, 1.0)).all()
+    assert Path(Quarter()).at(1.0).pure
+    smooth, x0 = P2.field(LINEAR), np.random.default_rng(0).normal(size=(50, 2))
+    own, known = (
+        integrate("dpmpp_3m", Retimed(smooth, path), x0, get_grid("uniform", 20))
+        for path in (Path(Quarter()), get_path("trigonometric"))
+    )
+    np.testing.assert_allclose(own, known, atol=1e-9)
 
 
 @pytest.mark.parametrize("path", [LINEAR, REDUCED, get_path("vp"), get_path("trigonometric")], ids=str)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.exceptions import NotFittedError
 
 from buff import BUFF
 from buff.datasets import load_jets
@@ -93,8 +94,16 @@ def test_what_leaves_the_nodes_is_told_and_left_out(trees):
     assert single.records[0].error == 0
     with pytest.raises(ValueError, match="dopri5_adaptive, 8 steps: .* chooses its times as it goes, and trees are kn"):
         compare_samplers({"trees": trees}, X[800:], ["dopri5_adaptive"], n_steps=(8,))
-    with pytest.raises(ValueError, match="nothing to compare: no model has such a grid"):
+    with pytest.raises(ValueError, match="nothing to compare: ab2, 9 steps: the trees of a fit have fewer"):
         compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(9,))
+    with pytest.warns(
+        Notice, match="1 combinations are left out, the first: mine, 9 steps: the trees of a fit have fewer"
+    ):
+        compare_samplers({"trees": trees}, X[800:], {"mine": "ab2"}, n_steps=(8, 9), metric=_w1, seeds=1)
+    with pytest.raises(TypeError, match="'f' is a NodeField, no model: buff.solvers.solver_errors takes fields"):
+        compare_samplers({"f": trees.field_}, X[800:])
+    with pytest.raises(NotFittedError):
+        compare_samplers({"new": BUFF()}, X[800:])
     times = trees.grid_.times
     three = compare_samplers({"trees": trees}, X[800:], ["ab2"], n_steps=(3,), seeds=1)
     same = compare_samplers({"trees": trees}, X[800:], ["ab2"], [[times[i] for i in (0, 3, 5, 8)]], seeds=1)
