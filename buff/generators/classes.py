@@ -148,9 +148,8 @@ def _warn_of_shared_trees(groups: _Groups) -> None:
     if len(groups.sizes) < 2 or not groups.uneven:
         return
     k = int(groups.sizes.argmin())
-    words = ", ".join(
-        f"{name}={value}" for name, value in zip(groups.columns, groups.names[k].split(", "), strict=False)
-    )
+    values = groups.names[k].split(", ", len(groups.columns) - 1)
+    words = ", ".join(f"{name}={value}" for name, value in zip(groups.columns, values, strict=False))
     whole = not groups.classes.columns
     remedy = (
         "classes='apart' (--classes apart)"

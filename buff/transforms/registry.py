@@ -26,7 +26,10 @@ ENCODERS: dict[str, type[ColumnEncoder]] = {
 def unpack(record: dict[str, Any], arrays: dict[str, Array]) -> ColumnEncoder:
     """Encoder from what :meth:`ColumnEncoder.pack` returned; ArchiveError for a type that is none of these."""
     known: list[type[ColumnEncoder]] = [*ENCODERS.values(), IndicatorEncoder]
-    kinds: dict[str, Any] = {kind.type: kind for kind in known}
+    kinds: dict[str, Any] = {}
+    for kind in known:
+        if kinds.setdefault(kind.type, kind) is not kind:
+            raise TypeError(f"{kind.__name__} and {kinds[kind.type].__name__} are both of type {kind.type!r} in files")
     found, what = checked_record(record, "an encoder", ("type",))["type"], f"column {str(record.get('name'))[:40]!r}"
     if not isinstance(found, str) or found not in kinds:
         raise ArchiveError(

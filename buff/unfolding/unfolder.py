@@ -96,6 +96,8 @@ class Unfolder(BaseEstimator):
     ----------
     simulation_ : Simulation
         The events that passed, in normal scores.
+    method_ : str
+        That of the fit.
     members_ : mapping from source to tuple of Member
         What was learned from them, once and for each replica.
     n_features_in_ : int
@@ -177,6 +179,7 @@ class Unfolder(BaseEstimator):
         counts = replica_counts(self.n_replicas)
         streams = [np.random.default_rng([self._entropy, _SIMULATION, i]) for i in range(counts["simulation"])]
         seeds = [self._seed(_NOMINAL), *(self._seed(_MODEL, i) for i in range(counts["model"]))]
+        self.method_ = self.method
         self.members_ = fitted_members(simulation, streams, seeds, self._member, self.verbose)
         return self
 
@@ -283,6 +286,8 @@ class Unfolder(BaseEstimator):
         """
         check_is_fitted(self)
         check_settings(self)
+        if self.method != self.method_:
+            raise ValueError(f"method is {self.method!r} and was {self.method_!r} in the fit: fit again")
         counts = checked_counts(self.n_replicas if n_replicas is None else n_replicas, self.members_)
         others = checked_alternatives(alternative, self.members_)
         uncertainty = checked_uncertainty(background_uncertainty, background)
@@ -318,6 +323,7 @@ class Unfolder(BaseEstimator):
         unfolder = restored_unfolder(cls, archive.record)
         check_settings(unfolder)
         unfolder._entropy = int(archive.record["entropy"])
+        unfolder.method_ = unfolder.method
         unfolder.simulation_, unfolder.members_ = simulation_and_members(archive, unfolder.negative_weights)
         unfolder.n_features_in_ = unfolder.simulation_.truth_space.n_features_in_
         return unfolder

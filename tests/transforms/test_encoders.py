@@ -166,6 +166,13 @@ def test_a_new_kind_is_learned_kept_and_given(new_kinds, tmp_path, kind):
     assert conditional.sample(3, condition={"e": 2.0}).shape == (3, 1)
 
 
+def test_encoders_of_one_type_are_refused_when_a_file_is_read(new_kinds, monkeypatch):
+    model = buff.BUFF(**QUICK, schema={"e": "positive"}).fit(table("positive"))
+    monkeypatch.setitem(ENCODERS, "twin", type("TwinEncoder", (NumberEncoder,), {}))
+    with pytest.raises(TypeError, match="TwinEncoder and NumberEncoder are both of type 'number' in files"):
+        buff.BUFF.from_archive(model.to_archive())
+
+
 def test_values_and_bounds_without_a_number_are_refused_when_fitted(new_kinds):
     rows = table("logged")
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,5 @@
 import pickle
+from copy import copy
 
 import numpy as np
 import pandas as pd
@@ -325,6 +326,8 @@ def test_not_fitted_and_bad_arguments():
         unfolder.unfold(nature.reco, n_iterations=0)
     with pytest.raises(ValueError, match="n_samples must be at least 1, found 0"):
         unfolder.sample(nature.reco, 0)
+    with pytest.raises(ValueError, match=f"method is 'reweight' and was '{unfolder.method}' in the fit: fit again"):
+        copy(unfolder).set_params(method="reweight").unfold(nature.reco)
     with pytest.raises(ValueError, match="reco: column 'x0' lacks 1 values"):
         unfolder.unfold(np.array([[np.nan], [1.0]]))
 
