@@ -328,4 +328,5 @@ def _figures(config: Config, result: "UnfoldingResult", edges_of: Mapping[str, A
 
 def _counts(values: Any, edges: Any, weights: WeightsLike) -> dict[str, Any]:
     w = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
-    return {"truth": np.histogram(values, edges, weights=w)[0]}  # of the same events: it fluctuates with the data
+    counts, variance = (np.histogram(values, edges, weights=u)[0] for u in (w, w**2))
+    return {"truth": counts, "truth_error": np.sqrt(variance)}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Known", "printed", "sentences", "summary_html"]
 
-#: Counts of known truth in the bins of some columns, as ``truth``.
+#: Counts of known truth in the bins of some columns, and their errors: ``truth`` and ``truth_error``.
 Known: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 _HEAD = ("iteration", "change", "effective", "clipped")
@@ -68,17 +68,20 @@ def _responses(edges: Mapping[str, Any], result: "UnfoldingResult") -> Iterator[
     yield from (result.response(name, own) for name, own in edges.items() if name in result.simulation.reco.names)
 
 
-def _distance(result: "UnfoldingResult", name: str, edges: Any, normalise: bool, truth: Any) -> str:
+def _distance(result: "UnfoldingResult", name: str, edges: Any, normalise: bool, truth: Any, truth_error: Any) -> str:
     """Chi-squared as the figure has it."""
     from buff.unfolding.settings import SOURCES
 
     try:
-        found = result.normalised(name, edges).chi2(truth) if normalise else result.chi2(name, edges, truth)
+        if normalise:
+            found = result.normalised(name, edges).chi2(truth, truth_error)
+        else:
+            found = result.chi2(name, edges, truth, truth_error)
     except ValueError as error:
         return f"no chi2: {error}"
     if not any(replica.source in SOURCES for replica in result.replicas):
-        return f"chi2/n {found.value:.1f}/{found.n} (no p-value without replicas)"
-    return f"chi2/n {found.value:.1f}/{found.n} (p at most {found.p_value:.2g}: both are of the same events)"
+        return f"chi2/n {found.value:.1f}/{found.n} (errors of both; no p-value without replicas)"
+    return f"chi2/n {found.value:.1f}/{found.n} (p at most {found.p_value:.2g}, errors of both: they share events)"
 
 
 def _amount(weight: float, total: float) -> str:

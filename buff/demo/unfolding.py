@@ -96,7 +96,7 @@ def _write(path: Path, rows: list[tuple[str, str, str]], known: Any, result: Unf
     for name, bins in _DRAWN.items():
         counts = np.histogram(np.asarray(known[name]), bins)[0]
         unit = "" if units[name] == "1" else units[name]
-        figure = result.plot_unfolded(name, bins, truth=counts, unit=unit)
+        figure = result.plot_unfolded(name, bins, truth=counts, truth_error=np.sqrt(counts), unit=unit)
         parts.append(section_html(name, figure_html(figure, "Unfolded events, the simulation, and nature.")))
     if len(result.history) > 1:
         convergence = figure_html(result.plot_convergence(), "Share of the unfolded density that each iteration moved.")

@@ -213,8 +213,8 @@ class UnfoldingResult(Figures):
         column : str or int
         bins : int or array of edges
         truth, truth_error : array of shape (bins,)
-            Events that there should be, and their errors. The truth of pseudo-data has none: it fluctuates with the
-            unfolded events, so that the chi-squared is small rather than large.
+            Events that there should be, and their errors, taken as independent: a truth of the measured events
+            themselves, as of pseudo-data, makes the chi-squared small.
 
         Raises
         ------

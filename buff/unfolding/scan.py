@@ -50,7 +50,8 @@ class ScannedColumn:
     correlation : array of shape (iterations,)
         Mean of the correlations of neighbouring bins, which falls below 0 where iterations amplify noise.
     truth : array of shape (iterations,) or None
-        Mean square of unfolded less known truth in units of the errors of unfolded.
+        Mean square of unfolded less known truth in units of the errors of both, which is small where they share
+        events, as pseudo-data and their truth do.
     """
 
     name: str
@@ -215,7 +216,7 @@ def scan_iterations(
             _mean_square(counts - before, errors),
             np.array([own.get(name, np.nan) for own in refolded]),
             np.array([_neighbours(spread[:, k]) for k in range(most)]),
-            _mean_square(counts - known[name], errors) if known else None,
+            _mean_square(counts - known[name][0], np.hypot(errors, known[name][1])) if known else None,
         )
     return IterationScan(columns, n_replicas)
 
@@ -239,12 +240,15 @@ def _counts(unfolded: Unfolded, binnings: Mapping[str, Binning]) -> dict[str, Ar
     return {name: binning.counts(unfolded.events, unfolded.weights) for name, binning in binnings.items()}
 
 
-def _known(truth: Any, binnings: Mapping[str, Binning]) -> dict[str, Array]:
-    """Contents of the bins, which fluctuate with the measured events and have no error of their own."""
+def _known(truth: Any, binnings: Mapping[str, Binning]) -> dict[str, tuple[Array, Array]]:
+    """Contents of the bins and their errors."""
     table, w = with_weights(truth, "truth")
     events = read_named(table, "truth")
     weights = checked_weights(w, len(events), "weights of truth")
-    return {name: binning.counts(events, weights) for name, binning in binnings.items()}
+    return {
+        name: (binning.counts(events, weights), np.sqrt(binning.counts(events, weights**2)))
+        for name, binning in binnings.items()
+    }
 
 
 def _mean_square(difference: Array, error: Array) -> Array:

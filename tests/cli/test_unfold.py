@@ -118,7 +118,7 @@ def test_what_comes_out(buff, home):
         assert heading in page
     assert "measured events" in page
     assert re.search(
-        r"mass: unfolded beside the truth of the data, chi2/n \d+\.\d/5 \(no p-value without",
+        r"mass: unfolded beside the truth of the data, chi2/n \d+\.\d/5 \(errors of both; no p-value without",
         result.stdout,
     )
     assert "<pre" not in page  # nothing that does not wrap
