@@ -152,7 +152,7 @@ def _write(config: Config, result: "UnfoldingResult", data: Events | None) -> No
     edges = {name: result.histogram(name, own).axes[0].edges for name, own in bins.items()}
     known = {} if truth is None else {name: _counts(truth[name].to_numpy(), e, weights) for name, e in edges.items()}
     said = list(sentences(edges, known, result, config.output.normalise))
-    for line in printed(said, result):
+    for line in printed(said, result, edges):
         typer.echo(line)
     for path in _written(config, result, said, edges, known):
         typer.echo(str(path))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -17,12 +18,14 @@ Known: TypeAlias = Mapping[str, Mapping[str, Any]]
 _HEAD = ("iteration", "change", "effective", "clipped")
 
 
-def printed(said: Sequence[str], result: "UnfoldingResult") -> Iterator[str]:
-    """Sentences and iterations as lines of text."""
+def printed(said: Sequence[str], result: "UnfoldingResult", edges: Mapping[str, Any]) -> Iterator[str]:
+    """Sentences, spectra with their errors, and iterations as lines of text."""
     yield from said
+    for name, bins in edges.items():
+        yield ""
+        yield from _lines(*_spectrum(result, name, bins))
     yield ""
-    for row in [_HEAD, *_rows(result.history)]:
-        yield "".join(cell.rjust(11) for cell in row)
+    yield from _lines(_HEAD, _rows(result.history))
     yield from (f"  {line}" for line in _legend(result))
 
 
@@ -32,6 +35,9 @@ def summary_html(said: Sequence[str], result: "UnfoldingResult", edges: Mapping[
 
     yield "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
     yield section_html("iterations", table_html(_HEAD, _rows(result.history)), "<br>".join(_legend(result)))
+    for name, bins in edges.items():
+        about = "Events in each bin at truth level, their error, and its sources."
+        yield section_html(f"{name} events", table_html(*_spectrum(result, name, bins)), about)
     for response in _responses(edges, result):
         head, *rows = response.rows()
         about = "Shares of simulated events: seen of the true ones, fakes of those seen, in their own bin of both."
@@ -87,6 +93,21 @@ def _distance(result: "UnfoldingResult", name: str, edges: Any, normalise: bool,
 def _amount(weight: float, total: float) -> str:
     """Events, whole ones unless they are few because the weights are small."""
     return f"{weight:,.0f}" if total >= 100 else f"{weight:.3g}"
+
+
+def _spectrum(result: "UnfoldingResult", name: str, edges: Any) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Events of each bin and their errors, the total and by source: head and rows."""
+    hist, sources = result.histogram(name, edges), result.sigmas(name, edges)
+    bins = [f"{low:g} to {high:g}" for low, high in pairwise(hist.axes[0].edges.tolist())]
+    numbers = np.column_stack([hist.values(), np.sqrt(hist.variances()), *sources.values()])
+    rows = [(own, *(f"{number:.4g}" for number in row)) for own, row in zip(bins, numbers, strict=True)]
+    return (name, "events", "error", *sources), rows
+
+
+def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(9, *map(len, cells)) + 2 for cells in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        yield "".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
 
 
 def _rows(history: Sequence[Any]) -> list[tuple[str, ...]]:

@@ -50,6 +50,10 @@ class Replica:
     rows: Array | None = None
 
 
+#: Replicas of a source below which a standard deviation is off by half.
+_FEW = 5
+
+
 def told_errors(replicas: Sequence[Replica], method: str, background: bool = False, further: bool = True) -> str:
     """What the errors of a result hold, and what not; replicas of the data shake a ``background`` that was given, too.
 
@@ -102,7 +106,7 @@ def _spoken(source: str, n: int, named: Sequence[str]) -> str:
         return "up and down"
     if source == "alternative":
         return f"{n} alternative{'s' * (n > 1)}{': ' * bool(named)}{', '.join(named)}"
-    return f"{n} replicas"
+    return f"{n} replicas{', too few to tell' * (n < _FEW)}"
 
 
 def checked_counts(asked: int | Mapping[str, int], members: Mapping[str, Sequence[Member]]) -> dict[str, int]:

@@ -111,6 +111,7 @@ def test_what_comes_out(buff, home):
     assert (out / "hepdata" / "submission.yaml").exists()
     page = (out / "page.html").read_text()
     assert page.count("<img") == 7
+    assert re.search(r"^ +mass +events +error +statistics +regularisation$\n +-2 to -1 +\d+", result.stdout, re.M)
     assert re.search(
         r"^mass, simulated: efficiency 0\.\d\d to .*fakes 0\.00 .*\(purity least from ", result.stdout, re.M
     )

@@ -270,7 +270,7 @@ def test_errors_name_the_background(two):
     unfolder, _, reco = two
     background = reco[:100] + 0.1, np.full(100, 0.5)
     with_data, without = (unfolder.unfold(reco, background=background, n_replicas={"data": n}).errors for n in (3, 0))
-    assert "hold the statistics of the measured events and of the background (3 replicas)" in with_data
+    assert "hold the statistics of the measured events and of the background (3 replicas, too few to tell)" in with_data
     assert "fluctuations, the statistics of the background" in without
     for errors in (with_data, without):
         assert "the normalisation of the background (see background_uncertainty)" in errors
