@@ -45,7 +45,7 @@ class TableGenerator(WithField, BaseEstimator):
     condition_schema_ : Schema or None
         Likewise of the condition.
     n_clipped_ : int
-        Events of the last sample whose scores left [-8, 8] and were clipped, of which the user was warned.
+        Events of the last sample (by the solver of the fit) whose scores left [-8, 8] and were clipped.
     """
 
     random_state: Any
