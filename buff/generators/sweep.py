@@ -221,16 +221,7 @@ def compare_samplers(
     """
     if nfe is not None and n_steps is not None:
         raise ValueError("give n_steps or nfe, not both: one follows from the other")
-    if not isinstance(models, Mapping):
-        raise TypeError(f'models must be named, as in {{"trees": model}}: found {type(models).__name__}')
-    fits = {name: list(model) if isinstance(model, list | tuple) else [model] for name, model in models.items()}
-    for name, model in ((name, model) for name, own in fits.items() for model in own):
-        if not hasattr(model, "sample"):
-            raise TypeError(f"{name!r} is a {type(model).__name__}, no model: buff.solvers.solver_errors takes fields")
-        check_is_fitted(model)
-    if len({len(own) for own in fits.values()} - {1}) > 1:
-        counts = ", ".join(f"{name} {len(own)}" for name, own in fits.items())
-        raise ValueError(f"give each name as many fits, or one: found {counts}")
+    fits = _fits(models)
     grids = grids or ((None,) if solvers is None else (COMMON,))
     solvers = [solvers] if isinstance(solvers, str | Solver) else solvers
     rules: Mapping[str, Solver | None] = {_OWN: None}
@@ -280,6 +271,21 @@ def compare_samplers(
         n_rows = n, n_trained
     stood = told(places, fits)
     return SamplerComparison(samplers, records, differences, values, floor, stood, reference, training, n_rows)
+
+
+def _fits(models: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The fitted models of each name."""
+    if not isinstance(models, Mapping):
+        raise TypeError(f'models must be named, as in {{"trees": model}}: found {type(models).__name__}')
+    fits = {name: list(model) if isinstance(model, list | tuple) else [model] for name, model in models.items()}
+    for name, model in ((name, model) for name, own in fits.items() for model in own):
+        if not hasattr(model, "sample"):
+            raise TypeError(f"{name!r} is a {type(model).__name__}, no model: buff.solvers.solver_errors takes fields")
+        check_is_fitted(model)
+    if len({len(own) for own in fits.values()} - {1}) > 1:
+        counts = ", ".join(f"{name} {len(own)}" for name, own in fits.items())
+        raise ValueError(f"give each name as many fits, or one: found {counts}")
+    return fits
 
 
 def _differences(

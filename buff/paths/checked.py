@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["check_schedule", "without_rounding"]
+__all__ = ["check_schedule"]
 
 #: Chebyshev's, close to each other near the ends, where slopes are steep; none is a half, where parts may meet.
 _TIMES = tuple(0.5 - 0.5 * math.cos(math.pi * (i + 0.5) / 32) for i in range(32))
@@ -44,8 +44,3 @@ def check_schedule(schedule: Any) -> None:
             raise ValueError(
                 f"{name}.time({ratio:.6g}) is {schedule.time(ratio):.6g}, and sigma / alpha is that at {t:.4g}"
             )
-
-
-def without_rounding(value: Any) -> Any:
-    """Zero for a number that is rounding, neither signal nor noise: cos(pi / 2) is 6e-17."""
-    return 0.0 if isinstance(value, float) and abs(value) < 1e-15 else value

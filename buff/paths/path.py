@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from buff.paths.checked import check_schedule, without_rounding
+from buff.paths.checked import check_schedule
 from buff.protocols import Array
 
 if TYPE_CHECKING:
@@ -97,18 +97,12 @@ class Schedule(ABC):
 
     def ratio(self, t: float) -> float:
         """Noise over signal, ``sigma / alpha``; infinite where there is no signal."""
-        alpha = without_rounding(self.alpha(t))
-        return float(without_rounding(self.sigma(t)) / alpha) if alpha else math.inf
+        alpha = self.alpha(t)
+        return float(self.sigma(t) / alpha) if alpha else math.inf
 
     @abstractmethod
     def time(self, ratio: float) -> float:
-        """The time at which ``sigma / alpha`` equals ``ratio``, which is infinite at pure noise.
-
-        Raises
-        ------
-        ValueError
-            If the schedule never reaches that ratio.
-        """
+        """The time at which ``sigma / alpha`` is ``ratio``, infinite at pure noise; ValueError where it never is."""
 
     def _reached(self, ratio: float) -> float:
         """``ratio``, refused where the schedule does not go."""
@@ -305,8 +299,9 @@ class Path:
         check_schedule(self.schedule)
 
     def at(self, t: Time) -> Marginal:
-        """The marginal at time t."""
-        alpha, sigma = (without_rounding(of(t)) for of in (self.schedule.alpha, self.schedule.sigma))
+        """The marginal at time t; what rounding leaves of cos(pi / 2) is no noise, and would be a finite lambda."""
+        parts = self.schedule.alpha(t), self.schedule.sigma(t)
+        alpha, sigma = (0.0 if isinstance(part, float) and abs(part) < 1e-15 else part for part in parts)
         return Marginal(t, alpha, sigma, self.schedule)
 
     def time(self, ratio: float) -> float:
