@@ -100,12 +100,12 @@ class IdPattern:
         texts = [self._text(first_event + i, chosen[i], seed) for i in range(n)]
         dtype = np.dtype(self.dtype)
         values = np.empty(n, dtype)
-        drawn = texts if dtype.kind == "O" else [int(text) for text in texts]
-        if dtype.kind in "iu" and max(map(abs, drawn), default=0) > _most(self.dtype):
+        numbers = [] if dtype.kind == "O" else [int(text) for text in texts]
+        if dtype.kind in "iu" and max((abs(number) for number in numbers), default=0) > _most(self.dtype):
             raise ValueError(
                 f"column {column!r}: new ids go beyond {dtype}: make it int64 before the fit, or leave it out"
             )
-        values[:] = drawn
+        values[:] = numbers or texts
         if self.missing:
             values[share < self.missing] = None if dtype.kind == "O" else np.nan
         return values
