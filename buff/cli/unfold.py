@@ -16,7 +16,7 @@ from buff.cli.unfold_closure import tell_closure
 from buff.cli.unfold_config import TEMPLATE, Config, read_config
 from buff.cli.unfold_events import Events, check_events, read_events
 from buff.cli.unfold_scan import tell_scan
-from buff.cli.unfold_summary import Known, printed, sentences, summary_html
+from buff.cli.unfold_summary import Known, Summary, printed, summary_html
 from buff.protocols import WeightsLike
 
 if TYPE_CHECKING:
@@ -151,10 +151,10 @@ def _write(config: Config, result: "UnfoldingResult", data: Events | None) -> No
     bins = {name: config.observables[name].bins for name in config.truth} if config.output.binned else {}
     edges = {name: result.histogram(name, own).axes[0].edges for name, own in bins.items()}
     known = {} if truth is None else {name: _counts(truth[name].to_numpy(), e, weights) for name, e in edges.items()}
-    said = list(sentences(edges, known, result, config.output.normalise))
-    for line in printed(said, result, edges):
+    summary = Summary.of(edges, known, result, config.output.normalise)
+    for line in printed(summary, result):
         typer.echo(line)
-    for path in _written(config, result, said, edges, known):
+    for path in _written(config, result, summary, edges, known):
         typer.echo(str(path))
 
 
@@ -262,7 +262,7 @@ def _notes(result: "UnfoldingResult") -> Iterator[str]:
 
 
 def _written(
-    config: Config, result: "UnfoldingResult", said: list[str], edges: Mapping[str, Any], known: Known
+    config: Config, result: "UnfoldingResult", summary: Summary, edges: Mapping[str, Any], known: Known
 ) -> list[Path]:
     """Write what is asked for; the paths."""
     folder, output = config.home / config.output.folder, config.output
@@ -279,12 +279,12 @@ def _written(
         units = {name: o.unit for name, o in observables.items()}
         result.to_yaml(paths[-1], bins, units, output.keywords, output.normalise)
     if output.figures or output.page:
-        paths += _drawn(config, result, said, edges, known)
+        paths += _drawn(config, result, summary, edges, known)
     return paths
 
 
 def _drawn(
-    config: Config, result: "UnfoldingResult", said: list[str], edges: Mapping[str, Any], known: Known
+    config: Config, result: "UnfoldingResult", summary: Summary, edges: Mapping[str, Any], known: Known
 ) -> list[Path]:
     from buff.report.page import figure_html, page_html, section_html, write_page
 
@@ -297,7 +297,7 @@ def _drawn(
             figure.drawing.savefig(paths[-1])
     if config.output.page:
         pictures = [section_html(figure.name, figure_html(figure.drawing, figure.caption)) for figure in figures]
-        parts = ["<h1>Unfolded events</h1>", *summary_html(said, result, edges), *pictures]
+        parts = ["<h1>Unfolded events</h1>", *summary_html(summary, result, edges), *pictures]
         paths.append(folder / config.output.page)
         write_page(paths[-1], page_html("Unfolded events", parts))
     return paths

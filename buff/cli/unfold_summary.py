@@ -1,6 +1,7 @@
 """What an unfolding says of itself, on the terminal and on a page."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -10,43 +11,58 @@ import numpy as np
 if TYPE_CHECKING:
     from buff.unfolding.result import UnfoldingResult
 
-__all__ = ["Known", "printed", "sentences", "summary_html"]
+__all__ = ["Known", "Summary", "printed", "summary_html"]
 
 #: Counts of known truth in the bins of some columns, and their errors: ``truth`` and ``truth_error``.
 Known: TypeAlias = Mapping[str, Mapping[str, Any]]
 
+#: Head and rows.
+_Table: TypeAlias = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
 _HEAD = ("iteration", "change", "effective", "clipped")
 
 
-def printed(said: Sequence[str], result: "UnfoldingResult", edges: Mapping[str, Any]) -> Iterator[str]:
+@dataclass(frozen=True)
+class Summary:
+    """What the terminal and the page both tell: sentences, and head and rows of each spectrum."""
+
+    said: Sequence[str]
+    spectra: Mapping[str, _Table]
+
+    @classmethod
+    def of(cls, edges: Mapping[str, Any], known: Known, result: "UnfoldingResult", normalise: bool) -> "Summary":
+        """Diagnostics, errors, how far events are from known truth, and those of each bin of the columns."""
+        spectra = {name: _spectrum(result, name, bins) for name, bins in edges.items()}
+        return cls(list(_sentences(edges, known, result, normalise)), spectra)
+
+
+def printed(summary: Summary, result: "UnfoldingResult") -> Iterator[str]:
     """Sentences, spectra with their errors, and iterations as lines of text."""
-    yield from said
-    for name, bins in edges.items():
+    yield from summary.said
+    for spectrum in summary.spectra.values():
         yield ""
-        yield from _lines(*_spectrum(result, name, bins))
+        yield from _lines(*spectrum)
     yield ""
     yield from _lines(_HEAD, _rows(result.history))
     yield from (f"  {line}" for line in _legend(result))
 
 
-def summary_html(said: Sequence[str], result: "UnfoldingResult", edges: Mapping[str, Any]) -> Iterator[str]:
+def summary_html(summary: Summary, result: "UnfoldingResult", edges: Mapping[str, Any]) -> Iterator[str]:
     """Sentences, iterations and what the detector does to the bins as parts of a page."""
     from buff.report.page import section_html, table_html
 
-    yield "".join(f"<p>{escape(sentence)}</p>" for sentence in said)
+    yield "".join(f"<p>{escape(sentence)}</p>" for sentence in summary.said)
     yield section_html("iterations", table_html(_HEAD, _rows(result.history)), "<br>".join(_legend(result)))
-    for name, bins in edges.items():
+    for name, spectrum in summary.spectra.items():
         about = "Events in each bin at truth level, their error, and its sources."
-        yield section_html(f"{name} events", table_html(*_spectrum(result, name, bins)), about)
+        yield section_html(f"{name} events", table_html(*spectrum), about)
     for response in _responses(edges, result):
         head, *rows = response.rows()
         about = "Shares of simulated events: seen of the true ones, fakes of those seen, in their own bin of both."
         yield section_html(f"{response.name} response", table_html(head, rows), about)
 
 
-def sentences(
-    edges: Mapping[str, Any], known: Known, result: "UnfoldingResult", normalise: bool = False
-) -> Iterator[str]:
+def _sentences(edges: Mapping[str, Any], known: Known, result: "UnfoldingResult", normalise: bool) -> Iterator[str]:
     """Diagnostics, errors, what lies beyond the bins, and how far the unfolded events are from known truth."""
     from buff.unfolding.settings import SOURCES
 
@@ -95,7 +111,7 @@ def _amount(weight: float, total: float) -> str:
     return f"{weight:,.0f}" if total >= 100 else f"{weight:.3g}"
 
 
-def _spectrum(result: "UnfoldingResult", name: str, edges: Any) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _spectrum(result: "UnfoldingResult", name: str, edges: Any) -> _Table:
     """Events of each bin and their errors, the total and by source: head and rows."""
     hist, sources = result.histogram(name, edges), result.sigmas(name, edges)
     bins = [f"{low:g} to {high:g}" for low, high in pairwise(hist.axes[0].edges.tolist())]

@@ -93,6 +93,8 @@ class _Groups:
 
     classes: Classes
     columns: tuple[str, ...]
+    #: Those of each class, by the columns.
+    labels: tuple[tuple[str, ...], ...]
     #: Rows of each that have a weight.
     sizes: Array
 
@@ -121,10 +123,11 @@ def _grouped(
     telling = [int(i) for j in places for i in range(ends[j], ends[j + 1])]
     levels, first, number = np.unique(features[:, telling], axis=0, return_index=True, return_inverse=True)
     sizes = np.bincount(number.ravel(), None if weights is None else np.asarray(weights) > 0, minlength=len(levels))
-    words = tuple(", ".join(str(columns.arrays[j][i]) for j in places) for i in first)
+    labels = tuple(tuple(str(columns.arrays[j][i]) for j in places) for i in first)
     whole = len(telling) == features.shape[1]
     names = tuple(encoder.names[j] for j in places)
-    return _Groups(Classes(levels, words, () if whole else tuple(telling)), names, sizes)
+    classes = Classes(levels, tuple(map(", ".join, labels)), () if whole else tuple(telling))
+    return _Groups(classes, names, labels, sizes)
 
 
 def _telling(encoder: ConditionEncoder) -> list[str]:
@@ -148,8 +151,7 @@ def _warn_of_shared_trees(groups: _Groups) -> None:
     if len(groups.sizes) < 2 or not groups.uneven:
         return
     k = int(groups.sizes.argmin())
-    values = groups.names[k].split(", ", len(groups.columns) - 1)
-    words = ", ".join(f"{name}={value}" for name, value in zip(groups.columns, values, strict=False))
+    words = ", ".join(f"{name}={label}" for name, label in zip(groups.columns, groups.labels[k], strict=True))
     whole = not groups.classes.columns
     remedy = (
         "classes='apart' (--classes apart)"
